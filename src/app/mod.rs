@@ -1,0 +1,1 @@
+//! Configuration, build, start, reload, drain. Floor 4.

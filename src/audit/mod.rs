@@ -1,0 +1,1 @@
+//! The log of every request that leaves. Floor 1.

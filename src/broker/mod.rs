@@ -1,0 +1,1 @@
+//! Live credentials and their renewal. Floor 2.

@@ -1,0 +1,1 @@
+//! The certificate authority: the root and its leaf certificates. Floor 1.

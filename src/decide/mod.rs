@@ -1,0 +1,1 @@
+//! Rules compiled into one snapshot. Floor 2.

@@ -1,0 +1,1 @@
+//! Private files: atomic, locked, 0600. Floor 0.

@@ -1,0 +1,31 @@
+//! Nexus: a forward HTTP(S) egress proxy that holds credentials so that programs don't.
+//!
+//! The floors, top to bottom; a room imports only from floors below its own (`tests/architecture.rs` keeps it so):
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | 4 | [`app`]: configuration, build, start, reload, drain |
+//! | 3 | `proxy`: the data plane |
+//! | 2 | `broker`: live credentials; `decide`: rules compiled into one snapshot |
+//! | 1 | `ca`, `provider`, `policy`, `vault`, `oauth`, `upstream`, `listener`, `audit` |
+//! | 0 | `seal`, `model` |
+
+pub mod app;
+mod proxy;
+
+mod broker;
+mod decide;
+
+pub mod audit;
+pub mod ca;
+mod listener;
+mod oauth;
+pub mod provider;
+mod upstream;
+pub mod vault;
+
+pub mod model;
+pub mod seal;
+mod disk;
+
+

@@ -1,0 +1,1 @@
+//! Accept, connection limit, drain. Floor 1.

@@ -1,0 +1,28 @@
+//! `Credential`: the secret fields of one account, by the names that provider files use.
+
+use std::collections::BTreeMap;
+
+use super::secret::Secret;
+
+/// The fields of one connection (`access_token`, `api_key`, `username`, `site`, …), each secret until proven otherwise.
+#[derive(Debug, Default)]
+pub struct Credential {
+    fields: BTreeMap<Box<str>, Secret<String>>,
+}
+
+impl Credential {
+    /// The field called `name`, if the connection has it and it is not empty.
+    pub fn field(&self, name: &str) -> Option<&Secret<String>> {
+        self.fields.get(name)
+    }
+
+    /// Sets the field called `name`.
+    pub fn set(&mut self, name: &str, value: Secret<String>) {
+        self.fields.insert(name.into(), value);
+    }
+
+    /// The names of the fields it has, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.keys().map(AsRef::as_ref)
+    }
+}

@@ -1,0 +1,154 @@
+//! Names of providers, connections, agents and users, each a type of its own.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Why a text is not a name.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind} {text:?} is not valid: {rule}")]
+pub struct IdError {
+    kind: &'static str,
+    text: String,
+    rule: &'static str,
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr, $fold:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let folded: String = ($fold)(text);
+                if ($check)(folded.as_str()) {
+                    Ok(Self(folded.into_boxed_str()))
+                } else {
+                    Err(IdError { kind: $kind, text: text.chars().take(80).collect(), rule: $rule })
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// A service Nexus knows, such as `github` or `google_sheets`. `-` and `_` are the same letter, as is case.
+    ProviderId,
+    "provider name",
+    |text: &str| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+    |text: &str| text.to_ascii_lowercase().replace('-', "_"),
+    "1 to 64 letters, digits, - or _"
+);
+
+name_type!(
+    /// The identity a caller shows the proxy. Only letters that no client percent-encodes (RFC 3986 §2.3 unreserved).
+    AgentName,
+    "agent name",
+    |text: &str| (1..=64).contains(&text.len()) && text.bytes().all(unreserved),
+    |text: &str| text.to_owned(),
+    "1 to 64 letters, digits or - . _ ~"
+);
+
+name_type!(
+    /// A person for whom a connection was made, such as `alice` or `alice@example.com`.
+    UserName,
+    "user name",
+    |text: &str| (1..=128).contains(&text.len()) && text.bytes().all(|b| unreserved(b) || b == b'@' || b == b'+'),
+    |text: &str| text.to_owned(),
+    "1 to 128 letters, digits or - . _ ~ @ +"
+);
+
+fn unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// The handle of a connection: `github`, or `github:alice` for one of several users.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    text: Box<str>,
+    provider: ProviderId,
+    user: Option<UserName>,
+}
+
+impl ConnectionId {
+    /// The connection of `provider` for `user`, or the default one.
+    pub fn new(provider: ProviderId, user: Option<UserName>) -> Self {
+        let text = match &user {
+            Some(user) => format!("{provider}:{user}"),
+            None => provider.to_string(),
+        };
+        Self { text: text.into_boxed_str(), provider, user }
+    }
+
+    /// The handle as text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The provider it belongs to.
+    pub fn provider(&self) -> &ProviderId {
+        &self.provider
+    }
+
+    /// The user it was made for; `None` is the default connection.
+    pub fn user(&self) -> Option<&UserName> {
+        self.user.as_ref()
+    }
+}
+
+impl FromStr for ConnectionId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let (provider, user) = match text.split_once(':') {
+            Some((provider, user)) => (provider, Some(user.parse()?)),
+            None => (text, None),
+        };
+        Ok(Self::new(provider.parse()?, user))
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn provider_names_fold_case_and_dashes() {
+        let id: ProviderId = "Google-Sheets".parse().expect("a name");
+        assert_eq!(id.as_str(), "google_sheets");
+    }
+
+    #[test]
+    fn provider_names_refuse_paths_and_emptiness() {
+        for text in ["", "a/b", "..", "a b", "é", "a:b"] {
+            assert!(text.parse::<ProviderId>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_a_provider_and_perhaps_a_user() {
+        let id: ConnectionId = "GitHub:alice@example.com".parse().expect("a handle");
+        assert_eq!(id.as_str(), "github:alice@example.com");
+        assert_eq!(id.user().map(UserName::as_str), Some("alice@example.com"));
+        assert!("github:".parse::<ConnectionId>().is_err());
+    }
+}

@@ -1,0 +1,72 @@
+//! `Secret`: a value that can be used but not printed, copied or compared by accident.
+
+use std::fmt;
+
+use zeroize::Zeroize;
+
+/// A secret value, wiped from memory when dropped.
+///
+/// It has no `Display`, `Serialize`, `Clone` or `PartialEq`; its `Debug` prints `Secret(..)`. The one way to the value is
+/// [`Secret::expose`], so a search for that word is the list of places to review.
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes ownership of `value`.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself. Every caller is part of the security review.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl Secret<String> {
+    /// A second copy, for a reader that must own its own; wiped like the first.
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// Whether `other` is the same text, compared in constant time for equal lengths.
+    pub fn matches(&self, other: &str) -> bool {
+        use subtle::ConstantTimeEq as _;
+        self.0.as_bytes().ct_eq(other.as_bytes()).into()
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(..)")
+    }
+}
+
+impl From<String> for Secret<String> {
+    fn from(value: String) -> Self {
+        Self::new(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_never_shows_the_value() {
+        let secret = Secret::new(String::from("hunter2"));
+        assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "Secret(..) Some(Secret(..))");
+    }
+
+    #[test]
+    fn matching_compares_the_whole_text() {
+        let secret = Secret::new(String::from("hunter2"));
+        assert!(secret.matches("hunter2"));
+        assert!(!secret.matches("hunter") && !secret.matches("hunter3") && !secret.matches(""));
+    }
+}

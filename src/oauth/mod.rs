@@ -1,0 +1,1 @@
+//! Every grant as two pure functions. Floor 1.

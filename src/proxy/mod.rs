@@ -1,0 +1,1 @@
+//! The data plane: a caller's stream in, a response out. Floor 3.

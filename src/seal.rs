@@ -1,0 +1,1 @@
+//! AES-256-GCM and PBKDF2 for the vault and the CA key. Floor 0.

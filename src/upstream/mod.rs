@@ -1,0 +1,1 @@
+//! Resolve, refuse, dial, verify, pool, send. Floor 1.
