@@ -16,6 +16,7 @@ mod proxy;
 mod broker;
 mod decide;
 
+pub mod agent;
 pub mod audit;
 pub mod ca;
 mod listener;
@@ -27,5 +28,6 @@ pub mod vault;
 pub mod model;
 pub mod seal;
 mod disk;
+mod local;
 
 

@@ -1,1 +1,28 @@
 //! The data plane: a caller's stream in, a response out. Floor 3.
+//!
+//! [`exchange`] is the request path; everything else here brings requests to it or carries its answers away.
+
+mod authenticate;
+mod body;
+mod caller;
+mod choose;
+mod connect;
+mod door;
+mod exchange;
+mod forward;
+mod inside;
+mod intercept;
+mod internal;
+mod load;
+mod observe;
+mod refusal;
+mod replay;
+mod serve;
+mod tunnel;
+mod upgrade;
+mod worker;
+
+pub(crate) use internal::Pages;
+pub(crate) use load::Loads;
+pub(crate) use replay::RequestBody;
+pub(crate) use worker::{Listener, Proxy, Settings, Worker};

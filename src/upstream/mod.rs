@@ -1,1 +1,49 @@
-//! Resolve, refuse, dial, verify, pool, send. Floor 1.
+//! The service's side: resolve, refuse, dial, verify, pool, send. Floor 1.
+//!
+//! Promises: upstream TLS is always verified (I4); the address that was checked is the address that is dialled, and it is never
+//! ours, a metadata service's, or a private one that was not allowed (I5); one pool per worker, no lock.
+
+mod address;
+mod dial;
+mod error;
+mod parent;
+mod pool;
+mod resolve;
+mod stream;
+mod tls;
+
+pub(crate) use dial::{Connected, Dialler};
+pub(crate) use error::Error;
+pub(crate) use parent::Parent;
+pub(crate) use pool::{Destination, Lease, Pool, Sent, Upgraded, Versions};
+pub(crate) use resolve::Override;
+pub(crate) use stream::Stream;
+
+use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
+
+/// What the upstream side is told. Times are bounds, not goals.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Trusted besides the system's roots.
+    pub(crate) extra_roots: Vec<CertificateDer<'static>>,
+    /// Private ranges that may be dialled.
+    pub(crate) allow_private: Vec<ipnet::IpNet>,
+    /// Names that are dialled elsewhere, like `curl --resolve`.
+    pub(crate) resolve: Vec<Override>,
+    /// A proxy between us and the world.
+    pub(crate) parent: Option<Parent>,
+    /// Name look-up, TCP connect and the parent's answer, together.
+    pub(crate) connect_timeout: Duration,
+    /// The TLS handshake.
+    pub(crate) handshake_timeout: Duration,
+    /// From the last byte of the request to the head of the response.
+    pub(crate) head_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub(crate) pool_idle_timeout: Duration,
+    /// How many unused connections one worker keeps for one host.
+    pub(crate) pool_idle_per_host: usize,
+    /// Whether `h2` is offered to services.
+    pub(crate) http2: bool,
+}

@@ -1,0 +1,164 @@
+//! `agents.toml`: the identities that were added, tokens as hashes.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::token::{hex, unhex};
+use crate::model::{AgentName, Host, IdError, ProviderId, UserName};
+
+/// Why the file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not TOML, or a key that does not belong there; the text names line and column.
+    #[error("agents.toml is not understood")]
+    Syntax(#[from] toml::de::Error),
+    /// A name in it is not one.
+    #[error("agents.toml holds a name that is not valid")]
+    Name(#[from] IdError),
+    /// A token hash is not 64 hexadecimal digits.
+    #[error("agents.toml: the token_sha256 of {0} is not 64 hexadecimal digits")]
+    Hash(AgentName),
+    /// A host is not one.
+    #[error("agents.toml: {0:?} is not a host")]
+    Host(String),
+    /// Two agents share a name.
+    #[error("agents.toml names {0} twice")]
+    Twice(AgentName),
+    /// It could not be written as TOML.
+    #[error("agents.toml cannot be written")]
+    Write(#[from] toml::ser::Error),
+}
+
+/// One agent as the file keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Its name.
+    pub name: AgentName,
+    /// SHA-256 of its token.
+    pub token_sha256: [u8; 32],
+    /// Whose connections it uses.
+    pub user: Option<UserName>,
+    /// Providers it may use; `None` = all.
+    pub providers: Option<Vec<ProviderId>>,
+    /// Hosts it may reach, exact names; `None` = all.
+    pub hosts: Option<Vec<String>>,
+    /// When it ends.
+    pub expires: Option<SystemTime>,
+    /// When it was added.
+    pub created: Option<SystemTime>,
+    /// Made for one `nexus run`: it does not count as "agents are defined".
+    pub ephemeral: bool,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    agent: Vec<Row>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    token_sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    providers: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosts: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ephemeral: bool,
+}
+
+/// Reads the text of `agents.toml`.
+///
+/// # Errors
+/// As [`Error`] says; nothing is skipped.
+pub fn read(text: &str) -> Result<Vec<Registered>, Error> {
+    let document: Document = toml::from_str(text)?;
+    let agents: Vec<Registered> = document.agent.into_iter().map(from_row).collect::<Result<_, _>>()?;
+    for (index, agent) in agents.iter().enumerate() {
+        if agents.iter().skip(index + 1).any(|other| other.name == agent.name) {
+            return Err(Error::Twice(agent.name.clone()));
+        }
+    }
+    Ok(agents)
+}
+
+/// Writes the text of `agents.toml`.
+///
+/// # Errors
+/// If TOML cannot hold a value.
+pub fn write(agents: &[Registered]) -> Result<String, Error> {
+    let document = Document { agent: agents.iter().map(to_row).collect() };
+    Ok(toml::to_string_pretty(&document)?)
+}
+
+fn from_row(row: Row) -> Result<Registered, Error> {
+    let name: AgentName = row.name.parse()?;
+    let token_sha256 = unhex(&row.token_sha256).ok_or_else(|| Error::Hash(name.clone()))?;
+    let providers = row.providers.map(|names| names.iter().map(|name| name.parse()).collect::<Result<_, _>>()).transpose()?;
+    let host = |text: &String| text.parse::<Host>().map(|host| host.to_string()).map_err(|_bad| Error::Host(text.clone()));
+    Ok(Registered {
+        token_sha256,
+        user: row.user.map(|user| user.parse()).transpose()?,
+        providers,
+        hosts: row.hosts.map(|hosts| hosts.iter().map(host).collect::<Result<_, _>>()).transpose()?,
+        expires: row.expires.map(SystemTime::from),
+        created: row.created.map(SystemTime::from),
+        ephemeral: row.ephemeral,
+        name,
+    })
+}
+
+fn to_row(agent: &Registered) -> Row {
+    let time = |time: Option<SystemTime>| time.and_then(|time| Timestamp::try_from(time).ok());
+    Row {
+        name: agent.name.to_string(),
+        token_sha256: hex(&agent.token_sha256),
+        user: agent.user.as_ref().map(ToString::to_string),
+        providers: agent.providers.as_ref().map(|names| names.iter().map(ToString::to_string).collect()),
+        hosts: agent.hosts.clone(),
+        expires: time(agent.expires),
+        created: time(agent.created),
+        ephemeral: agent.ephemeral,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let agent = Registered {
+            name: "ci".parse().expect("name"),
+            token_sha256: [9; 32],
+            user: Some("alice".parse().expect("user")),
+            providers: Some(vec!["github".parse().expect("provider")]),
+            hosts: Some(vec!["api.github.com".into()]),
+            expires: Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000)),
+            created: None,
+            ephemeral: false,
+        };
+        let text = write(std::slice::from_ref(&agent)).expect("text");
+        assert_eq!(read(&text).expect("agents"), [agent]);
+    }
+
+    #[test]
+    fn a_mistake_is_an_error_and_names_its_place() {
+        let error = read("[[agent]]\nname = \"a\"\ntoken_sha256 = \"00\"\ntypo = 1\n").expect_err("unknown key");
+        assert!(std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("line 4")), "{error:?}");
+        let row = format!("[[agent]]\nname = \"a\"\ntoken_sha256 = \"{}\"\n", "0".repeat(64));
+        assert!(matches!(read(&row.repeat(2)), Err(Error::Twice(_))));
+        assert!(matches!(read("[[agent]]\nname = \"a\"\ntoken_sha256 = \"00\"\n"), Err(Error::Hash(_))));
+    }
+}

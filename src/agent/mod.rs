@@ -1,0 +1,12 @@
+//! Identities of callers: who they are, what they may use, how their tokens are recognised. Floor 1.
+
+mod file;
+mod placeholder;
+mod registry;
+mod token;
+
+pub use file::{Error, Registered, read, write};
+pub(crate) use placeholder::Placeholders;
+pub use placeholder::PlaceholderKey;
+pub(crate) use registry::{Agent, Guesses, Registry};
+pub use token::Token;

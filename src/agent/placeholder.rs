@@ -1,0 +1,79 @@
+//! Placeholders: worthless values of a credential's shape, one per agent and connection.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+
+use crate::model::{AgentName, ConnectionId};
+
+const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const LENGTH: usize = 36;
+
+/// Makes placeholders; derived from the vault's key, so that every process of one home makes the same ones.
+pub struct PlaceholderKey([u8; 32]);
+
+impl PlaceholderKey {
+    /// Takes 32 secret bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The part after the prefix: 36 letters and digits, HMAC-SHA256 of agent and connection.
+    pub fn tail(&self, agent: &AgentName, connection: &ConnectionId) -> String {
+        // HMAC takes keys of every length, so this cannot fail.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
+        mac.update(agent.as_str().as_bytes());
+        mac.update(b"\0");
+        mac.update(connection.as_str().as_bytes());
+        let first = mac.clone().finalize().into_bytes();
+        mac.update(b"\0more");
+        let second = mac.finalize().into_bytes();
+        let letters = first.iter().chain(second.iter()).filter_map(|byte| LETTERS.get(usize::from(byte % 62)));
+        letters.take(LENGTH).map(|letter| char::from(*letter)).collect()
+    }
+}
+
+impl Drop for PlaceholderKey {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+/// The placeholders of one agent for some connections, ready to be recognised.
+pub(crate) struct Placeholders(Vec<(ConnectionId, String)>);
+
+impl Placeholders {
+    /// Makes those of `agent` for `connections`.
+    pub(crate) fn new(key: &PlaceholderKey, agent: &AgentName, connections: impl Iterator<Item = ConnectionId>) -> Self {
+        Self(connections.map(|connection| (connection.clone(), key.tail(agent, &connection))).collect())
+    }
+
+    /// The connection whose placeholder stands somewhere in `value`.
+    pub(crate) fn find(&self, value: &[u8]) -> Option<&ConnectionId> {
+        if value.len() < LENGTH {
+            return None;
+        }
+        let holds = |tail: &str| value.windows(LENGTH).any(|window| bool::from(window.ct_eq(tail.as_bytes())));
+        self.0.iter().find(|(_connection, tail)| holds(tail)).map(|(connection, _tail)| connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_agent_and_connection_has_its_own() {
+        let key = PlaceholderKey::new([7; 32]);
+        let agent = |name: &str| name.parse::<AgentName>().expect("a name");
+        let connection = |name: &str| name.parse::<ConnectionId>().expect("a handle");
+        let alice = key.tail(&agent("a"), &connection("github:alice"));
+        assert_eq!(alice.len(), LENGTH);
+        assert_ne!(alice, key.tail(&agent("a"), &connection("github")));
+        assert_ne!(alice, key.tail(&agent("b"), &connection("github:alice")));
+        let known = Placeholders::new(&key, &agent("a"), [connection("github"), connection("github:alice")].into_iter());
+        let found = known.find(format!("Bearer ghp_{alice}").as_bytes());
+        assert_eq!(found.map(ConnectionId::as_str), Some("github:alice"));
+        assert!(known.find(b"Bearer ghp_").is_none());
+    }
+}

@@ -1,0 +1,177 @@
+//! Agents as the data plane knows them: found by the hash of their token, in one look-up.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use dashmap::DashMap;
+
+use super::file::Registered;
+use super::token;
+use crate::model::{AgentName, Host, ProviderId, UserName};
+
+/// The identity of a caller.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    /// Its name, shared with records and pools.
+    pub(crate) name: AgentName,
+    /// The same name, cheap to share.
+    pub(crate) label: Arc<str>,
+    /// Whose connections it uses.
+    pub(crate) user: Option<UserName>,
+    providers: Option<HashSet<ProviderId>>,
+    hosts: Option<HashSet<String>>,
+    expires: Option<SystemTime>,
+}
+
+impl Agent {
+    /// The identity of loopback callers of our own user, where no agents are defined.
+    pub(crate) fn local() -> Option<Self> {
+        let name: AgentName = "local".parse().ok()?;
+        Some(Self { label: name.as_str().into(), name, user: None, providers: None, hosts: None, expires: None })
+    }
+
+    /// Whether it may use `provider`'s credentials.
+    pub(crate) fn may_use(&self, provider: &ProviderId) -> bool {
+        self.providers.as_ref().is_none_or(|allowed| allowed.contains(provider))
+    }
+
+    /// Whether it may reach `host` at all.
+    pub(crate) fn may_reach(&self, host: &Host) -> bool {
+        self.hosts.as_ref().is_none_or(|allowed| allowed.contains(&host.to_string()))
+    }
+
+    /// Whether its time is up.
+    pub(crate) fn expired(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|end| now >= end)
+    }
+}
+
+impl From<&Registered> for Agent {
+    fn from(row: &Registered) -> Self {
+        Self {
+            name: row.name.clone(),
+            label: row.name.as_str().into(),
+            user: row.user.clone(),
+            providers: row.providers.as_ref().map(|names| names.iter().cloned().collect()),
+            hosts: row.hosts.as_ref().map(|hosts| hosts.iter().cloned().collect()),
+            expires: row.expires,
+        }
+    }
+}
+
+/// All agents of one moment; swapped whole when the file changes.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    by_token: HashMap<[u8; 32], Arc<Agent>>,
+    by_name: HashMap<AgentName, Arc<Agent>>,
+    defined: bool,
+}
+
+impl Registry {
+    /// Indexes `rows` by the hash of their tokens and by name.
+    pub(crate) fn new(rows: &[Registered]) -> Self {
+        let agents: Vec<_> = rows.iter().map(|row| (row.token_sha256, Arc::new(Agent::from(row)))).collect();
+        Self {
+            by_name: agents.iter().map(|(_hash, agent)| (agent.name.clone(), Arc::clone(agent))).collect(),
+            by_token: agents.into_iter().collect(),
+            defined: rows.iter().any(|row| !row.ephemeral),
+        }
+    }
+
+    /// Whether callers must show a token: true as soon as one lasting agent is defined.
+    pub(crate) fn defined(&self) -> bool {
+        self.defined
+    }
+
+    /// The agent whose token this is. The look-up is by SHA-256 of 190 random bits, so its timing tells nothing.
+    pub(crate) fn by_token(&self, token: &str, now: SystemTime) -> Option<Arc<Agent>> {
+        self.by_token.get(&token::hash(token)).filter(|agent| !agent.expired(now)).map(Arc::clone)
+    }
+
+    /// The agent called `name`, for a listener that is bound to it.
+    pub(crate) fn by_name(&self, name: &AgentName, now: SystemTime) -> Option<Arc<Agent>> {
+        self.by_name.get(name).filter(|agent| !agent.expired(now)).map(Arc::clone)
+    }
+
+    /// Whether `agent` is still the one in force: same name, same token, same limits.
+    pub(crate) fn holds(&self, agent: &Arc<Agent>) -> bool {
+        self.by_name.get(&agent.name).is_some_and(|current| Arc::ptr_eq(current, agent))
+    }
+}
+
+/// Wrong tokens per source address: after too many in a minute the source waits.
+#[derive(Debug, Default)]
+pub(crate) struct Guesses(DashMap<IpAddr, (u32, Instant)>);
+
+const GUESSES_PER_MINUTE: u32 = 30;
+const SOURCES: usize = 10_000;
+
+impl Guesses {
+    /// Whether `source` has used up its guesses.
+    pub(crate) fn exhausted(&self, source: IpAddr) -> bool {
+        self.0.get(&source).is_some_and(|entry| entry.0 >= GUESSES_PER_MINUTE && entry.1.elapsed() < Duration::from_secs(60))
+    }
+
+    /// Counts a wrong token.
+    pub(crate) fn wrong(&self, source: IpAddr) {
+        if self.0.len() >= SOURCES {
+            self.0.retain(|_source, entry| entry.1.elapsed() < Duration::from_secs(60));
+        }
+        let mut entry = self.0.entry(source).or_insert_with(|| (0, Instant::now()));
+        if entry.1.elapsed() >= Duration::from_secs(60) {
+            *entry = (0, Instant::now());
+        }
+        entry.0 = entry.0.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::token::Token;
+    use super::*;
+
+    fn row(name: &str, token: &Token) -> Registered {
+        Registered {
+            name: name.parse().expect("name"),
+            token_sha256: token.hash(),
+            user: None,
+            providers: Some(vec!["github".parse().expect("provider")]),
+            hosts: None,
+            expires: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(100)),
+            created: None,
+            ephemeral: false,
+        }
+    }
+
+    #[test]
+    fn i6_a_token_names_one_agent_until_it_expires() {
+        let (token, other) = (Token::random().expect("random"), Token::random().expect("random"));
+        let registry = Registry::new(&[row("a", &token)]);
+        let at = |secs| SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+        assert_eq!(registry.by_token(token.text().expose(), at(99)).map(|agent| agent.name.to_string()).as_deref(), Some("a"));
+        assert!(registry.by_token(token.text().expose(), at(100)).is_none());
+        assert!(registry.by_token(other.text().expose(), at(99)).is_none());
+    }
+
+    #[test]
+    fn i2_an_agent_uses_only_its_providers() {
+        let token = Token::random().expect("random");
+        let agent = Agent::from(&row("a", &token));
+        assert!(agent.may_use(&"github".parse().expect("provider")));
+        assert!(!agent.may_use(&"slack".parse().expect("provider")));
+    }
+
+    #[test]
+    fn guessing_is_slowed_down() {
+        let guesses = Guesses::default();
+        let source = IpAddr::from([127, 0, 0, 1]);
+        for _ in 0..GUESSES_PER_MINUTE {
+            assert!(!guesses.exhausted(source));
+            guesses.wrong(source);
+        }
+        assert!(guesses.exhausted(source));
+        assert!(!guesses.exhausted(IpAddr::from([127, 0, 0, 2])));
+    }
+}

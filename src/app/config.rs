@@ -1,0 +1,427 @@
+//! `nexus.toml`: every key optional, unknown keys refused with line and column, overridden by `NEXUS__SECTION__KEY`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// Why the configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not TOML, an unknown key or a wrong type; the text shows line, column and the line itself.
+    #[error("{file} is not valid:\n{cause}")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// What and where.
+        cause: Box<toml::de::Error>,
+    },
+    /// An override that does not fit.
+    #[error("{variable} is not valid: {cause}")]
+    Override {
+        /// The environment variable.
+        variable: String,
+        /// What.
+        cause: Box<toml::de::Error>,
+    },
+    /// Two keys that contradict each other, or a value out of its range.
+    #[error("{key}: {why}")]
+    Value {
+        /// `section.key`.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+}
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The callers' side.
+    pub proxy: Proxy,
+    /// The services' side.
+    pub upstream: Upstream,
+    /// Requests that are sent twice.
+    pub replay: Replay,
+    /// Renewal of tokens.
+    pub renewal: Renewal,
+    /// What is allowed where no rule matches.
+    pub policy: Policy,
+    /// Bounds.
+    pub limits: Limits,
+    /// The log.
+    pub audit: Audit,
+    /// The certificate authority.
+    pub ca: Ca,
+    /// The control plane's address.
+    pub gateway: Gateway,
+}
+
+/// `[proxy]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Proxy {
+    /// Where callers connect.
+    pub listen: Vec<SocketAddr>,
+    /// More listeners, each bound to one agent, for clients that can't send credentials (Java).
+    pub agent_listen: BTreeMap<String, SocketAddr>,
+    /// Hosts no provider names: `tunnel`, `intercept` or `refuse`.
+    pub unmatched: Unmatched,
+    /// A provider's host without a credential: `pass` or `refuse`; by default `pass` without agents, `refuse` with them.
+    pub unregistered: Option<Unregistered>,
+    /// Ports besides 80 and 443 that CONNECT may name.
+    pub connect_ports: Vec<u16>,
+    /// Worker threads; 0 = one per core.
+    pub workers: usize,
+}
+
+/// `proxy.unmatched`.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Unmatched {
+    /// Bytes pass untouched.
+    Tunnel,
+    /// TLS is ended and begun anew.
+    Intercept,
+    /// No way out.
+    Refuse,
+}
+
+/// `proxy.unregistered`.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Unregistered {
+    /// What the caller sent goes on.
+    Pass,
+    /// `auth_required`.
+    Refuse,
+}
+
+/// `[upstream]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upstream {
+    /// PEM files trusted besides the system's roots; relative to the home folder.
+    pub extra_roots: Vec<PathBuf>,
+    /// Private ranges that may be dialled.
+    pub allow_private: Vec<IpNet>,
+    /// `host` or `host:port` = `address:port`, like `curl --resolve`.
+    pub resolve: BTreeMap<String, SocketAddr>,
+    /// A parent proxy, `http://host:port`.
+    pub proxy: Option<String>,
+    /// A file with `user:password` for the parent proxy.
+    pub proxy_auth_file: Option<PathBuf>,
+    /// Hosts that go past the parent proxy: names or `.suffix`.
+    pub proxy_except: Vec<String>,
+    /// Whether `h2` is offered to services.
+    pub http2: bool,
+    /// Look-up, TCP and the parent together.
+    pub connect_timeout_secs: u64,
+    /// The TLS handshake.
+    pub handshake_timeout_secs: u64,
+    /// From the request's last byte to the response's head.
+    pub head_timeout_secs: u64,
+    /// Silence in a response body or tunnel.
+    pub idle_timeout_secs: u64,
+    /// How long an unused connection is kept.
+    pub pool_idle_timeout_secs: u64,
+    /// How many unused connections one worker keeps for one host.
+    pub pool_idle_per_host: usize,
+}
+
+/// `[replay]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Replay {
+    /// A request body kept for the second send.
+    pub memory: ByteSize,
+    /// How long a larger body waits for `100 Continue`.
+    pub expect_timeout_millis: u64,
+}
+
+/// `[renewal]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Renewal {
+    /// How long before its end a token is renewed.
+    pub ahead_secs: u64,
+    /// How long a token endpoint may take.
+    pub timeout_secs: u64,
+}
+
+/// `[policy]`.
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Where no rule matches: `allow` or `deny`. Must be written when listening beyond loopback.
+    pub default: Option<Verdict>,
+}
+
+/// `policy.default`.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Goes on.
+    Allow,
+    /// Refused.
+    Deny,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections of all callers.
+    pub connections: usize,
+    /// Connections of one agent.
+    pub agent_connections: usize,
+    /// Requests of one agent that are under way.
+    pub agent_requests: usize,
+    /// Streams of one HTTP/2 connection.
+    pub http2_streams: u32,
+    /// A request head must be whole after this.
+    pub head_timeout_secs: u64,
+    /// The caller's TLS handshake.
+    pub handshake_timeout_secs: u64,
+    /// A caller's connection without a request.
+    pub keep_alive_secs: u64,
+    /// How long requests may go on after SIGTERM.
+    pub drain_secs: u64,
+}
+
+/// `[audit]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// What happens to requests when the log can't be written.
+    pub on_failure: OnFailure,
+    /// `rotate` or `always`.
+    pub fsync: Fsync,
+    /// A segment is closed at this size.
+    pub segment: ByteSize,
+    /// What waits for the chain may grow to this size.
+    pub spool: ByteSize,
+}
+
+/// `audit.on_failure`.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// They are refused (503 `audit`).
+    Refuse,
+    /// They go on, with a warning.
+    Warn,
+}
+
+/// `audit.fsync`.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Fsync {
+    /// When a segment is closed.
+    Rotate,
+    /// After every batch of opening lines: survives a power cut.
+    Always,
+}
+
+/// `[ca]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ca {
+    /// Leaf certificates that are kept.
+    pub cache_hosts: usize,
+    /// How long both roots are trusted after `nexus ca rotate`.
+    pub overlap_days: u32,
+}
+
+/// `[gateway]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// Where the control plane listens.
+    pub listen: SocketAddr,
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8091))],
+            agent_listen: BTreeMap::new(),
+            unmatched: Unmatched::Tunnel,
+            unregistered: None,
+            connect_ports: Vec::new(),
+            workers: 0,
+        }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            extra_roots: Vec::new(),
+            allow_private: Vec::new(),
+            resolve: BTreeMap::new(),
+            proxy: None,
+            proxy_auth_file: None,
+            proxy_except: Vec::new(),
+            http2: true,
+            connect_timeout_secs: 10,
+            handshake_timeout_secs: 10,
+            head_timeout_secs: 60,
+            idle_timeout_secs: 300,
+            pool_idle_timeout_secs: 60,
+            pool_idle_per_host: 512,
+        }
+    }
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self { memory: ByteSize::mib(1), expect_timeout_millis: 300 }
+    }
+}
+
+impl Default for Renewal {
+    fn default() -> Self {
+        Self { ahead_secs: 60, timeout_secs: 30 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            agent_connections: 10_000,
+            agent_requests: 10_000,
+            http2_streams: 100,
+            head_timeout_secs: 30,
+            handshake_timeout_secs: 10,
+            keep_alive_secs: 300,
+            drain_secs: 30,
+        }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { on_failure: OnFailure::Refuse, fsync: Fsync::Rotate, segment: ByteSize::mib(64), spool: ByteSize::gib(1) }
+    }
+}
+
+impl Default for Ca {
+    fn default() -> Self {
+        Self { cache_hosts: 1000, overlap_days: 30 }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8090)) }
+    }
+}
+
+impl Config {
+    /// Parses `text`, lays `overrides` (`NEXUS__SECTION__KEY` and value) over it, and checks what belongs together.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub fn parse(file: &str, text: &str, overrides: &[(String, String)]) -> Result<Self, Error> {
+        let syntax = |cause| Error::Syntax { file: file.to_owned(), cause: Box::new(cause) };
+        let mut config: Self = toml::from_str(text).map_err(syntax)?;
+        let mut table: toml::Table = toml::from_str(text).map_err(syntax)?;
+        for (variable, value) in overrides {
+            lay_over(&mut table, variable, value)?;
+            let again = table.clone().try_into();
+            config = again.map_err(|cause| Error::Override { variable: variable.clone(), cause: Box::new(cause) })?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |key, why: &str| Err(Error::Value { key, why: why.to_owned() });
+        if self.proxy.listen.is_empty() && self.proxy.agent_listen.is_empty() {
+            return refuse("proxy.listen", "name at least one address");
+        }
+        if self.proxy.connect_ports.contains(&0) {
+            return refuse("proxy.connect_ports", "0 is not a port");
+        }
+        if self.replay.memory.as_u64() > 1 << 30 {
+            return refuse("replay.memory", "at most 1GiB");
+        }
+        let beyond = self.proxy.listen.iter().chain(self.proxy.agent_listen.values()).any(|address| !address.ip().is_loopback());
+        if beyond && self.policy.default.is_none() {
+            return refuse("policy.default", "must be written (allow or deny) when proxy.listen is not loopback");
+        }
+        let bounds = [
+            ("limits.connections", self.limits.connections),
+            ("limits.agent_connections", self.limits.agent_connections),
+            ("limits.agent_requests", self.limits.agent_requests),
+            ("ca.cache_hosts", self.ca.cache_hosts),
+        ];
+        for (key, value) in bounds {
+            if value == 0 {
+                return refuse(key, "must be at least 1");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether any listener can be reached from other machines.
+    pub fn beyond_loopback(&self) -> bool {
+        self.proxy.listen.iter().chain(self.proxy.agent_listen.values()).any(|address| !address.ip().is_loopback())
+    }
+}
+
+/// `NEXUS__PROXY__LISTEN=["0.0.0.0:1"]` -> `proxy.listen`; a value that is not TOML is taken as text.
+fn lay_over(table: &mut toml::Table, variable: &str, value: &str) -> Result<(), Error> {
+    let unknown = || Error::Value { key: "NEXUS__SECTION__KEY", why: format!("{variable} does not name a section and a key") };
+    let path = variable.strip_prefix("NEXUS__").ok_or_else(unknown)?.to_ascii_lowercase();
+    let (section, key) = path.split_once("__").ok_or_else(unknown)?;
+    let parsed: Result<toml::Table, _> = toml::from_str(&format!("value = {value}"));
+    let value = parsed.ok().and_then(|mut parsed| parsed.remove("value")).unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let section = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    section.as_table_mut().ok_or_else(unknown)?.insert(key.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let config = Config::parse("nexus.toml", "", &[]).expect("valid");
+        assert_eq!(config.proxy.listen, ["127.0.0.1:8091".parse().expect("address")]);
+        assert_eq!(config.replay.memory, ByteSize::mib(1));
+    }
+
+    #[test]
+    fn unknown_keys_are_errors_with_line_and_column() {
+        let error = Config::parse("nexus.toml", "[proxy]\nlisten = [\"127.0.0.1:1\"]\nlissten = 1\n", &[]).expect_err("unknown");
+        let text = error.to_string();
+        assert!(text.contains("line 3, column 1") && text.contains("lissten"), "{text}");
+    }
+
+    #[test]
+    fn a_variable_overrides_a_key() {
+        let set = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        let config = Config::parse("nexus.toml", "[proxy]\nunmatched = \"tunnel\"", &set("NEXUS__PROXY__UNMATCHED", "refuse")).expect("valid");
+        assert_eq!(config.proxy.unmatched, Unmatched::Refuse);
+        let config = Config::parse("nexus.toml", "", &set("NEXUS__PROXY__LISTEN", "[\"127.0.0.1:7\"]")).expect("valid");
+        assert_eq!(config.proxy.listen, ["127.0.0.1:7".parse().expect("address")]);
+        let error = Config::parse("nexus.toml", "", &set("NEXUS__PROXY__NOPE", "1")).expect_err("unknown");
+        assert!(error.to_string().contains("NEXUS__PROXY__NOPE"), "{error}");
+    }
+
+    #[test]
+    fn beyond_loopback_the_default_policy_must_be_written() {
+        let text = "[proxy]\nlisten = [\"0.0.0.0:8091\"]\n";
+        assert!(matches!(Config::parse("nexus.toml", text, &[]), Err(Error::Value { key: "policy.default", .. })));
+        let text = format!("{text}[policy]\ndefault = \"deny\"\n");
+        assert!(Config::parse("nexus.toml", &text, &[]).is_ok());
+    }
+}

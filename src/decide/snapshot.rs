@@ -1,0 +1,270 @@
+//! `Rules`: what is known about every host, indexed so that a decision's cost does not grow with their number.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::agent::Agent;
+use crate::model::{Authority, Host, Scheme, Target};
+use crate::provider::{Catalogue, HostPattern, InjectRule, Provider};
+
+/// What happens to hosts that no provider names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unmatched {
+    /// Bytes pass untouched.
+    Tunnel,
+    /// TLS is ended here and begun anew; nothing is injected.
+    Intercept,
+    /// No way out.
+    Refuse,
+}
+
+/// What happens at a provider's host that has no credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unregistered {
+    /// What the caller sent goes on.
+    Pass,
+    /// `auth_required` at once.
+    Refuse,
+}
+
+/// What `decide` is told besides the catalogue.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) unmatched: Unmatched,
+    pub(crate) unregistered: Unregistered,
+    /// Ports besides 80 and 443 that CONNECT may name.
+    pub(crate) connect_ports: Vec<u16>,
+    /// `[policy] default`: false = hosts that no provider names are refused.
+    pub(crate) allow: bool,
+}
+
+/// Why a request is refused by rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The agent may not use this provider or reach this host.
+    Agent,
+    /// The host is not named and unnamed hosts are refused.
+    Unmatched,
+    /// A provider's host over cleartext HTTP.
+    Cleartext,
+    /// A provider's host on a port that its rule does not name.
+    Port,
+    /// CONNECT to a port that is not allowed.
+    ConnectPort,
+    /// An endpoint whose answer carries a new credential.
+    Mint,
+    /// A path that the provider's rule refuses.
+    Path,
+}
+
+impl Reason {
+    /// A stable word for records.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Unmatched => "unmatched",
+            Self::Cleartext => "cleartext",
+            Self::Port => "port",
+            Self::ConnectPort => "connect_port",
+            Self::Mint => "mints_credentials",
+            Self::Path => "path",
+        }
+    }
+}
+
+/// What to do with a CONNECT.
+#[derive(Debug)]
+pub(crate) enum Connect {
+    /// Leave it shut: bytes both ways.
+    Tunnel,
+    /// Open it; each request inside is decided by itself.
+    Intercept,
+    /// Accept it, end its TLS without any dial, and answer each request with the refusal.
+    Refuse(ConnectRefusal),
+}
+
+/// A CONNECT that is refused inside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectRefusal(pub(crate) Reason);
+
+/// What to do with a request.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// No provider: forwarded as it is.
+    Pass,
+    /// A provider's host outside every rule's paths: slots stripped, nothing injected.
+    Strip(Arc<Provider>),
+    /// A provider's token endpoint: not for callers once the provider has a connection.
+    TokenEndpoint(Arc<Provider>),
+    /// These rules of the provider match, best first.
+    Inject(Named),
+    /// Refused by rule.
+    Refuse(Reason),
+}
+
+/// A provider and those of its rules that match host, port and path.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) rules: Vec<usize>,
+}
+
+#[derive(Debug, Default)]
+struct HostRules {
+    /// (provider, rule), in the catalogue's order.
+    rules: Vec<(usize, usize)>,
+}
+
+/// One moment's rules; swapped whole when a file changes.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    settings: Settings,
+    providers: Vec<Arc<Provider>>,
+    exact: HashMap<Host, HostRules>,
+    /// Everything behind the first dot of a tenant pattern.
+    tenants: HashMap<Box<str>, HostRules>,
+    token_endpoints: HashMap<Host, Vec<(usize, String)>>,
+    ports: HashSet<u16>,
+}
+
+impl Rules {
+    /// Indexes `catalogue`.
+    pub(crate) fn compile(catalogue: &Catalogue, settings: Settings) -> Self {
+        let providers: Vec<Arc<Provider>> = catalogue.iter().map(Arc::clone).collect();
+        let ports = settings.connect_ports.iter().copied().chain([80, 443]).collect();
+        let mut rules =
+            Self { settings, providers, exact: HashMap::new(), tenants: HashMap::new(), token_endpoints: HashMap::new(), ports };
+        for index in 0..rules.providers.len() {
+            rules.add(index);
+        }
+        rules
+    }
+
+    fn add(&mut self, index: usize) {
+        let Some(provider) = self.providers.get(index).map(Arc::clone) else { return };
+        for (number, rule) in provider.inject.iter().enumerate() {
+            self.ports.insert(rule.port);
+            for pattern in &rule.hosts {
+                let entry = match pattern {
+                    HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
+                    HostPattern::Tenant { after, .. } => self.tenants.entry(behind_first_dot(after).into()).or_default(),
+                };
+                entry.rules.push((index, number));
+            }
+        }
+        for url in provider.token_endpoints() {
+            if let Some((host, path)) = host_and_path(url) {
+                self.token_endpoints.entry(host).or_default().push((index, path));
+            }
+        }
+    }
+
+    /// What was told besides the catalogue.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Decides a CONNECT, before anything is dialled or even resolved.
+    pub(crate) fn decide_connect(&self, authority: &Authority, agent: &Agent) -> Connect {
+        let refuse = |reason| Connect::Refuse(ConnectRefusal(reason));
+        if !agent.may_reach(&authority.host) {
+            return refuse(Reason::Agent);
+        }
+        if !self.ports.contains(&authority.port) {
+            return refuse(Reason::ConnectPort);
+        }
+        if self.knows(&authority.host) {
+            return Connect::Intercept;
+        }
+        match self.settings.unmatched {
+            _ if !self.settings.allow => refuse(Reason::Unmatched),
+            Unmatched::Refuse => refuse(Reason::Unmatched),
+            Unmatched::Intercept => Connect::Intercept,
+            Unmatched::Tunnel => Connect::Tunnel,
+        }
+    }
+
+    /// Decides one request.
+    pub(crate) fn decide(&self, target: &Target, agent: &Agent) -> Route {
+        let host = &target.authority.host;
+        if !agent.may_reach(host) {
+            return Route::Refuse(Reason::Agent);
+        }
+        if let Some(provider) = self.token_endpoint(target) {
+            return Route::TokenEndpoint(provider);
+        }
+        let matching = self.matching(host);
+        if matching.is_empty() {
+            let shut = !self.settings.allow || self.settings.unmatched == Unmatched::Refuse;
+            let endpoint = self.token_endpoints.contains_key(host);
+            return if shut && !endpoint { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
+        }
+        self.decide_known(target, agent, &matching)
+    }
+
+    fn decide_known(&self, target: &Target, agent: &Agent, matching: &[(usize, usize)]) -> Route {
+        if target.scheme == Scheme::Http {
+            return Route::Refuse(Reason::Cleartext);
+        }
+        let at_port: Vec<_> = matching.iter().filter_map(|place| self.rule(*place)).collect();
+        let at_port: Vec<_> = at_port.into_iter().filter(|(_, _, rule)| rule.port == target.authority.port).collect();
+        let Some((first, _, _)) = at_port.first() else { return Route::Refuse(Reason::Port) };
+        let path = target.path.path();
+        if at_port.iter().any(|(_, _, rule)| mints(rule, target)) {
+            return Route::Refuse(Reason::Mint);
+        }
+        let on_path = |rule: &InjectRule| rule.paths.is_empty() || rule.paths.iter().any(|pattern| pattern.matches_all_readings(path));
+        let Some((provider, _, _)) = at_port.iter().find(|(_, _, rule)| on_path(rule)) else {
+            let shut = at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
+            return if shut { Route::Refuse(Reason::Path) } else { Route::Strip(Arc::clone(first)) };
+        };
+        if !agent.may_use(&provider.id) {
+            return Route::Refuse(Reason::Agent);
+        }
+        let same = at_port.iter().filter(|(other, _, rule)| other.id == provider.id && on_path(rule));
+        Route::Inject(Named { provider: Arc::clone(provider), rules: same.map(|(_, number, _)| *number).collect() })
+    }
+
+    fn rule(&self, (provider, number): (usize, usize)) -> Option<(&Arc<Provider>, usize, &InjectRule)> {
+        let provider = self.providers.get(provider)?;
+        provider.inject.get(number).map(|rule| (provider, number, rule))
+    }
+
+    /// Every rule whose host pattern names `host`.
+    fn matching(&self, host: &Host) -> Vec<(usize, usize)> {
+        let exact = self.exact.get(host).map(|entry| entry.rules.as_slice()).unwrap_or_default();
+        if !exact.is_empty() {
+            return exact.to_vec();
+        }
+        let Some(suffix) = host.name().map(behind_first_dot) else { return Vec::new() };
+        let Some(tenants) = self.tenants.get(suffix) else { return Vec::new() };
+        let names = |place: &&(usize, usize)| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(|p| p.matches(host)));
+        tenants.rules.iter().filter(names).copied().collect()
+    }
+
+    fn knows(&self, host: &Host) -> bool {
+        self.token_endpoints.contains_key(host) || !self.matching(host).is_empty()
+    }
+
+    fn token_endpoint(&self, target: &Target) -> Option<Arc<Provider>> {
+        let endpoints = self.token_endpoints.get(&target.authority.host)?;
+        let readings = crate::provider::readings(target.path.path());
+        let (index, _path) = endpoints.iter().find(|(_, path)| readings.iter().any(|reading| reading == path))?;
+        self.providers.get(*index).map(Arc::clone)
+    }
+}
+
+/// A match in either reading counts: the stricter wins.
+fn mints(rule: &InjectRule, target: &Target) -> bool {
+    let method = |wanted: &Option<http::Method>| wanted.as_ref().is_none_or(|wanted| *wanted == target.method);
+    rule.mints.iter().any(|mint| method(&mint.method) && mint.path.matches_any_reading(target.path.path()))
+}
+
+fn behind_first_dot(text: &str) -> &str {
+    text.split_once('.').map_or(text, |(_label, rest)| rest)
+}
+
+fn host_and_path(url: &str) -> Option<(Host, String)> {
+    let uri: http::Uri = url.parse().ok()?;
+    Some((uri.host()?.parse().ok()?, uri.path().to_owned()))
+}

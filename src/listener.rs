@@ -1,1 +1,0 @@
-//! Accept, connection limit, drain. Floor 1.

@@ -1,0 +1,101 @@
+//! Who is asking: a token in `Proxy-Authorization`, a listener bound to an agent, or our own user on loopback.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::refusal::Refusal;
+use super::worker::{Listener, Worker};
+use crate::agent::Agent;
+
+/// What the caller showed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shown<'a> {
+    /// Nothing.
+    Nothing,
+    /// The value of its one `Proxy-Authorization`.
+    Authorization(&'a [u8]),
+    /// The token in a base-URL path.
+    Token(&'a str),
+}
+
+/// Where the stream comes from and through which socket.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) listener: Arc<Listener>,
+}
+
+impl Worker {
+    /// The agent behind `origin`.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownAgent`]: a wrong token is never taken for no token. [`Refusal::Limit`] after too many wrong ones.
+    pub(super) fn authenticate(&self, origin: &Origin, shown: Shown<'_>) -> Result<Arc<Agent>, Refusal> {
+        let agents = self.proxy.agents.load();
+        let now = SystemTime::now();
+        let token = match shown {
+            Shown::Nothing => None,
+            Shown::Authorization(value) => Some(credentials(value).ok_or(Refusal::UnknownAgent)?),
+            Shown::Token(token) => Some((None, Zeroizing::new(token.to_owned()))),
+        };
+        let Some((name, token)) = token else {
+            return match &origin.listener.agent {
+                Some(bound) => agents.by_name(bound, now).ok_or(Refusal::UnknownAgent),
+                None if agents.defined() => Err(Refusal::UnknownAgent),
+                None => self.local(origin),
+            };
+        };
+        let source = origin.peer.ip();
+        if self.proxy.guesses.exhausted(source) {
+            return Err(Refusal::Limit("wrong tokens from this address"));
+        }
+        let found = agents.by_token(&token, now).filter(|agent| name.is_none_or(|name| name == agent.name.as_str()));
+        found.ok_or_else(|| {
+            self.proxy.guesses.wrong(source);
+            Refusal::UnknownAgent
+        })
+    }
+
+    /// With no agents defined, loopback callers of our own user are `local`; loopback alone is no identity (threat 131).
+    fn local(&self, origin: &Origin) -> Result<Arc<Agent>, Refusal> {
+        let loopback = origin.peer.ip().is_loopback() && origin.local.ip().is_loopback();
+        let ours = loopback && self.peers.as_ref().is_some_and(|peers| peers.same_user(origin.peer, origin.local));
+        if ours { Ok(Arc::clone(&self.proxy.local)) } else { Err(Refusal::UnknownAgent) }
+    }
+}
+
+/// Name and token from `Basic` (RFC 7617), or the token alone from `Bearer` (RFC 6750) or from a name left empty.
+fn credentials(value: &[u8]) -> Option<(Option<String>, Zeroizing<String>)> {
+    let value = std::str::from_utf8(value).ok()?;
+    let (scheme, rest) = value.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some((None, Zeroizing::new(rest.trim().to_owned())));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = Zeroizing::new(STANDARD.decode(rest.trim()).ok()?);
+    let (name, token) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some(((!name.is_empty()).then(|| name.to_owned()), Zeroizing::new(token.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_come_as_basic_or_bearer() {
+        let name_and_token = |value: &[u8]| credentials(value).map(|(name, token)| (name, token.to_string()));
+        assert_eq!(name_and_token(b"Basic YTp0"), Some((Some("a".into()), "t".into())));
+        assert_eq!(name_and_token(b"bearer t"), Some((None, "t".into())));
+        for value in [&b"Basic"[..], b"Basic !!", b"Digest x", b"", b"Basic YQ==", b"\xff"] {
+            assert_eq!(name_and_token(value), None, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What goes back to the caller: our own text, or the service's body, counted and followed to its end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use super::observe::Observation;
+use super::replay::RequestBody;
+use crate::upstream::Lease;
+
+/// Why a response broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The service's stream ended early or was malformed: the caller must see an incomplete answer, not a whole one.
+    #[error("the service broke off its response body")]
+    Upstream(#[source] hyper::Error),
+    /// Nothing moved for too long.
+    #[error("the service stopped sending")]
+    Idle,
+}
+
+/// A response body for the caller.
+pub(crate) struct ResponseBody(Kind);
+
+enum Kind {
+    Full(Option<Bytes>),
+    Observed(Box<Observed>),
+}
+
+struct Observed {
+    incoming: Incoming,
+    lease: Option<Lease<RequestBody>>,
+    observation: Observation,
+    idle_timeout: Duration,
+    idle: Option<Pin<Box<Sleep>>>,
+}
+
+impl ResponseBody {
+    /// No body.
+    pub(super) fn empty() -> Self {
+        Self(Kind::Full(None))
+    }
+
+    /// Our own text.
+    pub(super) fn full(text: impl Into<Bytes>) -> Self {
+        Self(Kind::Full(Some(text.into())))
+    }
+
+    /// The service's body. When it has ended, the connection goes back to the pool and the record is closed.
+    pub(super) fn observed(
+        incoming: Incoming,
+        lease: Lease<RequestBody>,
+        observation: Observation,
+        idle_timeout: Duration,
+    ) -> Self {
+        let mut observed = Observed { incoming, lease: Some(lease), observation, idle_timeout, idle: None };
+        if observed.incoming.is_end_stream() {
+            observed.end();
+        }
+        Self(Kind::Observed(Box::new(observed)))
+    }
+}
+
+impl Observed {
+    fn end(&mut self) {
+        if let Some(mut lease) = self.lease.take() {
+            lease.release();
+        }
+        self.observation.complete();
+    }
+
+    fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let limit = self.idle_timeout;
+        let idle = self.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        idle.as_mut().poll(context)
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let observed = match &mut self.get_mut().0 {
+            Kind::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Observed(observed) => observed,
+        };
+        match Pin::new(&mut observed.incoming).poll_frame(context) {
+            Poll::Pending => {
+                std::task::ready!(observed.poll_idle(context));
+                Poll::Ready(Some(Err(Error::Idle)))
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(idle) = &mut observed.idle {
+                    idle.as_mut().reset(Instant::now() + observed.idle_timeout);
+                }
+                let frame = observed.observation.frame(frame);
+                if observed.incoming.is_end_stream() {
+                    observed.end();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(Error::Upstream(error)))),
+            Poll::Ready(None) => {
+                observed.end();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Observed(observed) => observed.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Observed(observed) => observed.incoming.size_hint(),
+        }
+    }
+}

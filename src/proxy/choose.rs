@@ -1,0 +1,184 @@
+//! Step 4: which connection a request uses, and its live credential.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::COOKIE;
+use http::HeaderMap;
+
+use super::door::{Arrived, NEXUS_CONNECTION};
+use super::exchange::Way;
+use super::refusal::{AuthRequired, Refusal};
+use super::worker::Worker;
+use crate::agent::{Agent, Placeholders};
+use crate::audit::{Entry, Verdict};
+use crate::broker;
+use crate::decide::{Named, Route, Unregistered};
+use crate::model::ConnectionId;
+use crate::provider::{Provider, Slot};
+
+impl Worker {
+    /// Turns a route into a way, with a live credential where one is due.
+    pub(super) async fn authorize(
+        self: &Rc<Self>,
+        route: Route,
+        arrived: &Arrived,
+        agent: &Arc<Agent>,
+        headers: &HeaderMap,
+        entry: &mut Entry,
+    ) -> Result<Way, Refusal> {
+        let named = match route {
+            Route::Refuse(reason) => return Err(Refusal::Policy(reason)),
+            Route::Pass => {
+                entry.verdict(Verdict::Pass);
+                return Ok(Way::Plain);
+            }
+            Route::Strip(provider) => {
+                entry.verdict(Verdict::Pass);
+                entry.provider(&provider.id);
+                return self.strip_only(provider);
+            }
+            Route::TokenEndpoint(provider) => {
+                entry.verdict(Verdict::Pass);
+                entry.provider(&provider.id);
+                return self.token_endpoint(&provider);
+            }
+            Route::Inject(named) => named,
+        };
+        entry.provider(&named.provider.id);
+        if named.rules.iter().any(|rule| named.provider.inject.get(*rule).is_some_and(|rule| rule.secret_path)) {
+            entry.secret_path();
+        }
+        let Some(connection) = self.choose(&named, arrived, agent, headers)? else {
+            return self.without_credential(&named.provider, arrived, agent, headers, entry);
+        };
+        entry.connection(&connection);
+        let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules).await;
+        let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error))?;
+        if !reaches(&permit, arrived) {
+            return Err(Refusal::NotSealed(named.provider.id.to_string()));
+        }
+        entry.verdict(Verdict::Inject);
+        Ok(Way::Permitted(permit))
+    }
+
+    /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one.
+    fn choose(&self, named: &Named, arrived: &Arrived, agent: &Agent, headers: &HeaderMap) -> Result<Option<ConnectionId>, Refusal> {
+        let existing = self.proxy.broker.connections_of(&named.provider.id).map_err(Refusal::Vault)?;
+        if let Some(wanted) = headers.get(NEXUS_CONNECTION) {
+            let not_yours = || Refusal::Connection("that Nexus-Connection names");
+            let wanted: ConnectionId = wanted.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(not_yours)?;
+            let usable = *wanted.provider() == named.provider.id && may_use(agent, &wanted);
+            return if usable { Ok(existing.contains(&wanted).then_some(wanted)) } else { Err(not_yours()) };
+        }
+        if existing.len() > 1 {
+            let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, existing.iter().cloned());
+            if let Some(meant) = find_in_slots(&placeholders, &named.provider, arrived, headers) {
+                return if may_use(agent, &meant) { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
+            }
+        }
+        let own = existing.iter().find(|connection| agent.user.is_some() && connection.user() == agent.user.as_ref());
+        let default = existing.iter().find(|connection| connection.user().is_none());
+        Ok(own.or(default).cloned())
+    }
+
+    /// `unregistered = "pass"` forwards what the caller sent; a placeholder is never forwarded.
+    fn without_credential(
+        &self,
+        provider: &Arc<Provider>,
+        arrived: &Arrived,
+        agent: &Agent,
+        headers: &HeaderMap,
+        entry: &mut Entry,
+    ) -> Result<Way, Refusal> {
+        let default = ConnectionId::new(provider.id.clone(), None);
+        let own = agent.user.clone().map(|user| ConnectionId::new(provider.id.clone(), Some(user)));
+        let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, own.into_iter().chain([default]));
+        let carries_placeholder = find_in_slots(&placeholders, provider, arrived, headers).is_some();
+        if self.proxy.rules.load().settings().unregistered == Unregistered::Refuse || carries_placeholder {
+            return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
+        }
+        entry.verdict(Verdict::Pass);
+        Ok(Way::Unregistered(Arc::clone(provider)))
+    }
+
+    fn strip_only(&self, provider: Arc<Provider>) -> Result<Way, Refusal> {
+        let unregistered = self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.is_empty();
+        let pass = unregistered && self.proxy.rules.load().settings().unregistered == Unregistered::Pass;
+        Ok(if pass { Way::Plain } else { Way::Stripped(provider) })
+    }
+
+    /// A token endpoint is ours alone as soon as we hold a connection there; until then it is a host like others.
+    fn token_endpoint(&self, provider: &Arc<Provider>) -> Result<Way, Refusal> {
+        let unregistered = self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.is_empty();
+        let pass = unregistered && self.proxy.rules.load().settings().unregistered == Unregistered::Pass;
+        if pass { Ok(Way::Plain) } else { Err(Refusal::TokenEndpoint(provider.title.clone())) }
+    }
+
+    fn no_permit(&self, provider: &Provider, connection: &ConnectionId, error: broker::Error) -> Refusal {
+        let why = match &error {
+            broker::Error::NotRegistered { .. } => "No credential is registered.",
+            broker::Error::AuthRequired { .. } => "The credential has expired and can't be renewed by itself.",
+            broker::Error::MissingFields { .. } => "The credential lacks a field that this API needs.",
+            broker::Error::Unfit { .. } => "The credential holds a character that no header can carry.",
+            broker::Error::Renewal { .. } | broker::Error::Vault(_) => {
+                tracing::warn!(%connection, error = &error as &dyn std::error::Error, "no credential for a request");
+                return Refusal::Vault(error);
+            }
+        };
+        auth_required(provider, connection.to_string(), why)
+    }
+
+    /// The refusal that tells what to register.
+    pub(super) fn auth_required(&self, provider: &Provider, user: Option<String>) -> Refusal {
+        let connection = user.map_or_else(|| provider.id.to_string(), |user| format!("{}:{user}", provider.id));
+        auth_required(provider, connection, "No credential is registered.")
+    }
+}
+
+fn auth_required(provider: &Provider, connection: String, why: &'static str) -> Refusal {
+    Refusal::AuthRequired(Box::new(AuthRequired {
+        provider: provider.id.to_string(),
+        title: provider.title.clone(),
+        category: provider.category.clone(),
+        connection,
+        why,
+    }))
+}
+
+/// An agent that is bound to a user has that user's connections and the default ones; others are another's.
+fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
+    agent.user.is_none() || connection.user().is_none() || connection.user() == agent.user.as_ref()
+}
+
+/// The hosts a credential may reach were sealed when it was registered; a rule that was widened since does not widen it.
+fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
+    let host = &arrived.target.authority.host;
+    match permit.hosts() {
+        [] => permit.provider().reaches(host, &|name| permit.field(name)),
+        sealed => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: crate::model::Host| allowed == *host)),
+    }
+}
+
+/// The connection whose placeholder stands in one of the provider's slots.
+fn find_in_slots(placeholders: &Placeholders, provider: &Provider, arrived: &Arrived, headers: &HeaderMap) -> Option<ConnectionId> {
+    provider.slots.iter().find_map(|slot| match slot {
+        Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(placeholders, value.as_bytes())),
+        Slot::Query(_) => arrived.target.path.query().and_then(|query| placeholders.find(query.as_bytes()).cloned()),
+        Slot::Cookie(_) => headers.get_all(COOKIE).iter().find_map(|value| placeholders.find(value.as_bytes()).cloned()),
+    })
+}
+
+/// As it is, or inside `Basic`.
+fn find_in(placeholders: &Placeholders, value: &[u8]) -> Option<ConnectionId> {
+    use base64::Engine as _;
+    if let Some(found) = placeholders.find(value) {
+        return Some(found.clone());
+    }
+    let (scheme, rest) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let decoded = base64::engine::general_purpose::STANDARD.decode(rest).ok()?;
+    placeholders.find(&decoded).cloned()
+}

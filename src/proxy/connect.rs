@@ -1,0 +1,237 @@
+//! CONNECT (RFC 9110 §9.3.6): who asks, for what, and what becomes of it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use http::Response;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::authenticate::{Origin, Shown};
+use super::body::ResponseBody;
+use super::caller::{Caller, Prefixed};
+use super::door::{Inside, is_own_name};
+use super::load::Counted;
+use super::refusal::Refusal;
+use super::tunnel;
+use super::worker::Worker;
+use crate::agent::Agent;
+use crate::audit::{Door as Entrance, Entry, Kind, Verdict};
+use crate::decide::{Connect, ConnectRefusal, Reason};
+use crate::head::Head;
+use crate::model::{Authority, AuthorityError, Scheme};
+
+/// What follows a CONNECT.
+pub(super) enum Next {
+    /// Refused with a challenge; the caller may try again on the same stream.
+    Again(Response<ResponseBody>),
+    /// Refused for good.
+    Close(Response<ResponseBody>),
+    /// Opened: requests inside are read.
+    Open(Box<Inside>),
+    /// Left shut: the service is there.
+    Tunnel(Box<Tunnel>),
+}
+
+/// A service's stream that waits for the caller's bytes.
+pub(super) struct Tunnel {
+    service: TcpStream,
+    entry: Entry,
+    _connection: Counted,
+}
+
+/// The whole answer to a CONNECT that is accepted.
+const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
+
+impl Worker {
+    /// Decides a CONNECT whose head is `head` over `request`.
+    pub(super) async fn connect(self: &Rc<Self>, head: &Head, request: &[u8], origin: &Origin) -> Next {
+        let mut entry = self.spool.begin(Kind::Tunnel);
+        entry.source(origin.peer);
+        entry.door(Entrance::Connect);
+        let view = head.view(request);
+        let authority: Authority = match view.target.parse() {
+            Ok(authority) => authority,
+            Err(error) => {
+                entry.unparsed(view.target.as_bytes());
+                return Next::Close(refuse(entry, &Refusal::Target(malformed_authority(error))));
+            }
+        };
+        entry.authority(&authority);
+        let shown = view.field("proxy-authorization").map_or(Shown::Nothing, Shown::Authorization);
+        let agent = match self.authenticate(origin, shown) {
+            Ok(agent) => agent,
+            Err(_unknown) if is_own_name(&authority.host) => {
+                forget(entry);
+                return Next::Open(Box::new(inside(origin, authority, None, None, None)));
+            }
+            Err(refusal @ Refusal::UnknownAgent) => return Next::Again(refuse(entry, &refusal)),
+            Err(refusal) => return Next::Close(refuse(entry, &refusal)),
+        };
+        entry.agent(&agent.name);
+        self.connect_as(agent, authority, origin, entry).await
+    }
+
+    async fn connect_as(self: &Rc<Self>, agent: Arc<Agent>, authority: Authority, origin: &Origin, entry: Entry) -> Next {
+        if *self.proxy.draining.borrow() {
+            return Next::Close(refuse(entry, &Refusal::Draining));
+        }
+        let load = self.proxy.loads.of(&agent.label);
+        let Some(connection) = load.connection(self.proxy.settings.agent_connections) else {
+            return Next::Close(refuse(entry, &Refusal::Limit("connections of this agent")));
+        };
+        let rules = self.proxy.rules.load();
+        let own = is_own_name(&authority.host);
+        let refused = match if own { Connect::Intercept } else { rules.decide_connect(&authority, &agent) } {
+            Connect::Tunnel => {
+                drop(rules);
+                return self.dial_tunnel(authority, entry, connection).await;
+            }
+            Connect::Intercept => None,
+            Connect::Refuse(ConnectRefusal(reason)) => Some(reason),
+        };
+        forget(entry);
+        if refused.is_none() && !own && authority.port != 80 {
+            self.dial_ahead(&authority, &agent);
+        }
+        let mut inside = inside(origin, authority, Some(agent), Some(connection), refused);
+        inside.load = Some(load);
+        Next::Open(Box::new(inside))
+    }
+
+    /// The caller's handshake and the service's overlap.
+    fn dial_ahead(self: &Rc<Self>, authority: &Authority, agent: &Agent) {
+        if !self.pool.has_idle(Scheme::Https, authority) {
+            tokio::task::spawn_local(Rc::clone(&self.pool).warm(authority.clone(), Arc::clone(&agent.label)));
+        }
+    }
+
+    async fn dial_tunnel(self: &Rc<Self>, authority: Authority, mut entry: Entry, connection: Counted) -> Next {
+        entry.verdict(Verdict::Tunnel);
+        if let Err(error) = entry.open().await {
+            return Next::Close(refuse(entry, &error.into()));
+        }
+        match self.dialler.tcp(&authority).await {
+            Ok((service, address)) => {
+                entry.dialled(address);
+                Next::Tunnel(Box::new(Tunnel { service, entry, _connection: connection }))
+            }
+            Err(error) => Next::Close(refuse(entry, &error.into())),
+        }
+    }
+
+    /// Moves bytes both ways until one side ends.
+    pub(super) async fn tunnel(self: &Rc<Self>, mut caller: Caller, mut buffer: BytesMut, tunnel: Box<Tunnel>) {
+        let Tunnel { mut service, mut entry, _connection } = *tunnel;
+        if caller.write_all(ESTABLISHED).await.is_err() || caller.flush().await.is_err() {
+            return entry.note("caller_left");
+        }
+        let early = buffer.len() as u64;
+        if service.write_all_buf(&mut buffer).await.is_err() {
+            return entry.note("broken_off");
+        }
+        let idle = self.proxy.settings.idle_timeout;
+        let (moved, outcome) = match caller {
+            Caller::Tcp(caller) => relay_tcp(caller, service, idle).await,
+            caller @ Caller::Tls(_) => tunnel::relay(caller, service, idle).await,
+        };
+        entry.status(200);
+        entry.sent(moved.up + early);
+        entry.received(moved.down);
+        if let Err(error) = outcome {
+            entry.note(if error.kind() == std::io::ErrorKind::TimedOut { "idle" } else { "broken_off" });
+        }
+    }
+
+    /// Accepts the CONNECT and reads what is inside: TLS, or on port 80 plain HTTP. Nothing else passes, nothing is spliced.
+    pub(super) async fn open(self: &Rc<Self>, mut caller: Caller, mut buffer: BytesMut, mut inside: Box<Inside>) {
+        if caller.write_all(ESTABLISHED).await.is_err() || caller.flush().await.is_err() {
+            return;
+        }
+        if buffer.is_empty() {
+            let first = tokio::time::timeout(self.proxy.settings.handshake_timeout, caller.read_buf(&mut buffer)).await;
+            if !matches!(first, Ok(Ok(1..))) {
+                return;
+            }
+        }
+        let tls = buffer.first() == Some(&0x16);
+        if tls {
+            inside.scheme = Scheme::Https;
+            return self.intercept(Prefixed::new(buffer, caller), inside).await;
+        }
+        if inside.authority.port != 80 {
+            return self.not_tls(caller, *inside).await;
+        }
+        inside.scheme = Scheme::Http;
+        self.http1(caller, buffer, super::door::Door::Inside(inside)).await;
+    }
+
+    /// What should be TLS and isn't is closed, with a word for those who read HTTP.
+    async fn not_tls(self: &Rc<Self>, mut caller: Caller, inside: Inside) {
+        let mut entry = self.spool.begin(Kind::Tunnel);
+        entry.source(inside.origin.peer);
+        entry.door(Entrance::Connect);
+        entry.authority(&inside.authority);
+        if let Some(agent) = &inside.agent {
+            entry.agent(&agent.name);
+        }
+        entry.note("not_tls");
+        let response = refuse(entry, &Refusal::Target("what goes to this port must be TLS"));
+        drop(super::serve::answer(&mut caller, response).await);
+    }
+}
+
+#[cfg(target_os = "linux")]
+async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::time::Duration) -> (tunnel::Moved, std::io::Result<()>) {
+    let (prefix, caller) = caller.into_parts();
+    if prefix.is_empty() {
+        return tunnel::relay_tcp(&caller, &service, idle).await;
+    }
+    tunnel::relay(Prefixed::new(prefix, caller), service, idle).await
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::time::Duration) -> (tunnel::Moved, std::io::Result<()>) {
+    tunnel::relay(caller, service, idle).await
+}
+
+fn inside(
+    origin: &Origin,
+    authority: Authority,
+    agent: Option<Arc<Agent>>,
+    connection: Option<Counted>,
+    refused: Option<Reason>,
+) -> Inside {
+    Inside {
+        origin: origin.clone(),
+        authority,
+        scheme: Scheme::Https,
+        agent,
+        load: None,
+        _connection: connection,
+        refused,
+        sni: None,
+        known_host: RefCell::new(None),
+    }
+}
+
+/// The requests inside have records of their own.
+fn forget(entry: Entry) {
+    entry.discard();
+}
+
+pub(super) fn refuse(mut entry: Entry, refusal: &Refusal) -> Response<ResponseBody> {
+    entry.refusal(refusal.kind(), refusal.status().as_u16());
+    refusal.response(entry.id().as_str())
+}
+
+fn malformed_authority(error: AuthorityError) -> &'static str {
+    match error {
+        AuthorityError::NoPort => "CONNECT names no port",
+        AuthorityError::Port => "the port of CONNECT is not a number from 1 to 65535",
+        AuthorityError::Userinfo => "user information before the host is not allowed",
+        AuthorityError::Host(_) => "the host of CONNECT is not a name or address",
+    }
+}

@@ -1,0 +1,274 @@
+//! THE REQUEST PATH: identify, decide, authorize, record, forward, renew, observe.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::EXPECT;
+use http::{Method, Request, Response, StatusCode, request};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::body::ResponseBody;
+use super::door::{Arrived, Door, is_own_name};
+use super::forward::{Outbound, set_host};
+use super::internal;
+use super::inside::Busy;
+use super::load::Counted;
+use super::observe::{Observation, clean_injected, strip_hop_by_hop};
+use super::refusal::Refusal;
+use super::replay::{Replay, RequestBody};
+use super::upgrade::{self, Relay};
+use super::worker::Worker;
+use crate::agent::Agent;
+use crate::audit::{Entry, Kind, Opened, Verdict};
+use crate::broker::{Permit, Renewal};
+use crate::decide::Route;
+use crate::provider::{Provider, ReplayRule, strip};
+use crate::upstream::Sent;
+
+/// What an exchange ended with.
+pub(super) enum Answer {
+    /// A response.
+    Response(Response<ResponseBody>),
+    /// 101: the caller's stream becomes one end of the relay once this head is out.
+    Switched(Response<ResponseBody>, Relay),
+}
+
+/// What `decide` and `authorize` made of a request.
+pub(super) enum Way {
+    /// Forwarded as it is, hop-by-hop fields aside.
+    Plain,
+    /// A provider's host, nothing injected: its slots are stripped.
+    Stripped(Arc<Provider>),
+    /// With a live credential.
+    Permitted(Permit),
+    /// A provider's host without a credential: what the caller sent goes on, and a 401 is told for what it is.
+    Unregistered(Arc<Provider>),
+}
+
+impl Worker {
+    /// Answers one request. Never fails: an error becomes a response, and either way the record is closed.
+    pub(super) async fn exchange(self: &Rc<Self>, door: &Door, request: Request<Incoming>, busy: Busy) -> Answer {
+        let mut entry = self.spool.begin(Kind::Request);
+        entry.source(door.origin().peer);
+        entry.http(request.version());
+        let id = entry.id();
+        match self.attempt(door, request, entry, busy).await {
+            Ok(answer) => answer,
+            Err((refusal, entry)) => {
+                let mut entry = *entry;
+                entry.refusal(refusal.kind(), refusal.status().as_u16());
+                Answer::Response(refusal.response(id.as_str()))
+            }
+        }
+    }
+
+    async fn attempt(
+        self: &Rc<Self>,
+        door: &Door,
+        request: Request<Incoming>,
+        mut entry: Entry,
+        busy: Busy,
+    ) -> Result<Answer, (Refusal, Box<Entry>)> {
+        let (parts, incoming) = request.into_parts();
+        match self.steps(door, parts, incoming, &mut entry).await {
+            Ok(stepped) => Ok(self.answer(stepped, entry, busy)),
+            Err(Stop::Page(response)) => {
+                entry.refusal("page", response.status().as_u16());
+                Ok(Answer::Response(response))
+            }
+            Err(Stop::Refusal(refusal)) => Err((refusal, Box::new(entry))),
+        }
+    }
+
+    /// Steps 2 to 7. What it returns is ready to be observed.
+    async fn steps(self: &Rc<Self>, door: &Door, parts: request::Parts, incoming: Incoming, entry: &mut Entry) -> Result<Stepped, Stop> {
+        let arrived = door.identify(self, &parts)?;                                            // 2 identify
+        note_arrival(entry, door, &arrived);
+        check_method(&parts)?;
+        let counted = self.count(&arrived)?;
+        if is_own_name(&arrived.target.authority.host) {
+            return Err(Stop::Page(internal::page(self, &arrived)?));
+        }
+        let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
+        let route = self.proxy.rules.load().decide(&arrived.target, &agent);                   // 3 decide
+        let way = self.authorize(route, &arrived, &agent, &parts.headers, entry).await?;       // 4 authorize
+        let upgrade = upgrade::asked(&parts);
+        let outbound = outbound(arrived, parts, &way, &agent, upgrade);
+        let opened = entry.open().await.map_err(Refusal::from)?;                               // 5 record
+        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory));
+        let (sent, permit) = self.forward_and_renew(&outbound, way, &replay, &opened, entry).await?; // 6 forward, 7 renew
+        Ok((sent, permit, replay, counted))
+    }
+
+    async fn forward_and_renew(
+        self: &Rc<Self>,
+        outbound: &Outbound,
+        way: Way,
+        replay: &Replay,
+        opened: &Opened,
+        entry: &mut Entry,
+    ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
+        let permit = match way {
+            Way::Permitted(permit) => permit,
+            Way::Plain | Way::Stripped(_) => return Ok((self.forward(outbound, None, replay, opened).await?, None)),
+            Way::Unregistered(provider) => {
+                let sent = self.forward(outbound, None, replay, opened).await?;
+                let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
+                return if refused { Err(self.auth_required(&provider, None)) } else { Ok((sent, None)) };
+            }
+        };
+        let sent_at = Instant::now();
+        let sent = self.forward(outbound, Some(&permit), replay, opened).await?;
+        if sent.response.status() != StatusCode::UNAUTHORIZED {
+            permit.succeeded(sent_at);
+            return Ok((sent, Some(permit)));
+        }
+        match permit.renew(sent_at).await {
+            Renewal::Keep(why) => {
+                entry.note(why.word());
+                Ok((sent, Some(permit)))
+            }
+            Renewal::Fresh(fresh) => {
+                entry.note("renewed");
+                if !may_replay(&fresh, &outbound.target.method) || !replay.repeatable() {
+                    entry.note("not_replayable");
+                    return Ok((sent, Some(permit)));
+                }
+                drain(sent);
+                entry.note("replayed");
+                let sent_at = Instant::now();
+                let sent = self.forward(outbound, Some(&fresh), replay, opened).await?;
+                if sent.response.status() != StatusCode::UNAUTHORIZED {
+                    fresh.succeeded(sent_at);
+                }
+                Ok((sent, Some(fresh)))
+            }
+        }
+    }
+
+    /// Step 8: the response that the caller gets, followed to its end.
+    fn answer(
+        self: &Rc<Self>,
+        (sent, permit, replay, counted): Stepped,
+        mut entry: Entry,
+        busy: Busy,
+    ) -> Answer {
+        entry.dialled(sent.address);
+        entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
+        let (mut parts, incoming) = sent.response.into_parts();
+        entry.status(parts.status.as_u16());
+        let switched = (parts.status == StatusCode::SWITCHING_PROTOCOLS).then(|| upgrade::keep_fields(&parts.headers));
+        strip_hop_by_hop(&mut parts.headers);
+        if let Some(permit) = &permit {
+            entry.guard_hits(clean_injected(&mut parts.headers, permit));
+        }
+        // A reason phrase could carry anything; the caller gets the standard one.
+        parts.extensions.clear();
+        parts.version = http::Version::HTTP_11;
+        if let Some(fields) = switched {
+            parts.headers.extend(fields);
+            let relay = Relay { lease: sent.lease, entry, _counted: counted, _busy: busy };
+            return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), relay);
+        }
+        let observation = Observation { entry: Some(entry), replay, permit, _counted: counted, _busy: busy };
+        let body = ResponseBody::observed(incoming, sent.lease, observation, self.proxy.settings.idle_timeout);
+        Answer::Response(Response::from_parts(parts, body))
+    }
+
+    fn count(&self, arrived: &Arrived) -> Result<Option<Counted>, Refusal> {
+        let Some(load) = &arrived.load else { return Ok(None) };
+        load.request(self.proxy.settings.agent_requests).map(Some).ok_or(Refusal::Limit("requests of this agent at once"))
+    }
+}
+
+/// What [`Worker::steps`] hands to the answer.
+type Stepped = (Sent<RequestBody>, Option<Permit>, Rc<Replay>, Option<Counted>);
+
+/// Why the steps ended early.
+enum Stop {
+    Refusal(Refusal),
+    Page(Response<ResponseBody>),
+}
+
+impl<E: Into<Refusal>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Refusal(error.into())
+    }
+}
+
+fn note_arrival(entry: &mut Entry, door: &Door, arrived: &Arrived) {
+    entry.door(arrived.entrance);
+    entry.target(&arrived.target);
+    if let Some(agent) = &arrived.agent {
+        entry.agent(&agent.name);
+    }
+    if let Door::Inside(inside) = door
+        && let Some(sni) = &inside.sni
+    {
+        entry.sni(sni.as_bytes());
+    }
+}
+
+/// TRACE echoes what it was sent (RFC 9110 §9.3.8); a second CONNECT would leave the tunnel.
+fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
+    let extended = parts.extensions.get::<hyper::ext::Protocol>().is_some();
+    match parts.method {
+        Method::TRACE => Err(Refusal::Method("TRACE is not forwarded")),
+        Method::CONNECT if !extended => Err(Refusal::Method("CONNECT inside a tunnel is not allowed")),
+        _ if parts.method.as_str().eq_ignore_ascii_case("track") => Err(Refusal::Method("TRACK is not forwarded")),
+        _ => Ok(()),
+    }
+}
+
+/// The request without anything that belongs to this hop or to the provider's slots; the credential is put on per send.
+fn outbound(arrived: Arrived, parts: request::Parts, way: &Way, agent: &Arc<Agent>, upgrade: bool) -> Outbound {
+    let mut target = arrived.target;
+    let mut headers = parts.headers;
+    let kept = upgrade.then(|| upgrade::request_fields(&headers, &parts.extensions));
+    if target.method == Method::CONNECT {
+        target.method = Method::GET;
+    }
+    strip_hop_by_hop(&mut headers);
+    headers.remove(EXPECT);
+    headers.remove(super::door::NEXUS_CONNECTION);
+    let provider = match way {
+        Way::Plain | Way::Unregistered(_) => None,
+        Way::Stripped(provider) => Some(provider),
+        Way::Permitted(permit) => Some(permit.provider()),
+    };
+    if let Some(provider) = provider
+        && let Some(path) = strip(&provider.slots, &mut headers, target.path.as_str())
+    {
+        target.path = path;
+    }
+    if provider.is_some() {
+        for name in super::door::ROUTING_HINTS {
+            headers.remove(name);
+        }
+    }
+    set_host(&mut headers, &target);
+    headers.extend(kept.into_iter().flatten());
+    Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade }
+}
+
+fn may_replay(permit: &Permit, method: &Method) -> bool {
+    match permit.provider().inject.get(permit.rule()).map(|rule| rule.replay) {
+        Some(ReplayRule::All) => true,
+        Some(ReplayRule::Safe) => method.is_safe(),
+        Some(ReplayRule::Never) | None => false,
+    }
+}
+
+/// Reads a refused answer's short body away, so that its connection can be used again.
+fn drain(sent: Sent<RequestBody>) {
+    use http_body_util::{BodyExt as _, Limited};
+    const LIMIT: usize = 64 * 1024;
+    let (body, mut lease) = (sent.response.into_body(), sent.lease);
+    tokio::task::spawn_local(async move {
+        let reading = Limited::new(body, LIMIT).collect();
+        if let Ok(Ok(_bytes)) = tokio::time::timeout(std::time::Duration::from_secs(5), reading).await {
+            lease.release();
+        }
+    });
+}

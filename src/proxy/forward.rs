@@ -1,0 +1,186 @@
+//! Step 6: the request as the service gets it, and its way there. Injection happens when the head goes out.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{EXPECT, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+
+use super::replay::{Hold, Replay, RequestBody};
+use super::worker::Worker;
+use crate::audit::Opened;
+use crate::broker::Permit;
+use crate::model::{Authority, Target};
+use crate::upstream::{Destination, Error, Sent, Versions};
+
+/// A request without any credential: what is sent is a copy with one put on.
+pub(super) struct Outbound {
+    pub(super) target: Target,
+    pub(super) headers: HeaderMap,
+    pub(super) agent: Arc<str>,
+    /// The request asks for another protocol: HTTP/1.1 it is.
+    pub(super) upgrade: bool,
+}
+
+/// Hosts that never said 100 although they were asked to; they are not asked again for a while.
+#[derive(Debug, Default)]
+pub(super) struct Expectations(RefCell<HashMap<Authority, Instant>>);
+
+const FORGET_AFTER: Duration = Duration::from_secs(600);
+const REMEMBERED: usize = 10_000;
+
+impl Expectations {
+    fn worthwhile(&self, authority: &Authority) -> bool {
+        self.0.borrow().get(authority).is_none_or(|since| since.elapsed() > FORGET_AFTER)
+    }
+
+    fn ignored(&self, authority: &Authority) {
+        let mut hosts = self.0.borrow_mut();
+        if hosts.len() < REMEMBERED {
+            hosts.insert(authority.clone(), Instant::now());
+        }
+    }
+
+    /// Forgets what is old.
+    pub(super) fn sweep(&self) {
+        self.0.borrow_mut().retain(|_authority, since| since.elapsed() < FORGET_AFTER);
+    }
+}
+
+impl Worker {
+    /// Sends `outbound` with the credential of `permit`. No request leaves without `_opened`, the proof that the log names it (I8).
+    ///
+    /// A request that met a dead kept connection is sent once more where that is safe: nothing came back, the method is idempotent
+    /// (RFC 9110 §9.2.2), and the body is at hand.
+    pub(super) async fn forward(
+        self: &Rc<Self>,
+        outbound: &Outbound,
+        permit: Option<&Permit>,
+        replay: &Replay,
+        opened: &Opened,
+    ) -> Result<Sent<RequestBody>, Error> {
+        match self.send_once(outbound, permit, replay, opened).await {
+            Err(Error::Stale { .. }) if outbound.target.method.is_idempotent() && replay.repeatable() => {
+                self.send_once(outbound, permit, replay, opened).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn send_once(
+        self: &Rc<Self>,
+        outbound: &Outbound,
+        permit: Option<&Permit>,
+        replay: &Replay,
+        _opened: &Opened,
+    ) -> Result<Sent<RequestBody>, Error> {
+        let hold = self.should_hold(outbound, permit, replay).then(Arc::<Hold>::default);
+        let sent = self.send_held(outbound, permit, replay, hold.as_ref()).await?;
+        let Some(hold) = hold else { return Ok(sent) };
+        match sent.response.status() {
+            // RFC 9110 §15.5.18: it does not do expectations. Nothing of the body is gone yet.
+            StatusCode::EXPECTATION_FAILED => {
+                self.expectations.ignored(&outbound.target.authority);
+                self.send_held(outbound, permit, replay, None).await
+            }
+            // The body stays here for the second send.
+            StatusCode::UNAUTHORIZED => Ok(sent),
+            _ => {
+                hold.release();
+                Ok(sent)
+            }
+        }
+    }
+
+    async fn send_held(
+        self: &Rc<Self>,
+        outbound: &Outbound,
+        permit: Option<&Permit>,
+        replay: &Replay,
+        hold: Option<&Arc<Hold>>,
+    ) -> Result<Sent<RequestBody>, Error> {
+        let gone = || Error::Unreachable { authority: outbound.target.authority.clone(), cause: std::io::ErrorKind::BrokenPipe.into() };
+        let body = replay.body(hold.map(Arc::clone)).ok_or_else(gone)?;
+        let mut request = build(outbound, permit, body);
+        if let Some(hold) = hold {
+            self.expect_continue(&mut request, hold, &outbound.target.authority);
+        }
+        let to = Destination {
+            scheme: outbound.target.scheme,
+            authority: &outbound.target.authority,
+            versions: if outbound.upgrade { Versions::Http1 } else { Versions::Any },
+            agent: &outbound.agent,
+            progress: replay.progress(),
+            head_method: outbound.target.method == Method::HEAD,
+            upgrade: outbound.upgrade,
+        };
+        self.pool.send(&to, request).await
+    }
+
+    /// A body that can't be kept waits for the service's word, so that a 401 costs nothing.
+    fn should_hold(&self, outbound: &Outbound, permit: Option<&Permit>, replay: &Replay) -> bool {
+        permit.is_some()
+            && !replay.is_empty()
+            && replay.exceeds_limit()
+            && !self.pool.speaks_http2(&outbound.target.authority)
+            && self.expectations.worthwhile(&outbound.target.authority)
+    }
+
+    /// RFC 9110 §10.1.1.
+    fn expect_continue(self: &Rc<Self>, request: &mut Request<RequestBody>, hold: &Arc<Hold>, authority: &Authority) {
+        request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
+        let released = Arc::clone(hold);
+        hyper::ext::on_informational(request, move |response| {
+            if response.status() == StatusCode::CONTINUE {
+                released.release();
+            }
+        });
+        let (worker, waiting, authority) = (Rc::clone(self), Arc::downgrade(hold), authority.clone());
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(worker.proxy.settings.expect_timeout).await;
+            if let Some(hold) = waiting.upgrade()
+                && !hold.released()
+            {
+                worker.expectations.ignored(&authority);
+                hold.release();
+            }
+        });
+    }
+}
+
+/// Parts to a request in origin-form with `Host`; the pool turns it into HTTP/2's form where that is spoken.
+fn build(outbound: &Outbound, permit: Option<&Permit>, body: RequestBody) -> Request<RequestBody> {
+    let mut headers = outbound.headers.clone();
+    let mut path = outbound.target.path.clone();
+    if let Some(permit) = permit {
+        if let Some(rule) = permit.provider().inject.get(permit.rule()) {
+            rule.add_headers(&mut headers);
+        }
+        if let Some(changed) = permit.prepared().apply(&mut headers, path.as_str()) {
+            path = changed.parse().unwrap_or(path);
+        }
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = outbound.target.method.clone();
+    *request.uri_mut() = Uri::from(path);
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// `Host` as it is written on the wire: no default port.
+pub(super) fn host_value(target: &Target) -> Option<HeaderValue> {
+    let Authority { host, port } = &target.authority;
+    let text = if *port == target.scheme.default_port() { host.to_string() } else { format!("{host}:{port}") };
+    HeaderValue::from_str(&text).ok()
+}
+
+/// Sets `Host`, keeping its place in the order if it has one.
+pub(super) fn set_host(headers: &mut HeaderMap, target: &Target) {
+    if let Some(value) = host_value(target) {
+        headers.insert(HOST, value);
+    }
+}

@@ -1,0 +1,72 @@
+//! CONNECT we open: the caller's TLS ends here, with a leaf certificate for the CONNECT host.
+
+use std::rc::Rc;
+
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::caller::{Caller, Prefixed};
+use super::door::{Door, Inside};
+use super::worker::Worker;
+use crate::audit::{Door as Entrance, Kind};
+use crate::model::Host;
+
+impl Worker {
+    /// Ends the TLS on `stream` and serves the requests inside. A server name other than the CONNECT host is refused before any
+    /// certificate is shown (threats 2 and 4).
+    pub(super) async fn intercept(self: &Rc<Self>, stream: Prefixed<Caller>, mut inside: Box<Inside>) {
+        let accepting = async {
+            let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+            let start = acceptor.await.map_err(|_error| "not_tls")?;
+            let hello = start.client_hello();
+            let name = hello.server_name().map(Box::<str>::from);
+            if !names(name.as_deref(), &inside.authority.host) {
+                inside.sni = name;
+                return Err("sni_mismatch");
+            }
+            let config = self.proxy.issuer.server_config(&inside.authority.host, name.is_some());
+            let config = config.map_err(|error| {
+                tracing::warn!(%error, host = %inside.authority.host, "no leaf certificate");
+                "no_certificate"
+            })?;
+            inside.sni = name;
+            // A caller that breaks off here does not trust our CA: the log says so, since the caller seldom does.
+            start.into_stream(config).await.map_err(|_error| "handshake_failed")
+        };
+        let outcome = timeout(self.proxy.settings.handshake_timeout, accepting).await;
+        match outcome.unwrap_or(Err("handshake_late")) {
+            Ok(stream) => self.requests(stream, inside).await,
+            Err(word) => self.note_failed_handshake(&inside, word),
+        }
+    }
+
+    async fn requests(self: &Rc<Self>, stream: TlsStream<Prefixed<Caller>>, inside: Box<Inside>) {
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            self.http2(stream, Door::Inside(inside)).await;
+        } else {
+            self.http1(stream, bytes::BytesMut::new(), Door::Inside(inside)).await;
+        }
+    }
+
+    fn note_failed_handshake(&self, inside: &Inside, word: &'static str) {
+        let mut entry = self.spool.begin(Kind::Tunnel);
+        entry.source(inside.origin.peer);
+        entry.door(Entrance::Connect);
+        entry.authority(&inside.authority);
+        if let Some(agent) = &inside.agent {
+            entry.agent(&agent.name);
+        }
+        if let Some(sni) = &inside.sni {
+            entry.sni(sni.as_bytes());
+        }
+        entry.refusal("tls", 421);
+        entry.note(word);
+    }
+}
+
+/// No server name is taken for the CONNECT host; an address is never named (RFC 6066 §3).
+fn names(sni: Option<&str>, host: &Host) -> bool {
+    let Some(sni) = sni else { return true };
+    sni.parse::<Host>().is_ok_and(|named| named == *host)
+}

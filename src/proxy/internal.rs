@@ -1,0 +1,86 @@
+//! `http://nexus.internal/`: the CA for whoever reached us, the environment for whoever showed who he is.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Response};
+use serde_json::json;
+
+use super::body::ResponseBody;
+use super::door::Arrived;
+use super::refusal::Refusal;
+use super::worker::Worker;
+use crate::model::ConnectionId;
+
+/// What the pages are made of.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    /// `ca.pem`.
+    pub(crate) ca: String,
+    /// `ca-bundle.pem`.
+    pub(crate) bundle: String,
+    /// SHA-256 of the CA certificate, `AA:BB:…`.
+    pub(crate) fingerprint: String,
+}
+
+/// The page that `arrived` asks for.
+pub(super) fn page(worker: &Worker, arrived: &Arrived) -> Result<Response<ResponseBody>, Refusal> {
+    if arrived.target.method != Method::GET && arrived.target.method != Method::HEAD {
+        return Err(Refusal::Method("the pages of the proxy are read with GET"));
+    }
+    let pages = worker.proxy.pages.load();
+    match arrived.target.path.path() {
+        "/ca.pem" => Ok(text("application/x-pem-file", pages.ca.clone())),
+        "/ca-bundle.pem" => Ok(text("application/x-pem-file", pages.bundle.clone())),
+        "/whoami" => whoami(arrived, &pages),
+        "/env" => environment(arrived, &pages),
+        path => match path.strip_prefix("/connections/") {
+            Some(name) => connection(worker, arrived, name),
+            None => Err(Refusal::NoSuchPage),
+        },
+    }
+}
+
+fn whoami(arrived: &Arrived, pages: &Pages) -> Result<Response<ResponseBody>, Refusal> {
+    let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
+    let user = agent.user.as_ref().map(ToString::to_string);
+    Ok(document(&json!({ "agent": agent.name.as_str(), "user": user, "ca_sha256": pages.fingerprint })))
+}
+
+/// What a program behind the proxy needs to know; it has the proxy's address already.
+fn environment(arrived: &Arrived, pages: &Pages) -> Result<Response<ResponseBody>, Refusal> {
+    let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
+    Ok(document(&json!({
+        "agent": agent.name.as_str(),
+        "ca": "http://nexus.internal/ca.pem",
+        "ca_bundle": "http://nexus.internal/ca-bundle.pem",
+        "ca_sha256": pages.fingerprint,
+        "bundle_variables": [
+            "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "PIP_CERT", "CARGO_HTTP_CAINFO",
+            "NPM_CONFIG_CAFILE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "HTTPLIB2_CA_CERTS", "WEBSOCKET_CLIENT_CA_BUNDLE",
+            "PERL_LWP_SSL_CA_FILE",
+        ],
+        "ca_variables": ["NODE_EXTRA_CA_CERTS", "DENO_CERT"],
+    })))
+}
+
+/// `status_url` of `auth_required`: whether the connection is there yet.
+fn connection(worker: &Worker, arrived: &Arrived, name: &str) -> Result<Response<ResponseBody>, Refusal> {
+    let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
+    let id: ConnectionId = name.parse().map_err(|_invalid| Refusal::NoSuchPage)?;
+    let theirs = agent.may_use(id.provider()) && (agent.user.is_none() || id.user().is_none() || id.user() == agent.user.as_ref());
+    if !theirs {
+        return Err(Refusal::NoSuchPage);
+    }
+    let registered = worker.proxy.broker.has(&id).map_err(Refusal::Vault)?;
+    Ok(document(&json!({ "connection": id.as_str(), "status": if registered { "active" } else { "missing" } })))
+}
+
+fn document(value: &serde_json::Value) -> Response<ResponseBody> {
+    text("application/json", format!("{value}\n"))
+}
+
+fn text(kind: &'static str, text: String) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,87 @@
+//! What each agent has under way: connections and requests, counted and bounded, so that one cannot starve another (I7).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+
+/// The counters of one agent.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    connections: AtomicUsize,
+    requests: AtomicUsize,
+}
+
+/// The counters of all agents.
+#[derive(Debug, Default)]
+pub(crate) struct Loads(DashMap<Arc<str>, Arc<Load>>);
+
+/// One connection or request that counts; dropping it ends that.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    load: Arc<Load>,
+    which: Which,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Connection,
+    Request,
+}
+
+impl Loads {
+    /// The counters of `agent`.
+    pub(crate) fn of(&self, agent: &Arc<str>) -> Arc<Load> {
+        if let Some(load) = self.0.get(agent) {
+            return Arc::clone(&load);
+        }
+        Arc::clone(&self.0.entry(Arc::clone(agent)).or_default())
+    }
+}
+
+impl Load {
+    /// Counts a connection, unless the agent has `limit` already.
+    pub(crate) fn connection(self: &Arc<Self>, limit: usize) -> Option<Counted> {
+        self.count(Which::Connection, limit)
+    }
+
+    /// Counts a request, unless the agent has `limit` under way.
+    pub(crate) fn request(self: &Arc<Self>, limit: usize) -> Option<Counted> {
+        self.count(Which::Request, limit)
+    }
+
+    fn count(self: &Arc<Self>, which: Which, limit: usize) -> Option<Counted> {
+        let before = self.counter(which).fetch_add(1, Ordering::Relaxed);
+        let counted = Counted { load: Arc::clone(self), which };
+        (before < limit).then_some(counted)
+    }
+
+    fn counter(&self, which: Which) -> &AtomicUsize {
+        match which {
+            Which::Connection => &self.connections,
+            Which::Request => &self.requests,
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.load.counter(self.which).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i7_an_agent_has_its_limit_and_no_more() {
+        let loads = Loads::default();
+        let (greedy, other): (Arc<str>, Arc<str>) = ("greedy".into(), "other".into());
+        let first = loads.of(&greedy).request(1).expect("room for one");
+        assert!(loads.of(&greedy).request(1).is_none());
+        assert!(loads.of(&other).request(1).is_some());
+        drop(first);
+        assert!(loads.of(&greedy).request(1).is_some());
+    }
+}

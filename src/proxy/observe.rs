@@ -1,0 +1,176 @@
+//! Step 8: what comes back is stripped, scrubbed, counted, and closes its record at the end.
+
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use bytes::Bytes;
+use http::header::{ALT_SVC, CONNECTION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName};
+use http_body::Frame;
+use memchr::memmem;
+
+use super::inside::Busy;
+use super::load::Counted;
+use super::replay::Replay;
+use crate::audit::Entry;
+use crate::broker::Permit;
+
+/// Secrets shorter than this would be found in innocent text.
+const SHORTEST_SECRET: usize = 16;
+
+/// The account of one exchange, from its opened record to the end of its body.
+pub(super) struct Observation {
+    pub(super) entry: Option<Entry>,
+    pub(super) replay: Rc<Replay>,
+    pub(super) permit: Option<Permit>,
+    pub(super) _counted: Option<Counted>,
+    pub(super) _busy: Busy,
+}
+
+impl Observation {
+    /// Counts a frame on its way to the caller, and scrubs trailers.
+    pub(super) fn frame(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let Some(entry) = &mut self.entry else { return frame };
+        if let Some(data) = frame.data_ref() {
+            entry.received(data.len() as u64);
+            return frame;
+        }
+        match (frame.into_trailers(), &self.permit) {
+            (Ok(mut trailers), permit) => {
+                strip_hop_by_hop(&mut trailers);
+                if let Some(permit) = permit {
+                    entry.guard_hits(scrub(&mut trailers, permit));
+                }
+                Frame::trailers(trailers)
+            }
+            (Err(frame), _permit) => frame,
+        }
+    }
+
+    /// The body has ended as it should: the record is closed now.
+    pub(super) fn complete(&mut self) {
+        if let Some(mut entry) = self.entry.take() {
+            entry.sent(self.replay.received());
+        }
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        if let Some(entry) = &mut self.entry {
+            entry.sent(self.replay.received());
+            entry.note("broken_off");
+        }
+    }
+}
+
+/// What a response from an injected host may not bring: sessions that outlive the credential, other ways to the service, secrets.
+pub(super) fn clean_injected(headers: &mut HeaderMap, permit: &Permit) -> u32 {
+    headers.remove(ALT_SVC);
+    let keeps_cookies = permit.provider().inject.get(permit.rule()).is_some_and(|rule| rule.set_cookie);
+    if !keeps_cookies {
+        headers.remove(SET_COOKIE);
+    }
+    scrub(headers, permit)
+}
+
+/// Drops every field whose value holds the injected secret, as it is or in base64; says how many.
+pub(super) fn scrub(headers: &mut HeaderMap, permit: &Permit) -> u32 {
+    let longest = headers.iter().map(|(_name, value)| value.len()).max().unwrap_or(0);
+    if longest < SHORTEST_SECRET {
+        return 0;
+    }
+    let mut guilty: Vec<HeaderName> = Vec::new();
+    for secret in permit.prepared().secrets() {
+        let secret = secret.expose().as_bytes();
+        if secret.len() < SHORTEST_SECRET || secret.len() > longest {
+            continue;
+        }
+        let finder = memmem::Finder::new(secret);
+        let holds = |value: &[u8]| finder.find(value).is_some() || holds_encoded(value, secret);
+        guilty.extend(headers.iter().filter(|(_, value)| value.len() >= secret.len() && holds(value.as_bytes())).map(|(name, _)| name.clone()));
+    }
+    for name in &guilty {
+        headers.remove(name);
+    }
+    u32::try_from(guilty.len()).unwrap_or(u32::MAX)
+}
+
+/// Base64 at each of its three alignments: the middle of the encoding does not depend on what stands around the secret.
+fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
+    if value.len() < secret.len() * 4 / 3 {
+        return false;
+    }
+    (0..3).any(|skip| {
+        let aligned = secret.get(skip..).unwrap_or_default();
+        let whole = aligned.get(..aligned.len() / 3 * 3).unwrap_or_default();
+        let encoded = zeroize::Zeroizing::new(STANDARD.encode(whole));
+        let url_safe = zeroize::Zeroizing::new(URL_SAFE.encode(whole));
+        whole.len() >= 12 && (memmem::find(value, encoded.as_bytes()).is_some() || memmem::find(value, url_safe.as_bytes()).is_some())
+    })
+}
+
+/// Removes what belongs to one hop (RFC 9110 §7.6.1), including whatever `Connection` names. Framing is the engine's business.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    if let Some(te) = headers.get(TE)
+        && !te.as_bytes().eq_ignore_ascii_case(b"trailers")
+    {
+        headers.remove(TE);
+    }
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove(UPGRADE);
+    for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "proxy-authentication-info"] {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn i3_what_connection_names_goes_and_framing_with_it() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "x-a, Keep-Alive"),
+            ("connection", "authorization"),
+            ("x-a", "1"),
+            ("authorization", "Bearer mine"),
+            ("keep-alive", "5"),
+            ("proxy-authorization", "Basic x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("te", "gzip"),
+            ("x-b", "2"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x-b"]);
+    }
+
+    #[test]
+    fn encoded_secrets_are_found_at_every_alignment() {
+        let secret = b"ghs_0123456789abcdefghijklmnop";
+        for before in ["", "x", "xy", "user:"] {
+            let text = [before.as_bytes(), secret, b"tail"].concat();
+            assert!(holds_encoded(STANDARD.encode(&text).as_bytes(), secret), "{before:?}");
+            assert!(holds_encoded(URL_SAFE.encode(&text).as_bytes(), secret), "{before:?}");
+        }
+        assert!(!holds_encoded(b"bm90aGluZyB0byBzZWUgaGVyZSBhdCBhbGwsIG1vdmUgb24=", secret));
+    }
+}

@@ -1,0 +1,262 @@
+//! The one place where an error becomes a response: RFC 9457 problem documents that say what to do next.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PROXY_AUTHENTICATE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use super::body::ResponseBody;
+use crate::audit;
+use crate::decide::Reason;
+use crate::head::Malformed;
+use crate::upstream;
+
+/// Clients that look for it learn that the same request will be refused again.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// Carries the kind for clients that do not read bodies.
+pub(super) const NEXUS_REFUSAL: HeaderName = HeaderName::from_static("nexus-refusal");
+
+/// What a person or a program needs to mend a missing credential.
+#[derive(Debug)]
+pub(super) struct AuthRequired {
+    pub(super) provider: String,
+    pub(super) title: String,
+    pub(super) category: String,
+    pub(super) connection: String,
+    pub(super) why: &'static str,
+}
+
+/// An answer Nexus made itself.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("the request is malformed: {0}")]
+    Malformed(#[from] Malformed),
+    #[error("the request is malformed: {0}")]
+    Target(&'static str),
+    #[error("this tunnel leads to another host")]
+    Misdirected,
+    #[error("{0}")]
+    Method(&'static str),
+    #[error("refused by rule: {}", .0.word())]
+    Policy(Reason),
+    #[error("the token endpoint of {0} is not for callers")]
+    TokenEndpoint(String),
+    #[error("the connection {0} is not yours to use")]
+    Connection(&'static str),
+    #[error("the credential of {0} was not registered for this host")]
+    NotSealed(String),
+    #[error("{} needs a credential", .0.title)]
+    AuthRequired(Box<AuthRequired>),
+    #[error("the proxy does not know this caller")]
+    UnknownAgent,
+    #[error("too many {0}")]
+    Limit(&'static str),
+    #[error("the credential cannot be read now")]
+    Vault(#[source] crate::broker::Error),
+    #[error("the audit log cannot be written")]
+    Audit(#[from] audit::Error),
+    #[error("the proxy is shutting down")]
+    Draining,
+    #[error(transparent)]
+    Upstream(#[from] upstream::Error),
+    #[error("no page of that name at nexus.internal")]
+    NoSuchPage,
+}
+
+/// Who has to act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    Downstream,
+    Upstream,
+    Nexus,
+}
+
+impl Refusal {
+    /// The stable word of `Nexus-Refusal` and of the record.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed(malformed) if malformed.is_too_large() => "too-large",
+            Self::Malformed(_) | Self::Target(_) => "malformed",
+            Self::Misdirected => "misdirected",
+            Self::Method(_) => "method",
+            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::NotSealed(_) => "policy",
+            Self::AuthRequired(_) => "auth_required",
+            Self::UnknownAgent => "unknown-agent",
+            Self::Limit(_) => "limit",
+            Self::Vault(_) => "vault",
+            Self::Audit(_) => "audit",
+            Self::Draining => "draining",
+            Self::NoSuchPage => "not-found",
+            Self::Upstream(error) => match error {
+                upstream::Error::Forbidden { .. } => "private-address",
+                upstream::Error::Loop { .. } => "loop",
+                upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => "timeout",
+                upstream::Error::Tls { .. } => "upstream-tls",
+                upstream::Error::NoSuchHost { .. }
+                | upstream::Error::Unreachable { .. }
+                | upstream::Error::Parent { .. }
+                | upstream::Error::Broken { .. }
+                | upstream::Error::Stale { .. } => "upstream",
+            },
+        }
+    }
+
+    /// The status (RFC 9110 §15), by kind; never 401, never a 5xx for a decision (508 aside).
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(malformed) => malformed.status(),
+            Self::Target(_) => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::NotSealed(_) | Self::AuthRequired(_) => {
+                StatusCode::FORBIDDEN
+            },
+            Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+            Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::Upstream(error) => match error {
+                upstream::Error::Forbidden { .. } => StatusCode::FORBIDDEN,
+                upstream::Error::Loop { .. } => StatusCode::LOOP_DETECTED,
+                upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+                upstream::Error::Tls { .. }
+                | upstream::Error::NoSuchHost { .. }
+                | upstream::Error::Unreachable { .. }
+                | upstream::Error::Parent { .. }
+                | upstream::Error::Broken { .. }
+                | upstream::Error::Stale { .. } => StatusCode::BAD_GATEWAY,
+            },
+        }
+    }
+
+    /// Who is to blame: decides whether trying again makes sense.
+    pub(super) fn blame(&self) -> Blame {
+        match self {
+            Self::Upstream(upstream::Error::Forbidden { .. } | upstream::Error::Loop { .. }) => Blame::Downstream,
+            Self::Upstream(_) => Blame::Upstream,
+            Self::Vault(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
+            Self::Malformed(_)
+            | Self::Target(_)
+            | Self::Misdirected
+            | Self::Method(_)
+            | Self::Policy(_)
+            | Self::TokenEndpoint(_)
+            | Self::Connection(_)
+            | Self::NotSealed(_)
+            | Self::AuthRequired(_)
+            | Self::UnknownAgent
+            | Self::Limit(_)
+            | Self::NoSuchPage => Blame::Downstream,
+        }
+    }
+
+    /// What the reader, often an LLM, should do now. Nothing of the request is echoed.
+    fn advice(&self) -> String {
+        match self {
+            Self::Malformed(_) | Self::Target(_) => "Send a request that follows RFC 9110 and RFC 9112; the proxy rejects what it would have to repair.".into(),
+            Self::Misdirected => "Open a new CONNECT for this host; the Host of a request must be the host of its tunnel.".into(),
+            Self::Method(_) => "Use another method.".into(),
+            Self::Policy(reason) => policy_advice(*reason).into(),
+            Self::TokenEndpoint(provider) => {
+                format!("Call the API itself and leave credentials out: Nexus obtains and renews the tokens of {provider}.")
+            }
+            Self::Connection(_) => "Leave Nexus-Connection and placeholders of other connections out, or ask the operator for this connection.".into(),
+            Self::NotSealed(provider) => format!(
+                "The hosts of this credential were sealed when it was registered. Ask the operator to run `nexus providers trust {provider}` if this host is right."
+            ),
+            Self::AuthRequired(missing) => format!(
+                "{} Ask the operator to run `{}`, then send the same request again, without a credential of your own.",
+                missing.why,
+                missing.command()
+            ),
+            Self::UnknownAgent => {
+                "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it.".into()
+            }
+            Self::Limit(_) => "Wait as Retry-After says, and send fewer requests at once.".into(),
+            Self::Vault(_) => "The operator should look at the log of Nexus and run `nexus status`.".into(),
+            Self::Audit(_) => "No request leaves that the audit log does not name. The operator should look at the disk of Nexus.".into(),
+            Self::Draining => "Try again in a moment.".into(),
+            Self::NoSuchPage => "Known pages: /ca.pem, /ca-bundle.pem, /env, /whoami.".into(),
+            Self::Upstream(error) => upstream_advice(error),
+        }
+    }
+
+    /// The response. `request_id` is the one in the audit log.
+    pub(super) fn response(&self, request_id: &str) -> Response<ResponseBody> {
+        let (kind, status) = (self.kind(), self.status());
+        let mut document = json!({
+            "type": format!("urn:nexus:refusal:{kind}"),
+            "title": self.to_string(),
+            "status": status.as_u16(),
+            "detail": format!("{}: {}", sentence(&self.to_string()), self.advice()),
+            "request_id": request_id,
+        });
+        if let (Self::AuthRequired(missing), Some(members)) = (self, document.as_object_mut()) {
+            members.insert("provider".into(), json!(missing.provider));
+            members.insert("connection".into(), json!(missing.connection));
+            members.insert("category".into(), json!(missing.category));
+            members.insert("urgency".into(), json!("blocking"));
+            members.insert("command".into(), json!(missing.command()));
+            members.insert("status_url".into(), json!(format!("http://nexus.internal/connections/{}", missing.connection)));
+        }
+        let mut response = Response::new(ResponseBody::full(document.to_string()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(NEXUS_REFUSAL, HeaderValue::from_static(kind));
+        if self.blame() == Blame::Downstream && !matches!(self, Self::Limit(_)) {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        if matches!(self, Self::Limit(_) | Self::Draining) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if matches!(self, Self::UnknownAgent) {
+            headers.insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"nexus\""));
+        }
+        response
+    }
+}
+
+impl AuthRequired {
+    /// What the operator types.
+    fn command(&self) -> String {
+        let (provider, user) = self.connection.split_once(':').unwrap_or((&self.connection, ""));
+        let user = if user.is_empty() { String::new() } else { format!(" --user {user}") };
+        format!("nexus register {provider}{user}")
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn policy_advice(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Agent => "This agent may not reach this host or use this provider; ask the operator (`nexus agent list`).",
+        Reason::Unmatched => "Hosts that no rule names are refused here; ask the operator to add a provider or rule for it.",
+        Reason::Cleartext => "Credentials go over TLS only: use the https:// URL.",
+        Reason::Port => "This provider is reached on its own port only; leave the port out of the URL.",
+        Reason::ConnectPort => "CONNECT to this port is not allowed; the operator can list it in proxy.connect_ports.",
+        Reason::Mint => "This endpoint answers with a new credential, which callers do not get; use the API without it.",
+        Reason::Path => "This path is not among those that the provider's rule allows.",
+    }
+}
+
+fn upstream_advice(error: &upstream::Error) -> String {
+    match error {
+        upstream::Error::NoSuchHost { .. } => "Check the spelling of the host name.".into(),
+        upstream::Error::Forbidden { .. } => {
+            "Private and local addresses are not reached through the proxy; the operator can allow a range in upstream.allow_private.".into()
+        }
+        upstream::Error::Loop { .. } => "The proxy is not reached through itself; call http://nexus.internal/ for its own pages.".into(),
+        upstream::Error::Tls { .. } => {
+            "The service's certificate could not be verified, so nothing was sent. A private CA goes into upstream.extra_roots.".into()
+        }
+        upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => "The service may be overloaded; try again later.".into(),
+        upstream::Error::Unreachable { .. } | upstream::Error::Parent { .. } => "The service cannot be reached from the proxy; try again later.".into(),
+        upstream::Error::Broken { .. } | upstream::Error::Stale { .. } => {
+            "The service broke off its answer; whether it acted on the request is unknown.".into()
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! One accepted stream, from its first byte: TLS or not, CONNECT or not.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use http::Response;
+use http_body_util::BodyExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::authenticate::Origin;
+use super::body::ResponseBody;
+use super::caller::{Caller, Prefixed};
+use super::connect::Next;
+use super::door::Door;
+use super::refusal::Refusal;
+use super::worker::{Listener, Worker};
+use crate::audit::Kind;
+use crate::head::{Limits, Malformed, ReadError, read_head};
+use crate::model::Host;
+
+/// RFC 8446 §5.1: a record of type handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// CONNECTs that may be refused on one stream before it is closed: a client answers a challenge on its second try.
+const CONNECT_TRIES: u32 = 4;
+
+/// Serves `stream` to its end.
+pub(super) async fn stream(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, listener: &Arc<Listener>) {
+    let Ok(local) = stream.local_addr() else { return };
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let origin = Origin { peer, local, listener: Arc::clone(listener) };
+    let mut stream = stream;
+    let mut buffer = BytesMut::with_capacity(2048);
+    let first = timeout(worker.proxy.settings.head_timeout, stream.read_buf(&mut buffer)).await;
+    if !matches!(first, Ok(Ok(1..))) {
+        return;
+    }
+    if buffer.first() == Some(&TLS_HANDSHAKE) {
+        let Some(caller) = end_tls(worker, Prefixed::new(buffer, stream), local).await else { return };
+        serve(worker, caller, BytesMut::new(), origin).await;
+    } else {
+        serve(worker, Caller::Tcp(Prefixed::new(BytesMut::new(), stream)), buffer, origin).await;
+    }
+}
+
+/// Ends the TLS of a caller that speaks it to the proxy itself: one identity, the address it came to.
+async fn end_tls(worker: &Worker, stream: Prefixed<TcpStream>, local: SocketAddr) -> Option<Caller> {
+    let config = worker.proxy.issuer.listener_config(&Host::from(local.ip()));
+    let config = config.map_err(|error| tracing::warn!(%error, "no certificate for the proxy's own address")).ok()?;
+    let accepting = TlsAcceptor::from(config).accept(stream);
+    match timeout(worker.proxy.settings.handshake_timeout, accepting).await {
+        Ok(Ok(stream)) => Some(Caller::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a caller's TLS to the proxy failed");
+            None
+        }
+        Err(_elapsed) => None,
+    }
+}
+
+/// Reads heads until one is not a refused CONNECT.
+async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, origin: Origin) {
+    let limits = Limits::default();
+    for _ in 0..CONNECT_TRIES {
+        let head = match timeout(worker.proxy.settings.head_timeout, read_head(&mut caller, &mut buffer, &limits)).await {
+            Ok(Ok(head)) => head,
+            Ok(Err(ReadError::Malformed(malformed))) => return malformed_head(worker, caller, &origin, malformed).await,
+            Ok(Err(_closed)) | Err(_) => return,
+        };
+        if !head.is_connect() {
+            return worker.http1(caller, buffer, Door::Open(origin)).await;
+        }
+        let request = buffer.split_to(head.len()).freeze();
+        match worker.connect(&head, &request, &origin).await {
+            Next::Again(response) => {
+                if answer(&mut caller, response).await.is_err() {
+                    return;
+                }
+            }
+            Next::Close(response) => return drop(answer(&mut caller, response).await),
+            Next::Open(inside, then) => return worker.open(caller, buffer, inside, then).await,
+            Next::Tunnel(tunnel) => return worker.tunnel(caller, buffer, tunnel).await,
+        }
+    }
+}
+
+/// The first head was none: told so, recorded, closed. What is still on its way is read, so that the answer is not lost to a reset.
+async fn malformed_head(worker: &Worker, mut caller: Caller, origin: &Origin, malformed: Malformed) {
+    let refusal = Refusal::Malformed(malformed);
+    let mut entry = worker.spool.begin(Kind::Request);
+    entry.source(origin.peer);
+    entry.refusal(refusal.kind(), refusal.status().as_u16());
+    entry.note(malformed.kind());
+    let mut response = refusal.response(entry.id().as_str());
+    response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    drop(entry);
+    if answer(&mut caller, response).await.is_err() {
+        return;
+    }
+    let linger = async {
+        let mut scratch = BytesMut::with_capacity(4096);
+        let mut left = 1024 * 1024_usize;
+        while let Ok(length @ 1..) = caller.read_buf(&mut scratch).await {
+            left = left.saturating_sub(length);
+            if left == 0 {
+                return;
+            }
+            scratch.clear();
+        }
+    };
+    drop(timeout(std::time::Duration::from_secs(2), linger).await);
+}
+
+/// Writes a response of ours outside hyper: the head of a CONNECT's answer is the one thing we write ourselves.
+async fn answer(caller: &mut Caller, response: Response<ResponseBody>) -> std::io::Result<()> {
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let reason = parts.headers.get(super::refusal::NEXUS_REFUSAL).and_then(|kind| kind.to_str().ok());
+    let standard = parts.status.canonical_reason().unwrap_or("Refused");
+    let reason = reason.map_or_else(|| standard.to_owned(), |kind| format!("{standard} ({kind})"));
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\ncontent-length: {}\r\n", parts.status.as_u16(), body.len()).into_bytes();
+    for (name, value) in &parts.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&body);
+    caller.write_all(&bytes).await?;
+    caller.flush().await
+}

@@ -1,0 +1,123 @@
+//! `Proxy`: what all workers share; `Worker`: one core's runtime, pool and spool.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::forward::Expectations;
+use super::internal::Pages;
+use super::load::Loads;
+use super::replay::RequestBody;
+use crate::agent::{Agent, Guesses, PlaceholderKey, Registry};
+use crate::audit::Spool;
+use crate::broker::Broker;
+use crate::ca::Issuer;
+use crate::decide::Rules;
+use crate::listener::Peers;
+use crate::model::AgentName;
+use crate::upstream::{Dialler, Pool};
+
+/// Bounds of the data plane. Every one has a key in `nexus.toml`.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Bytes of a request body kept for the second send.
+    pub(crate) replay_memory: usize,
+    /// How long a larger body waits for `100 Continue`.
+    pub(crate) expect_timeout: Duration,
+    /// A request head must be whole after this.
+    pub(crate) head_timeout: Duration,
+    /// The caller's TLS handshake.
+    pub(crate) handshake_timeout: Duration,
+    /// A caller's connection without a request.
+    pub(crate) keep_alive: Duration,
+    /// Silence in a response body or tunnel.
+    pub(crate) idle_timeout: Duration,
+    /// Streams of one HTTP/2 connection.
+    pub(crate) http2_streams: u32,
+    /// Connections of one agent.
+    pub(crate) agent_connections: usize,
+    /// Requests of one agent that are under way.
+    pub(crate) agent_requests: usize,
+}
+
+/// What all workers share.
+pub(crate) struct Proxy {
+    pub(crate) settings: Settings,
+    pub(crate) rules: ArcSwap<Rules>,
+    pub(crate) agents: ArcSwap<Registry>,
+    pub(crate) guesses: Guesses,
+    pub(crate) loads: Loads,
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) placeholders: PlaceholderKey,
+    /// The identity of our own user where no agents are defined.
+    pub(crate) local: Arc<Agent>,
+    pub(crate) pages: ArcSwap<Pages>,
+    pub(crate) draining: watch::Receiver<bool>,
+}
+
+/// A listening socket, as a stream that came through it sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Listener {
+    /// Its callers are this agent, token or not.
+    pub(crate) agent: Option<AgentName>,
+}
+
+/// One core's part of the data plane. Everything in it stays on its thread.
+pub(crate) struct Worker {
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) pool: Rc<Pool<RequestBody>>,
+    pub(super) dialler: Arc<Dialler>,
+    pub(super) spool: Spool,
+    pub(super) peers: Option<Peers>,
+    pub(super) expectations: Expectations,
+    under_way: Cell<usize>,
+}
+
+/// A stream that is being served; [`Worker::drained`] waits for it.
+pub(super) struct UnderWay(Rc<Worker>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.set(self.0.under_way.get() - 1);
+    }
+}
+
+impl Worker {
+    /// A worker of `proxy`. Call it inside the worker's runtime.
+    pub(crate) fn new(proxy: Arc<Proxy>, dialler: Arc<Dialler>, spool: Spool) -> Rc<Self> {
+        let peers = Peers::new().map_err(|error| tracing::warn!(%error, "the kernel can't say who a loopback caller is")).ok();
+        let pool = Pool::new(Arc::clone(&dialler));
+        Rc::new(Self { proxy, pool, dialler, spool, peers, expectations: Expectations::default(), under_way: Cell::new(0) })
+    }
+
+    /// Serves one accepted stream on a task of its own.
+    pub(crate) fn accept(self: &Rc<Self>, stream: std::net::TcpStream, peer: SocketAddr, listener: Arc<Listener>) {
+        self.under_way.set(self.under_way.get() + 1);
+        let under_way = UnderWay(Rc::clone(self));
+        let worker = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            match tokio::net::TcpStream::from_std(stream) {
+                Ok(stream) => super::serve::stream(&worker, stream, peer, &listener).await,
+                Err(error) => tracing::debug!(%error, "an accepted stream could not be used"),
+            }
+            drop(under_way);
+        });
+    }
+
+    /// How many streams are being served.
+    pub(crate) fn under_way(&self) -> usize {
+        self.under_way.get()
+    }
+
+    /// Drops connections to services that have been idle too long.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep();
+        self.expectations.sweep();
+    }
+}

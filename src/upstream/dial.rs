@@ -1,0 +1,125 @@
+//! One new connection: check, TCP, perhaps the parent's tunnel, TLS.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::CryptoProvider;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::stream::Stream;
+use super::tls::Configs;
+use super::{Error, Settings, Versions, resolve};
+use crate::model::{Authority, Host, Scheme};
+
+/// Makes connections; shared by all workers.
+pub(crate) struct Dialler {
+    pub(super) settings: Settings,
+    configs: Configs,
+    own: ArcSwap<Vec<SocketAddr>>,
+}
+
+/// A connection that stands.
+pub(crate) struct Connected {
+    /// Ready to be spoken on.
+    pub(crate) stream: Stream,
+    /// Whether ALPN chose `h2`.
+    pub(crate) http2: bool,
+    /// The address that was dialled: the service's, or the parent's.
+    pub(crate) address: SocketAddr,
+}
+
+impl Dialler {
+    /// Loads the roots once.
+    ///
+    /// # Errors
+    /// If rustls refuses the provider.
+    pub(crate) fn new(settings: Settings, provider: &Arc<CryptoProvider>) -> Result<Self, rustls::Error> {
+        let configs = Configs::new(provider, &settings.extra_roots)?;
+        Ok(Self { settings, configs, own: ArcSwap::default() })
+    }
+
+    /// Tells which addresses are our own listeners: they are never dialled (I5).
+    pub(crate) fn set_own(&self, own: Vec<SocketAddr>) {
+        self.own.store(Arc::new(own));
+    }
+
+    /// A TCP stream to `authority`, its address checked, through the parent where there is one.
+    pub(crate) async fn tcp(&self, authority: &Authority) -> Result<(TcpStream, SocketAddr), Error> {
+        let limit = self.settings.connect_timeout;
+        let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
+        timeout(limit, self.tcp_unbounded(authority)).await.map_err(late)?
+    }
+
+    async fn tcp_unbounded(&self, authority: &Authority) -> Result<(TcpStream, SocketAddr), Error> {
+        resolve::permit_name(authority)?;
+        let overridden = self.settings.resolve.iter().any(|entry| entry.host == authority.host);
+        if let Some(parent) = self.settings.parent.as_ref().filter(|parent| !overridden && parent.covers(&authority.host)) {
+            if let Host::Ip(address) = authority.host {
+                resolve::permit(&self.settings, authority, address)?;
+            }
+            let addresses = tokio::net::lookup_host((parent_host(&parent.authority), parent.authority.port)).await;
+            let addresses = addresses.map_err(|cause| Error::NoSuchHost { host: parent.authority.host.to_string(), cause })?.collect();
+            let (mut stream, address) = first_of(addresses, &parent.authority, self.settings.connect_timeout).await?;
+            parent.connect(&mut stream, authority).await?;
+            return Ok((stream, address));
+        }
+        let own = self.own.load();
+        let addresses = resolve::addresses(&self.settings, &own, authority).await?;
+        first_of(addresses, authority, self.settings.connect_timeout).await
+    }
+
+    /// A connection to `authority`; over `https` the certificate is verified for its host before this returns.
+    pub(crate) async fn connect(&self, scheme: Scheme, authority: &Authority, versions: Versions) -> Result<Connected, Error> {
+        let (tcp, address) = self.tcp(authority).await?;
+        if scheme == Scheme::Http {
+            return Ok(Connected { stream: Stream::Tcp(tcp), http2: false, address });
+        }
+        let offer = if versions == Versions::Any && self.settings.http2 { &self.configs.any } else { &self.configs.http1 };
+        let failed = |cause| Error::Tls { authority: authority.clone(), cause };
+        let name = server_name(&authority.host).map_err(|cause| failed(std::io::Error::other(cause)))?;
+        let handshake = TlsConnector::from(Arc::clone(offer)).connect(name, tcp);
+        let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
+        let stream = timeout(self.settings.handshake_timeout, handshake).await.map_err(late)?.map_err(failed)?;
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok(Connected { stream: Stream::Tls(Box::new(stream)), http2, address })
+    }
+}
+
+fn parent_host(authority: &Authority) -> String {
+    match &authority.host {
+        Host::Name(name) => name.to_string(),
+        Host::Ip(address) => address.to_string(),
+    }
+}
+
+fn server_name(host: &Host) -> Result<ServerName<'static>, rustls_pki_types::InvalidDnsNameError> {
+    match host {
+        Host::Name(name) => ServerName::try_from(name.to_string()),
+        Host::Ip(address) => Ok(ServerName::from(*address)),
+    }
+}
+
+/// Tries the addresses in order; each gets an equal share of the time, so that one dead address does not use it all.
+async fn first_of(addresses: Vec<SocketAddr>, authority: &Authority, limit: Duration) -> Result<(TcpStream, SocketAddr), Error> {
+    let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(1);
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(|cause| Error::Unreachable { authority: authority.clone(), cause })?;
+                return Ok((stream, address));
+            }
+            Ok(Err(error)) => last = error,
+            Err(_elapsed) => last = std::io::ErrorKind::TimedOut.into(),
+        }
+    }
+    if last.kind() == std::io::ErrorKind::TimedOut {
+        return Err(Error::ConnectTimeout { authority: authority.clone() });
+    }
+    Err(Error::Unreachable { authority: authority.clone(), cause: last })
+}

@@ -1,0 +1,51 @@
+//! Why a service could not be reached, or did not answer.
+
+use std::net::IpAddr;
+
+use crate::model::Authority;
+
+/// What went wrong on the service's side.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot find an address of {host}")]
+    NoSuchHost {
+        host: String,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("{host} is at {address}, {reason}")]
+    Forbidden { host: String, address: IpAddr, reason: &'static str },
+    #[error("{authority} is this proxy itself")]
+    Loop { authority: Authority },
+    #[error("cannot connect to {authority}")]
+    Unreachable {
+        authority: Authority,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("{authority} did not accept a connection in time")]
+    ConnectTimeout { authority: Authority },
+    #[error("the TLS of {authority} is not valid")]
+    Tls {
+        authority: Authority,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("the parent proxy refused to connect to {authority}: {reason}")]
+    Parent { authority: Authority, reason: String },
+    #[error("{authority} did not answer in time")]
+    HeadTimeout { authority: Authority },
+    #[error("{authority} broke off or answered with malformed HTTP")]
+    Broken {
+        authority: Authority,
+        #[source]
+        cause: hyper::Error,
+    },
+    /// A kept connection turned out to be dead; nothing came back on it.
+    #[error("{authority} closed a kept connection")]
+    Stale {
+        authority: Authority,
+        #[source]
+        cause: hyper::Error,
+    },
+}

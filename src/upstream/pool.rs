@@ -1,0 +1,392 @@
+//! One worker's connections to services, and the one way to send a request.
+//!
+//! HTTP/1.1 connections are shared by all callers; HTTP/2 ones belong to one agent. A pool lives on one thread and takes no lock.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::oneshot;
+
+use super::dial::{Connected, Dialler};
+use super::stream::Stream;
+use super::{Error, Settings};
+use crate::head::{Expectation, Gate, Limits};
+use crate::local::LocalExecutor;
+use crate::model::{Authority, Scheme};
+
+/// Which versions the request can be sent with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Versions {
+    /// Whatever the service chooses.
+    Any,
+    /// Upgrades need HTTP/1.1.
+    Http1,
+}
+
+/// Where a request goes and on whose behalf.
+pub(crate) struct Destination<'a> {
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: &'a Authority,
+    pub(crate) versions: Versions,
+    /// HTTP/2 connections are not shared between agents.
+    pub(crate) agent: &'a Arc<str>,
+    /// Counts what moves of the request body: while it moves, the wait for the head does not begin.
+    pub(crate) progress: &'a Rc<Cell<u64>>,
+    /// The method is HEAD: the response has no body (RFC 9112 §6.3).
+    pub(crate) head_method: bool,
+    /// The request asks for an upgrade: a 101 may come.
+    pub(crate) upgrade: bool,
+}
+
+/// A response, and the connection it came on.
+pub(crate) struct Sent<B: Body + 'static> {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) lease: Lease<B>,
+    pub(crate) address: SocketAddr,
+    pub(crate) http2: bool,
+}
+
+/// A stream after its 101: the gate passes bytes through; `prefix` was read beyond the head.
+pub(crate) struct Upgraded {
+    pub(crate) stream: Gate<Stream>,
+    pub(crate) prefix: Bytes,
+}
+
+/// An HTTP/1.1 connection on loan; give it back once the response body has ended.
+pub(crate) struct Lease<B: Body + 'static>(Option<Loan<B>>);
+
+struct Loan<B: Body + 'static> {
+    connection: Http1<B>,
+    authority: Authority,
+    scheme: Scheme,
+    pool: Rc<Pool<B>>,
+}
+
+struct Http1<B> {
+    sender: http1::SendRequest<B>,
+    gate: Arc<Expectation>,
+    upgraded: Option<oneshot::Receiver<Upgraded>>,
+    address: SocketAddr,
+    idle_since: Instant,
+}
+
+struct Http2<B> {
+    sender: http2::SendRequest<B>,
+    agent: Arc<str>,
+    address: SocketAddr,
+    idle_since: Instant,
+}
+
+struct HostPool<B> {
+    clear: Vec<Http1<B>>,
+    tls: Vec<Http1<B>>,
+    http2: Vec<Http2<B>>,
+}
+
+/// One worker's connections.
+pub(crate) struct Pool<B: Body + 'static> {
+    dialler: Arc<Dialler>,
+    hosts: RefCell<HashMap<Authority, HostPool<B>>>,
+}
+
+impl<B> Lease<B>
+where
+    B: Body + 'static,
+{
+    /// Puts the connection back for the next request. Call it at the end of the response body.
+    pub(crate) fn release(&mut self) {
+        let Some(Loan { mut connection, authority, scheme, pool }) = self.0.take() else { return };
+        if connection.sender.is_closed() {
+            return;
+        }
+        let limit = pool.dialler.settings.pool_idle_per_host;
+        let mut hosts = pool.hosts.borrow_mut();
+        let host = hosts.entry(authority).or_insert_with(HostPool::default);
+        let idle = if scheme == Scheme::Https { &mut host.tls } else { &mut host.clear };
+        if idle.len() < limit {
+            connection.idle_since = Instant::now();
+            idle.push(connection);
+        }
+    }
+
+    /// The raw stream once the service has answered 101; `None` if it broke first.
+    pub(crate) async fn upgraded(mut self) -> Option<Upgraded> {
+        self.0.take()?.connection.upgraded?.await.ok()
+    }
+}
+
+impl<B> Default for HostPool<B> {
+    fn default() -> Self {
+        Self { clear: Vec::new(), tls: Vec::new(), http2: Vec::new() }
+    }
+}
+
+impl<B> Pool<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// An empty pool over `dialler`. Call inside a `LocalSet`.
+    pub(crate) fn new(dialler: Arc<Dialler>) -> Rc<Self> {
+        Rc::new(Self { dialler, hosts: RefCell::default() })
+    }
+
+    /// What the pool was told.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.dialler.settings
+    }
+
+    /// Drops what has been idle too long; run now and then.
+    pub(crate) fn sweep(&self) {
+        let limit = self.dialler.settings.pool_idle_timeout;
+        let fresh = |since: Instant| since.elapsed() < limit;
+        self.hosts.borrow_mut().retain(|_authority, host| {
+            host.clear.retain(|idle| fresh(idle.idle_since) && !idle.sender.is_closed());
+            host.tls.retain(|idle| fresh(idle.idle_since) && !idle.sender.is_closed());
+            host.http2.retain(|shared| fresh(shared.idle_since) && !shared.sender.is_closed());
+            !(host.clear.is_empty() && host.tls.is_empty() && host.http2.is_empty())
+        });
+    }
+
+    /// Whether a request to `authority` could go at once.
+    pub(crate) fn has_idle(&self, scheme: Scheme, authority: &Authority) -> bool {
+        self.hosts.borrow().get(authority).is_some_and(|host| match scheme {
+            Scheme::Http => !host.clear.is_empty(),
+            Scheme::Https => !host.tls.is_empty() || !host.http2.is_empty(),
+        })
+    }
+
+    /// Whether a live HTTP/2 connection to `authority` is known.
+    pub(crate) fn speaks_http2(&self, authority: &Authority) -> bool {
+        self.hosts.borrow().get(authority).is_some_and(|host| !host.http2.is_empty())
+    }
+
+    /// Dials ahead of the first request, so that the caller's handshake and the service's overlap.
+    pub(crate) async fn warm(self: Rc<Self>, authority: Authority, agent: Arc<str>) {
+        match self.dialler.connect(Scheme::Https, &authority, Versions::Any).await {
+            Ok(connected) if connected.http2 => {
+                if let Ok(sender) = self.start_http2(connected, &authority, &agent).await {
+                    drop(sender);
+                }
+            }
+            Ok(connected) => {
+                if let Ok(connection) = self.start_http1(connected, &authority).await {
+                    Lease(Some(Loan { connection, authority, scheme: Scheme::Https, pool: self })).release();
+                }
+            }
+            Err(error) => tracing::debug!(%error, "dialling ahead failed; the request will say why"),
+        }
+    }
+
+    /// Sends `request` on a kept or a new connection. One that was never written is moved to another connection by itself.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] if a kept connection died after the request was written and before anything came back: whether it may be
+    /// sent again is the caller's decision.
+    pub(crate) async fn send(self: &Rc<Self>, to: &Destination<'_>, mut request: Request<B>) -> Result<Sent<B>, Error> {
+        loop {
+            if let Some(shared) = self.shared_http2(to) {
+                match self.send_http2(to, shared, request).await? {
+                    Ok(sent) => return Ok(sent),
+                    Err(unsent) => request = unsent,
+                }
+                continue;
+            }
+            let Some(connection) = self.idle_http1(to).await else { break };
+            match self.send_http1(to, connection, true, request).await? {
+                Ok(sent) => return Ok(sent),
+                Err(unsent) => request = unsent,
+            }
+        }
+        self.send_on_new(to, request).await
+    }
+
+    async fn send_on_new(self: &Rc<Self>, to: &Destination<'_>, request: Request<B>) -> Result<Sent<B>, Error> {
+        let connected = self.dialler.connect(to.scheme, to.authority, to.versions).await?;
+        let gone = || Error::Unreachable { authority: to.authority.clone(), cause: std::io::ErrorKind::ConnectionAborted.into() };
+        let outcome = if connected.http2 {
+            let shared = self.start_http2(connected, to.authority, to.agent).await?;
+            self.send_http2(to, shared, request).await?
+        } else {
+            let connection = self.start_http1(connected, to.authority).await?;
+            self.send_http1(to, connection, false, request).await?
+        };
+        outcome.map_err(|_unsent| gone())
+    }
+
+    /// The most recently used connection that still lives.
+    async fn idle_http1(&self, to: &Destination<'_>) -> Option<Http1<B>> {
+        loop {
+            let mut connection = {
+                let mut hosts = self.hosts.borrow_mut();
+                let host = hosts.get_mut(to.authority)?;
+                if to.scheme == Scheme::Https { host.tls.pop()? } else { host.clear.pop()? }
+            };
+            // It was put back when its body ended; its task may need one more turn to notice.
+            if connection.sender.ready().await.is_ok() {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn shared_http2(&self, to: &Destination<'_>) -> Option<(http2::SendRequest<B>, SocketAddr)> {
+        if to.versions == Versions::Http1 || to.scheme == Scheme::Http {
+            return None;
+        }
+        let mut hosts = self.hosts.borrow_mut();
+        let host = hosts.get_mut(to.authority)?;
+        host.http2.retain(|shared| !shared.sender.is_closed());
+        let shared = host.http2.iter_mut().find(|shared| shared.agent == *to.agent)?;
+        shared.idle_since = Instant::now();
+        Some((shared.sender.clone(), shared.address))
+    }
+
+    async fn start_http1(&self, connected: Connected, authority: &Authority) -> Result<Http1<B>, Error> {
+        let (gate, handle) = Gate::responses(connected.stream, Limits::default());
+        let broken = |cause| Error::Broken { authority: authority.clone(), cause };
+        let (sender, connection) = http1::Builder::new().max_headers(100).handshake(TokioIo::new(gate)).await.map_err(broken)?;
+        let (upgrade, upgraded) = oneshot::channel();
+        tokio::task::spawn_local(async move {
+            match connection.without_shutdown().await {
+                // Nobody waits unless a 101 came: then the parts are the raw stream.
+                Ok(parts) => drop(upgrade.send(Upgraded { stream: parts.io.into_inner(), prefix: parts.read_buf })),
+                Err(error) => tracing::debug!(%error, "a connection to a service ended"),
+            }
+        });
+        Ok(Http1 { sender, gate: handle, upgraded: Some(upgraded), address: connected.address, idle_since: Instant::now() })
+    }
+
+    async fn start_http2(
+        &self,
+        connected: Connected,
+        authority: &Authority,
+        agent: &Arc<str>,
+    ) -> Result<(http2::SendRequest<B>, SocketAddr), Error> {
+        let broken = |cause| Error::Broken { authority: authority.clone(), cause };
+        let (sender, connection) = http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(256 * 1024)
+            .initial_connection_window_size(1024 * 1024)
+            .max_header_list_size(64 * 1024)
+            .keep_alive_interval(Duration::from_secs(60))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .handshake(TokioIo::new(connected.stream))
+            .await
+            .map_err(broken)?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an HTTP/2 connection to a service ended");
+            }
+        });
+        let mut hosts = self.hosts.borrow_mut();
+        let host = hosts.entry(authority.clone()).or_default();
+        let shared = Http2 { sender: sender.clone(), agent: Arc::clone(agent), address: connected.address, idle_since: Instant::now() };
+        host.http2.push(shared);
+        Ok((sender, connected.address))
+    }
+
+    /// `Ok(Err(request))`: nothing was written; it may go elsewhere.
+    async fn send_http1(
+        self: &Rc<Self>,
+        to: &Destination<'_>,
+        mut connection: Http1<B>,
+        reused: bool,
+        request: Request<B>,
+    ) -> Result<Result<Sent<B>, Request<B>>, Error> {
+        connection.gate.expect(to.head_method, to.upgrade);
+        let request = to_http1(to, request);
+        let sending = connection.sender.try_send_request(request);
+        let response = match self.until_head(to, sending).await? {
+            Ok(response) => response,
+            Err(mut failed) => return unsent_or_broken(to, reused, failed.take_message(), failed.into_error()),
+        };
+        let address = connection.address;
+        let loan = Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self) };
+        Ok(Ok(Sent { response, lease: Lease(Some(loan)), address, http2: false }))
+    }
+
+    async fn send_http2(
+        &self,
+        to: &Destination<'_>,
+        (mut sender, address): (http2::SendRequest<B>, SocketAddr),
+        request: Request<B>,
+    ) -> Result<Result<Sent<B>, Request<B>>, Error> {
+        if sender.ready().await.is_err() {
+            return Ok(Err(request));
+        }
+        let request = to_http2(to, request);
+        let sending = sender.try_send_request(request);
+        match self.until_head(to, sending).await? {
+            Ok(response) => Ok(Ok(Sent { response, lease: Lease(None), address, http2: true })),
+            Err(mut failed) => unsent_or_broken(to, true, failed.take_message(), failed.into_error()),
+        }
+    }
+
+    /// Waits for the response head, at most `head_timeout` after the request body last moved.
+    async fn until_head<T>(&self, to: &Destination<'_>, sending: impl Future<Output = T>) -> Result<T, Error> {
+        let mut sending = std::pin::pin!(sending);
+        loop {
+            let moved = to.progress.get();
+            match tokio::time::timeout(self.dialler.settings.head_timeout, &mut sending).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(_elapsed) if to.progress.get() != moved => {}
+                Err(_elapsed) => return Err(Error::HeadTimeout { authority: to.authority.clone() }),
+            }
+        }
+    }
+}
+
+fn unsent_or_broken<B: Body + 'static>(
+    to: &Destination<'_>,
+    reused: bool,
+    message: Option<Request<B>>,
+    cause: hyper::Error,
+) -> Result<Result<Sent<B>, Request<B>>, Error> {
+    if let Some(request) = message {
+        return Ok(Err(request));
+    }
+    let authority = to.authority.clone();
+    let nothing_came = cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled();
+    Err(if reused && nothing_came { Error::Stale { authority, cause } } else { Error::Broken { authority, cause } })
+}
+
+/// RFC 9113 §8.3.1: scheme and authority go into pseudo-fields, `Host` goes.
+fn to_http2<B>(to: &Destination<'_>, mut request: Request<B>) -> Request<B> {
+    let Authority { host, port } = to.authority;
+    let authority = if *port == to.scheme.default_port() { host.to_string() } else { to.authority.to_string() };
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = to.scheme.as_str().parse().ok();
+    parts.authority = authority.parse().ok();
+    if let Ok(uri) = http::Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    *request.version_mut() = http::Version::HTTP_2;
+    request.headers_mut().remove(http::header::HOST);
+    request
+}
+
+/// The inverse, for a request that HTTP/2 gave back unsent.
+fn to_http1<B>(to: &Destination<'_>, mut request: Request<B>) -> Request<B> {
+    if request.version() != http::Version::HTTP_2 {
+        return request;
+    }
+    let Authority { host, port } = to.authority;
+    let authority = if *port == to.scheme.default_port() { host.to_string() } else { to.authority.to_string() };
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.map_or_else(|| http::Uri::from_static("/"), http::Uri::from);
+    *request.version_mut() = http::Version::HTTP_11;
+    if let Ok(value) = authority.parse() {
+        request.headers_mut().insert(http::header::HOST, value);
+    }
+    request
+}
