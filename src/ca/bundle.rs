@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn i100_a_key_beside_the_certificate_stays_out() {
+    fn i10_a_key_beside_the_certificate_stays_out() {
         let ours = root("laptop");
         let both = format!("{}{}", ours.key_pem().expose(), ours.certificate_pem());
         let text = bundle(&[], &[&both]).unwrap();

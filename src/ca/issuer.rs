@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use quick_cache::sync::Cache;
-use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, ResolvesServerCertUsingSni};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};

@@ -39,7 +39,7 @@ mod leaf_certificates {
     use super::*;
 
     #[test]
-    fn i103_hold_what_clients_check() {
+    fn hold_what_clients_check() {
         let root = Root::create("laptop", start()).unwrap();
         let der = minted(&root, &host("api.github.com"), start());
         let certificate = read::parse(&der).unwrap();
@@ -65,7 +65,9 @@ mod leaf_certificates {
             for extension in read::parse(der).unwrap().extensions() {
                 match extension.parsed_extension() {
                     ParsedExtension::SubjectKeyIdentifier(id) => own = Some(id.0.to_vec()),
-                    ParsedExtension::AuthorityKeyIdentifier(id) => authority = id.key_identifier.as_ref().map(|id| id.0.to_vec()),
+                    ParsedExtension::AuthorityKeyIdentifier(id) => {
+                        authority = id.key_identifier.as_ref().map(|id| id.0.to_vec());
+                    }
                     _ => {}
                 }
             }
@@ -78,7 +80,7 @@ mod leaf_certificates {
     }
 
     #[test]
-    fn i103_name_addresses_as_addresses() {
+    fn name_addresses_as_addresses() {
         let root = Root::create("laptop", start()).unwrap();
         for text in ["192.0.2.7", "[2001:db8::7]"] {
             let host = host(text);
@@ -108,7 +110,7 @@ mod leaf_certificates {
     }
 
     #[test]
-    fn i103_live_a_week_and_never_longer_than_the_root() {
+    fn live_a_week_and_never_longer_than_the_root() {
         let root = Root::create("laptop", start()).unwrap();
         let whole = root.not_before()..root.not_after();
         let in_the_middle = leaf::validity(&whole, start() + 30 * DAY).unwrap();
@@ -118,10 +120,11 @@ mod leaf_certificates {
     }
 
     #[test]
-    fn i103_have_unpredictable_serial_numbers() {
+    fn have_unpredictable_serial_numbers() {
         let root = Root::create("laptop", start()).unwrap();
         let ders: Vec<_> = (0..32).map(|_| minted(&root, &host("a.example"), start())).collect();
-        let serials: std::collections::HashSet<_> = ders.iter().map(|der| read::parse(der).unwrap().raw_serial().to_vec()).collect();
+        let serials: std::collections::HashSet<_> =
+            ders.iter().map(|der| read::parse(der).unwrap().raw_serial().to_vec()).collect();
         assert_eq!(serials.len(), 32);
     }
 }
@@ -130,7 +133,7 @@ mod the_cache {
     use super::*;
 
     #[test]
-    fn i104_stays_bounded_whatever_names_come() {
+    fn i7_stays_bounded_whatever_names_come() {
         let root = Root::create("laptop", start()).unwrap();
         let issuer = issuer(&root, 100);
         for number in 0..10_000 {
@@ -223,7 +226,7 @@ mod an_issuer {
     }
 
     #[test]
-    fn i107_gives_tickets_only_where_a_name_was_sent() {
+    fn i6_gives_tickets_only_where_a_name_was_sent() {
         let root = Root::create("laptop", start()).unwrap();
         let issuer = issuer(&root, 10);
         let at = |text: &str, sni| issuer.server_config_at(&host(text), sni, start()).unwrap().ticketer.enabled();
@@ -234,7 +237,7 @@ mod an_issuer {
 }
 
 #[test]
-fn i107_a_ticket_is_none_at_another_host() {
+fn i6_a_ticket_is_none_at_another_host() {
     let shared = Ticketer::new().unwrap();
     let tickets = |host: &str| HostTickets::new(host, Arc::clone(&shared));
     let sealed = tickets("a.example").encrypt(b"state").unwrap();
