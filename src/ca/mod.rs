@@ -1,1 +1,19 @@
-//! The certificate authority: the root and its leaf certificates. Floor 1.
+//! The certificate authority: the root that callers trust and the leaf certificates it signs. Floor 1.
+
+mod bundle;
+mod error;
+mod issuer;
+mod leaf;
+mod read;
+mod root;
+mod rotation;
+mod signer;
+#[cfg(test)]
+mod tests;
+mod ticket;
+
+pub use bundle::{SystemRoots, bundle, system_roots};
+pub use error::Error;
+pub use issuer::{Issuer, Settings};
+pub use root::Root;
+pub use rotation::{OVERLAP, Plan, Rotation, Signs};

@@ -7,7 +7,7 @@ mod secret;
 mod target;
 
 pub(crate) use credential::Credential;
-pub(crate) use host::{Host, HostError};
+pub use host::{Host, HostError};
 pub use id::{AgentName, ConnectionId, IdError, ProviderId, UserName};
 pub use secret::Secret;
 pub(crate) use target::{Authority, AuthorityError, Scheme, Target};
