@@ -25,5 +25,8 @@ mod upstream;
 pub mod vault;
 
 mod disk;
+
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod model;
 pub mod seal;

@@ -72,6 +72,12 @@ impl<S> Gate<S> {
         &self.stream
     }
 
+    /// How much memory is held for bytes that can't be handed on yet.
+    #[cfg(test)]
+    pub(super) fn kept_capacity(&self) -> usize {
+        self.kept.capacity()
+    }
+
     /// Hands on what fits of the sound bytes, and gives the memory back with the last one.
     fn hand_on(&mut self, into: &mut ReadBuf<'_>) {
         let count = self.clean.min(into.remaining());
