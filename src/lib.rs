@@ -25,9 +25,10 @@ pub mod provider;
 mod upstream;
 pub mod vault;
 
-pub mod model;
-pub mod seal;
 mod disk;
 mod local;
 
-
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod model;
+pub mod seal;

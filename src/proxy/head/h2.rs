@@ -1,0 +1,89 @@
+//! What HTTP/2 lets through that no HTTP/1.1 service may see (RFC 9113 §8.2, §8.3).
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION, TE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use hyper::ext::Protocol;
+
+use super::Malformed;
+use super::fields::{check, may_trail};
+use super::grammar::{check_text, decimal, is_host_port, is_origin_form, is_token, trim};
+
+/// The same bound as for an HTTP/1.1 head.
+const FIELDS: usize = 100;
+
+/// Checks a request that came over HTTP/2 by the rules that [`super::Gate`] keeps for HTTP/1.1.
+///
+/// # Errors
+/// [`Malformed`] for whatever could mean something else once it is written as HTTP/1.1.
+pub(crate) fn check_h2_request(parts: &Parts) -> Result<(), Malformed> {
+    check_pseudo_fields(parts)?;
+    check(parts.headers.len() <= FIELDS, Malformed::TooManyFields)?;
+    for (name, value) in &parts.headers {
+        check_field(name, value)?;
+    }
+    check_single(&parts.headers)
+}
+
+/// Checks the trailers of a message that came over HTTP/2.
+///
+/// # Errors
+/// [`Malformed`] for a field that may not follow a body, or that HTTP/1.1 can't carry.
+pub(crate) fn check_trailers(trailers: &HeaderMap) -> Result<(), Malformed> {
+    trailers.iter().try_for_each(|(name, value)| {
+        check(may_trail(name.as_str().as_bytes()), Malformed::Trailer)?;
+        check_bytes(name, value)
+    })
+}
+
+/// RFC 9113 §8.3.1, and §8.5 for CONNECT, which is taken only in its extended form (RFC 8441 §4).
+fn check_pseudo_fields(parts: &Parts) -> Result<(), Malformed> {
+    check(is_token(parts.method.as_str().as_bytes()), Malformed::Method)?;
+    let protocol = parts.extensions.get::<Protocol>();
+    check((parts.method == Method::CONNECT) == protocol.is_some(), Malformed::Method)?;
+    check(protocol.is_none_or(|protocol| is_token(protocol.as_str().as_bytes())), Malformed::PseudoField)?;
+    check(parts.uri.scheme_str() == Some("https"), Malformed::PseudoField)?;
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    check(authority.is_some_and(is_host_port), Malformed::PseudoField)?;
+    let path = parts.uri.path_and_query().map(|path| path.as_str().as_bytes()).unwrap_or_default();
+    check(is_origin_form(path) || (path == b"*" && parts.method == Method::OPTIONS), Malformed::Target)?;
+    match (authority, parts.headers.get(HOST)) {
+        (Some(authority), Some(host)) => check(is_same_https(authority, host.as_bytes()), Malformed::Host),
+        _ => Ok(()),
+    }
+}
+
+/// The same host and port, 443 written or not.
+fn is_same_https(left: &[u8], right: &[u8]) -> bool {
+    let bare = |authority: &[u8]| authority.strip_suffix(b":443").unwrap_or(authority).to_ascii_lowercase();
+    bare(left) == bare(right)
+}
+
+fn check_field(name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> {
+    check_bytes(name, value)?;
+    match name.as_str() {
+        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" | "http2-settings" => {
+            Err(Malformed::ConnectionSpecific)
+        }
+        "te" => check(value.as_bytes().eq_ignore_ascii_case(b"trailers"), Malformed::ConnectionSpecific),
+        "content-length" => check(decimal(value.as_bytes()).is_some(), Malformed::ContentLength),
+        "expect" => check(value.as_bytes().eq_ignore_ascii_case(b"100-continue"), Malformed::Expect),
+        _ => Ok(()),
+    }
+}
+
+/// A name that is a token, a value of plain text without white space around it.
+fn check_bytes(name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> {
+    check(is_token(name.as_str().as_bytes()), Malformed::FieldName)?;
+    check_text(value.as_bytes(), false).map_err(|_finer: Malformed| Malformed::Field)?;
+    check(trim(value.as_bytes()).len() == value.len(), Malformed::Field)
+}
+
+/// Fields of which a second one could win over the first.
+fn check_single(headers: &HeaderMap) -> Result<(), Malformed> {
+    let repeated = |name: HeaderName| headers.get_all(name).iter().nth(1).is_some();
+    check(!repeated(HOST), Malformed::HostCount)?;
+    check(!repeated(CONTENT_LENGTH), Malformed::ContentLengthRepeated)?;
+    check(!repeated(TE) && !repeated(EXPECT), Malformed::ConnectionSpecific)?;
+    check(!repeated(PROXY_AUTHORIZATION), Malformed::ProxyAuthorizationRepeated)
+}

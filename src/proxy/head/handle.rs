@@ -1,0 +1,143 @@
+//! What a gate and those who stand on its other side tell each other.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::Waker;
+
+use super::Malformed;
+
+/// What became of the last request that wanted another protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// The service has not said yet.
+    Open,
+    /// It is still HTTP/1.1.
+    Http,
+    /// It is another protocol now.
+    Raw,
+}
+
+const OPEN: u8 = 0;
+const HTTP: u8 = 1;
+const RAW: u8 = 2;
+
+/// A request gate's side channel: how many requests it has released, which of them stands for a malformed one, and what
+/// became of an upgrade.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    requests: AtomicU64,
+    malformed: OnceLock<(u64, Malformed)>,
+    decision: AtomicU8,
+    waiting: Mutex<Option<Waker>>,
+}
+
+impl Verdict {
+    /// How many request heads the gate has handed on, the one that stands for a malformed head included.
+    ///
+    /// A service that counts its requests from 1 has request `n` in hand; with pipelining this may already be more.
+    pub(crate) fn requests_seen(&self) -> u64 {
+        self.requests.load(Ordering::Acquire)
+    }
+
+    /// The number, from 1, of the request that stands for a malformed head, and what was wrong. No request follows it.
+    pub(crate) fn malformed(&self) -> Option<(u64, Malformed)> {
+        self.malformed.get().copied()
+    }
+
+    /// What was wrong, if request `number` (from 1) stands for a malformed head.
+    pub(crate) fn malformed_at(&self, number: u64) -> Option<Malformed> {
+        self.malformed().filter(|(at, _)| *at == number).map(|(_, malformed)| malformed)
+    }
+
+    /// Says that the connection is no longer HTTP/1.1: an upgrade was answered with 101 or a CONNECT with 2xx. All bytes
+    /// from here on pass untouched. Call it before that answer is returned.
+    pub(crate) fn raw(&self) {
+        self.decide(RAW);
+    }
+
+    /// Says that a request that wanted an upgrade or a CONNECT was answered otherwise; the next bytes are a request again.
+    /// Must be called for every such request that is not [`Self::raw`], else the connection stays held.
+    pub(crate) fn resume(&self) {
+        self.decide(HTTP);
+    }
+
+    fn decide(&self, decision: u8) {
+        self.decision.store(decision, Ordering::Release);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+
+    /// The decision, or `waker` to be woken when there is one.
+    pub(super) fn decision(&self, waker: &Waker) -> Decision {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.decision.load(Ordering::Acquire) {
+            HTTP => Decision::Http,
+            RAW => Decision::Raw,
+            _ => {
+                *waiting = Some(waker.clone());
+                Decision::Open
+            }
+        }
+    }
+
+    /// One more request is handed on. If it wants another protocol, a decision about it is due.
+    pub(super) fn released(&self) {
+        self.decision.store(OPEN, Ordering::Release);
+        // Only the gate writes, so this needs no read-modify-write.
+        self.requests.store(self.requests_seen() + 1, Ordering::Release);
+    }
+
+    /// The next request will be the one that stands for a malformed head.
+    pub(super) fn refuse(&self, malformed: Malformed) {
+        self.released();
+        // Once only: nothing is read behind it.
+        self.malformed.get_or_init(|| (self.requests_seen(), malformed));
+    }
+}
+
+const EXPECTED: u8 = 1;
+const SENT: u8 = 2;
+const OF_HEAD: u8 = 4;
+const OF_UPGRADE: u8 = 8;
+
+/// A response gate's side channel: which response is due.
+#[derive(Debug, Default)]
+pub(crate) struct Expectation(AtomicU8);
+
+impl Expectation {
+    /// Says that the next request written is answered by one response, and how that must be read. Call it before every
+    /// request is given to the engine, which sends one at a time.
+    pub(crate) fn expect(&self, method_is_head: bool, upgrade_requested: bool) {
+        let head = if method_is_head { OF_HEAD } else { 0 };
+        let upgrade = if upgrade_requested { OF_UPGRADE } else { 0 };
+        self.0.store(EXPECTED | head | upgrade, Ordering::Release);
+    }
+
+    /// Bytes of the request go out.
+    pub(super) fn sending(&self) {
+        let now = self.0.load(Ordering::Acquire);
+        if now & (EXPECTED | SENT) == EXPECTED {
+            self.0.store(now | SENT, Ordering::Release);
+        }
+    }
+
+    /// Whether a response may come now: not before the first byte of its request is out.
+    pub(super) fn is_due(&self) -> bool {
+        self.0.load(Ordering::Acquire) & (EXPECTED | SENT) == EXPECTED | SENT
+    }
+
+    pub(super) fn is_of_head(&self) -> bool {
+        self.0.load(Ordering::Acquire) & OF_HEAD != 0
+    }
+
+    pub(super) fn is_of_upgrade(&self) -> bool {
+        self.0.load(Ordering::Acquire) & OF_UPGRADE != 0
+    }
+
+    /// The final response is here.
+    pub(super) fn answered(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+}

@@ -1,0 +1,26 @@
+//! The strict HTTP/1.1 head and framing reader that stands before the HTTP engine on both sides (RFC 9112). Floor 3.
+//!
+//! It promises that the engine sees only messages that every careful reader frames alike. What is not so is rejected, never
+//! repaired: [`Gate`] takes a stream, hands on its valid bytes untouched and stops at the first one that is not.
+
+mod chunked;
+mod fields;
+mod gate;
+mod grammar;
+mod h2;
+mod handle;
+mod malformed;
+mod open;
+mod parse;
+mod reader;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use gate::Gate;
+pub(crate) use h2::{check_h2_request, check_trailers};
+pub(crate) use handle::{Expectation, Verdict};
+pub(crate) use malformed::Malformed;
+pub(crate) use open::{ReadError, read_head};
+pub(crate) use parse::{Form, Head, Limits, Parser, Shape, View};
+pub(crate) use reader::{Reader, Watch};

@@ -1,0 +1,341 @@
+//! The head, line by line: bytes are looked at once, however they arrive (RFC 9112 §2 to §5).
+
+use std::ops::Range;
+use std::time::Duration;
+
+use http::Version;
+
+use super::Malformed;
+use super::fields::{Declared, Seen, check, may_trail};
+use super::grammar::{check_text, is_host_port, is_origin_form, is_token, is_token_byte, split_at_byte, trim};
+
+/// How much of a head is taken, and how long a refused caller is listened to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Fields in one head.
+    pub(crate) fields: u16,
+    /// Bytes of one head, its last empty line included.
+    pub(crate) head: u32,
+    /// Bytes of one request-target.
+    pub(crate) target: u32,
+    /// How long the rest of a malformed request is read after the answer, so that the answer isn't lost to a reset.
+    pub(crate) linger: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { fields: 100, head: 64 * 1024, target: 16 * 1024, linger: Duration::from_secs(1) }
+    }
+}
+
+/// 64 trailer fields; their bytes stay below what the engine takes.
+const TRAILER_FIELDS: u16 = 64;
+const TRAILER_BYTES: usize = 16 * 1024 - 1;
+/// Room for the method and the version beside the longest target.
+const AROUND_TARGET: usize = 64;
+
+/// What kind of section is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A request head.
+    Request,
+    /// A response head.
+    Response,
+    /// The fields behind a chunked request body.
+    RequestTrailers,
+    /// The fields behind a chunked response body.
+    ResponseTrailers,
+}
+
+/// The form of a request-target (RFC 9112 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `/path?query`.
+    Origin,
+    /// `http://host/path`.
+    Absolute,
+    /// `host:port`, of CONNECT.
+    Authority,
+    /// `*`, of OPTIONS.
+    Asterisk,
+}
+
+/// A start line, by position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    Request {
+        method: u16,
+        target: u32,
+        form: Form,
+    },
+    Status(u16),
+    /// Trailers have none.
+    None,
+}
+
+/// A complete, valid head. It knows positions, not bytes: [`Head::view`] joins it with the bytes it was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    start: Start,
+    version: Version,
+    declared: Declared,
+    upgrade: bool,
+    fields_at: u32,
+    len: u32,
+}
+
+impl Head {
+    /// Reads one request head from the front of `bytes`; `None` while it is not complete.
+    ///
+    /// # Errors
+    /// As [`Malformed`] says.
+    pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<Self>, Malformed> {
+        Parser::new(Shape::Request).feed(bytes, limits)
+    }
+
+    /// Its length in bytes, the empty line included.
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The framing its fields declare.
+    pub(crate) fn declared(&self) -> Declared {
+        self.declared
+    }
+
+    /// Whether a request asks for another protocol.
+    pub(crate) fn wants_upgrade(&self) -> bool {
+        self.upgrade
+    }
+
+    /// Whether it is a CONNECT request.
+    pub(crate) fn is_connect(&self) -> bool {
+        matches!(self.start, Start::Request { form: Form::Authority, .. })
+    }
+
+    /// The form of a request's target.
+    pub(crate) fn form(&self) -> Option<Form> {
+        match self.start {
+            Start::Request { form, .. } => Some(form),
+            Start::Status(_) | Start::None => None,
+        }
+    }
+
+    /// The status of a response; 0 for anything else.
+    pub(crate) fn status(&self) -> u16 {
+        match self.start {
+            Start::Status(status) => status,
+            Start::Request { .. } | Start::None => 0,
+        }
+    }
+
+    /// The head's texts. `bytes` are those it was read from.
+    pub(crate) fn view<'a>(&self, bytes: &'a [u8]) -> View<'a> {
+        let text = |range: Range<usize>| bytes.get(range).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
+        let (method, target) = match self.start {
+            Start::Request { method, target, .. } => {
+                let after = usize::from(method) + 1;
+                (text(0..usize::from(method)), text(after..after + target as usize))
+            }
+            Start::Status(_) | Start::None => ("", ""),
+        };
+        // The empty line at the end is no field.
+        View { method, target, fields: bytes.get(self.fields_at as usize..self.len().saturating_sub(2)).unwrap_or_default() }
+    }
+}
+
+/// The texts of a head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    /// The method of a request.
+    pub(crate) method: &'a str,
+    /// The request-target as sent.
+    pub(crate) target: &'a str,
+    fields: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    /// Every field's name as sent and its value without the white space around it, in order.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let lines = self.fields.split(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\r"));
+        lines.filter_map(|line| split_at_byte(line, b':')).map(|(name, value)| (name, trim(value)))
+    }
+
+    /// The first field called `name`, in any case.
+    pub(crate) fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.fields().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+}
+
+/// Reads one section of fields, with its start line if it has one, from bytes that arrive in any pieces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parser {
+    shape: Shape,
+    started: bool,
+    start: Start,
+    version: Version,
+    seen: Seen,
+    fields_at: u32,
+    line: u32,
+    scanned: u32,
+}
+
+impl Parser {
+    /// A parser at the first byte of a section.
+    pub(crate) fn new(shape: Shape) -> Self {
+        let started = matches!(shape, Shape::RequestTrailers | Shape::ResponseTrailers);
+        let (start, version) = (Start::None, Version::HTTP_11);
+        Self { shape, started, start, version, seen: Seen::default(), fields_at: 0, line: 0, scanned: 0 }
+    }
+
+    /// Looks at what is new in `bytes`, which begin at the section's first byte; `None` while the section isn't complete.
+    ///
+    /// # Errors
+    /// As [`Malformed`] says, as soon as the bytes at hand are known to be wrong.
+    pub(crate) fn feed(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Head>, Malformed> {
+        loop {
+            let rest = bytes.get(self.scanned as usize..).unwrap_or_default();
+            let Some(at) = memchr::memchr(b'\n', rest) else {
+                self.check_partial(rest, bytes.len(), limits)?;
+                return Ok(None);
+            };
+            let end = self.scanned as usize + at;
+            self.check_size(end, limits)?;
+            let line =
+                bytes.get(self.line as usize..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed::LineEnd)?;
+            // Below the size limit, a position always fits.
+            self.scanned = u32::try_from(end + 1).unwrap_or(u32::MAX);
+            self.line = self.scanned;
+            if line.is_empty() {
+                return self.finish().map(Some);
+            }
+            check_text(line, self.takes_obs_text())?;
+            if self.started { self.field(line, limits)? } else { self.start_line(line, limits)? }
+        }
+    }
+
+    /// A line that is not complete may already be too long or hold what no line may.
+    fn check_partial(&mut self, rest: &[u8], total: usize, limits: &Limits) -> Result<(), Malformed> {
+        self.check_size(total, limits)?;
+        // Whether a final CR stands alone is known only when the next byte is here.
+        let sound = rest.strip_suffix(b"\r").unwrap_or(rest);
+        check_text(sound, self.takes_obs_text())?;
+        self.scanned = self.scanned.saturating_add(u32::try_from(sound.len()).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    fn check_size(&self, len: usize, limits: &Limits) -> Result<(), Malformed> {
+        match self.shape {
+            Shape::RequestTrailers | Shape::ResponseTrailers => check(len < TRAILER_BYTES, Malformed::TrailersTooLarge),
+            Shape::Request if !self.started && len > limits.target as usize + AROUND_TARGET => Err(Malformed::TargetTooLong),
+            Shape::Request | Shape::Response => check(len < limits.head as usize, Malformed::HeadTooLarge),
+        }
+    }
+
+    fn takes_obs_text(&self) -> bool {
+        matches!(self.shape, Shape::Response | Shape::ResponseTrailers)
+    }
+
+    fn start_line(&mut self, line: &[u8], limits: &Limits) -> Result<(), Malformed> {
+        let (start, version) = match self.shape {
+            Shape::Request => request_line(line, limits)?,
+            _ => status_line(line)?,
+        };
+        (self.start, self.version, self.started, self.fields_at) = (start, version, true, self.line);
+        Ok(())
+    }
+
+    fn field(&mut self, line: &[u8], limits: &Limits) -> Result<(), Malformed> {
+        let colon = line.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(line.len());
+        let (name, rest) = line.split_at_checked(colon).ok_or(Malformed::FieldName)?;
+        let Some((b':', value)) = rest.split_first() else {
+            return Err(if matches!(line.first(), Some(b' ' | b'\t')) { Malformed::Folding } else { Malformed::FieldName });
+        };
+        check(!name.is_empty(), Malformed::FieldName)?;
+        self.seen.count = self.seen.count.saturating_add(1);
+        match self.shape {
+            Shape::Request => {
+                check(self.seen.count <= limits.fields, Malformed::TooManyFields)?;
+                self.seen.request_field(name, value)
+            }
+            Shape::Response => {
+                check(self.seen.count <= limits.fields, Malformed::TooManyFields)?;
+                self.seen.response_field(name, value)
+            }
+            Shape::RequestTrailers | Shape::ResponseTrailers => {
+                check(self.seen.count <= TRAILER_FIELDS, Malformed::TrailersTooLarge)?;
+                check(may_trail(name), Malformed::Trailer)
+            }
+        }
+    }
+
+    fn finish(&self) -> Result<Head, Malformed> {
+        check(self.started, Malformed::LeadingLine)?;
+        let (start, version) = (self.start, self.version);
+        let declared = self.seen.declared(version)?;
+        let head = Head { start, version, declared, upgrade: self.seen.upgrade, fields_at: self.fields_at, len: self.line };
+        if self.shape == Shape::Request {
+            self.seen.check_request(version, head.is_connect(), declared)?;
+        }
+        Ok(head)
+    }
+}
+
+/// RFC 9112 §3: `method SP request-target SP HTTP-version`.
+fn request_line(line: &[u8], limits: &Limits) -> Result<(Start, Version), Malformed> {
+    let (method, rest) = split_at_byte(line, b' ').ok_or(Malformed::RequestLine)?;
+    check(is_token(method), Malformed::Method)?;
+    let (target, version) = split_at_byte(rest, b' ').ok_or(Malformed::RequestLine)?;
+    check(!target.is_empty() && !version.contains(&b' '), Malformed::RequestLine)?;
+    check(target.len() <= limits.target as usize, Malformed::TargetTooLong)?;
+    let version = match version {
+        b"HTTP/1.1" => Version::HTTP_11,
+        b"HTTP/1.0" => Version::HTTP_10,
+        _ => return Err(Malformed::Version),
+    };
+    let form = target_form(method, target)?;
+    let method = u16::try_from(method.len()).ok().ok_or(Malformed::Method)?;
+    let target = u32::try_from(target.len()).ok().ok_or(Malformed::TargetTooLong)?;
+    Ok((Start::Request { method, target, form }, version))
+}
+
+/// RFC 9112 §3.2. Methods are case-sensitive, so only `CONNECT` itself takes the authority form.
+fn target_form(method: &[u8], target: &[u8]) -> Result<Form, Malformed> {
+    let (fits, form) = match (method, target.first()) {
+        (b"CONNECT", _) => (is_host_port(target), Form::Authority),
+        (b"OPTIONS", Some(b'*')) => (target.len() == 1, Form::Asterisk),
+        (_, Some(b'/')) => (is_origin_form(target), Form::Origin),
+        _ => (is_absolute_form(target), Form::Absolute),
+    };
+    check(fits, Malformed::Target)?;
+    Ok(form)
+}
+
+/// `http://host[:port]/…` or `https://…`: no other scheme, no userinfo (RFC 9112 §3.2.2, RFC 9110 §4.2.4).
+fn is_absolute_form(target: &[u8]) -> bool {
+    let after = |scheme: &[u8]| target.split_at_checked(scheme.len()).filter(|(start, _)| start.eq_ignore_ascii_case(scheme));
+    let Some((_, rest)) = after(b"http://").or_else(|| after(b"https://")) else { return false };
+    // A query right behind the host has no path to forward; a careful client writes the `/` (RFC 9110 §4.2.3).
+    let end = memchr::memchr(b'/', rest).unwrap_or(rest.len());
+    let Some((authority, path)) = rest.split_at_checked(end) else { return false };
+    is_host_port(authority) && (path.is_empty() || is_origin_form(path))
+}
+
+/// RFC 9112 §4. Real services leave out the space before an empty reason.
+fn status_line(line: &[u8]) -> Result<(Start, Version), Malformed> {
+    let version = match line.get(..9) {
+        Some(b"HTTP/1.1 ") => Version::HTTP_11,
+        Some(b"HTTP/1.0 ") => Version::HTTP_10,
+        _ => return Err(Malformed::StatusLine),
+    };
+    let digits = line.get(9..12).filter(|digits| digits.iter().all(u8::is_ascii_digit)).ok_or(Malformed::StatusLine)?;
+    check(matches!(line.get(12), None | Some(b' ')), Malformed::StatusLine)?;
+    let status = digits.iter().fold(0_u16, |status, digit| status * 10 + u16::from(digit - b'0'));
+    check((100..=599).contains(&status), Malformed::StatusLine)?;
+    Ok((Start::Status(status), version))
+}

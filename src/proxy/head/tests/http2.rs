@@ -1,0 +1,94 @@
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use hyper::ext::Protocol;
+
+use super::*;
+use crate::proxy::head::{check_h2_request, check_trailers};
+
+fn request(method: &str, uri: &str, fields: &[(&str, &str)]) -> Parts {
+    let mut builder = Request::builder().method(method).uri(uri);
+    for (name, value) in fields {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(()).expect("a request").into_parts().0
+}
+
+fn checked(fields: &[(&str, &str)]) -> Result<(), Malformed> {
+    check_h2_request(&request("GET", "https://a.example/b?c", fields))
+}
+
+#[test]
+fn sound_requests_are_taken() {
+    assert_eq!(checked(&[("te", "trailers"), ("content-length", "5"), ("host", "A.example:443"), ("x", "")]), Ok(()));
+    assert_eq!(check_h2_request(&request("OPTIONS", "https://a.example/", &[])), Ok(()));
+}
+
+#[test]
+fn t23_a_host_that_disagrees_is_refused() {
+    assert_eq!(checked(&[("host", "b.example")]), Err(Malformed::Host));
+    assert_eq!(checked(&[("host", "a.example:8443")]), Err(Malformed::Host));
+    assert_eq!(checked(&[("host", "a.example"), ("host", "a.example")]), Err(Malformed::HostCount));
+    assert_eq!(check_h2_request(&request("GET", "/b", &[("host", "a.example")])), Err(Malformed::PseudoField));
+    assert_eq!(check_h2_request(&request("GET", "https://u@a.example/", &[])), Err(Malformed::PseudoField));
+}
+
+#[test]
+fn t69_bytes_that_http1_can_not_carry_are_refused() {
+    for value in [&b"\xc3\xa9"[..], b" a", b"a ", b"\ta"] {
+        let mut parts = request("GET", "https://a.example/", &[]);
+        parts.headers.insert("x", HeaderValue::from_bytes(value).expect("a value that http allows"));
+        assert_eq!(check_h2_request(&parts), Err(Malformed::Field), "{}", value.escape_ascii());
+    }
+    for bad in [&b"a\r\nb"[..], b"a\0", b"a\nb"] {
+        assert!(HeaderValue::from_bytes(bad).is_err(), "the engine's own type refuses {}", bad.escape_ascii());
+    }
+    assert!(HeaderName::from_bytes(b"a:b").is_err() && HeaderName::from_bytes(b"a b").is_err());
+    assert_eq!(check_h2_request(&request("GET", "http://a.example/", &[])), Err(Malformed::PseudoField));
+    assert_eq!(check_h2_request(&request("GET", "https://a.example/\u{e9}", &[])), Err(Malformed::Target));
+    assert_eq!(check_h2_request(&request("GET", "*", &[])), Err(Malformed::PseudoField));
+}
+
+#[test]
+fn t70_connection_specific_fields_are_refused() {
+    for name in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "http2-settings"] {
+        assert_eq!(checked(&[(name, "x")]), Err(Malformed::ConnectionSpecific), "{name}");
+    }
+    assert_eq!(checked(&[("te", "gzip")]), Err(Malformed::ConnectionSpecific));
+    assert_eq!(checked(&[("te", "trailers, gzip")]), Err(Malformed::ConnectionSpecific));
+}
+
+#[test]
+fn t70_lengths_and_expectations_are_checked_as_on_http1() {
+    for value in ["+5", "0x5", "", "5,5", "99999999999999999999"] {
+        assert_eq!(checked(&[("content-length", value)]), Err(Malformed::ContentLength), "{value}");
+    }
+    assert_eq!(checked(&[("content-length", "5"), ("content-length", "5")]), Err(Malformed::ContentLengthRepeated));
+    assert_eq!(checked(&[("expect", "x")]), Err(Malformed::Expect));
+    assert_eq!(
+        checked(&[("proxy-authorization", "a"), ("proxy-authorization", "a")]),
+        Err(Malformed::ProxyAuthorizationRepeated)
+    );
+    let many: Vec<_> = (0..101).map(|_| ("x", "y")).collect();
+    assert_eq!(checked(&many), Err(Malformed::TooManyFields));
+}
+
+#[test]
+fn t71_a_connect_is_taken_only_in_its_extended_form() {
+    assert_eq!(check_h2_request(&request("CONNECT", "a.example:443", &[])), Err(Malformed::Method));
+    let mut extended = request("CONNECT", "https://a.example/chat", &[]);
+    assert_eq!(check_h2_request(&extended), Err(Malformed::Method));
+    extended.extensions.insert(Protocol::from_static("websocket"));
+    assert_eq!(check_h2_request(&extended), Ok(()));
+    let mut plain = request("GET", "https://a.example/chat", &[]);
+    plain.extensions.insert(Protocol::from_static("websocket"));
+    assert_eq!(check_h2_request(&plain), Err(Malformed::Method));
+}
+
+#[test]
+fn t61_trailers_over_http2_keep_the_same_rules() {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    assert_eq!(check_trailers(&trailers), Ok(()));
+    trailers.insert("authorization", HeaderValue::from_static("x"));
+    assert_eq!(check_trailers(&trailers), Err(Malformed::Trailer));
+}
