@@ -26,6 +26,7 @@ mod upstream;
 pub mod vault;
 
 mod disk;
+mod head;
 mod local;
 
 #[doc(hidden)]

@@ -3,7 +3,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use hyper::ext::Protocol;
 
 use super::*;
-use crate::proxy::head::{check_h2_request, check_trailers};
+use crate::head::{check_h2_request, check_trailers};
 
 fn request(method: &str, uri: &str, fields: &[(&str, &str)]) -> Parts {
     let mut builder = Request::builder().method(method).uri(uri);

@@ -3,7 +3,7 @@ use tokio::io::AsyncWrite;
 
 use super::*;
 use crate::fuzzing::{Script, drain};
-use crate::proxy::head::Gate;
+use crate::head::Gate;
 
 use std::pin::Pin;
 use std::task::{Context, Waker};
@@ -199,7 +199,7 @@ fn t78_a_switch_of_protocols_unasked_is_refused() {
 
 #[test]
 fn an_idle_gate_holds_almost_nothing() {
-    let gate = size_of::<Gate<()>>() + size_of::<crate::proxy::head::Verdict>();
+    let gate = size_of::<Gate<()>>() + size_of::<crate::head::Verdict>();
     assert!(gate < 300, "{gate} bytes");
     let (mut busy, _verdict) =
         Gate::requests(Script::new(&[b"GET / HT", b"TP/1.1\r\nHost: a\r\n\r\n"]), BytesMut::new(), Limits::default());

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::*;
-use crate::proxy::head::{Expectation, Gate, ReadError, Verdict, read_head};
+use crate::head::{Expectation, Gate, ReadError, Verdict, read_head};
 
 type Answer = Response<Full<Bytes>>;
 

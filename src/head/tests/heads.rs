@@ -1,5 +1,5 @@
 use super::*;
-use crate::proxy::head::{Form, Parser, Shape};
+use crate::head::{Form, Parser, Shape};
 
 fn refuses_lines(expected: Malformed, lines: &[&str]) {
     let cases: Vec<_> = lines.iter().map(|line| with_lines(line)).collect();
