@@ -244,7 +244,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     });
     if let Err(error) = replaced {
         // The first error is the one to tell; a leftover is removed by the next writer.
-        drop(rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty()));
+        rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty()).ok();
         return Err(error);
     }
     directory.sync_all().map_err(|cause| Error::io("make durable the folder of", path, cause))

@@ -165,7 +165,7 @@ pub fn seal(key: &DataKey, plain: &[u8]) -> Result<String, Error> {
 /// All but [`Error::EmptyPassphrase`], [`Error::Salt`] and [`Error::TooLong`].
 pub fn open(key: &DataKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut bytes = decode(sealed)?;
-    let (nonce, body, tag) = split(&mut bytes)?;
+    let Envelope { nonce, body, tag } = split(&mut bytes)?;
     let opened = cipher(key).decrypt_inout_detached(&Nonce::from(nonce), b"", body.into(), &Tag::from(tag));
     if opened.is_err() {
         return Err(Error::WrongKeyOrDamaged);
@@ -181,7 +181,7 @@ pub fn open(key: &DataKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
 /// As [`open`].
 pub fn open_stream_cipher(key: &DataKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut bytes = decode(sealed)?;
-    let (nonce, body, tag) = split(&mut bytes)?;
+    let Envelope { nonce, body, tag } = split(&mut bytes)?;
     let keyed = keyed_hash(key).chain_update(nonce);
     if keyed.clone().chain_update(&*body).verify_truncated_left(&tag).is_err() {
         return Err(Error::WrongKeyOrDamaged);
@@ -219,11 +219,17 @@ fn decode(sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     }
 }
 
-/// The three parts of an envelope: the nonce, the body in place, the tag.
-fn split(bytes: &mut [u8]) -> Result<([u8; NONCE], &mut [u8], [u8; TAG]), Error> {
+/// The parts of a sealed text, its body in place.
+struct Envelope<'a> {
+    nonce: [u8; NONCE],
+    body: &'a mut [u8],
+    tag: [u8; TAG],
+}
+
+fn split(bytes: &mut [u8]) -> Result<Envelope<'_>, Error> {
     let (nonce, rest) = bytes.split_first_chunk_mut().ok_or(Error::Truncated)?;
     let (body, tag) = rest.split_last_chunk_mut().ok_or(Error::Truncated)?;
-    Ok((*nonce, body, *tag))
+    Ok(Envelope { nonce: *nonce, body, tag: *tag })
 }
 
 /// Takes nonce and tag off an opened envelope.
