@@ -7,10 +7,11 @@
 //! | 4 | [`app`]: configuration, build, start, reload, drain |
 //! | 3 | `proxy`: the data plane |
 //! | 2 | `broker`: live credentials; `decide`: rules compiled into one snapshot |
-//! | 1 | `ca`, `provider`, `policy`, `vault`, `oauth`, `upstream`, `listener`, `audit` |
-//! | 0 | `seal`, `model` |
+//! | 1 | [`agent`], [`audit`], [`ca`], `listener`, `oauth`, [`provider`], `upstream`, [`vault`] |
+//! | 0 | [`disk`], `head`, `local`, [`model`], [`seal`] |
 
 pub mod app;
+
 mod proxy;
 
 mod broker;
@@ -25,11 +26,13 @@ pub mod provider;
 mod upstream;
 pub mod vault;
 
-mod disk;
+pub mod disk;
 mod head;
 mod local;
+pub mod model;
+pub mod seal;
 
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod model;
-pub mod seal;
+
+pub use app::App;

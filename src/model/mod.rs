@@ -6,8 +6,8 @@ mod id;
 mod secret;
 mod target;
 
-pub(crate) use credential::Credential;
+pub use credential::Credential;
 pub use host::{Host, HostError};
 pub use id::{AgentName, ConnectionId, IdError, ProviderId, UserName};
 pub use secret::Secret;
-pub(crate) use target::{Authority, AuthorityError, Scheme, Target};
+pub use target::{Authority, AuthorityError, Scheme, Target};
