@@ -4,6 +4,6 @@ mod refresh;
 mod reply;
 mod verdict;
 
-pub(crate) use refresh::{Authentication, Client, TokenRequest, Unready, endpoint, request};
+pub(crate) use refresh::{Authentication, Client, Encoding, TokenRequest, Unready, endpoint, request};
 pub(crate) use reply::{REPLY_LIMIT, TokenReply, Tokens, read};
 pub(crate) use verdict::Refused;

@@ -21,9 +21,20 @@ pub(crate) enum Authentication {
     None,
 }
 
+/// How the parameters are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// `application/x-www-form-urlencoded` (RFC 6749 appendix B).
+    Form,
+    /// A JSON object with the same members, for the few services that want it.
+    Json,
+}
+
 /// The client that the refresh token was issued to.
 #[derive(Debug)]
 pub(crate) struct Client<'a> {
+    /// How the service wants to be asked.
+    pub(crate) encoding: Encoding,
     /// How it authenticates.
     pub(crate) authentication: Authentication,
     /// `client_id`; a connection registered with bare tokens has none.
@@ -114,9 +125,13 @@ pub(crate) fn request(url: String, client: &Client<'_>, refresh_token: &Secret<S
     if !url.starts_with("https://") {
         return Err(Unready::NotHttps);
     }
+    let (content_type, write): (_, fn(&[Pair<'_>]) -> Zeroizing<Vec<u8>>) = match client.encoding {
+        Encoding::Form => ("application/x-www-form-urlencoded", form),
+        Encoding::Json => ("application/json", json),
+    };
     let mut headers = vec![
         (ACCEPT, HeaderValue::from_static("application/json")),
-        (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (USER_AGENT, HeaderValue::from_static(concat!("nexus/", env!("CARGO_PKG_VERSION")))),
     ];
     let mut pairs = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose().as_str())];
@@ -130,8 +145,10 @@ pub(crate) fn request(url: String, client: &Client<'_>, refresh_token: &Secret<S
             pairs.extend(id.map(|id| ("client_id", id.expose().as_str())));
         }
     }
-    Ok(TokenRequest { url, headers, body: Secret::new(form(&pairs)) })
+    Ok(TokenRequest { url, headers, body: Secret::new(write(&pairs)) })
 }
+
+type Pair<'a> = (&'static str, &'a str);
 
 /// RFC 6749 §2.3.1: both halves are form-encoded first, so that a colon in the id stays in the id.
 fn basic(id: &Secret<String>, secret: &Secret<String>) -> Result<HeaderValue, Unready> {
@@ -146,7 +163,7 @@ fn basic(id: &Secret<String>, secret: &Secret<String>) -> Result<HeaderValue, Un
 }
 
 /// `application/x-www-form-urlencoded` (RFC 6749 appendix B). Sized beforehand: growing would leave copies behind.
-fn form(pairs: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+fn form(pairs: &[Pair<'_>]) -> Zeroizing<Vec<u8>> {
     let size = pairs.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
     let mut text = Zeroizing::new(Vec::with_capacity(size));
     for (name, value) in pairs {
@@ -158,6 +175,33 @@ fn form(pairs: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
         encode(value, &mut text);
     }
     text
+}
+
+fn json(pairs: &[Pair<'_>]) -> Zeroizing<Vec<u8>> {
+    let size = pairs.iter().map(|(name, value)| name.len() + 6 * value.len() + 6).sum::<usize>() + 2;
+    let mut text = Zeroizing::new(Vec::with_capacity(size));
+    text.push(b'{');
+    for (name, value) in pairs {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.extend_from_slice(format!("\"{name}\":\"").as_bytes());
+        value.chars().for_each(|letter| escape(letter, &mut text));
+        text.push(b'"');
+    }
+    text.push(b'}');
+    text
+}
+
+/// RFC 8259 §7, all but printable ASCII as `\u`: at most six bytes for each byte.
+fn escape(letter: char, into: &mut Vec<u8>) {
+    if (letter.is_ascii_graphic() || letter == ' ') && !matches!(letter, '"' | '\\') {
+        into.push(letter as u8);
+        return;
+    }
+    for unit in letter.encode_utf16(&mut [0; 2]) {
+        into.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+    }
 }
 
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*');
@@ -180,7 +224,7 @@ mod tests {
 
     fn built(authentication: Authentication, id: Option<&str>, password: Option<&str>) -> (Option<String>, String) {
         let (id, password) = (id.map(secret), password.map(secret));
-        let client = Client { authentication, id: id.as_ref(), secret: password.as_ref() };
+        let client = Client { encoding: Encoding::Form, authentication, id: id.as_ref(), secret: password.as_ref() };
         let request = request(URL.to_owned(), &client, &secret("r/1+2 3")).expect("a request");
         let header = request.headers.iter().find(|(name, _)| name == AUTHORIZATION);
         let header = header.map(|(_, value)| value.to_str().expect("text").to_owned());
@@ -217,8 +261,20 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_wants_json_gets_json() {
+        let odd = "a\"\\\n\u{7f}é😀 z";
+        let (id, password) = (secret("id"), secret(odd));
+        let client = Client { encoding: Encoding::Json, authentication: Authentication::Post, id: Some(&id), secret: Some(&password) };
+        let request = request(URL.to_owned(), &client, &secret("r/1")).expect("a request");
+        let sent: serde_json::Value = serde_json::from_slice(&request.body()).expect("json");
+        let meant = serde_json::json!({ "grant_type": "refresh_token", "refresh_token": "r/1", "client_id": "id", "client_secret": odd });
+        assert_eq!(sent, meant);
+        assert!(request.headers.contains(&(CONTENT_TYPE, HeaderValue::from_static("application/json"))));
+    }
+
+    #[test]
     fn json_is_asked_for() {
-        let client = Client { authentication: Authentication::None, id: None, secret: None };
+        let client = Client { encoding: Encoding::Form, authentication: Authentication::None, id: None, secret: None };
         let request = request(URL.to_owned(), &client, &secret("r")).expect("a request");
         assert!(request.headers.contains(&(ACCEPT, HeaderValue::from_static("application/json"))));
     }
@@ -227,7 +283,7 @@ mod tests {
     fn i1_debug_shows_neither_token_nor_secret() {
         let (id, password) = (secret("the-id"), secret("the-secret"));
         for authentication in [Authentication::Basic, Authentication::Post] {
-            let client = Client { authentication, id: Some(&id), secret: Some(&password) };
+            let client = Client { encoding: Encoding::Form, authentication, id: Some(&id), secret: Some(&password) };
             let request = request(URL.to_owned(), &client, &secret("the-token")).expect("a request");
             let shown = format!("{client:?} {request:?}");
             let encoded = STANDARD.encode("the-id:the-secret");
@@ -237,7 +293,7 @@ mod tests {
 
     #[test]
     fn i4_refresh_tokens_never_leave_without_tls() {
-        let client = Client { authentication: Authentication::None, id: None, secret: None };
+        let client = Client { encoding: Encoding::Form, authentication: Authentication::None, id: None, secret: None };
         for url in ["http://auth.example/token", "auth.example", "", "HTTPS//x"] {
             assert!(matches!(request(url.to_owned(), &client, &secret("r")), Err(Unready::NotHttps)), "{url}");
             assert!(matches!(endpoint(url, &|_| None), Err(Unready::NotHttps)), "{url}");
