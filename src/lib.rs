@@ -24,8 +24,6 @@ pub mod provider;
 mod upstream;
 pub mod vault;
 
+mod disk;
 pub mod model;
 pub mod seal;
-mod disk;
-
-

@@ -1,5 +1,158 @@
 //! All providers: the compiled-in ones and the user's.
 
-/// All providers by name.
-#[derive(Debug, Default)]
-pub struct Catalogue {}
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+
+use super::builtin;
+use super::parse::{Error, MAX_FILE, parse};
+use super::path::PathPattern;
+use super::pattern::HostPattern;
+use super::rule::{InjectRule, Provider};
+use crate::model::ProviderId;
+
+/// More files than this are not a person's providers.
+const MAX_FILES: usize = 1000;
+
+/// All providers by name. Cheap to clone.
+#[derive(Debug, Default, Clone)]
+pub struct Catalogue {
+    providers: BTreeMap<ProviderId, Arc<Provider>>,
+    builtin: BTreeSet<ProviderId>,
+}
+
+impl Catalogue {
+    /// The compiled-in providers.
+    pub fn builtin() -> Self {
+        let mut catalogue = Self::default();
+        for (file, text) in builtin::FILES {
+            #[expect(clippy::expect_used, reason = "constants of the binary, each of which a test adds the same way")]
+            catalogue.add(file, text).expect("a compiled-in provider file is valid");
+        }
+        catalogue.builtin = catalogue.providers.keys().cloned().collect();
+        catalogue
+    }
+
+    /// The compiled-in providers and those of every `*.toml` in `folder`. A file with a mistake is left out and told; a
+    /// missing folder is an empty one.
+    pub fn with_user_folder(folder: &Path) -> (Self, Vec<Error>) {
+        let mut catalogue = Self::builtin();
+        let files = match user_files(folder) {
+            Ok(files) => files,
+            Err(cause) => return (catalogue, vec![Error::Unreadable { file: folder.to_owned(), cause }]),
+        };
+        let mut errors = Vec::new();
+        for path in files {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let added = read(&path).and_then(|text| catalogue.add(&name, &text));
+            errors.extend(added.err());
+        }
+        (catalogue, errors)
+    }
+
+    /// Adds one provider from the text of its file.
+    ///
+    /// # Errors
+    /// A mistake in the text, a name that is taken, a host that another provider has on the same paths.
+    pub fn add(&mut self, file: &str, text: &str) -> Result<(), Error> {
+        let provider = parse(file, text)?;
+        if self.providers.contains_key(&provider.id) {
+            return Err(Error::NameTaken { file: file.to_owned(), name: provider.id });
+        }
+        for other in self.providers.values() {
+            if let Some(host) = clash(&provider, other) {
+                return Err(Error::HostTaken { file: file.to_owned(), host: host.to_string(), other: other.id.clone() });
+            }
+        }
+        self.providers.insert(provider.id.clone(), Arc::new(provider));
+        Ok(())
+    }
+
+    /// The provider called `id`.
+    pub fn get(&self, id: &ProviderId) -> Option<&Arc<Provider>> {
+        self.providers.get(id)
+    }
+
+    /// Every provider, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
+    /// Every host pattern and the provider it belongs to.
+    pub fn hosts(&self) -> impl Iterator<Item = (&HostPattern, &Arc<Provider>)> {
+        self.iter().flat_map(|provider| provider.hosts().map(move |host| (host, provider)))
+    }
+
+    /// Whether the provider came with the binary.
+    pub fn is_builtin(&self, id: &ProviderId) -> bool {
+        self.builtin.contains(id)
+    }
+}
+
+/// The first host of `provider` that `other` has too, on the same port and without a longer path prefix to tell them apart.
+fn clash<'p>(provider: &'p Provider, other: &Provider) -> Option<&'p HostPattern> {
+    let pairs = provider.inject.iter().flat_map(|one| other.inject.iter().map(move |two| (one, two)));
+    let alike = pairs.filter(|(one, two)| one.port == two.port && same_reach(one, two));
+    alike.flat_map(|(one, two)| one.hosts.iter().filter(|host| two.hosts.iter().any(|own| own.overlaps(host)))).next()
+}
+
+/// Whether some path fits a pattern of both, with prefixes of the same length.
+fn same_reach(one: &InjectRule, two: &InjectRule) -> bool {
+    let prefix = |path: Option<&PathPattern>| path.map_or(0, PathPattern::specificity);
+    let paths = |rule: &'_ InjectRule| -> Vec<Option<PathPattern>> {
+        if rule.paths.is_empty() { vec![None] } else { rule.paths.iter().cloned().map(Some).collect() }
+    };
+    let meet = |one: &Option<PathPattern>, two: &Option<PathPattern>| match (one, two) {
+        (Some(one), Some(two)) => one.overlaps(two),
+        _ => true,
+    };
+    let theirs = paths(two);
+    let ambiguous = |own: &Option<PathPattern>| {
+        theirs.iter().any(|their| prefix(own.as_ref()) == prefix(their.as_ref()) && meet(own, their))
+    };
+    paths(one).iter().any(ambiguous)
+}
+
+fn user_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut files = Vec::new();
+    for entry in entries.take(MAX_FILES) {
+        let path = entry?.path();
+        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A provider file steers credentials, so it must be a plain file that nobody else can write.
+fn read(path: &Path) -> Result<String, Error> {
+    let unreadable = |cause| Error::Unreadable { file: path.to_owned(), cause };
+    let untrusted = |reason| Error::Untrusted { file: path.to_owned(), reason };
+    if !fs::symlink_metadata(path).map_err(unreadable)?.is_file() {
+        return Err(untrusted("it is not a regular file (symbolic links are not followed)"));
+    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.mode() & 0o022 != 0 {
+        return Err(untrusted("others can write it; take that right away with chmod go-w"));
+    }
+    let mut text = String::new();
+    let limit = u64::try_from(MAX_FILE + 1).unwrap_or(u64::MAX);
+    let length = file.take(limit).read_to_string(&mut text).map_err(unreadable)?;
+    if length > MAX_FILE { Err(Error::TooLarge { file: path.to_owned() }) } else { Ok(text) }
+}
+
+#[cfg(test)]
+#[path = "catalogue_tests.rs"]
+mod tests;

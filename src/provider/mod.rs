@@ -1,13 +1,24 @@
 //! The catalogue as data: which hosts belong to which provider, and how a credential goes on a request there. Floor 1.
 
+mod builtin;
 mod catalogue;
 mod parse;
+mod path;
 mod pattern;
+mod presented;
 mod rule;
+mod slot;
 mod strategy;
+mod template;
 
 pub use catalogue::Catalogue;
-pub use parse::Error;
-pub use pattern::{HostPattern, PathPattern};
-pub use rule::{ClientAuthentication, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot};
-pub use strategy::{Placement, Prepared, Template};
+pub use parse::{Error, Mistake, parse};
+pub use path::{PathError, PathPattern, normalised};
+pub use pattern::{BindError, HostPattern, PatternError};
+pub use presented::presented;
+pub use rule::{
+    ClientAuthentication, Derived, Field, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot, TokenBody,
+};
+pub use slot::{SlotError, strip, strip_target};
+pub use strategy::{Fields, InjectError, Placement, Prepared, prepare};
+pub use template::{Template, TemplateError};

@@ -1,5 +1,176 @@
-//! Provider files: TOML in, `Provider` out.
+//! Provider files: TOML in, `Provider` out. Every mistake is shown with its line, column and a caret.
+
+mod extras;
+mod inject;
+mod oauth2;
+mod source;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use toml::de::DeTable;
+
+use self::source::{Source, Table, Value};
+use super::pattern::HostPattern;
+use super::rule::{Field, InjectRule, Provider, Slot};
+use crate::model::ProviderId;
+
+/// The largest provider file that is read.
+pub(super) const MAX_FILE: usize = 64 * 1024;
+
+/// Fields that any connection may have and a template may name; `refresh_token` and `client_secret` are for renewals only.
+const COMMON_FIELDS: [&str; 4] = ["access_token", "api_key", "password", "username"];
+
+/// Fields that never leave towards a host pattern or a template unless the file declares them.
+const RENEWAL_FIELDS: [&str; 1] = ["refresh_token"];
 
 /// Why a provider file is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {}
+pub enum Error {
+    /// Something is wrong at one place of the text.
+    #[error("{0}")]
+    Mistake(Box<Mistake>),
+    /// The file cannot be read.
+    #[error("cannot read the provider file {}", file.display())]
+    Unreadable {
+        /// The file or folder.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// Not a regular file, or one that others may write.
+    #[error("the provider file {} is not taken: {reason}", file.display())]
+    Untrusted {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// More than 64 KiB.
+    #[error("the provider file {} is larger than 64 KiB", file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+    },
+    /// There is a provider of this name already.
+    #[error("{file}: there is a provider called {name} already; choose another name")]
+    NameTaken {
+        /// The refused file.
+        file: String,
+        /// The name.
+        name: ProviderId,
+    },
+    /// Another provider has this host, and no path prefix tells the two apart.
+    #[error("{file}: {host} belongs to {other} already; two providers on one host must differ in their path prefixes or ports")]
+    HostTaken {
+        /// The refused file.
+        file: String,
+        /// The host, as this file writes it.
+        host: String,
+        /// The provider that has it.
+        other: ProviderId,
+    },
+}
+
+/// One place of a provider file, and what is wrong there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file's name.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// The line itself, for the caret.
+    pub excerpt: String,
+    /// How many characters are meant, at least 1.
+    pub width: usize,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column, message, excerpt, width } = self;
+        write!(formatter, "{file}:{line}:{column}: {message}")?;
+        if excerpt.is_empty() {
+            return Ok(());
+        }
+        let number = line.to_string();
+        let (margin, before) = (number.len() + 1, column - 1);
+        write!(formatter, "\n{:margin$}|\n{number} | {excerpt}\n{:margin$}| {:before$}{:^<width$}", "", "", "", "")
+    }
+}
+
+impl Error {
+    /// The place in the text, where there is one.
+    pub fn mistake(&self) -> Option<&Mistake> {
+        match self {
+            Self::Mistake(mistake) => Some(mistake),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one provider file; `file` is its name (`github.toml`), which must be the provider's.
+///
+/// # Errors
+/// The first mistake of the text; a file of more than 64 KiB.
+pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
+    if text.len() > MAX_FILE {
+        return Err(Error::TooLarge { file: file.into() });
+    }
+    let source = Source { file, text };
+    let document = DeTable::parse(text).map_err(|error| source.mistake(error.span().unwrap_or(0..0), error.message()))?;
+    const KEYS: &[&str] =
+        &["name", "title", "category", "console", "slots", "verified", "oauth2", "inject", "placeholder", "field"];
+    let root = Table::open(source, document.get_ref(), document.span(), KEYS)?;
+    let id = name(&root)?;
+    let slots: Vec<Slot> = root.need("slots")?.list(|value| value.text()?.parse())?;
+    let oauth2 = root.get("oauth2").map(oauth2::read).transpose()?;
+    let mut fields = root.get("field").map_or(Ok(Vec::new()), |list| list.list(extras::field))?;
+    let inject = root.need("inject")?.list(|value| inject::read(&value, &slots, &fields))?;
+    root.need("inject")?.not_empty(&inject)?;
+    add_tenants(&mut fields, &inject);
+    let text_of = |key| root.get(key).map(|value| value.plain()).transpose();
+    Ok(Provider {
+        title: text_of("title")?.unwrap_or_else(|| id.to_string()),
+        category: text_of("category")?.unwrap_or_else(|| "other".to_owned()),
+        console: root.get("console").map(|value| oauth2::url(&value)).transpose()?,
+        placeholders: root.get("placeholder").map_or(Ok(Vec::new()), extras::placeholders)?,
+        verified: root.get("verified").map_or(Ok(true), |value| value.boolean())?,
+        id,
+        slots,
+        oauth2,
+        inject,
+        fields,
+    })
+}
+
+fn name(root: &Table<'_>) -> Result<ProviderId, Error> {
+    let text = root.need("name")?.text()?;
+    let id: ProviderId = text.parse()?;
+    let stem = root.source().file.strip_suffix(".toml").unwrap_or(root.source().file);
+    if stem.parse::<ProviderId>().ok().as_ref() != Some(&id) {
+        return Err(text.refuse(format!("the provider {id} must be in a file called {id}.toml")));
+    }
+    Ok(id)
+}
+
+/// A tenant that the file does not describe is asked for by its bare name.
+fn add_tenants(fields: &mut Vec<Field>, inject: &[InjectRule]) {
+    let tenants = inject.iter().flat_map(|rule| &rule.hosts).filter_map(HostPattern::tenant);
+    for tenant in tenants {
+        if !fields.iter().any(|field| field.name == tenant) {
+            let name = tenant.to_owned();
+            fields.push(Field { prompt: name.clone(), name, secret: false, hint: None, derived: None });
+        }
+    }
+}
+
+impl Value<'_> {
+    fn not_empty<T>(&self, list: &[T]) -> Result<(), Error> {
+        if list.is_empty() { Err(self.refuse("must not be empty")) } else { Ok(()) }
+    }
+}

@@ -1,6 +1,13 @@
-//! Patterns of hosts and paths.
+//! Patterns of hosts: exact names, and names with one tenant label.
 
-use crate::model::Host;
+use std::fmt;
+use std::str::FromStr;
+
+use psl::Psl as _;
+
+use super::strategy::{self, Fields};
+use super::template::is_field_name;
+use crate::model::{Host, HostError};
 
 /// One entry of `hosts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +16,7 @@ pub enum HostPattern {
     Exact(Host),
     /// `{site}.atlassian.net`: exactly one label, chosen by the customer and bound at registration.
     Tenant {
-        /// Text before the tenant within its label, often empty.
+        /// Text before the tenant, often empty.
         before: String,
         /// The field that names the tenant.
         field: String,
@@ -18,6 +25,265 @@ pub enum HostPattern {
     },
 }
 
-/// One entry of `paths`: `*` is one segment, `**` any number of segments at the end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathPattern(pub(super) String);
+/// Why a pattern in a provider file is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Not a host name at all.
+    #[error("{0}; write the name alone, without https://, port or path")]
+    Host(#[from] HostError),
+    /// `*.example.com`.
+    #[error("a host cannot hold *; name each host, or write {{field}} for the one label that the customer chooses")]
+    Wildcard,
+    /// A certificate names names; an address has no owner that we could check.
+    #[error("a credential goes to a name, never to an address")]
+    Address,
+    /// Names that Nexus itself answers.
+    #[error("this host is served by nexus itself")]
+    Ours,
+    /// More than one, or unbalanced braces.
+    #[error("a host can hold one {{field}}, written in lower-case letters, digits and _")]
+    Braces,
+    /// `{x}.com`, `{x}.co.uk`, `{x}.github.io`: strangers can register names there.
+    #[error("anyone can register a name under {0}: what follows {{field}} must belong to one owner")]
+    PublicSuffix(String),
+    /// Path patterns.
+    #[error("a path begins with /")]
+    NoSlash,
+    /// Path patterns.
+    #[error("a path pattern is plain: letters, digits and -._~!$&'()+,:=@, without escapes, spaces, ; ? # or braces")]
+    PathCharacter,
+    /// `/**/x`.
+    #[error("** can only be the last segment")]
+    RestNotLast,
+    /// `/a*`.
+    #[error("* stands for a whole segment, not for a part of one")]
+    PartOfSegment,
+    /// `/a/../b`.
+    #[error("a path pattern holds no . or .. segments")]
+    Dots,
+    /// `/a//b`.
+    #[error("a path pattern holds no empty segments")]
+    EmptySegment,
+}
+
+/// Why a tenant cannot be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Anything but letters, digits and inner hyphens. The value is not shown: it may be a secret in the wrong field.
+    #[error(
+        "{field} is not one label of a host name (letters, digits, inner hyphens); of https://acme{after} it would be `acme`"
+    )]
+    NotALabel {
+        /// The field.
+        field: String,
+        /// What follows it in the host name.
+        after: String,
+    },
+    /// Name too long, or not one that IDNA allows.
+    #[error("{field} does not make a valid host name")]
+    NotAHost {
+        /// The field.
+        field: String,
+        /// What the host parser says.
+        #[source]
+        cause: HostError,
+    },
+}
+
+impl HostPattern {
+    /// Whether `host` is this host, or could be one of its tenants.
+    pub fn matches(&self, host: &Host) -> bool {
+        match self {
+            Self::Exact(own) => own == host,
+            Self::Tenant { before, after, .. } => host
+                .name()
+                .and_then(|name| name.strip_prefix(before.as_str()))
+                .and_then(|name| name.strip_suffix(after.as_str()))
+                .is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('.')),
+        }
+    }
+
+    /// The host that this pattern means for one connection; `None` where the connection names no tenant.
+    ///
+    /// # Errors
+    /// A tenant that is not a single DNS label.
+    pub fn bind(&self, fields: Fields<'_>) -> Result<Option<Host>, BindError> {
+        let (before, field, after) = match self {
+            Self::Exact(host) => return Ok(Some(host.clone())),
+            Self::Tenant { before, field, after } => (before, field, after),
+        };
+        let Some(label) = strategy::label(fields, field) else { return Ok(None) };
+        let label = label.ok_or_else(|| BindError::NotALabel { field: field.clone(), after: after.clone() })?;
+        let host: Host =
+            format!("{before}{label}{after}").parse().map_err(|cause| BindError::NotAHost { field: field.clone(), cause })?;
+        Ok(Some(host))
+    }
+
+    /// The field that names the tenant, if there is one.
+    pub fn tenant(&self) -> Option<&str> {
+        match self {
+            Self::Exact(_) => None,
+            Self::Tenant { field, .. } => Some(field),
+        }
+    }
+
+    /// Whether some host matches both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let (one, two) = (self.to_string(), other.to_string());
+        let fits = |(one, two): (&str, &str)| match (tenant_label(one), tenant_label(two)) {
+            (None, None) => one == two,
+            (None, Some((before, after))) => {
+                one.len() > before.len() + after.len() && one.starts_with(before) && one.ends_with(after)
+            }
+            (Some((before, after)), None) => {
+                two.len() > before.len() + after.len() && two.starts_with(before) && two.ends_with(after)
+            }
+            (Some((b1, a1)), Some((b2, a2))) => {
+                (b1.starts_with(b2) || b2.starts_with(b1)) && (a1.ends_with(a2) || a2.ends_with(a1))
+            }
+        };
+        one.split('.').count() == two.split('.').count() && one.split('.').zip(two.split('.')).all(fits)
+    }
+}
+
+/// `a-{x}-b` -> (`a-`, `-b`).
+fn tenant_label(label: &str) -> Option<(&str, &str)> {
+    let (before, rest) = label.split_once('{')?;
+    rest.split_once('}').map(|(_field, after)| (before, after))
+}
+
+impl FromStr for HostPattern {
+    type Err = PatternError;
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        if text.contains('*') {
+            return Err(PatternError::Wildcard);
+        }
+        if text.contains(['{', '}']) {
+            return parse_tenant(text);
+        }
+        match text.parse()? {
+            Host::Ip(_) => Err(PatternError::Address),
+            Host::Name(name) if &*name == "nexus.internal" || name.ends_with(".nexus.internal") => Err(PatternError::Ours),
+            host @ Host::Name(_) => Ok(Self::Exact(host)),
+        }
+    }
+}
+
+fn parse_tenant(text: &str) -> Result<HostPattern, PatternError> {
+    let (before, rest) = text.split_once('{').ok_or(PatternError::Braces)?;
+    let (field, after) = rest.split_once('}').ok_or(PatternError::Braces)?;
+    if !is_field_name(field) || before.contains('}') || after.contains(['{', '}']) {
+        return Err(PatternError::Braces);
+    }
+    // Any tenant stands for the others: the rest of the name must be well formed around it.
+    let Host::Name(whole) = format!("{before}x{after}").parse()? else { return Err(PatternError::Address) };
+    let (before, after) = (before.to_ascii_lowercase(), after.to_ascii_lowercase());
+    let after = after.strip_suffix('.').unwrap_or(&after);
+    let owner = after.split_once('.').map_or("", |(_label, owner)| owner);
+    if owner.is_empty() || psl::List.domain(owner.as_bytes()).is_none() {
+        let suffix = if owner.is_empty() { whole.into_string() } else { owner.to_owned() };
+        return Err(PatternError::PublicSuffix(suffix));
+    }
+    Ok(HostPattern::Tenant { before, field: field.to_owned(), after: after.to_owned() })
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => host.fmt(formatter),
+            Self::Tenant { before, field, after } => write!(formatter, "{before}{{{field}}}{after}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Secret;
+
+    fn pattern(text: &str) -> HostPattern {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn host(text: &str) -> Host {
+        text.parse().expect("a host")
+    }
+
+    #[test]
+    fn i2_lookalikes_match_neither_exact_nor_tenant_patterns() {
+        let github = pattern("api.GitHub.com");
+        assert!(github.matches(&host("api.github.com.")));
+        for other in ["evilapi.github.com", "api.github.com.evil.com", "x.api.github.com", "github.com", "127.0.0.1"] {
+            assert!(!github.matches(&host(other)), "{other}");
+        }
+        let jira = pattern("{site}.atlassian.net");
+        assert!(jira.matches(&host("acme.atlassian.net")));
+        for other in ["atlassian.net", "a.b.atlassian.net", "acmeatlassian.net", "acme.atlassian.net.evil.com", "1.2.3.4"] {
+            assert!(!jira.matches(&host(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn i2_a_tenant_stands_below_a_domain_with_one_owner() {
+        for text in ["{x}.com", "{x}.co.uk", "{x}.github.io", "{x}", "{x}com", "a{x}.com", "{x}.blogspot.com", "{x}.com."] {
+            assert!(matches!(text.parse::<HostPattern>(), Err(PatternError::PublicSuffix(_))), "{text}");
+        }
+        for text in ["{dc}.api.mailchimp.com", "api-{region}.example.com", "{x}-eu.example.co.uk", "api.{x}.example.com"] {
+            assert_eq!(pattern(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn i2_wildcards_addresses_and_braces_in_disorder_are_refused() {
+        for text in [
+            "*",
+            "*.example.com",
+            "127.0.0.1",
+            "[::1]",
+            "{a}.{b}.example.com",
+            "{a}{b}.example.com",
+            "{}.example.com",
+            "{A}.example.com",
+            "}a{.example.com",
+            "{a.example.com",
+            "https://api.x.com",
+            "api.x.com:443",
+            "api.x.com/v1",
+            "",
+            "nexus.internal",
+            "{x}.0x1.1",
+            "{x}..example.com",
+        ] {
+            assert!(text.parse::<HostPattern>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn i2_only_a_single_label_binds() {
+        let jira = pattern("{site}.atlassian.net");
+        let bind = |value: &str| {
+            let secret = Secret::new(value.to_owned());
+            jira.bind(&|name| (name == "site").then_some(&secret)).map(|host| host.map(|host| host.to_string()))
+        };
+        assert_eq!(bind("Acme-1").expect("a label").as_deref(), Some("acme-1.atlassian.net"));
+        let long = "a".repeat(64);
+        for value in
+            ["evil.com/", "a.b", "a@b", "-a", "a-", "a_b", "é", "a b", "a#", "a\0", "*", "xn--a", "https://x", long.as_str()]
+        {
+            let error = bind(value).expect_err(value).to_string();
+            assert!(error.starts_with("site ") && !error.contains(value), "{error}");
+        }
+        assert_eq!(jira.bind(&|_name| None).expect("no tenant is no error"), None);
+        assert_eq!(bind("").expect("an empty tenant is none"), None);
+    }
+
+    #[test]
+    fn overlapping_patterns_are_found() {
+        let overlaps = |one: &str, two: &str| pattern(one).overlaps(&pattern(two)) && pattern(two).overlaps(&pattern(one));
+        assert!(overlaps("{site}.atlassian.net", "acme.atlassian.net") && overlaps("{a}.x.example", "{b}.x.example"));
+        assert!(overlaps("a-{x}.x.example", "{y}-b.x.example"));
+        assert!(!overlaps("{a}.x.example", "{b}.y.example") && !overlaps("a-{x}.x.example", "b-{y}.x.example"));
+        assert!(!overlaps("api.github.com", "github.com") && !overlaps("{a}.x.example", "{b}.c.x.example"));
+        assert!(overlaps("api.{x}.example.com", "{y}.eu.example.com"));
+    }
+}

@@ -1,10 +1,11 @@
 //! What one provider file says, parsed: every name is a type, every path and host a pattern.
 
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::pattern::{HostPattern, PathPattern};
-use super::strategy::Placement;
-use crate::model::ProviderId;
+use super::path::PathPattern;
+use super::pattern::{BindError, HostPattern};
+use super::strategy::{Fields, Placement};
+use crate::model::{Host, ProviderId};
 
 /// A service Nexus knows.
 #[derive(Debug)]
@@ -25,8 +26,63 @@ pub struct Provider {
     pub inject: Vec<InjectRule>,
     /// Variables that its SDKs insist on, and the shape of their values.
     pub placeholders: Vec<Placeholder>,
+    /// What a person must hand over beyond the fields that every provider may have (`api_key`, `username`, …): tenants first.
+    pub fields: Vec<Field>,
     /// `false` where the facts were recalled, not read at the vendor's.
     pub verified: bool,
+}
+
+impl Provider {
+    /// The endpoints that hand out tokens; no caller may reach them through us (RFC 6749 §3.2).
+    pub fn token_endpoints(&self) -> impl Iterator<Item = &str> {
+        let oauth2 = self.oauth2.iter();
+        oauth2.flat_map(|oauth2| [Some(oauth2.token_url.as_str()), oauth2.refresh_url.as_deref()]).flatten()
+    }
+
+    /// Every host pattern of every rule, in the file's order; the same one may come twice.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostPattern> {
+        self.inject.iter().flat_map(|rule| &rule.hosts)
+    }
+
+    /// The exact hosts that a credential with these fields may reach, each once: what registration seals in the entry.
+    ///
+    /// # Errors
+    /// A tenant field that is there, but is not a DNS label.
+    pub fn bound_hosts(&self, fields: Fields<'_>) -> Result<Vec<Host>, BindError> {
+        let mut hosts = Vec::new();
+        for rule in self.inject.iter().filter(|rule| rule.accepts(fields)) {
+            for pattern in &rule.hosts {
+                hosts.extend(pattern.bind(fields)?);
+            }
+        }
+        hosts.sort();
+        hosts.dedup();
+        Ok(hosts)
+    }
+}
+
+/// `[[field]]`: something that a person must hand over at registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// `site`.
+    pub name: String,
+    /// What to ask: `Site name, the part before .atlassian.net`.
+    pub prompt: String,
+    /// Whether to ask without echo and to guard the value; `false` for tenants and user names.
+    pub secret: bool,
+    /// What the value looks like, for people: `us21`.
+    pub hint: Option<String>,
+    /// Where the value comes from if nobody gave it.
+    pub derived: Option<Derived>,
+}
+
+/// `from = "api_key", after_last = "-"`: Mailchimp's data centre is written at the end of its keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Derived {
+    /// The field it is read from.
+    pub from: String,
+    /// The value is what follows the last of these.
+    pub after_last: String,
 }
 
 /// One place in a request that can carry a credential.
@@ -59,6 +115,37 @@ pub struct OAuth2 {
     pub client_authentication: ClientAuthentication,
     /// Life of an access token where the reply has no `expires_in`.
     pub default_lifetime: Option<std::time::Duration>,
+    /// Parameters that the authorization request needs besides the standard ones: `access_type` = `offline`.
+    pub authorize_params: Vec<(String, String)>,
+    /// How the token request is written.
+    pub token_body: TokenBody,
+}
+
+impl OAuth2 {
+    /// The standard's habits at `token_url`: space between scopes, the client authenticated in the form.
+    pub fn new(token_url: &str) -> Self {
+        Self {
+            authorize_url: None,
+            token_url: token_url.to_owned(),
+            refresh_url: None,
+            device_url: None,
+            scopes: Vec::new(),
+            scope_separator: " ".to_owned(),
+            client_authentication: ClientAuthentication::Post,
+            default_lifetime: None,
+            authorize_params: Vec::new(),
+            token_body: TokenBody::Form,
+        }
+    }
+}
+
+/// `token_body = "form" | "json"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenBody {
+    /// `application/x-www-form-urlencoded`, as RFC 6749 §4.1.3 has it.
+    Form,
+    /// A JSON object with the same members, as Notion wants it.
+    Json,
 }
 
 /// RFC 6749 §2.3.1 and RFC 7591 §2 `token_endpoint_auth_method`.
@@ -97,6 +184,32 @@ pub struct InjectRule {
     pub secret_path: bool,
 }
 
+impl InjectRule {
+    /// Whether a credential with these fields has all that this rule places, and a tenant for each host it speaks of.
+    pub fn accepts(&self, fields: Fields<'_>) -> bool {
+        let has = |name: &str| super::strategy::present(fields, name);
+        self.placements.iter().all(|placement| placement.is_filled_by(&has))
+            && self.hosts.iter().filter_map(HostPattern::tenant).all(has)
+    }
+
+    /// Whether one of its path patterns (or the lack of any) takes `path` in every reading of it.
+    pub fn takes_path(&self, path: &str) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches_all_readings(path))
+    }
+
+    /// Whether the answer may carry a new credential, in any reading of `path`.
+    pub fn mints(&self, method: &Method, path: &str) -> bool {
+        self.mints.iter().any(|mint| mint.matches(method, path))
+    }
+
+    /// Adds the headers that the service insists on, where the caller sent none of that name.
+    pub fn add_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.headers {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+}
+
 /// `replay = "all" | "safe" | "never"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplayRule {
@@ -109,12 +222,19 @@ pub enum ReplayRule {
 }
 
 /// `POST /app/installations/*/access_tokens`.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MethodPath {
     /// `None` = any method, written `*`.
     pub method: Option<Method>,
     /// The path.
     pub path: PathPattern,
+}
+
+impl MethodPath {
+    /// Whether it speaks of this request in any reading of `path`: it is made for refusing, so doubt is a match.
+    pub fn matches(&self, method: &Method, path: &str) -> bool {
+        self.method.as_ref().is_none_or(|own| own == method) && self.path.matches_any_reading(path)
+    }
 }
 
 /// `GITHUB_TOKEN = "ghp_"`: a variable and the prefix of its worthless value.

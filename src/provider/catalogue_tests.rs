@@ -1,0 +1,182 @@
+//! Tests of `catalogue`: the compiled-in files, and what a user's file may add.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+use crate::model::{Credential, Secret};
+
+const ACME: &str = r#"
+name  = "acme"
+slots = ["authorization"]
+[[inject]]
+hosts    = ["api.acme.example"]
+strategy = { bearer = "{api_key}" }
+"#;
+
+fn id(name: &str) -> ProviderId {
+    name.parse().expect("a name")
+}
+
+fn credential(pairs: &[(&str, &str)]) -> Credential {
+    let mut credential = Credential::default();
+    for (name, value) in pairs {
+        credential.set(name, Secret::new((*value).to_owned()));
+    }
+    credential
+}
+
+fn hosts_for(provider: &Provider, credential: &Credential) -> Vec<String> {
+    let hosts = provider.bound_hosts(&|name| credential.field(name)).expect("binds");
+    hosts.iter().map(ToString::to_string).collect()
+}
+
+fn add(hosts: &str, more: &str) -> Result<(), Error> {
+    let text = ACME.replace(r#"["api.acme.example"]"#, hosts) + more;
+    Catalogue::builtin().add("acme.toml", &text)
+}
+
+#[test]
+fn every_file_of_the_folder_is_compiled_in() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/providers");
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort();
+    assert_eq!(names, builtin::FILES.iter().map(|(name, _text)| *name).collect::<Vec<_>>());
+    assert_eq!(Catalogue::builtin().iter().count(), names.len());
+}
+
+#[test]
+fn dashes_and_underscores_name_the_same_provider() {
+    let catalogue = Catalogue::builtin();
+    assert_eq!(catalogue.get(&id("Google-Sheets")).map(|provider| provider.title.as_str()), Some("Google Sheets"));
+    assert!(catalogue.is_builtin(&id("github")) && !catalogue.is_builtin(&id("acme")));
+}
+
+#[test]
+fn i2_a_credential_reaches_only_the_hosts_of_its_kind_and_tenant() {
+    let catalogue = Catalogue::builtin();
+    let jira = catalogue.get(&id("jira")).expect("jira");
+    let basic = credential(&[("username", "me@acme.example"), ("password", "t"), ("site", "acme")]);
+    assert_eq!(hosts_for(jira, &basic), ["acme.atlassian.net", "api.atlassian.com"]);
+    assert_eq!(hosts_for(jira, &credential(&[("access_token", "t"), ("site", "acme")])), ["api.atlassian.com"]);
+    assert_eq!(hosts_for(jira, &credential(&[("username", "me"), ("password", "t")])), ["api.atlassian.com"]);
+    assert!(hosts_for(jira, &credential(&[])).is_empty());
+    let bad = credential(&[("username", "me"), ("password", "t"), ("site", "evil.example/")]);
+    assert!(jira.bound_hosts(&|name| bad.field(name)).is_err());
+}
+
+#[test]
+fn a_mailchimp_key_tells_its_data_centre() {
+    let catalogue = Catalogue::builtin();
+    let mailchimp = catalogue.get(&id("mailchimp")).expect("mailchimp");
+    let mut key = credential(&[("api_key", "0123456789abcdef-us21")]);
+    mailchimp.derive_fields(&mut key);
+    assert_eq!(hosts_for(mailchimp, &key), ["us21.api.mailchimp.com"]);
+    let mut given = credential(&[("api_key", "0123456789abcdef-us21"), ("dc", "us5")]);
+    mailchimp.derive_fields(&mut given);
+    assert_eq!(hosts_for(mailchimp, &given), ["us5.api.mailchimp.com"]);
+    for odd in ["0123456789abcdef", "x-0123456789abcdef0123456789abcdef", "x-"] {
+        let mut odd = credential(&[("api_key", odd)]);
+        mailchimp.derive_fields(&mut odd);
+        assert!(odd.field("dc").is_none());
+    }
+}
+
+#[test]
+fn i1_known_mints_are_marked() {
+    let catalogue = Catalogue::builtin();
+    let mints = |name: &str, method: &str, path: &str| {
+        let method = method.parse().expect("a method");
+        catalogue.get(&id(name)).expect("a provider").inject.iter().any(|rule| rule.mints(&method, path))
+    };
+    assert!(mints("github", "POST", "/app/installations/7/access_tokens"));
+    assert!(mints("github", "PATCH", "/applications/abc/token"));
+    assert!(mints("slack", "GET", "/api/tooling.tokens.rotate?x"));
+    assert!(mints("openai", "POST", "/v1/realtime/client_secrets"));
+    assert!(!mints("github", "GET", "/app/installations/7/access_tokens"));
+    assert!(!mints("github", "GET", "/user") && !mints("slack", "POST", "/api/chat.postMessage"));
+}
+
+#[test]
+fn token_endpoints_are_known() {
+    let catalogue = Catalogue::builtin();
+    let github = catalogue.get(&id("github")).expect("github");
+    assert_eq!(github.token_endpoints().collect::<Vec<_>>(), ["https://github.com/login/oauth/access_token"]);
+    assert_eq!(catalogue.get(&id("stripe")).expect("stripe").token_endpoints().count(), 0);
+}
+
+#[test]
+fn required_headers_yield_to_the_callers() {
+    let catalogue = Catalogue::builtin();
+    let rule = &catalogue.get(&id("notion")).expect("notion").inject[0];
+    let mut headers = http::HeaderMap::new();
+    rule.add_headers(&mut headers);
+    assert_eq!(headers["notion-version"], "2022-06-28");
+    headers.insert("notion-version", http::HeaderValue::from_static("2025-09-03"));
+    rule.add_headers(&mut headers);
+    assert_eq!(headers.get_all("notion-version").iter().collect::<Vec<_>>(), ["2025-09-03"]);
+}
+
+#[test]
+fn a_user_file_adds_a_provider() {
+    assert!(add(r#"["api.acme.example"]"#, "").is_ok());
+}
+
+#[test]
+fn i2_a_user_file_takes_neither_name_nor_host_of_another_provider() {
+    let taken = Catalogue::builtin().add("github.toml", &ACME.replace("\"acme\"", "\"GitHub\""));
+    assert!(matches!(taken, Err(Error::NameTaken { .. })), "{taken:?}");
+    for hosts in
+        [r#"["api.github.com"]"#, r#"["us1.api.mailchimp.com"]"#, r#"["{x}.api.mailchimp.com"]"#, r#"["{x}.github.com"]"#]
+    {
+        assert!(matches!(add(hosts, ""), Err(Error::HostTaken { .. })), "{hosts}");
+    }
+}
+
+#[test]
+fn another_port_or_path_prefix_tells_two_providers_apart() {
+    assert!(add(r#"["api.github.com"]"#, "port = 8443").is_ok());
+    assert!(add(r#"["www.googleapis.com"]"#, "paths = [\"/calendar/**\"]").is_ok());
+    assert!(add(r#"["acme.atlassian.net"]"#, "paths = [\"/wiki/**\"]").is_ok());
+    for paths in ["[\"/drive/**\"]", "[\"/drive/v3/**\", \"/drive/*\"]"] {
+        assert!(
+            matches!(add(r#"["www.googleapis.com"]"#, &format!("paths = {paths}")), Err(Error::HostTaken { .. })),
+            "{paths}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_gives_its_good_files_and_tells_of_the_bad_ones() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).expect("written");
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o600)).expect("mode set");
+    };
+    put("acme.toml", ACME);
+    put("bad.toml", "name = ");
+    put("notes.txt", "no provider");
+    put(".hidden.toml", "no provider");
+    put("huge.toml", &"#".repeat(MAX_FILE + 1));
+    put("open.toml", ACME);
+    fs::set_permissions(folder.path().join("open.toml"), fs::Permissions::from_mode(0o666)).expect("mode set");
+    std::os::unix::fs::symlink(folder.path().join("acme.toml"), folder.path().join("link.toml")).expect("linked");
+    let (catalogue, errors) = Catalogue::with_user_folder(folder.path());
+    assert!(catalogue.get(&id("acme")).is_some());
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 4, "{texts:?}");
+    for (text, part) in
+        texts.iter().zip(["bad.toml:1:", "huge.toml is larger", "link.toml is not taken", "open.toml is not taken"])
+    {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn a_missing_folder_is_an_empty_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (catalogue, errors) = Catalogue::with_user_folder(&folder.path().join("none"));
+    assert!(errors.is_empty() && catalogue.get(&id("github")).is_some());
+}

@@ -1,0 +1,89 @@
+//! `[placeholder]` and `[[field]]`: what SDKs insist on, and what a person must hand over.
+
+use super::Error;
+use super::source::{Text, Value};
+use crate::provider::rule::{Derived, Field, Placeholder};
+use crate::provider::template::is_field_name;
+
+/// Variables (or beginnings of their names) that steer programs: a provider file must not be able to set them.
+const STEERING: [&str; 27] = [
+    "BASH",
+    "CDPATH",
+    "CLASSPATH",
+    "CURL_",
+    "DYLD_",
+    "EDITOR",
+    "ENV",
+    "GCONV",
+    "GIT_",
+    "GLIBC",
+    "HOME",
+    "IFS",
+    "JAVA_",
+    "JDK_",
+    "LD_",
+    "NEXUS",
+    "NODE_",
+    "NPM_",
+    "PAGER",
+    "PATH",
+    "PERL",
+    "PROMPT_",
+    "PYTHON",
+    "RUBY",
+    "SHELL",
+    "SSL_",
+    "_",
+];
+
+pub(super) fn placeholders(value: Value<'_>) -> Result<Vec<Placeholder>, Error> {
+    value.entries()?.into_iter().map(|(key, value)| placeholder(&key, &value)).collect()
+}
+
+fn placeholder(key: &Text<'_>, value: &Value<'_>) -> Result<Placeholder, Error> {
+    let name = key.value;
+    let shaped = name.starts_with(|first: char| first.is_ascii_uppercase() || first == '_')
+        && name.len() <= 128
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    if !shaped {
+        return Err(key.refuse("a variable is upper-case letters, digits and _, beginning with a letter"));
+    }
+    if name.contains("PROXY") || STEERING.iter().any(|word| name.starts_with(word)) {
+        return Err(key.refuse(format!("{name} steers programs; a provider file cannot set it")));
+    }
+    let fixed = value.is_table();
+    let text = if fixed { value.table(&["fixed"])?.need("fixed")?.text()? } else { value.text()? };
+    let quiet = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'`' | b'$' | b'\\');
+    if text.value.len() > 256 || !text.value.bytes().all(quiet) {
+        return Err(text.refuse("a placeholder is visible ASCII without spaces, quotes, $ and backslashes"));
+    }
+    Ok(Placeholder { variable: name.to_owned(), prefix: text.value.to_owned(), fixed })
+}
+
+pub(super) fn field(value: Value<'_>) -> Result<Field, Error> {
+    let table = value.table(&["name", "prompt", "secret", "hint", "from", "after_last"])?;
+    let name = field_name(&table.need("name")?)?;
+    let derived = match (table.get("from"), table.get("after_last")) {
+        (None, None) => None,
+        (from, after_last) => {
+            let from = from.ok_or_else(|| value.refuse("`after_last` needs `from`"))?;
+            let after_last = after_last.ok_or_else(|| value.refuse("`from` needs `after_last`"))?;
+            Some(Derived { from: field_name(&from)?, after_last: after_last.plain()? })
+        }
+    };
+    Ok(Field {
+        prompt: table.need("prompt")?.plain()?,
+        secret: table.get("secret").map_or(Ok(true), |secret| secret.boolean())?,
+        hint: table.get("hint").map(|hint| hint.plain()).transpose()?,
+        name,
+        derived,
+    })
+}
+
+fn field_name(value: &Value<'_>) -> Result<String, Error> {
+    let text = value.text()?;
+    if !is_field_name(text.value) {
+        return Err(text.refuse("a field's name is lower-case letters, digits and _, beginning with a letter"));
+    }
+    Ok(text.value.to_owned())
+}

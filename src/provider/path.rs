@@ -1,0 +1,317 @@
+//! Patterns of paths, and the several ways in which a service may read one path.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use percent_encoding::percent_decode;
+
+use super::pattern::PatternError;
+
+/// Escapes within escapes within escapes: more rounds than this are no honest path.
+const MAX_DECODE_ROUNDS: usize = 4;
+
+/// One entry of `paths`: `*` is one segment, `**` any number of segments at the end (none included).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathPattern(Vec<Segment>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Literal(Box<str>),
+    One,
+    Rest,
+}
+
+/// Why a path has no one meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// `*`, an empty path, or one that could join to a host name.
+    #[error("the path does not begin with a slash")]
+    NotAbsolute,
+    /// `..` beyond the first segment.
+    #[error("the path climbs above its root")]
+    AboveRoot,
+    /// NUL, line ends and their kind, plain or percent-encoded.
+    #[error("the path holds a control byte")]
+    Control,
+    /// Escapes of escapes without end.
+    #[error("the path is percent-encoded too many times")]
+    TooDeep,
+}
+
+impl FromStr for PathPattern {
+    type Err = PatternError;
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let inside = text.strip_prefix('/').ok_or(PatternError::NoSlash)?;
+        if inside.bytes().any(|b| !b.is_ascii_graphic() || matches!(b, b'%' | b'\\' | b';' | b'?' | b'#' | b'{' | b'}')) {
+            return Err(PatternError::PathCharacter);
+        }
+        let parts: Vec<&str> = inside.split('/').collect();
+        let last = parts.len() - 1;
+        let segments = parts.into_iter().enumerate().map(|(at, part)| match part {
+            "*" => Ok(Segment::One),
+            "**" if at == last => Ok(Segment::Rest),
+            "**" => Err(PatternError::RestNotLast),
+            "." | ".." => Err(PatternError::Dots),
+            "" if at != last => Err(PatternError::EmptySegment),
+            _ if part.contains('*') => Err(PatternError::PartOfSegment),
+            _ => Ok(Segment::Literal(part.into())),
+        });
+        segments.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl std::fmt::Display for PathPattern {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|segment| match segment {
+            Segment::Literal(text) => write!(formatter, "/{text}"),
+            Segment::One => formatter.write_str("/*"),
+            Segment::Rest => formatter.write_str("/**"),
+        })
+    }
+}
+
+impl PathPattern {
+    /// Whether every reading of `path` matches, letter for letter. For injection: doubt is no match.
+    pub fn matches_all_readings(&self, path: &str) -> bool {
+        let path = without_query(path);
+        if is_plain(path) {
+            return path.starts_with('/') && self.matches_one(path, str::eq);
+        }
+        readings(path).is_ok_and(|all| all.iter().all(|reading| self.matches_one(reading, str::eq)))
+    }
+
+    /// Whether any reading of `path` matches, in any letter case. For refusals: doubt is a match.
+    pub fn matches_any_reading(&self, path: &str) -> bool {
+        let matches = |reading: &str| {
+            let trimmed = reading.strip_suffix('/').filter(|rest| !rest.is_empty());
+            self.matches_one(reading, str::eq_ignore_ascii_case)
+                || trimmed.is_some_and(|trimmed| self.matches_one(trimmed, str::eq_ignore_ascii_case))
+        };
+        readings(without_query(path)).map_or(true, |all| all.iter().any(|reading| matches(reading)))
+    }
+
+    /// How many leading segments it spells out: where two providers share a host, the longer prefix wins.
+    pub fn specificity(&self) -> usize {
+        self.0.iter().take_while(|segment| matches!(segment, Segment::Literal(_))).count()
+    }
+
+    /// Whether some path matches both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        for at in 0.. {
+            match (self.0.get(at), other.0.get(at)) {
+                (Some(Segment::Rest), _) | (_, Some(Segment::Rest)) | (None, None) => return true,
+                (None, _) | (_, None) => return false,
+                (Some(Segment::Literal(one)), Some(Segment::Literal(two))) if one != two => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn matches_one(&self, path: &str, same: fn(&str, &str) -> bool) -> bool {
+        let mut given = path.strip_prefix('/').unwrap_or(path).split('/');
+        for segment in &self.0 {
+            let fits = match segment {
+                Segment::Rest => return true,
+                Segment::One => given.next().is_some_and(|part| !part.is_empty()),
+                Segment::Literal(text) => given.next().is_some_and(|part| same(part, text)),
+            };
+            if !fits {
+                return false;
+            }
+        }
+        given.next().is_none()
+    }
+}
+
+/// `path` as a typical service reads it: escapes decoded once, `\` as `/`, `;parameters` off, `//`, `.` and `..` resolved
+/// (RFC 3986 §5.2.4). Bytes that are not UTF-8 become U+FFFD.
+///
+/// # Errors
+/// A path without one meaning.
+pub fn normalised(path: &str) -> Result<Cow<'_, str>, PathError> {
+    let path = without_query(path);
+    if is_plain(path) {
+        return if path.starts_with('/') { Ok(Cow::Borrowed(path)) } else { Err(PathError::NotAbsolute) };
+    }
+    resolve(&decode(path.as_bytes())).map(Cow::Owned)
+}
+
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _query)| path)
+}
+
+/// Whether every service reads it the same way.
+fn is_plain(path: &str) -> bool {
+    path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'\\' | b';'))
+        && !path.contains("//")
+        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+/// As sent, decoded once, decoded until nothing changes.
+fn readings(path: &str) -> Result<Vec<Cow<'_, str>>, PathError> {
+    if !path.starts_with('/') {
+        return Err(PathError::NotAbsolute);
+    }
+    let mut all = vec![Cow::Borrowed(path)];
+    if is_plain(path) {
+        return Ok(all);
+    }
+    let mut bytes = path.as_bytes().to_vec();
+    for _round in 0..MAX_DECODE_ROUNDS {
+        let decoded = decode(&bytes);
+        all.push(Cow::Owned(resolve(&decoded)?));
+        if decoded == bytes {
+            return Ok(all);
+        }
+        bytes = decoded;
+    }
+    Err(PathError::TooDeep)
+}
+
+fn decode(bytes: &[u8]) -> Vec<u8> {
+    percent_decode(bytes).collect()
+}
+
+fn resolve(bytes: &[u8]) -> Result<String, PathError> {
+    if bytes.iter().any(u8::is_ascii_control) {
+        return Err(PathError::Control);
+    }
+    let text = String::from_utf8_lossy(bytes).replace('\\', "/");
+    let mut kept: Vec<&str> = Vec::new();
+    let mut open = false;
+    for part in text.split('/').skip(1) {
+        let name = part.split(';').next().unwrap_or_default();
+        open = matches!(name, "" | "." | "..");
+        match name {
+            "" | "." => {}
+            ".." => drop(kept.pop().ok_or(PathError::AboveRoot)?),
+            _ => kept.push(name),
+        }
+    }
+    let slash = if open && !kept.is_empty() { "/" } else { "" };
+    Ok(format!("/{}{slash}", kept.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pattern(text: &str) -> PathPattern {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn a_star_is_one_segment_and_two_are_the_rest() {
+        let git = pattern("/*/*/info/refs");
+        assert!(git.matches_all_readings("/octo/repo.git/info/refs?service=git-upload-pack"));
+        for other in ["/octo/info/refs", "/a/b/c/info/refs", "/octo//info/refs", "/octo/repo/info/refs/x", "/"] {
+            assert!(!git.matches_all_readings(other), "{other}");
+        }
+        let drive = pattern("/drive/**");
+        for path in ["/drive", "/drive/", "/drive/v3/files", "/drive/v3/a%20b"] {
+            assert!(drive.matches_all_readings(path), "{path}");
+        }
+        assert!(!drive.matches_all_readings("/drives/v3") && !drive.matches_all_readings("/Drive/v3"));
+    }
+
+    #[test]
+    fn i2_a_path_that_reads_as_another_one_gets_no_injection() {
+        let drive = pattern("/drive/**");
+        for path in [
+            "/drive/../youtube/v3",
+            "/drive/%2e%2e/youtube",
+            "/drive/..%2fyoutube",
+            "/drive/..;/youtube",
+            "/drive/..\\youtube",
+            "/drive/%252e%252e/youtube",
+            "/drive/%25252e%25252e/youtube",
+            "/../drive/x",
+            "/drive/%00",
+            "/drive/%0d%0a",
+            "drive/x",
+            "*",
+            "",
+            "//drive/x",
+            "/%2564rive/x",
+            "/drive/..%255cyoutube",
+        ] {
+            assert!(!drive.matches_all_readings(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn i1_a_mint_is_recognised_in_every_spelling() {
+        let mint = pattern("/app/installations/*/access_tokens");
+        for path in [
+            "/app/installations/1/access_tokens",
+            "/app/installations/1/access_tokens/",
+            "//app/installations/1/access_tokens",
+            "/app/x/../installations/1/access_tokens",
+            "/%61pp/installations/1/access_tokens?x=1",
+            "/%2561pp/installations/1/access_tokens",
+            "/app;v=1/installations/1/access_tokens;x",
+            "/app\\installations\\1\\access_tokens",
+            "/App/Installations/1/Access_Tokens",
+            "/app/installations/%31/access%5Ftokens",
+            "/../app",
+            "/app/%00",
+        ] {
+            assert!(mint.matches_any_reading(path), "{path}");
+        }
+        for path in ["/app/installations/1", "/app/installations//access_tokens", "/repos/a/b"] {
+            assert!(!mint.matches_any_reading(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn normalising_follows_what_services_do() {
+        for (sent, read) in [
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("/a//b", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/%2e%2E/b", "/b"),
+            ("/a;x=1/b;y", "/a/b"),
+            ("/a\\b", "/a/b"),
+            ("/%7Eme", "/~me"),
+            ("/100%", "/100%"),
+            ("/a/..", "/"),
+            ("/a/b/..", "/a/"),
+        ] {
+            assert_eq!(normalised(sent).as_deref(), Ok(read), "{sent}");
+        }
+        assert_eq!(normalised("/.."), Err(PathError::AboveRoot));
+        assert_eq!(normalised("a"), Err(PathError::NotAbsolute));
+        assert_eq!(normalised("/%0a"), Err(PathError::Control));
+    }
+
+    #[test]
+    fn patterns_with_more_than_one_meaning_are_refused() {
+        for text in ["", "x", "/a*", "/**/x", "/a//b", "/../a", "/a%2fb", "/a?b", "/a b", "/a;b", "/{x}", "/é"] {
+            assert!(text.parse::<PathPattern>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn overlap_is_known_from_the_patterns_alone() {
+        let overlaps = |one: &str, two: &str| pattern(one).overlaps(&pattern(two)) && pattern(two).overlaps(&pattern(one));
+        assert!(overlaps("/a/**", "/a") && overlaps("/*/b", "/a/*") && overlaps("/**", "/a/b"));
+        assert!(!overlaps("/a/**", "/b/**") && !overlaps("/*", "/a/b") && !overlaps("/a/x", "/*/y"));
+    }
+
+    proptest! {
+        #[test]
+        fn i2_readings_never_panic_and_injection_implies_refusal_sees_it_too(path in "[/a-c.%25;\\\\?]{0,24}") {
+            let rule = pattern("/a/**");
+            if rule.matches_all_readings(&path) {
+                prop_assert!(rule.matches_any_reading(&path));
+                let read = normalised(&path).expect("a matched path has a meaning");
+                prop_assert!(read == "/a" || read.starts_with("/a/"), "{path} reads as {read}");
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Templates: literal text with `{field}` holes.
+
+use std::str::FromStr;
+
+/// Text with `{field}` holes; `{access_token|api_key}` takes the first of them that the credential has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(pub(super) Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    Text(Box<str>),
+    /// Alternatives, best first; never empty.
+    Field(Vec<Box<str>>),
+}
+
+/// Why a template is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// `{a`, `a}`, `{{a}}`.
+    #[error("braces do not pair: write {{field}}")]
+    Braces,
+    /// `{Access Token}`, `{}`.
+    #[error("a field's name is lower-case letters, digits and _, beginning with a letter")]
+    Name,
+    /// Line ends and the like.
+    #[error("a template holds visible ASCII and spaces only")]
+    Character,
+}
+
+/// Whether `name` can name a field of a credential.
+pub(super) fn is_field_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+impl FromStr for Template {
+    type Err = TemplateError;
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        if !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+            return Err(TemplateError::Character);
+        }
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((literal, hole)) = rest.split_once('{') {
+            let (names, tail) = hole.split_once('}').ok_or(TemplateError::Braces)?;
+            push_text(&mut pieces, literal)?;
+            let names: Vec<Box<str>> = names.split('|').map(Into::into).collect();
+            if !names.iter().all(|name| is_field_name(name)) {
+                return Err(if names.iter().any(|name| name.contains('{')) {
+                    TemplateError::Braces
+                } else {
+                    TemplateError::Name
+                });
+            }
+            pieces.push(Piece::Field(names));
+            rest = tail;
+        }
+        push_text(&mut pieces, rest)?;
+        Ok(Self(pieces))
+    }
+}
+
+fn push_text(pieces: &mut Vec<Piece>, text: &str) -> Result<(), TemplateError> {
+    if text.contains('}') {
+        return Err(TemplateError::Braces);
+    }
+    if !text.is_empty() {
+        pieces.push(Piece::Text(text.into()));
+    }
+    Ok(())
+}
+
+impl Template {
+    /// The names in its holes, alternatives included, in order.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.holes().flatten().map(AsRef::as_ref)
+    }
+
+    /// Whether each hole finds one of its fields.
+    pub(super) fn is_filled_by(&self, has: &dyn Fn(&str) -> bool) -> bool {
+        self.holes().all(|names| names.iter().any(|name| has(name)))
+    }
+
+    fn holes(&self) -> impl Iterator<Item = &[Box<str>]> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Field(names) => Some(names.as_slice()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_name_fields_and_alternatives() {
+        let template: Template = "Token {access_token|api_key}/{site}".parse().expect("a template");
+        assert_eq!(template.fields().collect::<Vec<_>>(), ["access_token", "api_key", "site"]);
+        assert!(template.is_filled_by(&|name| name != "access_token"));
+        assert!(!template.is_filled_by(&|name| name != "site"));
+        let literal: Template = "x-access-token".parse().expect("a template");
+        assert_eq!(literal.fields().count(), 0);
+    }
+
+    #[test]
+    fn disorder_is_refused() {
+        for text in ["{", "}", "{a", "a}", "{{a}}", "{a{b}}"] {
+            assert_eq!(text.parse::<Template>(), Err(TemplateError::Braces), "{text}");
+        }
+        for text in ["{}", "{A}", "{a|}", "{a b}", "{1a}"] {
+            assert_eq!(text.parse::<Template>(), Err(TemplateError::Name), "{text}");
+        }
+        assert_eq!("a\r\nb".parse::<Template>(), Err(TemplateError::Character));
+    }
+}
