@@ -8,7 +8,7 @@
 //! | 3 | `proxy`: the data plane |
 //! | 2 | `broker`: live credentials; `decide`: rules compiled into one snapshot |
 //! | 1 | `ca`, `provider`, `policy`, `vault`, `oauth`, `upstream`, `listener`, `audit` |
-//! | 0 | `seal`, `model` |
+//! | 0 | `seal`, `disk`, `model` |
 
 pub mod app;
 mod proxy;
@@ -24,6 +24,6 @@ pub mod provider;
 mod upstream;
 pub mod vault;
 
-mod disk;
+pub mod disk;
 pub mod model;
 pub mod seal;

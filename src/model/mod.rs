@@ -6,7 +6,7 @@ mod id;
 mod secret;
 mod target;
 
-pub(crate) use credential::Credential;
+pub use credential::Credential;
 pub(crate) use host::{Host, HostError};
 pub use id::{AgentName, ConnectionId, IdError, ProviderId, UserName};
 pub use secret::Secret;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::model::{Credential, ProviderId};
+use crate::model::{Credential, ProviderId, Secret};
 
 /// How the account authenticates, as written in `auth_type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,29 @@ pub enum AuthType {
     Other(String),
 }
 
+impl AuthType {
+    /// The word in `auth_type`.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::OAuth2 => "oauth2",
+            Self::ApiKey => "api_key",
+            Self::BasicAuth => "basic_auth",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl From<&str> for AuthType {
+    fn from(word: &str) -> Self {
+        match word {
+            "oauth2" => Self::OAuth2,
+            "api_key" => Self::ApiKey,
+            "basic_auth" => Self::BasicAuth,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
 /// Whether the credential can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -24,6 +47,19 @@ pub enum Status {
     Active,
     /// The token endpoint refused it for good: a person must act.
     Attention,
+}
+
+/// Members of an entry's JSON object that we do not know, word for word and in their order.
+///
+/// They may hold secrets, so their text is treated as one.
+#[derive(Debug, Default)]
+pub struct Unknown(pub(super) Vec<(String, Secret<String>)>);
+
+impl Unknown {
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
 }
 
 /// One connection: its secret fields and what we know about them.
@@ -44,5 +80,75 @@ pub struct Entry {
     /// Whether it can be used.
     pub status: Status,
     /// Members of the JSON object that we do not know, kept word for word.
-    pub other: serde_json::Map<String, serde_json::Value>,
+    pub other: Unknown,
+}
+
+impl Entry {
+    /// A fresh entry without hosts or expiry; [`register`](super::Store::register) writes the time.
+    pub fn new(provider: ProviderId, auth_type: AuthType, fields: Credential) -> Self {
+        Self {
+            provider,
+            auth_type,
+            fields,
+            registered_at: None,
+            expires_at: None,
+            hosts: Vec::new(),
+            status: Status::Active,
+            other: Unknown::default(),
+        }
+    }
+
+    /// The field called `name` as a request should use it.
+    ///
+    /// As in JarvisCore, the `access_token` of an `oauth2` entry that has none is its `client_secret`: people register a personal
+    /// token that way. A field without text counts as missing.
+    pub fn effective_field(&self, name: &str) -> Option<&Secret<String>> {
+        let field = |name| self.fields.field(name).filter(|value| !value.expose().is_empty());
+        match (name, &self.auth_type) {
+            ("access_token", AuthType::OAuth2) => field("access_token").or_else(|| field("client_secret")),
+            _ => field(name),
+        }
+    }
+
+    /// The fields a program needs to authenticate by itself, as JarvisCore hands them out.
+    ///
+    /// `oauth2`: `access_token` (see [`Entry::effective_field`]), `client_id`, `client_secret`; `api_key`: `api_key`; `basic_auth`:
+    /// `username`, `password`; any other: all fields.
+    pub fn auth_info(&self) -> Credential {
+        let named = |names: &[&str]| {
+            let mut info = Credential::default();
+            for name in names {
+                if let Some(value) = self.effective_field(name) {
+                    info.set(name, value.duplicate());
+                }
+            }
+            info
+        };
+        match &self.auth_type {
+            AuthType::OAuth2 => named(&["access_token", "client_id", "client_secret"]),
+            AuthType::ApiKey => named(&["api_key"]),
+            AuthType::BasicAuth => named(&["username", "password"]),
+            AuthType::Other(_) => named(&self.fields.names().collect::<Vec<_>>()),
+        }
+    }
+
+    /// Whether `other` says the same in every respect.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let known = |entry: &Self| (entry.registered_at, entry.expires_at, entry.status);
+        known(self) == known(other)
+            && self.provider == other.provider
+            && self.auth_type == other.auth_type
+            && self.hosts == other.hosts
+            && same_fields(&self.fields, &other.fields)
+            && self.other.0.len() == other.other.0.len()
+            && self.other.0.iter().zip(&other.other.0).all(|(one, two)| one.0 == two.0 && one.1.matches(two.1.expose()))
+    }
+}
+
+fn same_fields(one: &Credential, two: &Credential) -> bool {
+    let same_value = |name| match (one.field(name), two.field(name)) {
+        (Some(one), Some(two)) => one.matches(two.expose()),
+        _ => false,
+    };
+    one.names().eq(two.names()) && one.names().all(same_value)
 }

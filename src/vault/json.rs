@@ -1,0 +1,210 @@
+//! One entry as JSON: JarvisCore's members flat, ours under names that it ignores.
+//!
+//! `provider`, `auth_type`, the credential's fields as strings, `registered_at` (RFC 3339); ours: `schema` (1), `hosts` (array of
+//! strings), `expires_at` (RFC 3339; Unix seconds are read too) and `status` (`attention`), each left out when there is nothing to say.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+use super::entry::{AuthType, Entry, Status};
+use crate::model::{Credential, IdError, ProviderId, Secret};
+
+/// The version of what is ours.
+const SCHEMA: &str = "1";
+
+/// Names with a meaning of their own; no credential field may have one.
+pub(super) const RESERVED: [&str; 7] = ["provider", "auth_type", "registered_at", "schema", "hosts", "expires_at", "status"];
+
+/// Why a member of the vault is not an entry to us.
+#[derive(Debug, thiserror::Error)]
+pub enum NotUnderstood {
+    /// The key is not a connection id.
+    #[error("its name is not that of a connection")]
+    Name(#[source] IdError),
+    /// The value is not an object.
+    #[error("it is not a JSON object")]
+    NotAnObject,
+    /// No `provider`, or it is not a string.
+    #[error("it has no provider")]
+    NoProvider,
+    /// The `provider` is not a name.
+    #[error("its provider is not one")]
+    Provider(#[source] IdError),
+    /// No `auth_type`, or it is not a string.
+    #[error("it has no auth_type")]
+    NoAuthType,
+    /// Sealed hosts that we can't read must not count as none.
+    #[error("its hosts are not a list of strings")]
+    Hosts,
+}
+
+/// The members of a JSON object, their values untouched in the text they were read from. Of equal names the last value
+/// counts, in the first one's place, as in Python.
+pub(super) struct Members<'a>(pub(super) Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members: Vec<(String, &'de RawValue)> = Vec::new();
+                let mut places = HashMap::new();
+                while let Some((name, value)) = map.next_entry::<String, _>()? {
+                    let place = *places.entry(name.clone()).or_insert(members.len());
+                    match members.get_mut(place) {
+                        Some((_, overtaken)) => *overtaken = value,
+                        None => members.push((name, value)),
+                    }
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+/// The text of a schema that is not ours, if the value is an object that names one.
+pub(super) fn foreign_schema(value: &RawValue) -> Option<&str> {
+    let members: Members<'_> = serde_json::from_str(value.get()).ok()?;
+    let schema = members.0.iter().find(|(name, _)| name == "schema")?.1.get();
+    (schema != SCHEMA).then_some(schema)
+}
+
+/// Reads one entry.
+pub(super) fn decode(value: &RawValue) -> Result<Entry, NotUnderstood> {
+    if !value.get().starts_with('{') {
+        return Err(NotUnderstood::NotAnObject);
+    }
+    let Ok(Members(members)) = serde_json::from_str(value.get()) else { return Err(NotUnderstood::NotAnObject) };
+    let named = |wanted: &str| members.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| text(value));
+    let provider: ProviderId = named("provider").ok_or(NotUnderstood::NoProvider)?.parse().map_err(NotUnderstood::Provider)?;
+    let auth_type = AuthType::from(named("auth_type").ok_or(NotUnderstood::NoAuthType)?.as_str());
+    let mut entry = Entry::new(provider, auth_type, Credential::default());
+    for (name, value) in &members {
+        read_member(&mut entry, name, value)?;
+    }
+    Ok(entry)
+}
+
+/// Puts a member where it belongs; what has no meaning to us stays as it is.
+fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), NotUnderstood> {
+    let understood = match name {
+        "provider" | "auth_type" | "schema" => true,
+        "hosts" => {
+            entry.hosts = serde_json::from_str(value.get()).ok().ok_or(NotUnderstood::Hosts)?;
+            true
+        }
+        "registered_at" => {
+            entry.registered_at = time(value);
+            entry.registered_at.is_some()
+        }
+        "expires_at" => {
+            entry.expires_at = time(value);
+            entry.expires_at.is_some()
+        }
+        "status" if text(value).as_deref() == Some("attention") => {
+            entry.status = Status::Attention;
+            true
+        }
+        "status" => false,
+        _ => read_field(entry, name, value),
+    };
+    if !understood {
+        entry.other.0.push((name.to_owned(), Secret::new(value.get().to_owned())));
+    }
+    Ok(())
+}
+
+/// A string with something in it is a field of the credential.
+fn read_field(entry: &mut Entry, name: &str, value: &RawValue) -> bool {
+    let Some(secret) = text(value).filter(|text| !text.is_empty()) else { return false };
+    entry.fields.set(name, Secret::new(secret));
+    true
+}
+
+fn text(value: &RawValue) -> Option<String> {
+    // Asking for a string only where there is one keeps other values from being read at all.
+    if value.get().starts_with('"') { serde_json::from_str(value.get()).ok() } else { None }
+}
+
+/// RFC 3339, also without a zone (Python's `isoformat` of a naive time; taken as UTC), or Unix seconds.
+fn time(value: &RawValue) -> Option<SystemTime> {
+    let Some(text) = text(value) else {
+        let seconds: f64 = serde_json::from_str(value.get()).ok()?;
+        return UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?);
+    };
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Some(timestamp.into());
+    }
+    let naive: DateTime = text.parse().ok()?;
+    naive.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp().into())
+}
+
+/// Writes one entry; the order is that of JarvisCore, then ours, then what we do not know.
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("provider", self.provider.as_str())?;
+        map.serialize_entry("auth_type", self.auth_type.as_str())?;
+        for name in self.fields.names() {
+            map.serialize_entry(name, &self.fields.field(name).map(Secret::expose))?;
+        }
+        if let Some(at) = self.registered_at {
+            map.serialize_entry("registered_at", &Rfc3339(at))?;
+        }
+        map.serialize_entry("schema", &1)?;
+        if !self.hosts.is_empty() {
+            map.serialize_entry("hosts", &self.hosts)?;
+        }
+        if let Some(at) = self.expires_at {
+            map.serialize_entry("expires_at", &Rfc3339(at))?;
+        }
+        if self.status == Status::Attention {
+            map.serialize_entry("status", "attention")?;
+        }
+        for (name, value) in self.other.0.iter().filter(|(name, _)| !self.says(name)) {
+            let raw: &RawValue = serde_json::from_str(value.expose()).map_err(serde::ser::Error::custom)?;
+            map.serialize_entry(name, raw)?;
+        }
+        map.end()
+    }
+}
+
+impl Entry {
+    /// Whether a member called `name` is written from what we know, so that the unknown one has been overtaken.
+    fn says(&self, name: &str) -> bool {
+        match name {
+            "provider" | "auth_type" | "schema" => true,
+            "hosts" => !self.hosts.is_empty(),
+            "registered_at" => self.registered_at.is_some(),
+            "expires_at" => self.expires_at.is_some(),
+            "status" => self.status == Status::Attention,
+            field => self.fields.field(field).is_some(),
+        }
+    }
+}
+
+/// A time as RFC 3339 in UTC, written `+00:00`, which every Python reads; what lies outside its years is moved to their edge.
+struct Rfc3339(SystemTime);
+
+impl Serialize for Rfc3339 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let edge = if self.0 < UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX };
+        let at = Timestamp::try_from(self.0).unwrap_or(edge);
+        serializer.collect_str(&at.display_with_offset(Offset::UTC))
+    }
+}

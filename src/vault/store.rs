@@ -1,0 +1,309 @@
+//! `Store`: the vault file, read when it changes and written by one at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use zeroize::Zeroizing;
+
+use super::MAX_LEN;
+use super::document::Document;
+use super::entry::Entry;
+use super::error::Error;
+use super::json::RESERVED;
+use super::seen::{self, Digest, Seen};
+use super::snapshot::Snapshot;
+use super::summary::Summary;
+use super::unlock::unlock;
+use crate::disk::{self, Lock, Stamp};
+use crate::model::{ConnectionId, Credential};
+use crate::seal::{self, DataKey, Passphrase};
+
+/// How often, and how far apart, a file is read again that JarvisCore is about to write in place.
+const UNSETTLED_READS: u32 = 10;
+const UNSETTLED_PAUSE: Duration = Duration::from_millis(5);
+
+/// Where the vault lies.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `nexus.enc`.
+    pub file: PathBuf,
+    /// `.salt`.
+    pub salt: PathBuf,
+}
+
+/// The vault. Everything here may block on the disk, writes for tens of milliseconds; async callers use a blocking thread.
+pub struct Store {
+    settings: Settings,
+    key: DataKey,
+    cache: ArcSwapOption<Cached>,
+    /// One thread reads a changed file, the others wait for it.
+    reading: Mutex<()>,
+    generations: AtomicU64,
+}
+
+/// What was read last, and of which file.
+struct Cached {
+    stamp: Option<Stamp>,
+    /// Whether an equal stamp proves equal content.
+    settled: bool,
+    digest: Option<Digest>,
+    snapshot: Arc<Snapshot>,
+}
+
+/// A file as it was read: its sealed text and stamp; neither where there is none.
+#[derive(Default)]
+struct Sealed {
+    stamp: Option<Stamp>,
+    digest: Option<Digest>,
+    text: Option<Vec<u8>>,
+}
+
+impl Store {
+    /// Opens the vault, deriving the key; makes salt and folder if this is the beginning. The vault itself is first read by
+    /// [`Store::snapshot`], so a wrong secret shows there.
+    ///
+    /// # Errors
+    /// As [`unlock`].
+    pub fn open(settings: Settings, passphrase: &Passphrase) -> Result<Self, Error> {
+        let key = unlock(&settings, passphrase)?;
+        Ok(Self::with_key(settings, key))
+    }
+
+    /// Opens the vault with a key from [`unlock`], so that one derivation serves the whole process.
+    pub fn with_key(settings: Settings, key: DataKey) -> Self {
+        let (cache, reading) = (ArcSwapOption::empty(), Mutex::new(()));
+        Self { settings, key, cache, reading, generations: AtomicU64::new(0) }
+    }
+
+    /// All connections as the file has them now. One system call when it has not changed.
+    ///
+    /// # Errors
+    /// All that a file can be that is not a vault of this key. A missing file is an empty vault.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>, Error> {
+        if let Some(snapshot) = self.cached()? {
+            return Ok(snapshot);
+        }
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.cached()? {
+            Some(snapshot) => Ok(snapshot),
+            None => self.reload(),
+        }
+    }
+
+    /// Writes `entry` as the connection `id`, replacing what it was. An entry without a time of registration gets one.
+    ///
+    /// # Errors
+    /// [`Error::ReservedField`], [`Error::NotUnderstood`] where an entry would be lost that we can't read, and as
+    /// [`Store::snapshot`]; then nothing was written.
+    pub fn register(&self, id: &ConnectionId, entry: Entry) -> Result<(), Error> {
+        let mut entry = entry;
+        entry.registered_at.get_or_insert_with(SystemTime::now);
+        check_fields(&entry)?;
+        self.rewrite(|plain| {
+            let mut document = Document::parse(self.file(), plain)?;
+            understood(id, document.entry(id))?;
+            document.set(id, &entry);
+            Ok(Some((document.render()?, ())))
+        })?;
+        Ok(())
+    }
+
+    /// Changes the entry of `id` as it is on disk now, and writes it; `None` when there is none.
+    ///
+    /// On return the change is on disk, or it is an error and nothing was written.
+    ///
+    /// # Errors
+    /// As [`Store::register`].
+    pub fn update(&self, id: &ConnectionId, change: impl FnOnce(&mut Entry)) -> Result<Option<Arc<Entry>>, Error> {
+        let written = self.rewrite(|plain| {
+            let mut document = Document::parse(self.file(), plain)?;
+            let Some(mut entry) = understood(id, document.entry(id))? else { return Ok(None) };
+            change(&mut entry);
+            check_fields(&entry)?;
+            document.set(id, &entry);
+            let text = document.render()?;
+            Ok(Some((text, Arc::new(entry))))
+        })?;
+        let Some(written) = written else { return Ok(None) };
+        // The write has succeeded, whatever happens to the file from here on.
+        let shared = self.snapshot().ok().and_then(|snapshot| snapshot.get(id).filter(|now| now.same_as(&written)).cloned());
+        Ok(Some(shared.unwrap_or(written)))
+    }
+
+    /// Removes the connection `id`, under every spelling; false when there was none.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn delete(&self, id: &ConnectionId) -> Result<bool, Error> {
+        let removed = self.rewrite(|plain| {
+            let mut document = Document::parse(self.file(), plain)?;
+            let removed = document.remove(id);
+            if removed { Ok(Some((document.render()?, ()))) } else { Ok(None) }
+        })?;
+        Ok(removed.is_some())
+    }
+
+    /// The entry of `id`.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn get(&self, id: &ConnectionId) -> Result<Option<Arc<Entry>>, Error> {
+        Ok(self.snapshot()?.get(id).cloned())
+    }
+
+    /// The ids of all connections, in order.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn list(&self) -> Result<Vec<ConnectionId>, Error> {
+        Ok(self.snapshot()?.iter().map(|(id, _)| id.clone()).collect())
+    }
+
+    /// What may be shown of all connections, in the order of their ids; never a secret.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn summary(&self) -> Result<Vec<Summary>, Error> {
+        Ok(self.snapshot()?.iter().map(|(id, entry)| Summary::of(id, entry)).collect())
+    }
+
+    /// The fields a program needs to authenticate as `id` by itself; see [`Entry::auth_info`].
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn auth_info(&self, id: &ConnectionId) -> Result<Option<Credential>, Error> {
+        Ok(self.get(id)?.map(|entry| entry.auth_info()))
+    }
+
+    fn file(&self) -> &Path {
+        &self.settings.file
+    }
+
+    /// The last snapshot, if the file has certainly not changed since.
+    fn cached(&self) -> Result<Option<Arc<Snapshot>>, Error> {
+        let stamp = disk::stamp(self.file())?;
+        let cached = self.cache.load();
+        let current = cached.as_ref().filter(|cached| cached.settled && cached.stamp == stamp);
+        Ok(current.map(|cached| Arc::clone(&cached.snapshot)))
+    }
+
+    fn reload(&self) -> Result<Arc<Snapshot>, Error> {
+        let previous = self.cache.load_full();
+        // Read before the file: what is listed by now can't be newer than what the file holds.
+        let seen = Seen::read(self.file());
+        let (sealed, plain) = self.read_settled(previous.as_deref())?;
+        let rolled_back = seen.has_passed(sealed.digest.as_ref());
+        let unchanged = previous
+            .as_ref()
+            .filter(|previous| previous.digest == sealed.digest && previous.snapshot.rolled_back() == rolled_back);
+        let snapshot = if let Some(previous) = unchanged {
+            Arc::clone(&previous.snapshot)
+        } else {
+            let document = Document::parse(self.file(), &plain)?;
+            let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+            Arc::new(Snapshot::of(&document, generation, rolled_back, previous.as_ref().map(|previous| &*previous.snapshot)))
+        };
+        if let Some(digest) = sealed.digest.filter(|digest| !rolled_back && !seen.ends_with(digest)) {
+            self.note_foreign_write(digest);
+        }
+        let settled = !sealed.stamp.is_some_and(|stamp| stamp.is_fresh());
+        let cached = Cached { stamp: sealed.stamp, settled, digest: sealed.digest, snapshot: Arc::clone(&snapshot) };
+        self.cache.store(Some(Arc::new(cached)));
+        Ok(snapshot)
+    }
+
+    /// Reads and opens the file. JarvisCore writes in place: a file that was good and is being written is given some time.
+    fn read_settled(&self, previous: Option<&Cached>) -> Result<(Sealed, Zeroizing<Vec<u8>>), Error> {
+        let before = previous.and_then(|previous| previous.stamp);
+        for _ in 0..UNSETTLED_READS {
+            let sealed = self.read()?;
+            match self.open_sealed(&sealed) {
+                Ok(plain) => return Ok((sealed, plain)),
+                Err(_) if in_place(before, sealed.stamp) => thread::sleep(UNSETTLED_PAUSE),
+                Err(error) => return Err(error),
+            }
+        }
+        let sealed = self.read()?;
+        let plain = self.open_sealed(&sealed)?;
+        Ok((sealed, plain))
+    }
+
+    fn read(&self) -> Result<Sealed, Error> {
+        let Some((text, stamp)) = disk::read_private_stamped(self.file(), MAX_LEN)? else { return Ok(Sealed::default()) };
+        Ok(Sealed { stamp: Some(stamp), digest: Some(seen::digest(&text)), text: Some(text) })
+    }
+
+    fn open_sealed(&self, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let Some(text) = &sealed.text else { return Ok(Zeroizing::new(b"{}".to_vec())) };
+        seal::open(&self.key, text).map_err(|cause| Error::unopened(self.file(), cause))
+    }
+
+    /// Lists a state that JarvisCore wrote (or a Nexus that was killed before it could), if nobody is writing just now.
+    fn note_foreign_write(&self, digest: Digest) {
+        let noted = Lock::try_acquire(self.file()).map_err(Error::from).and_then(|lock| {
+            let Some(lock) = lock else { return Ok(()) };
+            let mut seen = Seen::read(self.file());
+            if self.read()?.digest != Some(digest) || seen.ends_with(&digest) || seen.has_passed(Some(&digest)) {
+                return Ok(());
+            }
+            Ok(seen.remember(self.file(), digest, &lock)?)
+        });
+        if let Err(error) = noted {
+            tracing::debug!(%error, "cannot remember this state of the vault");
+        }
+    }
+
+    /// Replaces the file by what `change` makes of its opened text, under the lock; leaves it alone for `None` or an error.
+    fn rewrite<T>(
+        &self,
+        change: impl FnOnce(&[u8]) -> Result<Option<(Zeroizing<Vec<u8>>, T)>, Error>,
+    ) -> Result<Option<T>, Error> {
+        if let Some(folder) = self.file().parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            disk::create_private_dir(folder)?;
+        }
+        let lock = Lock::acquire(self.file())?;
+        let plain = self.open_sealed(&self.read()?)?;
+        let Some((text, result)) = change(&plain)? else { return Ok(None) };
+        let sealed = seal::seal(&self.key, &text).map_err(Error::Seal)?;
+        if u64::try_from(sealed.len()).unwrap_or(u64::MAX) > MAX_LEN {
+            return Err(Error::Full { limit: MAX_LEN });
+        }
+        self.remove_leftovers(&lock);
+        disk::write_atomic(self.file(), sealed.as_bytes(), disk::PRIVATE)?;
+        let remembered = Seen::read(self.file()).remember(self.file(), seen::digest(sealed.as_bytes()), &lock);
+        if let Err(error) = remembered {
+            tracing::warn!(%error, "the vault is written, but a rollback of it might go unnoticed");
+        }
+        Ok(Some(result))
+    }
+
+    /// What killed writers left; not being able to is no reason not to write.
+    fn remove_leftovers(&self, lock: &Lock) {
+        let list = disk::neighbour(self.file(), "seen");
+        let removed = list.and_then(|list| disk::remove_leftovers(&list, lock));
+        if let Err(error) = removed.and_then(|()| disk::remove_leftovers(self.file(), lock)) {
+            tracing::debug!(%error, "cannot remove what an unfinished write left behind");
+        }
+    }
+}
+
+/// Whether a file that was good is being written in place this very moment.
+fn in_place(before: Option<Stamp>, now: Option<Stamp>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => now.same_file(&before) && now.is_fresh(),
+        _ => false,
+    }
+}
+
+fn check_fields(entry: &Entry) -> Result<(), Error> {
+    let reserved = entry.fields.names().find(|name| RESERVED.contains(name));
+    reserved.map_or(Ok(()), |name| Err(Error::ReservedField(name.to_owned())))
+}
+
+fn understood(id: &ConnectionId, entry: Option<Result<Entry, super::json::NotUnderstood>>) -> Result<Option<Entry>, Error> {
+    entry.transpose().map_err(|cause| Error::NotUnderstood { connection: id.clone(), cause })
+}

@@ -1,0 +1,59 @@
+//! `Summary`: what may be shown of a connection.
+
+use std::time::SystemTime;
+
+use super::entry::{AuthType, Entry, Status};
+use crate::model::{ConnectionId, ProviderId};
+
+/// A connection without its secrets, for lists and logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The handle; its user, where it has one, is part of it.
+    pub connection: ConnectionId,
+    /// The provider it belongs to.
+    pub provider: ProviderId,
+    /// How it authenticates.
+    pub auth_type: AuthType,
+    /// The client id, masked: `ghXX****`.
+    pub client_id: Option<String>,
+    /// When the access token dies.
+    pub expires_at: Option<SystemTime>,
+    /// When a person registered it.
+    pub registered_at: Option<SystemTime>,
+    /// Whether it can be used.
+    pub status: Status,
+}
+
+impl Summary {
+    pub(super) fn of(id: &ConnectionId, entry: &Entry) -> Self {
+        Self {
+            connection: id.clone(),
+            provider: entry.provider.clone(),
+            auth_type: entry.auth_type.clone(),
+            client_id: entry.effective_field("client_id").map(|client_id| mask(client_id.expose())),
+            expires_at: entry.expires_at,
+            registered_at: entry.registered_at,
+            status: entry.status,
+        }
+    }
+}
+
+/// The first four characters, of what has more than four.
+fn mask(text: &str) -> String {
+    let shown: String = if text.chars().count() > 4 { text.chars().take(4).collect() } else { String::new() };
+    shown + "****"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mask;
+
+    #[test]
+    fn i1_a_masked_text_shows_four_characters_of_longer_ones() {
+        for (text, masked) in
+            [("ghXX1234", "ghXX****"), ("abcde", "abcd****"), ("abcd", "****"), ("é", "****"), ("éééééé", "éééé****")]
+        {
+            assert_eq!(mask(text), masked);
+        }
+    }
+}
