@@ -49,7 +49,7 @@ pub enum Status {
     Attention,
 }
 
-/// Members of an entry's JSON object that we do not know, word for word and in their order.
+/// Members of an entry's JSON object that we do not know, or would write otherwise, word for word and in their order.
 ///
 /// They may hold secrets, so their text is treated as one.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ pub struct Entry {
     pub hosts: Vec<String>,
     /// Whether it can be used.
     pub status: Status,
-    /// Members of the JSON object that we do not know, kept word for word.
+    /// Members of the JSON object that are kept word for word.
     pub other: Unknown,
 }
 

@@ -90,9 +90,9 @@ pub(super) fn decode(value: &RawValue) -> Result<Entry, NotUnderstood> {
         return Err(NotUnderstood::NotAnObject);
     }
     let Ok(Members(members)) = serde_json::from_str(value.get()) else { return Err(NotUnderstood::NotAnObject) };
-    let named = |wanted: &str| members.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| text(value));
-    let provider: ProviderId = named("provider").ok_or(NotUnderstood::NoProvider)?.parse().map_err(NotUnderstood::Provider)?;
-    let auth_type = AuthType::from(named("auth_type").ok_or(NotUnderstood::NoAuthType)?.as_str());
+    let named = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
+    let provider = provider(named("provider").ok_or(NotUnderstood::NoProvider)?)?;
+    let auth_type = AuthType::from(named("auth_type").and_then(text).ok_or(NotUnderstood::NoAuthType)?.as_str());
     let mut entry = Entry::new(provider, auth_type, Credential::default());
     for (name, value) in &members {
         read_member(&mut entry, name, value)?;
@@ -100,21 +100,22 @@ pub(super) fn decode(value: &RawValue) -> Result<Entry, NotUnderstood> {
     Ok(entry)
 }
 
-/// Puts a member where it belongs; what has no meaning to us stays as it is.
+/// Puts a member where it belongs; what has no meaning to us, or is not how we would write it, stays as it is.
 fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), NotUnderstood> {
     let understood = match name {
-        "provider" | "auth_type" | "schema" => true,
+        "auth_type" | "schema" => true,
+        "provider" => text(value).as_deref() == Some(entry.provider.as_str()),
         "hosts" => {
             entry.hosts = serde_json::from_str(value.get()).ok().ok_or(NotUnderstood::Hosts)?;
             true
         }
         "registered_at" => {
             entry.registered_at = time(value);
-            entry.registered_at.is_some()
+            entry.registered_at.is_some_and(|at| Rfc3339(at).is_written_as(value))
         }
         "expires_at" => {
             entry.expires_at = time(value);
-            entry.expires_at.is_some()
+            entry.expires_at.is_some_and(|at| Rfc3339(at).is_written_as(value))
         }
         "status" if text(value).as_deref() == Some("attention") => {
             entry.status = Status::Attention;
@@ -134,6 +135,10 @@ fn read_field(entry: &mut Entry, name: &str, value: &RawValue) -> bool {
     let Some(secret) = text(value).filter(|text| !text.is_empty()) else { return false };
     entry.fields.set(name, Secret::new(secret));
     true
+}
+
+fn provider(value: &RawValue) -> Result<ProviderId, NotUnderstood> {
+    text(value).ok_or(NotUnderstood::NoProvider)?.parse().map_err(NotUnderstood::Provider)
 }
 
 fn text(value: &RawValue) -> Option<String> {
@@ -158,20 +163,23 @@ fn time(value: &RawValue) -> Option<SystemTime> {
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("provider", self.provider.as_str())?;
+        match self.kept("provider").filter(|kept| provider(kept).is_ok_and(|kept| kept == self.provider)) {
+            Some(kept) => map.serialize_entry("provider", kept)?,
+            None => map.serialize_entry("provider", self.provider.as_str())?,
+        }
         map.serialize_entry("auth_type", self.auth_type.as_str())?;
         for name in self.fields.names() {
             map.serialize_entry(name, &self.fields.field(name).map(Secret::expose))?;
         }
         if let Some(at) = self.registered_at {
-            map.serialize_entry("registered_at", &Rfc3339(at))?;
+            self.serialize_time(&mut map, "registered_at", at)?;
         }
         map.serialize_entry("schema", &1)?;
         if !self.hosts.is_empty() {
             map.serialize_entry("hosts", &self.hosts)?;
         }
         if let Some(at) = self.expires_at {
-            map.serialize_entry("expires_at", &Rfc3339(at))?;
+            self.serialize_time(&mut map, "expires_at", at)?;
         }
         if self.status == Status::Attention {
             map.serialize_entry("status", "attention")?;
@@ -185,13 +193,28 @@ impl Serialize for Entry {
 }
 
 impl Entry {
+    /// Writes a time as it was written, while it means the same.
+    fn serialize_time<M: SerializeMap>(&self, map: &mut M, name: &str, at: SystemTime) -> Result<(), M::Error> {
+        match self.kept(name).filter(|kept| time(kept) == Some(at)) {
+            Some(kept) => map.serialize_entry(name, kept),
+            None => map.serialize_entry(name, &Rfc3339(at)),
+        }
+    }
+
+    /// The member called `name` word for word, if it is one we keep so.
+    fn kept(&self, name: &str) -> Option<&RawValue> {
+        let (_, value) = self.other.0.iter().find(|(kept, _)| kept == name)?;
+        serde_json::from_str(value.expose()).ok()
+    }
+
     /// Whether a member called `name` is written from what we know, so that the unknown one has been overtaken.
     fn says(&self, name: &str) -> bool {
         match name {
             "provider" | "auth_type" | "schema" => true,
             "hosts" => !self.hosts.is_empty(),
-            "registered_at" => self.registered_at.is_some(),
-            "expires_at" => self.expires_at.is_some(),
+            // A kept time that can be read was known, so its absence now is what we say.
+            "registered_at" => self.registered_at.is_some() || self.kept(name).and_then(time).is_some(),
+            "expires_at" => self.expires_at.is_some() || self.kept(name).and_then(time).is_some(),
             "status" => self.status == Status::Attention,
             field => self.fields.field(field).is_some(),
         }
@@ -200,6 +223,12 @@ impl Entry {
 
 /// A time as RFC 3339 in UTC, written `+00:00`, which every Python reads; what lies outside its years is moved to their edge.
 struct Rfc3339(SystemTime);
+
+impl Rfc3339 {
+    fn is_written_as(&self, value: &RawValue) -> bool {
+        serde_json::to_string(self).is_ok_and(|text| text == value.get())
+    }
+}
 
 impl Serialize for Rfc3339 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -59,7 +59,10 @@ fn an_entry_is_read_into_what_we_know_and_what_we_do_not() {
     assert_eq!(entry.registered_at, Some(UNIX_EPOCH + Duration::from_millis(1_714_564_800_500)));
     assert_eq!(entry.expires_at, Some(UNIX_EPOCH + Duration::from_secs(1_714_564_800)));
     assert_eq!(entry.status, Status::Active);
-    assert_eq!(entry.other.names().collect::<Vec<_>>(), ["empty", "number", "nested", "status"]);
+    assert_eq!(
+        entry.other.names().collect::<Vec<_>>(),
+        ["provider", "registered_at", "empty", "number", "nested", "status", "expires_at"]
+    );
 }
 
 #[test]
@@ -70,8 +73,9 @@ fn a_rewrite_keeps_what_it_does_not_understand_word_for_word() {
     document.set(&id("google_sheets"), &entry);
     let text = rendered(&document);
     for kept in [
-        "\n  \"google-sheets\": {\n    \"provider\": \"google_sheets\",\n    \"auth_type\": \"oauth2\",\n    \"access_token\": \"new\",\n",
-        "\"registered_at\": \"2024-05-01T12:00:00.5+00:00\"",
+        "\n  \"google-sheets\": {\n    \"provider\": \"google-sheets\",\n    \"auth_type\": \"oauth2\",\n    \"access_token\": \"new\",\n",
+        "\"registered_at\": \"2024-05-01T12:00:00.5\"",
+        "\"expires_at\": 1714564800",
         "\"empty\": \"\"",
         "\"number\": 12345678901234567890123.50",
         "\"nested\": {\"list\": [1, 1e400, null, true, \"\\u0041\"]}",
@@ -82,6 +86,25 @@ fn a_rewrite_keeps_what_it_does_not_understand_word_for_word() {
     ] {
         assert!(text.contains(kept), "{kept}\nis not in\n{text}");
     }
+}
+
+#[test]
+fn a_new_time_or_provider_takes_the_place_of_the_kept_text() {
+    let mut document = document(STRANGE);
+    let mut entry = document.entry(&id("google_sheets")).expect("there").expect("understood");
+    entry.provider = "google_drive".parse().expect("a name");
+    entry.registered_at = Some(UNIX_EPOCH);
+    entry.expires_at = None;
+    entry.status = Status::Attention;
+    document.set(&id("google_sheets"), &entry);
+    let text = rendered(&document);
+    let written = document_entry(&text);
+    assert_eq!((written.provider.as_str(), written.registered_at), ("google_drive", Some(UNIX_EPOCH)));
+    assert_eq!((written.expires_at, written.status), (None, Status::Attention));
+}
+
+fn document_entry(text: &str) -> Entry {
+    document(text).entry(&id("google_sheets")).expect("there").expect("understood")
 }
 
 #[test]
