@@ -100,6 +100,18 @@ fn i1_known_mints_are_marked() {
 }
 
 #[test]
+fn the_longest_prefix_that_takes_a_path_is_known() {
+    let catalogue = Catalogue::builtin();
+    let longest = |name: &str, path: &str| {
+        let provider = catalogue.get(&id(name)).expect("a provider");
+        provider.inject.iter().filter_map(|rule| rule.path_specificity(path)).max()
+    };
+    assert_eq!(longest("google_drive", "/upload/drive/v3/files?uploadType=media"), Some(2));
+    assert_eq!(longest("google_drive", "/youtube/v3/videos"), None);
+    assert_eq!(longest("stripe", "/v1/charges"), Some(0));
+}
+
+#[test]
 fn token_endpoints_are_known() {
     let catalogue = Catalogue::builtin();
     let github = catalogue.get(&id("github")).expect("github");

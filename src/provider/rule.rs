@@ -192,9 +192,14 @@ impl InjectRule {
             && self.hosts.iter().filter_map(HostPattern::tenant).all(has)
     }
 
-    /// Whether one of its path patterns (or the lack of any) takes `path` in every reading of it.
-    pub fn takes_path(&self, path: &str) -> bool {
-        self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches_all_readings(path))
+    /// How long a prefix of `path` it spells out, if it takes `path` in every reading of it; 0 where it takes every path.
+    ///
+    /// Between two providers on one host the longer prefix wins; within one provider the first rule does.
+    pub fn path_specificity(&self, path: &str) -> Option<usize> {
+        if self.paths.is_empty() {
+            return Some(0);
+        }
+        self.paths.iter().filter(|pattern| pattern.matches_all_readings(path)).map(PathPattern::specificity).max()
     }
 
     /// Whether the answer may carry a new credential, in any reading of `path`.
