@@ -51,7 +51,12 @@ impl Broker {
     ///
     /// # Errors
     /// As [`Error`] says.
-    pub(crate) async fn authorize(&self, connection: &ConnectionId, provider: &Arc<Provider>, rules: &[usize]) -> Result<Permit, Error> {
+    pub(crate) async fn authorize(
+        &self,
+        connection: &ConnectionId,
+        provider: &Arc<Provider>,
+        rules: &[usize],
+    ) -> Result<Permit, Error> {
         let connection = self.connection(connection)?;
         let live = connection.refresh().inspect_err(|error| self.forget(&connection, error))?;
         let due = live.due((self.shared.ports.clock)());

@@ -12,7 +12,7 @@ use super::generation::{Live, present};
 use super::port::{Cause, Seen, Vault};
 use crate::model::{ConnectionId, Secret};
 use crate::oauth::{self, Authentication, Client, Encoding, Refused, TokenReply, TokenRequest, Tokens};
-use crate::provider::{ClientAuthentication, OAuth2, Provider};
+use crate::provider::{ClientAuthentication, OAuth2, Provider, TokenBody};
 use crate::vault::{Entry, Status};
 
 /// How a renewal ended, for all who waited for it.
@@ -210,6 +210,10 @@ fn request(oauth2: &OAuth2, entry: &Entry, refresh_token: &Secret<String>) -> Re
         ClientAuthentication::Post => Authentication::Post,
         ClientAuthentication::None => Authentication::None,
     };
-    let client = Client { encoding: Encoding::Form, authentication, id: field("client_id"), secret: field("client_secret") };
+    let encoding = match oauth2.token_body {
+        TokenBody::Form => Encoding::Form,
+        TokenBody::Json => Encoding::Json,
+    };
+    let client = Client { encoding, authentication, id: field("client_id"), secret: field("client_secret") };
     oauth::request(url, &client, refresh_token)
 }

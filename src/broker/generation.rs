@@ -89,12 +89,15 @@ impl Live {
     /// The credential made ready for rule `rule` of `provider`; `None` when it lacks a field. Made once and kept.
     pub(super) fn ready(&self, provider: &Arc<Provider>, rule: usize) -> Result<Option<Arc<Ready>>, InjectError> {
         let known = self.generation.desk.load();
-        if let Some(found) = known.as_ref().filter(|desk| Arc::ptr_eq(&desk.provider, provider)).and_then(|desk| desk.find(rule)) {
+        if let Some(found) =
+            known.as_ref().filter(|desk| Arc::ptr_eq(&desk.provider, provider)).and_then(|desk| desk.find(rule))
+        {
             return Ok(found);
         }
         let Some(placements) = provider.inject.get(rule).map(|rule| &rule.placements) else { return Ok(None) };
         let prepared = prepare(placements, &|name| self.entry.effective_field(name))?;
-        let made = prepared.map(|prepared| Arc::new(Ready { provider: Arc::clone(provider), rule, prepared, latest: AtomicU64::new(0) }));
+        let made = prepared
+            .map(|prepared| Arc::new(Ready { provider: Arc::clone(provider), rule, prepared, latest: AtomicU64::new(0) }));
         self.generation.desk.rcu(|desk| Some(Arc::new(Desk::with(desk.as_deref(), provider, rule, made.clone()))));
         // Two that prepare at once must share one set of marks.
         let kept = self.generation.desk.load();

@@ -6,12 +6,14 @@ mod connection;
 mod error;
 mod flight;
 mod generation;
+mod home;
 mod permit;
 mod port;
 mod settings;
 
 pub(crate) use authorize::Broker;
 pub(crate) use error::{Error, Why};
+pub(crate) use home::Home;
 pub(crate) use permit::{Permit, Renewal};
 pub(crate) use port::{BoxFuture, Cause, Clock, Ports, Seen, TokenEndpoint, Vault};
 pub(crate) use settings::Settings;

@@ -264,7 +264,8 @@ mod tests {
     fn a_service_that_wants_json_gets_json() {
         let odd = "a\"\\\n\u{7f}é😀 z";
         let (id, password) = (secret("id"), secret(odd));
-        let client = Client { encoding: Encoding::Json, authentication: Authentication::Post, id: Some(&id), secret: Some(&password) };
+        let client =
+            Client { encoding: Encoding::Json, authentication: Authentication::Post, id: Some(&id), secret: Some(&password) };
         let request = request(URL.to_owned(), &client, &secret("r/1")).expect("a request");
         let sent: serde_json::Value = serde_json::from_slice(&request.body()).expect("json");
         let meant = serde_json::json!({ "grant_type": "refresh_token", "refresh_token": "r/1", "client_id": "id", "client_secret": odd });

@@ -10,8 +10,14 @@ use crate::provider::Provider;
 #[tokio::test(start_paused = true)]
 async fn t119_a_thousand_requests_over_an_expired_credential_make_one_call() {
     let house = Arc::new(House::new(Some(Duration::ZERO)));
-    let tasks: Vec<_> =
-        (0..1000).map(|_| tokio::spawn({ let house = Arc::clone(&house); async move { house.request().await } })).collect();
+    let tasks: Vec<_> = (0..1000)
+        .map(|_| {
+            tokio::spawn({
+                let house = Arc::clone(&house);
+                async move { house.request().await }
+            })
+        })
+        .collect();
     for task in tasks {
         assert_eq!(task.await.expect("an answer"), "access-2");
     }
@@ -21,6 +27,7 @@ async fn t119_a_thousand_requests_over_an_expired_credential_make_one_call() {
 #[tokio::test(start_paused = true)]
 async fn a_credential_is_renewed_shortly_before_it_expires_and_not_earlier() {
     let house = House::new(Some(HOUR));
+    assert_eq!(house.request().await, "access-1");
     advance(HOUR - MINUTE - Duration::from_secs(1)).await;
     assert_eq!(house.request().await, "access-1");
     assert_eq!(house.endpoint.calls(), 0);
@@ -34,6 +41,7 @@ async fn a_credential_is_renewed_shortly_before_it_expires_and_not_earlier() {
 async fn the_old_credential_serves_while_it_lives_and_cannot_be_renewed() {
     let house = House::new(Some(HOUR));
     house.endpoint.next(Oddity::Status(500, ""));
+    assert_eq!(house.request().await, "access-1");
     advance(HOUR - Duration::from_secs(20)).await;
     for _ in 0..50 {
         assert_eq!(house.request().await, "access-1");
@@ -60,6 +68,7 @@ async fn t124_an_expired_credential_whose_endpoint_is_away_is_a_clear_error_unti
 async fn a_slow_endpoint_does_not_hold_up_requests_while_the_old_credential_lives() {
     let house = House::new(Some(HOUR));
     house.endpoint.next(Oddity::Hang);
+    assert_eq!(house.request().await, "access-1");
     advance(HOUR - Duration::from_secs(20)).await;
     let start = Instant::now();
     assert_eq!(house.request().await, "access-1");

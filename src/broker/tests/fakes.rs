@@ -137,6 +137,8 @@ pub(super) enum Oddity {
 pub(super) struct FakeEndpoint {
     /// Calls that reached it.
     pub(super) calls: AtomicUsize,
+    /// Access tokens it gave.
+    issued: AtomicUsize,
     /// Seconds an access token lives; `None` is not said.
     pub(super) life: Mutex<Option<i64>>,
     /// Whether each refresh gives a new refresh token.
@@ -150,9 +152,10 @@ pub(super) struct FakeEndpoint {
 }
 
 impl FakeEndpoint {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             calls: AtomicUsize::new(0),
+            issued: AtomicUsize::new(1),
             life: Mutex::new(Some(3600)),
             rotates: AtomicBool::new(true),
             oddities: Mutex::default(),
@@ -179,7 +182,8 @@ impl FakeEndpoint {
             *grant = None;
             return reply(400, r#"{"error":"invalid_grant"}"#);
         }
-        let mut body = serde_json::json!({ "access_token": format!("access-{}", self.calls() + 1), "token_type": "Bearer" });
+        let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut body = serde_json::json!({ "access_token": format!("access-{number}"), "token_type": "Bearer" });
         if self.rotates.load(Ordering::SeqCst) {
             *grant = grant.map(|number| number + 1);
             body["refresh_token"] = format!("refresh-{}", grant.expect("a grant")).into();
@@ -200,7 +204,8 @@ fn reply(status: u16, body: &str) -> TokenReply {
     }
 }
 
-struct Line(Arc<FakeEndpoint>);
+/// The way to it.
+pub(super) struct Line(pub(super) Arc<FakeEndpoint>);
 
 impl TokenEndpoint for Line {
     fn send(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenReply, Cause>> {
@@ -215,7 +220,7 @@ impl TokenEndpoint for Line {
                 Some(Oddity::RetryAfter(status, after)) => {
                     Ok(TokenReply { retry_after: Some(HeaderValue::from_static(after)), ..reply(status, "") })
                 }
-                Some(Oddity::Unreachable) => Err(Arc::new(Broken("no route"))),
+                Some(Oddity::Unreachable) => Err(Arc::new(Broken("no route")) as Cause),
                 Some(Oddity::Hang) => std::future::pending().await,
             }
         })
@@ -315,7 +320,7 @@ pub(super) fn registered(fields: &[(&str, &str)]) -> Entry {
     entry
 }
 
-fn provider() -> Arc<Provider> {
+pub(super) fn provider() -> Arc<Provider> {
     let text = r#"
         name = "acme"
         title = "Acme"
@@ -364,8 +369,8 @@ pub(super) fn waiting(answer: Result<Permit, Error>) -> Why {
     }
 }
 
-pub(super) fn field(entry: &Entry, name: &str) -> String {
-    entry.fields.field(name).expect("a field").expose().clone()
+pub(super) fn has(entry: &Entry, name: &str, value: &str) -> bool {
+    entry.fields.field(name).is_some_and(|field| field.matches(value))
 }
 
 pub(super) fn is_in_attention(house: &House) -> bool {

@@ -12,7 +12,10 @@ async fn t126_fresh_tokens_are_on_disk_before_anyone_uses_them() {
     let house = Arc::new(House::new(None));
     let (word, gate) = mpsc::channel();
     *house.vault.gate.lock().expect("a lock") = Some(gate);
-    let asking = tokio::spawn({ let house = Arc::clone(&house); async move { house.always_401().await } });
+    let asking = tokio::spawn({
+        let house = Arc::clone(&house);
+        async move { house.always_401().await }
+    });
     until(|| house.endpoint.calls() == 1).await;
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -22,7 +25,7 @@ async fn t126_fresh_tokens_are_on_disk_before_anyone_uses_them() {
     word.send(()).expect("a listener");
     assert_eq!(fresh(&asking.await.expect("an answer")), "access-2");
     let entry = house.vault.get(&house.id);
-    assert_eq!((field(&entry, "access_token"), field(&entry, "refresh_token")), ("access-2".into(), "refresh-2".into()));
+    assert!(has(&entry, "access_token", "access-2") && has(&entry, "refresh_token", "refresh-2"));
     assert_eq!(entry.expires_at, Some(house.time() + HOUR));
 }
 
@@ -37,7 +40,7 @@ async fn t126_tokens_that_cannot_be_stored_are_not_used_and_not_asked_for_twice(
     house.vault.broken.store(false, Ordering::SeqCst);
     advance(MINUTE).await;
     assert_eq!(fresh(&house.always_401().await), "access-2");
-    assert_eq!(field(&house.vault.get(&house.id), "refresh_token"), "refresh-2");
+    assert!(has(&house.vault.get(&house.id), "refresh_token", "refresh-2"));
     assert_eq!(house.endpoint.calls(), 1, "the spent refresh token never went out again");
     assert!(!house.endpoint.is_revoked());
 }
@@ -75,16 +78,20 @@ async fn a_reply_without_refresh_token_keeps_the_old_one() {
     house.endpoint.rotates.store(false, Ordering::SeqCst);
     for expected in ["access-2", "access-3"] {
         assert_eq!(fresh(&house.always_401().await), expected);
-        assert_eq!(field(&house.vault.get(&house.id), "refresh_token"), "refresh-1");
+        assert!(has(&house.vault.get(&house.id), "refresh_token", "refresh-1"));
         house.request().await;
         advance(HOUR / 2).await;
     }
-    assert_eq!(field(&house.vault.get(&house.id), "client_secret"), "the-client-secret");
+    assert!(has(&house.vault.get(&house.id), "client_secret", "the-client-secret"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn t127_what_another_process_renewed_is_used_without_a_call() {
-    let (house, another) = { let house = House::new(None); let another = house.another(); (house, another) };
+    let (house, another) = {
+        let house = House::new(None);
+        let another = house.another();
+        (house, another)
+    };
     let permit = another.permit().await;
     house.always_401().await;
     assert_eq!(fresh(&permit.renew(tokio::time::Instant::now()).await), "access-2");
@@ -101,7 +108,12 @@ async fn t127_two_processes_that_renew_at_once_spend_one_refresh_token() {
         .into_iter()
         .cycle()
         .take(100)
-        .map(|house| tokio::spawn({ let house = Arc::clone(house); async move { fresh(&house.always_401().await) } }))
+        .map(|house| {
+            tokio::spawn({
+                let house = Arc::clone(house);
+                async move { fresh(&house.always_401().await) }
+            })
+        })
         .collect();
     until(|| house.broker.is_renewing() && another.broker.is_renewing()).await;
     house.endpoint.gate.add_permits(10);
@@ -116,7 +128,10 @@ async fn t127_two_processes_that_renew_at_once_spend_one_refresh_token() {
 async fn what_a_person_registers_during_a_renewal_is_not_overwritten() {
     let house = Arc::new(House::new(None));
     house.endpoint.gate.forget_permits(usize::MAX);
-    let asking = tokio::spawn({ let house = Arc::clone(&house); async move { house.always_401().await } });
+    let asking = tokio::spawn({
+        let house = Arc::clone(&house);
+        async move { house.always_401().await }
+    });
     until(|| house.broker.is_renewing()).await;
     house.vault.edit(&house.id, |entry| {
         entry.fields.set("access_token", String::from("by-hand").into());
@@ -125,7 +140,7 @@ async fn what_a_person_registers_during_a_renewal_is_not_overwritten() {
     });
     house.endpoint.gate.add_permits(1);
     assert_eq!(fresh(&asking.await.expect("an answer")), "by-hand");
-    assert_eq!(field(&house.vault.get(&house.id), "refresh_token"), "by-hand-too");
+    assert!(has(&house.vault.get(&house.id), "refresh_token", "by-hand-too"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +160,14 @@ async fn a_person_who_registers_anew_clears_limits_and_pauses() {
         advance(std::time::Duration::from_millis(1)).await;
         house.always_401().await;
     }
-    assert_eq!(kept(&{ house.request().await; advance(MINUTE / 60).await; house.always_401().await }), "rate_limited");
+    assert_eq!(
+        kept(&{
+            house.request().await;
+            advance(MINUTE / 60).await;
+            house.always_401().await
+        }),
+        "rate_limited"
+    );
     house.register_anew(50);
     house.endpoint.next(Oddity::Status(503, ""));
     assert_eq!(kept(&house.always_401().await), "endpoint_unavailable");

@@ -53,7 +53,10 @@ fn a_renewal_whose_runtime_stops_is_begun_anew() {
     let (home, other) = (runtime(), runtime());
     let house = home.block_on(async { Arc::new(House::new(None)) });
     house.endpoint.gate.forget_permits(usize::MAX);
-    let asking = other.spawn({ let house = Arc::clone(&house); async move { kept(&house.always_401().await) } });
+    let asking = other.spawn({
+        let house = Arc::clone(&house);
+        async move { kept(&house.always_401().await) }
+    });
     other.block_on(until(|| house.broker.is_renewing()));
     home.shutdown_background();
     assert_eq!(other.block_on(asking).expect("an answer"), "stopped");

@@ -16,7 +16,7 @@ async fn t124_invalid_grant_puts_the_connection_into_attention_and_ends_all_call
     assert_eq!(kept(&house.always_401().await), "attention");
     assert!(is_in_attention(&house));
     let entry = house.vault.get(&house.id);
-    assert_eq!(field(&entry, "refresh_token"), "refresh-1", "nothing is deleted because of one failure");
+    assert!(has(&entry, "refresh_token", "refresh-1"), "nothing is deleted because of one failure");
     for _ in 0..30 {
         advance(HOUR).await;
         assert_eq!(kept(&house.always_401().await), "attention");
@@ -50,7 +50,7 @@ async fn t124_a_verdict_that_cannot_be_noted_is_still_obeyed() {
     assert_eq!(house.endpoint.calls(), 1);
     house.vault.broken.store(false, Ordering::SeqCst);
     house.register_anew(9);
-    assert_eq!(fresh(&house.always_401().await), "access-3");
+    assert_eq!(fresh(&house.always_401().await), "access-2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +61,7 @@ async fn t124_a_person_ends_attention() {
     house.register_anew(5);
     assert_eq!(house.request().await, "access-5");
     advance(HOUR).await;
-    assert_eq!(fresh(&house.always_401().await), "access-3");
+    assert_eq!(fresh(&house.always_401().await), "access-2");
     assert!(!is_in_attention(&house));
 }
 
@@ -86,7 +86,7 @@ async fn t124_a_busy_endpoint_is_left_alone_as_long_as_it_asks_and_the_connectio
         }
         assert_eq!(house.endpoint.calls(), 1);
         advance(Duration::from_secs(1)).await;
-        assert_eq!(fresh(&house.always_401().await), "access-3");
+        assert_eq!(fresh(&house.always_401().await), "access-2");
         assert!(!is_in_attention(&house));
     }
 }
@@ -111,7 +111,7 @@ async fn t130_an_answer_that_is_not_understood_changes_nothing() {
         house.endpoint.next(Oddity::Status(status, body));
         assert_eq!(kept(&house.always_401().await), "endpoint_unavailable", "{status} {body}");
         let entry = house.vault.get(&house.id);
-        assert_eq!((field(&entry, "access_token"), entry.status), (String::from("access-1"), Status::Active));
+        assert!(has(&entry, "access_token", "access-1") && entry.status == Status::Active);
     }
 }
 
