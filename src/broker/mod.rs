@@ -1,1 +1,22 @@
-//! Live credentials and their renewal. Floor 2.
+//! Live credentials: what goes on a request now, and one renewal in flight per connection. Floor 2.
+
+mod authorize;
+mod book;
+mod connection;
+mod error;
+mod flight;
+mod generation;
+mod home;
+mod permit;
+mod port;
+mod settings;
+
+pub(crate) use authorize::Broker;
+pub(crate) use error::{Error, Why};
+pub(crate) use home::Home;
+pub(crate) use permit::{Permit, Renewal};
+pub(crate) use port::{BoxFuture, Cause, Clock, Ports, Seen, TokenEndpoint, Vault};
+pub(crate) use settings::Settings;
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,11 @@ impl Secret<String> {
         use subtle::ConstantTimeEq as _;
         self.0.as_bytes().ct_eq(other.as_bytes()).into()
     }
+
+    /// Whether `other` holds the same text, compared in constant time for equal lengths.
+    pub fn same(&self, other: &Self) -> bool {
+        self.matches(&other.0)
+    }
 }
 
 impl<T: Zeroize> Drop for Secret<T> {
@@ -68,5 +73,6 @@ mod tests {
         let secret = Secret::new(String::from("hunter2"));
         assert!(secret.matches("hunter2"));
         assert!(!secret.matches("hunter") && !secret.matches("hunter3") && !secret.matches(""));
+        assert!(secret.same(&secret.duplicate()) && !secret.same(&Secret::new(String::new())));
     }
 }

@@ -1,0 +1,138 @@
+//! `Broker`: from a connection's name to a permit.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::connection::{Connection, Shared};
+use super::error::{Error, Why};
+use super::flight::Outcome;
+use super::generation::{Due, Live};
+use super::permit::Permit;
+use super::port::Ports;
+use super::settings::Settings;
+use crate::model::{ConnectionId, ProviderId};
+use crate::provider::Provider;
+
+/// Live credentials of all connections.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    shared: Arc<Shared>,
+    connections: DashMap<ConnectionId, Arc<Connection>>,
+}
+
+impl Broker {
+    /// A broker that knows nothing yet.
+    pub(crate) fn new(ports: Ports, settings: Settings) -> Arc<Self> {
+        Arc::new(Self { shared: Arc::new(Shared::new(ports, settings)), connections: DashMap::new() })
+    }
+
+    /// The connections of `provider` that exist, the default one first.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub(crate) fn connections_of(&self, provider: &ProviderId) -> Result<Vec<ConnectionId>, Error> {
+        self.shared.ports.vault.connections(provider).map_err(Error::Vault)
+    }
+
+    /// Whether `connection` exists.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub(crate) fn has(&self, connection: &ConnectionId) -> Result<bool, Error> {
+        Ok(self.shared.ports.vault.entry(connection).map_err(Error::Vault)?.entry.is_some())
+    }
+
+    /// The live credential of `connection`, made ready for the first of `rules` (numbers in `provider.inject`, all of which match
+    /// the request) whose fields it has.
+    ///
+    /// Renews first when it is about to expire, and goes with the old one should that fail while it lives. An expired
+    /// credential that cannot be renewed for want of a refresh token is used: our clock is no proof, the service's 401 is.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub(crate) async fn authorize(
+        &self,
+        connection: &ConnectionId,
+        provider: &Arc<Provider>,
+        rules: &[usize],
+    ) -> Result<Permit, Error> {
+        let connection = self.connection(connection)?;
+        let live = connection.refresh().inspect_err(|error| self.forget(&connection, error))?;
+        let due = live.due((self.shared.ports.clock)());
+        if due == Due::Later {
+            return permit(connection, live, provider, rules);
+        }
+        let live = self.renew_ahead(&connection, live, provider, due).await?;
+        permit(connection, live, provider, rules)
+    }
+
+    /// Waits until no renewal is in flight, so that stopping loses no token. The caller sets the deadline.
+    pub(crate) async fn settle(&self) {
+        let all: Vec<_> = self.connections.iter().map(|entry| Arc::clone(entry.value())).collect();
+        for connection in all {
+            connection.land().await;
+        }
+    }
+
+    /// Whether a renewal is in flight.
+    pub(crate) fn is_renewing(&self) -> bool {
+        self.connections.iter().any(|entry| entry.value().is_renewing())
+    }
+
+    async fn renew_ahead(
+        &self,
+        connection: &Arc<Connection>,
+        live: Arc<Live>,
+        provider: &Arc<Provider>,
+        due: Due,
+    ) -> Result<Arc<Live>, Error> {
+        let settings = &self.shared.settings;
+        let patience = if due == Due::Soon { settings.ahead_wait } else { settings.renewal_wait };
+        let why = match connection.renew(&live, provider, None, patience).await {
+            Outcome::Fresh(fresh) => return Ok(fresh),
+            Outcome::Keep(why) => why,
+        };
+        let id = || connection.id.clone();
+        // It may have died, or been replaced, while we waited.
+        let live = connection.refresh().inspect_err(|error| self.forget(connection, error))?;
+        match (live.due((self.shared.ports.clock)()), why) {
+            (Due::Later | Due::Soon, _) => Ok(live),
+            (Due::Now, Why::NoRefreshToken) if !live.needs_attention() => Ok(live),
+            (Due::Now, Why::Refused(_) | Why::NoRefreshToken) => Err(Error::AuthRequired { connection: id() }),
+            (Due::Now, Why::Gone) => Err(Error::NotRegistered { connection: id() }),
+            (Due::Now, why) => Err(Error::Renewal { connection: id(), why }),
+        }
+    }
+
+    fn connection(&self, id: &ConnectionId) -> Result<Arc<Connection>, Error> {
+        if let Some(known) = self.connections.get(id) {
+            return Ok(Arc::clone(known.value()));
+        }
+        let seen = self.shared.ports.vault.entry(id).map_err(Error::Vault)?;
+        let entry = seen.entry.ok_or_else(|| Error::NotRegistered { connection: id.clone() })?;
+        if self.connections.len() >= self.shared.settings.connections {
+            self.connections.retain(|_, connection| connection.refresh().is_ok());
+        }
+        let make = || Arc::new(Connection::new(&self.shared, id, seen.version, entry));
+        Ok(Arc::clone(self.connections.entry(id.clone()).or_insert_with(make).value()))
+    }
+
+    /// Drops a connection that was removed; one that is registered again begins anew.
+    fn forget(&self, connection: &Arc<Connection>, error: &Error) {
+        if matches!(error, Error::NotRegistered { .. }) {
+            self.connections.remove_if(&connection.id, |_, known| Arc::ptr_eq(known, connection));
+        }
+    }
+}
+
+fn permit(connection: Arc<Connection>, live: Arc<Live>, provider: &Arc<Provider>, rules: &[usize]) -> Result<Permit, Error> {
+    for rule in rules {
+        match live.ready(provider, *rule) {
+            Ok(Some(ready)) => return Ok(Permit::new(connection, live, ready)),
+            Ok(None) => {}
+            Err(cause) => return Err(Error::Unfit { connection: connection.id.clone(), cause: Arc::new(cause) }),
+        }
+    }
+    Err(Error::MissingFields { connection: connection.id.clone() })
+}

@@ -1,0 +1,164 @@
+//! Why there is no credential for a request, and why a 401 stands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::port::Cause;
+use crate::model::ConnectionId;
+use crate::oauth::{Refused, Unready};
+use crate::provider::InjectError;
+
+/// Why a request gets no credential.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Error {
+    /// Nobody registered it.
+    #[error("no credential is registered for {connection}")]
+    NotRegistered {
+        /// The connection asked for.
+        connection: ConnectionId,
+    },
+    /// The credential is dead and only a person can replace it.
+    #[error("the credential of {connection} has expired and must be connected again")]
+    AuthRequired {
+        /// The connection asked for.
+        connection: ConnectionId,
+    },
+    /// The connection has none of the fields that the matching rules place.
+    #[error("the credential of {connection} lacks the fields that this service needs")]
+    MissingFields {
+        /// The connection asked for.
+        connection: ConnectionId,
+    },
+    /// A field cannot go on a request.
+    #[error("the credential of {connection} does not fit on a request")]
+    Unfit {
+        /// The connection asked for.
+        connection: ConnectionId,
+        /// Which field, and why.
+        #[source]
+        cause: Arc<InjectError>,
+    },
+    /// The credential has expired and cannot be renewed just now.
+    #[error("the credential of {connection} has expired and could not be renewed")]
+    Renewal {
+        /// The connection asked for.
+        connection: ConnectionId,
+        /// Why not.
+        #[source]
+        why: Why,
+    },
+    /// The vault cannot be read.
+    #[error("cannot read the vault")]
+    Vault(#[source] Cause),
+}
+
+impl Error {
+    /// How long the caller should wait before it asks again, where that helps.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Renewal { why, .. } => why.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+/// Why the credential was not renewed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Why {
+    /// The 401 says something about that one request, nothing about the credential.
+    #[error("the service refused this request, not the credential")]
+    NotOurs,
+    /// There is nothing to renew it with.
+    #[error("the connection has no refresh token")]
+    NoRefreshToken,
+    /// The last renewal failed a moment ago.
+    #[error("the last renewal failed; the next one may be tried in {} s", retry_after.as_secs())]
+    CoolingDown {
+        /// How long.
+        retry_after: Duration,
+    },
+    /// The connection was renewed too often.
+    #[error("the connection was renewed too often; the next renewal may be made in {} s", retry_after.as_secs())]
+    RateLimited {
+        /// How long.
+        retry_after: Duration,
+    },
+    /// The connection is in `attention`; the verdict is there when it fell in this process.
+    #[error("the token endpoint refused the credential for good")]
+    Refused(#[source] Option<Arc<Refused>>),
+    /// The token endpoint answered, but not with tokens.
+    #[error("the token endpoint gave no tokens")]
+    Unavailable(#[source] Arc<Refused>),
+    /// The token endpoint could not be reached.
+    #[error("the token endpoint could not be reached")]
+    Unreachable(#[source] Cause),
+    /// The token endpoint took too long.
+    #[error("the token endpoint did not answer in time")]
+    Late,
+    /// No request can be made for this provider and connection.
+    #[error("no renewal can be asked for")]
+    Unready(#[source] Arc<Unready>),
+    /// It answered with the tokens that we already had.
+    #[error("the token endpoint gave the same tokens again")]
+    Unchanged,
+    /// The fresh tokens could not be stored, so they are not used.
+    #[error("the vault could not be read or written")]
+    Vault(#[source] Cause),
+    /// Too many requests wait for this renewal.
+    #[error("too many requests wait for this renewal")]
+    Busy,
+    /// This request has waited long enough; the renewal goes on.
+    #[error("the renewal takes longer than this request can wait")]
+    StillRenewing,
+    /// The connection was removed, or no longer has what the rule places.
+    #[error("the connection is gone")]
+    Gone,
+    /// Nexus is stopping.
+    #[error("the renewal was stopped")]
+    Stopped,
+}
+
+impl Why {
+    /// One word for the record of a request.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::NotOurs => "not_ours",
+            Self::NoRefreshToken => "no_refresh_token",
+            Self::CoolingDown { .. } => "cooling_down",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Refused(_) => "attention",
+            Self::Unavailable(_) => "endpoint_unavailable",
+            Self::Unreachable(_) => "endpoint_unreachable",
+            Self::Late => "endpoint_late",
+            Self::Unready(_) => "unready",
+            Self::Unchanged => "unchanged",
+            Self::Vault(_) => "vault",
+            Self::Busy => "busy",
+            Self::StillRenewing => "still_renewing",
+            Self::Gone => "gone",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// How long to wait before another renewal can be tried, where that is known.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::CoolingDown { retry_after } | Self::RateLimited { retry_after } => Some(*retry_after),
+            Self::Unavailable(refused) => match refused.as_ref() {
+                Refused::Busy { retry_after, .. } => *retry_after,
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether a flight that ended so should be followed by a pause.
+    pub(super) fn calls_for_a_pause(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Unreachable(_) | Self::Late | Self::Unready(_) => true,
+            Self::Unchanged | Self::Vault(_) | Self::Stopped => true,
+            Self::NotOurs | Self::NoRefreshToken | Self::CoolingDown { .. } | Self::RateLimited { .. } => false,
+            Self::Refused(_) | Self::Busy | Self::StillRenewing | Self::Gone => false,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! `Flight`: one renewal, from the lock to the disk. Runs as a task of its own.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::connection::Connection;
+use super::error::{Error, Why};
+use super::generation::{Live, present};
+use super::port::{Cause, Seen, Vault};
+use crate::model::{ConnectionId, Secret};
+use crate::oauth::{self, Authentication, Client, Encoding, Refused, TokenReply, TokenRequest, Tokens};
+use crate::provider::{ClientAuthentication, OAuth2, Provider, TokenBody};
+use crate::vault::{Entry, Status};
+
+/// How a renewal ended, for all who waited for it.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// There is another credential than the one complained of.
+    Fresh(Arc<Live>),
+    /// The old one stays.
+    Keep(Why),
+}
+
+/// Tokens on their way to the disk, and the refresh token they cost.
+#[derive(Debug)]
+pub(super) struct Pending {
+    spent: Secret<String>,
+    tokens: Tokens,
+}
+
+/// One renewal.
+pub(super) struct Flight {
+    connection: Arc<Connection>,
+    seen: Arc<Live>,
+    provider: Arc<Provider>,
+}
+
+impl Flight {
+    pub(super) fn new(connection: Arc<Connection>, seen: Arc<Live>, provider: Arc<Provider>) -> Self {
+        Self { connection, seen, provider }
+    }
+
+    /// Starts the task; the receiver hears the outcome once.
+    pub(super) fn depart(self) -> watch::Receiver<Option<Outcome>> {
+        let (sender, receiver) = watch::channel(None);
+        let runtime = self.connection.shared.ports.runtime.clone();
+        runtime.spawn(async move {
+            let outcome = self.fly().await;
+            self.arrive(&outcome);
+            sender.send_replace(Some(outcome));
+        });
+        receiver
+    }
+
+    async fn fly(&self) -> Outcome {
+        match self.renew().await {
+            Ok(live) if live.generation.number != self.seen.generation.number => Outcome::Fresh(live),
+            Ok(_same) => Outcome::Keep(Why::Unchanged),
+            Err(why) => Outcome::Keep(why),
+        }
+    }
+
+    /// Writes down what is to be remembered, and says once what a person should know.
+    fn arrive(&self, outcome: &Outcome) {
+        let connection = &self.connection;
+        let mut book = connection.book();
+        book.flight = None;
+        if let Outcome::Keep(why) = outcome
+            && why.calls_for_a_pause()
+        {
+            book.failed(Instant::now(), why.retry_after(), &connection.shared.settings);
+        }
+        drop(book);
+        match outcome {
+            Outcome::Fresh(live) => {
+                tracing::info!(connection = %connection.id, generation = live.generation.number, "renewed the credential");
+            }
+            Outcome::Keep(Why::Refused(refused)) => {
+                let reason = refused.as_ref().map(tracing::field::display);
+                tracing::error!(connection = %connection.id, reason, "the account must be connected again");
+            }
+            Outcome::Keep(why) => {
+                let cause = std::error::Error::source(why).map(tracing::field::display);
+                tracing::warn!(connection = %connection.id, reason = %why, cause, "kept the credential that was there");
+            }
+        }
+    }
+
+    async fn renew(&self) -> Result<Arc<Live>, Why> {
+        let wait = self.connection.shared.settings.lock_wait;
+        let _lock = self.on_disk(move |vault, id| vault.lock(id, wait)).await?;
+        // Whoever held the lock may have renewed: a refresh token is spent once.
+        let live = self.adopt(self.on_disk(|vault, id| vault.entry(id)).await?)?;
+        if live.generation.number != self.seen.generation.number {
+            self.connection.book().give_back(&self.connection.shared.settings);
+            return Ok(live);
+        }
+        if live.needs_attention() {
+            return Err(Why::Refused(None));
+        }
+        let oauth2 = self.provider.oauth2.as_ref().ok_or(Why::NoRefreshToken)?;
+        let refresh_token = present(live.entry.fields.field("refresh_token")).ok_or(Why::NoRefreshToken)?;
+        let pending = self.connection.book().pending.clone();
+        if let Some(pending) = pending.filter(|pending| pending.spent.same(refresh_token)) {
+            return self.store(pending).await;
+        }
+        let request = request(oauth2, &live.entry, refresh_token).map_err(|unready| Why::Unready(Arc::new(unready)))?;
+        let reply = self.call(request).await?;
+        let now = (self.connection.shared.ports.clock)();
+        match oauth::read(&reply, now) {
+            Ok(tokens) => {
+                let tokens = with_default_life(tokens, oauth2, now);
+                self.store(Arc::new(Pending { spent: refresh_token.duplicate(), tokens })).await
+            }
+            Err(refused) if refused.is_final() => self.give_up(refused, refresh_token.duplicate()).await,
+            Err(refused) => Err(Why::Unavailable(Arc::new(refused))),
+        }
+    }
+
+    async fn call(&self, request: TokenRequest) -> Result<TokenReply, Why> {
+        let shared = &self.connection.shared;
+        let reply = timeout(shared.settings.call_deadline, shared.ports.endpoint.send(request)).await;
+        reply.map_err(|_elapsed| Why::Late)?.map_err(Why::Unreachable)
+    }
+
+    /// Puts the tokens on disk, and only then into use. Should the disk fail, they are kept for the next attempt: the
+    /// refresh token that they cost must not be spent twice.
+    async fn store(&self, pending: Arc<Pending>) -> Result<Arc<Live>, Why> {
+        let fresh = Arc::clone(&pending);
+        let stored = self.on_disk(move |vault, id| vault.update(id, &mut |entry| fresh.write(entry))).await;
+        self.connection.book().pending = stored.is_err().then_some(pending);
+        self.adopt(stored?)
+    }
+
+    /// The verdict goes on disk, so that neither we nor another process asks again before a person acted.
+    async fn give_up(&self, refused: Refused, spent: Secret<String>) -> Result<Arc<Live>, Why> {
+        let refused = Arc::new(refused);
+        let noted = self.on_disk(move |vault, id| {
+            vault.update(id, &mut |entry| {
+                if carries(entry, &spent) {
+                    entry.status = Status::Attention;
+                }
+            })
+        });
+        let live = match noted.await {
+            Ok(seen) => self.adopt(seen)?,
+            Err(why) => {
+                tracing::error!(connection = %self.connection.id, reason = %why, "cannot note that the account needs attention");
+                Arc::clone(&self.seen)
+            }
+        };
+        if live.generation.number != self.seen.generation.number {
+            return Ok(live);
+        }
+        self.connection.book().refused = Some((live.generation.number, Arc::clone(&refused)));
+        Err(Why::Refused(Some(refused)))
+    }
+
+    fn adopt(&self, seen: Seen) -> Result<Arc<Live>, Why> {
+        self.connection.adopt(seen).map_err(|error| match error {
+            Error::Vault(cause) => Why::Vault(cause),
+            _ => Why::Gone,
+        })
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Vault, &ConnectionId) -> Result<T, Cause> + Send + 'static,
+    ) -> Result<T, Why> {
+        let connection = Arc::clone(&self.connection);
+        let task = move || work(connection.shared.ports.vault.as_ref(), &connection.id);
+        let done = self.connection.shared.ports.runtime.spawn_blocking(task).await;
+        done.map_err(|_stopped| Why::Stopped)?.map_err(Why::Vault)
+    }
+}
+
+impl Pending {
+    /// Writes the tokens into `entry`, unless a person registered anew while we asked.
+    fn write(&self, entry: &mut Entry) {
+        if !carries(entry, &self.spent) {
+            return;
+        }
+        entry.fields.set("access_token", self.tokens.access_token.duplicate());
+        if let Some(token) = &self.tokens.refresh_token {
+            entry.fields.set("refresh_token", token.duplicate());
+        }
+        entry.expires_at = self.tokens.expires_at;
+        entry.status = Status::Active;
+    }
+}
+
+fn carries(entry: &Entry, refresh_token: &Secret<String>) -> bool {
+    entry.fields.field("refresh_token").is_some_and(|token| token.same(refresh_token))
+}
+
+fn with_default_life(mut tokens: Tokens, oauth2: &OAuth2, now: SystemTime) -> Tokens {
+    let default = || now.checked_add(oauth2.default_lifetime?);
+    tokens.expires_at = tokens.expires_at.or_else(default);
+    tokens
+}
+
+fn request(oauth2: &OAuth2, entry: &Entry, refresh_token: &Secret<String>) -> Result<TokenRequest, oauth::Unready> {
+    let field = |name: &str| present(entry.fields.field(name));
+    let url = oauth::endpoint(oauth2.refresh_url.as_ref().unwrap_or(&oauth2.token_url), &field)?;
+    let authentication = match oauth2.client_authentication {
+        ClientAuthentication::Basic => Authentication::Basic,
+        ClientAuthentication::Post => Authentication::Post,
+        ClientAuthentication::None => Authentication::None,
+    };
+    let encoding = match oauth2.token_body {
+        TokenBody::Form => Encoding::Form,
+        TokenBody::Json => Encoding::Json,
+    };
+    let client = Client { encoding, authentication, id: field("client_id"), secret: field("client_secret") };
+    oauth::request(url, &client, refresh_token)
+}

@@ -1,0 +1,204 @@
+//! `Generation`: one state of a credential between two renewals, and what was learned about it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use tokio::time::Instant;
+
+use crate::model::{Credential, Secret};
+use crate::provider::{InjectError, Prepared, Provider, prepare};
+use crate::vault::{Entry, Status};
+
+/// Where a generation came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A person registered it, or it was there when we started.
+    Registered,
+    /// A renewal, ours or another process's.
+    Renewed,
+}
+
+/// One state of a credential.
+#[derive(Debug)]
+pub(super) struct Generation {
+    /// Never used twice in a process.
+    pub(super) number: u64,
+    /// Where it came from.
+    pub(super) origin: Origin,
+    born: Instant,
+    renew_at: Option<SystemTime>,
+    succeeded: AtomicBool,
+    desk: ArcSwapOption<Desk>,
+}
+
+/// The moment a generation is born, by both clocks, and how early it is to be renewed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Birth {
+    pub(super) now: Instant,
+    pub(super) time: SystemTime,
+    pub(super) ahead: Duration,
+}
+
+/// A connection at one look at the vault.
+#[derive(Debug)]
+pub(super) struct Live {
+    /// Of the look.
+    pub(super) version: u64,
+    /// What the vault has; another `Arc` may come with the same generation.
+    pub(super) entry: Arc<Entry>,
+    /// Changes when the credential does.
+    pub(super) generation: Arc<Generation>,
+}
+
+/// When a credential should be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Not yet.
+    Later,
+    /// It still lives.
+    Soon,
+    /// It is dead or was never there.
+    Now,
+}
+
+impl Live {
+    /// Whether there is a refresh token.
+    pub(super) fn is_renewable(&self) -> bool {
+        present(self.entry.fields.field("refresh_token")).is_some()
+    }
+
+    /// Whether a person must act.
+    pub(super) fn needs_attention(&self) -> bool {
+        self.entry.status == Status::Attention
+    }
+
+    /// Whether and when to renew, as of `time`.
+    pub(super) fn due(&self, time: SystemTime) -> Due {
+        if present(self.entry.fields.field("access_token")).is_none() {
+            return if self.is_renewable() { Due::Now } else { Due::Later };
+        }
+        match (self.entry.expires_at, self.generation.renew_at) {
+            (Some(end), _) if end <= time => Due::Now,
+            (_, Some(at)) if at <= time => Due::Soon,
+            _ => Due::Later,
+        }
+    }
+
+    /// The credential made ready for rule `rule` of `provider`; `None` when it lacks a field. Made once and kept.
+    pub(super) fn ready(&self, provider: &Arc<Provider>, rule: usize) -> Result<Option<Arc<Ready>>, InjectError> {
+        let known = self.generation.desk.load();
+        if let Some(found) =
+            known.as_ref().filter(|desk| Arc::ptr_eq(&desk.provider, provider)).and_then(|desk| desk.find(rule))
+        {
+            return Ok(found);
+        }
+        let Some(placements) = provider.inject.get(rule).map(|rule| &rule.placements) else { return Ok(None) };
+        let prepared = prepare(placements, &|name| self.entry.effective_field(name))?;
+        let made = prepared
+            .map(|prepared| Arc::new(Ready { provider: Arc::clone(provider), rule, prepared, latest: AtomicU64::new(0) }));
+        self.generation.desk.rcu(|desk| Some(Arc::new(Desk::with(desk.as_deref(), provider, rule, made.clone()))));
+        // Two that prepare at once must share one set of marks.
+        let kept = self.generation.desk.load();
+        Ok(kept.as_ref().filter(|desk| Arc::ptr_eq(&desk.provider, provider)).and_then(|desk| desk.find(rule)).unwrap_or(made))
+    }
+}
+
+impl Generation {
+    /// A generation of `entry`, born now.
+    pub(super) fn new(number: u64, origin: Origin, entry: &Entry, birth: Birth) -> Self {
+        // A life that is short by design, or that a wrong clock makes look short, must not be renewed at once.
+        let left = entry.expires_at.and_then(|end| end.duration_since(birth.time).ok());
+        let ahead = left.map(|left| birth.ahead.min(left / 4));
+        let renew_at = entry.expires_at.zip(ahead).and_then(|(end, ahead)| end.checked_sub(ahead));
+        Self { number, origin, born: birth.now, renew_at, succeeded: AtomicBool::new(false), desk: ArcSwapOption::empty() }
+    }
+
+    /// Whether a service took it at least once.
+    pub(super) fn has_succeeded(&self) -> bool {
+        self.succeeded.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a service took it.
+    pub(super) fn succeeded(&self) {
+        if !self.has_succeeded() {
+            self.succeeded.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is fresh from a renewal, younger than `trial`, and has worked nowhere yet: then a 401 is about the request.
+    pub(super) fn is_on_trial(&self, now: Instant, trial: Duration) -> bool {
+        self.origin == Origin::Renewed && !self.has_succeeded() && now.saturating_duration_since(self.born) < trial
+    }
+}
+
+/// The credential as one rule places it, and when it last worked there.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) provider: Arc<Provider>,
+    pub(super) rule: usize,
+    pub(super) prepared: Prepared,
+    latest: AtomicU64,
+}
+
+impl Ready {
+    /// Notes that a request sent at `mark` worked.
+    pub(super) fn succeeded(&self, mark: u64) {
+        self.latest.fetch_max(mark, Ordering::Relaxed);
+    }
+
+    /// Whether a request that was sent later than `mark` worked.
+    pub(super) fn worked_after(&self, mark: u64) -> bool {
+        self.latest.load(Ordering::Relaxed) > mark
+    }
+}
+
+/// What was prepared for one reading of the provider's file; a reload begins a new one.
+#[derive(Debug)]
+struct Desk {
+    provider: Arc<Provider>,
+    ready: Vec<(usize, Option<Arc<Ready>>)>,
+}
+
+impl Desk {
+    fn find(&self, rule: usize) -> Option<Option<Arc<Ready>>> {
+        self.ready.iter().find(|(known, _)| *known == rule).map(|(_, ready)| ready.clone())
+    }
+
+    fn with(old: Option<&Self>, provider: &Arc<Provider>, rule: usize, ready: Option<Arc<Ready>>) -> Self {
+        let old = old.filter(|desk| Arc::ptr_eq(&desk.provider, provider));
+        let mut all = old.map(|desk| desk.ready.clone()).unwrap_or_default();
+        if !all.iter().any(|(known, _)| *known == rule) {
+            all.push((rule, ready));
+        }
+        Self { provider: Arc::clone(provider), ready: all }
+    }
+}
+
+/// `field`, unless it is empty.
+pub(super) fn present(field: Option<&Secret<String>>) -> Option<&Secret<String>> {
+    field.filter(|value| !value.matches(""))
+}
+
+/// Whether two looks show the same credential.
+pub(super) fn same_credential(one: &Entry, other: &Entry) -> bool {
+    one.expires_at == other.expires_at && same_registration(one, other) && same_fields(&one.fields, &other.fields, &[])
+}
+
+/// Whether nothing but a renewal lies between two looks.
+pub(super) fn is_renewal(one: &Entry, other: &Entry) -> bool {
+    same_registration(one, other) && same_fields(&one.fields, &other.fields, &["access_token", "refresh_token"])
+}
+
+fn same_registration(one: &Entry, other: &Entry) -> bool {
+    one.provider == other.provider && one.auth_type == other.auth_type && one.registered_at == other.registered_at
+}
+
+fn same_fields(one: &Credential, other: &Credential, but: &[&str]) -> bool {
+    let same = |name: &str| match (one.field(name), other.field(name)) {
+        (Some(one), Some(other)) => one.same(other),
+        (one, other) => one.is_none() && other.is_none(),
+    };
+    one.names().chain(other.names()).filter(|name| !but.contains(name)).all(same)
+}

@@ -1,0 +1,50 @@
+//! The vault of this machine, as the broker sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::port::{Cause, Seen, Vault};
+use crate::disk::{Lock, create_private_dir};
+use crate::model::{ConnectionId, ProviderId};
+use crate::vault::{Entry, Store};
+
+/// The vault of this machine and the folder of its renewal locks.
+pub(crate) struct Home {
+    store: Arc<Store>,
+    locks: PathBuf,
+}
+
+impl Home {
+    /// `locks` is made when it is first needed; it holds one empty file per connection that was ever renewed.
+    pub(crate) fn new(store: Arc<Store>, locks: PathBuf) -> Self {
+        Self { store, locks }
+    }
+}
+
+impl Vault for Home {
+    fn entry(&self, id: &ConnectionId) -> Result<Seen, Cause> {
+        let snapshot = self.store.snapshot().map_err(cause)?;
+        Ok(Seen { version: snapshot.generation(), entry: snapshot.get(id).cloned() })
+    }
+
+    fn connections(&self, provider: &ProviderId) -> Result<Vec<ConnectionId>, Cause> {
+        let snapshot = self.store.snapshot().map_err(cause)?;
+        Ok(snapshot.iter().map(|(id, _)| id).filter(|id| id.provider() == provider).cloned().collect())
+    }
+
+    fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause> {
+        self.store.update(id, change).map_err(cause)?;
+        self.entry(id)
+    }
+
+    /// A lock file per connection: the vault's own lock is for the moment of a write, this one is held for a whole renewal.
+    fn lock(&self, id: &ConnectionId, wait: Duration) -> Result<Box<dyn Send>, Cause> {
+        create_private_dir(&self.locks).map_err(cause)?;
+        Ok(Box::new(Lock::acquire_within(&self.locks.join(id.as_str()), wait).map_err(cause)?))
+    }
+}
+
+fn cause(error: impl std::error::Error + Send + Sync + 'static) -> Cause {
+    Arc::new(error)
+}

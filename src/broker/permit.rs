@@ -1,0 +1,113 @@
+//! `Permit`: the right to send one request with one credential.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::connection::{Complaint, Connection};
+use super::error::{Error, Why};
+use super::flight::Outcome;
+use super::generation::{Live, Ready};
+use crate::model::{ConnectionId, Secret};
+use crate::provider::{Prepared, Provider};
+
+/// The right to send one request with one credential. Only the broker makes it.
+#[derive(Clone)]
+pub(crate) struct Permit {
+    connection: Arc<Connection>,
+    live: Arc<Live>,
+    ready: Arc<Ready>,
+}
+
+/// What came of a 401.
+#[derive(Debug)]
+pub(crate) enum Renewal {
+    /// Send the request once more, with this.
+    Fresh(Permit),
+    /// The 401 is the answer.
+    Keep(Why),
+}
+
+impl Permit {
+    pub(super) fn new(connection: Arc<Connection>, live: Arc<Live>, ready: Arc<Ready>) -> Self {
+        Self { connection, live, ready }
+    }
+
+    /// Whose credential it is.
+    pub(crate) fn connection(&self) -> &ConnectionId {
+        &self.connection.id
+    }
+
+    /// The provider, as its file was when the permit was made.
+    pub(crate) fn provider(&self) -> &Arc<Provider> {
+        &self.ready.provider
+    }
+
+    /// The number of the rule in `provider().inject`.
+    pub(crate) fn rule(&self) -> usize {
+        self.ready.rule
+    }
+
+    /// The generation of the credential, for records.
+    pub(crate) fn generation(&self) -> u64 {
+        self.live.generation.number
+    }
+
+    /// What goes on the request.
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.ready.prepared
+    }
+
+    /// Exact hosts the credential may reach. Empty = the exact hosts of the provider's patterns.
+    pub(crate) fn hosts(&self) -> &[String] {
+        &self.live.entry.hosts
+    }
+
+    /// A field of the connection, to bind a tenant's host to.
+    pub(crate) fn field(&self, name: &str) -> Option<&Secret<String>> {
+        self.live.entry.fields.field(name)
+    }
+
+    /// Notes that the service took the credential on a request sent at `sent_at`.
+    pub(crate) fn succeeded(&self, sent_at: Instant) {
+        self.ready.succeeded(self.connection.shared.mark(sent_at));
+        self.live.generation.succeeded();
+    }
+
+    /// What to do about a 401 to a request sent at `sent_at`: another credential, or none.
+    ///
+    /// Renews unless the 401 is about that one request, another request already renewed, or a renewal cannot be made now. A
+    /// renewal goes on when the returned future is dropped.
+    pub(crate) async fn renew(&self, sent_at: Instant) -> Renewal {
+        let live = match self.connection.refresh() {
+            Ok(live) => live,
+            Err(Error::Vault(cause)) => return Renewal::Keep(Why::Vault(cause)),
+            Err(_not_registered) => return Renewal::Keep(Why::Gone),
+        };
+        if live.generation.number != self.live.generation.number {
+            return self.with(live);
+        }
+        let complaint = Complaint { ready: &self.ready, sent_at };
+        let patience = self.connection.shared.settings.renewal_wait;
+        match self.connection.renew(&live, &self.ready.provider, Some(complaint), patience).await {
+            Outcome::Fresh(live) => self.with(live),
+            Outcome::Keep(why) => Renewal::Keep(why),
+        }
+    }
+
+    fn with(&self, live: Arc<Live>) -> Renewal {
+        match live.ready(&self.ready.provider, self.ready.rule) {
+            Ok(Some(ready)) => Renewal::Fresh(Self::new(Arc::clone(&self.connection), live, ready)),
+            Ok(None) | Err(_) => Renewal::Keep(Why::Gone),
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Permit");
+        shown.field("connection", self.connection()).field("generation", &self.generation()).field("rule", &self.rule());
+        shown.finish_non_exhaustive()
+    }
+}

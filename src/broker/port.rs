@@ -1,0 +1,70 @@
+//! What the broker needs from outside: a place for credentials, a way to token endpoints, a clock, a runtime.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::model::{ConnectionId, ProviderId};
+use crate::oauth::{TokenReply, TokenRequest};
+use crate::vault::Entry;
+
+/// A boxed future, so that the trait below can be a trait object.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What went wrong in a place the broker knows only by its trait; shared by all who waited.
+pub(crate) type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// Tells the time of day.
+pub(crate) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// Sends a request to a token endpoint over verified TLS.
+pub(crate) trait TokenEndpoint: Send + Sync + 'static {
+    /// Sends once, follows no redirect, reads at most [`crate::oauth::REPLY_LIMIT`] bytes and one more.
+    fn send(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenReply, Cause>>;
+}
+
+/// A connection as the vault has it at some moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// Rises with every change of the vault, so that an older look never wins over a newer one.
+    pub(crate) version: u64,
+    /// `None` = there is no such connection.
+    pub(crate) entry: Option<Arc<Entry>>,
+}
+
+/// Where credentials rest. All calls block: [`Vault::entry`] and [`Vault::connections`] for one `stat` while nothing
+/// changes, the others for a disk.
+pub(crate) trait Vault: Send + Sync + 'static {
+    /// The connection as it is on disk now; the same `Arc` while it is the same.
+    fn entry(&self, id: &ConnectionId) -> Result<Seen, Cause>;
+
+    /// The connections of `provider`, the default one first.
+    fn connections(&self, provider: &ProviderId) -> Result<Vec<ConnectionId>, Cause>;
+
+    /// Changes the connection under the vault's lock. When this returns `Ok`, the change survives a power cut.
+    fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause>;
+
+    /// Keeps other processes from renewing the connection until the guard is dropped.
+    fn lock(&self, id: &ConnectionId, wait: Duration) -> Result<Box<dyn Send>, Cause>;
+}
+
+/// The outside, handed to the broker once.
+#[derive(Clone)]
+pub(crate) struct Ports {
+    /// Where credentials rest.
+    pub(crate) vault: Arc<dyn Vault>,
+    /// The way to token endpoints.
+    pub(crate) endpoint: Arc<dyn TokenEndpoint>,
+    /// The time of day.
+    pub(crate) clock: Clock,
+    /// Where renewals run, whatever becomes of the request that asked for them.
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+impl fmt::Debug for Ports {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Ports").finish_non_exhaustive()
+    }
+}

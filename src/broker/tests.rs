@@ -1,0 +1,9 @@
+//! The broker against a vault and a token endpoint that do what the worst real ones do.
+
+mod ahead;
+mod disk;
+mod fakes;
+mod on_401;
+mod storage;
+mod threads;
+mod verdicts;
