@@ -1,1 +1,17 @@
 //! Configuration, build, start, reload, drain. Floor 4.
+
+pub mod config;
+mod endpoint;
+mod home;
+mod init;
+mod parts;
+mod reload;
+mod run;
+mod secret;
+
+pub use config::Config;
+pub use home::{Home, HomeError};
+pub use init::{InitError, Made, Rotated, init, open_root, rotate, trusted, write_bundle};
+pub use parts::{BuildError, Setup};
+pub use run::{App, Running};
+pub use secret::{Origin, SecretError, passphrase};

@@ -1,0 +1,174 @@
+//! `$NEXUS_HOME`: where every file lies, and how the ones that people edit are read.
+
+use std::path::{Path, PathBuf};
+
+use super::config::{self, Config};
+use crate::agent;
+use crate::disk;
+
+const CONFIG_LIMIT: u64 = 1024 * 1024;
+const AGENTS_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// Why a file of the home folder can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// The file can't be read or written.
+    #[error("cannot use {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: disk::Error,
+    },
+    /// Not UTF-8.
+    #[error("{0} is not UTF-8 text")]
+    Text(PathBuf),
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// `agents.toml` is refused.
+    #[error(transparent)]
+    Agents(#[from] agent::Error),
+}
+
+/// The home folder.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// The folder at `path`, which need not be there yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// `nexus.toml`.
+    pub fn config_file(&self) -> PathBuf {
+        self.0.join("nexus.toml")
+    }
+
+    /// `.env`.
+    pub fn dotenv(&self) -> PathBuf {
+        self.0.join(".env")
+    }
+
+    /// `agents.toml`.
+    pub fn agents_file(&self) -> PathBuf {
+        self.0.join("agents.toml")
+    }
+
+    /// `ca.pem`.
+    pub fn ca(&self) -> PathBuf {
+        self.0.join("ca.pem")
+    }
+
+    /// `ca.key.enc`, sealed like the vault.
+    pub fn ca_key(&self) -> PathBuf {
+        self.0.join("ca.key.enc")
+    }
+
+    /// `ca.next.pem`: the root that signs after a rotation.
+    pub fn next_ca(&self) -> PathBuf {
+        self.0.join("ca.next.pem")
+    }
+
+    /// `ca.next.key.enc`.
+    pub fn next_ca_key(&self) -> PathBuf {
+        self.0.join("ca.next.key.enc")
+    }
+
+    /// `ca.old.pem`: roots that signed before.
+    pub fn retired_ca(&self) -> PathBuf {
+        self.0.join("ca.old.pem")
+    }
+
+    /// `ca-bundle.pem`: system roots and ours.
+    pub fn bundle(&self) -> PathBuf {
+        self.0.join("ca-bundle.pem")
+    }
+
+    /// `env/`: helper files of `nexus env`.
+    pub fn helpers(&self) -> PathBuf {
+        self.0.join("env")
+    }
+
+    /// `providers/`: the user's own.
+    pub fn providers(&self) -> PathBuf {
+        self.0.join("providers")
+    }
+
+    /// `audit/`.
+    pub fn audit(&self) -> PathBuf {
+        self.0.join("audit")
+    }
+
+    /// `locks/`: one file per connection that was ever renewed.
+    pub fn locks(&self) -> PathBuf {
+        self.0.join("locks")
+    }
+
+    /// `proxy.addr`: where the running proxy listens, for `nexus run` and `nexus status`.
+    pub fn address_file(&self) -> PathBuf {
+        self.0.join("proxy.addr")
+    }
+
+    /// Where the vault lies.
+    pub fn vault(&self) -> crate::vault::Settings {
+        crate::vault::Settings { file: self.0.join("nexus.enc"), salt: self.0.join(".salt") }
+    }
+
+    /// Whether `nexus init` has been here.
+    pub fn is_ready(&self) -> bool {
+        self.ca().exists() && self.ca_key().exists()
+    }
+
+    /// Reads `nexus.toml` under `overrides`; without the file everything is as shipped.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn config(&self, overrides: &[(String, String)]) -> Result<Config, HomeError> {
+        let file = self.config_file();
+        let text = read_text(&file, CONFIG_LIMIT)?.unwrap_or_default();
+        Ok(Config::parse(&file.display().to_string(), &text, overrides)?)
+    }
+
+    /// Reads `agents.toml`.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn agents(&self) -> Result<Vec<agent::Registered>, HomeError> {
+        let text = read_text(&self.agents_file(), AGENTS_LIMIT)?.unwrap_or_default();
+        Ok(agent::read(&text)?)
+    }
+
+    /// Changes `agents.toml` under its lock: what another process wrote meanwhile is not lost.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says; then the file is as it was.
+    pub fn change_agents<T>(&self, change: impl FnOnce(&mut Vec<agent::Registered>) -> T) -> Result<T, HomeError> {
+        let file = self.agents_file();
+        let fail = |cause| HomeError::File { path: file.clone(), cause };
+        let _held = disk::Lock::acquire(&file).map_err(fail)?;
+        let mut agents = self.agents()?;
+        let result = change(&mut agents);
+        write(&file, agent::write(&agents)?.as_bytes(), disk::PRIVATE)?;
+        Ok(result)
+    }
+}
+
+/// Reads a private text file; `None` where there is none.
+pub(super) fn read_text(file: &Path, limit: u64) -> Result<Option<String>, HomeError> {
+    let bytes = disk::read_private(file, limit).map_err(|cause| HomeError::File { path: file.to_owned(), cause })?;
+    let text = bytes.map(String::from_utf8).transpose();
+    text.map_err(|_not_text| HomeError::Text(file.to_owned()))
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
+    disk::write_atomic(file, bytes, mode).map_err(|cause| HomeError::File { path: file.to_owned(), cause })
+}
