@@ -1,1 +1,42 @@
-//! The log of every request that leaves. Floor 1.
+//! The log of every request that leaves: opened before it goes, closed after it ended, chained so that a change shows. Floor 1.
+//!
+//! Each worker appends lines to a spool of its own ([`spool`]); one thread of one process links them into segments ([`chain`]).
+//! Lines are ASCII JSON, one event each; they hold no header value, no query value and no body.
+
+mod batch;
+mod chain;
+mod clock;
+mod entry;
+mod error;
+mod holder;
+mod id;
+mod line;
+mod log;
+mod mask;
+mod record;
+mod recover;
+mod segment;
+mod settings;
+mod spool;
+mod spool_file;
+mod summary;
+mod tail;
+mod text;
+mod trailer;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use entry::Entry;
+pub use error::Error;
+pub(crate) use id::Id;
+pub use log::Log;
+pub(crate) use record::{Door, Kind, Record, Verdict};
+pub use settings::{Fsync, OnFailure, Settings};
+pub(crate) use spool::{Opened, Spool};
+pub use summary::{Summary, describe};
+pub use tail::{Since, Tail};
+pub use verify::{Verified, verify_chain};
+pub(crate) use writer::Counters;

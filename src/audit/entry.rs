@@ -1,0 +1,61 @@
+//! `Entry`: a record that can't be forgotten.
+
+use std::ops::{Deref, DerefMut};
+
+use super::error::Error;
+use super::record::{Record, Verdict};
+use super::spool::{Opened, Spool};
+
+/// A record and its spool. Dropping it writes the last line: the closing one if it was opened, else that it never left.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    spool: Spool,
+    record: Record,
+    opened: bool,
+}
+
+impl Entry {
+    pub(super) fn new(spool: Spool, record: Record) -> Self {
+        Self { spool, record, opened: false }
+    }
+
+    /// Writes the opening line, as [`Spool::open`].
+    ///
+    /// # Errors
+    /// As [`Spool::open`].
+    pub(crate) async fn open(&mut self) -> Result<Opened, Error> {
+        // First, so that an entry dropped while it waits ends with a closing line: its opening one may be written already.
+        self.opened = true;
+        let opened = self.spool.open(&self.record).await;
+        self.opened = opened.is_ok();
+        opened
+    }
+}
+
+impl Deref for Entry {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
+    }
+}
+
+impl DerefMut for Entry {
+    fn deref_mut(&mut self) -> &mut Record {
+        &mut self.record
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if self.opened {
+            self.spool.close(&self.record);
+        } else {
+            if self.record.verdict != Some(Verdict::Refuse) {
+                self.record.note("abandoned");
+            }
+            self.spool.refused(&self.record);
+        }
+        self.spool.recycle(self.record.take_memory());
+    }
+}

@@ -1,0 +1,254 @@
+//! `Holder`: the one that chains, and what it knows.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::clock::Clock;
+use super::error::Error;
+use super::line;
+use super::recover::{Recovered, recover};
+use super::segment::{self, Segment};
+use super::settings::{Fsync, Settings};
+use super::spool_file::{CANCEL, id_of, no_follow, path_of, sync_folder};
+use super::trailer::Link;
+
+/// How much of a spool is taken at once; a line that is longer isn't ours.
+const CHUNK: usize = 256 * 1024;
+
+/// Holds the chain: its lock, where it stands, and the spools it takes from.
+#[derive(Debug)]
+pub(super) struct Holder {
+    settings: Settings,
+    /// Locked as long as this lives.
+    _lock: File,
+    segment: Segment,
+    link: Link,
+    /// How far each spool is chained.
+    offsets: HashMap<String, u64>,
+    /// The spools that are open.
+    sources: HashMap<String, File>,
+    clock: Clock,
+    chunk: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Holder {
+    /// Takes the chain, unless another process has it.
+    pub(super) fn claim(settings: &Settings) -> Result<Option<Self>, Error> {
+        let path = settings.folder.join("chain.lock");
+        let lock = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(no_follow())
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(cause) => return Err(Error::io("lock", &path)(cause)),
+        }
+        let Recovered { segment, link, mut offsets } = recover(settings)?;
+        let spools = settings.spools();
+        offsets.retain(|id, _| path_of(&spools, id).try_exists().unwrap_or(true));
+        Ok(Some(Self {
+            settings: settings.clone(),
+            _lock: lock,
+            segment,
+            link,
+            offsets,
+            sources: HashMap::new(),
+            clock: Clock::new(),
+            chunk: vec![0; CHUNK],
+            out: Vec::with_capacity(2 * CHUNK),
+        }))
+    }
+
+    /// Takes what every spool holds, older files of a writer before newer ones.
+    pub(super) fn round(&mut self) -> Result<bool, Error> {
+        let folder = self.settings.spools();
+        let entries = fs::read_dir(&folder).map_err(Error::io("list", &folder))?;
+        let mut ids: Vec<String> =
+            entries.flatten().filter_map(|entry| Some(id_of(entry.file_name().to_str()?)?.to_owned())).collect();
+        ids.sort_unstable();
+        self.sources.retain(|id, _| ids.binary_search(id).is_ok());
+        let mut busy = false;
+        for id in ids {
+            let Some(source) = self.source(&id)? else { continue };
+            let drained = self.drain(&id, &source);
+            let over = drained.as_ref().is_ok_and(|drained| drained.over);
+            self.sources.insert(id.clone(), source);
+            busy |= drained?.any;
+            if over {
+                self.remove(&id)?;
+            }
+        }
+        Ok(busy)
+    }
+
+    /// Whether there are spools whose names don't begin with `own`.
+    pub(super) fn serves_others(&self, own: &str) -> bool {
+        self.sources.keys().any(|id| !id.starts_with(own))
+    }
+
+    /// Forces the segment to the disk.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        self.segment.sync()
+    }
+
+    /// The open spool `id`; none if it is gone or not a plain file of ours.
+    fn source(&mut self, id: &str) -> Result<Option<File>, Error> {
+        if let Some(source) = self.sources.remove(id) {
+            return Ok(Some(source));
+        }
+        let path = path_of(&self.settings.spools(), id);
+        match OpenOptions::new().read(true).custom_flags(no_follow()).open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Ok(None),
+            Err(cause) => Err(Error::io("open", &path)(cause)),
+        }
+    }
+
+    /// Takes all that `source` holds now.
+    fn drain(&mut self, id: &str, source: &File) -> Result<Drained, Error> {
+        let path = path_of(&self.settings.spools(), id);
+        // Asked before the length: what a dead writer wrote is all there.
+        let over = flock(source, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let length = source.metadata().map_err(Error::io("examine", &path))?.len();
+        let start = self.offset(id);
+        while self.offset(id) < length {
+            let mut chunk = std::mem::take(&mut self.chunk);
+            let read = source.read_at(&mut chunk, self.offset(id)).map_err(Error::io("read", &path));
+            let taken = read.and_then(|read| self.take(id, chunk.get(..read).unwrap_or_default(), over));
+            self.chunk = chunk;
+            if !taken? {
+                break;
+            }
+        }
+        Ok(Drained { any: self.offset(id) > start, over })
+    }
+
+    fn offset(&self, id: &str) -> u64 {
+        self.offsets.get(id).copied().unwrap_or(0)
+    }
+
+    /// Chains the whole lines of `chunk`, which comes next in the spool, and what else there is if it can't become a line any
+    /// more. Says whether there was anything; where it fails, nothing is taken.
+    fn take(&mut self, id: &str, chunk: &[u8], over: bool) -> Result<bool, Error> {
+        let whole = memchr::memrchr(b'\n', chunk).map_or(0, |end| end + 1);
+        let hopeless = whole == 0 && (chunk.len() == CHUNK || over);
+        let whole = if hopeless { chunk.len() } else { whole };
+        let Some(lines) = chunk.get(..whole).filter(|lines| !lines.is_empty()) else { return Ok(false) };
+        if self.segment.length == 0 || self.segment.length >= self.settings.segment_bytes {
+            self.next_segment()?;
+        }
+        let before = self.link;
+        self.out.clear();
+        let mut end = self.offset(id);
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            end += line.len() as u64;
+            self.link(id, end, line);
+        }
+        let written = self.segment.append(&self.out).and_then(|()| match self.settings.fsync {
+            Fsync::Always => self.segment.sync(),
+            Fsync::Never | Fsync::Rotate => Ok(()),
+        });
+        if let Err(error) = written {
+            self.link = before;
+            return Err(error);
+        }
+        self.offsets.insert(id.to_owned(), end);
+        Ok(true)
+    }
+
+    /// Links one line; what is not a line of ours is told as `torn`.
+    fn link(&mut self, id: &str, end: u64, line: &[u8]) {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        if line.ends_with(b"}\n") && is_object(text) {
+            return self.link.append(&mut self.out, text, id, end);
+        }
+        let text = text.strip_suffix(&[CANCEL]).unwrap_or(text);
+        let shown = String::from_utf8_lossy(text.get(..text.len().min(512)).unwrap_or_default());
+        let mut torn = Vec::new();
+        line::write_event(&mut torn, "torn", &[("bytes", &text.len().to_string()), ("text", &shown)], &mut self.clock);
+        self.link.append(&mut self.out, torn.trim_ascii_end(), id, end);
+    }
+
+    /// Begins the next segment, or the first, with a line that says how far each spool is chained.
+    fn next_segment(&mut self) -> Result<(), Error> {
+        let policy = self.settings.fsync;
+        if self.segment.length > 0 {
+            if policy != Fsync::Never {
+                self.segment.sync()?;
+            }
+            self.segment = Segment::open(&self.settings.folder, self.segment.number.saturating_add(1))?;
+        }
+        let mut link = self.link;
+        let header = self.header();
+        self.out.clear();
+        link.append(&mut self.out, header.trim_ascii_end(), "chain", 0);
+        self.segment.append(&self.out)?;
+        self.link = link;
+        if policy != Fsync::Never {
+            sync_folder(&self.settings.folder)?;
+        }
+        self.forget_oldest()
+    }
+
+    fn header(&mut self) -> Vec<u8> {
+        let mut header = Vec::new();
+        let number = self.segment.number.to_string();
+        line::write_event(&mut header, "segment", &[("segment", &number)], &mut self.clock);
+        header.truncate(header.len().saturating_sub(2));
+        header.extend_from_slice(br#","spools":["#);
+        let entries: Vec<String> = self.offsets.iter().map(|(id, offset)| format!("\"{id}:{offset}\"")).collect();
+        header.extend_from_slice(entries.join(",").as_bytes());
+        header.extend_from_slice(b"]}\n");
+        header
+    }
+
+    /// Removes segments past the number that is kept.
+    fn forget_oldest(&self) -> Result<(), Error> {
+        let Some(keep) = self.settings.keep_segments else { return Ok(()) };
+        let numbers = segment::numbers(&self.settings.folder)?;
+        let surplus = numbers.len().saturating_sub(keep.max(1) as usize);
+        for &number in numbers.iter().take(surplus) {
+            let path = segment::path_of(&self.settings.folder, number);
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a spool file that is chained to its end.
+    fn remove(&mut self, id: &str) -> Result<(), Error> {
+        if self.settings.fsync != Fsync::Never {
+            self.segment.sync()?;
+        }
+        let path = path_of(&self.settings.spools(), id);
+        fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        self.sources.remove(id);
+        if self.settings.fsync != Fsync::Never {
+            // Before the offset is forgotten, lest a power cut bring the file back.
+            sync_folder(&self.settings.spools())?;
+        }
+        self.offsets.remove(id);
+        Ok(())
+    }
+}
+
+/// What came of a spool.
+struct Drained {
+    any: bool,
+    /// Its writer is gone.
+    over: bool,
+}
+
+/// Whether `text` is one JSON object, so that a line torn by a power cut can't break those after it.
+fn is_object(text: &[u8]) -> bool {
+    text.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+}

@@ -1,0 +1,296 @@
+//! `Record`: what the log says of one request or one tunnel, filled step by step as the exchange learns it.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use http::Version;
+
+use super::id::Id;
+use super::mask;
+use super::text;
+use crate::model::{AgentName, Authority, ConnectionId, Host, ProviderId, Scheme, Target};
+
+/// How many notes one record holds; more are dropped.
+const MAX_NOTES: usize = 16;
+
+/// What is being recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A request that Nexus reads.
+    Request,
+    /// A CONNECT whose bytes it doesn't.
+    Tunnel,
+}
+
+/// The way a caller came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// CONNECT (RFC 9110 §9.3.6), and what is inside its tunnel.
+    Connect,
+    /// Absolute-form (RFC 9112 §3.2.2).
+    Absolute,
+    /// `/~TOKEN/host/path`.
+    BaseUrl,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Forwarded with a stored credential.
+    Inject,
+    /// Forwarded without one.
+    Pass,
+    /// Bytes both ways, unread.
+    Tunnel,
+    /// Answered by Nexus.
+    Refuse,
+}
+
+/// The texts of a record, and how long each may be once escaped.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Field {
+    Agent,
+    Method,
+    Host,
+    Path,
+    Provider,
+    Connection,
+    Strategy,
+    Refusal,
+    Sni,
+}
+
+impl Field {
+    const COUNT: usize = Self::Sni as usize + 1;
+
+    fn limit(self) -> usize {
+        match self {
+            Self::Path => 2048,
+            Self::Host | Self::Sni => 255,
+            Self::Connection => 200,
+            Self::Agent | Self::Provider | Self::Strategy | Self::Refusal => 64,
+            Self::Method => 32,
+        }
+    }
+}
+
+/// Texts escaped when they are set, in one piece of memory, so that both lines of a record just copy them.
+#[derive(Debug)]
+struct Texts {
+    bytes: Vec<u8>,
+    places: [Option<(u32, u32)>; Field::COUNT],
+    limit: usize,
+}
+
+impl Texts {
+    /// `write` appends the raw bytes; what they escape to replaces what the field held before.
+    fn set(&mut self, field: Field, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        let limit = field.limit().min(self.limit.saturating_sub(start));
+        let raw = self.bytes.get(start..).unwrap_or_default();
+        if raw.len() > limit || !text::all_plain(raw) {
+            let raw = self.bytes.split_off(start);
+            text::escape(&mut self.bytes, &raw, limit);
+        }
+        let place = u32::try_from(start).ok().zip(u32::try_from(self.bytes.len()).ok());
+        if let Some(slot) = self.places.get_mut(field as usize) {
+            *slot = place;
+        }
+    }
+
+    fn read(&self, field: Field) -> Option<&[u8]> {
+        let (start, end) = (*self.places.get(field as usize)?)?;
+        self.bytes.get(start as usize..end as usize)
+    }
+}
+
+/// The account of one request or tunnel. It holds no header value, no query value, no body and no credential.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(super) id: Id,
+    pub(super) kind: Kind,
+    pub(super) started: Instant,
+    texts: Texts,
+    pub(super) door: Option<Door>,
+    pub(super) scheme: Option<Scheme>,
+    pub(super) port: Option<u16>,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) source: Option<SocketAddr>,
+    pub(super) dialled: Option<SocketAddr>,
+    pub(super) http: Option<Version>,
+    pub(super) upstream_http: Option<Version>,
+    pub(super) status: Option<u16>,
+    pub(super) bytes_up: u64,
+    pub(super) bytes_down: u64,
+    pub(super) guard_hits: u32,
+    pub(super) notes: Vec<&'static str>,
+}
+
+impl Record {
+    /// An empty record; `memory` holds its texts, at most `limit` bytes of them.
+    pub(super) fn new(id: Id, kind: Kind, mut memory: Vec<u8>, limit: usize) -> Self {
+        memory.clear();
+        Self {
+            id,
+            kind,
+            started: Instant::now(),
+            texts: Texts { bytes: memory, places: [None; Field::COUNT], limit },
+            door: None,
+            scheme: None,
+            port: None,
+            verdict: None,
+            source: None,
+            dialled: None,
+            http: None,
+            upstream_http: None,
+            status: None,
+            bytes_up: 0,
+            bytes_down: 0,
+            guard_hits: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    /// The name of the record, which a refusal shows as `request_id`.
+    pub(crate) fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Who asks.
+    pub(crate) fn agent(&mut self, agent: &AgentName) {
+        self.set(Field::Agent, agent.as_str().as_bytes());
+    }
+
+    /// Where the caller's stream comes from.
+    pub(crate) fn source(&mut self, address: SocketAddr) {
+        self.source = Some(address);
+    }
+
+    /// How it came in.
+    pub(crate) fn door(&mut self, door: Door) {
+        self.door = Some(door);
+    }
+
+    /// Where the request wants to go.
+    pub(crate) fn target(&mut self, target: &Target) {
+        self.scheme = Some(target.scheme);
+        self.set(Field::Method, target.method.as_str().as_bytes());
+        self.authority(&target.authority);
+        self.texts.set(Field::Path, |out| mask::without_values(out, target.path.as_str().as_bytes()));
+    }
+
+    /// Where a tunnel wants to go.
+    pub(crate) fn authority(&mut self, authority: &Authority) {
+        self.port = Some(authority.port);
+        match &authority.host {
+            Host::Name(name) => self.set(Field::Host, name.as_bytes()),
+            address @ Host::Ip(_) => self.set(Field::Host, address.to_string().as_bytes()),
+        }
+    }
+
+    /// The method as sent.
+    pub(crate) fn method(&mut self, method: &[u8]) {
+        self.set(Field::Method, method);
+    }
+
+    /// A request target that couldn't be parsed, as sent, whatever its form; secrets that the forms may hold are masked.
+    pub(crate) fn unparsed(&mut self, target: &[u8]) {
+        self.texts.set(Field::Path, |out| mask::unchecked(out, target));
+    }
+
+    /// Hides the path, where a rule says that it is a secret.
+    pub(crate) fn secret_path(&mut self) {
+        self.set(Field::Path, b"/***");
+    }
+
+    /// The service.
+    pub(crate) fn provider(&mut self, provider: &ProviderId) {
+        self.set(Field::Provider, provider.as_str().as_bytes());
+    }
+
+    /// The account, and with it the service.
+    pub(crate) fn connection(&mut self, connection: &ConnectionId) {
+        self.provider(connection.provider());
+        self.set(Field::Connection, connection.as_str().as_bytes());
+    }
+
+    /// How the credential goes on: `bearer`, `header`, ….
+    pub(crate) fn strategy(&mut self, strategy: &'static str) {
+        self.set(Field::Strategy, strategy.as_bytes());
+    }
+
+    /// What was decided.
+    pub(crate) fn verdict(&mut self, verdict: Verdict) {
+        self.verdict = Some(verdict);
+    }
+
+    /// Why Nexus answered itself: the refusal's kind and status.
+    pub(crate) fn refusal(&mut self, kind: &'static str, status: u16) {
+        self.verdict = Some(Verdict::Refuse);
+        self.status = Some(status);
+        self.set(Field::Refusal, kind.as_bytes());
+    }
+
+    /// The address that was checked and dialled.
+    pub(crate) fn dialled(&mut self, address: SocketAddr) {
+        self.dialled = Some(address);
+    }
+
+    /// The server name of the caller's handshake, as sent.
+    pub(crate) fn sni(&mut self, name: &[u8]) {
+        self.set(Field::Sni, name);
+    }
+
+    /// The HTTP version on the caller's side.
+    pub(crate) fn http(&mut self, version: Version) {
+        self.http = Some(version);
+    }
+
+    /// The HTTP version on the service's side.
+    pub(crate) fn upstream_http(&mut self, version: Version) {
+        self.upstream_http = Some(version);
+    }
+
+    /// What the caller was answered.
+    pub(crate) fn status(&mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    /// Counts body or tunnel bytes towards the service.
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        self.bytes_up = self.bytes_up.saturating_add(bytes);
+    }
+
+    /// Counts body or tunnel bytes towards the caller.
+    pub(crate) fn received(&mut self, bytes: u64) {
+        self.bytes_down = self.bytes_down.saturating_add(bytes);
+    }
+
+    /// A step worth telling, as a fixed word: `renewed`, `replayed`, `renewal_failed`, `caller_left`.
+    pub(crate) fn note(&mut self, word: &'static str) {
+        if self.notes.len() < MAX_NOTES {
+            self.notes.push(word);
+        }
+    }
+
+    /// Counts secrets that the guard kept from the caller.
+    pub(crate) fn guard_hits(&mut self, hits: u32) {
+        self.guard_hits = self.guard_hits.saturating_add(hits);
+    }
+
+    /// The escaped text of `field`, if it was set.
+    pub(super) fn text(&self, field: Field) -> Option<&[u8]> {
+        self.texts.read(field)
+    }
+
+    /// Gives back the memory of a record that isn't needed any more.
+    pub(super) fn take_memory(&mut self) -> Vec<u8> {
+        self.texts.places = [None; Field::COUNT];
+        std::mem::take(&mut self.texts.bytes)
+    }
+
+    fn set(&mut self, field: Field, value: &[u8]) {
+        self.texts.set(field, |out| out.extend_from_slice(value));
+    }
+}

@@ -1,0 +1,154 @@
+//! `Segment`: one file of the chained log, `00000001.jsonl` and on, written by whoever holds the chain.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::spool_file::no_follow;
+
+/// The longest line a reader takes; the rest of a longer one is passed over. No line of ours comes near.
+pub(super) const MAX_LINE: usize = 1024 * 1024;
+const SUFFIX: &str = ".jsonl";
+
+/// The segment that is written.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) number: u32,
+    pub(super) path: PathBuf,
+    pub(super) length: u64,
+    file: File,
+    /// Whether a failed write may have left something past `length`.
+    ragged: bool,
+}
+
+impl Segment {
+    /// Opens or makes segment `number`.
+    pub(super) fn open(folder: &Path, number: u32) -> Result<Self, Error> {
+        let path = path_of(folder, number);
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(no_follow())
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        let length = file.metadata().map_err(Error::io("examine", &path))?.len();
+        Ok(Self { number, path, length, file, ragged: false })
+    }
+
+    /// Appends whole lines; where that fails, none of them.
+    pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), Error> {
+        self.cut(self.length)?;
+        self.ragged = true;
+        if let Err(cause) = self.file.write_all(lines) {
+            self.cut(self.length)?;
+            return Err(Error::io("write", &self.path)(cause));
+        }
+        self.ragged = false;
+        self.length += lines.len() as u64;
+        Ok(())
+    }
+
+    /// Takes off what follows `length` if a write failed.
+    fn cut(&mut self, length: u64) -> Result<(), Error> {
+        if self.ragged {
+            self.truncate(length)?;
+        }
+        Ok(())
+    }
+
+    /// Takes off what follows `length`: the part of a line whose writer died.
+    pub(super) fn truncate(&mut self, length: u64) -> Result<(), Error> {
+        self.file.set_len(length).map_err(Error::io("shorten", &self.path))?;
+        (self.length, self.ragged) = (length, false);
+        Ok(())
+    }
+
+    /// Forces it to the disk.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(Error::io("sync", &self.path))
+    }
+}
+
+/// The path of segment `number`.
+pub(super) fn path_of(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:08}{SUFFIX}"))
+}
+
+/// The numbers of all segments in `folder`, in order; none where there is no folder.
+pub(super) fn numbers(folder: &Path) -> Result<Vec<u32>, Error> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(Error::io("list", folder)(cause)),
+    };
+    let number = |entry: fs::DirEntry| {
+        let digits = entry.file_name().to_str()?.strip_suffix(SUFFIX)?.to_owned();
+        (digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+    };
+    let mut numbers: Vec<u32> = entries.flatten().filter_map(number).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Opens segment `number` to read it.
+pub(super) fn open_to_read(folder: &Path, number: u32) -> Result<File, Error> {
+    let path = path_of(folder, number);
+    OpenOptions::new().read(true).custom_flags(no_follow()).open(&path).map_err(Error::io("open", &path))
+}
+
+/// What comes next in a segment.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A whole line, without its end.
+    Line,
+    /// A line that is longer than any of ours.
+    TooLong,
+    /// A line without an end, at the end of the file.
+    Torn,
+    /// Nothing.
+    End,
+}
+
+/// Reads a segment line by line, in bounded memory.
+#[derive(Debug)]
+pub(super) struct Lines {
+    reader: BufReader<File>,
+    /// The line that was read.
+    pub(super) line: Vec<u8>,
+    /// Where the last whole line ended.
+    pub(super) offset: u64,
+}
+
+impl Lines {
+    pub(super) fn new(file: File) -> Self {
+        Self { reader: BufReader::with_capacity(128 * 1024, file), line: Vec::new(), offset: 0 }
+    }
+
+    /// Reads on.
+    pub(super) fn next(&mut self) -> io::Result<Next> {
+        self.line.clear();
+        let read = (&mut self.reader).take(MAX_LINE as u64).read_until(b'\n', &mut self.line)?;
+        if self.line.pop_if(|byte| *byte == b'\n').is_some() {
+            self.offset += read as u64;
+            return Ok(Next::Line);
+        }
+        if read < MAX_LINE {
+            return Ok(if read == 0 { Next::End } else { Next::Torn });
+        }
+        let mut skipped = read as u64;
+        loop {
+            let held = self.reader.fill_buf()?;
+            let (end, used) = memchr::memchr(b'\n', held).map_or((held.is_empty(), held.len()), |at| (true, at + 1));
+            let torn = held.is_empty();
+            self.reader.consume(used);
+            skipped += used as u64;
+            if end {
+                self.offset += if torn { 0 } else { skipped };
+                return Ok(if torn { Next::Torn } else { Next::TooLong });
+            }
+        }
+    }
+}

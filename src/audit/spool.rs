@@ -1,0 +1,130 @@
+//! `Spool`: where one worker writes its lines.
+//!
+//! Opening lines of all requests that are ready in one turn of the runtime go with one `write(2)`, and none of those requests
+//! gets its [`Opened`] before that write succeeded. Other lines wait for the next such write, a timer or a full buffer.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::runtime::Handle;
+
+use super::batch::Batch;
+use super::entry::Entry;
+use super::error::Error;
+use super::id::Id;
+use super::line::Moment;
+use super::log::Log;
+use super::record::{Kind, Record};
+use super::settings::OnFailure;
+use super::spool_file::SpoolFile;
+use super::writer::{Counters, Writer};
+
+/// Proof that the opening line of a request is written: what forwarding asks for.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    id: Id,
+}
+
+impl Opened {
+    /// The record's name.
+    pub(crate) fn id(&self) -> Id {
+        self.id
+    }
+}
+
+/// One worker's end of the log; copies write to the same files.
+#[derive(Debug, Clone)]
+pub(crate) struct Spool {
+    writer: Arc<Writer>,
+}
+
+impl Spool {
+    /// A spool that writes to `file` on the runtime it is called in.
+    ///
+    /// # Errors
+    /// [`Error::NoRuntime`] outside a runtime.
+    pub(super) fn start(log: Arc<Log>, file: SpoolFile, random: u64) -> Result<Self, Error> {
+        let runtime = Handle::try_current().map_err(|_outside: tokio::runtime::TryCurrentError| Error::NoRuntime)?;
+        Ok(Self { writer: Writer::start(log, file, runtime, random) })
+    }
+
+    /// A record that closes itself when it is dropped.
+    pub(crate) fn begin(&self, kind: Kind) -> Entry {
+        Entry::new(self.clone(), self.record(kind))
+    }
+
+    /// An empty record with a name of its own.
+    pub(crate) fn record(&self, kind: Kind) -> Record {
+        self.writer.record(kind)
+    }
+
+    /// Writes the opening line, together with all that open in this turn of the runtime.
+    ///
+    /// Dropping the future doesn't take back the line.
+    ///
+    /// # Errors
+    /// What the write said, for every request of the batch, where the settings say [`OnFailure::Refuse`].
+    pub(crate) async fn open(&self, record: &Record) -> Result<Opened, Error> {
+        let opened = Opened { id: record.id() };
+        let Some((batch, first)) = self.writer.join(record) else { return Ok(opened) };
+        if first {
+            let turn = Turn { writer: &self.writer, batch: &batch };
+            let_others_run().await;
+            drop(turn);
+        }
+        match batch.wait().await {
+            Err(error) if self.writer.settings().on_failure == OnFailure::Refuse => Err(error),
+            Ok(()) | Err(_) => Ok(opened),
+        }
+    }
+
+    /// Tells the end of an opened record; never waits.
+    pub(crate) fn close(&self, record: &Record) {
+        self.writer.add(Moment::Close, record);
+    }
+
+    /// Tells of a request that never left; never waits.
+    pub(crate) fn refused(&self, record: &Record) {
+        self.writer.add(Moment::Refuse, record);
+    }
+
+    /// Writes what waits, now.
+    pub(crate) fn flush(&self) {
+        self.writer.flush();
+    }
+
+    /// What it has done so far.
+    pub(crate) fn counters(&self) -> Counters {
+        self.writer.counters()
+    }
+
+    /// Takes back the memory of a record.
+    pub(super) fn recycle(&self, memory: Vec<u8>) {
+        self.writer.recycle(memory);
+    }
+}
+
+/// Writes its batch when dropped, so that a caller who leaves in between keeps nobody waiting.
+struct Turn<'a> {
+    writer: &'a Writer,
+    batch: &'a Arc<Batch>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.writer.flush_batch(self.batch);
+    }
+}
+
+/// Lets every task that is ready now run before this one goes on.
+async fn let_others_run() {
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

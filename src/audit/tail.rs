@@ -1,0 +1,165 @@
+//! `Tail`: reads the segments line by line and waits for more.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::error::Error;
+use super::segment::{self, MAX_LINE};
+
+const CHUNK: usize = 64 * 1024;
+/// How often to look for more.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Where to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// With the oldest line.
+    Start,
+    /// With what comes next.
+    End,
+    /// With the last so many lines.
+    Last(usize),
+}
+
+/// A reader of the log that follows it from segment to segment.
+#[derive(Debug)]
+pub struct Tail {
+    folder: PathBuf,
+    at: Option<Place>,
+    held: Vec<u8>,
+    /// How much of `held` was handed out.
+    used: usize,
+}
+
+#[derive(Debug)]
+struct Place {
+    number: u32,
+    file: File,
+    offset: u64,
+}
+
+impl Tail {
+    /// A reader of the log in `folder`, which needn't be there yet.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a segment can't be read.
+    pub fn open(folder: &Path, since: Since) -> Result<Self, Error> {
+        let numbers = segment::numbers(folder)?;
+        let at = match since {
+            Since::Start => None,
+            Since::End => last_lines(folder, &numbers, 0)?,
+            Since::Last(count) => last_lines(folder, &numbers, count)?,
+        };
+        Ok(Self { folder: folder.to_owned(), at, held: Vec::new(), used: 0 })
+    }
+
+    /// The next line, waiting up to `timeout` for it; `None` when none came.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a segment can't be read.
+    pub fn next_line(&mut self, timeout: Duration) -> Result<Option<String>, Error> {
+        let since = Instant::now();
+        loop {
+            if let Some(line) = self.held_line() {
+                return Ok(Some(line));
+            }
+            if self.read_more()? {
+                continue;
+            }
+            let left = timeout.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            thread::sleep(left.min(POLL));
+        }
+    }
+
+    fn held_line(&mut self) -> Option<String> {
+        let rest = self.held.get(self.used..)?;
+        let end = memchr::memchr(b'\n', rest)?;
+        let line = String::from_utf8_lossy(rest.get(..end)?).into_owned();
+        self.used += end + 1;
+        Some(line)
+    }
+
+    /// Reads on, in this segment or the next; says whether there was anything.
+    fn read_more(&mut self) -> Result<bool, Error> {
+        if self.fill()? {
+            return Ok(true);
+        }
+        let current = self.at.as_ref().map(|place| place.number);
+        let next = segment::numbers(&self.folder)?.into_iter().find(|&number| current.is_none_or(|current| number > current));
+        let Some(number) = next else { return Ok(false) };
+        // The next one is there, so this one is finished: what came in between is the last of it.
+        if self.fill()? {
+            return Ok(true);
+        }
+        self.held.clear();
+        self.used = 0;
+        self.at = Some(Place { number, file: segment::open_to_read(&self.folder, number)?, offset: 0 });
+        Ok(true)
+    }
+
+    fn fill(&mut self) -> Result<bool, Error> {
+        let Some(place) = &mut self.at else { return Ok(false) };
+        self.held.drain(..self.used);
+        self.used = 0;
+        if self.held.len() > MAX_LINE {
+            // Not a line of ours; `verify` reports it.
+            self.held.clear();
+        }
+        let start = self.held.len();
+        self.held.resize(start + CHUNK, 0);
+        let read = place.file.read_at(self.held.get_mut(start..).unwrap_or_default(), place.offset);
+        self.held.truncate(start + read.as_ref().copied().unwrap_or(0));
+        let read = match read {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            read => read.map_err(Error::io("read", &segment::path_of(&self.folder, place.number)))?,
+        };
+        place.offset += read as u64;
+        Ok(read > 0)
+    }
+}
+
+/// The place from which `count` whole lines follow, counted back over the segments.
+fn last_lines(folder: &Path, numbers: &[u32], count: usize) -> Result<Option<Place>, Error> {
+    let mut wanted = count;
+    for &number in numbers.iter().rev() {
+        let file = segment::open_to_read(folder, number)?;
+        let found = count_back(&file, &mut wanted).map_err(Error::io("read", &segment::path_of(folder, number)))?;
+        if let Some(offset) = found {
+            return Ok(Some(Place { number, file, offset }));
+        }
+    }
+    Ok(None)
+}
+
+/// The offset after the line end that comes before the last `wanted` lines; where there are fewer, `wanted` is what is missing.
+fn count_back(file: &File, wanted: &mut usize) -> io::Result<Option<u64>> {
+    let mut chunk = vec![0; CHUNK];
+    let mut end = file.metadata()?.len();
+    let mut passed = 0;
+    while end > 0 {
+        let start = end.saturating_sub(CHUNK as u64);
+        let size = usize::try_from(end - start).unwrap_or(CHUNK);
+        let Some(part) = chunk.get_mut(..size) else { break };
+        file.read_exact_at(part, start)?;
+        for at in memchr::memrchr_iter(b'\n', part) {
+            if passed == *wanted {
+                return Ok(Some(start + at as u64 + 1));
+            }
+            passed += 1;
+        }
+        end = start;
+    }
+    // The first line of the file has no line end before it.
+    if passed == *wanted && passed > 0 {
+        return Ok(Some(0));
+    }
+    *wanted -= passed;
+    Ok(None)
+}
