@@ -130,6 +130,15 @@ impl DataKey {
         Self(Secret::new(*key))
     }
 
+    /// A key for one other purpose, from which this one can't be found: HMAC-SHA256 of `purpose` (SP 800-108 with one block).
+    pub fn subkey(&self, purpose: &str) -> [u8; 32] {
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length (RFC 2104 §2)")]
+        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.0.expose()).expect("any length is a key");
+        mac.update(b"nexus ");
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
     /// A key from elsewhere.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Secret::new(bytes))

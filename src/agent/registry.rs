@@ -66,14 +66,24 @@ impl From<&Registered> for Agent {
 pub(crate) struct Registry {
     by_token: HashMap<[u8; 32], Arc<Agent>>,
     by_name: HashMap<AgentName, Arc<Agent>>,
+    rows: Vec<Registered>,
     defined: bool,
 }
 
 impl Registry {
     /// Indexes `rows` by the hash of their tokens and by name.
+    #[cfg(test)]
     pub(crate) fn new(rows: &[Registered]) -> Self {
-        let agents: Vec<_> = rows.iter().map(|row| (row.token_sha256, Arc::new(Agent::from(row)))).collect();
+        Self::update(&Self::default(), rows)
+    }
+
+    /// As before, for `rows`: agents whose row did not change stay the same, so that their streams go on.
+    pub(crate) fn update(previous: &Self, rows: &[Registered]) -> Self {
+        let unchanged = |row: &Registered| previous.rows.contains(row).then(|| previous.by_name.get(&row.name)).flatten();
+        let agent = |row: &Registered| unchanged(row).map_or_else(|| Arc::new(Agent::from(row)), Arc::clone);
+        let agents: Vec<_> = rows.iter().map(|row| (row.token_sha256, agent(row))).collect();
         Self {
+            rows: rows.to_vec(),
             by_name: agents.iter().map(|(_hash, agent)| (agent.name.clone(), Arc::clone(agent))).collect(),
             by_token: agents.into_iter().collect(),
             defined: rows.iter().any(|row| !row.ephemeral),

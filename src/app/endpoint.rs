@@ -1,7 +1,6 @@
 //! The way to token endpoints: one verified connection per call, no pool, no redirects.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
@@ -12,7 +11,7 @@ use hyper_util::rt::TokioIo;
 
 use crate::broker::{BoxFuture, Cause, TokenEndpoint};
 use crate::head::{Gate, Limits};
-use crate::model::{Authority, Scheme};
+use crate::model::{Authority, Scheme, Secret};
 use crate::oauth::{REPLY_LIMIT, TokenReply, TokenRequest};
 use crate::upstream::{Dialler, Versions};
 
@@ -54,7 +53,7 @@ async fn talk(
     let (mut sender, connection) = http1::handshake::<_, Full<Bytes>>(stream).await?;
     let driver = tokio::spawn(connection);
     expectation.expect(false, false);
-    let mut sent = Request::new(Full::new(request.body_bytes()));
+    let mut sent = Request::new(Full::new(request.body()));
     *sent.method_mut() = Method::POST;
     *sent.uri_mut() = uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
     let host = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()).ok_or(Error::Url)?;
@@ -65,12 +64,11 @@ async fn talk(
     let (parts, body) = sender.send_request(sent).await?.into_parts();
     let limited = Limited::new(body, REPLY_LIMIT + 1).collect().await.map_err(|_long| Error::Body)?;
     driver.abort();
-    let text = |value: Option<&HeaderValue>| value.and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let retry_after = text(parts.headers.get(RETRY_AFTER)).and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+    let field = |name| parts.headers.get(name).cloned();
     Ok(TokenReply {
         status: parts.status,
-        content_type: text(parts.headers.get(CONTENT_TYPE)),
-        retry_after,
-        body: limited.to_bytes(),
+        content_type: field(CONTENT_TYPE),
+        retry_after: field(RETRY_AFTER),
+        body: Secret::new(limited.to_bytes().to_vec()),
     })
 }

@@ -172,3 +172,10 @@ pub(super) fn read_text(file: &Path, limit: u64) -> Result<Option<String>, HomeE
 pub(super) fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
     disk::write_atomic(file, bytes, mode).map_err(|cause| HomeError::File { path: file.to_owned(), cause })
 }
+
+/// Reads a file that anybody may read, such as a certificate.
+pub(super) fn read_public_text(file: &Path) -> Result<Option<String>, HomeError> {
+    let bytes = disk::read_regular(file, AGENTS_LIMIT).map_err(|cause| HomeError::File { path: file.to_owned(), cause })?;
+    let text = bytes.map(String::from_utf8).transpose();
+    text.map_err(|_not_text| HomeError::Text(file.to_owned()))
+}

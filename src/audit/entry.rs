@@ -12,11 +12,12 @@ pub(crate) struct Entry {
     spool: Spool,
     record: Record,
     opened: bool,
+    discarded: bool,
 }
 
 impl Entry {
     pub(super) fn new(spool: Spool, record: Record) -> Self {
-        Self { spool, record, opened: false }
+        Self { spool, record, opened: false, discarded: false }
     }
 
     /// Writes the opening line, as [`Spool::open`].
@@ -29,6 +30,12 @@ impl Entry {
         let opened = self.spool.open(&self.record).await;
         self.opened = opened.is_ok();
         opened
+    }
+
+    /// Ends a record of something that is told elsewhere: a CONNECT whose requests have records of their own. One that was opened
+    /// is closed all the same.
+    pub(crate) fn discard(mut self) {
+        self.discarded = true;
     }
 }
 
@@ -50,7 +57,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if self.opened {
             self.spool.close(&self.record);
-        } else {
+        } else if !self.discarded {
             if self.record.verdict != Some(Verdict::Refuse) {
                 self.record.note("abandoned");
             }

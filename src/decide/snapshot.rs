@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::agent::Agent;
 use crate::model::{Authority, Host, Scheme, Target};
-use crate::provider::{Catalogue, HostPattern, InjectRule, Provider};
+use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider};
 
 /// What happens to hosts that no provider names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,7 @@ pub(crate) struct Rules {
     exact: HashMap<Host, HostRules>,
     /// Everything behind the first dot of a tenant pattern.
     tenants: HashMap<Box<str>, HostRules>,
-    token_endpoints: HashMap<Host, Vec<(usize, String)>>,
+    token_endpoints: HashMap<Host, Vec<(usize, PathPattern)>>,
     ports: HashSet<u16>,
 }
 
@@ -206,22 +206,21 @@ impl Rules {
         if target.scheme == Scheme::Http {
             return Route::Refuse(Reason::Cleartext);
         }
-        let at_port: Vec<_> = matching.iter().filter_map(|place| self.rule(*place)).collect();
-        let at_port: Vec<_> = at_port.into_iter().filter(|(_, _, rule)| rule.port == target.authority.port).collect();
+        let rules = matching.iter().filter_map(|place| self.rule(*place));
+        let at_port: Vec<Candidate<'_>> = rules.filter(|(_, _, rule)| rule.port == target.authority.port).collect();
         let Some((first, _, _)) = at_port.first() else { return Route::Refuse(Reason::Port) };
         let path = target.path.path();
-        if at_port.iter().any(|(_, _, rule)| mints(rule, target)) {
+        if at_port.iter().any(|(_, _, rule)| rule.mints(&target.method, path)) {
             return Route::Refuse(Reason::Mint);
         }
-        let on_path = |rule: &InjectRule| rule.paths.is_empty() || rule.paths.iter().any(|pattern| pattern.matches_all_readings(path));
-        let Some((provider, _, _)) = at_port.iter().find(|(_, _, rule)| on_path(rule)) else {
+        let Some(provider) = most_specific(&at_port, path) else {
             let shut = at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
             return if shut { Route::Refuse(Reason::Path) } else { Route::Strip(Arc::clone(first)) };
         };
         if !agent.may_use(&provider.id) {
             return Route::Refuse(Reason::Agent);
         }
-        let same = at_port.iter().filter(|(other, _, rule)| other.id == provider.id && on_path(rule));
+        let same = at_port.iter().filter(|(other, _, rule)| other.id == provider.id && rule.path_specificity(path).is_some());
         Route::Inject(Named { provider: Arc::clone(provider), rules: same.map(|(_, number, _)| *number).collect() })
     }
 
@@ -246,25 +245,37 @@ impl Rules {
         self.token_endpoints.contains_key(host) || !self.matching(host).is_empty()
     }
 
+    /// Any reading of the path counts: it is a refusal.
     fn token_endpoint(&self, target: &Target) -> Option<Arc<Provider>> {
         let endpoints = self.token_endpoints.get(&target.authority.host)?;
-        let readings = crate::provider::readings(target.path.path());
-        let (index, _path) = endpoints.iter().find(|(_, path)| readings.iter().any(|reading| reading == path))?;
+        let (index, _path) = endpoints.iter().find(|(_, path)| path.matches_any_reading(target.path.path()))?;
         self.providers.get(*index).map(Arc::clone)
     }
 }
 
-/// A match in either reading counts: the stricter wins.
-fn mints(rule: &InjectRule, target: &Target) -> bool {
-    let method = |wanted: &Option<http::Method>| wanted.as_ref().is_none_or(|wanted| *wanted == target.method);
-    rule.mints.iter().any(|mint| method(&mint.method) && mint.path.matches_any_reading(target.path.path()))
+/// A provider, the number of one of its rules, and the rule.
+type Candidate<'a> = (&'a Arc<Provider>, usize, &'a InjectRule);
+
+/// Where providers share a host, the one that spells out the longest prefix of the path; of equals the first.
+fn most_specific<'a>(rules: &[Candidate<'a>], path: &str) -> Option<&'a Arc<Provider>> {
+    let mut best: Option<(usize, &'a Arc<Provider>)> = None;
+    for (provider, _, rule) in rules {
+        let Some(length) = rule.path_specificity(path) else { continue };
+        if best.is_none_or(|(longest, _)| length > longest) {
+            best = Some((length, provider));
+        }
+    }
+    best.map(|(_, provider)| provider)
 }
 
 fn behind_first_dot(text: &str) -> &str {
     text.split_once('.').map_or(text, |(_label, rest)| rest)
 }
 
-fn host_and_path(url: &str) -> Option<(Host, String)> {
-    let uri: http::Uri = url.parse().ok()?;
-    Some((uri.host()?.parse().ok()?, uri.path().to_owned()))
+/// The endpoint's host, and its path as a pattern without wildcards; one whose host is a tenant's has none.
+fn host_and_path(url: &str) -> Option<(Host, PathPattern)> {
+    let rest = url.strip_prefix("https://")?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let authority = Authority::parse(authority, Some(443)).ok()?;
+    Some((authority.host, format!("/{path}").parse().ok()?))
 }

@@ -183,6 +183,14 @@ impl<S: AsyncRead + Unpin> Gate<S> {
         Poll::Ready(())
     }
 
+    fn note_incomplete(&self) {
+        if self.reader.is_at_head()
+            && let Some(verdict) = self.reader.verdict()
+        {
+            verdict.wait_for_more();
+        }
+    }
+
     /// Whether the caller may still be sending something that nobody will read.
     fn was_cut_short(&self) -> bool {
         self.reader.verdict().is_some() && (self.state != State::Open || !self.reader.may_end())
@@ -222,8 +230,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                 if into.filled().len() > before {
                     return Poll::Ready(Ok(()));
                 }
-            } else if ready!(this.poll_more(cx))? == 0 {
-                return Poll::Ready(this.end());
+            } else {
+                this.note_incomplete();
+                if ready!(this.poll_more(cx))? == 0 {
+                    return Poll::Ready(this.end());
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::Waker;
+use std::time::Instant;
 
 use super::Malformed;
 
@@ -29,6 +30,7 @@ pub(crate) struct Verdict {
     malformed: OnceLock<(u64, Malformed)>,
     decision: AtomicU8,
     waiting: Mutex<Option<Waker>>,
+    incomplete: Mutex<Option<Instant>>,
 }
 
 impl Verdict {
@@ -61,6 +63,16 @@ impl Verdict {
         self.decide(HTTP);
     }
 
+    /// Since when a head has been on its way without being complete. The gate sets no deadline itself; its owner looks here.
+    pub(crate) fn incomplete_since(&self) -> Option<Instant> {
+        *self.incomplete.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Some of a head is here; the time of its first byte counts.
+    pub(super) fn wait_for_more(&self) {
+        self.incomplete.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+    }
+
     fn decide(&self, decision: u8) {
         self.decision.store(decision, Ordering::Release);
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -85,6 +97,7 @@ impl Verdict {
     /// One more request is handed on. If it wants another protocol, a decision about it is due.
     pub(super) fn released(&self) {
         self.decision.store(OPEN, Ordering::Release);
+        *self.incomplete.lock().unwrap_or_else(PoisonError::into_inner) = None;
         // Only the gate writes, so this needs no read-modify-write.
         self.requests.store(self.requests_seen() + 1, Ordering::Release);
     }

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use http::StatusCode;
+
 /// What is wrong with a head or a body. The text never repeats a byte of what was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
@@ -157,6 +159,20 @@ impl Malformed {
             Self::PseudoField => "pseudo_field",
             Self::Field => "field",
         }
+    }
+
+    /// The status a caller is told (RFC 9110 §15.5, RFC 6585 §5).
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::HeadTooLarge | Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// Whether it is about a bound, not about the grammar.
+    pub(crate) fn is_too_large(self) -> bool {
+        self.status() != StatusCode::BAD_REQUEST
     }
 
     /// The malformed message at the root of `error`, if that is what it is about.

@@ -155,7 +155,7 @@ fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
 fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
     let host = &arrived.target.authority.host;
     match permit.hosts() {
-        [] => permit.provider().reaches(host, &|name| permit.field(name)),
+        [] => permit.provider().hosts().any(|pattern| pattern.bind(&|name| permit.field(name)).is_ok_and(|bound| bound.as_ref() == Some(host))),
         sealed => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: crate::model::Host| allowed == *host)),
     }
 }

@@ -64,7 +64,7 @@ impl Worker {
         let agent = match self.authenticate(origin, shown) {
             Ok(agent) => agent,
             Err(_unknown) if is_own_name(&authority.host) => {
-                forget(entry);
+                entry.discard();
                 return Next::Open(Box::new(inside(origin, authority, None, None, None)));
             }
             Err(refusal @ Refusal::UnknownAgent) => return Next::Again(refuse(entry, &refusal)),
@@ -92,7 +92,7 @@ impl Worker {
             Connect::Intercept => None,
             Connect::Refuse(ConnectRefusal(reason)) => Some(reason),
         };
-        forget(entry);
+        entry.discard();
         if refused.is_none() && !own && authority.port != 80 {
             self.dial_ahead(&authority, &agent);
         }
@@ -215,11 +215,6 @@ fn inside(
         sni: None,
         known_host: RefCell::new(None),
     }
-}
-
-/// The requests inside have records of their own.
-fn forget(entry: Entry) {
-    entry.discard();
 }
 
 pub(super) fn refuse(mut entry: Entry, refusal: &Refusal) -> Response<ResponseBody> {

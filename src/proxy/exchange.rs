@@ -20,10 +20,9 @@ use super::replay::{Replay, RequestBody};
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::agent::Agent;
-use crate::audit::{Entry, Kind, Opened, Verdict};
+use crate::audit::{Entry, Kind, Opened};
 use crate::broker::{Permit, Renewal};
-use crate::decide::Route;
-use crate::provider::{Provider, ReplayRule, strip};
+use crate::provider::{Provider, ReplayRule, strip_target};
 use crate::upstream::Sent;
 
 /// What an exchange ended with.
@@ -94,7 +93,7 @@ impl Worker {
         let route = self.proxy.rules.load().decide(&arrived.target, &agent);                   // 3 decide
         let way = self.authorize(route, &arrived, &agent, &parts.headers, entry).await?;       // 4 authorize
         let upgrade = upgrade::asked(&parts);
-        let outbound = outbound(arrived, parts, &way, &agent, upgrade);
+        let outbound = outbound(arrived, parts, &way, &agent, upgrade)?;
         let opened = entry.open().await.map_err(Refusal::from)?;                               // 5 record
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory));
         let (sent, permit) = self.forward_and_renew(&outbound, way, &replay, &opened, entry).await?; // 6 forward, 7 renew
@@ -222,7 +221,13 @@ fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
 }
 
 /// The request without anything that belongs to this hop or to the provider's slots; the credential is put on per send.
-fn outbound(arrived: Arrived, parts: request::Parts, way: &Way, agent: &Arc<Agent>, upgrade: bool) -> Outbound {
+fn outbound(
+    arrived: Arrived,
+    parts: request::Parts,
+    way: &Way,
+    agent: &Arc<Agent>,
+    upgrade: bool,
+) -> Result<Outbound, Refusal> {
     let mut target = arrived.target;
     let mut headers = parts.headers;
     let kept = upgrade.then(|| upgrade::request_fields(&headers, &parts.extensions));
@@ -237,19 +242,15 @@ fn outbound(arrived: Arrived, parts: request::Parts, way: &Way, agent: &Arc<Agen
         Way::Stripped(provider) => Some(provider),
         Way::Permitted(permit) => Some(permit.provider()),
     };
-    if let Some(provider) = provider
-        && let Some(path) = strip(&provider.slots, &mut headers, target.path.as_str())
-    {
-        target.path = path;
-    }
-    if provider.is_some() {
+    if let Some(provider) = provider {
+        strip_target(&provider.slots, &mut headers, &mut target.path).map_err(|_long| Refusal::Target("the path is too long"))?;
         for name in super::door::ROUTING_HINTS {
             headers.remove(name);
         }
     }
     set_host(&mut headers, &target);
     headers.extend(kept.into_iter().flatten());
-    Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade }
+    Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade })
 }
 
 fn may_replay(permit: &Permit, method: &Method) -> bool {

@@ -14,6 +14,7 @@ use super::worker::Worker;
 use crate::audit::Opened;
 use crate::broker::Permit;
 use crate::model::{Authority, Target};
+use crate::provider::InjectError;
 use crate::upstream::{Destination, Error, Sent, Versions};
 
 /// A request without any credential: what is sent is a copy with one put on.
@@ -104,7 +105,7 @@ impl Worker {
     ) -> Result<Sent<RequestBody>, Error> {
         let gone = || Error::Unreachable { authority: outbound.target.authority.clone(), cause: std::io::ErrorKind::BrokenPipe.into() };
         let body = replay.body(hold.map(Arc::clone)).ok_or_else(gone)?;
-        let mut request = build(outbound, permit, body);
+        let mut request = build(outbound, permit, body).map_err(|cause| Error::Unsendable { cause: Box::new(cause) })?;
         if let Some(hold) = hold {
             self.expect_continue(&mut request, hold, &outbound.target.authority);
         }
@@ -152,23 +153,21 @@ impl Worker {
 }
 
 /// Parts to a request in origin-form with `Host`; the pool turns it into HTTP/2's form where that is spoken.
-fn build(outbound: &Outbound, permit: Option<&Permit>, body: RequestBody) -> Request<RequestBody> {
+fn build(outbound: &Outbound, permit: Option<&Permit>, body: RequestBody) -> Result<Request<RequestBody>, InjectError> {
     let mut headers = outbound.headers.clone();
     let mut path = outbound.target.path.clone();
     if let Some(permit) = permit {
         if let Some(rule) = permit.provider().inject.get(permit.rule()) {
             rule.add_headers(&mut headers);
         }
-        if let Some(changed) = permit.prepared().apply(&mut headers, path.as_str()) {
-            path = changed.parse().unwrap_or(path);
-        }
+        permit.prepared().apply(&mut headers, &mut path)?;
     }
     let mut request = Request::new(body);
     *request.method_mut() = outbound.target.method.clone();
     *request.uri_mut() = Uri::from(path);
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = headers;
-    request
+    Ok(request)
 }
 
 /// `Host` as it is written on the wire: no default port.

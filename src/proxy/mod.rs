@@ -24,5 +24,4 @@ mod worker;
 
 pub(crate) use internal::Pages;
 pub(crate) use load::Loads;
-pub(crate) use replay::RequestBody;
 pub(crate) use worker::{Listener, Proxy, Settings, Worker};

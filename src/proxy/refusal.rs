@@ -94,6 +94,7 @@ impl Refusal {
                 upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
+                | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
                 | upstream::Error::Stale { .. } => "upstream",
             },
@@ -122,6 +123,7 @@ impl Refusal {
                 | upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
+                | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
                 | upstream::Error::Stale { .. } => StatusCode::BAD_GATEWAY,
             },
@@ -254,6 +256,7 @@ fn upstream_advice(error: &upstream::Error) -> String {
             "The service's certificate could not be verified, so nothing was sent. A private CA goes into upstream.extra_roots.".into()
         }
         upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => "The service may be overloaded; try again later.".into(),
+        upstream::Error::Unsendable { .. } => "The path is too long once the credential is in it.".into(),
         upstream::Error::Unreachable { .. } | upstream::Error::Parent { .. } => "The service cannot be reached from the proxy; try again later.".into(),
         upstream::Error::Broken { .. } | upstream::Error::Stale { .. } => {
             "The service broke off its answer; whether it acted on the request is unknown.".into()

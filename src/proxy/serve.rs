@@ -71,7 +71,7 @@ async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, or
         let head = match timeout(worker.proxy.settings.head_timeout, read_head(&mut caller, &mut buffer, &limits)).await {
             Ok(Ok(head)) => head,
             Ok(Err(ReadError::Malformed(malformed))) => return malformed_head(worker, caller, &origin, malformed).await,
-            Ok(Err(_closed)) | Err(_) => return,
+            Ok(Err(_)) | Err(_) => return,
         };
         if !head.is_connect() {
             return worker.http1(caller, buffer, Door::Open(origin)).await;
@@ -84,7 +84,7 @@ async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, or
                 }
             }
             Next::Close(response) => return drop(answer(&mut caller, response).await),
-            Next::Open(inside, then) => return worker.open(caller, buffer, inside, then).await,
+            Next::Open(inside) => return worker.open(caller, buffer, inside).await,
             Next::Tunnel(tunnel) => return worker.tunnel(caller, buffer, tunnel).await,
         }
     }
@@ -118,7 +118,7 @@ async fn malformed_head(worker: &Worker, mut caller: Caller, origin: &Origin, ma
 }
 
 /// Writes a response of ours outside hyper: the head of a CONNECT's answer is the one thing we write ourselves.
-async fn answer(caller: &mut Caller, response: Response<ResponseBody>) -> std::io::Result<()> {
+pub(super) async fn answer(caller: &mut Caller, response: Response<ResponseBody>) -> std::io::Result<()> {
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
     let reason = parts.headers.get(super::refusal::NEXUS_REFUSAL).and_then(|kind| kind.to_str().ok());

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -61,6 +62,15 @@ pub(crate) struct Proxy {
     pub(crate) draining: watch::Receiver<bool>,
 }
 
+impl Proxy {
+    /// Whether `agent` may still act: not revoked, not changed, not expired.
+    pub(super) fn still_known(&self, agent: &Arc<Agent>) -> bool {
+        let agents = self.agents.load();
+        let local = Arc::ptr_eq(agent, &self.local) && !agents.defined();
+        local || (agents.holds(agent) && !agent.expired(SystemTime::now()))
+    }
+}
+
 /// A listening socket, as a stream that came through it sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Listener {
@@ -77,6 +87,8 @@ pub(crate) struct Worker {
     pub(super) peers: Option<Peers>,
     pub(super) expectations: Expectations,
     under_way: Cell<usize>,
+    idle: tokio::sync::Notify,
+    count: Arc<AtomicUsize>,
 }
 
 /// A stream that is being served; [`Worker::drained`] waits for it.
@@ -85,15 +97,29 @@ pub(super) struct UnderWay(Rc<Worker>);
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.under_way.set(self.0.under_way.get() - 1);
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        if self.0.under_way.get() == 0 {
+            self.0.idle.notify_one();
+        }
     }
 }
 
 impl Worker {
-    /// A worker of `proxy`. Call it inside the worker's runtime.
-    pub(crate) fn new(proxy: Arc<Proxy>, dialler: Arc<Dialler>, spool: Spool) -> Rc<Self> {
+    /// A worker of `proxy`; `count` is told when a stream has ended. Call it inside the worker's runtime.
+    pub(crate) fn new(proxy: Arc<Proxy>, dialler: Arc<Dialler>, spool: Spool, count: Arc<AtomicUsize>) -> Rc<Self> {
         let peers = Peers::new().map_err(|error| tracing::warn!(%error, "the kernel can't say who a loopback caller is")).ok();
         let pool = Pool::new(Arc::clone(&dialler));
-        Rc::new(Self { proxy, pool, dialler, spool, peers, expectations: Expectations::default(), under_way: Cell::new(0) })
+        Rc::new(Self {
+            proxy,
+            pool,
+            dialler,
+            spool,
+            peers,
+            expectations: Expectations::default(),
+            under_way: Cell::new(0),
+            idle: tokio::sync::Notify::new(),
+            count,
+        })
     }
 
     /// Serves one accepted stream on a task of its own.
@@ -113,6 +139,13 @@ impl Worker {
     /// How many streams are being served.
     pub(crate) fn under_way(&self) -> usize {
         self.under_way.get()
+    }
+
+    /// Waits until no stream is being served.
+    pub(crate) async fn drained(&self) {
+        while self.under_way.get() > 0 {
+            self.idle.notified().await;
+        }
     }
 
     /// Drops connections to services that have been idle too long.

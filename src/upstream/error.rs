@@ -33,6 +33,11 @@ pub(crate) enum Error {
     },
     #[error("the parent proxy refused to connect to {authority}: {reason}")]
     Parent { authority: Authority, reason: String },
+    #[error("the request cannot carry the credential")]
+    Unsendable {
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("{authority} did not answer in time")]
     HeadTimeout { authority: Authority },
     #[error("{authority} broke off or answered with malformed HTTP")]

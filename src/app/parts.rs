@@ -1,0 +1,231 @@
+//! From files to parts: what every room is handed is made here.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use rustls::crypto::CryptoProvider;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use super::config::{self, Config};
+use super::home::{Home, HomeError};
+use super::init::{InitError, open_root, trusted};
+use crate::agent::{PlaceholderKey, Registered, Registry};
+use crate::audit;
+use crate::ca::{self, Issuer};
+use crate::decide::{self, Rules};
+use crate::model::{Authority, Secret};
+use crate::provider::{self, Catalogue};
+use crate::proxy::{self, Pages};
+use crate::seal::{DataKey, Passphrase};
+use crate::upstream::{self, Override, Parent};
+use crate::vault;
+
+/// What an application is made from.
+pub struct Setup {
+    /// The home folder, initialised.
+    pub home: Home,
+    /// The configuration, checked.
+    pub config: Config,
+    /// What opens the vault.
+    pub passphrase: Passphrase,
+    /// The passphrase is JarvisCore's guessable fallback.
+    pub weak_secret: bool,
+    /// Agents besides those of `agents.toml`, such as the one of `nexus run`.
+    pub agents: Vec<Registered>,
+}
+
+/// Why an application could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The home folder or its CA.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// A file of the home folder.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The configuration names something that can't be used.
+    #[error("{key}: {why}")]
+    Config {
+        /// `section.key`.
+        key: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// The guessable fallback secret beyond loopback.
+    #[error("listening beyond loopback needs a NEXUS_SECRET of its own")]
+    WeakSecret,
+    /// No agents beyond loopback.
+    #[error("listening beyond loopback needs agents: loopback is the only place where the kernel says who calls")]
+    NoAgents,
+    /// rustls.
+    #[error("TLS could not be set up")]
+    Tls(#[from] rustls::Error),
+    /// The audit log.
+    #[error("the audit log could not be opened")]
+    Audit(#[from] audit::Error),
+    /// The vault.
+    #[error("the vault could not be opened")]
+    Vault(#[from] vault::Error),
+    /// The CA.
+    #[error("the certificate authority could not be used")]
+    Ca(#[from] ca::Error),
+    /// A socket.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A runtime or thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The one TLS provider.
+pub(super) fn crypto() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+pub(super) fn unlock(setup: &Setup) -> Result<DataKey, BuildError> {
+    Ok(vault::unlock(&setup.home.vault(), &setup.passphrase)?)
+}
+
+pub(super) fn issuer(home: &Home, key: &DataKey, config: &Config, crypto: &Arc<CryptoProvider>) -> Result<(Issuer, String), BuildError> {
+    let root = open_root(home, key)?;
+    let settings = ca::Settings { cache_hosts: config.ca.cache_hosts };
+    Ok((Issuer::new(&root, Arc::clone(crypto), settings, SystemTime::now())?, root.fingerprint_sha256()))
+}
+
+pub(super) fn pages(home: &Home, fingerprint: String) -> Result<Pages, BuildError> {
+    let bundle = super::home::read_public_text(&home.bundle())?.unwrap_or_default();
+    Ok(Pages { ca: trusted(home)?.concat(), bundle, fingerprint })
+}
+
+pub(super) fn placeholder_key(key: &DataKey) -> PlaceholderKey {
+    PlaceholderKey::new(key.subkey("placeholders"))
+}
+
+/// Compiles the catalogue; a user's file that is wrong is told of and left out, the others count.
+pub(super) fn rules(home: &Home, config: &Config, agents: &Registry) -> (Rules, Vec<provider::Error>) {
+    let (catalogue, mistakes) = Catalogue::with_user_folder(&home.providers());
+    let settings = decide::Settings {
+        unmatched: match config.proxy.unmatched {
+            config::Unmatched::Tunnel => decide::Unmatched::Tunnel,
+            config::Unmatched::Intercept => decide::Unmatched::Intercept,
+            config::Unmatched::Refuse => decide::Unmatched::Refuse,
+        },
+        unregistered: match config.proxy.unregistered {
+            Some(config::Unregistered::Pass) => decide::Unregistered::Pass,
+            Some(config::Unregistered::Refuse) => decide::Unregistered::Refuse,
+            None if agents.defined() => decide::Unregistered::Refuse,
+            None => decide::Unregistered::Pass,
+        },
+        connect_ports: config.proxy.connect_ports.clone(),
+        allow: config.policy.default != Some(config::Verdict::Deny),
+    };
+    (Rules::compile(&catalogue, settings), mistakes)
+}
+
+pub(super) fn agents(home: &Home, extra: &[Registered], previous: &Registry) -> Result<Registry, HomeError> {
+    let mut rows = home.agents()?;
+    rows.extend(extra.iter().cloned());
+    Ok(Registry::update(previous, &rows))
+}
+
+pub(super) fn proxy_settings(config: &Config) -> proxy::Settings {
+    let limits = &config.limits;
+    proxy::Settings {
+        replay_memory: usize::try_from(config.replay.memory.as_u64()).unwrap_or(usize::MAX),
+        expect_timeout: Duration::from_millis(config.replay.expect_timeout_millis),
+        head_timeout: Duration::from_secs(limits.head_timeout_secs),
+        handshake_timeout: Duration::from_secs(limits.handshake_timeout_secs),
+        keep_alive: Duration::from_secs(limits.keep_alive_secs),
+        idle_timeout: Duration::from_secs(config.upstream.idle_timeout_secs),
+        http2_streams: limits.http2_streams,
+        agent_connections: limits.agent_connections,
+        agent_requests: limits.agent_requests,
+    }
+}
+
+pub(super) fn audit_settings(home: &Home, config: &Config) -> audit::Settings {
+    audit::Settings {
+        on_failure: match config.audit.on_failure {
+            config::OnFailure::Refuse => audit::OnFailure::Refuse,
+            config::OnFailure::Warn => audit::OnFailure::Warn,
+        },
+        fsync: match config.audit.fsync {
+            config::Fsync::Rotate => audit::Fsync::Rotate,
+            config::Fsync::Always => audit::Fsync::Always,
+        },
+        segment_bytes: config.audit.segment.as_u64(),
+        spool_bytes: config.audit.spool.as_u64(),
+        ..audit::Settings::shipped(home.audit())
+    }
+}
+
+pub(super) fn upstream_settings(home: &Home, config: &Config) -> Result<upstream::Settings, BuildError> {
+    let upstream = &config.upstream;
+    let mut extra_roots = Vec::new();
+    for file in &upstream.extra_roots {
+        extra_roots.extend(certificates(&home.path().join(file))?);
+    }
+    Ok(upstream::Settings {
+        extra_roots,
+        allow_private: upstream.allow_private.clone(),
+        resolve: upstream.resolve.iter().map(|(name, address)| parse_override(name, *address)).collect::<Result<_, _>>()?,
+        parent: parent(home, upstream)?,
+        connect_timeout: Duration::from_secs(upstream.connect_timeout_secs),
+        handshake_timeout: Duration::from_secs(upstream.handshake_timeout_secs),
+        head_timeout: Duration::from_secs(upstream.head_timeout_secs),
+        pool_idle_timeout: Duration::from_secs(upstream.pool_idle_timeout_secs),
+        pool_idle_per_host: upstream.pool_idle_per_host,
+        http2: upstream.http2,
+    })
+}
+
+fn certificates(file: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, BuildError> {
+    let refuse = |why: String| BuildError::Config { key: "upstream.extra_roots", why };
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file)
+        .map_err(|error| refuse(format!("cannot read {}: {error}", file.display())))?
+        .collect();
+    let found = found.map_err(|error| refuse(format!("{} is not PEM: {error}", file.display())))?;
+    if found.is_empty() { Err(refuse(format!("{} holds no certificate", file.display()))) } else { Ok(found) }
+}
+
+fn parse_override(name: &str, address: std::net::SocketAddr) -> Result<Override, BuildError> {
+    let refuse = |why: String| BuildError::Config { key: "upstream.resolve", why };
+    if let Ok(authority) = name.parse::<Authority>() {
+        return Ok(Override { host: authority.host, port: Some(authority.port), address });
+    }
+    let host = name.parse().map_err(|error| refuse(format!("{name:?} is not a host or host:port: {error}")))?;
+    Ok(Override { host, port: None, address })
+}
+
+/// `http://[user:password@]host[:port]`; the password may come from a file instead.
+fn parent(home: &Home, upstream: &config::Upstream) -> Result<Option<Parent>, BuildError> {
+    use base64::Engine as _;
+    let Some(url) = &upstream.proxy else { return Ok(None) };
+    let refuse = |why: &str| BuildError::Config { key: "upstream.proxy", why: why.to_owned() };
+    let rest = url.strip_prefix("http://").ok_or_else(|| refuse("must begin with http://"))?.trim_end_matches('/');
+    let (userinfo, rest) = rest.rsplit_once('@').map_or((None, rest), |(userinfo, rest)| (Some(userinfo), rest));
+    let authority = Authority::parse(rest, Some(80)).map_err(|error| refuse(&error.to_string()))?;
+    let decoded = userinfo.map(|text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned());
+    let credentials = match &upstream.proxy_auth_file {
+        Some(file) => {
+            let text = super::home::read_text(&home.path().join(file), 4096)?;
+            Some(text.ok_or_else(|| BuildError::Config { key: "upstream.proxy_auth_file", why: "there is no such file".into() })?)
+        }
+        None => decoded,
+    };
+    let authorization = credentials.map(Secret::new).map(|text| {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(text.expose().trim_end());
+        let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).map_err(|_invalid| refuse("the password cannot be sent"))?;
+        value.set_sensitive(true);
+        Ok::<_, BuildError>(value)
+    });
+    Ok(Some(Parent { authority, authorization: authorization.transpose()?, except: upstream.proxy_except.clone() }))
+}

@@ -1,0 +1,375 @@
+//! `App`: built from a [`Setup`], started on threads of its own, drained when told to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+
+use super::config::Config;
+use super::endpoint::Endpoint;
+use super::home::Home;
+use super::parts::{self, BuildError, Setup};
+use super::reload::{self, Reload};
+use crate::agent::{Agent, Guesses, Registry};
+use crate::audit::Log;
+use crate::broker::{self, Broker};
+use crate::listener;
+use crate::proxy::{Listener, Loads, Proxy, Worker};
+use crate::upstream::Dialler;
+use crate::vault::Store;
+
+/// How often connections to services are looked through.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// The whole proxy, built but not started.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use nexus::app::{App, Home, Setup, passphrase};
+///
+/// let home = Home::new("/home/me/.nexus");
+/// let (secret, _origin) = passphrase(&home, &|name| std::env::var(name).ok())?;
+/// let config = home.config(&[])?;
+/// let running = App::new(Setup { home, config, passphrase: secret, weak_secret: false, agents: Vec::new() })?.start()?;
+/// println!("the proxy listens on {:?}", running.addresses());
+/// running.stop();
+/// # Ok(())
+/// # }
+/// ```
+pub struct App {
+    home: Home,
+    config: Config,
+    overrides: Vec<(String, String)>,
+    setup_agents: Vec<crate::agent::Registered>,
+    parts: Parts,
+}
+
+struct Parts {
+    store: Arc<Store>,
+    dialler: Arc<Dialler>,
+    issuer: Arc<crate::ca::Issuer>,
+    log: Arc<Log>,
+    placeholders: crate::agent::PlaceholderKey,
+    registry: Registry,
+    rules: crate::decide::Rules,
+    pages: crate::proxy::Pages,
+}
+
+/// A started proxy. Dropping it does not stop it; [`Running::stop`] does.
+pub struct Running {
+    addresses: Vec<SocketAddr>,
+    draining: watch::Sender<bool>,
+    reload: Arc<Reload>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    control: Option<(tokio::sync::oneshot::Sender<()>, std::thread::JoinHandle<()>)>,
+    log: Arc<Log>,
+    count: Arc<AtomicUsize>,
+    drain: Duration,
+}
+
+type Accepted = (std::net::TcpStream, SocketAddr, Arc<Listener>);
+
+impl App {
+    /// Opens vault, CA and audit log and compiles the rules. Nothing listens yet.
+    ///
+    /// # Errors
+    /// As [`BuildError`] says.
+    pub fn new(setup: Setup) -> Result<Self, BuildError> {
+        Self::with_overrides(setup, Vec::new())
+    }
+
+    /// As [`App::new`], with the `NEXUS__SECTION__KEY` variables that a reload lays over the file again.
+    ///
+    /// # Errors
+    /// As [`BuildError`] says.
+    pub fn with_overrides(setup: Setup, overrides: Vec<(String, String)>) -> Result<Self, BuildError> {
+        let key = parts::unlock(&setup)?;
+        let crypto = parts::crypto();
+        let (issuer, fingerprint) = parts::issuer(&setup.home, &key, &setup.config, &crypto)?;
+        let registry = parts::agents(&setup.home, &setup.agents, &Registry::default())?;
+        if setup.config.beyond_loopback() {
+            if setup.weak_secret {
+                return Err(BuildError::WeakSecret);
+            }
+            if !registry.defined() {
+                return Err(BuildError::NoAgents);
+            }
+        }
+        let (rules, mistakes) = parts::rules(&setup.home, &setup.config, &registry);
+        for mistake in &mistakes {
+            tracing::error!("a provider file was not taken: {mistake}");
+        }
+        let dialler = Dialler::new(parts::upstream_settings(&setup.home, &setup.config)?, &crypto)?;
+        let pages = parts::pages(&setup.home, fingerprint)?;
+        let store = Store::with_key(setup.home.vault(), key.duplicate());
+        // A vault that can't be opened is told of now, not at the first request.
+        let snapshot = store.snapshot()?;
+        if snapshot.rolled_back() {
+            tracing::warn!("the vault is older than the one that was last seen: somebody put back an old copy");
+        }
+        let parts = Parts {
+            store: Arc::new(store),
+            dialler: Arc::new(dialler),
+            issuer: Arc::new(issuer),
+            log: Log::start(parts::audit_settings(&setup.home, &setup.config))?,
+            placeholders: parts::placeholder_key(&key),
+            registry,
+            rules,
+            pages,
+        };
+        Ok(Self { home: setup.home, config: setup.config, overrides, setup_agents: setup.agents, parts })
+    }
+
+    /// Binds the listeners and starts accept loop, workers and reload.
+    ///
+    /// # Errors
+    /// [`BuildError::Listen`] for an address that can't be had, [`BuildError::Thread`] if the system gives no thread.
+    pub fn start(self) -> Result<Running, BuildError> {
+        let sockets = bind(&self.config)?;
+        let addresses: Vec<SocketAddr> = sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok()).collect();
+        self.parts.dialler.set_own(addresses.clone());
+        let control = Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(BuildError::Thread)?;
+        let (draining, drain_seen) = watch::channel(false);
+        let count = Arc::new(AtomicUsize::new(0));
+        let Self { home, config, overrides, setup_agents, parts } = self;
+        let drain = Duration::from_secs(config.limits.drain_secs);
+        let log = Arc::clone(&parts.log);
+        let dialler = Arc::clone(&parts.dialler);
+        let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
+        let reload = Arc::new(Reload { home: home.clone(), overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy) });
+        let mut workers = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..worker_count(&config) {
+            let (send, receive) = mpsc::unbounded_channel();
+            workers.push(send);
+            let seat = Seat { proxy: Arc::clone(&proxy), dialler: Arc::clone(&dialler), log: Arc::clone(&log), count: Arc::clone(&count) };
+            threads.push(spawn(&format!("nexus-{number}"), move || seat.run(receive, drain))?);
+        }
+        let stop = listener::Stop { stopping: drain_seen, count: Arc::clone(&count), limit: config.limits.connections };
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let watching = Arc::clone(&reload);
+        let thread = spawn("nexus-control", move || {
+            control.block_on(control_plane(sockets, workers, stop, watching, ended));
+            control.shutdown_timeout(Duration::from_secs(1));
+        })?;
+        Ok(Running { addresses, draining, reload, threads, control: Some((end, thread)), log, count, drain })
+    }
+}
+
+impl Running {
+    /// Where it listens, in the order of the configuration.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Streams under way.
+    pub fn connections(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Reads providers, agents and configuration again; a bad file leaves the old one live.
+    pub fn reload(&self) {
+        self.reload.run();
+    }
+
+    /// Stops accepting, lets requests finish for `limits.drain_secs`, closes the log.
+    pub fn stop(mut self) {
+        if self.draining.send(true).is_err() {
+            tracing::debug!("everything has stopped already");
+        }
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a worker ended by a panic");
+            }
+        }
+        if let Some((end, thread)) = self.control.take() {
+            drop(end.send(()));
+            if thread.join().is_err() {
+                tracing::error!("the control thread ended by a panic");
+            }
+        }
+        self.log.stop();
+        tracing::info!(drain_secs = self.drain.as_secs(), "stopped");
+    }
+}
+
+/// What one worker thread is given.
+struct Seat {
+    proxy: Arc<Proxy>,
+    dialler: Arc<Dialler>,
+    log: Arc<Log>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Seat {
+    fn run(self, receive: mpsc::UnboundedReceiver<Accepted>, drain: Duration) {
+        let built = Builder::new_current_thread().enable_all().max_blocking_threads(16).build_local(LocalOptions::default());
+        let runtime = match built {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::error!(%error, "a worker has no runtime"),
+        };
+        runtime.block_on(self.work(receive, drain));
+    }
+
+    async fn work(self, mut receive: mpsc::UnboundedReceiver<Accepted>, drain: Duration) {
+        let spool = match self.log.spool() {
+            Ok(spool) => spool,
+            Err(error) => return tracing::error!(error = &error as &dyn std::error::Error, "a worker has no audit spool"),
+        };
+        let worker = Worker::new(self.proxy, self.dialler, spool, self.count);
+        let mut sweep = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                accepted = receive.recv() => match accepted {
+                    Some((stream, peer, listener)) => worker.accept(stream, peer, listener),
+                    None => break,
+                },
+                _ = sweep.tick() => worker.sweep(),
+            }
+        }
+        if tokio::time::timeout(drain, worker.drained()).await.is_err() {
+            tracing::warn!(streams = worker.under_way(), "streams were cut off at the end of the drain");
+        }
+    }
+}
+
+fn proxy(
+    home: &Home,
+    config: &Config,
+    parts: Parts,
+    runtime: tokio::runtime::Handle,
+    draining: watch::Receiver<bool>,
+) -> Result<Proxy, BuildError> {
+    let ports = broker::Ports {
+        vault: Arc::new(broker::Home::new(parts.store, home.locks())),
+        endpoint: Arc::new(Endpoint(Arc::clone(&parts.dialler))),
+        clock: Arc::new(SystemTime::now),
+        runtime,
+    };
+    let settings = broker::Settings {
+        renew_ahead: Duration::from_secs(config.renewal.ahead_secs),
+        call_deadline: Duration::from_secs(config.renewal.timeout_secs),
+        ..broker::Settings::default()
+    };
+    let local = Agent::local().ok_or_else(|| BuildError::Config { key: "agent", why: "local is not a name".into() })?;
+    Ok(Proxy {
+        settings: parts::proxy_settings(config),
+        rules: ArcSwap::from_pointee(parts.rules),
+        agents: ArcSwap::from_pointee(parts.registry),
+        guesses: Guesses::default(),
+        loads: Loads::default(),
+        broker: Broker::new(ports, settings),
+        issuer: parts.issuer,
+        placeholders: parts.placeholders,
+        local: Arc::new(local),
+        pages: ArcSwap::from_pointee(parts.pages),
+        draining,
+    })
+}
+
+/// One listening socket each, without SO_REUSEPORT: another process must not be able to share our port.
+fn bind(config: &Config) -> Result<Vec<(std::net::TcpListener, Listener)>, BuildError> {
+    let shared = config.proxy.listen.iter().map(|address| Ok((*address, Listener { agent: None })));
+    let bound = config.proxy.agent_listen.iter().map(|(name, address)| {
+        let agent = name.parse().map_err(|error: crate::model::IdError| BuildError::Config { key: "proxy.agent_listen", why: error.to_string() })?;
+        Ok((*address, Listener { agent: Some(agent) }))
+    });
+    shared.chain(bound).map(|entry: Result<_, BuildError>| {
+        let (address, listener) = entry?;
+        let socket = listen(address).map_err(|cause| BuildError::Listen { address, cause })?;
+        Ok((socket, listener))
+    }).collect()
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
+
+fn worker_count(config: &Config) -> usize {
+    match config.proxy.workers {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        count => count,
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, BuildError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(BuildError::Thread)
+}
+
+/// Accepts, reloads, renews: everything that is not a worker's.
+async fn control_plane(
+    sockets: Vec<(std::net::TcpListener, Listener)>,
+    workers: Vec<mpsc::UnboundedSender<Accepted>>,
+    stop: listener::Stop,
+    reload: Arc<Reload>,
+    ended: tokio::sync::oneshot::Receiver<()>,
+) {
+    // The first random number of the process takes 30 ms; the first caller should not wait for it.
+    let issuer = Arc::clone(&reload.proxy.issuer);
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = issuer.warm() {
+            tracing::error!(%error, "no leaf certificates can be made");
+        }
+    });
+    let watcher = match reload::watch(&reload.home) {
+        Ok((watcher, told)) => {
+            tokio::spawn(reload::on_change(Arc::clone(&reload), told));
+            Some(watcher)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "files are not watched; SIGHUP reloads them");
+            None
+        }
+    };
+    let workers = Arc::new(workers);
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut doors = Vec::new();
+    for (socket, listener) in sockets {
+        match TcpListener::from_std(socket) {
+            Ok(socket) => doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone()))),
+            Err(error) => tracing::error!(%error, "a listening socket can't be used"),
+        }
+    }
+    drop(workers);
+    for door in doors {
+        if door.await.is_err() {
+            tracing::error!("an accept loop ended by a panic");
+        }
+    }
+    // Renewals that are under way end before the process does: a rotated token must reach the disk.
+    drop(ended.await);
+    if tokio::time::timeout(Duration::from_secs(10), reload.proxy.broker.settle()).await.is_err() {
+        tracing::warn!("a renewal was still under way at the end");
+    }
+    drop(watcher);
+}
+
+/// Hands each stream to the workers in turn.
+fn door(
+    socket: TcpListener,
+    listener: Listener,
+    workers: &Arc<Vec<mpsc::UnboundedSender<Accepted>>>,
+    next: &Arc<AtomicUsize>,
+    stop: &listener::Stop,
+) -> listener::Door {
+    let (workers, next, listener, count) = (Arc::clone(workers), Arc::clone(next), Arc::new(listener), Arc::clone(&stop.count));
+    let handle = move |stream, peer| {
+        let turn = next.fetch_add(1, Ordering::Relaxed);
+        let Some(worker) = workers.get(turn % workers.len().max(1)) else { return };
+        count.fetch_add(1, Ordering::Relaxed);
+        if worker.send((stream, peer, Arc::clone(&listener))).is_err() {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    };
+    listener::Door { socket, handle: Box::new(handle) }
+}
