@@ -269,6 +269,7 @@ fn a_file_that_has_settled_is_not_read_again() {
     let first = store.snapshot().expect("read");
     // A stamp this young proves nothing yet; wait until one does.
     let fresh = || disk::stamp(&file).expect("stat").is_some_and(|stamp| stamp.is_fresh());
+    assert!(store.cached().expect("stat").is_none() || !fresh(), "it could have changed without a trace");
     let begun = Instant::now();
     while fresh() {
         assert!(begun.elapsed() < Duration::from_secs(5), "the clocks disagree");
