@@ -40,7 +40,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
 /// Adds `bytes` to the end of a private file, which is created if need be. Neither atomic nor durable: for notes that may be lost.
 ///
 /// # Errors
-/// As [`read_private`].
+/// As [`read_private`](super::read_private).
 pub fn append_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     check_folder(folder_of(path)?.0)?;
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
