@@ -61,7 +61,7 @@ fn i9_what_is_not_a_private_file_is_refused() {
     assert!(matches!(read_regular(&link, 9), Err(Error::Symlink(_))));
     assert!(matches!(read_private(folder.0.path(), 9), Err(Error::NotAFile(_))));
     let pipe = folder.path("pipe");
-    rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
     assert!(matches!(read_private(&pipe, 9), Err(Error::NotAFile(_))));
     std::fs::hard_link(&path, folder.path("second")).expect("linked");
     assert!(matches!(read_private(&path, 9), Err(Error::Linked(_))));
@@ -109,6 +109,21 @@ fn i9_links_and_folders_are_not_replaced() {
     assert!(matches!(write_atomic(Path::new(".."), b"new", 0o600), Err(Error::NoName(_))));
     assert_eq!(std::fs::read(&target).expect("read"), b"old");
     assert_eq!(folder.names(), ["link", "target"]);
+}
+
+#[test]
+fn a_note_is_added_to_a_private_file_only() {
+    let folder = Folder::new();
+    let path = folder.path("notes");
+    append_private(&path, b"a").expect("created");
+    append_private(&path, b"b").expect("added");
+    assert_eq!(read_private(&path, 9).expect("read").as_deref(), Some(&b"ab"[..]));
+    chmod(&path, 0o644);
+    assert!(matches!(append_private(&path, b"c"), Err(Error::Exposed { .. })));
+    let link = folder.path("link");
+    symlink(&path, &link).expect("linked");
+    assert!(matches!(append_private(&link, b"c"), Err(Error::Symlink(_))));
+    assert_eq!(std::fs::read(&path).expect("read"), b"ab");
 }
 
 #[test]
