@@ -137,6 +137,8 @@ pub(super) enum Oddity {
 pub(super) struct FakeEndpoint {
     /// Calls that reached it.
     pub(super) calls: AtomicUsize,
+    /// Calls that are on their way or reached it.
+    pub(super) sent: AtomicUsize,
     /// Access tokens it gave.
     issued: AtomicUsize,
     /// Seconds an access token lives; `None` is not said.
@@ -155,6 +157,7 @@ impl FakeEndpoint {
     pub(super) fn new() -> Self {
         Self {
             calls: AtomicUsize::new(0),
+            sent: AtomicUsize::new(0),
             issued: AtomicUsize::new(1),
             life: Mutex::new(Some(3600)),
             rotates: AtomicBool::new(true),
@@ -211,11 +214,12 @@ impl TokenEndpoint for Line {
     fn send(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenReply, Cause>> {
         Box::pin(async move {
             assert_eq!(request.url, "https://auth.example/token");
+            self.0.sent.fetch_add(1, Ordering::SeqCst);
             self.0.gate.acquire().await.expect("open").forget();
             self.0.calls.fetch_add(1, Ordering::SeqCst);
             let odd = self.0.oddities.lock().expect("a lock").pop_front();
             match odd {
-                None => Ok(self.0.answer(&String::from_utf8(request.body().to_vec()).expect("text"))),
+                None => Ok(self.0.answer(std::str::from_utf8(&request.body()).expect("text"))),
                 Some(Oddity::Status(status, body)) => Ok(reply(status, body)),
                 Some(Oddity::RetryAfter(status, after)) => {
                     Ok(TokenReply { retry_after: Some(HeaderValue::from_static(after)), ..reply(status, "") })

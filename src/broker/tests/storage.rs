@@ -124,23 +124,36 @@ async fn t127_two_processes_that_renew_at_once_spend_one_refresh_token() {
     assert!(!house.endpoint.is_revoked());
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_a_person_registers_during_a_renewal_is_not_overwritten() {
-    let house = Arc::new(House::new(None));
+/// A renewal is asked for, and answered only after a person registered another account.
+async fn registered_during_a_renewal(house: &Arc<House>) -> Renewal {
     house.endpoint.gate.forget_permits(usize::MAX);
     let asking = tokio::spawn({
-        let house = Arc::clone(&house);
+        let house = Arc::clone(house);
         async move { house.always_401().await }
     });
-    until(|| house.broker.is_renewing()).await;
+    until(|| house.endpoint.sent.load(Ordering::SeqCst) == 1).await;
     house.vault.edit(&house.id, |entry| {
         entry.fields.set("access_token", String::from("by-hand").into());
         entry.fields.set("refresh_token", String::from("by-hand-too").into());
         entry.registered_at = Some(house.time());
     });
     house.endpoint.gate.add_permits(1);
-    assert_eq!(fresh(&asking.await.expect("an answer")), "by-hand");
+    asking.await.expect("an answer")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_registers_during_a_renewal_is_not_overwritten() {
+    let house = Arc::new(House::new(None));
+    assert_eq!(fresh(&registered_during_a_renewal(&house).await), "by-hand");
     assert!(has(&house.vault.get(&house.id), "refresh_token", "by-hand-too"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_on_the_old_account_says_nothing_about_the_one_registered_meanwhile() {
+    let house = Arc::new(House::new(None));
+    house.endpoint.next(Oddity::Status(400, r#"{"error":"invalid_grant"}"#));
+    assert_eq!(fresh(&registered_during_a_renewal(&house).await), "by-hand");
+    assert!(has(&house.vault.get(&house.id), "refresh_token", "by-hand-too") && !is_in_attention(&house));
 }
 
 #[tokio::test(start_paused = true)]
