@@ -27,7 +27,9 @@ struct Broken(&'static str);
 pub(super) struct FakeVault {
     entries: Mutex<(u64, BTreeMap<ConnectionId, Arc<Entry>>)>,
     locked: Mutex<HashSet<ConnectionId>>,
-    /// Whether reads and writes fail.
+    /// What the next look shows: one that another thread took and that comes late.
+    pub(super) late: Mutex<Option<Seen>>,
+    /// Whether writes fail.
     pub(super) broken: AtomicBool,
     /// Writes that went through.
     pub(super) writes: AtomicUsize,
@@ -60,6 +62,12 @@ impl FakeVault {
         self.put(id, entry);
     }
 
+    /// What a look shows now.
+    pub(super) fn look(&self, id: &ConnectionId) -> Seen {
+        let entries = self.entries.lock().expect("a lock");
+        Seen { version: entries.0, entry: entries.1.get(id).cloned() }
+    }
+
     fn check(&self) -> Result<(), Cause> {
         if self.broken.load(Ordering::SeqCst) { Err(Arc::new(Broken("the disk is full"))) } else { Ok(()) }
     }
@@ -89,8 +97,10 @@ struct Window(Arc<FakeVault>);
 
 impl Vault for Window {
     fn entry(&self, id: &ConnectionId) -> Result<Seen, Cause> {
-        let entries = self.0.entries.lock().expect("a lock");
-        Ok(Seen { version: entries.0, entry: entries.1.get(id).cloned() })
+        if let Some(late) = self.0.late.lock().expect("a lock").take() {
+            return Ok(late);
+        }
+        Ok(self.0.look(id))
     }
 
     fn connections(&self, provider: &ProviderId) -> Result<Vec<ConnectionId>, Cause> {
