@@ -4,19 +4,22 @@
 //! put another in its place. Everything here blocks; an async caller moves to a blocking thread first.
 
 mod lock;
+mod read;
 mod stamp;
+mod write;
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File, Metadata};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{DirBuilder, Metadata};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 pub use lock::Lock;
+pub use read::{read_private, read_private_stamped, read_regular};
 pub use stamp::{Stamp, stamp};
+pub use write::{append_private, remove_leftovers, write_atomic};
 
 /// Permission bits of a private file.
 pub const PRIVATE: u32 = 0o600;
@@ -84,65 +87,6 @@ impl Error {
     fn io(doing: &'static str, path: &Path, cause: impl Into<io::Error>) -> Self {
         Self::Io { doing, path: path.to_owned(), cause: cause.into() }
     }
-}
-
-/// Whose files are read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    Private,
-    Anyone,
-}
-
-/// Reads a private file of at most `max_len` bytes; `None` when there is none.
-///
-/// # Errors
-/// A link, a file that is not private, one that is too large, or what the system says.
-pub fn read_private(path: &Path, max_len: u64) -> Result<Option<Vec<u8>>, Error> {
-    Ok(read(path, max_len, Trust::Private)?.map(|(bytes, _)| bytes))
-}
-
-/// As [`read_private`], with the stamp that the file had just before it was read.
-///
-/// # Errors
-/// As [`read_private`].
-pub fn read_private_stamped(path: &Path, max_len: u64) -> Result<Option<(Vec<u8>, Stamp)>, Error> {
-    read(path, max_len, Trust::Private)
-}
-
-/// Reads a regular file of at most `max_len` bytes whoever may read it too; `None` when there is none.
-///
-/// # Errors
-/// A link, a file that is too large, or what the system says.
-pub fn read_regular(path: &Path, max_len: u64) -> Result<Option<Vec<u8>>, Error> {
-    Ok(read(path, max_len, Trust::Anyone)?.map(|(bytes, _)| bytes))
-}
-
-fn read(path: &Path, max_len: u64, trust: Trust) -> Result<Option<(Vec<u8>, Stamp)>, Error> {
-    // NONBLOCK: opening a pipe must not wait for its writer.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(cause) => return Err(refused_open(path, cause)),
-    };
-    let metadata = file.metadata().map_err(|cause| Error::io("read", path, cause))?;
-    if !metadata.is_file() {
-        return Err(Error::NotAFile(path.to_owned()));
-    }
-    if trust == Trust::Private {
-        check_private(path, &metadata)?;
-        check_folder(folder_of(path)?.0)?;
-    }
-    if metadata.len() > max_len {
-        return Err(Error::TooLarge { path: path.to_owned(), limit: max_len });
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    // One byte more than allowed, in case it grows under our hands.
-    file.take(max_len.saturating_add(1)).read_to_end(&mut bytes).map_err(|cause| Error::io("read", path, cause))?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > max_len {
-        return Err(Error::TooLarge { path: path.to_owned(), limit: max_len });
-    }
-    Ok(Some((bytes, Stamp::of(&metadata))))
 }
 
 /// NOFOLLOW answers LOOP for a link (MLINK on some BSDs).
@@ -221,88 +165,6 @@ pub fn create_private_dir(path: &Path) -> Result<(), Error> {
         return Err(Error::UnsafeFolder(path.to_owned()));
     }
     Ok(())
-}
-
-/// Replaces the file at `path` by `bytes` in one step: whoever reads, and whenever the power goes, it is the old file or the new.
-///
-/// The bytes are written beside it, made durable, given `mode`, and renamed over it. A file that only we may read is not written
-/// into a folder where others could exchange it.
-///
-/// # Errors
-/// A link or something else that is not a regular file in its place, an unsafe folder, or what the system says; then the old file
-/// is as it was.
-pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
-    let (folder, name) = folder_of(path)?;
-    if mode & OTHERS == 0 {
-        check_folder(folder)?;
-    }
-    let directory = open_folder(folder)?;
-    check_target(path, &directory, name)?;
-    let temporary = temporary_name(path, name)?;
-    let replaced = write_new(path, &directory, &temporary, (bytes, mode)).and_then(|()| {
-        rustix::fs::renameat(&directory, &temporary, &directory, name).map_err(|cause| Error::io("replace", path, cause))
-    });
-    if let Err(error) = replaced {
-        // The first error is the one to tell; a leftover is removed by the next writer.
-        rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty()).ok();
-        return Err(error);
-    }
-    directory.sync_all().map_err(|cause| Error::io("make durable the folder of", path, cause))
-}
-
-/// Removes what writers of `path` left behind when they were killed. Only for the holder of its [`Lock`].
-///
-/// # Errors
-/// What the system says.
-pub fn remove_leftovers(path: &Path, _held: &Lock) -> Result<(), Error> {
-    let (folder, name) = folder_of(path)?;
-    let beginning = neighbour_name(name, "");
-    let entries = std::fs::read_dir(folder).map_err(|cause| Error::io("look into", folder, cause))?;
-    for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name(), &beginning)) {
-        std::fs::remove_file(entry.path()).map_err(|cause| Error::io("remove", &entry.path(), cause))?;
-    }
-    Ok(())
-}
-
-/// Whether `name` was made by [`temporary_name`] for the file whose neighbours' names begin so.
-fn is_temporary(name: &OsStr, beginning: &OsStr) -> bool {
-    let rest = name.as_encoded_bytes().strip_prefix(beginning.as_encoded_bytes());
-    let random = rest.and_then(|rest| rest.strip_suffix(b".tmp"));
-    random.is_some_and(|random| random.len() == 16 && random.iter().all(u8::is_ascii_hexdigit))
-}
-
-fn open_folder(folder: &Path) -> Result<File, Error> {
-    rustix::fs::open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map(File::from)
-        .map_err(|cause| Error::io("open", folder, cause))
-}
-
-fn check_target(path: &Path, directory: &File, name: &OsStr) -> Result<(), Error> {
-    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => Ok(()),
-        Err(cause) => Err(Error::io("look at", path, cause)),
-        Ok(found) => match FileType::from_raw_mode(found.st_mode) {
-            FileType::RegularFile => Ok(()),
-            FileType::Symlink => Err(Error::Symlink(path.to_owned())),
-            _ => Err(Error::NotAFile(path.to_owned())),
-        },
-    }
-}
-
-fn temporary_name(path: &Path, name: &OsStr) -> Result<OsString, Error> {
-    let random = getrandom::u64().map_err(|cause| Error::io("find a temporary name for", path, cause))?;
-    Ok(neighbour_name(name, &format!("{random:016x}.tmp")))
-}
-
-fn write_new(path: &Path, directory: &File, name: &OsStr, (bytes, mode): (&[u8], u32)) -> Result<(), Error> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let created = rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(PRIVATE as _));
-    let mut file = File::from(created.map_err(|cause| Error::io("write beside", path, cause))?);
-    let mode = Mode::from_raw_mode(mode as _);
-    file.write_all(bytes)
-        .and_then(|()| Ok(rustix::fs::fchmod(&file, mode)?))
-        .and_then(|()| file.sync_all())
-        .map_err(|cause| Error::io("write beside", path, cause))
 }
 
 #[cfg(test)]

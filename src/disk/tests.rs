@@ -3,6 +3,8 @@ use super::*;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;
 
+use rustix::fs::{FileType, Mode};
+
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -109,6 +111,21 @@ fn i9_links_and_folders_are_not_replaced() {
     assert!(matches!(write_atomic(Path::new(".."), b"new", 0o600), Err(Error::NoName(_))));
     assert_eq!(std::fs::read(&target).expect("read"), b"old");
     assert_eq!(folder.names(), ["link", "target"]);
+}
+
+#[test]
+fn a_note_is_added_to_a_private_file_only() {
+    let folder = Folder::new();
+    let path = folder.path("notes");
+    append_private(&path, b"a").expect("created");
+    append_private(&path, b"b").expect("added");
+    assert_eq!(read_private(&path, 9).expect("read").as_deref(), Some(&b"ab"[..]));
+    chmod(&path, 0o644);
+    assert!(matches!(append_private(&path, b"c"), Err(Error::Exposed { .. })));
+    let link = folder.path("link");
+    symlink(&path, &link).expect("linked");
+    assert!(matches!(append_private(&link, b"c"), Err(Error::Symlink(_))));
+    assert_eq!(std::fs::read(&path).expect("read"), b"ab");
 }
 
 #[test]

@@ -27,6 +27,7 @@
 mod document;
 mod entry;
 mod error;
+mod file;
 mod import;
 mod json;
 mod seen;

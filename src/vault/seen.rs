@@ -13,9 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::disk;
 
-/// States that are remembered.
+/// States that are remembered at least; twice as many at most.
 const KEPT: usize = 512;
-/// Room for them, at 45 bytes each.
+/// Room for all of them, at 45 bytes each.
 const MAX_LEN: u64 = 64 * 1024;
 
 /// The SHA-256 of a sealed file.
@@ -61,9 +61,15 @@ impl Seen {
 
     /// Adds the state that the vault `file` now has. Only for the holder of its lock, else the order is a lie.
     pub(super) fn remember(&mut self, file: &Path, state: Digest, _held: &disk::Lock) -> Result<(), disk::Error> {
+        let list = disk::neighbour(file, "seen")?;
+        let line = |digest: &Digest| URL_SAFE.encode(digest) + "\n";
         self.0.push(state);
-        let forgotten = self.0.len().saturating_sub(KEPT);
-        let lines: String = self.0.iter().skip(forgotten).map(|digest| URL_SAFE.encode(digest) + "\n").collect();
-        disk::write_atomic(&disk::neighbour(file, "seen")?, lines.as_bytes(), disk::PRIVATE)
+        // One short write at the end, which need not survive a power cut: it would be listed again when it is read.
+        if self.0.len() <= KEPT * 2 {
+            return disk::append_private(&list, line(&state).as_bytes());
+        }
+        self.0.drain(..KEPT);
+        let lines: String = self.0.iter().map(line).collect();
+        disk::write_atomic(&list, lines.as_bytes(), disk::PRIVATE)
     }
 }

@@ -1,6 +1,6 @@
 //! `Store`: the vault file, read when it changes and written by one at a time.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -9,18 +9,18 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use zeroize::Zeroizing;
 
-use super::MAX_LEN;
 use super::document::Document;
 use super::entry::Entry;
 use super::error::Error;
-use super::json::RESERVED;
-use super::seen::{self, Digest, Seen};
+use super::file::{Sealed, VaultFile};
+use super::json::{NotUnderstood, RESERVED};
+use super::seen::{Digest, Seen};
 use super::snapshot::Snapshot;
 use super::summary::Summary;
 use super::unlock::unlock;
-use crate::disk::{self, Lock, Stamp};
+use crate::disk::Stamp;
 use crate::model::{ConnectionId, Credential};
-use crate::seal::{self, DataKey, Passphrase};
+use crate::seal::{DataKey, Passphrase};
 
 /// How often, and how far apart, a file is read again that JarvisCore is about to write in place.
 const UNSETTLED_READS: u32 = 10;
@@ -37,8 +37,7 @@ pub struct Settings {
 
 /// The vault. Everything here may block on the disk, writes for tens of milliseconds; async callers use a blocking thread.
 pub struct Store {
-    settings: Settings,
-    key: DataKey,
+    file: VaultFile,
     cache: ArcSwapOption<Cached>,
     /// One thread reads a changed file, the others wait for it.
     reading: Mutex<()>,
@@ -52,14 +51,6 @@ struct Cached {
     settled: bool,
     digest: Option<Digest>,
     snapshot: Arc<Snapshot>,
-}
-
-/// A file as it was read: its sealed text and stamp; neither where there is none.
-#[derive(Default)]
-struct Sealed {
-    stamp: Option<Stamp>,
-    digest: Option<Digest>,
-    text: Option<Vec<u8>>,
 }
 
 impl Store {
@@ -76,7 +67,8 @@ impl Store {
     /// Opens the vault with a key from [`unlock`], so that one derivation serves the whole process.
     pub fn with_key(settings: Settings, key: DataKey) -> Self {
         let (cache, reading) = (ArcSwapOption::empty(), Mutex::new(()));
-        Self { settings, key, cache, reading, generations: AtomicU64::new(0) }
+        let file = VaultFile::new(settings.file, key);
+        Self { file, cache, reading, generations: AtomicU64::new(0) }
     }
 
     /// All connections as the file has them now. One system call when it has not changed.
@@ -103,8 +95,8 @@ impl Store {
         let mut entry = entry;
         entry.registered_at.get_or_insert_with(SystemTime::now);
         check_fields(&entry)?;
-        self.rewrite(|plain| {
-            let mut document = Document::parse(self.file(), plain)?;
+        self.file.rewrite(|plain| {
+            let mut document = Document::parse(self.file.path(), plain)?;
             understood(id, document.entry(id))?;
             document.set(id, &entry);
             Ok(Some((document.render()?, ())))
@@ -119,8 +111,8 @@ impl Store {
     /// # Errors
     /// As [`Store::register`].
     pub fn update(&self, id: &ConnectionId, change: impl FnOnce(&mut Entry)) -> Result<Option<Arc<Entry>>, Error> {
-        let written = self.rewrite(|plain| {
-            let mut document = Document::parse(self.file(), plain)?;
+        let written = self.file.rewrite(|plain| {
+            let mut document = Document::parse(self.file.path(), plain)?;
             let Some(mut entry) = understood(id, document.entry(id))? else { return Ok(None) };
             change(&mut entry);
             check_fields(&entry)?;
@@ -139,8 +131,8 @@ impl Store {
     /// # Errors
     /// As [`Store::snapshot`].
     pub fn delete(&self, id: &ConnectionId) -> Result<bool, Error> {
-        let removed = self.rewrite(|plain| {
-            let mut document = Document::parse(self.file(), plain)?;
+        let removed = self.file.rewrite(|plain| {
+            let mut document = Document::parse(self.file.path(), plain)?;
             let removed = document.remove(id);
             if removed { Ok(Some((document.render()?, ()))) } else { Ok(None) }
         })?;
@@ -179,13 +171,9 @@ impl Store {
         Ok(self.get(id)?.map(|entry| entry.auth_info()))
     }
 
-    fn file(&self) -> &Path {
-        &self.settings.file
-    }
-
     /// The last snapshot, if the file has certainly not changed since.
-    fn cached(&self) -> Result<Option<Arc<Snapshot>>, Error> {
-        let stamp = disk::stamp(self.file())?;
+    pub(super) fn cached(&self) -> Result<Option<Arc<Snapshot>>, Error> {
+        let stamp = self.file.stamp()?;
         let cached = self.cache.load();
         let current = cached.as_ref().filter(|cached| cached.settled && cached.stamp == stamp);
         Ok(current.map(|cached| Arc::clone(&cached.snapshot)))
@@ -194,7 +182,7 @@ impl Store {
     fn reload(&self) -> Result<Arc<Snapshot>, Error> {
         let previous = self.cache.load_full();
         // Read before the file: what is listed by now can't be newer than what the file holds.
-        let seen = Seen::read(self.file());
+        let seen = Seen::read(self.file.path());
         let (sealed, plain) = self.read_settled(previous.as_deref())?;
         let rolled_back = seen.has_passed(sealed.digest.as_ref());
         let unchanged = previous
@@ -203,12 +191,12 @@ impl Store {
         let snapshot = if let Some(previous) = unchanged {
             Arc::clone(&previous.snapshot)
         } else {
-            let document = Document::parse(self.file(), &plain)?;
+            let document = Document::parse(self.file.path(), &plain)?;
             let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
             Arc::new(Snapshot::of(&document, generation, rolled_back, previous.as_ref().map(|previous| &*previous.snapshot)))
         };
         if let Some(digest) = sealed.digest.filter(|digest| !rolled_back && !seen.ends_with(digest)) {
-            self.note_foreign_write(digest);
+            self.file.note_foreign_write(digest);
         }
         let settled = !sealed.stamp.is_some_and(|stamp| stamp.is_fresh());
         let cached = Cached { stamp: sealed.stamp, settled, digest: sealed.digest, snapshot: Arc::clone(&snapshot) };
@@ -220,74 +208,16 @@ impl Store {
     fn read_settled(&self, previous: Option<&Cached>) -> Result<(Sealed, Zeroizing<Vec<u8>>), Error> {
         let before = previous.and_then(|previous| previous.stamp);
         for _ in 0..UNSETTLED_READS {
-            let sealed = self.read()?;
-            match self.open_sealed(&sealed) {
+            let sealed = self.file.read()?;
+            match self.file.open(&sealed) {
                 Ok(plain) => return Ok((sealed, plain)),
                 Err(_) if in_place(before, sealed.stamp) => thread::sleep(UNSETTLED_PAUSE),
                 Err(error) => return Err(error),
             }
         }
-        let sealed = self.read()?;
-        let plain = self.open_sealed(&sealed)?;
+        let sealed = self.file.read()?;
+        let plain = self.file.open(&sealed)?;
         Ok((sealed, plain))
-    }
-
-    fn read(&self) -> Result<Sealed, Error> {
-        let Some((text, stamp)) = disk::read_private_stamped(self.file(), MAX_LEN)? else { return Ok(Sealed::default()) };
-        Ok(Sealed { stamp: Some(stamp), digest: Some(seen::digest(&text)), text: Some(text) })
-    }
-
-    fn open_sealed(&self, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let Some(text) = &sealed.text else { return Ok(Zeroizing::new(b"{}".to_vec())) };
-        seal::open(&self.key, text).map_err(|cause| Error::unopened(self.file(), cause))
-    }
-
-    /// Lists a state that JarvisCore wrote (or a Nexus that was killed before it could), if nobody is writing just now.
-    fn note_foreign_write(&self, digest: Digest) {
-        let noted = Lock::try_acquire(self.file()).map_err(Error::from).and_then(|lock| {
-            let Some(lock) = lock else { return Ok(()) };
-            let mut seen = Seen::read(self.file());
-            if self.read()?.digest != Some(digest) || seen.ends_with(&digest) || seen.has_passed(Some(&digest)) {
-                return Ok(());
-            }
-            Ok(seen.remember(self.file(), digest, &lock)?)
-        });
-        if let Err(error) = noted {
-            tracing::debug!(%error, "cannot remember this state of the vault");
-        }
-    }
-
-    /// Replaces the file by what `change` makes of its opened text, under the lock; leaves it alone for `None` or an error.
-    fn rewrite<T>(
-        &self,
-        change: impl FnOnce(&[u8]) -> Result<Option<(Zeroizing<Vec<u8>>, T)>, Error>,
-    ) -> Result<Option<T>, Error> {
-        if let Some(folder) = self.file().parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            disk::create_private_dir(folder)?;
-        }
-        let lock = Lock::acquire(self.file())?;
-        let plain = self.open_sealed(&self.read()?)?;
-        let Some((text, result)) = change(&plain)? else { return Ok(None) };
-        let sealed = seal::seal(&self.key, &text).map_err(Error::Seal)?;
-        if u64::try_from(sealed.len()).unwrap_or(u64::MAX) > MAX_LEN {
-            return Err(Error::Full { limit: MAX_LEN });
-        }
-        self.remove_leftovers(&lock);
-        disk::write_atomic(self.file(), sealed.as_bytes(), disk::PRIVATE)?;
-        let remembered = Seen::read(self.file()).remember(self.file(), seen::digest(sealed.as_bytes()), &lock);
-        if let Err(error) = remembered {
-            tracing::warn!(%error, "the vault is written, but a rollback of it might go unnoticed");
-        }
-        Ok(Some(result))
-    }
-
-    /// What killed writers left; not being able to is no reason not to write.
-    fn remove_leftovers(&self, lock: &Lock) {
-        let list = disk::neighbour(self.file(), "seen");
-        let removed = list.and_then(|list| disk::remove_leftovers(&list, lock));
-        if let Err(error) = removed.and_then(|()| disk::remove_leftovers(self.file(), lock)) {
-            tracing::debug!(%error, "cannot remove what an unfinished write left behind");
-        }
     }
 }
 
@@ -304,6 +234,6 @@ fn check_fields(entry: &Entry) -> Result<(), Error> {
     reserved.map_or(Ok(()), |name| Err(Error::ReservedField(name.to_owned())))
 }
 
-fn understood(id: &ConnectionId, entry: Option<Result<Entry, super::json::NotUnderstood>>) -> Result<Option<Entry>, Error> {
+fn understood(id: &ConnectionId, entry: Option<Result<Entry, NotUnderstood>>) -> Result<Option<Entry>, Error> {
     entry.transpose().map_err(|cause| Error::NotUnderstood { connection: id.clone(), cause })
 }

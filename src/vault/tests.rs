@@ -1,11 +1,13 @@
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::document::Document;
 use super::seen::Seen;
 use super::*;
-use crate::disk::Lock;
+use crate::disk::{self, Lock};
 use crate::model::{ConnectionId, Credential, Secret};
+use crate::seal::DataKey;
 
 /// What JarvisCore and others might have written: every kind of JSON value, spellings that fold, things that are no entries.
 const STRANGE: &str = r#"{
@@ -230,7 +232,7 @@ fn unchanged_entries_are_shared_by_snapshots() {
     );
     let before = Snapshot::of(&one, 1, false, None);
     let after = Snapshot::of(&two, 2, false, Some(&before));
-    let shared = |name| std::sync::Arc::ptr_eq(before.get(&id(name)).expect("there"), after.get(&id(name)).expect("there"));
+    let shared = |name| Arc::ptr_eq(before.get(&id(name)).expect("there"), after.get(&id(name)).expect("there"));
     assert!(shared("a") && !shared("b"));
 }
 
@@ -258,6 +260,28 @@ fn every_member_counts_when_entries_are_compared() {
 }
 
 #[test]
+fn a_file_that_has_settled_is_not_read_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { file: folder.path().join("nexus.enc"), salt: folder.path().join(".salt") };
+    let file = settings.file.clone();
+    let store = Store::with_key(settings, DataKey::from_bytes([1; 32]));
+    store.register(&id("github"), entry(&[("access_token", "one")])).expect("written");
+    let first = store.snapshot().expect("read");
+    // A stamp this young proves nothing yet; wait until one does.
+    let fresh = || disk::stamp(&file).expect("stat").is_some_and(|stamp| stamp.is_fresh());
+    let begun = Instant::now();
+    while fresh() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "the clocks disagree");
+        std::thread::yield_now();
+    }
+    let second = store.snapshot().expect("read");
+    assert!(Arc::ptr_eq(&first, &second), "the same content is the same snapshot");
+    assert!(store.cached().expect("stat").is_some_and(|cached| Arc::ptr_eq(&cached, &second)));
+    store.register(&id("stripe"), entry(&[("access_token", "two")])).expect("written");
+    assert!(store.cached().expect("stat").is_none(), "the file is another one");
+}
+
+#[test]
 fn the_list_of_states_knows_old_ones_and_stays_short() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("nexus.enc");
@@ -268,12 +292,12 @@ fn the_list_of_states_knows_old_ones_and_stays_short() {
         digest[..2].copy_from_slice(&number.to_be_bytes());
         digest
     };
-    for number in 0..600 {
+    for number in 0..1_100 {
         Seen::read(&file).remember(&file, state(number), &lock).expect("written");
     }
     let seen = Seen::read(&file);
-    assert!(seen.ends_with(&state(599)) && !seen.has_passed(Some(&state(599))));
-    assert!(seen.has_passed(Some(&state(598))) && seen.has_passed(Some(&state(88))) && seen.has_passed(None));
-    assert!(!seen.has_passed(Some(&state(87))), "forgotten");
-    assert!(!seen.has_passed(Some(&state(600))), "new");
+    assert!(seen.ends_with(&state(1_099)) && !seen.has_passed(Some(&state(1_099))));
+    assert!(seen.has_passed(Some(&state(1_098))) && seen.has_passed(Some(&state(512))) && seen.has_passed(None));
+    assert!(!seen.has_passed(Some(&state(511))), "forgotten");
+    assert!(!seen.has_passed(Some(&state(1_100))), "new");
 }
