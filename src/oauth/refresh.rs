@@ -125,9 +125,9 @@ pub(crate) fn request(url: String, client: &Client<'_>, refresh_token: &Secret<S
     if !url.starts_with("https://") {
         return Err(Unready::NotHttps);
     }
-    let (content_type, write): (_, fn(&[Pair<'_>]) -> Zeroizing<Vec<u8>>) = match client.encoding {
-        Encoding::Form => ("application/x-www-form-urlencoded", form),
-        Encoding::Json => ("application/json", json),
+    let content_type = match client.encoding {
+        Encoding::Form => "application/x-www-form-urlencoded",
+        Encoding::Json => "application/json",
     };
     let mut headers = vec![
         (ACCEPT, HeaderValue::from_static("application/json")),
@@ -145,7 +145,11 @@ pub(crate) fn request(url: String, client: &Client<'_>, refresh_token: &Secret<S
             pairs.extend(id.map(|id| ("client_id", id.expose().as_str())));
         }
     }
-    Ok(TokenRequest { url, headers, body: Secret::new(write(&pairs)) })
+    let body = match client.encoding {
+        Encoding::Form => form(&pairs),
+        Encoding::Json => json(&pairs),
+    };
+    Ok(TokenRequest { url, headers, body: Secret::new(body) })
 }
 
 type Pair<'a> = (&'static str, &'a str);

@@ -27,7 +27,9 @@ struct Broken(&'static str);
 pub(super) struct FakeVault {
     entries: Mutex<(u64, BTreeMap<ConnectionId, Arc<Entry>>)>,
     locked: Mutex<HashSet<ConnectionId>>,
-    /// Whether reads and writes fail.
+    /// What the next look shows: one that another thread took and that comes late.
+    pub(super) late: Mutex<Option<Seen>>,
+    /// Whether writes fail.
     pub(super) broken: AtomicBool,
     /// Writes that went through.
     pub(super) writes: AtomicUsize,
@@ -60,6 +62,12 @@ impl FakeVault {
         self.put(id, entry);
     }
 
+    /// What a look shows now.
+    pub(super) fn look(&self, id: &ConnectionId) -> Seen {
+        let entries = self.entries.lock().expect("a lock");
+        Seen { version: entries.0, entry: entries.1.get(id).cloned() }
+    }
+
     fn check(&self) -> Result<(), Cause> {
         if self.broken.load(Ordering::SeqCst) { Err(Arc::new(Broken("the disk is full"))) } else { Ok(()) }
     }
@@ -89,8 +97,10 @@ struct Window(Arc<FakeVault>);
 
 impl Vault for Window {
     fn entry(&self, id: &ConnectionId) -> Result<Seen, Cause> {
-        let entries = self.0.entries.lock().expect("a lock");
-        Ok(Seen { version: entries.0, entry: entries.1.get(id).cloned() })
+        if let Some(late) = self.0.late.lock().expect("a lock").take() {
+            return Ok(late);
+        }
+        Ok(self.0.look(id))
     }
 
     fn connections(&self, provider: &ProviderId) -> Result<Vec<ConnectionId>, Cause> {
@@ -137,6 +147,8 @@ pub(super) enum Oddity {
 pub(super) struct FakeEndpoint {
     /// Calls that reached it.
     pub(super) calls: AtomicUsize,
+    /// Calls that are on their way or reached it.
+    pub(super) sent: AtomicUsize,
     /// Access tokens it gave.
     issued: AtomicUsize,
     /// Seconds an access token lives; `None` is not said.
@@ -155,6 +167,7 @@ impl FakeEndpoint {
     pub(super) fn new() -> Self {
         Self {
             calls: AtomicUsize::new(0),
+            sent: AtomicUsize::new(0),
             issued: AtomicUsize::new(1),
             life: Mutex::new(Some(3600)),
             rotates: AtomicBool::new(true),
@@ -211,11 +224,12 @@ impl TokenEndpoint for Line {
     fn send(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenReply, Cause>> {
         Box::pin(async move {
             assert_eq!(request.url, "https://auth.example/token");
+            self.0.sent.fetch_add(1, Ordering::SeqCst);
             self.0.gate.acquire().await.expect("open").forget();
             self.0.calls.fetch_add(1, Ordering::SeqCst);
             let odd = self.0.oddities.lock().expect("a lock").pop_front();
             match odd {
-                None => Ok(self.0.answer(&String::from_utf8(request.body().to_vec()).expect("text"))),
+                None => Ok(self.0.answer(std::str::from_utf8(&request.body()).expect("text"))),
                 Some(Oddity::Status(status, body)) => Ok(reply(status, body)),
                 Some(Oddity::RetryAfter(status, after)) => {
                     Ok(TokenReply { retry_after: Some(HeaderValue::from_static(after)), ..reply(status, "") })

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use tokio::time::advance;
 
 use super::fakes::*;
-use crate::broker::Renewal;
+use crate::broker::{Renewal, Seen};
 
 #[tokio::test(start_paused = true)]
 async fn t126_fresh_tokens_are_on_disk_before_anyone_uses_them() {
@@ -124,23 +124,59 @@ async fn t127_two_processes_that_renew_at_once_spend_one_refresh_token() {
     assert!(!house.endpoint.is_revoked());
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_a_person_registers_during_a_renewal_is_not_overwritten() {
-    let house = Arc::new(House::new(None));
+/// A renewal is asked for, and answered only after a person registered another account.
+async fn registered_during_a_renewal(house: &Arc<House>) -> Renewal {
     house.endpoint.gate.forget_permits(usize::MAX);
     let asking = tokio::spawn({
-        let house = Arc::clone(&house);
+        let house = Arc::clone(house);
         async move { house.always_401().await }
     });
-    until(|| house.broker.is_renewing()).await;
+    until(|| house.endpoint.sent.load(Ordering::SeqCst) == 1).await;
     house.vault.edit(&house.id, |entry| {
         entry.fields.set("access_token", String::from("by-hand").into());
         entry.fields.set("refresh_token", String::from("by-hand-too").into());
         entry.registered_at = Some(house.time());
     });
     house.endpoint.gate.add_permits(1);
-    assert_eq!(fresh(&asking.await.expect("an answer")), "by-hand");
+    asking.await.expect("an answer")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_registers_during_a_renewal_is_not_overwritten() {
+    let house = Arc::new(House::new(None));
+    assert_eq!(fresh(&registered_during_a_renewal(&house).await), "by-hand");
     assert!(has(&house.vault.get(&house.id), "refresh_token", "by-hand-too"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_on_the_old_account_says_nothing_about_the_one_registered_meanwhile() {
+    let house = Arc::new(House::new(None));
+    house.endpoint.next(Oddity::Status(400, r#"{"error":"invalid_grant"}"#));
+    assert_eq!(fresh(&registered_during_a_renewal(&house).await), "by-hand");
+    assert!(has(&house.vault.get(&house.id), "refresh_token", "by-hand-too") && !is_in_attention(&house));
+}
+
+#[tokio::test(start_paused = true)]
+async fn t119_a_look_at_the_vault_that_comes_late_does_not_bring_the_old_credential_back() {
+    let house = House::new(None);
+    let before = house.vault.look(&house.id);
+    let Renewal::Fresh(renewed) = house.always_401().await else { panic!("kept") };
+    *house.vault.late.lock().expect("a lock") = Some(before);
+    let permit = house.permit().await;
+    assert_eq!((token(&permit), permit.generation()), (token(&renewed), renewed.generation()));
+    *house.vault.late.lock().expect("a lock") = Some(Seen { version: 0, entry: None });
+    assert_eq!(house.permit().await.generation(), renewed.generation());
+}
+
+#[tokio::test(start_paused = true)]
+async fn t127_another_process_that_renewed_ends_our_pause() {
+    let house = House::new(None);
+    house.endpoint.next(Oddity::RetryAfter(503, "3600"));
+    assert_eq!(kept(&house.always_401().await), "endpoint_unavailable");
+    assert_eq!(fresh(&house.another().always_401().await), "access-2");
+    assert_eq!(house.request().await, "access-2");
+    advance(MINUTE).await;
+    assert_eq!(fresh(&house.always_401().await), "access-3");
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,6 +49,24 @@ async fn worker(house: Arc<House>, arrived: Arc<AtomicUsize>) {
 }
 
 #[test]
+fn t125_a_renewal_outlives_the_thread_that_asked_for_it() {
+    let (home, other) = (runtime(), runtime());
+    let house = home.block_on(async { Arc::new(House::new(None)) });
+    house.endpoint.gate.forget_permits(usize::MAX);
+    let asking = other.spawn({
+        let house = Arc::clone(&house);
+        async move { house.always_401().await }
+    });
+    other.block_on(until(|| house.broker.is_renewing()));
+    home.block_on(until(|| house.endpoint.sent.load(Ordering::SeqCst) == 1));
+    drop(other);
+    assert!(asking.is_finished());
+    house.endpoint.gate.add_permits(1);
+    home.block_on(until(|| !house.broker.is_renewing()));
+    assert!(has(&house.vault.get(&house.id), "refresh_token", "refresh-2"));
+}
+
+#[test]
 fn a_renewal_whose_runtime_stops_is_begun_anew() {
     let (home, other) = (runtime(), runtime());
     let house = home.block_on(async { Arc::new(House::new(None)) });
