@@ -13,6 +13,7 @@ mod malformed;
 mod open;
 mod parse;
 mod reader;
+mod start;
 
 #[cfg(test)]
 mod tests;
@@ -22,5 +23,6 @@ pub(crate) use h2::{check_h2_request, check_trailers};
 pub(crate) use handle::{Expectation, Verdict};
 pub(crate) use malformed::Malformed;
 pub(crate) use open::{ReadError, read_head};
-pub(crate) use parse::{Form, Head, Limits, Parser, Shape, View};
+pub(crate) use parse::{Head, Limits, Parser, Shape, View};
 pub(crate) use reader::{Reader, Watch};
+pub(crate) use start::Form;

@@ -120,10 +120,8 @@ impl Reader {
             }
             Phase::Chunked(chunked) => {
                 let progress = chunked.advance(bytes, watch);
-                match progress.result {
-                    Ok(Done::NotYet) => {}
-                    Ok(Done::LastChunk) => self.phase = self.side.trailers(),
-                    Err(malformed) => return Err((progress.used, malformed)),
+                if progress.result.map_err(|malformed| (progress.used, malformed))? == Done::LastChunk {
+                    self.phase = self.side.trailers();
                 }
                 Ok(progress.used)
             }

@@ -4,6 +4,7 @@ mod bodies;
 mod gates;
 mod heads;
 mod http2;
+mod lines;
 mod property;
 mod responses;
 
@@ -41,4 +42,10 @@ fn refuses(expected: Malformed, cases: &[&[u8]]) {
         assert!(passed.bytes.starts_with(b"GET /malformed HTTP/1.1\r\n"), "{}", case.escape_ascii());
         assert_eq!((passed.requests, passed.outcome), (1, "waits"));
     }
+}
+
+/// The same for heads that are sound but for these lines.
+fn refuses_lines(expected: Malformed, lines: &[&str]) {
+    let cases: Vec<_> = lines.iter().map(|line| with_lines(line)).collect();
+    refuses(expected, &cases.iter().map(Vec::as_slice).collect::<Vec<_>>());
 }
