@@ -61,14 +61,14 @@ impl Chain {
     /// Takes what there is; says whether there was anything.
     fn round(&mut self) -> Result<bool, Error> {
         if self.holder.is_none() {
-            self.holder = Holder::claim(&self.settings)?;
+            self.holder = Holder::claim(&self.settings, &self.own)?;
         }
         self.holder.as_mut().map_or(Ok(false), Holder::round)
     }
 
     /// Whether this process chains for others, who can't ring.
     fn is_shared(&self) -> bool {
-        self.holder.as_ref().is_some_and(|holder| holder.serves_others(&self.own))
+        self.holder.as_ref().is_some_and(Holder::serves_others)
     }
 
     /// Reports a failure once, and its end.

@@ -23,6 +23,8 @@ const CHUNK: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Holder {
     settings: Settings,
+    /// How the names of this process's spools begin.
+    own: String,
     /// Locked as long as this lives.
     _lock: File,
     segment: Segment,
@@ -38,7 +40,7 @@ pub(super) struct Holder {
 
 impl Holder {
     /// Takes the chain, unless another process has it.
-    pub(super) fn claim(settings: &Settings) -> Result<Option<Self>, Error> {
+    pub(super) fn claim(settings: &Settings, own: &str) -> Result<Option<Self>, Error> {
         let path = settings.folder.join("chain.lock");
         let lock = OpenOptions::new()
             .append(true)
@@ -57,6 +59,7 @@ impl Holder {
         offsets.retain(|id, _| path_of(&spools, id).try_exists().unwrap_or(true));
         Ok(Some(Self {
             settings: settings.clone(),
+            own: own.to_owned(),
             _lock: lock,
             segment,
             link,
@@ -90,9 +93,9 @@ impl Holder {
         Ok(busy)
     }
 
-    /// Whether there are spools whose names don't begin with `own`.
-    pub(super) fn serves_others(&self, own: &str) -> bool {
-        self.sources.keys().any(|id| !id.starts_with(own))
+    /// Whether there are other processes' spools.
+    pub(super) fn serves_others(&self) -> bool {
+        self.sources.keys().any(|id| !id.starts_with(&self.own))
     }
 
     /// Forces the segment to the disk.
@@ -150,9 +153,15 @@ impl Holder {
         let before = self.link;
         self.out.clear();
         let mut end = self.offset(id);
-        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        // What this process wrote ends with a brace or is cancelled; only what others left can be torn otherwise, by a power cut.
+        let whole_line: fn(&[u8]) -> bool = if id.starts_with(&self.own) { |_| true } else { is_object };
+        let last = (!lines.ends_with(b"\n")).then_some(lines.len());
+        let mut start = 0;
+        for stop in memchr::memchr_iter(b'\n', lines).map(|at| at + 1).chain(last) {
+            let line = lines.get(start..stop).unwrap_or_default();
             end += line.len() as u64;
-            self.link(id, end, line);
+            self.link(id, end, line, whole_line);
+            start = stop;
         }
         let written = self.segment.append(&self.out).and_then(|()| match self.settings.fsync {
             Fsync::Always => self.segment.sync(),
@@ -167,9 +176,9 @@ impl Holder {
     }
 
     /// Links one line; what is not a line of ours is told as `torn`.
-    fn link(&mut self, id: &str, end: u64, line: &[u8]) {
+    fn link(&mut self, id: &str, end: u64, line: &[u8], whole: fn(&[u8]) -> bool) {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
-        if line.ends_with(b"}\n") && is_object(text) {
+        if line.ends_with(b"}\n") && whole(text) {
             return self.link.append(&mut self.out, text, id, end);
         }
         let text = text.strip_suffix(&[CANCEL]).unwrap_or(text);

@@ -12,7 +12,7 @@ use super::chain::Chain;
 use super::clock::Clock;
 use super::error::Error;
 use super::line;
-use super::settings::{Fsync, Settings};
+use super::settings::{Fsync, OnFailure, Settings};
 use super::spool::Spool;
 use super::spool_file::SpoolFile;
 
@@ -48,10 +48,21 @@ impl Log {
             bell,
             thread: Mutex::new(None),
         };
-        log.event("start", &[("version", env!("CARGO_PKG_VERSION")), ("run", &format!("{run:016x}"))])?;
+        log.note_start()?;
         let thread = thread::Builder::new().name("audit".into()).spawn(|| chain.run()).map_err(Error::io("chain", &folder))?;
         *hold(&log.thread) = Some(thread);
         Ok(Arc::new(log))
+    }
+
+    fn note_start(&self) -> Result<(), Error> {
+        let run = format!("{:016x}", self.run);
+        match self.event("start", &[("version", env!("CARGO_PKG_VERSION")), ("run", &run)]) {
+            Err(error) if self.settings.on_failure == OnFailure::Warn => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the start of the audit log can't be noted");
+                Ok(())
+            }
+            noted => noted,
+        }
     }
 
     /// A spool for the worker whose runtime this is called in.

@@ -1,6 +1,6 @@
 //! The log of every request that leaves: opened before it goes, closed after it ended, chained so that a change shows. Floor 1.
 //!
-//! Each worker appends lines to a spool of its own ([`spool`]); one thread of one process links them into segments ([`chain`]).
+//! Each worker appends lines to a spool of its own (`spool`); one thread of one process links them into segments (`chain`).
 //! Lines are ASCII JSON, one event each; they hold no header value, no query value and no body.
 
 mod batch;

@@ -199,8 +199,8 @@ impl Writer {
     /// Syncs on a thread that may block, then tells the batch.
     fn sync(&self, pending: &Pending, batch: Arc<Batch>) {
         let (file, path) = (pending.file.file(), pending.file.path());
-        let waiting = Waiting(batch);
-        drop(self.runtime.spawn_blocking(move || waiting.0.finish(file.sync_data().map_err(Error::io("sync", &path)))));
+        let promise = Promise(batch);
+        drop(self.runtime.spawn_blocking(move || promise.0.finish(file.sync_data().map_err(Error::io("sync", &path)))));
     }
 
     fn not_written(&self, pending: &mut Pending, failed: &Failed) {
@@ -266,9 +266,9 @@ impl Drop for Writer {
 }
 
 /// A batch on its way to the disk: told an error if its runtime ends before.
-struct Waiting(Arc<Batch>);
+struct Promise(Arc<Batch>);
 
-impl Drop for Waiting {
+impl Drop for Promise {
     fn drop(&mut self) {
         self.0.finish(Err(Error::Stopped));
     }

@@ -155,7 +155,7 @@ fn what_a_dead_process_left_is_chained_once_and_its_torn_line_told() {
 #[test]
 fn i9_a_spool_that_was_chained_but_not_removed_is_not_chained_again() {
     let home = tempfile::tempdir().expect("a folder");
-    let settings = Settings { segment_bytes: 1024 * 1024, ..settings(home.path()) };
+    let settings = Settings { segment_bytes: 1024 * 1024, spool_file_bytes: 1024 * 1024, ..settings(home.path()) };
     let log = Log::start(settings.clone()).expect("a log");
     let copies = tempfile::tempdir().expect("a folder");
     runtime().block_on(async {

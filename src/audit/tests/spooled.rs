@@ -156,6 +156,17 @@ fn with_fsync_always_every_opener_of_a_batch_hears_of_the_sync() {
 }
 
 #[test]
+fn an_event_that_is_no_request_is_told_escaped() {
+    let home = tempfile::tempdir().expect("a folder");
+    let log = start(home.path());
+    log.event("connection_removed", &[("connection", "github:a\n\"b")]).expect("written");
+    log.stop();
+    assert!(matches!(log.event("late", &[]), Err(Error::Stopped)));
+    let told = named(&settings(home.path()), "connection_removed");
+    assert_eq!(told[0]["connection"], "github:a\n\"b");
+}
+
+#[test]
 fn a_spool_needs_a_runtime() {
     let home = tempfile::tempdir().expect("a folder");
     assert!(matches!(start(home.path()).spool(), Err(Error::NoRuntime)));
