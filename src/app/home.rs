@@ -179,3 +179,21 @@ pub(super) fn read_public_text(file: &Path) -> Result<Option<String>, HomeError>
     let text = bytes.map(String::from_utf8).transpose();
     text.map_err(|_not_text| HomeError::Text(file.to_owned()))
 }
+
+impl Home {
+    /// Writes down where the running proxy listens, for `nexus run` and `nexus status`.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn announce(&self, addresses: &[std::net::SocketAddr]) -> Result<(), HomeError> {
+        let lines: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        write(&self.address_file(), format!("{}\n{}\n", std::process::id(), lines.join("\n")).as_bytes(), disk::PRIVATE)
+    }
+
+    /// Takes that back.
+    pub fn unannounce(&self) {
+        if let Err(error) = std::fs::remove_file(self.address_file()) {
+            tracing::debug!(%error, "the address file was gone already");
+        }
+    }
+}

@@ -49,6 +49,16 @@ pub enum Status {
     Attention,
 }
 
+impl Status {
+    /// `active` or `attention`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Attention => "attention",
+        }
+    }
+}
+
 /// Members of an entry's JSON object that we do not know, or would write otherwise, word for word and in their order.
 ///
 /// They may hold secrets, so their text is treated as one.

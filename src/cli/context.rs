@@ -1,0 +1,102 @@
+//! What every command needs: the home folder, the environment, the vault.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use nexus::app::{Config, Home, Origin, passphrase};
+use nexus::model::ConnectionId;
+use nexus::seal::{DataKey, Passphrase};
+use nexus::vault::{self, Store};
+
+/// Variables that Nexus itself reads; another `NEXUS_*` name is a mistake worth telling.
+const KNOWN: [&str; 12] = [
+    "NEXUS_HOME",
+    "NEXUS_SECRET",
+    "NEXUS_SECRET_FILE",
+    "NEXUS_GATEWAY_URL",
+    "NEXUS_RETURN_URL",
+    "NEXUS_GATEWAY_KEY",
+    "NEXUS_DATABASE_URL",
+    "NEXUS_LOG",
+    "NEXUS_API_KEY",
+    "NEXUS_CLIENT_SECRET",
+    "NEXUS_PASSWORD",
+    "NEXUS_ACCESS_TOKEN",
+];
+
+/// The surroundings of one command.
+pub(crate) struct Context {
+    pub(crate) home: Home,
+}
+
+impl Context {
+    /// `$NEXUS_HOME`, else `~/.nexus`. A `.env` in the working folder is never read.
+    pub(crate) fn new(home: Option<PathBuf>) -> anyhow::Result<Self> {
+        let home = match home {
+            Some(path) => std::path::absolute(path)?,
+            None => std::env::home_dir().context("there is no home folder; set NEXUS_HOME")?.join(".nexus"),
+        };
+        Ok(Self { home: Home::new(home) })
+    }
+
+    /// One variable of the environment.
+    pub(crate) fn variable(name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    /// `NEXUS__SECTION__KEY` variables, and names that look like ours but are not.
+    pub(crate) fn overrides() -> (Vec<(String, String)>, Vec<String>) {
+        let ours = std::env::vars().filter(|(name, _)| name.starts_with("NEXUS_"));
+        let (overrides, others): (Vec<_>, Vec<_>) = ours.partition(|(name, _)| name.starts_with("NEXUS__"));
+        let unknown = others.into_iter().map(|(name, _)| name).filter(|name| !KNOWN.contains(&name.as_str()));
+        (overrides, unknown.collect())
+    }
+
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        Ok(self.home.config(&Self::overrides().0)?)
+    }
+
+    pub(crate) fn passphrase(&self) -> anyhow::Result<(Passphrase, Origin)> {
+        Ok(passphrase(&self.home, &Self::variable)?)
+    }
+
+    /// The vault's key: takes a tenth of a second.
+    pub(crate) fn key(&self) -> anyhow::Result<DataKey> {
+        let (passphrase, _origin) = self.passphrase()?;
+        Ok(vault::unlock(&self.home.vault(), &passphrase)?)
+    }
+
+    pub(crate) fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::with_key(self.home.vault(), self.key()?))
+    }
+
+    /// Refuses to go on without `nexus init`.
+    pub(crate) fn require_home(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.home.is_ready(), Hint::new(format!("{} is not set up", self.home.path().display()), "nexus init"));
+        Ok(())
+    }
+}
+
+/// The connection that `provider` and `--user` name together.
+pub(crate) fn connection(provider: &str, user: Option<&str>) -> anyhow::Result<ConnectionId> {
+    let id: ConnectionId = provider.parse()?;
+    match (id.user(), user) {
+        (_, None) => Ok(id),
+        (None, Some(user)) => Ok(ConnectionId::new(id.provider().clone(), Some(user.parse()?))),
+        (Some(_), Some(_)) => anyhow::bail!("the person is named twice: in {provider} and by --user"),
+    }
+}
+
+/// An error with the next command to type.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Hint {
+    message: String,
+    pub(crate) command: String,
+}
+
+impl Hint {
+    pub(crate) fn new(message: impl Into<String>, command: impl Into<String>) -> Self {
+        Self { message: message.into(), command: command.into() }
+    }
+}

@@ -1,0 +1,87 @@
+//! `nexus list`, `show` and `remove`: connections without their secrets.
+
+use nexus::model::UserName;
+use serde_json::json;
+
+use super::arguments::{List, One};
+use super::context::{Context, Hint, connection};
+use super::terminal::Terminal;
+
+pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> anyhow::Result<()> {
+    let user: Option<UserName> = options.user.as_deref().map(str::parse).transpose()?;
+    let rows: Vec<_> = context.store()?.summary()?.into_iter().filter(|row| user.is_none() || row.connection.user() == user.as_ref()).collect();
+    let value = rows.iter().map(|row| {
+        json!({
+            "connection": row.connection.as_str(),
+            "provider": row.connection.provider().as_str(),
+            "auth_type": row.auth_type.as_str(),
+            "client_id": row.client_id,
+            "user": row.connection.user().map(UserName::as_str),
+            "status": row.status.as_str(),
+            "expires_at": row.expires_at.map(time),
+            "registered_at": row.registered_at.map(time),
+        })
+    });
+    terminal.either(&json!({ "connections": value.collect::<Vec<_>>() }), || {
+        let cells = rows.iter().map(|row| {
+            vec![
+                row.connection.provider().to_string(),
+                row.auth_type.as_str().to_owned(),
+                row.client_id.clone().unwrap_or_else(|| "-".to_owned()),
+                row.connection.user().map_or_else(|| "-".to_owned(), ToString::to_string),
+                row.expires_at.map_or_else(|| "-".to_owned(), time),
+                row.registered_at.map_or_else(|| "-".to_owned(), time),
+            ]
+        });
+        Terminal::table(&["Provider", "Auth type", "Client ID", "User", "Expires", "Registered"], cells.collect())
+    })?;
+    if rows.is_empty() && !terminal.json {
+        terminal.hint("nothing is registered yet; run `nexus register github`, or see `nexus providers list`");
+    }
+    Ok(())
+}
+
+pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> anyhow::Result<()> {
+    let id = connection(&options.provider, options.user.as_deref())?;
+    let entry = context.store()?.get(&id)?.ok_or_else(|| missing(id.as_str()))?;
+    let fields: Vec<&str> = entry.fields.names().collect();
+    let value = json!({
+        "connection": id.as_str(),
+        "auth_type": entry.auth_type.as_str(),
+        "fields": fields,
+        "hosts": entry.hosts,
+        "status": entry.status.as_str(),
+        "expires_at": entry.expires_at.map(time),
+        "registered_at": entry.registered_at.map(time),
+    });
+    terminal.either(&value, || {
+        let hosts = if entry.hosts.is_empty() { "those of the provider".to_owned() } else { entry.hosts.join(", ") };
+        let row = |name: &str, value: String| vec![name.to_owned(), value];
+        Terminal::table(
+            &["Connection", id.as_str()],
+            vec![
+                row("Auth type", entry.auth_type.as_str().to_owned()),
+                row("Fields", fields.join(", ")),
+                row("Hosts", hosts),
+                row("Status", entry.status.as_str().to_owned()),
+                row("Expires", entry.expires_at.map_or_else(|| "-".to_owned(), time)),
+                row("Registered", entry.registered_at.map_or_else(|| "-".to_owned(), time)),
+            ],
+        )
+    })
+}
+
+pub(super) fn remove(context: &Context, terminal: &Terminal, options: &One) -> anyhow::Result<()> {
+    let id = connection(&options.provider, options.user.as_deref())?;
+    anyhow::ensure!(context.store()?.delete(&id)?, missing(id.as_str()));
+    terminal.either(&json!({ "removed": id.as_str() }), || format!("removed {id}\n"))
+}
+
+fn missing(id: &str) -> Hint {
+    Hint::new(format!("{id} is not registered"), "nexus list")
+}
+
+/// RFC 3339, whole seconds.
+pub(super) fn time(time: std::time::SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map_or_else(|_far| "-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
