@@ -69,7 +69,7 @@ impl Terminal {
     /// A plain table, its head in bold where colours are.
     pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head.to_vec());
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head.to_vec());
         table.add_rows(rows);
         let lines = table.lines().map(|line| line.trim().to_owned());
         lines.fold(String::new(), |text, line| text + &line + "\n")
