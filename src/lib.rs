@@ -24,9 +24,11 @@ pub mod provider;
 mod upstream;
 pub mod vault;
 
+pub mod model;
+pub mod seal;
 mod disk;
 
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod model;
-pub mod seal;
+
+
