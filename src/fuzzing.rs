@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -105,9 +106,9 @@ async fn serve(bytes: &[u8]) -> io::Result<Vec<Value>> {
     caller.write_all(bytes).await?;
     caller.shutdown().await?;
     let (gate, verdict) = Gate::requests(stream, BytesMut::new(), Limits::default());
-    let messages = Mutex::new(Vec::new());
+    let (messages, count) = (Mutex::new(Vec::new()), AtomicU64::new(0));
     let service = service_fn(|request: Request<Incoming>| async {
-        let message = describe(request, &verdict).await;
+        let message = describe(request, count.fetch_add(1, Ordering::Relaxed) + 1, &verdict).await;
         messages.lock().unwrap_or_else(PoisonError::into_inner).extend(message);
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
     });
@@ -118,10 +119,10 @@ async fn serve(bytes: &[u8]) -> io::Result<Vec<Value>> {
 }
 
 /// What the service sees of a request that is not the stand-in for a malformed one and whose body is whole.
-async fn describe(request: Request<Incoming>, verdict: &Verdict) -> Option<Value> {
-    verdict.resume();
+async fn describe(request: Request<Incoming>, number: u64, verdict: &Verdict) -> Option<Value> {
+    verdict.resume(number);
     let (parts, body) = request.into_parts();
-    if verdict.malformed().is_some() && parts.uri.path() == "/malformed" {
+    if verdict.malformed_at(number).is_some() {
         return None;
     }
     let body = body.collect().await.ok()?.to_bytes();

@@ -51,16 +51,17 @@ impl Verdict {
         self.malformed().filter(|(at, _)| *at == number).map(|(_, malformed)| malformed)
     }
 
-    /// Says that the connection is no longer HTTP/1.1: an upgrade was answered with 101 or a CONNECT with 2xx. All bytes
-    /// from here on pass untouched. Call it before that answer is returned.
-    pub(crate) fn raw(&self) {
-        self.decide(RAW);
+    /// Says that after request `number` (from 1) the connection is no longer HTTP/1.1: its upgrade is answered with 101, or its
+    /// CONNECT with 2xx. All bytes from here on pass untouched. Call it before that answer is returned.
+    pub(crate) fn raw(&self, number: u64) {
+        self.decide(number, RAW);
     }
 
-    /// Says that a request that wanted an upgrade or a CONNECT was answered otherwise; the next bytes are a request again.
-    /// Must be called for every such request that is not [`Self::raw`], else the connection stays held.
-    pub(crate) fn resume(&self) {
-        self.decide(HTTP);
+    /// Says that request `number` (from 1), which wanted an upgrade or a CONNECT, is answered otherwise; the next bytes are a
+    /// request again. Needed for every such request that is not [`Self::raw`], else the connection stays held; for any other
+    /// it does nothing.
+    pub(crate) fn resume(&self, number: u64) {
+        self.decide(number, HTTP);
     }
 
     /// Since when a head has been on its way without being complete. The gate sets no deadline itself; its owner looks here.
@@ -73,7 +74,11 @@ impl Verdict {
         self.incomplete.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
     }
 
-    fn decide(&self, decision: u8) {
+    /// A held request is the last one released, so a word about an earlier one is not about it.
+    fn decide(&self, number: u64, decision: u8) {
+        if number != self.requests_seen() {
+            return;
+        }
         self.decision.store(decision, Ordering::Release);
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waker) = waiting {

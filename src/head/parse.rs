@@ -174,29 +174,31 @@ impl Parser {
     /// As [`Malformed`] says, as soon as the bytes at hand are known to be wrong.
     pub(crate) fn feed(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Head>, Malformed> {
         loop {
-            let rest = bytes.get(self.scanned as usize..).unwrap_or_default();
+            // Nothing beyond the limit counts, so that the first mistake is the same one however the bytes arrive.
+            let room = self.room(limits);
+            let within = bytes.get(..room).unwrap_or(bytes);
+            let rest = within.get(self.scanned as usize..).unwrap_or_default();
             let Some(at) = memchr::memchr(b'\n', rest) else {
-                self.check_partial(rest, bytes.len(), limits)?;
-                return Ok(None);
+                self.check_partial(rest)?;
+                return if bytes.len() < room { Ok(None) } else { Err(self.overflow()) };
             };
             let end = self.scanned as usize + at;
-            self.check_size(end, limits)?;
-            let line =
-                bytes.get(self.line as usize..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed::LineEnd)?;
-            // Below the size limit, a position always fits.
+            let line = within.get(self.line as usize..end).unwrap_or_default();
+            let (line, ended) = line.strip_suffix(b"\r").map_or((line, false), |line| (line, true));
+            check_text(line, self.takes_obs_text())?;
+            check(ended, Malformed::LineEnd)?;
+            // Below the limit, a position always fits.
             self.scanned = u32::try_from(end + 1).unwrap_or(u32::MAX);
             self.line = self.scanned;
             if line.is_empty() {
                 return self.finish().map(Some);
             }
-            check_text(line, self.takes_obs_text())?;
             if self.started { self.field(line, limits)? } else { self.start_line(line, limits)? }
         }
     }
 
-    /// A line that is not complete may already be too long or hold what no line may.
-    fn check_partial(&mut self, rest: &[u8], total: usize, limits: &Limits) -> Result<(), Malformed> {
-        self.check_size(total, limits)?;
+    /// A line that is not complete may already hold what no line may.
+    fn check_partial(&mut self, rest: &[u8]) -> Result<(), Malformed> {
         // Whether a final CR stands alone is known only when the next byte is here.
         let sound = rest.strip_suffix(b"\r").unwrap_or(rest);
         check_text(sound, self.takes_obs_text())?;
@@ -204,11 +206,20 @@ impl Parser {
         Ok(())
     }
 
-    fn check_size(&self, len: usize, limits: &Limits) -> Result<(), Malformed> {
+    /// The line that is being read must end within so many bytes of the section.
+    fn room(&self, limits: &Limits) -> usize {
         match self.shape {
-            Shape::RequestTrailers | Shape::ResponseTrailers => check(len < TRAILER_BYTES, Malformed::TrailersTooLarge),
-            Shape::Request if !self.started && len > limits.target as usize + AROUND_TARGET => Err(Malformed::TargetTooLong),
-            Shape::Request | Shape::Response => check(len < limits.head as usize, Malformed::HeadTooLarge),
+            Shape::RequestTrailers | Shape::ResponseTrailers => TRAILER_BYTES,
+            Shape::Request if !self.started => limits.target.min(limits.head) as usize + AROUND_TARGET,
+            Shape::Request | Shape::Response => limits.head as usize,
+        }
+    }
+
+    fn overflow(&self) -> Malformed {
+        match self.shape {
+            Shape::RequestTrailers | Shape::ResponseTrailers => Malformed::TrailersTooLarge,
+            Shape::Request if !self.started => Malformed::TargetTooLong,
+            Shape::Request | Shape::Response => Malformed::HeadTooLarge,
         }
     }
 

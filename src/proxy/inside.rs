@@ -189,19 +189,19 @@ impl Worker {
         if let Some(malformed) = stream.malformed() {
             return self.refuse_malformed(&stream.door, malformed);
         }
-        let wanted_upgrade = request.headers().contains_key(http::header::UPGRADE) || request.method() == http::Method::CONNECT;
+        let number = stream.requests.get();
         let answer = self.exchange(&stream.door, request, Busy::new(&stream.activity)).await;
         match answer {
             Answer::Response(response) => {
-                if wanted_upgrade && let Some(verdict) = &stream.verdict {
-                    verdict.resume();
+                if let Some(verdict) = &stream.verdict {
+                    verdict.resume(number);
                 }
                 response
             }
             Answer::Switched(response, relay) => {
                 *stream.relay.borrow_mut() = Some(relay);
                 if let Some(verdict) = &stream.verdict {
-                    verdict.raw();
+                    verdict.raw(number);
                 }
                 response
             }

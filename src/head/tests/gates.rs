@@ -28,8 +28,23 @@ fn answer(status: u16, text: &str) -> Answer {
     answer
 }
 
+/// A request's number and where to say what became of its wish.
+struct Wish(u64, Arc<Verdict>);
+
+impl Wish {
+    fn grant(self) {
+        assert_eq!(self.1.requests_seen(), self.0, "nothing behind the wish is read as a request");
+        self.1.raw(self.0);
+    }
+
+    fn refuse(self) {
+        assert_eq!(self.1.requests_seen(), self.0, "nothing behind the wish is read as a request");
+        self.1.resume(self.0);
+    }
+}
+
 /// Serves one stream as the proxy does, and answers what stands for a malformed request with 400 and its kind.
-async fn serve<S, F>(stream: S, serve_one: impl Fn(Request<Incoming>, Arc<Verdict>) -> F) -> hyper::Result<()>
+async fn serve<S, F>(stream: S, serve_one: impl Fn(Request<Incoming>, Wish) -> F) -> hyper::Result<()>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     F: Future<Output = Answer>,
@@ -40,7 +55,7 @@ where
     let service = service_fn(|request| {
         number.set(number.get() + 1);
         let malformed = verdict.malformed_at(number.get());
-        let answered = serve_one(request, Arc::clone(&verdict));
+        let answered = serve_one(request, Wish(number.get(), Arc::clone(&verdict)));
         async move {
             match malformed {
                 Some(malformed) => Ok::<_, Infallible>(answer(400, malformed.kind())),
@@ -62,7 +77,7 @@ async fn talk(mut stream: DuplexStream, bytes: &[u8]) -> String {
 #[test]
 fn t68_a_malformed_request_is_answered_in_its_turn_and_is_the_last() {
     let (caller, stream) = tokio::io::duplex(64 * 1024);
-    let slow = |_: Request<Incoming>, _: Arc<Verdict>| async {
+    let slow = |_: Request<Incoming>, _: Wish| async {
         for _ in 0..50 {
             tokio::task::yield_now().await;
         }
@@ -89,14 +104,23 @@ fn a_stand_in_is_told_from_a_request_that_looks_like_it() {
 #[test]
 fn t110_an_answer_to_an_endless_head_is_not_lost_to_a_reset() {
     run(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        // Small buffers, so that the caller can't be done writing before it is answered.
+        let socket = || {
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.set_recv_buffer_size(8 * 1024).expect("set");
+            socket.set_send_buffer_size(8 * 1024).expect("set");
+            socket
+        };
+        let listening = socket();
+        listening.bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
+        let listener = listening.listen(1).expect("listening");
         let address = listener.local_addr().expect("an address");
         let serving = async {
             let (stream, _) = listener.accept().await.expect("accepted");
             serve(stream, |_, _| async { answer(200, "") }).await
         };
         let calling = async {
-            let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+            let mut stream = socket().connect(address).await.expect("connected");
             stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nA: ").await.expect("sent");
             stream.write_all(&vec![b'x'; 600 * 1024]).await.expect("sent");
             let mut answers = String::new();
@@ -109,9 +133,8 @@ fn t110_an_answer_to_an_endless_head_is_not_lost_to_a_reset() {
 }
 
 /// Takes the upgrade and sends back, in capitals, what comes after it.
-async fn shout(mut request: Request<Incoming>, verdict: Arc<Verdict>) -> Answer {
-    assert_eq!(verdict.requests_seen(), 1, "nothing behind the wish is read as a request");
-    verdict.raw();
+async fn shout(mut request: Request<Incoming>, wish: Wish) -> Answer {
+    wish.grant();
     let status = if request.method() == "CONNECT" { 200 } else { 101 };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -139,11 +162,10 @@ fn t63_t66_t67_bytes_behind_a_granted_wish_pass_untouched_even_when_they_came_ea
 #[test]
 fn t63_a_wish_that_is_not_granted_leaves_requests_behind_it_as_they_are() {
     let (caller, stream) = tokio::io::duplex(64 * 1024);
-    let refuse = |request: Request<Incoming>, verdict: Arc<Verdict>| async move {
+    let refuse = |request: Request<Incoming>, wish: Wish| async move {
         if request.uri().path() == "/wish" {
-            assert_eq!(verdict.requests_seen(), 1);
             tokio::task::yield_now().await;
-            verdict.resume();
+            wish.refuse();
         }
         answer(200, request.uri().path())
     };
@@ -152,6 +174,28 @@ fn t63_a_wish_that_is_not_granted_leaves_requests_behind_it_as_they_are() {
     let bodies: Vec<_> =
         answers.split("\r\n\r\n").skip(1).map(|rest| rest.split("HTTP/1.1").next().unwrap_or_default()).collect();
     assert_eq!(bodies, ["/wish", "/next", "request_line"], "{answers}");
+}
+
+#[test]
+fn t63_each_wish_is_held_for_its_own_answer() {
+    let (caller, stream) = tokio::io::duplex(64 * 1024);
+    let second = |request: Request<Incoming>, wish: Wish| async move {
+        match request.uri().path() {
+            "/grant" => return shout(request, wish).await,
+            "/refuse" => wish.refuse(),
+            // A word about a request that was no wish is not one about the wish behind it.
+            _ => wish.1.resume(wish.0),
+        }
+        answer(200, "")
+    };
+    let wish = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n");
+    let sent = format!(
+        "{}GET / HTTP/1.1\r\nHost: a\r\n\r\n{}get /x http/1.1\nhost\0\r\n\r\n\x16\x03",
+        wish("/refuse"),
+        wish("/grant")
+    );
+    let (_, answers) = run(async { tokio::join!(serve(stream, second), talk(caller, sent.as_bytes())) });
+    assert!(answers.ends_with("\r\n\r\nGET /X HTTP/1.1\nHOST\0\r\n\r\n\x16\x03"), "{answers:?}");
 }
 
 #[test]
@@ -171,7 +215,7 @@ fn a_caller_that_leaves_while_its_wish_is_undecided_is_noticed() {
 #[test]
 fn t60_a_malformed_body_reaches_the_service_as_an_error_that_says_so() {
     let (caller, stream) = tokio::io::duplex(1024);
-    let read = |request: Request<Incoming>, _: Arc<Verdict>| async {
+    let read = |request: Request<Incoming>, _: Wish| async {
         let error = request.into_body().collect().await.expect_err("malformed");
         answer(400, Malformed::in_chain(&error).map_or("something else", Malformed::kind))
     };
@@ -196,7 +240,7 @@ fn big_bodies_come_through_whole_in_both_framings() {
     ]
     .concat();
     let (caller, stream) = tokio::io::duplex(10_000);
-    let compare = |request: Request<Incoming>, _: Arc<Verdict>| async {
+    let compare = |request: Request<Incoming>, _: Wish| async {
         let received = request.into_body().collect().await.expect("a body").to_bytes();
         answer(if received == body { 200 } else { 500 }, "")
     };
@@ -247,6 +291,14 @@ fn responses_come_one_by_one_over_one_connection() {
     ]));
     let texts: Vec<_> = results.into_iter().map(|result| result.expect("a response")).collect();
     assert_eq!(texts, ["one", "two", "three"]);
+}
+
+#[test]
+fn t77_interim_responses_are_counted_for_each_request_anew() {
+    const HINTS: &str = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    let answer: &str = Box::leak(format!("{}HTTP/1.1 204 No Content\r\n\r\n", HINTS.repeat(10)).into_boxed_str());
+    let results = run(ask(Box::leak(Box::new([answer, answer]))));
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
 }
 
 #[test]

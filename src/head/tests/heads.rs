@@ -126,6 +126,13 @@ fn t57_bare_line_ends_are_refused() {
 }
 
 #[test]
+fn the_first_of_two_mistakes_in_a_line_is_the_one_that_is_told() {
+    refuses(Malformed::Control, &[b"GET /\0 HTTP/1.1\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nA : \x7f\n\r\n"]);
+    let long = [b"GET / HTTP/1.1\r\nA: \0", &[b'x'; 70_000][..], b"\r\n"].concat();
+    assert_eq!(head(&long), Err(Malformed::Control));
+}
+
+#[test]
 fn t58_folded_lines_are_refused() {
     refuses_lines(Malformed::Folding, &["A: b\r\n c\r\n", "A: b\r\n\tc\r\n", "A: b\r\n \r\n", "A:\r\n b: c\r\n"]);
     refuses(Malformed::Folding, &[b"GET / HTTP/1.1\r\n Host: a\r\n\r\n"]);

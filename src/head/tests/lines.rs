@@ -1,5 +1,5 @@
 use super::*;
-use crate::proxy::head::Form;
+use crate::head::Form;
 
 #[test]
 fn every_form_of_target_is_told_apart() {
@@ -112,6 +112,10 @@ fn t62_request_lines_that_are_not_exact_are_refused() {
         refuses(Malformed::Version, &[format!("GET / {version}\r\nHost: a\r\n\r\n").as_bytes()]);
     }
     refuses(Malformed::Version, &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]);
+}
+
+#[test]
+fn t62_targets_and_methods_with_foreign_bytes_are_refused() {
     refuses(
         Malformed::Target,
         &[
