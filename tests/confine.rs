@@ -15,7 +15,8 @@ struct User {
 
 impl User {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // Not in /tmp: with Landlock alone nothing can be made right beside the home and its parents.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let home = folder.path().join(".nexus");
         fs::create_dir_all(home.join("env/php")).unwrap();
         fs::create_dir_all(folder.path().join("project")).unwrap();
@@ -41,7 +42,12 @@ impl User {
     fn run_in(&self, way: &str, script: &str, folder: &Path) -> Output {
         let mut process = Command::new(env!("CARGO_BIN_EXE_nexus"));
         process.args(["__confined", way]).arg(self.home()).args(["sh", "-c", script]).current_dir(folder);
-        process.env("U", self.folder.path()).env("N", self.home()).output().unwrap()
+        process
+            .env("TMPDIR", self.folder.path().join("project"))
+            .env("U", self.folder.path())
+            .env("N", self.home())
+            .output()
+            .unwrap()
     }
 
     /// Whether the way works on this kernel. Landlock must: the tests of the other need user namespaces or root.
@@ -80,7 +86,10 @@ fn secrets_of_the_home_cannot_be_read_changed_or_replaced() {
     on_every_way(|user, way| {
         for name in [".env", "nexus.enc", ".salt", "ca.key.enc", "nexus.toml"] {
             assert!(!user.run(way, &format!("cat $N/{name}")).status.success(), "{way}: {name} was read");
-            user.run(way, &format!("echo x > $N/{name}; rm -f $N/{name}; mv $N/{name} $U/project/; ln $N/{name} $U/project/{name}"));
+            user.run(
+                way,
+                &format!("echo x > $N/{name}; rm -f $N/{name}; mv $N/{name} $U/project/; ln $N/{name} $U/project/{name}"),
+            );
             assert_eq!(fs::read_to_string(user.home().join(name)).unwrap(), "hidden", "{way}: {name} was changed");
             assert!(!user.folder.path().join("project").join(name).exists());
         }
@@ -105,8 +114,12 @@ fn certificates_and_helper_files_can_be_read_but_not_changed() {
 fn other_processes_of_the_user_are_no_way_in() {
     on_every_way(|user, way| {
         // This test is such a process: its root folder shows the home as it is.
-        let script = format!("cat /proc/{0}/root$N/.env || cat /proc/{0}/cwd/../.nexus/.env || cat /proc/{0}/environ", std::process::id());
-        assert!(!user.run(way, &script).status.success(), "{way}");
+        let process = format!("/proc/{}", std::process::id());
+        for way_in in ["root$N/.env", "environ", "mem", "maps", "fd/0", "ns/mnt"] {
+            let output = user.run(way, &format!("exec 3< {process}/{way_in}"));
+            assert!(!output.status.success(), "{way}: {way_in}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains("ermission denied"), "{way}: {way_in}");
+        }
     });
 }
 
@@ -150,7 +163,15 @@ fn exit_codes_are_those_of_env() {
     on_every_way(|user, way| {
         let code = |command: &str| {
             let mut process = Command::new(env!("CARGO_BIN_EXE_nexus"));
-            process.args(["__confined", way]).arg(user.home()).arg(command).output().unwrap().status.code()
+            process
+                .args(["__confined", way])
+                .arg(user.home())
+                .arg(command)
+                .env("PATH", "/usr/bin:/bin")
+                .output()
+                .unwrap()
+                .status
+                .code()
         };
         assert_eq!(code("no-such-command-here"), Some(127));
         assert_eq!(code("/etc/passwd"), Some(126));

@@ -9,6 +9,8 @@ mod knock;
 mod landlock;
 #[cfg(target_os = "linux")]
 mod namespace;
+#[cfg(target_os = "linux")]
+mod powers;
 mod scrub;
 mod signals;
 

@@ -122,7 +122,11 @@ mod tests {
     #[test]
     fn powershell_doubles_every_kind_of_single_quote() {
         assert_eq!(render_one("a'b\u{2019}c\"$x", Format::Powershell), "$Env:X = 'a''b\u{2019}\u{2019}c\"$x'\n");
-        match Command::new("pwsh").args(["-NoProfile", "-c"]).arg(render_one(HARD, Format::Powershell) + "[Console]::Write($Env:X)").output() {
+        match Command::new("pwsh")
+            .args(["-NoProfile", "-c"])
+            .arg(render_one(HARD, Format::Powershell) + "[Console]::Write($Env:X)")
+            .output()
+        {
             Ok(output) => assert_eq!(String::from_utf8(output.stdout).unwrap(), HARD),
             Err(_) => eprintln!("no pwsh on this machine"),
         }

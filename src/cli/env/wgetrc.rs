@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Inputs, placement};
 
 /// Commands of the caller's file that would undo what the environment says. Compared without case, `-` and `_`, as wget does.
-const UNDONE: [&str; 7] =
-    ["cacertificate", "cadirectory", "useproxy", "httpproxy", "httpsproxy", "proxyuser", "proxypassword"];
+const UNDONE: [&str; 7] = ["cacertificate", "cadirectory", "useproxy", "httpproxy", "httpsproxy", "proxyuser", "proxypassword"];
 
 /// The contents of our `wgetrc`.
 pub(super) fn wgetrc(inputs: &Inputs<'_>) -> String {

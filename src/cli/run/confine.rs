@@ -17,7 +17,8 @@
 //!
 //! What it does not cover: another process of the same user that acts on the command's behalf (`systemd-run --user`, a
 //! container engine, a terminal multiplexer, cron); files given to the command as open descriptors; hard links to files of
-//! the home elsewhere; root with access to devices. The command can't gain rights (`sudo` and other setuid programs don't
+//! the home elsewhere; a root that reads the disk's own device (its other ways around are taken from it, see `powers.rs`). The
+//! command can't gain rights (`sudo` and other setuid programs don't
 //! work), nor mount or make sandboxes that mount. In a namespace, files of other users than ours seem to belong to `nobody`.
 
 use std::ffi::{OsStr, OsString};
@@ -153,6 +154,7 @@ fn shut_out(way: &OsStr, home: &Path) -> anyhow::Result<()> {
         Way::Namespace => super::namespace::hide(&home)?,
         Way::Landlock => super::landlock::shut_out(&home)?,
     }
+    super::powers::give_up().context("cannot give up root's capabilities")?;
     prove(&home)
 }
 

@@ -10,8 +10,7 @@ use rustix::termios::tcgetpgrp;
 use tokio::signal::unix::{self, SignalKind};
 
 /// Those that end or steer a program and can be caught.
-const PASSED: [Signal; 7] =
-    [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::WINCH];
+const PASSED: [Signal; 7] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::WINCH];
 
 /// Those that a terminal sends to every process of its foreground group, the command included.
 const BY_TERMINAL: [Signal; 3] = [Signal::INT, Signal::QUIT, Signal::WINCH];

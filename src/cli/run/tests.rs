@@ -77,7 +77,13 @@ async fn the_command_gets_the_proxy_with_its_token_and_the_placeholder() {
     let expected = "http://run:tok-en@127.0.0.1:9";
     assert_eq!(exit_of(&format!("test \"$https_proxy\" = {expected} && test \"$HTTPS_PROXY\" = {expected}")).await, 0);
     assert_eq!(exit_of("test \"$ACME_KEY\" = acme-placeholder").await, 0);
-    assert_eq!(exit_of("test -s \"$WGETRC\" && test -s \"$PHP_INI_SCAN_DIR/nexus.ini\" || test -s \"${PHP_INI_SCAN_DIR#:}/nexus.ini\"").await, 0);
+    assert_eq!(
+        exit_of(
+            "test -s \"$WGETRC\" && test -s \"$PHP_INI_SCAN_DIR/nexus.ini\" || test -s \"${PHP_INI_SCAN_DIR#:}/nexus.ini\""
+        )
+        .await,
+        0
+    );
 }
 
 #[tokio::test]
