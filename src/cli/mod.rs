@@ -2,9 +2,11 @@
 
 mod arguments;
 mod context;
+mod env;
 mod init;
 mod list;
 mod register;
+pub(crate) mod run;
 mod terminal;
 mod up;
 

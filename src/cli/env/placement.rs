@@ -1,0 +1,38 @@
+//! The names of the helper files in their folder: what `variables.rs` points at and `helpers.rs` writes.
+
+use std::path::{Path, PathBuf};
+
+/// The Node preload script.
+pub(super) fn preload(folder: &Path) -> PathBuf {
+    folder.join("preload.cjs")
+}
+
+/// Our root and the caller's own `NODE_EXTRA_CA_CERTS`.
+pub(super) fn node_ca(folder: &Path) -> PathBuf {
+    folder.join("node-ca.pem")
+}
+
+/// The folder of the PHP ini file.
+pub(super) fn php_folder(folder: &Path) -> PathBuf {
+    folder.join("php")
+}
+
+/// The script that every PHP script begins with. Not in the ini's folder, which PHP reads `*.ini` from.
+pub(super) fn php_prepend(folder: &Path) -> PathBuf {
+    folder.join("prepend.php")
+}
+
+/// The Java trust store.
+pub(super) fn trust_store(folder: &Path) -> PathBuf {
+    folder.join("trust.jks")
+}
+
+/// The settings of wget.
+pub(super) fn wgetrc(folder: &Path) -> PathBuf {
+    folder.join("wgetrc")
+}
+
+/// The settings of wget2.
+pub(super) fn wget2rc(folder: &Path) -> PathBuf {
+    folder.join("wget2rc")
+}

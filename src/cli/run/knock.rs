@@ -1,0 +1,66 @@
+//! Whether our proxy is up: whoever listens on a port is not believed to be Nexus until it shows our root.
+
+use std::time::Duration;
+
+use memchr::memmem;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const DEADLINE: Duration = Duration::from_secs(2);
+/// Longer than any answer with one certificate.
+const LONGEST_ANSWER: u64 = 64 * 1024;
+const REQUEST: &[u8] = b"GET http://nexus.internal/ca.pem HTTP/1.1\r\nHost: nexus.internal\r\nConnection: close\r\n\r\n";
+
+/// Whether a proxy with the root `ca` (a PEM file's bytes) answers at `proxy`.
+pub(crate) async fn answers(proxy: &str, ca: &[u8]) -> bool {
+    !ca.is_empty() && timeout(DEADLINE, ask(proxy)).await.is_ok_and(|answer| answer.is_ok_and(|bytes| shows(&bytes, ca)))
+}
+
+async fn ask(proxy: &str) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(proxy).await?;
+    stream.write_all(REQUEST).await?;
+    let mut answer = Vec::new();
+    stream.take(LONGEST_ANSWER).read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
+fn shows(answer: &[u8], ca: &[u8]) -> bool {
+    answer.starts_with(b"HTTP/1.1 200") && memmem::find(answer, ca.trim_ascii()).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    async fn listener(answer: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; REQUEST.len()];
+            stream.read_exact(&mut request).await.unwrap();
+            stream.write_all(answer).await.unwrap();
+        });
+        proxy
+    }
+
+    #[tokio::test]
+    async fn a_proxy_with_our_root_is_ours() {
+        assert!(answers(&listener(b"HTTP/1.1 200 OK\r\n\r\n-----BEGIN ours-----\n").await, b"-----BEGIN ours-----\n").await);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_on_our_port_is_not() {
+        assert!(!answers(&listener(b"HTTP/1.1 200 OK\r\n\r\n-----BEGIN other-----\n").await, b"-----BEGIN ours-----").await);
+        assert!(!answers(&listener(b"HTTP/1.1 404 Not Found\r\n\r\nours").await, b"ours").await);
+        assert!(!answers(&listener(b"HTTP/1.1 200 OK\r\n\r\n").await, b"").await);
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_no_proxy() {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        assert!(!answers(&gone, b"ours").await);
+    }
+}

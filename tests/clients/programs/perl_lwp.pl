@@ -1,0 +1,6 @@
+use strict;
+use warnings;
+use LWP::UserAgent;
+my $answer = LWP::UserAgent->new(timeout => 20)->get($ARGV[0]);
+print $answer->decoded_content, "\n";
+exit($answer->is_success ? 0 : 1);

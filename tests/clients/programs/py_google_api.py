@@ -1,0 +1,5 @@
+import sys
+from googleapiclient.http import build_http
+answer, body = build_http().request(sys.argv[1])
+print(body.decode())
+sys.exit(0 if answer.status == 200 else 1)
