@@ -76,6 +76,7 @@ impl Broker {
     }
 
     /// Whether a renewal is in flight.
+    #[cfg(test)]
     pub(crate) fn is_renewing(&self) -> bool {
         self.connections.iter().any(|entry| entry.value().is_renewing())
     }

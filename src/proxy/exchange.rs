@@ -12,8 +12,8 @@ use super::body::ResponseBody;
 use super::choose::Inquiry;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::{Outbound, Sending, set_host};
-use super::internal;
 use super::inside::Busy;
+use super::internal;
 use super::load::Counted;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
 use super::refusal::Refusal;
@@ -44,6 +44,17 @@ pub(super) enum Way {
     Permitted(Permit),
     /// A provider's host without a credential: what the caller sent goes on, and a 401 is told for what it is.
     Unregistered(Arc<Provider>),
+}
+
+impl Way {
+    /// The provider whose slots are stripped from the request.
+    fn stripped(&self) -> Option<&Arc<Provider>> {
+        match self {
+            Self::Plain | Self::Unregistered(_) => None,
+            Self::Stripped(provider) => Some(provider),
+            Self::Permitted(permit) => Some(permit.provider()),
+        }
+    }
 }
 
 impl Worker {
@@ -82,8 +93,14 @@ impl Worker {
     }
 
     /// Steps 2 to 7. What it returns is ready to be observed.
-    async fn steps(self: &Rc<Self>, door: &Door, parts: request::Parts, incoming: Incoming, entry: &mut Entry) -> Result<Stepped, Stop> {
-        let arrived = door.identify(self, &parts)?;                                            // 2 identify
+    async fn steps(
+        self: &Rc<Self>,
+        door: &Door,
+        parts: request::Parts,
+        incoming: Incoming,
+        entry: &mut Entry,
+    ) -> Result<Stepped, Stop> {
+        let arrived = door.identify(self, &parts)?; // 2 identify
         note_arrival(entry, door, &arrived);
         check_method(&parts)?;
         let counted = self.count(&arrived)?;
@@ -91,15 +108,16 @@ impl Worker {
             return Err(Stop::Page(internal::page(self, &arrived)?));
         }
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
-        let route = self.proxy.rules.load().decide(&arrived.target, &agent);                   // 3 decide
+        let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
-        let way = self.authorize(route, &inquiry, entry).await?;                               // 4 authorize
+        let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
         let upgrade = upgrade::asked(&parts);
-        let outbound = outbound(arrived, parts, &way, &agent, upgrade)?;
-        let opened = entry.open().await.map_err(Refusal::from)?;                               // 5 record
-        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory));
+        let stripped = way.stripped().map(Arc::clone);
+        let outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
+        let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
+        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
         let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened };
-        let (sent, permit) = self.forward_and_renew(&sending, way, entry).await?;              // 6 forward, 7 renew
+        let (sent, permit) = self.forward_and_renew(&sending, way, entry).await?; // 6 forward, 7 renew
         Ok((sent, permit, replay, counted))
     }
 
@@ -148,12 +166,7 @@ impl Worker {
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
-    fn answer(
-        self: &Rc<Self>,
-        (sent, permit, replay, counted): Stepped,
-        mut entry: Entry,
-        busy: Busy,
-    ) -> Answer {
+    fn answer(self: &Rc<Self>, (sent, permit, replay, counted): Stepped, mut entry: Entry, busy: Busy) -> Answer {
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
@@ -225,7 +238,7 @@ fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
 fn outbound(
     arrived: Arrived,
     parts: request::Parts,
-    way: &Way,
+    provider: Option<&Provider>,
     agent: &Arc<Agent>,
     upgrade: bool,
 ) -> Result<Outbound, Refusal> {
@@ -238,13 +251,9 @@ fn outbound(
     strip_hop_by_hop(&mut headers);
     headers.remove(EXPECT);
     headers.remove(super::door::NEXUS_CONNECTION);
-    let provider = match way {
-        Way::Plain | Way::Unregistered(_) => None,
-        Way::Stripped(provider) => Some(provider),
-        Way::Permitted(permit) => Some(permit.provider()),
-    };
     if let Some(provider) = provider {
-        strip_target(&provider.slots, &mut headers, &mut target.path).map_err(|_long| Refusal::Target("the path is too long"))?;
+        strip_target(&provider.slots, &mut headers, &mut target.path)
+            .map_err(|_long| Refusal::Target("the path is too long"))?;
         for name in super::door::ROUTING_HINTS {
             headers.remove(name);
         }

@@ -63,7 +63,11 @@ impl Worker {
     ///
     /// A request that met a dead kept connection is sent once more where that is safe: nothing came back, the method is idempotent
     /// (RFC 9110 §9.2.2), and the body is at hand.
-    pub(super) async fn forward(self: &Rc<Self>, sending: &Sending<'_>, permit: Option<&Permit>) -> Result<Sent<RequestBody>, Error> {
+    pub(super) async fn forward(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        permit: Option<&Permit>,
+    ) -> Result<Sent<RequestBody>, Error> {
         match self.send_once(sending, permit).await {
             Err(Error::Stale { .. }) if sending.outbound.target.method.is_idempotent() && sending.replay.repeatable() => {
                 self.send_once(sending, permit).await
@@ -97,8 +101,12 @@ impl Worker {
         permit: Option<&Permit>,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Sent<RequestBody>, Error> {
-        let Sending { outbound, replay, opened: _ } = *sending;
-        let gone = || Error::Unreachable { authority: outbound.target.authority.clone(), cause: std::io::ErrorKind::BrokenPipe.into() };
+        let Sending { outbound, replay, opened } = *sending;
+        tracing::trace!(id = opened.id().as_str(), "a request leaves");
+        let gone = || Error::Unreachable {
+            authority: outbound.target.authority.clone(),
+            cause: std::io::ErrorKind::BrokenPipe.into(),
+        };
         let body = replay.body(hold.map(Arc::clone)).ok_or_else(gone)?;
         let mut request = build(outbound, permit, body).map_err(|cause| Error::Unsendable { cause: Box::new(cause) })?;
         if let Some(hold) = hold {

@@ -70,7 +70,9 @@ async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, or
     for _ in 0..CONNECT_TRIES {
         let head = match timeout(worker.proxy.settings.head_timeout, read_head(&mut caller, &mut buffer, &limits)).await {
             Ok(Ok(head)) => head,
-            Ok(Err(ReadError::Malformed(malformed))) => return Box::pin(malformed_head(worker, caller, &origin, malformed)).await,
+            Ok(Err(ReadError::Malformed(malformed))) => {
+                return Box::pin(malformed_head(worker, caller, &origin, malformed)).await;
+            }
             Ok(Err(_)) | Err(_) => return,
         };
         if !head.is_connect() {
