@@ -100,6 +100,7 @@ impl Worker {
         incoming: Incoming,
         entry: &mut Entry,
     ) -> Result<Stepped, Stop> {
+        door.note(entry, &parts);
         let arrived = door.identify(self, &parts)?; // 2 identify
         note_arrival(entry, door, &arrived);
         check_method(&parts)?;
@@ -211,15 +212,13 @@ impl<E: Into<Refusal>> From<E> for Stop {
 }
 
 fn note_arrival(entry: &mut Entry, door: &Door, arrived: &Arrived) {
+    if matches!(door, Door::Inside(_)) {
+        return;
+    }
     entry.door(arrived.entrance);
     entry.target(&arrived.target);
     if let Some(agent) = &arrived.agent {
         entry.agent(&agent.name);
-    }
-    if let Door::Inside(inside) = door
-        && let Some(sni) = &inside.sni
-    {
-        entry.sni(sni.as_bytes());
     }
 }
 
