@@ -12,12 +12,17 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::head::{Malformed, check_trailers};
+
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// The caller broke off: the service must not take what came for the whole.
     #[error("the caller broke off its request body")]
     Caller(#[source] hyper::Error),
+    /// A field that may not follow a body.
+    #[error("the caller's trailers are malformed")]
+    Trailers(#[source] Malformed),
     /// The request is being sent again elsewhere.
     #[error("the request is sent again on another connection")]
     Superseded,
@@ -103,6 +108,12 @@ impl Replay {
         !self.source.state.borrow().overflowed
     }
 
+    /// Whether the caller has sent all of it.
+    pub(super) fn ended(&self) -> bool {
+        let state = self.source.state.borrow();
+        state.ended || state.incoming.is_end_stream()
+    }
+
     /// Whether there is no body at all.
     pub(super) fn is_empty(&self) -> bool {
         self.source.hint.exact() == Some(0)
@@ -153,6 +164,9 @@ impl Source {
             state.keep(data, self.limit);
             *position += 1;
         } else if let Some(trailers) = frame.trailers_ref() {
+            if let Err(malformed) = check_trailers(trailers) {
+                return Poll::Ready(Some(Err(Error::Trailers(malformed))));
+            }
             state.trailers = Some(trailers.clone());
         }
         Poll::Ready(Some(Ok(frame)))
