@@ -60,7 +60,9 @@ pub(super) fn watch(home: &Home) -> notify::Result<(notify::RecommendedWatcher, 
         let relevant = event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(|path| interesting(path)));
         if relevant {
             // Full means that a reload is due already.
-            drop(tell.try_send(()));
+            if tell.try_send(()).is_err() {
+                tracing::trace!("a reload is due already");
+            }
         }
     })?;
     watcher.watch(home.path(), RecursiveMode::NonRecursive)?;

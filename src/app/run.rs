@@ -141,7 +141,7 @@ impl App {
         let log = Arc::clone(&parts.log);
         let dialler = Arc::clone(&parts.dialler);
         let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Arc::new(Reload { home: home.clone(), overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy) });
+        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy) });
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..worker_count(&config) {
@@ -188,7 +188,9 @@ impl Running {
             }
         }
         if let Some((end, thread)) = self.control.take() {
-            drop(end.send(()));
+            if end.send(()).is_err() {
+                tracing::debug!("the control thread has ended already");
+            }
             if thread.join().is_err() {
                 tracing::error!("the control thread ended by a panic");
             }

@@ -9,8 +9,9 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::body::ResponseBody;
+use super::choose::Inquiry;
 use super::door::{Arrived, Door, is_own_name};
-use super::forward::{Outbound, set_host};
+use super::forward::{Outbound, Sending, set_host};
 use super::internal;
 use super::inside::Busy;
 use super::load::Counted;
@@ -20,7 +21,7 @@ use super::replay::{Replay, RequestBody};
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::agent::Agent;
-use crate::audit::{Entry, Kind, Opened};
+use crate::audit::{Entry, Kind};
 use crate::broker::{Permit, Renewal};
 use crate::provider::{Provider, ReplayRule, strip_target};
 use crate::upstream::Sent;
@@ -30,7 +31,7 @@ pub(super) enum Answer {
     /// A response.
     Response(Response<ResponseBody>),
     /// 101: the caller's stream becomes one end of the relay once this head is out.
-    Switched(Response<ResponseBody>, Relay),
+    Switched(Response<ResponseBody>, Box<Relay>),
 }
 
 /// What `decide` and `authorize` made of a request.
@@ -91,12 +92,14 @@ impl Worker {
         }
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
         let route = self.proxy.rules.load().decide(&arrived.target, &agent);                   // 3 decide
-        let way = self.authorize(route, &arrived, &agent, &parts.headers, entry).await?;       // 4 authorize
+        let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
+        let way = self.authorize(route, &inquiry, entry).await?;                               // 4 authorize
         let (upgrade, extended) = (upgrade::asked(&parts), parts.method == Method::CONNECT);
         let outbound = outbound(arrived, parts, &way, &agent, upgrade)?;
         let opened = entry.open().await.map_err(Refusal::from)?;                               // 5 record
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory));
-        let (sent, permit) = self.forward_and_renew(&outbound, way, &replay, &opened, entry).await?; // 6 forward, 7 renew
+        let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened };
+        let (sent, permit) = self.forward_and_renew(&sending, way, entry).await?;              // 6 forward, 7 renew
         if extended && sent.response.status().is_success() {
             // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
             return Err(Stop::Refusal(Refusal::NotSwitched));
@@ -106,23 +109,21 @@ impl Worker {
 
     async fn forward_and_renew(
         self: &Rc<Self>,
-        outbound: &Outbound,
+        sending: &Sending<'_>,
         way: Way,
-        replay: &Replay,
-        opened: &Opened,
         entry: &mut Entry,
     ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
         let permit = match way {
             Way::Permitted(permit) => permit,
-            Way::Plain | Way::Stripped(_) => return Ok((self.forward(outbound, None, replay, opened).await?, None)),
+            Way::Plain | Way::Stripped(_) => return Ok((self.forward(sending, None).await?, None)),
             Way::Unregistered(provider) => {
-                let sent = self.forward(outbound, None, replay, opened).await?;
+                let sent = self.forward(sending, None).await?;
                 let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
                 return if refused { Err(self.auth_required(&provider, None)) } else { Ok((sent, None)) };
             }
         };
         let sent_at = Instant::now();
-        let sent = self.forward(outbound, Some(&permit), replay, opened).await?;
+        let sent = self.forward(sending, Some(&permit)).await?;
         if sent.response.status() != StatusCode::UNAUTHORIZED {
             permit.succeeded(sent_at);
             return Ok((sent, Some(permit)));
@@ -134,14 +135,14 @@ impl Worker {
             }
             Renewal::Fresh(fresh) => {
                 entry.note("renewed");
-                if !may_replay(&fresh, &outbound.target.method) || !replay.repeatable() {
+                if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
                     entry.note("not_replayable");
                     return Ok((sent, Some(permit)));
                 }
                 drain(sent);
                 entry.note("replayed");
                 let sent_at = Instant::now();
-                let sent = self.forward(outbound, Some(&fresh), replay, opened).await?;
+                let sent = self.forward(sending, Some(&fresh)).await?;
                 if sent.response.status() != StatusCode::UNAUTHORIZED {
                     fresh.succeeded(sent_at);
                 }
@@ -172,7 +173,7 @@ impl Worker {
         if let Some(fields) = switched {
             parts.headers.extend(fields);
             let relay = Relay { lease: sent.lease, entry, _counted: counted, _busy: busy };
-            return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), relay);
+            return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
         let observation = Observation { entry: Some(entry), replay, permit, _counted: counted, _busy: busy };
         let body = ResponseBody::observed(incoming, sent.lease, observation, self.proxy.settings.idle_timeout);

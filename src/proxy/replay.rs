@@ -220,6 +220,6 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.hint.clone())
+        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.hint)
     }
 }

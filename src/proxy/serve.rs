@@ -42,7 +42,7 @@ pub(super) async fn stream(worker: &Rc<Worker>, stream: TcpStream, peer: SocketA
         return;
     }
     if buffer.first() == Some(&TLS_HANDSHAKE) {
-        let Some(caller) = end_tls(worker, Prefixed::new(buffer, stream), local).await else { return };
+        let Some(caller) = Box::pin(end_tls(worker, Prefixed::new(buffer, stream), local)).await else { return };
         serve(worker, caller, BytesMut::new(), origin).await;
     } else {
         serve(worker, Caller::Tcp(Prefixed::new(BytesMut::new(), stream)), buffer, origin).await;
@@ -80,22 +80,28 @@ async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, or
         let reading = timeout(worker.proxy.settings.head_timeout, read_head(&mut caller, &mut buffer, &limits));
         let head = match unless_draining(worker, reading).await {
             Some(Ok(Ok(head))) => head,
-            Some(Ok(Err(ReadError::Malformed(malformed)))) => return malformed_head(worker, caller, &origin, malformed).await,
+            Some(Ok(Err(ReadError::Malformed(malformed)))) => {
+                return Box::pin(malformed_head(worker, caller, &origin, malformed)).await;
+            }
             Some(Ok(Err(_)) | Err(_)) | None => return,
         };
         if !head.is_connect() {
-            return worker.http1(caller, buffer, Door::Open(origin)).await;
+            return Box::pin(worker.http1(caller, buffer, Door::Open(origin))).await;
         }
         let request = buffer.split_to(head.len()).freeze();
-        match worker.connect(&head, &request, &origin).await {
+        // Each phase is on the heap while it lasts: an idle stream holds none of them.
+        match Box::pin(worker.connect(&head, &request, &origin)).await {
             Next::Again(response) => {
                 if answer(&mut caller, response).await.is_err() {
                     return;
                 }
             }
             Next::Close(response) => return drop(answer(&mut caller, response).await),
-            Next::Open(inside) => return worker.open(caller, buffer, inside).await,
-            Next::Tunnel(tunnel) => return worker.tunnel(caller, buffer, tunnel).await,
+            Next::Open(inside) => {
+                let Some(opened) = Box::pin(worker.open(caller, buffer, inside)).await else { return };
+                return worker.requests(opened).await;
+            }
+            Next::Tunnel(tunnel) => return Box::pin(worker.tunnel(caller, buffer, tunnel)).await,
         }
     }
 }
