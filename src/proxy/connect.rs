@@ -166,8 +166,8 @@ impl Worker {
             return None;
         }
         if buffer.is_empty() {
-            let first = tokio::time::timeout(self.proxy.settings.handshake_timeout, caller.read_buf(&mut buffer)).await;
-            if !matches!(first, Ok(Ok(1..))) {
+            let first = tokio::time::timeout(self.proxy.settings.handshake_timeout, caller.read_buf(&mut buffer));
+            if !matches!(super::serve::unless_draining(self, first).await, Some(Ok(Ok(1..)))) {
                 return None;
             }
         }

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::EXPECT;
-use http::{Method, Request, Response, StatusCode, request};
+use http::header::{COOKIE, EXPECT, TE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -112,13 +112,17 @@ impl Worker {
         let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
         let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
-        let upgrade = upgrade::asked(&parts);
+        let (upgrade, extended) = (upgrade::asked(&parts), parts.method == Method::CONNECT);
         let stripped = way.stripped().map(Arc::clone);
         let outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
         let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened };
         let (sent, permit) = self.forward_and_renew(&sending, way, entry).await?; // 6 forward, 7 renew
+        if extended && sent.response.status().is_success() {
+            // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
+            return Err(Stop::Refusal(Refusal::NotSwitched));
+        }
         Ok((sent, permit, replay, counted))
     }
 
@@ -244,6 +248,8 @@ fn outbound(
     let mut target = arrived.target;
     let mut headers = parts.headers;
     let kept = upgrade.then(|| upgrade::request_fields(&headers, &parts.extensions));
+    let trailers = takes_trailers(&headers);
+    join_cookies(&mut headers);
     if target.method == Method::CONNECT {
         target.method = Method::GET;
     }
@@ -257,9 +263,30 @@ fn outbound(
             headers.remove(name);
         }
     }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     set_host(&mut headers, &target);
     headers.extend(kept.into_iter().flatten());
     Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade })
+}
+
+/// Whether the caller takes trailers (RFC 9110 §10.1.4). The word is for one hop, so it is said anew.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let member = |member: &[u8]| member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"trailers");
+    headers.get_all(TE).iter().any(|value| value.as_bytes().split(|byte| *byte == b',').any(member))
+}
+
+/// HTTP/2 may split the cookies (RFC 9113 §8.2.3); whoever reads HTTP/1.1 takes the first line for all of them.
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(mut whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        whole.set_sensitive(true);
+        headers.insert(COOKIE, whole);
+    }
 }
 
 fn may_replay(permit: &Permit, method: &Method) -> bool {

@@ -58,6 +58,8 @@ pub(super) enum Refusal {
     Draining,
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
+    #[error("the service answered a WebSocket handshake without switching protocols")]
+    NotSwitched,
     #[error("no page of that name at nexus.internal")]
     NoSuchPage,
 }
@@ -86,6 +88,7 @@ impl Refusal {
             Self::Audit(_) => "audit",
             Self::Draining => "draining",
             Self::NoSuchPage => "not-found",
+            Self::NotSwitched => "upstream",
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => "private-address",
                 upstream::Error::Loop { .. } => "loop",
@@ -115,6 +118,7 @@ impl Refusal {
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::NotSwitched => StatusCode::BAD_GATEWAY,
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => StatusCode::FORBIDDEN,
                 upstream::Error::Loop { .. } => StatusCode::LOOP_DETECTED,
@@ -134,7 +138,7 @@ impl Refusal {
     pub(super) fn blame(&self) -> Blame {
         match self {
             Self::Upstream(upstream::Error::Forbidden { .. } | upstream::Error::Loop { .. }) => Blame::Downstream,
-            Self::Upstream(_) => Blame::Upstream,
+            Self::Upstream(_) | Self::NotSwitched => Blame::Upstream,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
             | Self::Target(_)
@@ -187,6 +191,7 @@ impl Refusal {
             Self::Audit(_) => "No request leaves that the audit log does not name. The operator should look at the disk of Nexus.".into(),
             Self::Draining => "Try again in a moment.".into(),
             Self::NoSuchPage => "Known pages: /ca.pem, /ca-bundle.pem, /env, /whoami.".into(),
+            Self::NotSwitched => "This path of the service is no WebSocket endpoint; check the URL.".into(),
             Self::Upstream(error) => upstream_advice(error),
         }
     }

@@ -111,6 +111,12 @@ impl Replay {
         !self.source.state.borrow().overflowed
     }
 
+    /// Whether the caller has sent all of it.
+    pub(super) fn ended(&self) -> bool {
+        let state = self.source.state.borrow();
+        state.ended || state.incoming.is_end_stream()
+    }
+
     /// Whether there is no body at all.
     pub(super) fn is_empty(&self) -> bool {
         self.source.hint.exact() == Some(0)
