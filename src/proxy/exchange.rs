@@ -273,7 +273,9 @@ fn outbound(
 
 /// Whether the caller takes trailers (RFC 9110 §10.1.4). The word is for one hop, so it is said anew.
 fn takes_trailers(headers: &HeaderMap) -> bool {
-    let member = |member: &[u8]| member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"trailers");
+    let member = |member: &[u8]| {
+        member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"trailers")
+    };
     headers.get_all(TE).iter().any(|value| value.as_bytes().split(|byte| *byte == b',').any(member))
 }
 
