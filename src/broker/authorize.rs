@@ -63,7 +63,7 @@ impl Broker {
         if due == Due::Later {
             return permit(connection, live, provider, rules);
         }
-        let live = self.renew_ahead(&connection, live, provider, due).await?;
+        let live = Box::pin(self.renew_ahead(&connection, live, provider, due)).await?;
         permit(connection, live, provider, rules)
     }
 

@@ -132,42 +132,53 @@ impl Worker {
         way: Way,
         entry: &mut Entry,
     ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
-        let permit = match way {
-            Way::Permitted(permit) => permit,
-            Way::Plain | Way::Stripped(_) => return Ok((self.forward(sending, None).await?, None)),
-            Way::Unregistered(provider) => {
-                let sent = self.forward(sending, None).await?;
-                let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
-                return if refused { Err(self.auth_required(&provider, None)) } else { Ok((sent, None)) };
-            }
+        let permit = match &way {
+            Way::Permitted(permit) => Some(permit),
+            Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => None,
         };
         let sent_at = Instant::now();
-        let sent = self.forward(sending, Some(&permit)).await?;
-        if sent.response.status() != StatusCode::UNAUTHORIZED {
-            permit.succeeded(sent_at);
-            return Ok((sent, Some(permit)));
-        }
-        match permit.renew(sent_at).await {
-            Renewal::Keep(why) => {
-                entry.note(why.word());
+        let sent = self.forward(sending, permit).await?;
+        let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
+        match way {
+            Way::Plain | Way::Stripped(_) => Ok((sent, None)),
+            Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
+            Way::Unregistered(_) => Ok((sent, None)),
+            Way::Permitted(permit) if refused => Box::pin(self.renew_and_replay(sending, permit, (sent, sent_at), entry)).await,
+            Way::Permitted(permit) => {
+                permit.succeeded(sent_at);
                 Ok((sent, Some(permit)))
             }
-            Renewal::Fresh(fresh) => {
-                entry.note("renewed");
-                if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
-                    entry.note("not_replayable");
-                    return Ok((sent, Some(permit)));
-                }
-                drain(sent);
-                entry.note("replayed");
-                let sent_at = Instant::now();
-                let sent = self.forward(sending, Some(&fresh)).await?;
-                if sent.response.status() != StatusCode::UNAUTHORIZED {
-                    fresh.succeeded(sent_at);
-                }
-                Ok((sent, Some(fresh)))
-            }
         }
+    }
+
+    /// Step 7, after a 401: a fresh permit and the one second send, or the 401 as it is.
+    async fn renew_and_replay(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        permit: Permit,
+        (sent, sent_at): (Sent<RequestBody>, Instant),
+        entry: &mut Entry,
+    ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
+        let fresh = match permit.renew(sent_at).await {
+            Renewal::Fresh(fresh) => fresh,
+            Renewal::Keep(why) => {
+                entry.note(why.word());
+                return Ok((sent, Some(permit)));
+            }
+        };
+        entry.note("renewed");
+        if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
+            entry.note("not_replayable");
+            return Ok((sent, Some(permit)));
+        }
+        drain(sent);
+        entry.note("replayed");
+        let sent_at = Instant::now();
+        let sent = self.forward(sending, Some(&fresh)).await?;
+        if sent.response.status() != StatusCode::UNAUTHORIZED {
+            fresh.succeeded(sent_at);
+        }
+        Ok((sent, Some(fresh)))
     }
 
     /// Step 8: the response that the caller gets, followed to its end.

@@ -70,16 +70,26 @@ impl Worker {
     ) -> Result<Sent<RequestBody>, Error> {
         match self.send_once(sending, permit).await {
             Err(Error::Stale { .. }) if sending.outbound.target.method.is_idempotent() && sending.replay.repeatable() => {
-                self.send_once(sending, permit).await
+                Box::pin(self.send_once(sending, permit)).await
             }
             outcome => outcome,
         }
     }
 
     async fn send_once(self: &Rc<Self>, sending: &Sending<'_>, permit: Option<&Permit>) -> Result<Sent<RequestBody>, Error> {
-        let hold = self.should_hold(sending, permit).then(Arc::<Hold>::default);
-        let sent = self.send_held(sending, permit, hold.as_ref()).await?;
-        let Some(hold) = hold else { return Ok(sent) };
+        if self.should_hold(sending, permit) {
+            return Box::pin(self.send_expecting(sending, permit)).await;
+        }
+        self.send_held(sending, permit, None).await
+    }
+
+    async fn send_expecting(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        permit: Option<&Permit>,
+    ) -> Result<Sent<RequestBody>, Error> {
+        let hold = Arc::<Hold>::default();
+        let sent = self.send_held(sending, permit, Some(&hold)).await?;
         match sent.response.status() {
             // RFC 9110 §15.5.18: it does not do expectations. Nothing of the body is gone yet.
             StatusCode::EXPECTATION_FAILED => {

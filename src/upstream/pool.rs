@@ -242,7 +242,8 @@ where
                 Err(unsent) => request = unsent,
             }
         }
-        self.send_on_new(to, request).await
+        // Dialling is rare and its state is large: only then is it held.
+        Box::pin(self.send_on_new(to, request)).await
     }
 
     async fn send_on_new(self: &Rc<Self>, to: &Destination<'_>, request: Request<B>) -> Result<Sent<B>, Error> {
