@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::EXPECT;
-use http::{Method, Request, Response, StatusCode, request};
+use http::header::{ALT_SVC, EXPECT, MAX_FORWARDS};
+use http::{HeaderMap, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -43,6 +43,17 @@ pub(super) enum Way {
     Permitted(Permit),
     /// A provider's host without a credential: what the caller sent goes on, and a 401 is told for what it is.
     Unregistered(Arc<Provider>),
+}
+
+impl Way {
+    /// Whose slots are emptied of what the caller put there.
+    fn provider(&self) -> Option<Arc<Provider>> {
+        match self {
+            Self::Plain | Self::Unregistered(_) => None,
+            Self::Stripped(provider) => Some(Arc::clone(provider)),
+            Self::Permitted(permit) => Some(Arc::clone(permit.provider())),
+        }
+    }
 }
 
 impl Worker {
@@ -95,8 +106,9 @@ impl Worker {
         let upgrade = upgrade::asked(&parts);
         let outbound = outbound(arrived, parts, &way, &agent, upgrade)?;
         let opened = entry.open().await.map_err(Refusal::from)?;                               // 5 record
-        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory));
-        let (sent, permit) = self.forward_and_renew(&outbound, way, &replay, &opened, entry).await?; // 6 forward, 7 renew
+        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, way.provider()));
+        let forwarded = self.forward_and_renew(&outbound, way, &replay, &opened, entry).await; // 6 forward, 7 renew
+        let (sent, permit) = forwarded.map_err(Refusal::blame_the_caller)?;
         Ok((sent, permit, replay, counted))
     }
 
@@ -159,6 +171,8 @@ impl Worker {
         entry.status(parts.status.as_u16());
         let switched = (parts.status == StatusCode::SWITCHING_PROTOCOLS).then(|| upgrade::keep_fields(&parts.headers));
         strip_hop_by_hop(&mut parts.headers);
+        // Another way to the service would be a way around the proxy.
+        parts.headers.remove(ALT_SVC);
         if let Some(permit) = &permit {
             entry.guard_hits(clean_injected(&mut parts.headers, permit));
         }
@@ -215,9 +229,16 @@ fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
     match parts.method {
         Method::TRACE => Err(Refusal::Method("TRACE is not forwarded")),
         Method::CONNECT if !extended => Err(Refusal::Method("CONNECT inside a tunnel is not allowed")),
+        Method::OPTIONS if hops_used_up(&parts.headers) => Err(Refusal::Method("OPTIONS with Max-Forwards: 0 goes no further")),
+        _ if parts.method.as_str().eq_ignore_ascii_case("trace") => Err(Refusal::Method("TRACE is not forwarded")),
         _ if parts.method.as_str().eq_ignore_ascii_case("track") => Err(Refusal::Method("TRACK is not forwarded")),
         _ => Ok(()),
     }
+}
+
+/// RFC 9110 §7.6.2: a proxy does not pass on what may go no further.
+fn hops_used_up(headers: &HeaderMap) -> bool {
+    headers.get(MAX_FORWARDS).is_some_and(|left| !left.is_empty() && left.as_bytes().iter().all(|digit| *digit == b'0'))
 }
 
 /// The request without anything that belongs to this hop or to the provider's slots; the credential is put on per send.
@@ -231,18 +252,10 @@ fn outbound(
     let mut target = arrived.target;
     let mut headers = parts.headers;
     let kept = upgrade.then(|| upgrade::request_fields(&headers, &parts.extensions));
-    if target.method == Method::CONNECT {
-        target.method = Method::GET;
-    }
     strip_hop_by_hop(&mut headers);
     headers.remove(EXPECT);
     headers.remove(super::door::NEXUS_CONNECTION);
-    let provider = match way {
-        Way::Plain | Way::Unregistered(_) => None,
-        Way::Stripped(provider) => Some(provider),
-        Way::Permitted(permit) => Some(permit.provider()),
-    };
-    if let Some(provider) = provider {
+    if let Some(provider) = way.provider() {
         strip_target(&provider.slots, &mut headers, &mut target.path).map_err(|_long| Refusal::Target("the path is too long"))?;
         for name in super::door::ROUTING_HINTS {
             headers.remove(name);

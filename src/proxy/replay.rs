@@ -12,15 +12,36 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::head::{Malformed, check_trailers};
+use crate::provider::{Provider, strip};
+
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// The caller broke off: the service must not take what came for the whole.
     #[error("the caller broke off its request body")]
     Caller(#[source] hyper::Error),
+    /// Fields behind the body that may not stand there.
+    #[error("the caller's trailers are malformed")]
+    Trailers(#[source] Malformed),
     /// The request is being sent again elsewhere.
     #[error("the request is sent again on another connection")]
     Superseded,
+}
+
+impl Error {
+    /// What was malformed about the caller's body, if `error` is about that and not about the service.
+    pub(super) fn malformed_in(error: &(dyn std::error::Error + 'static)) -> Option<Malformed> {
+        let mut link = Some(error);
+        while let Some(error) = link {
+            match error.downcast_ref::<Self>() {
+                Some(Self::Caller(cause)) => return Malformed::in_chain(cause),
+                Some(Self::Trailers(malformed)) => return Some(*malformed),
+                Some(Self::Superseded) | None => link = error.source(),
+            }
+        }
+        None
+    }
 }
 
 /// Holds a body back until it is released: by a 100, by a final answer, or by the clock.
@@ -65,6 +86,8 @@ struct Source {
     /// Bytes that moved towards the service, all sends together.
     moved: Rc<Cell<u64>>,
     limit: usize,
+    /// Whose slots are emptied in trailers too.
+    provider: Option<Arc<Provider>>,
 }
 
 struct State {
@@ -79,12 +102,12 @@ struct State {
 }
 
 impl Replay {
-    /// Keeps at most `limit` bytes of `incoming`.
-    pub(super) fn keep(incoming: Incoming, limit: usize) -> Self {
+    /// Keeps at most `limit` bytes of `incoming`. Nothing of the caller's stands in a slot of `provider`, not even behind the body.
+    pub(super) fn keep(incoming: Incoming, limit: usize, provider: Option<Arc<Provider>>) -> Self {
         let hint = incoming.size_hint();
         let ended = incoming.is_end_stream();
         let state = State { incoming, kept: Vec::new(), kept_bytes: 0, overflowed: false, trailers: None, ended, received: 0 };
-        let source = Source { state: RefCell::new(state), newest: Cell::new(0), hint, moved: Rc::default(), limit };
+        let source = Source { state: RefCell::new(state), newest: Cell::new(0), hint, moved: Rc::default(), limit, provider };
         Self { source: Rc::new(source) }
     }
 
@@ -152,10 +175,17 @@ impl Source {
             self.moved.set(self.moved.get() + data.len() as u64);
             state.keep(data, self.limit);
             *position += 1;
-        } else if let Some(trailers) = frame.trailers_ref() {
-            state.trailers = Some(trailers.clone());
+            return Poll::Ready(Some(Ok(frame)));
         }
-        Poll::Ready(Some(Ok(frame)))
+        let Ok(mut trailers) = frame.into_trailers() else { return Poll::Ready(None) };
+        if let Err(malformed) = check_trailers(&trailers) {
+            return Poll::Ready(Some(Err(Error::Trailers(malformed))));
+        }
+        if let Some(provider) = &self.provider {
+            strip(&provider.slots, &mut trailers, None);
+        }
+        state.trailers = Some(trailers.clone());
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }
 
