@@ -49,7 +49,7 @@ pub(crate) enum Reason {
     Cleartext,
     /// A provider's host on a port that its rule does not name.
     Port,
-    /// CONNECT to a port that is not allowed.
+    /// A port that is not allowed, by CONNECT or otherwise.
     ConnectPort,
     /// An endpoint whose answer carries a new credential.
     Mint,
@@ -209,6 +209,9 @@ impl Rules {
         if !agent.may_reach(host) {
             return Route::Refuse(Reason::Agent);
         }
+        if !self.may_name_port(target.scheme, target.authority.port) {
+            return Route::Refuse(Reason::ConnectPort);
+        }
         if let Some(provider) = self.token_endpoint(target) {
             return Route::TokenEndpoint(provider);
         }
@@ -219,6 +222,12 @@ impl Rules {
             return if shut && !endpoint { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
         }
         self.decide_known(target, agent, &matching)
+    }
+
+    /// TLS goes to the ports that CONNECT may name; cleartext also to those that no well-known protocol of another kind has, so that
+    /// a request's body is nobody's mail (threat 93).
+    fn may_name_port(&self, scheme: Scheme, port: u16) -> bool {
+        self.ports.contains(&port) || (scheme == Scheme::Http && port >= 1024)
     }
 
     fn decide_known(&self, target: &Target, agent: &Agent, matching: &[(usize, usize)]) -> Route {
@@ -261,7 +270,8 @@ impl Rules {
         tenants.rules.iter().filter(names).copied().collect()
     }
 
-    fn knows(&self, host: &Host) -> bool {
+    /// Whether a provider names `host`: requests to it are decided one by one.
+    pub(crate) fn knows(&self, host: &Host) -> bool {
         self.token_endpoints.contains_key(host) || !self.matching(host).is_empty()
     }
 
