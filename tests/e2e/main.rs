@@ -4,4 +4,5 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking, its helpers included")]
 
 mod harness;
+mod renewal;
 mod smoke;
