@@ -63,7 +63,7 @@ impl Broker {
         if due == Due::Later {
             return permit(connection, live, provider, rules);
         }
-        let (live, step) = self.renew_ahead(&connection, live, provider, due).await?;
+        let (live, step) = Box::pin(self.renew_ahead(&connection, live, provider, due)).await?;
         Ok(permit(connection, live, provider, rules)?.after(Some(step)))
     }
 
@@ -76,6 +76,7 @@ impl Broker {
     }
 
     /// Whether a renewal is in flight.
+    #[cfg(test)]
     pub(crate) fn is_renewing(&self) -> bool {
         self.connections.iter().any(|entry| entry.value().is_renewing())
     }

@@ -60,6 +60,8 @@ pub(super) enum Refusal {
     Draining,
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
+    #[error("the service answered a WebSocket handshake without switching protocols")]
+    NotSwitched,
     #[error("no page of that name at nexus.internal")]
     NoSuchPage,
 }
@@ -73,6 +75,15 @@ pub(super) enum Blame {
 }
 
 impl Refusal {
+    /// A request that broke because the caller's own body was malformed is the caller's mistake, not the service's.
+    pub(super) fn blame_the_caller(self) -> Self {
+        let malformed = match &self {
+            Self::Upstream(error) => super::replay::Error::malformed_in(error),
+            _ => None,
+        };
+        malformed.map_or(self, Self::Malformed)
+    }
+
     /// The stable word of `Nexus-Refusal` and of the record.
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -89,6 +100,7 @@ impl Refusal {
             Self::Audit(_) => "audit",
             Self::Draining => "draining",
             Self::NoSuchPage => "not-found",
+            Self::NotSwitched => "upstream",
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => "private-address",
                 upstream::Error::Loop { .. } => "loop",
@@ -113,12 +125,13 @@ impl Refusal {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::NotSealed(_) | Self::AuthRequired(_) => {
                 StatusCode::FORBIDDEN
-            },
+            }
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Renewal(_) => StatusCode::BAD_GATEWAY,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::NotSwitched => StatusCode::BAD_GATEWAY,
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => StatusCode::FORBIDDEN,
                 upstream::Error::Loop { .. } => StatusCode::LOOP_DETECTED,
@@ -138,7 +151,7 @@ impl Refusal {
     pub(super) fn blame(&self) -> Blame {
         match self {
             Self::Upstream(upstream::Error::Forbidden { .. } | upstream::Error::Loop { .. }) => Blame::Downstream,
-            Self::Upstream(_) | Self::Renewal(_) => Blame::Upstream,
+            Self::Upstream(_) | Self::NotSwitched | Self::Renewal(_) => Blame::Upstream,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
             | Self::Target(_)
@@ -155,11 +168,11 @@ impl Refusal {
         }
     }
 
-    /// When asking again may help.
-    fn retry_after_secs(&self) -> Option<u64> {
+    /// RFC 9110 §10.2.3, in seconds.
+    fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Limit(_) | Self::Draining => Some(1),
-            Self::Renewal(error) => Some(error.retry_after().map_or(1, |wait| wait.as_secs().max(1))),
+            Self::Renewal(error) => error.retry_after().map(|wait| wait.as_secs().max(1)).or(Some(1)),
             _ => None,
         }
     }
@@ -170,7 +183,7 @@ impl Refusal {
             Self::Malformed(_) | Self::Target(_) => "Send a request that follows RFC 9110 and RFC 9112; the proxy rejects what it would have to repair.".into(),
             Self::Misdirected => "Open a new CONNECT for this host; the Host of a request must be the host of its tunnel.".into(),
             Self::Method(_) => "Use another method.".into(),
-            Self::Policy(reason) => policy_advice(*reason).into(),
+            Self::Policy(reason) => reason.advice().into(),
             Self::TokenEndpoint(provider) => {
                 format!("Call the API itself and leave credentials out: Nexus obtains and renews the tokens of {provider}.")
             }
@@ -192,6 +205,7 @@ impl Refusal {
             Self::Audit(_) => "No request leaves that the audit log does not name. The operator should look at the disk of Nexus.".into(),
             Self::Draining => "Try again in a moment.".into(),
             Self::NoSuchPage => "Known pages: /ca.pem, /ca-bundle.pem, /env, /whoami.".into(),
+            Self::NotSwitched => "This path of the service is no WebSocket endpoint; check the URL.".into(),
             Self::Upstream(error) => upstream_advice(error),
         }
     }
@@ -223,7 +237,7 @@ impl Refusal {
         if self.blame() == Blame::Downstream && !matches!(self, Self::Limit(_)) {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        if let Some(seconds) = self.retry_after_secs() {
+        if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if matches!(self, Self::UnknownAgent) {
@@ -245,18 +259,6 @@ impl AuthRequired {
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-fn policy_advice(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Agent => "This agent may not reach this host or use this provider; ask the operator (`nexus agent list`).",
-        Reason::Unmatched => "Hosts that no rule names are refused here; ask the operator to add a provider or rule for it.",
-        Reason::Cleartext => "Credentials go over TLS only: use the https:// URL.",
-        Reason::Port => "This provider is reached on its own port only; leave the port out of the URL.",
-        Reason::ConnectPort => "CONNECT to this port is not allowed; the operator can list it in proxy.connect_ports.",
-        Reason::Mint => "This endpoint answers with a new credential, which callers do not get; use the API without it.",
-        Reason::Path => "This path is not among those that the provider's rule allows.",
-    }
 }
 
 fn upstream_advice(error: &upstream::Error) -> String {
