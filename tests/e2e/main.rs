@@ -10,4 +10,5 @@
 
 mod harness;
 mod renewal;
+mod replay;
 mod smoke;
