@@ -9,4 +9,6 @@
 )]
 
 mod harness;
+mod renewal;
+mod replay;
 mod smoke;
