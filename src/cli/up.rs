@@ -19,7 +19,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     }
     let (passphrase, origin) = context.passphrase()?;
     if origin == Origin::Machine {
-        terminal.warn("NEXUS_SECRET is not set: the vault is sealed with this machine's hardware address, which is easy to guess");
+        terminal
+            .warn("NEXUS_SECRET is not set: the vault is sealed with this machine's hardware address, which is easy to guess");
     }
     let config = context.home.config(&overrides)?;
     let weak_secret = origin == Origin::Machine;

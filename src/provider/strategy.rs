@@ -140,6 +140,17 @@ impl Provider {
 }
 
 impl Placement {
+    /// Its key in a provider file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Bearer(_) => "bearer",
+            Self::Basic { .. } => "basic",
+            Self::Header { .. } => "header",
+            Self::Query { .. } => "query",
+            Self::Cookie { .. } => "cookie",
+        }
+    }
+
     /// The slot it writes to.
     pub fn slot(&self) -> Slot {
         match self {

@@ -70,7 +70,8 @@ impl ResponseBody {
         observation: Observation,
         idle_timeout: Duration,
     ) -> Self {
-        let mut observed = Observed { incoming, lease: Some(lease), observation, idle_timeout, idle: None, waiting: false, moved: 0 };
+        let mut observed =
+            Observed { incoming, lease: Some(lease), observation, idle_timeout, idle: None, waiting: false, moved: 0 };
         if observed.incoming.is_end_stream() {
             observed.end();
         }

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::COOKIE;
 use http::HeaderMap;
+use http::header::COOKIE;
 
 use super::door::{Arrived, NEXUS_CONNECTION};
 use super::exchange::Way;
@@ -64,6 +64,9 @@ impl Worker {
             return Err(Refusal::NotSealed(named.provider.id.to_string()));
         }
         entry.verdict(Verdict::Inject);
+        if let Some(placement) = permit.provider().inject.get(permit.rule()).and_then(|rule| rule.placements.first()) {
+            entry.strategy(placement.word());
+        }
         Ok(Way::Permitted(permit))
     }
 
@@ -89,12 +92,7 @@ impl Worker {
     }
 
     /// `unregistered = "pass"` forwards what the caller sent; a placeholder is never forwarded.
-    fn without_credential(
-        &self,
-        provider: &Arc<Provider>,
-        inquiry: &Inquiry<'_>,
-        entry: &mut Entry,
-    ) -> Result<Way, Refusal> {
+    fn without_credential(&self, provider: &Arc<Provider>, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Way, Refusal> {
         let agent = inquiry.agent;
         let default = ConnectionId::new(provider.id.clone(), None);
         let own = agent.user.clone().map(|user| ConnectionId::new(provider.id.clone(), Some(user)));
@@ -160,7 +158,10 @@ fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
 fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
     let host = &arrived.target.authority.host;
     match permit.hosts() {
-        [] => permit.provider().hosts().any(|pattern| pattern.bind(&|name| permit.field(name)).is_ok_and(|bound| bound.as_ref() == Some(host))),
+        [] => permit
+            .provider()
+            .hosts()
+            .any(|pattern| pattern.bind(&|name| permit.field(name)).is_ok_and(|bound| bound.as_ref() == Some(host))),
         sealed => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: crate::model::Host| allowed == *host)),
     }
 }

@@ -68,6 +68,7 @@ impl Worker {
                 return Next::Close(refuse(entry, &Refusal::Target(malformed_authority(error))));
             }
         };
+        entry.method(b"CONNECT");
         entry.authority(&authority);
         let shown = view.field("proxy-authorization").map_or(Shown::Nothing, Shown::Authorization);
         let agent = match self.authenticate(origin, shown) {
@@ -155,7 +156,12 @@ impl Worker {
     }
 
     /// Accepts the CONNECT and ends what is inside: TLS, or on port 80 plain HTTP. Nothing else passes, nothing is spliced.
-    pub(super) async fn open(self: &Rc<Self>, mut caller: Caller, mut buffer: BytesMut, mut inside: Box<Inside>) -> Option<Opened> {
+    pub(super) async fn open(
+        self: &Rc<Self>,
+        mut caller: Caller,
+        mut buffer: BytesMut,
+        mut inside: Box<Inside>,
+    ) -> Option<Opened> {
         if caller.write_all(ESTABLISHED).await.is_err() || caller.flush().await.is_err() {
             return None;
         }
@@ -205,7 +211,11 @@ impl Worker {
 }
 
 #[cfg(target_os = "linux")]
-async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::time::Duration) -> (tunnel::Moved, std::io::Result<()>) {
+async fn relay_tcp(
+    caller: Prefixed<TcpStream>,
+    service: TcpStream,
+    idle: std::time::Duration,
+) -> (tunnel::Moved, std::io::Result<()>) {
     let (prefix, caller) = caller.into_parts();
     if prefix.is_empty() {
         return tunnel::relay_tcp(&caller, &service, idle).await;
@@ -214,7 +224,11 @@ async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::t
 }
 
 #[cfg(not(target_os = "linux"))]
-async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::time::Duration) -> (tunnel::Moved, std::io::Result<()>) {
+async fn relay_tcp(
+    caller: Prefixed<TcpStream>,
+    service: TcpStream,
+    idle: std::time::Duration,
+) -> (tunnel::Moved, std::io::Result<()>) {
     tunnel::relay(caller, service, idle).await
 }
 

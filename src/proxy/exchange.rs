@@ -12,8 +12,8 @@ use super::body::ResponseBody;
 use super::choose::Inquiry;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::{Outbound, Sending, set_host};
-use super::internal;
 use super::inside::Busy;
+use super::internal;
 use super::load::Counted;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
 use super::refusal::Refusal;
@@ -44,6 +44,17 @@ pub(super) enum Way {
     Permitted(Permit),
     /// A provider's host without a credential: what the caller sent goes on, and a 401 is told for what it is.
     Unregistered(Arc<Provider>),
+}
+
+impl Way {
+    /// The provider whose slots are stripped from the request.
+    fn stripped(&self) -> Option<&Arc<Provider>> {
+        match self {
+            Self::Plain | Self::Unregistered(_) => None,
+            Self::Stripped(provider) => Some(provider),
+            Self::Permitted(permit) => Some(permit.provider()),
+        }
+    }
 }
 
 impl Worker {
@@ -82,8 +93,15 @@ impl Worker {
     }
 
     /// Steps 2 to 7. What it returns is ready to be observed.
-    async fn steps(self: &Rc<Self>, door: &Door, parts: request::Parts, incoming: Incoming, entry: &mut Entry) -> Result<Stepped, Stop> {
-        let arrived = door.identify(self, &parts)?;                                            // 2 identify
+    async fn steps(
+        self: &Rc<Self>,
+        door: &Door,
+        parts: request::Parts,
+        incoming: Incoming,
+        entry: &mut Entry,
+    ) -> Result<Stepped, Stop> {
+        door.note(entry, &parts);
+        let arrived = door.identify(self, &parts)?; // 2 identify
         note_arrival(entry, door, &arrived);
         check_method(&parts)?;
         let counted = self.count(&arrived)?;
@@ -91,15 +109,16 @@ impl Worker {
             return Err(Stop::Page(internal::page(self, &arrived)?));
         }
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
-        let route = self.proxy.rules.load().decide(&arrived.target, &agent);                   // 3 decide
+        let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
-        let way = self.authorize(route, &inquiry, entry).await?;                               // 4 authorize
+        let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
         let (upgrade, extended) = (upgrade::asked(&parts), parts.method == Method::CONNECT);
-        let outbound = outbound(arrived, parts, &way, &agent, upgrade)?;
-        let opened = entry.open().await.map_err(Refusal::from)?;                               // 5 record
-        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory));
+        let stripped = way.stripped().map(Arc::clone);
+        let outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
+        let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
+        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
         let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened };
-        let (sent, permit) = self.forward_and_renew(&sending, way, entry).await?;              // 6 forward, 7 renew
+        let (sent, permit) = self.forward_and_renew(&sending, way, entry).await?; // 6 forward, 7 renew
         if extended && sent.response.status().is_success() {
             // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
             return Err(Stop::Refusal(Refusal::NotSwitched));
@@ -113,51 +132,57 @@ impl Worker {
         way: Way,
         entry: &mut Entry,
     ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
-        let permit = match way {
-            Way::Permitted(permit) => permit,
-            Way::Plain | Way::Stripped(_) => return Ok((self.forward(sending, None).await?, None)),
-            Way::Unregistered(provider) => {
-                let sent = self.forward(sending, None).await?;
-                let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
-                return if refused { Err(self.auth_required(&provider, None)) } else { Ok((sent, None)) };
-            }
+        let permit = match &way {
+            Way::Permitted(permit) => Some(permit),
+            Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => None,
         };
         let sent_at = Instant::now();
-        let sent = self.forward(sending, Some(&permit)).await?;
-        if sent.response.status() != StatusCode::UNAUTHORIZED {
-            permit.succeeded(sent_at);
-            return Ok((sent, Some(permit)));
-        }
-        match permit.renew(sent_at).await {
-            Renewal::Keep(why) => {
-                entry.note(why.word());
+        let sent = self.forward(sending, permit).await?;
+        let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
+        match way {
+            Way::Plain | Way::Stripped(_) => Ok((sent, None)),
+            Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
+            Way::Unregistered(_) => Ok((sent, None)),
+            Way::Permitted(permit) if refused => Box::pin(self.renew_and_replay(sending, permit, (sent, sent_at), entry)).await,
+            Way::Permitted(permit) => {
+                permit.succeeded(sent_at);
                 Ok((sent, Some(permit)))
-            }
-            Renewal::Fresh(fresh) => {
-                entry.note("renewed");
-                if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
-                    entry.note("not_replayable");
-                    return Ok((sent, Some(permit)));
-                }
-                drain(sent);
-                entry.note("replayed");
-                let sent_at = Instant::now();
-                let sent = self.forward(sending, Some(&fresh)).await?;
-                if sent.response.status() != StatusCode::UNAUTHORIZED {
-                    fresh.succeeded(sent_at);
-                }
-                Ok((sent, Some(fresh)))
             }
         }
     }
 
-    /// Step 8: the response that the caller gets, followed to its end.
-    fn answer(
+    /// Step 7, after a 401: a fresh permit and the one second send, or the 401 as it is.
+    async fn renew_and_replay(
         self: &Rc<Self>,
-        (sent, permit, replay, counted): Stepped,
-        mut entry: Entry,
-        busy: Busy,
-    ) -> Answer {
+        sending: &Sending<'_>,
+        permit: Permit,
+        (sent, sent_at): (Sent<RequestBody>, Instant),
+        entry: &mut Entry,
+    ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
+        let fresh = match permit.renew(sent_at).await {
+            Renewal::Fresh(fresh) => fresh,
+            Renewal::Keep(why) => {
+                entry.note(why.word());
+                return Ok((sent, Some(permit)));
+            }
+        };
+        entry.note("renewed");
+        if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
+            entry.note("not_replayable");
+            return Ok((sent, Some(permit)));
+        }
+        drain(sent);
+        entry.note("replayed");
+        let sent_at = Instant::now();
+        let sent = self.forward(sending, Some(&fresh)).await?;
+        if sent.response.status() != StatusCode::UNAUTHORIZED {
+            fresh.succeeded(sent_at);
+        }
+        Ok((sent, Some(fresh)))
+    }
+
+    /// Step 8: the response that the caller gets, followed to its end.
+    fn answer(self: &Rc<Self>, (sent, permit, replay, counted): Stepped, mut entry: Entry, busy: Busy) -> Answer {
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
@@ -202,15 +227,13 @@ impl<E: Into<Refusal>> From<E> for Stop {
 }
 
 fn note_arrival(entry: &mut Entry, door: &Door, arrived: &Arrived) {
+    if matches!(door, Door::Inside(_)) {
+        return;
+    }
     entry.door(arrived.entrance);
     entry.target(&arrived.target);
     if let Some(agent) = &arrived.agent {
         entry.agent(&agent.name);
-    }
-    if let Door::Inside(inside) = door
-        && let Some(sni) = &inside.sni
-    {
-        entry.sni(sni.as_bytes());
     }
 }
 
@@ -229,7 +252,7 @@ fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
 fn outbound(
     arrived: Arrived,
     parts: request::Parts,
-    way: &Way,
+    provider: Option<&Provider>,
     agent: &Arc<Agent>,
     upgrade: bool,
 ) -> Result<Outbound, Refusal> {
@@ -244,13 +267,9 @@ fn outbound(
     strip_hop_by_hop(&mut headers);
     headers.remove(EXPECT);
     headers.remove(super::door::NEXUS_CONNECTION);
-    let provider = match way {
-        Way::Plain | Way::Unregistered(_) => None,
-        Way::Stripped(provider) => Some(provider),
-        Way::Permitted(permit) => Some(permit.provider()),
-    };
     if let Some(provider) = provider {
-        strip_target(&provider.slots, &mut headers, &mut target.path).map_err(|_long| Refusal::Target("the path is too long"))?;
+        strip_target(&provider.slots, &mut headers, &mut target.path)
+            .map_err(|_long| Refusal::Target("the path is too long"))?;
         for name in super::door::ROUTING_HINTS {
             headers.remove(name);
         }
@@ -265,7 +284,9 @@ fn outbound(
 
 /// Whether the caller takes trailers (RFC 9110 §10.1.4). The word is for one hop, so it is said anew.
 fn takes_trailers(headers: &HeaderMap) -> bool {
-    let member = |member: &[u8]| member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"trailers");
+    let member = |member: &[u8]| {
+        member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"trailers")
+    };
     headers.get_all(TE).iter().any(|value| value.as_bytes().split(|byte| *byte == b',').any(member))
 }
 

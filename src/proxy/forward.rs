@@ -63,19 +63,33 @@ impl Worker {
     ///
     /// A request that met a dead kept connection is sent once more where that is safe: nothing came back, the method is idempotent
     /// (RFC 9110 §9.2.2), and the body is at hand.
-    pub(super) async fn forward(self: &Rc<Self>, sending: &Sending<'_>, permit: Option<&Permit>) -> Result<Sent<RequestBody>, Error> {
+    pub(super) async fn forward(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        permit: Option<&Permit>,
+    ) -> Result<Sent<RequestBody>, Error> {
         match self.send_once(sending, permit).await {
             Err(Error::Stale { .. }) if sending.outbound.target.method.is_idempotent() && sending.replay.repeatable() => {
-                self.send_once(sending, permit).await
+                Box::pin(self.send_once(sending, permit)).await
             }
             outcome => outcome,
         }
     }
 
     async fn send_once(self: &Rc<Self>, sending: &Sending<'_>, permit: Option<&Permit>) -> Result<Sent<RequestBody>, Error> {
-        let hold = self.should_hold(sending, permit).then(Arc::<Hold>::default);
-        let sent = self.send_held(sending, permit, hold.as_ref()).await?;
-        let Some(hold) = hold else { return Ok(sent) };
+        if self.should_hold(sending, permit) {
+            return Box::pin(self.send_expecting(sending, permit)).await;
+        }
+        self.send_held(sending, permit, None).await
+    }
+
+    async fn send_expecting(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        permit: Option<&Permit>,
+    ) -> Result<Sent<RequestBody>, Error> {
+        let hold = Arc::<Hold>::default();
+        let sent = self.send_held(sending, permit, Some(&hold)).await?;
         match sent.response.status() {
             // RFC 9110 §15.5.18: it does not do expectations. Nothing of the body is gone yet.
             StatusCode::EXPECTATION_FAILED => {
@@ -97,8 +111,12 @@ impl Worker {
         permit: Option<&Permit>,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Sent<RequestBody>, Error> {
-        let Sending { outbound, replay, opened: _ } = *sending;
-        let gone = || Error::Unreachable { authority: outbound.target.authority.clone(), cause: std::io::ErrorKind::BrokenPipe.into() };
+        let Sending { outbound, replay, opened } = *sending;
+        tracing::trace!(id = opened.id().as_str(), "a request leaves");
+        let gone = || Error::Unreachable {
+            authority: outbound.target.authority.clone(),
+            cause: std::io::ErrorKind::BrokenPipe.into(),
+        };
         let body = replay.body(hold.map(Arc::clone)).ok_or_else(gone)?;
         let mut request = build(outbound, permit, body).map_err(|cause| Error::Unsendable { cause: Box::new(cause) })?;
         if let Some(hold) = hold {

@@ -89,7 +89,12 @@ pub(super) fn scrub(headers: &mut HeaderMap, permit: &Permit) -> u32 {
         }
         let finder = memmem::Finder::new(secret);
         let holds = |value: &[u8]| finder.find(value).is_some() || holds_encoded(value, secret);
-        guilty.extend(headers.iter().filter(|(_, value)| value.len() >= secret.len() && holds(value.as_bytes())).map(|(name, _)| name.clone()));
+        guilty.extend(
+            headers
+                .iter()
+                .filter(|(_, value)| value.len() >= secret.len() && holds(value.as_bytes()))
+                .map(|(name, _)| name.clone()),
+        );
     }
     for name in &guilty {
         headers.remove(name);
@@ -107,7 +112,8 @@ fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
         let whole = aligned.get(..aligned.len() / 3 * 3).unwrap_or_default();
         let encoded = zeroize::Zeroizing::new(STANDARD.encode(whole));
         let url_safe = zeroize::Zeroizing::new(URL_SAFE.encode(whole));
-        whole.len() >= 12 && (memmem::find(value, encoded.as_bytes()).is_some() || memmem::find(value, url_safe.as_bytes()).is_some())
+        whole.len() >= 12
+            && (memmem::find(value, encoded.as_bytes()).is_some() || memmem::find(value, url_safe.as_bytes()).is_some())
     })
 }
 

@@ -113,7 +113,7 @@ impl Refusal {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::NotSealed(_) | Self::AuthRequired(_) => {
                 StatusCode::FORBIDDEN
-            },
+            }
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -152,6 +152,15 @@ impl Refusal {
             | Self::UnknownAgent
             | Self::Limit(_)
             | Self::NoSuchPage => Blame::Downstream,
+        }
+    }
+
+    /// RFC 9110 §10.2.3, in seconds.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Limit(_) | Self::Draining => Some(1),
+            Self::Vault(error) => error.retry_after().map(|wait| wait.as_secs().max(1)),
+            _ => None,
         }
     }
 
@@ -214,8 +223,8 @@ impl Refusal {
         if self.blame() == Blame::Downstream && !matches!(self, Self::Limit(_)) {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        if matches!(self, Self::Limit(_) | Self::Draining) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if matches!(self, Self::UnknownAgent) {
             headers.insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"nexus\""));

@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::head::{Malformed, check_trailers};
+use crate::provider::{Provider, strip};
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +21,9 @@ pub(super) enum Error {
     /// The caller broke off: the service must not take what came for the whole.
     #[error("the caller broke off its request body")]
     Caller(#[source] hyper::Error),
-    /// A field that may not follow a body.
-    #[error("the caller's trailers are malformed")]
-    Trailers(#[source] Malformed),
+    /// A trailer that may not follow a body, or that HTTP/1.1 can't carry (RFC 9110 §6.5.1).
+    #[error("the request trailers are malformed")]
+    Trailers(#[from] Malformed),
     /// The request is being sent again elsewhere.
     #[error("the request is sent again on another connection")]
     Superseded,
@@ -70,6 +71,8 @@ struct Source {
     /// Bytes that moved towards the service, all sends together.
     moved: Rc<Cell<u64>>,
     limit: usize,
+    /// Whose slots are stripped from trailers as they were from the head.
+    strip: Option<Arc<Provider>>,
 }
 
 struct State {
@@ -85,11 +88,11 @@ struct State {
 
 impl Replay {
     /// Keeps at most `limit` bytes of `incoming`.
-    pub(super) fn keep(incoming: Incoming, limit: usize) -> Self {
+    pub(super) fn keep(incoming: Incoming, limit: usize, strip: Option<Arc<Provider>>) -> Self {
         let hint = incoming.size_hint();
         let ended = incoming.is_end_stream();
         let state = State { incoming, kept: Vec::new(), kept_bytes: 0, overflowed: false, trailers: None, ended, received: 0 };
-        let source = Source { state: RefCell::new(state), newest: Cell::new(0), hint, moved: Rc::default(), limit };
+        let source = Source { state: RefCell::new(state), newest: Cell::new(0), hint, moved: Rc::default(), limit, strip };
         Self { source: Rc::new(source) }
     }
 
@@ -150,7 +153,7 @@ impl Source {
         if state.ended {
             return Poll::Ready(None);
         }
-        let frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
+        let mut frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(Error::Caller(error)))),
             None => {
@@ -163,9 +166,12 @@ impl Source {
             self.moved.set(self.moved.get() + data.len() as u64);
             state.keep(data, self.limit);
             *position += 1;
-        } else if let Some(trailers) = frame.trailers_ref() {
+        } else if let Some(trailers) = frame.trailers_mut() {
             if let Err(malformed) = check_trailers(trailers) {
-                return Poll::Ready(Some(Err(Error::Trailers(malformed))));
+                return Poll::Ready(Some(Err(malformed.into())));
+            }
+            if let Some(provider) = &self.strip {
+                strip(&provider.slots, trailers, None);
             }
             state.trailers = Some(trailers.clone());
         }

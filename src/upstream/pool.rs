@@ -17,9 +17,9 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 
+use super::Error;
 use super::dial::{Connected, Dialler};
 use super::stream::Stream;
-use super::{Error, Settings};
 use crate::head::{Expectation, Gate, Limits};
 use crate::local::LocalExecutor;
 use crate::model::{Authority, Scheme};
@@ -148,11 +148,6 @@ where
         Rc::new(Self { dialler, hosts: RefCell::default(), warming: RefCell::default() })
     }
 
-    /// What the pool was told.
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.dialler.settings
-    }
-
     /// Drops what has been idle too long; run now and then.
     pub(crate) fn sweep(&self) {
         let limit = self.dialler.settings.pool_idle_timeout;
@@ -247,12 +242,14 @@ where
                 Err(unsent) => request = unsent,
             }
         }
-        self.send_on_new(to, request).await
+        // Dialling is rare and its state is large: only then is it held.
+        Box::pin(self.send_on_new(to, request)).await
     }
 
     async fn send_on_new(self: &Rc<Self>, to: &Destination<'_>, request: Request<B>) -> Result<Sent<B>, Error> {
         let connected = self.dialler.connect(to.scheme, to.authority, to.versions).await?;
-        let gone = || Error::Unreachable { authority: to.authority.clone(), cause: std::io::ErrorKind::ConnectionAborted.into() };
+        let gone =
+            || Error::Unreachable { authority: to.authority.clone(), cause: std::io::ErrorKind::ConnectionAborted.into() };
         let outcome = if connected.http2 {
             let shared = self.start_http2(connected, to.authority, to.agent).await?;
             self.send_http2(to, shared, request).await?
@@ -293,7 +290,8 @@ where
     async fn start_http1(&self, connected: Connected, authority: &Authority) -> Result<Http1<B>, Error> {
         let (gate, handle) = Gate::responses(connected.stream, Limits::default());
         let broken = |cause| Error::Broken { authority: authority.clone(), cause };
-        let (sender, connection) = http1::Builder::new().max_headers(100).handshake(TokioIo::new(gate)).await.map_err(broken)?;
+        let (sender, connection) =
+            http1::Builder::new().max_headers(100).handshake(TokioIo::new(gate)).await.map_err(broken)?;
         let (upgrade, upgraded) = oneshot::channel();
         tokio::task::spawn_local(async move {
             match connection.without_shutdown().await {
@@ -329,7 +327,8 @@ where
         });
         let mut hosts = self.hosts.borrow_mut();
         let host = hosts.entry(authority.clone()).or_default();
-        let shared = Http2 { sender: sender.clone(), agent: Arc::clone(agent), address: connected.address, idle_since: Instant::now() };
+        let shared =
+            Http2 { sender: sender.clone(), agent: Arc::clone(agent), address: connected.address, idle_since: Instant::now() };
         host.http2.push(shared);
         Ok((sender, connected.address))
     }
