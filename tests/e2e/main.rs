@@ -10,3 +10,9 @@
 
 mod harness;
 mod smoke;
+mod protocols;
+mod websocket;
+mod streams;
+mod tunnels;
+mod doors;
+mod grpc;
