@@ -9,6 +9,7 @@
 )]
 
 mod harness;
+mod renewal;
 mod smoke;
 mod protocols;
 mod websocket;
