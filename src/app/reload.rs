@@ -29,7 +29,9 @@ impl Reload {
     pub(super) fn run(&self) {
         match parts::agents(&self.home, &self.extra_agents, &self.proxy.agents.load()) {
             Ok(registry) => self.proxy.agents.store(Arc::new(registry)),
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "agents.toml was not taken; the old one stays"),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "agents.toml was not taken; the old one stays")
+            }
         }
         match self.home.config(&self.overrides) {
             Ok(config) => self.rules(&config),

@@ -135,7 +135,8 @@ impl App {
         // The control plane is not reached through the data plane either, whether it listens yet or not.
         let own = addresses.iter().copied().chain([self.config.gateway.listen]).collect();
         self.parts.dialler.set_own(own);
-        let control = Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(BuildError::Thread)?;
+        let control =
+            Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(BuildError::Thread)?;
         let (draining, drain_seen) = watch::channel(false);
         let count = Arc::new(AtomicUsize::new(0));
         let Self { home, config, overrides, setup_agents, parts } = self;
@@ -149,7 +150,12 @@ impl App {
         for number in 0..worker_count(&config) {
             let (send, receive) = mpsc::unbounded_channel();
             workers.push(send);
-            let seat = Seat { proxy: Arc::clone(&proxy), dialler: Arc::clone(&dialler), log: Arc::clone(&log), count: Arc::clone(&count) };
+            let seat = Seat {
+                proxy: Arc::clone(&proxy),
+                dialler: Arc::clone(&dialler),
+                log: Arc::clone(&log),
+                count: Arc::clone(&count),
+            };
             threads.push(spawn(&format!("nexus-{number}"), move || seat.run(receive, drain))?);
         }
         let stop = listener::Stop { stopping: drain_seen, count: Arc::clone(&count), limit: config.limits.connections };
@@ -278,18 +284,24 @@ fn proxy(
 fn bind(config: &Config) -> Result<Vec<(std::net::TcpListener, Listener)>, BuildError> {
     let shared = config.proxy.listen.iter().map(|address| Ok((*address, Listener { agent: None })));
     let bound = config.proxy.agent_listen.iter().map(|(name, address)| {
-        let agent = name.parse().map_err(|error: crate::model::IdError| BuildError::Config { key: "proxy.agent_listen", why: error.to_string() })?;
+        let agent = name
+            .parse()
+            .map_err(|error: crate::model::IdError| BuildError::Config { key: "proxy.agent_listen", why: error.to_string() })?;
         Ok((*address, Listener { agent: Some(agent) }))
     });
-    shared.chain(bound).map(|entry: Result<_, BuildError>| {
-        let (address, listener) = entry?;
-        let socket = listen(address).map_err(|cause| BuildError::Listen { address, cause })?;
-        Ok((socket, listener))
-    }).collect()
+    shared
+        .chain(bound)
+        .map(|entry: Result<_, BuildError>| {
+            let (address, listener) = entry?;
+            let socket = listen(address).map_err(|cause| BuildError::Listen { address, cause })?;
+            Ok((socket, listener))
+        })
+        .collect()
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    let socket =
+        socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -338,7 +350,9 @@ async fn control_plane(
     let mut doors = Vec::new();
     for (socket, listener) in sockets {
         match TcpListener::from_std(socket) {
-            Ok(socket) => doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone()))),
+            Ok(socket) => {
+                doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone())))
+            }
             Err(error) => tracing::error!(%error, "a listening socket can't be used"),
         }
     }

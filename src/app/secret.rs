@@ -85,7 +85,8 @@ pub fn passphrase(home: &Home, variable: &dyn Fn(&str) -> Option<String>) -> Res
 /// What stands in the descriptor that was handed down; it can be read once, so nothing stays in it.
 fn read_descriptor(number: &str) -> Result<String, SecretError> {
     use std::io::Read as _;
-    let path = Path::new("/dev/fd").join(number.parse::<u16>().map_err(|_not_a_number| SecretError::Missing(number.into()))?.to_string());
+    let path = Path::new("/dev/fd")
+        .join(number.parse::<u16>().map_err(|_not_a_number| SecretError::Missing(number.into()))?.to_string());
     let failed = |cause| SecretError::Descriptor { path: path.clone(), cause };
     let mut text = zeroize::Zeroizing::new(String::new());
     std::fs::File::open(&path).map_err(failed)?.take(LIMIT).read_to_string(&mut text).map_err(failed)?;

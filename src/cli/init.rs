@@ -13,7 +13,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<()> 
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let made = init(&context.home, &Context::variable, EXAMPLE, &host)?;
     if made.weak_secret {
-        terminal.warn("NEXUS_SECRET is not set: the vault is sealed with this machine's hardware address, which is easy to guess");
+        terminal
+            .warn("NEXUS_SECRET is not set: the vault is sealed with this machine's hardware address, which is easy to guess");
     }
     let home = context.home.path().display();
     terminal.either(&json!({ "home": home.to_string(), "made": made.files, "ca_sha256": made.fingerprint }), || {

@@ -13,7 +13,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     context.require_home()?;
     start_log(terminal);
     if let Err(error) = super::conceal::secret() {
-        terminal.warn(&format!("NEXUS_SECRET stays readable in the process's environment ({error}); NEXUS_SECRET_FILE does not"));
+        terminal
+            .warn(&format!("NEXUS_SECRET stays readable in the process's environment ({error}); NEXUS_SECRET_FILE does not"));
     }
     let (overrides, unknown) = Context::overrides();
     for name in unknown {
@@ -23,7 +24,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     // After the secret has been read: a process that hides its memory can't open its own descriptors by name.
     harden(terminal);
     if origin == Origin::Machine {
-        terminal.warn("NEXUS_SECRET is not set: the vault is sealed with this machine's hardware address, which is easy to guess");
+        terminal
+            .warn("NEXUS_SECRET is not set: the vault is sealed with this machine's hardware address, which is easy to guess");
     }
     let config = context.home.config(&overrides)?;
     let weak_secret = origin == Origin::Machine;

@@ -132,8 +132,14 @@ impl Rules {
     pub(crate) fn compile(catalogue: &Catalogue, settings: Settings) -> Self {
         let providers: Vec<Arc<Provider>> = catalogue.iter().map(Arc::clone).collect();
         let ports = settings.connect_ports.iter().copied().chain([80, 443]).collect();
-        let mut rules =
-            Self { settings, providers, exact: HashMap::new(), tenants: HashMap::new(), token_endpoints: HashMap::new(), ports };
+        let mut rules = Self {
+            settings,
+            providers,
+            exact: HashMap::new(),
+            tenants: HashMap::new(),
+            token_endpoints: HashMap::new(),
+            ports,
+        };
         for index in 0..rules.providers.len() {
             rules.add(index);
         }
@@ -246,7 +252,8 @@ impl Rules {
         }
         let Some(suffix) = host.name().map(behind_first_dot) else { return Vec::new() };
         let Some(tenants) = self.tenants.get(suffix) else { return Vec::new() };
-        let names = |place: &&(usize, usize)| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(|p| p.matches(host)));
+        let names =
+            |place: &&(usize, usize)| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(|p| p.matches(host)));
         tenants.rules.iter().filter(names).copied().collect()
     }
 

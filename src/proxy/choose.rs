@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::COOKIE;
 use http::HeaderMap;
+use http::header::COOKIE;
 
 use super::door::{Arrived, NEXUS_CONNECTION};
 use super::exchange::Way;
@@ -63,7 +63,13 @@ impl Worker {
     }
 
     /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one.
-    fn choose(&self, named: &Named, arrived: &Arrived, agent: &Agent, headers: &HeaderMap) -> Result<Option<ConnectionId>, Refusal> {
+    fn choose(
+        &self,
+        named: &Named,
+        arrived: &Arrived,
+        agent: &Agent,
+        headers: &HeaderMap,
+    ) -> Result<Option<ConnectionId>, Refusal> {
         let existing = self.proxy.broker.connections_of(&named.provider.id).map_err(Refusal::Vault)?;
         if let Some(wanted) = headers.get(NEXUS_CONNECTION) {
             let not_yours = || Refusal::Connection("that Nexus-Connection names");
@@ -94,7 +100,8 @@ impl Worker {
         let default = ConnectionId::new(provider.id.clone(), None);
         let own = agent.user.clone().map(|user| ConnectionId::new(provider.id.clone(), Some(user)));
         let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, own.into_iter().chain([default]));
-        let carries_placeholder = find_in_slots(&|value| placeholders.find(value).cloned(), provider, arrived, headers).is_some();
+        let carries_placeholder =
+            find_in_slots(&|value| placeholders.find(value).cloned(), provider, arrived, headers).is_some();
         if self.proxy.rules.load().settings().unregistered == Unregistered::Refuse || carries_placeholder {
             return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
         }
@@ -155,13 +162,21 @@ fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
 fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
     let host = &arrived.target.authority.host;
     match permit.hosts() {
-        [] => permit.provider().hosts().any(|pattern| pattern.bind(&|name| permit.field(name)).is_ok_and(|bound| bound.as_ref() == Some(host))),
+        [] => permit
+            .provider()
+            .hosts()
+            .any(|pattern| pattern.bind(&|name| permit.field(name)).is_ok_and(|bound| bound.as_ref() == Some(host))),
         sealed => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: crate::model::Host| allowed == *host)),
     }
 }
 
 /// What `find` finds in one of the provider's slots.
-fn find_in_slots<T>(find: &dyn Fn(&[u8]) -> Option<T>, provider: &Provider, arrived: &Arrived, headers: &HeaderMap) -> Option<T> {
+fn find_in_slots<T>(
+    find: &dyn Fn(&[u8]) -> Option<T>,
+    provider: &Provider,
+    arrived: &Arrived,
+    headers: &HeaderMap,
+) -> Option<T> {
     provider.slots.iter().find_map(|slot| match slot {
         Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(find, value.as_bytes())),
         Slot::Query(_) => arrived.target.path.query().and_then(|query| find(query.as_bytes())),

@@ -150,13 +150,20 @@ impl Worker {
     }
 
     /// What goes to a TLS port is TLS (threats 29 and 93), and not to a host that is decided elsewhere under another name (18).
-    async fn check_hello(&self, caller: &mut Caller, buffer: &mut BytesMut, entry: &mut Entry, port: u16) -> Result<(), &'static str> {
+    async fn check_hello(
+        &self,
+        caller: &mut Caller,
+        buffer: &mut BytesMut,
+        entry: &mut Entry,
+        port: u16,
+    ) -> Result<(), &'static str> {
         let raw = port == 80 || self.proxy.rules.load().settings().connect_ports.contains(&port);
         if raw {
             return Ok(());
         }
         let reading = super::hello::read(caller, buffer);
-        let name = tokio::time::timeout(self.proxy.settings.handshake_timeout, reading).await.unwrap_or(Err("handshake_late"))?;
+        let name =
+            tokio::time::timeout(self.proxy.settings.handshake_timeout, reading).await.unwrap_or(Err("handshake_late"))?;
         let Some(name) = name else { return Ok(()) };
         entry.sni(name.as_bytes());
         let known = name.parse().is_ok_and(|host: Host| self.proxy.rules.load().knows(&host));
@@ -202,7 +209,11 @@ impl Worker {
 }
 
 #[cfg(target_os = "linux")]
-async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::time::Duration) -> (tunnel::Moved, std::io::Result<()>) {
+async fn relay_tcp(
+    caller: Prefixed<TcpStream>,
+    service: TcpStream,
+    idle: std::time::Duration,
+) -> (tunnel::Moved, std::io::Result<()>) {
     let (prefix, caller) = caller.into_parts();
     if prefix.is_empty() {
         return tunnel::relay_tcp(&caller, &service, idle).await;
@@ -211,7 +222,11 @@ async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::t
 }
 
 #[cfg(not(target_os = "linux"))]
-async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::time::Duration) -> (tunnel::Moved, std::io::Result<()>) {
+async fn relay_tcp(
+    caller: Prefixed<TcpStream>,
+    service: TcpStream,
+    idle: std::time::Duration,
+) -> (tunnel::Moved, std::io::Result<()>) {
     tunnel::relay(caller, service, idle).await
 }
 

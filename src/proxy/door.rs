@@ -136,7 +136,8 @@ fn identify_open(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts) -
 
 /// `GET http://host/path` (RFC 9112 §3.2.2).
 fn identify_absolute(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts) -> Result<Arrived, Refusal> {
-    let text = parts.uri.authority().map(http::uri::Authority::as_str).ok_or(Refusal::Target("the request has no authority"))?;
+    let text =
+        parts.uri.authority().map(http::uri::Authority::as_str).ok_or(Refusal::Target("the request has no authority"))?;
     let malformed = |_malformed| Refusal::Target("the Host or request target is not a host and port");
     let authority = Authority::parse(text, Some(80)).map_err(malformed)?;
     if let Some(host) = parts.headers.get(HOST) {
@@ -159,7 +160,8 @@ fn identify_absolute(worker: &Rc<Worker>, origin: &Origin, parts: &request::Part
 
 /// `/~TOKEN/host[:port]/path`, for programs that take a base URL and no proxy. Browsers are kept out.
 fn identify_base_url(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts, rest: &str) -> Result<Arrived, Refusal> {
-    let from_a_page = parts.headers.contains_key(ORIGIN) || parts.headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
+    let from_a_page =
+        parts.headers.contains_key(ORIGIN) || parts.headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
     if from_a_page {
         return Err(Refusal::Target("base URLs are not for web pages"));
     }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::body::ResponseBody;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::{Outbound, set_host};
-use super::internal;
 use super::inside::Busy;
+use super::internal;
 use super::load::Counted;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
 use super::refusal::Refusal;
@@ -92,8 +92,14 @@ impl Worker {
     }
 
     /// Steps 2 to 7. What it returns is ready to be observed.
-    async fn steps(self: &Rc<Self>, door: &Door, parts: request::Parts, incoming: Incoming, entry: &mut Entry) -> Result<Stepped, Stop> {
-        let arrived = door.identify(self, &parts)?;                                            // 2 identify
+    async fn steps(
+        self: &Rc<Self>,
+        door: &Door,
+        parts: request::Parts,
+        incoming: Incoming,
+        entry: &mut Entry,
+    ) -> Result<Stepped, Stop> {
+        let arrived = door.identify(self, &parts)?; // 2 identify
         note_arrival(entry, door, &arrived);
         check_method(&parts)?;
         let counted = self.count(&arrived)?;
@@ -101,11 +107,11 @@ impl Worker {
             return Err(Stop::Page(internal::page(self, &arrived)?));
         }
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
-        let route = self.proxy.rules.load().decide(&arrived.target, &agent);                   // 3 decide
-        let way = self.authorize(route, &arrived, &agent, &parts.headers, entry).await?;       // 4 authorize
+        let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
+        let way = self.authorize(route, &arrived, &agent, &parts.headers, entry).await?; // 4 authorize
         let upgrade = upgrade::asked(&parts);
         let outbound = outbound(arrived, parts, &way, &agent, upgrade)?;
-        let opened = entry.open().await.map_err(Refusal::from)?;                               // 5 record
+        let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, way.provider()));
         let forwarded = self.forward_and_renew(&outbound, way, &replay, &opened, entry).await; // 6 forward, 7 renew
         let (sent, permit) = forwarded.map_err(Refusal::blame_the_caller)?;
@@ -159,12 +165,7 @@ impl Worker {
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
-    fn answer(
-        self: &Rc<Self>,
-        (sent, permit, replay, counted): Stepped,
-        mut entry: Entry,
-        busy: Busy,
-    ) -> Answer {
+    fn answer(self: &Rc<Self>, (sent, permit, replay, counted): Stepped, mut entry: Entry, busy: Busy) -> Answer {
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
@@ -257,7 +258,8 @@ fn outbound(
     headers.remove(EXPECT);
     headers.remove(super::door::NEXUS_CONNECTION);
     if let Some(provider) = way.provider() {
-        strip_target(&provider.slots, &mut headers, &mut target.path).map_err(|_long| Refusal::Target("the path is too long"))?;
+        strip_target(&provider.slots, &mut headers, &mut target.path)
+            .map_err(|_long| Refusal::Target("the path is too long"))?;
         for name in super::door::ROUTING_HINTS {
             headers.remove(name);
         }

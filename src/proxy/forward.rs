@@ -103,7 +103,10 @@ impl Worker {
         replay: &Replay,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Sent<RequestBody>, Error> {
-        let gone = || Error::Unreachable { authority: outbound.target.authority.clone(), cause: std::io::ErrorKind::BrokenPipe.into() };
+        let gone = || Error::Unreachable {
+            authority: outbound.target.authority.clone(),
+            cause: std::io::ErrorKind::BrokenPipe.into(),
+        };
         let body = replay.body(hold.map(Arc::clone)).ok_or_else(gone)?;
         let mut request = build(outbound, permit, body).map_err(|cause| Error::Unsendable { cause: Box::new(cause) })?;
         if let Some(hold) = hold {

@@ -104,7 +104,14 @@ mod tests {
 
     #[test]
     fn t93_what_is_not_tls_is_told_by_its_first_bytes() {
-        for text in [&b"SSH-2.0-x\r\n"[..], b"EHLO mail.example\r\n", b"*1\r\n$4\r\nPING\r\n", b"GET / HTTP/1.1\r\n\r\n", &[0x80, 0x2e, 1, 0, 2], &[22, 3, 1, 0, 0]] {
+        for text in [
+            &b"SSH-2.0-x\r\n"[..],
+            b"EHLO mail.example\r\n",
+            b"*1\r\n$4\r\nPING\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+            &[0x80, 0x2e, 1, 0, 2],
+            &[22, 3, 1, 0, 0],
+        ] {
             let (outcome, _length) = read_all(&[text]);
             assert!(outcome.is_err(), "{text:?} {outcome:?}");
         }

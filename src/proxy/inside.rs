@@ -126,12 +126,14 @@ impl Worker {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_headers(100).auto_date_header(false);
         let mut connection = builder.serve_connection(TokioIo::new(gate), service);
-        let driven = Driven { poll: |context: &mut Context<'_>, shut: bool| {
-            if shut {
-                Pin::new(&mut connection).graceful_shutdown();
-            }
-            connection.poll_without_shutdown(context).map_err(drop)
-        } };
+        let driven = Driven {
+            poll: |context: &mut Context<'_>, shut: bool| {
+                if shut {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                connection.poll_without_shutdown(context).map_err(drop)
+            },
+        };
         if self.drive(driven, &stream).await.is_err() {
             return;
         }
@@ -170,12 +172,14 @@ impl Worker {
             .enable_connect_protocol()
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
-        let driven = Driven { poll: |context: &mut Context<'_>, shut: bool| {
-            if shut {
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.as_mut().poll(context).map_err(drop)
-        } };
+        let driven = Driven {
+            poll: |context: &mut Context<'_>, shut: bool| {
+                if shut {
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.as_mut().poll(context).map_err(drop)
+            },
+        };
         drop(self.drive(driven, &shared).await);
     }
 

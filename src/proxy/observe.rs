@@ -107,7 +107,8 @@ fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
         return false;
     }
     if value.len() >= secret.len() * 2 {
-        let hexadecimal: zeroize::Zeroizing<String> = zeroize::Zeroizing::new(secret.iter().map(|byte| format!("{byte:02x}")).collect());
+        let hexadecimal: zeroize::Zeroizing<String> =
+            zeroize::Zeroizing::new(secret.iter().map(|byte| format!("{byte:02x}")).collect());
         if memmem::find(&value.to_ascii_lowercase(), hexadecimal.as_bytes()).is_some() {
             return true;
         }
@@ -117,7 +118,8 @@ fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
         let whole = aligned.get(..aligned.len() / 3 * 3).unwrap_or_default();
         let encoded = zeroize::Zeroizing::new(STANDARD.encode(whole));
         let url_safe = zeroize::Zeroizing::new(URL_SAFE.encode(whole));
-        whole.len() >= 12 && (memmem::find(value, encoded.as_bytes()).is_some() || memmem::find(value, url_safe.as_bytes()).is_some())
+        whole.len() >= 12
+            && (memmem::find(value, encoded.as_bytes()).is_some() || memmem::find(value, url_safe.as_bytes()).is_some())
     })
 }
 

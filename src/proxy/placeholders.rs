@@ -42,8 +42,10 @@ impl Worker {
             agents = vec![agent.name.clone()];
         }
         let tail = |agent: &AgentName, connection: &ConnectionId| self.proxy.placeholders.tail(agent, connection);
-        let meaning = |agent: &AgentName, connection: &ConnectionId| (tail(agent, connection), (agent.clone(), connection.clone()));
-        let meanings = agents.iter().flat_map(|agent| connections.iter().map(move |connection| meaning(agent, connection))).collect();
+        let meaning =
+            |agent: &AgentName, connection: &ConnectionId| (tail(agent, connection), (agent.clone(), connection.clone()));
+        let meanings =
+            agents.iter().flat_map(|agent| connections.iter().map(move |connection| meaning(agent, connection))).collect();
         let known = Rc::new(Known { registry, connections: connections.to_vec(), meanings });
         if keep {
             self.kept_placeholders.0.borrow_mut().insert(provider.clone(), Rc::clone(&known));

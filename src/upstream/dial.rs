@@ -63,7 +63,8 @@ impl Dialler {
                 resolve::permit(&self.settings, authority, address)?;
             }
             let addresses = tokio::net::lookup_host((parent_host(&parent.authority), parent.authority.port)).await;
-            let addresses = addresses.map_err(|cause| Error::NoSuchHost { host: parent.authority.host.to_string(), cause })?.collect();
+            let addresses =
+                addresses.map_err(|cause| Error::NoSuchHost { host: parent.authority.host.to_string(), cause })?.collect();
             let (mut stream, address) = first_of(addresses, &parent.authority, self.settings.connect_timeout).await?;
             parent.connect(&mut stream, authority).await?;
             return Ok((stream, address));
@@ -98,7 +99,8 @@ impl Dialler {
 /// that nobody listed. Nothing has been sent yet.
 fn meets_ourselves(own: &[SocketAddr], stream: &TcpStream) -> bool {
     let (Ok(near), Ok(far)) = (stream.local_addr(), stream.peer_addr()) else { return true };
-    near.ip() == far.ip() && own.iter().any(|ours| ours.port() == far.port() && (ours.ip().is_unspecified() || resolve::is_own(own, far)))
+    near.ip() == far.ip()
+        && own.iter().any(|ours| ours.port() == far.port() && (ours.ip().is_unspecified() || resolve::is_own(own, far)))
 }
 
 fn parent_host(authority: &Authority) -> String {
@@ -116,7 +118,11 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, rustls_pki_types::Inv
 }
 
 /// Tries the addresses in order; each gets an equal share of the time, so that one dead address does not use it all.
-async fn first_of(addresses: Vec<SocketAddr>, authority: &Authority, limit: Duration) -> Result<(TcpStream, SocketAddr), Error> {
+async fn first_of(
+    addresses: Vec<SocketAddr>,
+    authority: &Authority,
+    limit: Duration,
+) -> Result<(TcpStream, SocketAddr), Error> {
     let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(1);
     let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
     for address in addresses {

@@ -224,7 +224,8 @@ where
 
     async fn send_on_new(self: &Rc<Self>, to: &Destination<'_>, request: Request<B>) -> Result<Sent<B>, Error> {
         let connected = self.dialler.connect(to.scheme, to.authority, to.versions).await?;
-        let gone = || Error::Unreachable { authority: to.authority.clone(), cause: std::io::ErrorKind::ConnectionAborted.into() };
+        let gone =
+            || Error::Unreachable { authority: to.authority.clone(), cause: std::io::ErrorKind::ConnectionAborted.into() };
         let outcome = if connected.http2 {
             let shared = self.start_http2(connected, to.authority, to.agent).await?;
             self.send_http2(to, shared, request).await?
@@ -266,7 +267,8 @@ where
     async fn start_http1(&self, connected: Connected, authority: &Authority) -> Result<Http1<B>, Error> {
         let (gate, handle) = Gate::responses(connected.stream, Limits::default());
         let broken = |cause| Error::Broken { authority: authority.clone(), cause };
-        let (sender, connection) = http1::Builder::new().max_headers(100).handshake(TokioIo::new(gate)).await.map_err(broken)?;
+        let (sender, connection) =
+            http1::Builder::new().max_headers(100).handshake(TokioIo::new(gate)).await.map_err(broken)?;
         let (upgrade, upgraded) = oneshot::channel();
         tokio::task::spawn_local(async move {
             match connection.without_shutdown().await {
@@ -302,7 +304,8 @@ where
         });
         let mut hosts = self.hosts.borrow_mut();
         let host = hosts.entry(authority.clone()).or_default();
-        let shared = Http2 { sender: sender.clone(), agent: Arc::clone(agent), address: connected.address, idle_since: Instant::now() };
+        let shared =
+            Http2 { sender: sender.clone(), agent: Arc::clone(agent), address: connected.address, idle_since: Instant::now() };
         host.http2.push(shared);
         Ok((sender, connected.address))
     }
@@ -323,7 +326,8 @@ where
             Err(mut failed) => return unsent_or_broken(to, reused, failed.take_message(), failed.into_error()),
         };
         let address = connection.address;
-        let loan = Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self), reusable: true };
+        let loan =
+            Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self), reusable: true };
         Ok(Ok(Sent { response, lease: Lease(Some(loan)), address, http2: false }))
     }
 

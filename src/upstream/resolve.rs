@@ -29,7 +29,11 @@ const METADATA_NAMES: [&str; 6] = [
 
 /// The addresses of `authority`, each checked; a single forbidden one refuses them all, since an answer that mixes is an attack
 /// (threat 90).
-pub(super) async fn addresses(settings: &Settings, own: &[SocketAddr], authority: &Authority) -> Result<Vec<SocketAddr>, Error> {
+pub(super) async fn addresses(
+    settings: &Settings,
+    own: &[SocketAddr],
+    authority: &Authority,
+) -> Result<Vec<SocketAddr>, Error> {
     if let Some(address) = overridden(settings, authority) {
         return if is_own(own, address) { Err(Error::Loop { authority: authority.clone() }) } else { Ok(vec![address]) };
     }
@@ -81,7 +85,8 @@ pub(super) fn is_own(own: &[SocketAddr], address: SocketAddr) -> bool {
     own.iter().any(|ours| {
         let listening = canonical(ours.ip());
         let everywhere = listening.is_unspecified() && (dialled.is_loopback() || dialled.is_unspecified());
-        ours.port() == address.port() && (listening == dialled || everywhere || (listening.is_loopback() && dialled.is_loopback()))
+        ours.port() == address.port()
+            && (listening == dialled || everywhere || (listening.is_loopback() && dialled.is_loopback()))
     })
 }
 

@@ -114,7 +114,12 @@ impl Caller {
     ///
     /// # Errors
     /// What the handshake met.
-    pub(crate) async fn handshake(&self, stream: TcpStream, host: &str, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn handshake(
+        &self,
+        stream: TcpStream,
+        host: &str,
+        alpn: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut config = self.config.clone();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from(host.to_owned()).expect("a name");
