@@ -1,5 +1,6 @@
 //! What a command of `nexus run` can reach of Nexus's home: the process that shuts itself out, as the kernel holds it.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test ends at the first surprise and says what it skips")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -144,7 +144,7 @@ impl App {
         let log = Arc::clone(&parts.log);
         let dialler = Arc::clone(&parts.dialler);
         let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Arc::new(Reload { home: home.clone(), overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy) });
+        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy) });
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..worker_count(&config) {
@@ -196,7 +196,9 @@ impl Running {
             }
         }
         if let Some((end, thread)) = self.control.take() {
-            drop(end.send(()));
+            if end.send(()).is_err() {
+                tracing::debug!("the control thread has ended already");
+            }
             if thread.join().is_err() {
                 tracing::error!("the control thread ended by a panic");
             }
@@ -351,7 +353,7 @@ async fn control_plane(
     for (socket, listener) in sockets {
         match TcpListener::from_std(socket) {
             Ok(socket) => {
-                doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone())))
+                doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone())));
             }
             Err(error) => tracing::error!(%error, "a listening socket can't be used"),
         }

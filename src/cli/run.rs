@@ -25,7 +25,6 @@ use tokio::process::{Child, Command};
 use crate::cli::env::{Inputs, variables, write_helpers};
 
 pub(crate) use confine::{Confine, confined_entry};
-pub(crate) use knock::answers;
 
 /// What to run, and how.
 pub(crate) struct Job<'a> {
@@ -71,6 +70,9 @@ pub(crate) async fn run<G>(mut job: Job<'_>, open: impl AsyncFnOnce() -> anyhow:
     job.inputs.java_proxy = door.java_proxy;
     job.inputs.agent = door.agent;
     write_helpers(&job.inputs)?;
+    if job.clean {
+        job.inputs.inherited = &|_| None;
+    }
     let mut signals = signals::Signals::listen().context("cannot listen for signals")?;
     let code = match command(&job)?.spawn() {
         Ok(child) => wait(child, &mut signals).await?,

@@ -70,6 +70,19 @@ impl Reason {
             Self::Path => "path",
         }
     }
+
+    /// What it means and what to do now.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Self::Agent => "This agent may not reach this host or use this provider; ask the operator (`nexus agent list`).",
+            Self::Unmatched => "Hosts that no rule names are refused here; ask the operator to add a provider or rule for it.",
+            Self::Cleartext => "Credentials go over TLS only: use the https:// URL.",
+            Self::Port => "This provider is reached on its own port only; leave the port out of the URL.",
+            Self::ConnectPort => "CONNECT to this port is not allowed; the operator can list it in proxy.connect_ports.",
+            Self::Mint => "This endpoint answers with a new credential, which callers do not get; use the API without it.",
+            Self::Path => "This path is not among those that the provider's rule allows.",
+        }
+    }
 }
 
 /// What to do with a CONNECT.

@@ -59,6 +59,15 @@ impl Provider {
         hosts.dedup();
         Ok(hosts)
     }
+
+    /// Whether a credential with these fields may go to `host`: the hosts that were sealed with it decide; one without any (as
+    /// JarvisCore writes them) reaches what these patterns bind.
+    pub fn reaches(&self, host: &Host, sealed: &[String], fields: Fields<'_>) -> bool {
+        match sealed {
+            [] => self.hosts().any(|pattern| pattern.bind(fields).is_ok_and(|bound| bound.as_ref() == Some(host))),
+            sealed => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: Host| allowed == *host)),
+        }
+    }
 }
 
 /// `[[field]]`: something that a person must hand over at registration.

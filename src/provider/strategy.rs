@@ -139,7 +139,31 @@ impl Provider {
     }
 }
 
+/// As a person would write it, with the names of fields and never their values.
+impl std::fmt::Display for Placement {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bearer(value) => write!(formatter, "Authorization: Bearer {value}"),
+            Self::Basic { username, password } => write!(formatter, "Authorization: Basic {username}:{password}"),
+            Self::Header { name, value } => write!(formatter, "{name}: {value}"),
+            Self::Query { name, value } => write!(formatter, "?{name}={value}"),
+            Self::Cookie { name, value } => write!(formatter, "Cookie: {name}={value}"),
+        }
+    }
+}
+
 impl Placement {
+    /// The word of its strategy in a provider file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Bearer(_) => "bearer",
+            Self::Basic { .. } => "basic",
+            Self::Header { .. } => "header",
+            Self::Query { .. } => "query",
+            Self::Cookie { .. } => "cookie",
+        }
+    }
+
     /// The slot it writes to.
     pub fn slot(&self) -> Slot {
         match self {

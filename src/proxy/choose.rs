@@ -17,14 +17,19 @@ use crate::decide::{Named, Route, Unregistered};
 use crate::model::ConnectionId;
 use crate::provider::{Provider, Slot};
 
+/// A request as far as the choice of its connection is concerned.
+pub(super) struct Inquiry<'a> {
+    pub(super) arrived: &'a Arrived,
+    pub(super) agent: &'a Arc<Agent>,
+    pub(super) headers: &'a HeaderMap,
+}
+
 impl Worker {
     /// Turns a route into a way, with a live credential where one is due.
     pub(super) async fn authorize(
         self: &Rc<Self>,
         route: Route,
-        arrived: &Arrived,
-        agent: &Arc<Agent>,
-        headers: &HeaderMap,
+        inquiry: &Inquiry<'_>,
         entry: &mut Entry,
     ) -> Result<Way, Refusal> {
         let named = match route {
@@ -49,27 +54,25 @@ impl Worker {
         if named.rules.iter().any(|rule| named.provider.inject.get(*rule).is_some_and(|rule| rule.secret_path)) {
             entry.secret_path();
         }
-        let Some(connection) = self.choose(&named, arrived, agent, headers)? else {
-            return self.without_credential(&named.provider, arrived, agent, headers, entry);
+        let Some(connection) = self.choose(&named, inquiry)? else {
+            return self.without_credential(&named.provider, inquiry, entry);
         };
         entry.connection(&connection);
         let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules).await;
         let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error))?;
-        if !reaches(&permit, arrived) {
+        if !reaches(&permit, inquiry.arrived) {
             return Err(Refusal::NotSealed(named.provider.id.to_string()));
         }
         entry.verdict(Verdict::Inject);
+        if let Some(placement) = permit.provider().inject.get(permit.rule()).and_then(|rule| rule.placements.first()) {
+            entry.strategy(placement.word());
+        }
         Ok(Way::Permitted(permit))
     }
 
     /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one.
-    fn choose(
-        &self,
-        named: &Named,
-        arrived: &Arrived,
-        agent: &Agent,
-        headers: &HeaderMap,
-    ) -> Result<Option<ConnectionId>, Refusal> {
+    fn choose(&self, named: &Named, inquiry: &Inquiry<'_>) -> Result<Option<ConnectionId>, Refusal> {
+        let Inquiry { agent, headers, .. } = inquiry;
         let existing = self.proxy.broker.connections_of(&named.provider.id).map_err(Refusal::Vault)?;
         if let Some(wanted) = headers.get(NEXUS_CONNECTION) {
             let not_yours = || Refusal::Connection("that Nexus-Connection names");
@@ -78,30 +81,20 @@ impl Worker {
             return if usable { Ok(existing.contains(&wanted).then_some(wanted)) } else { Err(not_yours()) };
         }
         let known = self.placeholders(agent, &named.provider.id, &existing);
-        let find = |value: &[u8]| known.find(value).cloned();
-        if let Some((whose, meant)) = find_in_slots(&find, &named.provider, arrived, headers) {
+        if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.provider, inquiry) {
             let theirs = whose == agent.name && may_use(agent, &meant);
             return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }
-        let own = existing.iter().find(|connection| agent.user.is_some() && connection.user() == agent.user.as_ref());
-        let default = existing.iter().find(|connection| connection.user().is_none());
-        Ok(own.or(default).cloned())
+        Ok(ConnectionId::preferred(&existing, agent.user.as_ref()).cloned())
     }
 
     /// `unregistered = "pass"` forwards what the caller sent; a placeholder is never forwarded.
-    fn without_credential(
-        &self,
-        provider: &Arc<Provider>,
-        arrived: &Arrived,
-        agent: &Agent,
-        headers: &HeaderMap,
-        entry: &mut Entry,
-    ) -> Result<Way, Refusal> {
+    fn without_credential(&self, provider: &Arc<Provider>, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Way, Refusal> {
+        let agent = inquiry.agent;
         let default = ConnectionId::new(provider.id.clone(), None);
         let own = agent.user.clone().map(|user| ConnectionId::new(provider.id.clone(), Some(user)));
         let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, own.into_iter().chain([default]));
-        let carries_placeholder =
-            find_in_slots(&|value| placeholders.find(value).cloned(), provider, arrived, headers).is_some();
+        let carries_placeholder = find_in_slots(&|value| placeholders.find(value).cloned(), provider, inquiry).is_some();
         if self.proxy.rules.load().settings().unregistered == Unregistered::Refuse || carries_placeholder {
             return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
         }
@@ -155,28 +148,18 @@ fn auth_required(provider: &Provider, connection: String, why: &'static str) -> 
 
 /// An agent that is bound to a user has that user's connections and the default ones; others are another's.
 fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
-    agent.user.is_none() || connection.user().is_none() || connection.user() == agent.user.as_ref()
+    connection.is_open_to(agent.user.as_ref())
 }
 
 /// The hosts a credential may reach were sealed when it was registered; a rule that was widened since does not widen it.
 fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
     let host = &arrived.target.authority.host;
-    match permit.hosts() {
-        [] => permit
-            .provider()
-            .hosts()
-            .any(|pattern| pattern.bind(&|name| permit.field(name)).is_ok_and(|bound| bound.as_ref() == Some(host))),
-        sealed => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: crate::model::Host| allowed == *host)),
-    }
+    permit.provider().reaches(host, permit.hosts(), &|name| permit.field(name))
 }
 
 /// What `find` finds in one of the provider's slots.
-fn find_in_slots<T>(
-    find: &dyn Fn(&[u8]) -> Option<T>,
-    provider: &Provider,
-    arrived: &Arrived,
-    headers: &HeaderMap,
-) -> Option<T> {
+fn find_in_slots<T>(find: &dyn Fn(&[u8]) -> Option<T>, provider: &Provider, inquiry: &Inquiry<'_>) -> Option<T> {
+    let Inquiry { arrived, headers, .. } = inquiry;
     provider.slots.iter().find_map(|slot| match slot {
         Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(find, value.as_bytes())),
         Slot::Query(_) => arrived.target.path.query().and_then(|query| find(query.as_bytes())),

@@ -8,11 +8,12 @@ use bytes::BytesMut;
 use http::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::authenticate::{Origin, Shown};
 use super::body::ResponseBody;
 use super::caller::{Caller, Prefixed};
-use super::door::{Inside, is_own_name};
+use super::door::{Door, Inside, is_own_name};
 use super::load::Counted;
 use super::refusal::Refusal;
 use super::tunnel;
@@ -43,6 +44,14 @@ pub(super) struct Tunnel {
     _connection: Counted,
 }
 
+/// What is inside a CONNECT, ready to be read.
+pub(super) enum Opened {
+    /// TLS, ended.
+    Tls(Box<TlsStream<Prefixed<Caller>>>, Box<Inside>),
+    /// Plain HTTP to port 80.
+    Clear(Caller, BytesMut, Box<Inside>),
+}
+
 /// The whole answer to a CONNECT that is accepted.
 const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
@@ -60,6 +69,7 @@ impl Worker {
                 return Next::Close(refuse(entry, &Refusal::Target(malformed_authority(error))));
             }
         };
+        entry.method(b"CONNECT");
         entry.authority(&authority);
         let shown = view.field("proxy-authorization").map_or(Shown::Nothing, Shown::Authorization);
         let agent = match self.authenticate(origin, shown) {
@@ -170,15 +180,20 @@ impl Worker {
         if known { Err("sni_mismatch") } else { Ok(()) }
     }
 
-    /// Accepts the CONNECT and reads what is inside: TLS, or on port 80 plain HTTP. Nothing else passes, nothing is spliced.
-    pub(super) async fn open(self: &Rc<Self>, mut caller: Caller, mut buffer: BytesMut, mut inside: Box<Inside>) {
+    /// Accepts the CONNECT and ends what is inside: TLS, or on port 80 plain HTTP. Nothing else passes, nothing is spliced.
+    pub(super) async fn open(
+        self: &Rc<Self>,
+        mut caller: Caller,
+        mut buffer: BytesMut,
+        mut inside: Box<Inside>,
+    ) -> Option<Opened> {
         if caller.write_all(ESTABLISHED).await.is_err() || caller.flush().await.is_err() {
-            return;
+            return None;
         }
         if buffer.is_empty() {
-            let first = tokio::time::timeout(self.proxy.settings.handshake_timeout, caller.read_buf(&mut buffer)).await;
-            if !matches!(first, Ok(Ok(1..))) {
-                return;
+            let first = tokio::time::timeout(self.proxy.settings.handshake_timeout, caller.read_buf(&mut buffer));
+            if !matches!(super::serve::unless_draining(self, first).await, Some(Ok(Ok(1..)))) {
+                return None;
             }
         }
         let tls = buffer.first() == Some(&0x16);
@@ -187,10 +202,22 @@ impl Worker {
             return self.intercept(Prefixed::new(buffer, caller), inside).await;
         }
         if inside.authority.port != 80 {
-            return self.not_tls(caller, *inside).await;
+            self.not_tls(caller, *inside).await;
+            return None;
         }
         inside.scheme = Scheme::Http;
-        self.http1(caller, buffer, super::door::Door::Inside(inside)).await;
+        Some(Opened::Clear(caller, buffer, inside))
+    }
+
+    /// Serves the requests of an opened CONNECT.
+    pub(super) async fn requests(self: &Rc<Self>, opened: Opened) {
+        match opened {
+            Opened::Clear(caller, buffer, inside) => Box::pin(self.http1(caller, buffer, Door::Inside(inside))).await,
+            Opened::Tls(stream, inside) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Box::pin(self.http2(*stream, Door::Inside(inside))).await;
+            }
+            Opened::Tls(stream, inside) => Box::pin(self.http1(*stream, BytesMut::new(), Door::Inside(inside))).await,
+        }
     }
 
     /// What should be TLS and isn't is closed, with a word for those who read HTTP.

@@ -13,7 +13,7 @@ use super::load::{Counted, Load};
 use super::refusal::Refusal;
 use super::worker::Worker;
 use crate::agent::Agent;
-use crate::audit::Door as Entrance;
+use crate::audit::{Door as Entrance, Entry};
 use crate::decide::Reason;
 use crate::model::{Authority, Host, Scheme, Target};
 
@@ -61,6 +61,21 @@ impl Door {
         }
     }
 
+    /// Writes down what the tunnel settled, so that a request which is refused on arrival is on record with its host and agent.
+    pub(super) fn note(&self, entry: &mut Entry, parts: &request::Parts) {
+        let Self::Inside(inside) = self else { return };
+        entry.door(Entrance::Connect);
+        if let Ok(path) = path_of(&parts.uri) {
+            entry.target(&inside.target(parts, path));
+        }
+        if let Some(agent) = &inside.agent {
+            entry.agent(&agent.name);
+        }
+        if let Some(sni) = &inside.sni {
+            entry.sni(sni.as_bytes());
+        }
+    }
+
     /// Finds target and agent of one request; nothing is looked up or dialled before they are known.
     ///
     /// # Errors
@@ -85,10 +100,14 @@ impl Inside {
             return Err(Refusal::UnknownAgent);
         }
         let path = path_of(&parts.uri)?;
+        let target = self.target(parts, path);
+        Ok(Arrived { target, agent: self.agent.clone(), load: self.load.clone(), entrance: Entrance::Connect })
+    }
+
+    fn target(&self, parts: &request::Parts, path: PathAndQuery) -> Target {
         // An extended CONNECT goes on as the GET of a WebSocket handshake, so it is decided as one.
         let method = if parts.method == Method::CONNECT { Method::GET } else { parts.method.clone() };
-        let target = Target { scheme: self.scheme, authority: self.authority.clone(), method, path };
-        Ok(Arrived { target, agent: self.agent.clone(), load: self.load.clone(), entrance: Entrance::Connect })
+        Target { scheme: self.scheme, authority: self.authority.clone(), method, path }
     }
 
     /// The tunnel's authority, the request-target's and `Host` are one (threats 1, 3, 5, 22 to 24).

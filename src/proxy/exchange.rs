@@ -3,14 +3,15 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{ALT_SVC, EXPECT, MAX_FORWARDS};
-use http::{HeaderMap, Method, Request, Response, StatusCode, request};
+use http::header::{ALT_SVC, COOKIE, EXPECT, MAX_FORWARDS, TE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::body::ResponseBody;
+use super::choose::Inquiry;
 use super::door::{Arrived, Door, is_own_name};
-use super::forward::{Outbound, set_host};
+use super::forward::{Outbound, Sending, set_host};
 use super::inside::Busy;
 use super::internal;
 use super::load::Counted;
@@ -20,7 +21,7 @@ use super::replay::{Replay, RequestBody};
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::agent::Agent;
-use crate::audit::{Entry, Kind, Opened};
+use crate::audit::{Entry, Kind};
 use crate::broker::{Permit, Renewal};
 use crate::provider::{Provider, ReplayRule, strip_target};
 use crate::upstream::Sent;
@@ -30,7 +31,7 @@ pub(super) enum Answer {
     /// A response.
     Response(Response<ResponseBody>),
     /// 101: the caller's stream becomes one end of the relay once this head is out.
-    Switched(Response<ResponseBody>, Relay),
+    Switched(Response<ResponseBody>, Box<Relay>),
 }
 
 /// What `decide` and `authorize` made of a request.
@@ -46,12 +47,12 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// Whose slots are emptied of what the caller put there.
-    fn provider(&self) -> Option<Arc<Provider>> {
+    /// The provider whose slots are stripped from the request.
+    fn stripped(&self) -> Option<&Arc<Provider>> {
         match self {
             Self::Plain | Self::Unregistered(_) => None,
-            Self::Stripped(provider) => Some(Arc::clone(provider)),
-            Self::Permitted(permit) => Some(Arc::clone(permit.provider())),
+            Self::Stripped(provider) => Some(provider),
+            Self::Permitted(permit) => Some(permit.provider()),
         }
     }
 }
@@ -99,6 +100,7 @@ impl Worker {
         incoming: Incoming,
         entry: &mut Entry,
     ) -> Result<Stepped, Stop> {
+        door.note(entry, &parts);
         let arrived = door.identify(self, &parts)?; // 2 identify
         note_arrival(entry, door, &arrived);
         check_method(&parts)?;
@@ -108,60 +110,76 @@ impl Worker {
         }
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
         let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
-        let way = self.authorize(route, &arrived, &agent, &parts.headers, entry).await?; // 4 authorize
-        let upgrade = upgrade::asked(&parts);
-        let outbound = outbound(arrived, parts, &way, &agent, upgrade)?;
+        let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
+        let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
+        let (upgrade, extended) = (upgrade::asked(&parts), parts.method == Method::CONNECT);
+        let stripped = way.stripped().map(Arc::clone);
+        let outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
-        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, way.provider()));
-        let forwarded = self.forward_and_renew(&outbound, way, &replay, &opened, entry).await; // 6 forward, 7 renew
+        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
+        let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened };
+        let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
         let (sent, permit) = forwarded.map_err(Refusal::blame_the_caller)?;
+        if extended && sent.response.status().is_success() {
+            // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
+            return Err(Stop::Refusal(Refusal::NotSwitched));
+        }
         Ok((sent, permit, replay, counted))
     }
 
     async fn forward_and_renew(
         self: &Rc<Self>,
-        outbound: &Outbound,
+        sending: &Sending<'_>,
         way: Way,
-        replay: &Replay,
-        opened: &Opened,
         entry: &mut Entry,
     ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
-        let permit = match way {
-            Way::Permitted(permit) => permit,
-            Way::Plain | Way::Stripped(_) => return Ok((self.forward(outbound, None, replay, opened).await?, None)),
-            Way::Unregistered(provider) => {
-                let sent = self.forward(outbound, None, replay, opened).await?;
-                let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
-                return if refused { Err(self.auth_required(&provider, None)) } else { Ok((sent, None)) };
-            }
+        let permit = match &way {
+            Way::Permitted(permit) => Some(permit),
+            Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => None,
         };
         let sent_at = Instant::now();
-        let sent = self.forward(outbound, Some(&permit), replay, opened).await?;
-        if sent.response.status() != StatusCode::UNAUTHORIZED {
-            permit.succeeded(sent_at);
-            return Ok((sent, Some(permit)));
-        }
-        match permit.renew(sent_at).await {
-            Renewal::Keep(why) => {
-                entry.note(why.word());
+        let sent = self.forward(sending, permit).await?;
+        let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
+        match way {
+            Way::Plain | Way::Stripped(_) => Ok((sent, None)),
+            Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
+            Way::Unregistered(_) => Ok((sent, None)),
+            Way::Permitted(permit) if refused => Box::pin(self.renew_and_replay(sending, permit, (sent, sent_at), entry)).await,
+            Way::Permitted(permit) => {
+                permit.succeeded(sent_at);
                 Ok((sent, Some(permit)))
             }
-            Renewal::Fresh(fresh) => {
-                entry.note("renewed");
-                if !may_replay(&fresh, &outbound.target.method) || !replay.repeatable() {
-                    entry.note("not_replayable");
-                    return Ok((sent, Some(permit)));
-                }
-                drain(sent);
-                entry.note("replayed");
-                let sent_at = Instant::now();
-                let sent = self.forward(outbound, Some(&fresh), replay, opened).await?;
-                if sent.response.status() != StatusCode::UNAUTHORIZED {
-                    fresh.succeeded(sent_at);
-                }
-                Ok((sent, Some(fresh)))
-            }
         }
+    }
+
+    /// Step 7, after a 401: a fresh permit and the one second send, or the 401 as it is.
+    async fn renew_and_replay(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        permit: Permit,
+        (sent, sent_at): (Sent<RequestBody>, Instant),
+        entry: &mut Entry,
+    ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
+        let fresh = match permit.renew(sent_at).await {
+            Renewal::Fresh(fresh) => fresh,
+            Renewal::Keep(why) => {
+                entry.note(why.word());
+                return Ok((sent, Some(permit)));
+            }
+        };
+        entry.note("renewed");
+        if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
+            entry.note("not_replayable");
+            return Ok((sent, Some(permit)));
+        }
+        drain(sent);
+        entry.note("replayed");
+        let sent_at = Instant::now();
+        let sent = self.forward(sending, Some(&fresh)).await?;
+        if sent.response.status() != StatusCode::UNAUTHORIZED {
+            fresh.succeeded(sent_at);
+        }
+        Ok((sent, Some(fresh)))
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
@@ -183,7 +201,7 @@ impl Worker {
         if let Some(fields) = switched {
             parts.headers.extend(fields);
             let relay = Relay { lease: sent.lease, entry, _counted: counted, _busy: busy };
-            return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), relay);
+            return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
         busy.moved();
         let observation = Observation { entry: Some(entry), replay, permit, _counted: counted, busy };
@@ -213,15 +231,13 @@ impl<E: Into<Refusal>> From<E> for Stop {
 }
 
 fn note_arrival(entry: &mut Entry, door: &Door, arrived: &Arrived) {
+    if matches!(door, Door::Inside(_)) {
+        return;
+    }
     entry.door(arrived.entrance);
     entry.target(&arrived.target);
     if let Some(agent) = &arrived.agent {
         entry.agent(&agent.name);
-    }
-    if let Door::Inside(inside) = door
-        && let Some(sni) = &inside.sni
-    {
-        entry.sni(sni.as_bytes());
     }
 }
 
@@ -247,26 +263,54 @@ fn hops_used_up(headers: &HeaderMap) -> bool {
 fn outbound(
     arrived: Arrived,
     parts: request::Parts,
-    way: &Way,
+    provider: Option<&Provider>,
     agent: &Arc<Agent>,
     upgrade: bool,
 ) -> Result<Outbound, Refusal> {
     let mut target = arrived.target;
     let mut headers = parts.headers;
     let kept = upgrade.then(|| upgrade::request_fields(&headers, &parts.extensions));
+    let trailers = takes_trailers(&headers);
+    join_cookies(&mut headers);
+    if target.method == Method::CONNECT {
+        target.method = Method::GET;
+    }
     strip_hop_by_hop(&mut headers);
     headers.remove(EXPECT);
     headers.remove(super::door::NEXUS_CONNECTION);
-    if let Some(provider) = way.provider() {
+    if let Some(provider) = provider {
         strip_target(&provider.slots, &mut headers, &mut target.path)
             .map_err(|_long| Refusal::Target("the path is too long"))?;
         for name in super::door::ROUTING_HINTS {
             headers.remove(name);
         }
     }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     set_host(&mut headers, &target);
     headers.extend(kept.into_iter().flatten());
     Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade })
+}
+
+/// Whether the caller takes trailers (RFC 9110 §10.1.4). The word is for one hop, so it is said anew.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let member = |member: &[u8]| {
+        member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"trailers")
+    };
+    headers.get_all(TE).iter().any(|value| value.as_bytes().split(|byte| *byte == b',').any(member))
+}
+
+/// HTTP/2 may split the cookies (RFC 9113 §8.2.3); whoever reads HTTP/1.1 takes the first line for all of them.
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(mut whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        whole.set_sensitive(true);
+        headers.insert(COOKIE, whole);
+    }
 }
 
 fn may_replay(permit: &Permit, method: &Method) -> bool {

@@ -180,7 +180,9 @@ impl Worker {
                 connection.as_mut().poll(context).map_err(drop)
             },
         };
-        drop(self.drive(driven, &shared).await);
+        if self.drive(driven, &shared).await.is_err() {
+            tracing::debug!("an HTTP/2 stream broke off");
+        }
     }
 
     /// Runs a connection, ends it when it has been idle too long or its caller takes nothing of what it asked for, lets it finish when the proxy drains.
@@ -228,7 +230,7 @@ impl Worker {
                 response
             }
             Answer::Switched(response, relay) => {
-                *stream.relay.borrow_mut() = Some(relay);
+                *stream.relay.borrow_mut() = Some(*relay);
                 if let Some(verdict) = &stream.verdict {
                     verdict.raw(number);
                 }
@@ -256,7 +258,7 @@ impl Worker {
                     let worker = Rc::clone(self);
                     tokio::task::spawn_local(async move {
                         if let Ok(upgraded) = upgrade.await {
-                            worker.relay(TokioIo::new(upgraded), BytesMut::new(), relay).await;
+                            worker.relay(TokioIo::new(upgraded), BytesMut::new(), *relay).await;
                         }
                     });
                 }

@@ -58,6 +58,8 @@ pub(super) enum Refusal {
     Draining,
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
+    #[error("the service answered a WebSocket handshake without switching protocols")]
+    NotSwitched,
     #[error("no page of that name at nexus.internal")]
     NoSuchPage,
 }
@@ -95,6 +97,7 @@ impl Refusal {
             Self::Audit(_) => "audit",
             Self::Draining => "draining",
             Self::NoSuchPage => "not-found",
+            Self::NotSwitched => "upstream",
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => "private-address",
                 upstream::Error::Loop { .. } => "loop",
@@ -124,6 +127,7 @@ impl Refusal {
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::NotSwitched => StatusCode::BAD_GATEWAY,
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => StatusCode::FORBIDDEN,
                 upstream::Error::Loop { .. } => StatusCode::LOOP_DETECTED,
@@ -143,7 +147,7 @@ impl Refusal {
     pub(super) fn blame(&self) -> Blame {
         match self {
             Self::Upstream(upstream::Error::Forbidden { .. } | upstream::Error::Loop { .. }) => Blame::Downstream,
-            Self::Upstream(_) => Blame::Upstream,
+            Self::Upstream(_) | Self::NotSwitched => Blame::Upstream,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
             | Self::Target(_)
@@ -160,13 +164,22 @@ impl Refusal {
         }
     }
 
+    /// RFC 9110 §10.2.3, in seconds.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Limit(_) | Self::Draining => Some(1),
+            Self::Vault(error) => error.retry_after().map(|wait| wait.as_secs().max(1)),
+            _ => None,
+        }
+    }
+
     /// What the reader, often an LLM, should do now. Nothing of the request is echoed.
     fn advice(&self) -> String {
         match self {
             Self::Malformed(_) | Self::Target(_) => "Send a request that follows RFC 9110 and RFC 9112; the proxy rejects what it would have to repair.".into(),
             Self::Misdirected => "Open a new CONNECT for this host; the Host of a request must be the host of its tunnel.".into(),
             Self::Method(_) => "Use another method.".into(),
-            Self::Policy(reason) => policy_advice(*reason).into(),
+            Self::Policy(reason) => reason.advice().into(),
             Self::TokenEndpoint(provider) => {
                 format!("Call the API itself and leave credentials out: Nexus obtains and renews the tokens of {provider}.")
             }
@@ -187,6 +200,7 @@ impl Refusal {
             Self::Audit(_) => "No request leaves that the audit log does not name. The operator should look at the disk of Nexus.".into(),
             Self::Draining => "Try again in a moment.".into(),
             Self::NoSuchPage => "Known pages: /ca.pem, /ca-bundle.pem, /env, /whoami.".into(),
+            Self::NotSwitched => "This path of the service is no WebSocket endpoint; check the URL.".into(),
             Self::Upstream(error) => upstream_advice(error),
         }
     }
@@ -218,8 +232,8 @@ impl Refusal {
         if self.blame() == Blame::Downstream && !matches!(self, Self::Limit(_)) {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        if matches!(self, Self::Limit(_) | Self::Draining) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if matches!(self, Self::UnknownAgent) {
             headers.insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"nexus\""));
@@ -240,18 +254,6 @@ impl AuthRequired {
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-fn policy_advice(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Agent => "This agent may not reach this host or use this provider; ask the operator (`nexus agent list`).",
-        Reason::Unmatched => "Hosts that no rule names are refused here; ask the operator to add a provider or rule for it.",
-        Reason::Cleartext => "Credentials go over TLS only: use the https:// URL.",
-        Reason::Port => "This provider is reached on its own port only; leave the port out of the URL.",
-        Reason::ConnectPort => "CONNECT to this port is not allowed; the operator can list it in proxy.connect_ports.",
-        Reason::Mint => "This endpoint answers with a new credential, which callers do not get; use the API without it.",
-        Reason::Path => "This path is not among those that the provider's rule allows.",
-    }
 }
 
 fn upstream_advice(error: &upstream::Error) -> String {

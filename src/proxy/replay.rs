@@ -21,9 +21,9 @@ pub(super) enum Error {
     /// The caller broke off: the service must not take what came for the whole.
     #[error("the caller broke off its request body")]
     Caller(#[source] hyper::Error),
-    /// Fields behind the body that may not stand there.
-    #[error("the caller's trailers are malformed")]
-    Trailers(#[source] Malformed),
+    /// A trailer that may not follow a body, or that HTTP/1.1 can't carry (RFC 9110 §6.5.1).
+    #[error("the request trailers are malformed")]
+    Trailers(#[from] Malformed),
     /// The request is being sent again elsewhere.
     #[error("the request is sent again on another connection")]
     Superseded,
@@ -86,8 +86,8 @@ struct Source {
     /// Bytes that moved towards the service, all sends together.
     moved: Rc<Cell<u64>>,
     limit: usize,
-    /// Whose slots are emptied in trailers too.
-    provider: Option<Arc<Provider>>,
+    /// Whose slots are stripped from trailers as they were from the head.
+    strip: Option<Arc<Provider>>,
 }
 
 struct State {
@@ -102,12 +102,12 @@ struct State {
 }
 
 impl Replay {
-    /// Keeps at most `limit` bytes of `incoming`. Nothing of the caller's stands in a slot of `provider`, not even behind the body.
-    pub(super) fn keep(incoming: Incoming, limit: usize, provider: Option<Arc<Provider>>) -> Self {
+    /// Keeps at most `limit` bytes of `incoming`.
+    pub(super) fn keep(incoming: Incoming, limit: usize, strip: Option<Arc<Provider>>) -> Self {
         let hint = incoming.size_hint();
         let ended = incoming.is_end_stream();
         let state = State { incoming, kept: Vec::new(), kept_bytes: 0, overflowed: false, trailers: None, ended, received: 0 };
-        let source = Source { state: RefCell::new(state), newest: Cell::new(0), hint, moved: Rc::default(), limit, provider };
+        let source = Source { state: RefCell::new(state), newest: Cell::new(0), hint, moved: Rc::default(), limit, strip };
         Self { source: Rc::new(source) }
     }
 
@@ -124,6 +124,12 @@ impl Replay {
     /// Whether nothing of the body was read yet, or all that was read is kept.
     pub(super) fn repeatable(&self) -> bool {
         !self.source.state.borrow().overflowed
+    }
+
+    /// Whether the caller has sent all of it.
+    pub(super) fn ended(&self) -> bool {
+        let state = self.source.state.borrow();
+        state.ended || state.incoming.is_end_stream()
     }
 
     /// Whether there is no body at all.
@@ -162,7 +168,7 @@ impl Source {
         if state.ended {
             return Poll::Ready(None);
         }
-        let frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
+        let mut frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(Error::Caller(error)))),
             None => {
@@ -179,9 +185,9 @@ impl Source {
         }
         let Ok(mut trailers) = frame.into_trailers() else { return Poll::Ready(None) };
         if let Err(malformed) = check_trailers(&trailers) {
-            return Poll::Ready(Some(Err(Error::Trailers(malformed))));
+            return Poll::Ready(Some(Err(malformed.into())));
         }
-        if let Some(provider) = &self.provider {
+        if let Some(provider) = &self.strip {
             strip(&provider.slots, &mut trailers, None);
         }
         state.trailers = Some(trailers.clone());
@@ -236,6 +242,6 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.hint.clone())
+        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.hint)
     }
 }

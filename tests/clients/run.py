@@ -70,7 +70,7 @@ CLIENTS = [
     Client("wget2", ["wget2", "-q", "-T20", "--tries=1", "-O-", "{}"], quick=True),
     Client("git", ["git", "ls-remote", "{}"], quick=True, door="git"),
     Client("httpie", [tool("http"), "--ignore-stdin", "--check-status", "GET", "{}"]),
-    Client("aws-cli", [tool("aws"), "s3api", "get-object", "--bucket", "bucket", "--key", "key", "/dev/stderr", "--no-cli-pager",
+    Client("aws-cli", [tool("aws"), "s3api", "get-object", "--bucket", "bucket", "--key", "key", "/dev/stderr",
                        "--endpoint-url", "{}"]),
     # An index that answers with an echo is no index: both say that they read it.
     Client("pip", [str(VENV / "python"), "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--retries=0", "nexus-no-such",
@@ -145,7 +145,8 @@ def environment(options):
     """What the client's own environment is, before Nexus: as a developer has it, without a proxy or a CA."""
     hidden = ("proxy", "_CA_", "CERT", "CAINFO", "CAFILE", "NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "PIP_", "NPM_CONFIG_")
     kept = {name: value for name, value in os.environ.items() if not any(part.lower() in name.lower() for part in hidden)}
-    keys = {"AWS_ACCESS_KEY_ID": "AKIAPLACEHOLDER", "AWS_SECRET_ACCESS_KEY": "placeholder", "AWS_REGION": "us-east-1"}
+    keys = {"AWS_ACCESS_KEY_ID": "AKIAPLACEHOLDER", "AWS_SECRET_ACCESS_KEY": "placeholder", "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1", "AWS_PAGER": ""}
     if options.via == "env":
         shown = subprocess.run([options.nexus, *options.nexus_options, "env", "--format", "json"], capture_output=True, check=True,
                                env=kept)

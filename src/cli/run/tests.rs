@@ -87,6 +87,16 @@ async fn the_command_gets_the_proxy_with_its_token_and_the_placeholder() {
 }
 
 #[tokio::test]
+async fn clean_leaves_out_what_would_be_added_to() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let home = home();
+    let mut job = job(home.path(), "test \"${NODE_OPTIONS#--require=}\" != \"$NODE_OPTIONS\"", &|_| ());
+    job.inputs.inherited = &|name| (name == "NODE_OPTIONS").then(|| "--inspect".to_owned());
+    job.clean = true;
+    assert_eq!(run(job, async || Ok(door())).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_command_that_is_missing_or_not_executable_is_127_or_126() {
     let _one = ONE_AT_A_TIME.lock().await;
     let home = home();
