@@ -8,5 +8,7 @@
     reason = "a test fails by panicking, its helpers included"
 )]
 
+mod attack;
 mod harness;
+mod host_safety;
 mod smoke;
