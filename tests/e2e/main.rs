@@ -9,6 +9,9 @@
 )]
 
 mod attack;
+mod frames;
 mod harness;
 mod host_safety;
 mod smoke;
+mod smuggling;
+mod strip_inject;
