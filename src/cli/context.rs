@@ -9,8 +9,9 @@ use nexus::seal::{DataKey, Passphrase};
 use nexus::vault::{self, Store};
 
 /// Variables that Nexus itself reads; another `NEXUS_*` name is a mistake worth telling.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "NEXUS_HOME",
+    "NEXUS_SECRET_FD",
     "NEXUS_SECRET",
     "NEXUS_SECRET_FILE",
     "NEXUS_GATEWAY_URL",

@@ -1,6 +1,7 @@
 //! The commands. Floor 5: one file each; `terminal.rs` owns every printed word.
 
 mod arguments;
+mod conceal;
 mod context;
 mod env;
 mod init;
