@@ -17,8 +17,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-use crate::model::Authority;
 use crate::head::{Gate, Head, Limits, Malformed, Reader, Verdict, Watch};
+use crate::model::Authority;
 
 /// Reads `bytes` as requests and tells what was read, as JSON: `messages`, each with `method`, `target`, `version`, `headers`,
 /// `body` (hexadecimal) and `end` (a position), and `rest`: `complete`, `incomplete` or the kind of what is wrong.

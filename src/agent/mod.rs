@@ -6,7 +6,7 @@ mod registry;
 mod token;
 
 pub use file::{Error, Registered, read, write};
-pub(crate) use placeholder::Placeholders;
 pub use placeholder::PlaceholderKey;
+pub(crate) use placeholder::Placeholders;
 pub(crate) use registry::{Agent, Guesses, Registry};
 pub use token::Token;

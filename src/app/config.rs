@@ -352,7 +352,8 @@ impl Config {
         if self.replay.memory.as_u64() > 1 << 30 {
             return refuse("replay.memory", "at most 1GiB");
         }
-        let beyond = self.proxy.listen.iter().chain(self.proxy.agent_listen.values()).any(|address| !address.ip().is_loopback());
+        let beyond =
+            self.proxy.listen.iter().chain(self.proxy.agent_listen.values()).any(|address| !address.ip().is_loopback());
         if beyond && self.policy.default.is_none() {
             return refuse("policy.default", "must be written (allow or deny) when proxy.listen is not loopback");
         }
@@ -382,7 +383,8 @@ fn lay_over(table: &mut toml::Table, variable: &str, value: &str) -> Result<(), 
     let path = variable.strip_prefix("NEXUS__").ok_or_else(unknown)?.to_ascii_lowercase();
     let (section, key) = path.split_once("__").ok_or_else(unknown)?;
     let parsed: Result<toml::Table, _> = toml::from_str(&format!("value = {value}"));
-    let value = parsed.ok().and_then(|mut parsed| parsed.remove("value")).unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let value =
+        parsed.ok().and_then(|mut parsed| parsed.remove("value")).unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let section = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
     section.as_table_mut().ok_or_else(unknown)?.insert(key.to_owned(), value);
     Ok(())
@@ -401,7 +403,8 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_errors_with_line_and_column() {
-        let error = Config::parse("nexus.toml", "[proxy]\nlisten = [\"127.0.0.1:1\"]\nlissten = 1\n", &[]).expect_err("unknown");
+        let error =
+            Config::parse("nexus.toml", "[proxy]\nlisten = [\"127.0.0.1:1\"]\nlissten = 1\n", &[]).expect_err("unknown");
         let text = error.to_string();
         assert!(text.contains("line 3, column 1") && text.contains("lissten"), "{text}");
     }
@@ -409,7 +412,8 @@ mod tests {
     #[test]
     fn a_variable_overrides_a_key() {
         let set = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-        let config = Config::parse("nexus.toml", "[proxy]\nunmatched = \"tunnel\"", &set("NEXUS__PROXY__UNMATCHED", "refuse")).expect("valid");
+        let config = Config::parse("nexus.toml", "[proxy]\nunmatched = \"tunnel\"", &set("NEXUS__PROXY__UNMATCHED", "refuse"))
+            .expect("valid");
         assert_eq!(config.proxy.unmatched, Unmatched::Refuse);
         let config = Config::parse("nexus.toml", "", &set("NEXUS__PROXY__LISTEN", "[\"127.0.0.1:7\"]")).expect("valid");
         assert_eq!(config.proxy.listen, ["127.0.0.1:7".parse().expect("address")]);

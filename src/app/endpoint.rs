@@ -39,7 +39,8 @@ async fn exchange(dialler: &Dialler, request: TokenRequest) -> Result<TokenReply
     let https = uri.scheme_str() == Some("https");
     let named = uri.authority().filter(|_| https).and_then(|named| Authority::parse(named.as_str(), Some(443)).ok());
     let authority = named.ok_or_else(|| -> Cause { Arc::new(Error::Url) })?;
-    let connected = dialler.connect(Scheme::Https, &authority, Versions::Http1).await.map_err(|error| -> Cause { Arc::new(error) })?;
+    let connected =
+        dialler.connect(Scheme::Https, &authority, Versions::Http1).await.map_err(|error| -> Cause { Arc::new(error) })?;
     let (gate, expectation) = Gate::responses(connected.stream, Limits::default());
     talk(TokioIo::new(gate), &expectation, &uri, request).await.map_err(|error| -> Cause { Arc::new(error) })
 }

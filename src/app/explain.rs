@@ -118,7 +118,9 @@ pub fn explain(
     let case = Case { rules: &rules, store, agent: &agent, target: &target };
     let mut answer = match &connect {
         Some(Connect::Refuse(refusal)) => case.refused(refusal.0),
-        Some(Connect::Tunnel) => case.answer(Outcome::Tunnel, "no provider names this host, so its TLS is left shut".to_owned()),
+        Some(Connect::Tunnel) => {
+            case.answer(Outcome::Tunnel, "no provider names this host, so its TLS is left shut".to_owned())
+        }
         Some(Connect::Intercept) | None => case.routed(rules.decide(&target, &agent))?,
     };
     answer.connect = connect.map(|connect| match connect {
@@ -198,7 +200,8 @@ impl Case<'_> {
                 self.answer(Outcome::Pass, format!("no credential of {} is registered", provider.title)).of(&provider)
             }
             Route::TokenEndpoint(provider) => {
-                let why = format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", provider.title);
+                let why =
+                    format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", provider.title);
                 self.answer(Outcome::Refuse, why).of(&provider)
             }
             Route::Inject(named) => self.named(&named)?,
@@ -221,7 +224,8 @@ impl Case<'_> {
         let Some(connection) = ConnectionId::preferred(&existing, user) else { return Ok(self.unregistered(named, &existing)) };
         let Some(entry) = self.store.get(connection)? else { return Ok(self.unregistered(named, &existing)) };
         let fields = |name: &str| entry.effective_field(name);
-        let answer = |outcome, why| Explanation { connection: Some(connection.to_string()), ..self.answer(outcome, why).of(provider) };
+        let answer =
+            |outcome, why| Explanation { connection: Some(connection.to_string()), ..self.answer(outcome, why).of(provider) };
         let again = || Some(register(connection));
         let fitting = named.rules.iter().find_map(|number| {
             let rule = provider.inject.get(*number)?;
@@ -244,7 +248,9 @@ impl Case<'_> {
         let mut why = match (connection.user(), existing.len()) {
             (Some(user), _) => format!("{connection} is the connection of {user}, for whom this agent acts"),
             (None, 1) => format!("{connection} is the only connection of {}", provider.title),
-            (None, count) => format!("{connection} is the default of {count} connections; a placeholder or Nexus-Connection names another"),
+            (None, count) => {
+                format!("{connection} is the default of {count} connections; a placeholder or Nexus-Connection names another")
+            }
         };
         if entry.status == Status::Attention {
             why.push_str("; it needs attention: its last renewal was refused");
@@ -287,7 +293,8 @@ mod tests {
 
     #[test]
     fn a_url_becomes_a_target() {
-        let target = |url: &str| target("get", url).map(|target| format!("{} {} {}", target.method, target.authority, target.path));
+        let target =
+            |url: &str| target("get", url).map(|target| format!("{} {} {}", target.method, target.authority, target.path));
         assert_eq!(target("API.GitHub.com/user").expect("a host alone"), "GET api.github.com:443 /user");
         assert_eq!(target("http://a.example").expect("no path"), "GET a.example:80 /");
         assert_eq!(target("https://a.example:8443/x?y#z").expect("a port"), "GET a.example:8443 /x?y");

@@ -209,8 +209,12 @@ impl Home {
         let mut lines = text.lines();
         let process = lines.next().and_then(|line| line.parse().ok());
         let addresses: Vec<_> = lines.filter_map(|line| line.parse().ok()).collect();
-        let alive = process.and_then(rustix::process::Pid::from_raw).filter(|process| rustix::process::test_kill_process(*process).is_ok());
-        Ok(alive.filter(|_| !addresses.is_empty()).map(|process| Announced { process: process.as_raw_nonzero().get(), addresses }))
+        let alive = process
+            .and_then(rustix::process::Pid::from_raw)
+            .filter(|process| rustix::process::test_kill_process(*process).is_ok());
+        Ok(alive
+            .filter(|_| !addresses.is_empty())
+            .map(|process| Announced { process: process.as_raw_nonzero().get(), addresses }))
     }
 
     /// Takes that back, unless another proxy has announced itself since.

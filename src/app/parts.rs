@@ -94,7 +94,12 @@ pub(super) fn unlock(setup: &Setup) -> Result<DataKey, BuildError> {
     Ok(vault::unlock(&setup.home.vault(), &setup.passphrase)?)
 }
 
-pub(super) fn issuer(home: &Home, key: &DataKey, config: &Config, crypto: &Arc<CryptoProvider>) -> Result<(Issuer, String), BuildError> {
+pub(super) fn issuer(
+    home: &Home,
+    key: &DataKey,
+    config: &Config,
+    crypto: &Arc<CryptoProvider>,
+) -> Result<(Issuer, String), BuildError> {
     let root = open_root(home, key)?;
     let settings = ca::Settings { cache_hosts: config.ca.cache_hosts };
     Ok((Issuer::new(&root, Arc::clone(crypto), settings, SystemTime::now())?, root.fingerprint_sha256()))
@@ -214,16 +219,21 @@ fn parent(home: &Home, upstream: &config::Upstream) -> Result<Option<Parent>, Bu
     let (userinfo, rest) = rest.rsplit_once('@').map_or((None, rest), |(userinfo, rest)| (Some(userinfo), rest));
     let authority = Authority::parse(rest, Some(80)).map_err(|error| refuse(&error.to_string()))?;
     let decoded = userinfo.map(|text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned());
-    let credentials = match &upstream.proxy_auth_file {
-        Some(file) => {
-            let text = super::home::read_text(&home.path().join(file), 4096)?;
-            Some(text.ok_or_else(|| BuildError::Config { key: "upstream.proxy_auth_file", why: "there is no such file".into() })?)
-        }
-        None => decoded,
-    };
+    let credentials =
+        match &upstream.proxy_auth_file {
+            Some(file) => {
+                let text = super::home::read_text(&home.path().join(file), 4096)?;
+                Some(text.ok_or_else(|| BuildError::Config {
+                    key: "upstream.proxy_auth_file",
+                    why: "there is no such file".into(),
+                })?)
+            }
+            None => decoded,
+        };
     let authorization = credentials.map(Secret::new).map(|text| {
         let encoded = base64::engine::general_purpose::STANDARD.encode(text.expose().trim_end());
-        let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).map_err(|_invalid| refuse("the password cannot be sent"))?;
+        let mut value =
+            HeaderValue::from_str(&format!("Basic {encoded}")).map_err(|_invalid| refuse("the password cannot be sent"))?;
         value.set_sensitive(true);
         Ok::<_, BuildError>(value)
     });

@@ -29,7 +29,9 @@ impl Reload {
     pub(super) fn run(&self) {
         match parts::agents(&self.home, &self.extra_agents, &self.proxy.agents.load()) {
             Ok(registry) => self.proxy.agents.store(Arc::new(registry)),
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "agents.toml was not taken; the old one stays"),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "agents.toml was not taken; the old one stays");
+            }
         }
         match self.home.config(&self.overrides) {
             Ok(config) => self.rules(&config),
@@ -60,7 +62,9 @@ pub(super) fn watch(home: &Home) -> notify::Result<(notify::RecommendedWatcher, 
         let relevant = event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(|path| interesting(path)));
         if relevant {
             // Full means that a reload is due already.
-            drop(tell.try_send(()));
+            if tell.try_send(()).is_err() {
+                tracing::trace!("a reload is due already");
+            }
         }
     })?;
     watcher.watch(home.path(), RecursiveMode::NonRecursive)?;

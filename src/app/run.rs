@@ -132,8 +132,11 @@ impl App {
     pub fn start(self) -> Result<Running, BuildError> {
         let sockets = bind(&self.config)?;
         let addresses: Vec<SocketAddr> = sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok()).collect();
-        self.parts.dialler.set_own(addresses.clone());
-        let control = Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(BuildError::Thread)?;
+        // The control plane is not reached through the data plane either, whether it listens yet or not.
+        let own = addresses.iter().copied().chain([self.config.gateway.listen]).collect();
+        self.parts.dialler.set_own(own);
+        let control =
+            Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(BuildError::Thread)?;
         let (draining, drain_seen) = watch::channel(false);
         let count = Arc::new(AtomicUsize::new(0));
         let Self { home, config, overrides, setup_agents, parts } = self;
@@ -141,13 +144,18 @@ impl App {
         let log = Arc::clone(&parts.log);
         let dialler = Arc::clone(&parts.dialler);
         let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Arc::new(Reload { home: home.clone(), overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy) });
+        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy) });
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..worker_count(&config) {
             let (send, receive) = mpsc::unbounded_channel();
             workers.push(send);
-            let seat = Seat { proxy: Arc::clone(&proxy), dialler: Arc::clone(&dialler), log: Arc::clone(&log), count: Arc::clone(&count) };
+            let seat = Seat {
+                proxy: Arc::clone(&proxy),
+                dialler: Arc::clone(&dialler),
+                log: Arc::clone(&log),
+                count: Arc::clone(&count),
+            };
             threads.push(spawn(&format!("nexus-{number}"), move || seat.run(receive, drain))?);
         }
         let stop = listener::Stop { stopping: drain_seen, count: Arc::clone(&count), limit: config.limits.connections };
@@ -188,7 +196,9 @@ impl Running {
             }
         }
         if let Some((end, thread)) = self.control.take() {
-            drop(end.send(()));
+            if end.send(()).is_err() {
+                tracing::debug!("the control thread has ended already");
+            }
             if thread.join().is_err() {
                 tracing::error!("the control thread ended by a panic");
             }
@@ -276,18 +286,24 @@ fn proxy(
 fn bind(config: &Config) -> Result<Vec<(std::net::TcpListener, Listener)>, BuildError> {
     let shared = config.proxy.listen.iter().map(|address| Ok((*address, Listener { agent: None })));
     let bound = config.proxy.agent_listen.iter().map(|(name, address)| {
-        let agent = name.parse().map_err(|error: crate::model::IdError| BuildError::Config { key: "proxy.agent_listen", why: error.to_string() })?;
+        let agent = name
+            .parse()
+            .map_err(|error: crate::model::IdError| BuildError::Config { key: "proxy.agent_listen", why: error.to_string() })?;
         Ok((*address, Listener { agent: Some(agent) }))
     });
-    shared.chain(bound).map(|entry: Result<_, BuildError>| {
-        let (address, listener) = entry?;
-        let socket = listen(address).map_err(|cause| BuildError::Listen { address, cause })?;
-        Ok((socket, listener))
-    }).collect()
+    shared
+        .chain(bound)
+        .map(|entry: Result<_, BuildError>| {
+            let (address, listener) = entry?;
+            let socket = listen(address).map_err(|cause| BuildError::Listen { address, cause })?;
+            Ok((socket, listener))
+        })
+        .collect()
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    let socket =
+        socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -336,7 +352,9 @@ async fn control_plane(
     let mut doors = Vec::new();
     for (socket, listener) in sockets {
         match TcpListener::from_std(socket) {
-            Ok(socket) => doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone()))),
+            Ok(socket) => {
+                doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone())));
+            }
             Err(error) => tracing::error!(%error, "a listening socket can't be used"),
         }
     }

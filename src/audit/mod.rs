@@ -31,12 +31,11 @@ mod tests;
 
 pub(crate) use entry::Entry;
 pub use error::Error;
-pub(crate) use id::Id;
 pub use log::Log;
-pub(crate) use record::{Door, Kind, Record, Verdict};
+pub(crate) use record::{Door, Kind, Verdict};
 pub use settings::{Fsync, OnFailure, Settings};
 pub(crate) use spool::{Opened, Spool};
+
 pub use summary::{Summary, describe};
 pub use tail::{Since, Tail};
 pub use verify::{Verified, verify_chain};
-pub(crate) use writer::Counters;

@@ -17,7 +17,7 @@ use super::log::Log;
 use super::record::{Kind, Record};
 use super::settings::OnFailure;
 use super::spool_file::SpoolFile;
-use super::writer::{Counters, Writer};
+use super::writer::Writer;
 
 /// Proof that the opening line of a request is written: what forwarding asks for.
 #[derive(Debug)]
@@ -89,12 +89,14 @@ impl Spool {
     }
 
     /// Writes what waits, now.
+    #[cfg(test)]
     pub(crate) fn flush(&self) {
         self.writer.flush();
     }
 
     /// What it has done so far.
-    pub(crate) fn counters(&self) -> Counters {
+    #[cfg(test)]
+    pub(crate) fn counters(&self) -> super::writer::Counters {
         self.writer.counters()
     }
 

@@ -100,11 +100,13 @@ impl Writer {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn counters(&self) -> Counters {
         self.pending().counters
     }
 
     /// Writes what waits.
+    #[cfg(test)]
     pub(super) fn flush(&self) {
         self.write(&mut self.pending());
     }

@@ -63,7 +63,7 @@ impl Broker {
         if due == Due::Later {
             return permit(connection, live, provider, rules);
         }
-        let live = self.renew_ahead(&connection, live, provider, due).await?;
+        let live = Box::pin(self.renew_ahead(&connection, live, provider, due)).await?;
         permit(connection, live, provider, rules)
     }
 
@@ -76,6 +76,7 @@ impl Broker {
     }
 
     /// Whether a renewal is in flight.
+    #[cfg(test)]
     pub(crate) fn is_renewing(&self) -> bool {
         self.connections.iter().any(|entry| entry.value().is_renewing())
     }

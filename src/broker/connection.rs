@@ -196,6 +196,7 @@ impl Connection {
     }
 
     /// Whether a renewal is in flight.
+    #[cfg(test)]
     pub(super) fn is_renewing(&self) -> bool {
         self.book().flight.as_ref().is_some_and(|flight| flight.has_changed().is_ok())
     }

@@ -28,7 +28,8 @@ fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Re
     let catalogue = context.catalogue(terminal);
     let provider = |text: &String| Ok(providers::find(&catalogue, &text.parse()?)?.id.clone());
     let providers: Vec<ProviderId> = options.providers.iter().map(provider).collect::<anyhow::Result<_>>()?;
-    let host = |text: &String| text.parse::<Host>().map(|host| host.to_string()).with_context(|| format!("{text:?} is not a host"));
+    let host =
+        |text: &String| text.parse::<Host>().map(|host| host.to_string()).with_context(|| format!("{text:?} is not a host"));
     let hosts: Vec<String> = options.hosts.iter().map(host).collect::<anyhow::Result<_>>()?;
     let token = Token::random().context("the system gives no random numbers")?;
     let row = Registered {
@@ -80,7 +81,8 @@ fn show_once(context: &Context, terminal: &Terminal, row: &Registered, token: &T
 fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     let agents = context.home.agents()?;
     let now = SystemTime::now();
-    let names = |list: &Option<Vec<ProviderId>>| list.as_ref().map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let names =
+        |list: &Option<Vec<ProviderId>>| list.as_ref().map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
     let value: Vec<_> = agents
         .iter()
         .map(|agent| {

@@ -81,15 +81,21 @@ fn turn(context: &Context, terminal: &Terminal, finish: bool) -> anyhow::Result<
     let done = rotate(&context.home, &context.key()?, overlap(context)?, finish, &host_name())?;
     let now = SystemTime::now();
     let (word, from, text) = match done {
-        Rotated::Begun { signs_from } => ("begun", Some(signs_from), "a new root is in ca-bundle.pem and in what `nexus env` writes; it does not sign yet"),
+        Rotated::Begun { signs_from } => {
+            ("begun", Some(signs_from), "a new root is in ca-bundle.pem and in what `nexus env` writes; it does not sign yet")
+        }
         Rotated::Waiting { signs_from } => ("waiting", Some(signs_from), "the new root is known, but does not sign yet"),
         Rotated::Finished => ("finished", None, "the new root signs; the old one stays trusted until it expires"),
     };
     let due = from.map(|from| format!("; from {}", when::day(from, now))).unwrap_or_default();
     terminal.either(&json!({ "rotation": word, "signs_from": from.map(when::show) }), || format!("{text}{due}\n"))?;
     match done {
-        Rotated::Begun { .. } => terminal.hint("restart programs that read the bundle at their start, and `nexus up`, before that day"),
-        Rotated::Waiting { .. } => terminal.hint("`nexus ca rotate --finish` lets it sign now; programs that have not read the new bundle will fail"),
+        Rotated::Begun { .. } => {
+            terminal.hint("restart programs that read the bundle at their start, and `nexus up`, before that day")
+        }
+        Rotated::Waiting { .. } => {
+            terminal.hint("`nexus ca rotate --finish` lets it sign now; programs that have not read the new bundle will fail")
+        }
         Rotated::Finished => terminal.hint("restart `nexus up`, which signs with the root it was started with"),
     }
     Ok(())

@@ -28,7 +28,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Ru
     make_home(context, terminal)?;
     let agent = Passing::new(options.user.as_deref())?;
     let catalogue = context.catalogue(terminal);
-    let credentials = catalogue.iter().flat_map(|provider| provider.placeholders.iter().map(|known| known.variable.clone())).collect();
+    let credentials =
+        catalogue.iter().flat_map(|provider| provider.placeholders.iter().map(|known| known.variable.clone())).collect();
     let key = context.key()?;
     let existing = Store::with_key(context.home.vault(), key.duplicate()).list()?;
     let who = Who { name: &agent.row.name, limits: Some(&agent.row) };
@@ -67,7 +68,9 @@ fn make_home(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     }
     let made = init(&context.home, &Context::variable, EXAMPLE, &host_name())?;
     terminal.say(&format!("nexus: made {} (CA SHA-256 {})", context.home.path().display(), made.fingerprint));
-    terminal.hint("nothing is registered yet, so requests go out as the command sends them; `nexus register github` adds a credential");
+    terminal.hint(
+        "nothing is registered yet, so requests go out as the command sends them; `nexus register github` adds a credential",
+    );
     Ok(())
 }
 
@@ -115,7 +118,10 @@ impl Drop for Guard {
         match self {
             Self::Added { home, name } => {
                 if let Err(error) = home.change_agents(|agents| agents.retain(|agent| agent.name != *name)) {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the agent of this command could not be taken back; it ends in 30 days");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the agent of this command could not be taken back; it ends in 30 days"
+                    );
                 }
             }
             Self::Private(running) => {

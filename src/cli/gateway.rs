@@ -34,7 +34,9 @@ pub(super) fn warn_if_away(context: &Context, terminal: &Terminal) {
         return terminal.warn("NEXUS_GATEWAY_URL is not an http:// or https:// URL; the local vault is used");
     };
     if answers(&authority) {
-        terminal.warn(&format!("this version keeps credentials in the local vault; the gateway at {authority} does not learn of this one"));
+        terminal.warn(&format!(
+            "this version keeps credentials in the local vault; the gateway at {authority} does not learn of this one"
+        ));
     } else {
         terminal.warn(&format!("the gateway at {authority} does not answer; the local vault is used"));
     }

@@ -11,7 +11,12 @@ use super::when;
 
 pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> anyhow::Result<()> {
     let user: Option<UserName> = options.user.as_deref().map(str::parse).transpose()?;
-    let rows: Vec<_> = context.store()?.summary()?.into_iter().filter(|row| user.is_none() || row.connection.user() == user.as_ref()).collect();
+    let rows: Vec<_> = context
+        .store()?
+        .summary()?
+        .into_iter()
+        .filter(|row| user.is_none() || row.connection.user() == user.as_ref())
+        .collect();
     let value = rows.iter().map(|row| {
         json!({
             "connection": row.connection.as_str(),

@@ -23,6 +23,7 @@ pub(super) fn pages(terminal: &Terminal, folder: Option<&Path>) -> anyhow::Resul
         return terminal.data(&String::from_utf8(text)?);
     };
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    clap_mangen::generate_to(Arguments::command(), folder).with_context(|| format!("cannot write into {}", folder.display()))?;
+    clap_mangen::generate_to(Arguments::command(), folder)
+        .with_context(|| format!("cannot write into {}", folder.display()))?;
     terminal.data(&format!("{}\n", folder.join("nexus.1").display()))
 }

@@ -23,13 +23,15 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Env) -> anyh
         }
         None => None,
     };
-    let limits = shown.as_ref().map(|name| agents.iter().find(|agent| agent.name == *name).ok_or_else(|| super::agent::unknown(name)));
+    let limits =
+        shown.as_ref().map(|name| agents.iter().find(|agent| agent.name == *name).ok_or_else(|| super::agent::unknown(name)));
     let limits = limits.transpose()?;
     let token = limits.map(|agent| token_of(agent)).transpose()?;
     let name: AgentName = shown.clone().map_or_else(|| "local".parse(), Ok)?;
     let key = context.key()?;
     let store = nexus::vault::Store::with_key(context.home.vault(), key.duplicate());
-    let placeholders = surroundings::placeholders(&context.catalogue(terminal), &store.list()?, &key, &Who { name: &name, limits });
+    let placeholders =
+        surroundings::placeholders(&context.catalogue(terminal), &store.list()?, &key, &Who { name: &name, limits });
     let inherited = Context::variable;
     let mut inputs = surroundings::inputs(context, &config, placeholders, &inherited)?;
     (inputs.proxy, inputs.java_proxy) = address(context, terminal, &config, shown.as_ref())?;
@@ -54,7 +56,12 @@ fn token_of(agent: &nexus::agent::Registered) -> anyhow::Result<String> {
 }
 
 /// Where the proxy is: the one that is up, else where the configuration would have it. And the listener bound to the agent.
-fn address(context: &Context, terminal: &Terminal, config: &Config, agent: Option<&AgentName>) -> anyhow::Result<(String, Option<String>)> {
+fn address(
+    context: &Context,
+    terminal: &Terminal,
+    config: &Config,
+    agent: Option<&AgentName>,
+) -> anyhow::Result<(String, Option<String>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let bound = agent.and_then(|agent| config.proxy.agent_listen.keys().position(|name| name == agent.as_str()));
     let configured: Vec<_> = config.proxy.listen.iter().chain(config.proxy.agent_listen.values()).copied().collect();
@@ -66,7 +73,8 @@ fn address(context: &Context, terminal: &Terminal, config: &Config, agent: Optio
         }
     };
     let first = addresses.first().map(|address| surroundings::reachable(*address)).unwrap_or_default();
-    let java = bound.and_then(|at| addresses.get(config.proxy.listen.len() + at)).map(|address| surroundings::reachable(*address));
+    let java =
+        bound.and_then(|at| addresses.get(config.proxy.listen.len() + at)).map(|address| surroundings::reachable(*address));
     Ok((first, java))
 }
 

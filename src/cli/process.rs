@@ -8,7 +8,8 @@ use super::terminal::Terminal;
 pub(super) fn start_log(terminal: &Terminal, default: &str) {
     let filter = EnvFilter::try_from_env("NEXUS_LOG").unwrap_or_else(|_unset| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let started = if terminal.json { builder.json().try_init() } else { builder.with_ansi(terminal.coloured_talk()).try_init() };
+    let started =
+        if terminal.json { builder.json().try_init() } else { builder.with_ansi(terminal.coloured_talk()).try_init() };
     if started.is_err() {
         terminal.warn("the log could not be started twice");
     }

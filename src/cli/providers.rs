@@ -35,11 +35,18 @@ pub(super) fn find<'c>(catalogue: &'c Catalogue, id: &ProviderId) -> anyhow::Res
 
 fn list(context: &Context, terminal: &Terminal, category: Option<&str>) -> anyhow::Result<()> {
     let catalogue = context.catalogue(terminal);
-    let wanted: Vec<_> = catalogue.iter().filter(|provider| category.is_none_or(|category| provider.category == category)).collect();
+    let wanted: Vec<_> =
+        catalogue.iter().filter(|provider| category.is_none_or(|category| provider.category == category)).collect();
     let value: Vec<Value> = wanted.iter().map(|provider| facts(&catalogue, provider)).collect();
     terminal.either(&json!({ "providers": value }), || {
         let cells = wanted.iter().map(|provider| {
-            vec![provider.id.to_string(), provider.title.clone(), provider.category.clone(), takes(provider).join(", "), hosts(provider).join(", ")]
+            vec![
+                provider.id.to_string(),
+                provider.title.clone(),
+                provider.category.clone(),
+                takes(provider).join(", "),
+                hosts(provider).join(", "),
+            ]
         });
         Terminal::table(&["Name", "Title", "Category", "Takes", "Hosts"], cells.collect())
     })?;
@@ -80,7 +87,9 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
 fn takes(provider: &Provider) -> Vec<&'static str> {
     let oauth2 = provider.oauth2.as_ref().map(|_| "oauth2");
     let mut words: Vec<&str> = Vec::new();
-    for word in oauth2.into_iter().chain(provider.inject.iter().flat_map(|rule| &rule.placements).map(|placement| placement.word())) {
+    for word in
+        oauth2.into_iter().chain(provider.inject.iter().flat_map(|rule| &rule.placements).map(|placement| placement.word()))
+    {
         if !words.contains(&word) {
             words.push(word);
         }
@@ -175,7 +184,8 @@ fn trust(context: &Context, terminal: &Terminal, name: &str, yes: bool) -> anyho
         anyhow::bail!(Hint::new(format!("{} has no connection", provider.title), format!("nexus register {}", provider.id)));
     }
     changes.retain(|change| change.before != change.after);
-    let value = |change: &Change| json!({ "connection": change.connection.as_str(), "before": change.before, "after": change.after });
+    let value =
+        |change: &Change| json!({ "connection": change.connection.as_str(), "before": change.before, "after": change.after });
     let shown = json!({ "provider": provider.id.as_str(), "changes": changes.iter().map(value).collect::<Vec<_>>() });
     if changes.is_empty() {
         return terminal.either(&shown, || format!("the credentials of {} reach what its file names already\n", provider.id));
@@ -184,7 +194,10 @@ fn trust(context: &Context, terminal: &Terminal, name: &str, yes: bool) -> anyho
     terminal.talk(&lines);
     if !yes {
         if !terminal.can_ask() {
-            anyhow::bail!(Hint::new("there is nobody to ask whether these hosts may get the credential", format!("nexus providers trust {} --yes", provider.id)));
+            anyhow::bail!(Hint::new(
+                "there is nobody to ask whether these hosts may get the credential",
+                format!("nexus providers trust {} --yes", provider.id)
+            ));
         }
         anyhow::ensure!(terminal.confirm("Let the credentials reach these hosts?")?, "nothing was changed");
     }

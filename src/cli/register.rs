@@ -35,7 +35,9 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: Register) -> 
         terminal.warn(&format!("the facts about {} were not verified against its documentation", provider.title));
     }
     let verb = if replaced { "replaced" } else { "registered" };
-    terminal.either(&json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts }), || format!("{verb} {id} for {}\n", hosts.join(", ")))
+    terminal.either(&json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts }), || {
+        format!("{verb} {id} for {}\n", hosts.join(", "))
+    })
 }
 
 /// Makes the entry and seals the hosts its fields bind.
@@ -47,10 +49,15 @@ fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at:
         let wanted: Vec<String> = provider.fields.iter().map(|field| format!("--field {}=…", field.name)).collect();
         anyhow::bail!(Hint::new(
             format!("{} needs other fields than were given", provider.title),
-            format!("nexus register {} {}", provider.id, if wanted.is_empty() { "--api-key …".to_owned() } else { wanted.join(" ") })
+            format!(
+                "nexus register {} {}",
+                provider.id,
+                if wanted.is_empty() { "--api-key …".to_owned() } else { wanted.join(" ") }
+            )
         ));
     }
-    let hosts = provider.bound_hosts(&|name| entry.fields.field(name)).context("a field that is part of a host name is not valid")?;
+    let hosts =
+        provider.bound_hosts(&|name| entry.fields.field(name)).context("a field that is part of a host name is not valid")?;
     entry.hosts = hosts.iter().map(ToString::to_string).collect();
     entry.expires_at = expires_at;
     Ok(entry)
@@ -109,7 +116,10 @@ fn collect(terminal: &Terminal, options: &Register) -> anyhow::Result<Credential
 /// Asks a person for what the provider's file says it needs.
 fn ask(terminal: &Terminal, provider: &Provider, fields: &mut Credential) -> anyhow::Result<()> {
     if !terminal.can_ask() {
-        anyhow::bail!(Hint::new("no field was given and there is nobody to ask", format!("nexus register {} --stdin", provider.id)));
+        anyhow::bail!(Hint::new(
+            "no field was given and there is nobody to ask",
+            format!("nexus register {} --stdin", provider.id)
+        ));
     }
     if let Some(console) = &provider.console {
         terminal.say(&format!("{}: make or find the credential at {console}", provider.title));

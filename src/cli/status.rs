@@ -41,7 +41,12 @@ impl Part {
 pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     context.require_home()?;
     let parts = [
-        Part { name: "home", good: Some(true), text: context.home.path().display().to_string(), value: json!(context.home.path()) },
+        Part {
+            name: "home",
+            good: Some(true),
+            text: context.home.path().display().to_string(),
+            value: json!(context.home.path()),
+        },
         look("config", || config(context)),
         look("proxy", || proxy(context)),
         look("vault", || vault(context, terminal)),
@@ -160,7 +165,8 @@ fn clock(context: &Context) -> Looked {
     let last = line.and_then(|line| line.time.parse::<jiff::Timestamp>().ok()).map(SystemTime::from);
     let behind = [root, last].into_iter().flatten().filter_map(|then| then.duration_since(now).ok()).max().unwrap_or_default();
     let good = behind <= TOLERANCE;
-    let text = if good { when::show(now) } else { format!("{}, behind our own files by {} s", when::show(now), behind.as_secs()) };
+    let text =
+        if good { when::show(now) } else { format!("{}, behind our own files by {} s", when::show(now), behind.as_secs()) };
     Ok((Some(good), text, json!({ "now": when::show(now), "behind_secs": behind.as_secs() })))
 }
 

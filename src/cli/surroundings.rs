@@ -43,7 +43,8 @@ pub(super) fn write_roots(context: &Context) -> anyhow::Result<PathBuf> {
     disk::create_private_dir(&folder)?;
     let (file, text) = (folder.join("ca.pem"), trusted(&context.home)?.concat());
     if disk::read_regular(&file, 1024 * 1024)?.as_deref() != Some(text.as_bytes()) {
-        disk::write_atomic(&file, text.as_bytes(), READABLE).context("cannot write the roots for clients that add to their own")?;
+        disk::write_atomic(&file, text.as_bytes(), READABLE)
+            .context("cannot write the roots for clients that add to their own")?;
     }
     Ok(file)
 }
@@ -80,11 +81,17 @@ fn unproxied(context: &Context, config: &Config) -> Vec<String> {
 }
 
 /// For each provider with a connection that the agent may use, its variables with worthless values.
-pub(super) fn placeholders(catalogue: &Catalogue, existing: &[ConnectionId], key: &DataKey, agent: &Who<'_>) -> Vec<(String, String)> {
+pub(super) fn placeholders(
+    catalogue: &Catalogue,
+    existing: &[ConnectionId],
+    key: &DataKey,
+    agent: &Who<'_>,
+) -> Vec<(String, String)> {
     let key = PlaceholderKey::new(key.subkey("placeholders"));
     let mut variables = Vec::new();
     for provider in catalogue.iter().filter(|provider| !provider.placeholders.is_empty()) {
-        let allowed = agent.limits.is_none_or(|limits| limits.providers.as_ref().is_none_or(|names| names.contains(&provider.id)));
+        let allowed =
+            agent.limits.is_none_or(|limits| limits.providers.as_ref().is_none_or(|names| names.contains(&provider.id)));
         let user = agent.limits.and_then(|limits| limits.user.as_ref());
         let theirs: Vec<ConnectionId> =
             existing.iter().filter(|id| allowed && *id.provider() == provider.id && id.is_open_to(user)).cloned().collect();

@@ -61,6 +61,9 @@ mod tests {
         for text in ["", "soon", "-3", "-3d", "2020-01-01T00:00:00Z", "0", "99999999999999999", "9999999d"] {
             assert!(parse(text, now).is_err(), "{text}");
         }
-        assert_eq!((show(now), day(now + Duration::from_secs(86_400 * 3), now)), ("2027-01-15T08:00:00Z".into(), "2027-01-18 (in 3 days)".into()));
+        assert_eq!(
+            (show(now), day(now + Duration::from_secs(86_400 * 3), now)),
+            ("2027-01-15T08:00:00Z".into(), "2027-01-18 (in 3 days)".into())
+        );
     }
 }

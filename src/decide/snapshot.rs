@@ -49,7 +49,7 @@ pub(crate) enum Reason {
     Cleartext,
     /// A provider's host on a port that its rule does not name.
     Port,
-    /// CONNECT to a port that is not allowed.
+    /// A port that is not allowed, by CONNECT or otherwise.
     ConnectPort,
     /// An endpoint whose answer carries a new credential.
     Mint,
@@ -145,8 +145,14 @@ impl Rules {
     pub(crate) fn compile(catalogue: &Catalogue, settings: Settings) -> Self {
         let providers: Vec<Arc<Provider>> = catalogue.iter().map(Arc::clone).collect();
         let ports = settings.connect_ports.iter().copied().chain([80, 443]).collect();
-        let mut rules =
-            Self { settings, providers, exact: HashMap::new(), tenants: HashMap::new(), token_endpoints: HashMap::new(), ports };
+        let mut rules = Self {
+            settings,
+            providers,
+            exact: HashMap::new(),
+            tenants: HashMap::new(),
+            token_endpoints: HashMap::new(),
+            ports,
+        };
         for index in 0..rules.providers.len() {
             rules.add(index);
         }
@@ -203,6 +209,9 @@ impl Rules {
         if !agent.may_reach(host) {
             return Route::Refuse(Reason::Agent);
         }
+        if !self.may_name_port(target.scheme, target.authority.port) {
+            return Route::Refuse(Reason::ConnectPort);
+        }
         if let Some(provider) = self.token_endpoint(target) {
             return Route::TokenEndpoint(provider);
         }
@@ -213,6 +222,12 @@ impl Rules {
             return if shut && !endpoint { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
         }
         self.decide_known(target, agent, &matching)
+    }
+
+    /// TLS goes to the ports that CONNECT may name; cleartext also to those that no well-known protocol of another kind has, so that
+    /// a request's body is nobody's mail (threat 93).
+    fn may_name_port(&self, scheme: Scheme, port: u16) -> bool {
+        self.ports.contains(&port) || (scheme == Scheme::Http && port >= 1024)
     }
 
     fn decide_known(&self, target: &Target, agent: &Agent, matching: &[(usize, usize)]) -> Route {
@@ -250,11 +265,13 @@ impl Rules {
         }
         let Some(suffix) = host.name().map(behind_first_dot) else { return Vec::new() };
         let Some(tenants) = self.tenants.get(suffix) else { return Vec::new() };
-        let names = |place: &&(usize, usize)| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(|p| p.matches(host)));
+        let names =
+            |place: &&(usize, usize)| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(|p| p.matches(host)));
         tenants.rules.iter().filter(names).copied().collect()
     }
 
-    fn knows(&self, host: &Host) -> bool {
+    /// Whether a provider names `host`: requests to it are decided one by one.
+    pub(crate) fn knows(&self, host: &Host) -> bool {
         self.token_endpoints.contains_key(host) || !self.matching(host).is_empty()
     }
 

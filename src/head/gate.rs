@@ -67,11 +67,6 @@ impl<S> Gate<S> {
         Self { stream, reader, kept, clean, examined, state: State::Open, shut: false, lingered, linger: None }
     }
 
-    /// The stream behind the gate.
-    pub(crate) fn stream(&self) -> &S {
-        &self.stream
-    }
-
     /// How much memory is held for bytes that can't be handed on yet.
     #[cfg(test)]
     pub(super) fn kept_capacity(&self) -> usize {

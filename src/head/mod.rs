@@ -23,6 +23,8 @@ pub(crate) use h2::{check_h2_request, check_trailers};
 pub(crate) use handle::{Expectation, Verdict};
 pub(crate) use malformed::Malformed;
 pub(crate) use open::{ReadError, read_head};
-pub(crate) use parse::{Head, Limits, Parser, Shape, View};
+pub(crate) use parse::{Head, Limits, Parser, Shape};
 pub(crate) use reader::{Reader, Watch};
+
+#[cfg(test)]
 pub(crate) use start::Form;

@@ -94,6 +94,7 @@ impl Head {
     }
 
     /// The form of a request's target.
+    #[cfg(test)]
     pub(crate) fn form(&self) -> Option<Form> {
         match self.start {
             Start::Request { form, .. } => Some(form),

@@ -137,8 +137,30 @@ mod tests {
     #[test]
     fn i2_lookalikes_and_foreign_bytes_are_refused() {
         for text in [
-            "", ".", "a..b", "api.github.com..", "a b", "a%2eb", "a/b", "a\\b", "a#b", "a?b", "a@b", "a:1", "ａpi.github.com",
-            "api。github.com", "-a.com", "a-.com", "[::1", "::1", "[fe80::1%eth0]", "[v1.x]", "a\tb", "a\0b", "xn--a", "*",
+            "",
+            ".",
+            "a..b",
+            "api.github.com..",
+            "a b",
+            "a%2eb",
+            "a/b",
+            "a\\b",
+            "a#b",
+            "a?b",
+            "a@b",
+            "a:1",
+            "ａpi.github.com",
+            "api。github.com",
+            "-a.com",
+            "a-.com",
+            "[::1",
+            "::1",
+            "[fe80::1%eth0]",
+            "[v1.x]",
+            "a\tb",
+            "a\0b",
+            "xn--a",
+            "*",
         ] {
             assert!(parse(text).is_err(), "{text:?}");
         }

@@ -165,10 +165,14 @@ mod tests {
 
     #[test]
     fn i6_a_caller_for_a_user_has_that_users_connection_or_the_default() {
-        let ids: Vec<ConnectionId> = ["github", "github:alice", "github:bob"].iter().map(|text| text.parse().expect("a handle")).collect();
+        let ids: Vec<ConnectionId> =
+            ["github", "github:alice", "github:bob"].iter().map(|text| text.parse().expect("a handle")).collect();
         let user = |name: &str| name.parse::<UserName>().expect("a user");
         let preferred = |user: Option<&UserName>| ConnectionId::preferred(&ids, user).map(ConnectionId::as_str);
-        assert_eq!((preferred(None), preferred(Some(&user("bob"))), preferred(Some(&user("eve")))), (Some("github"), Some("github:bob"), Some("github")));
+        assert_eq!(
+            (preferred(None), preferred(Some(&user("bob"))), preferred(Some(&user("eve")))),
+            (Some("github"), Some("github:bob"), Some("github"))
+        );
         let open: Vec<bool> = ids.iter().map(|id| id.is_open_to(Some(&user("bob")))).collect();
         assert_eq!(open, [true, false, true]);
         assert_eq!(ConnectionId::preferred(&ids[1..], None), None);

@@ -247,7 +247,9 @@ pub struct MethodPath {
 impl MethodPath {
     /// Whether it speaks of this request in any reading of `path`: it is made for refusing, so doubt is a match.
     pub fn matches(&self, method: &Method, path: &str) -> bool {
-        self.method.as_ref().is_none_or(|own| own == method) && self.path.matches_any_reading(path)
+        // Some services take `post` for POST.
+        let same = |own: &Method| own.as_str().eq_ignore_ascii_case(method.as_str());
+        self.method.as_ref().is_none_or(same) && self.path.matches_any_reading(path)
     }
 }
 

@@ -38,6 +38,10 @@ struct Observed {
     observation: Observation,
     idle_timeout: Duration,
     idle: Option<Pin<Box<Sleep>>>,
+    /// Since the last frame the service is being waited for. While the caller holds us up, nobody waits.
+    waiting: bool,
+    /// How much of the request had moved when the wait began.
+    moved: u64,
 }
 
 impl ResponseBody {
@@ -58,7 +62,8 @@ impl ResponseBody {
         observation: Observation,
         idle_timeout: Duration,
     ) -> Self {
-        let mut observed = Observed { incoming, lease: Some(lease), observation, idle_timeout, idle: None };
+        let mut observed =
+            Observed { incoming, lease: Some(lease), observation, idle_timeout, idle: None, waiting: false, moved: 0 };
         if observed.incoming.is_end_stream() {
             observed.end();
         }
@@ -67,17 +72,32 @@ impl ResponseBody {
 }
 
 impl Observed {
+    /// A service that answered before it had read the whole request keeps its connection to itself: the next request would wait for
+    /// this caller's upload.
     fn end(&mut self) {
-        if let Some(mut lease) = self.lease.take() {
+        if let Some(mut lease) = self.lease.take()
+            && self.observation.replay.ended()
+        {
             lease.release();
         }
         self.observation.complete();
     }
 
+    /// Ready when neither direction has moved for the whole of `idle_timeout`.
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let limit = self.idle_timeout;
         let idle = self.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        idle.as_mut().poll(context)
+        loop {
+            let moved = self.observation.replay.progress().get();
+            if !self.waiting || moved != self.moved {
+                (self.waiting, self.moved) = (true, moved);
+                idle.as_mut().reset(Instant::now() + limit);
+            }
+            std::task::ready!(idle.as_mut().poll(context));
+            if self.observation.replay.progress().get() == self.moved {
+                return Poll::Ready(());
+            }
+        }
     }
 }
 
@@ -96,9 +116,7 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Err(Error::Idle)))
             }
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(idle) = &mut observed.idle {
-                    idle.as_mut().reset(Instant::now() + observed.idle_timeout);
-                }
+                observed.waiting = false;
                 let frame = observed.observation.frame(frame);
                 if observed.incoming.is_end_stream() {
                     observed.end();

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::COOKIE;
 use http::HeaderMap;
+use http::header::COOKIE;
 
 use super::door::{Arrived, NEXUS_CONNECTION};
 use super::exchange::Way;
@@ -17,14 +17,19 @@ use crate::decide::{Named, Route, Unregistered};
 use crate::model::ConnectionId;
 use crate::provider::{Provider, Slot};
 
+/// A request as far as the choice of its connection is concerned.
+pub(super) struct Inquiry<'a> {
+    pub(super) arrived: &'a Arrived,
+    pub(super) agent: &'a Arc<Agent>,
+    pub(super) headers: &'a HeaderMap,
+}
+
 impl Worker {
     /// Turns a route into a way, with a live credential where one is due.
     pub(super) async fn authorize(
         self: &Rc<Self>,
         route: Route,
-        arrived: &Arrived,
-        agent: &Arc<Agent>,
-        headers: &HeaderMap,
+        inquiry: &Inquiry<'_>,
         entry: &mut Entry,
     ) -> Result<Way, Refusal> {
         let named = match route {
@@ -49,21 +54,25 @@ impl Worker {
         if named.rules.iter().any(|rule| named.provider.inject.get(*rule).is_some_and(|rule| rule.secret_path)) {
             entry.secret_path();
         }
-        let Some(connection) = self.choose(&named, arrived, agent, headers)? else {
-            return self.without_credential(&named.provider, arrived, agent, headers, entry);
+        let Some(connection) = self.choose(&named, inquiry)? else {
+            return self.without_credential(&named.provider, inquiry, entry);
         };
         entry.connection(&connection);
         let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules).await;
         let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error))?;
-        if !reaches(&permit, arrived) {
+        if !reaches(&permit, inquiry.arrived) {
             return Err(Refusal::NotSealed(named.provider.id.to_string()));
         }
         entry.verdict(Verdict::Inject);
+        if let Some(placement) = permit.provider().inject.get(permit.rule()).and_then(|rule| rule.placements.first()) {
+            entry.strategy(placement.word());
+        }
         Ok(Way::Permitted(permit))
     }
 
     /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one.
-    fn choose(&self, named: &Named, arrived: &Arrived, agent: &Agent, headers: &HeaderMap) -> Result<Option<ConnectionId>, Refusal> {
+    fn choose(&self, named: &Named, inquiry: &Inquiry<'_>) -> Result<Option<ConnectionId>, Refusal> {
+        let Inquiry { agent, headers, .. } = inquiry;
         let existing = self.proxy.broker.connections_of(&named.provider.id).map_err(Refusal::Vault)?;
         if let Some(wanted) = headers.get(NEXUS_CONNECTION) {
             let not_yours = || Refusal::Connection("that Nexus-Connection names");
@@ -73,7 +82,7 @@ impl Worker {
         }
         if existing.iter().any(|connection| connection.user().is_some()) {
             let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, existing.iter().cloned());
-            if let Some(meant) = find_in_slots(&placeholders, &named.provider, arrived, headers) {
+            if let Some(meant) = find_in_slots(&placeholders, &named.provider, inquiry) {
                 return if may_use(agent, &meant) { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
             }
         }
@@ -81,18 +90,12 @@ impl Worker {
     }
 
     /// `unregistered = "pass"` forwards what the caller sent; a placeholder is never forwarded.
-    fn without_credential(
-        &self,
-        provider: &Arc<Provider>,
-        arrived: &Arrived,
-        agent: &Agent,
-        headers: &HeaderMap,
-        entry: &mut Entry,
-    ) -> Result<Way, Refusal> {
+    fn without_credential(&self, provider: &Arc<Provider>, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Way, Refusal> {
+        let agent = inquiry.agent;
         let default = ConnectionId::new(provider.id.clone(), None);
         let own = agent.user.clone().map(|user| ConnectionId::new(provider.id.clone(), Some(user)));
         let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, own.into_iter().chain([default]));
-        let carries_placeholder = find_in_slots(&placeholders, provider, arrived, headers).is_some();
+        let carries_placeholder = find_in_slots(&placeholders, provider, inquiry).is_some();
         if self.proxy.rules.load().settings().unregistered == Unregistered::Refuse || carries_placeholder {
             return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
         }
@@ -156,7 +159,8 @@ fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
 }
 
 /// The connection whose placeholder stands in one of the provider's slots.
-fn find_in_slots(placeholders: &Placeholders, provider: &Provider, arrived: &Arrived, headers: &HeaderMap) -> Option<ConnectionId> {
+fn find_in_slots(placeholders: &Placeholders, provider: &Provider, inquiry: &Inquiry<'_>) -> Option<ConnectionId> {
+    let Inquiry { arrived, headers, .. } = inquiry;
     provider.slots.iter().find_map(|slot| match slot {
         Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(placeholders, value.as_bytes())),
         Slot::Query(_) => arrived.target.path.query().and_then(|query| placeholders.find(query.as_bytes()).cloned()),

@@ -8,11 +8,12 @@ use bytes::BytesMut;
 use http::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::authenticate::{Origin, Shown};
 use super::body::ResponseBody;
 use super::caller::{Caller, Prefixed};
-use super::door::{Inside, is_own_name};
+use super::door::{Door, Inside, is_own_name};
 use super::load::Counted;
 use super::refusal::Refusal;
 use super::tunnel;
@@ -21,7 +22,7 @@ use crate::agent::Agent;
 use crate::audit::{Door as Entrance, Entry, Kind, Verdict};
 use crate::decide::{Connect, ConnectRefusal, Reason};
 use crate::head::Head;
-use crate::model::{Authority, AuthorityError, Scheme};
+use crate::model::{Authority, AuthorityError, Host, Scheme};
 
 /// What follows a CONNECT.
 pub(super) enum Next {
@@ -39,7 +40,16 @@ pub(super) enum Next {
 pub(super) struct Tunnel {
     service: TcpStream,
     entry: Entry,
+    port: u16,
     _connection: Counted,
+}
+
+/// What is inside a CONNECT, ready to be read.
+pub(super) enum Opened {
+    /// TLS, ended.
+    Tls(Box<TlsStream<Prefixed<Caller>>>, Box<Inside>),
+    /// Plain HTTP to port 80.
+    Clear(Caller, BytesMut, Box<Inside>),
 }
 
 /// The whole answer to a CONNECT that is accepted.
@@ -59,6 +69,7 @@ impl Worker {
                 return Next::Close(refuse(entry, &Refusal::Target(malformed_authority(error))));
             }
         };
+        entry.method(b"CONNECT");
         entry.authority(&authority);
         let shown = view.field("proxy-authorization").map_or(Shown::Nothing, Shown::Authorization);
         let agent = match self.authenticate(origin, shown) {
@@ -116,7 +127,7 @@ impl Worker {
         match self.dialler.tcp(&authority).await {
             Ok((service, address)) => {
                 entry.dialled(address);
-                Next::Tunnel(Box::new(Tunnel { service, entry, _connection: connection }))
+                Next::Tunnel(Box::new(Tunnel { service, entry, port: authority.port, _connection: connection }))
             }
             Err(error) => Next::Close(refuse(entry, &error.into())),
         }
@@ -124,9 +135,12 @@ impl Worker {
 
     /// Moves bytes both ways until one side ends.
     pub(super) async fn tunnel(self: &Rc<Self>, mut caller: Caller, mut buffer: BytesMut, tunnel: Box<Tunnel>) {
-        let Tunnel { mut service, mut entry, _connection } = *tunnel;
+        let Tunnel { mut service, mut entry, port, _connection } = *tunnel;
         if caller.write_all(ESTABLISHED).await.is_err() || caller.flush().await.is_err() {
             return entry.note("caller_left");
+        }
+        if let Err(word) = self.check_hello(&mut caller, &mut buffer, &mut entry, port).await {
+            return entry.note(word);
         }
         let early = buffer.len() as u64;
         if service.write_all_buf(&mut buffer).await.is_err() {
@@ -145,15 +159,41 @@ impl Worker {
         }
     }
 
-    /// Accepts the CONNECT and reads what is inside: TLS, or on port 80 plain HTTP. Nothing else passes, nothing is spliced.
-    pub(super) async fn open(self: &Rc<Self>, mut caller: Caller, mut buffer: BytesMut, mut inside: Box<Inside>) {
+    /// What goes to a TLS port is TLS (threats 29 and 93), and not to a host that is decided elsewhere under another name (18).
+    async fn check_hello(
+        &self,
+        caller: &mut Caller,
+        buffer: &mut BytesMut,
+        entry: &mut Entry,
+        port: u16,
+    ) -> Result<(), &'static str> {
+        let raw = port == 80 || self.proxy.rules.load().settings().connect_ports.contains(&port);
+        if raw {
+            return Ok(());
+        }
+        let reading = super::hello::read(caller, buffer);
+        let name =
+            tokio::time::timeout(self.proxy.settings.handshake_timeout, reading).await.unwrap_or(Err("handshake_late"))?;
+        let Some(name) = name else { return Ok(()) };
+        entry.sni(name.as_bytes());
+        let known = name.parse().is_ok_and(|host: Host| self.proxy.rules.load().knows(&host));
+        if known { Err("sni_mismatch") } else { Ok(()) }
+    }
+
+    /// Accepts the CONNECT and ends what is inside: TLS, or on port 80 plain HTTP. Nothing else passes, nothing is spliced.
+    pub(super) async fn open(
+        self: &Rc<Self>,
+        mut caller: Caller,
+        mut buffer: BytesMut,
+        mut inside: Box<Inside>,
+    ) -> Option<Opened> {
         if caller.write_all(ESTABLISHED).await.is_err() || caller.flush().await.is_err() {
-            return;
+            return None;
         }
         if buffer.is_empty() {
-            let first = tokio::time::timeout(self.proxy.settings.handshake_timeout, caller.read_buf(&mut buffer)).await;
-            if !matches!(first, Ok(Ok(1..))) {
-                return;
+            let first = tokio::time::timeout(self.proxy.settings.handshake_timeout, caller.read_buf(&mut buffer));
+            if !matches!(super::serve::unless_draining(self, first).await, Some(Ok(Ok(1..)))) {
+                return None;
             }
         }
         let tls = buffer.first() == Some(&0x16);
@@ -162,10 +202,22 @@ impl Worker {
             return self.intercept(Prefixed::new(buffer, caller), inside).await;
         }
         if inside.authority.port != 80 {
-            return self.not_tls(caller, *inside).await;
+            self.not_tls(caller, *inside).await;
+            return None;
         }
         inside.scheme = Scheme::Http;
-        self.http1(caller, buffer, super::door::Door::Inside(inside)).await;
+        Some(Opened::Clear(caller, buffer, inside))
+    }
+
+    /// Serves the requests of an opened CONNECT.
+    pub(super) async fn requests(self: &Rc<Self>, opened: Opened) {
+        match opened {
+            Opened::Clear(caller, buffer, inside) => Box::pin(self.http1(caller, buffer, Door::Inside(inside))).await,
+            Opened::Tls(stream, inside) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Box::pin(self.http2(*stream, Door::Inside(inside))).await;
+            }
+            Opened::Tls(stream, inside) => Box::pin(self.http1(*stream, BytesMut::new(), Door::Inside(inside))).await,
+        }
     }
 
     /// What should be TLS and isn't is closed, with a word for those who read HTTP.
@@ -184,7 +236,11 @@ impl Worker {
 }
 
 #[cfg(target_os = "linux")]
-async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::time::Duration) -> (tunnel::Moved, std::io::Result<()>) {
+async fn relay_tcp(
+    caller: Prefixed<TcpStream>,
+    service: TcpStream,
+    idle: std::time::Duration,
+) -> (tunnel::Moved, std::io::Result<()>) {
     let (prefix, caller) = caller.into_parts();
     if prefix.is_empty() {
         return tunnel::relay_tcp(&caller, &service, idle).await;
@@ -193,7 +249,11 @@ async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::t
 }
 
 #[cfg(not(target_os = "linux"))]
-async fn relay_tcp(caller: Prefixed<TcpStream>, service: TcpStream, idle: std::time::Duration) -> (tunnel::Moved, std::io::Result<()>) {
+async fn relay_tcp(
+    caller: Prefixed<TcpStream>,
+    service: TcpStream,
+    idle: std::time::Duration,
+) -> (tunnel::Moved, std::io::Result<()>) {
     tunnel::relay(caller, service, idle).await
 }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use http::header::{HOST, ORIGIN, PROXY_AUTHORIZATION};
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Uri, Version, request};
+use http::{HeaderName, HeaderValue, Method, Uri, Version, request};
 
 use super::authenticate::{Origin, Shown};
 use super::load::{Counted, Load};
 use super::refusal::Refusal;
 use super::worker::Worker;
 use crate::agent::Agent;
-use crate::audit::Door as Entrance;
+use crate::audit::{Door as Entrance, Entry};
 use crate::decide::Reason;
 use crate::model::{Authority, Host, Scheme, Target};
 
@@ -61,6 +61,21 @@ impl Door {
         }
     }
 
+    /// Writes down what the tunnel settled, so that a request which is refused on arrival is on record with its host and agent.
+    pub(super) fn note(&self, entry: &mut Entry, parts: &request::Parts) {
+        let Self::Inside(inside) = self else { return };
+        entry.door(Entrance::Connect);
+        if let Ok(path) = path_of(&parts.uri) {
+            entry.target(&inside.target(parts, path));
+        }
+        if let Some(agent) = &inside.agent {
+            entry.agent(&agent.name);
+        }
+        if let Some(sni) = &inside.sni {
+            entry.sni(sni.as_bytes());
+        }
+    }
+
     /// Finds target and agent of one request; nothing is looked up or dialled before they are known.
     ///
     /// # Errors
@@ -85,8 +100,14 @@ impl Inside {
             return Err(Refusal::UnknownAgent);
         }
         let path = path_of(&parts.uri)?;
-        let target = Target { scheme: self.scheme, authority: self.authority.clone(), method: parts.method.clone(), path };
+        let target = self.target(parts, path);
         Ok(Arrived { target, agent: self.agent.clone(), load: self.load.clone(), entrance: Entrance::Connect })
+    }
+
+    fn target(&self, parts: &request::Parts, path: PathAndQuery) -> Target {
+        // An extended CONNECT goes on as the GET of a WebSocket handshake, so it is decided as one.
+        let method = if parts.method == Method::CONNECT { Method::GET } else { parts.method.clone() };
+        Target { scheme: self.scheme, authority: self.authority.clone(), method, path }
     }
 
     /// The tunnel's authority, the request-target's and `Host` are one (threats 1, 3, 5, 22 to 24).
@@ -134,7 +155,8 @@ fn identify_open(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts) -
 
 /// `GET http://host/path` (RFC 9112 §3.2.2).
 fn identify_absolute(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts) -> Result<Arrived, Refusal> {
-    let text = parts.uri.authority().map(http::uri::Authority::as_str).ok_or(Refusal::Target("the request has no authority"))?;
+    let text =
+        parts.uri.authority().map(http::uri::Authority::as_str).ok_or(Refusal::Target("the request has no authority"))?;
     let malformed = |_malformed| Refusal::Target("the Host or request target is not a host and port");
     let authority = Authority::parse(text, Some(80)).map_err(malformed)?;
     if let Some(host) = parts.headers.get(HOST) {
@@ -157,7 +179,8 @@ fn identify_absolute(worker: &Rc<Worker>, origin: &Origin, parts: &request::Part
 
 /// `/~TOKEN/host[:port]/path`, for programs that take a base URL and no proxy. Browsers are kept out.
 fn identify_base_url(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts, rest: &str) -> Result<Arrived, Refusal> {
-    let from_a_page = parts.headers.contains_key(ORIGIN) || parts.headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
+    let from_a_page =
+        parts.headers.contains_key(ORIGIN) || parts.headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
     if from_a_page {
         return Err(Refusal::Target("base URLs are not for web pages"));
     }
@@ -213,11 +236,15 @@ fn path_of(uri: &Uri) -> Result<PathAndQuery, Refusal> {
 /// Names the connection that the caller wants; never forwarded.
 pub(super) const NEXUS_CONNECTION: HeaderName = HeaderName::from_static("nexus-connection");
 
-/// Fields by which some services pick another host or path than the request's; not forwarded to a provider (threat 21).
-pub(super) const ROUTING_HINTS: [HeaderName; 5] = [
+/// Fields by which some services pick another host, path or method than the request's; not forwarded to a provider (threat 21).
+/// Rules about minting endpoints speak of methods, so an overriding one would slip past them.
+pub(super) const ROUTING_HINTS: [HeaderName; 8] = [
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
 ];

@@ -3,16 +3,17 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::EXPECT;
-use http::{Method, Request, Response, StatusCode, request};
+use http::header::{ALT_SVC, COOKIE, EXPECT, MAX_FORWARDS, TE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::body::ResponseBody;
+use super::choose::Inquiry;
 use super::door::{Arrived, Door, is_own_name};
-use super::forward::{Outbound, set_host};
-use super::internal;
+use super::forward::{Outbound, Sending, set_host};
 use super::inside::Busy;
+use super::internal;
 use super::load::Counted;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
 use super::refusal::Refusal;
@@ -20,7 +21,7 @@ use super::replay::{Replay, RequestBody};
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::agent::Agent;
-use crate::audit::{Entry, Kind, Opened};
+use crate::audit::{Entry, Kind};
 use crate::broker::{Permit, Renewal};
 use crate::provider::{Provider, ReplayRule, strip_target};
 use crate::upstream::Sent;
@@ -30,7 +31,7 @@ pub(super) enum Answer {
     /// A response.
     Response(Response<ResponseBody>),
     /// 101: the caller's stream becomes one end of the relay once this head is out.
-    Switched(Response<ResponseBody>, Relay),
+    Switched(Response<ResponseBody>, Box<Relay>),
 }
 
 /// What `decide` and `authorize` made of a request.
@@ -43,6 +44,17 @@ pub(super) enum Way {
     Permitted(Permit),
     /// A provider's host without a credential: what the caller sent goes on, and a 401 is told for what it is.
     Unregistered(Arc<Provider>),
+}
+
+impl Way {
+    /// The provider whose slots are stripped from the request.
+    fn stripped(&self) -> Option<&Arc<Provider>> {
+        match self {
+            Self::Plain | Self::Unregistered(_) => None,
+            Self::Stripped(provider) => Some(provider),
+            Self::Permitted(permit) => Some(permit.provider()),
+        }
+    }
 }
 
 impl Worker {
@@ -81,8 +93,15 @@ impl Worker {
     }
 
     /// Steps 2 to 7. What it returns is ready to be observed.
-    async fn steps(self: &Rc<Self>, door: &Door, parts: request::Parts, incoming: Incoming, entry: &mut Entry) -> Result<Stepped, Stop> {
-        let arrived = door.identify(self, &parts)?;                                            // 2 identify
+    async fn steps(
+        self: &Rc<Self>,
+        door: &Door,
+        parts: request::Parts,
+        incoming: Incoming,
+        entry: &mut Entry,
+    ) -> Result<Stepped, Stop> {
+        door.note(entry, &parts);
+        let arrived = door.identify(self, &parts)?; // 2 identify
         note_arrival(entry, door, &arrived);
         check_method(&parts)?;
         let counted = self.count(&arrived)?;
@@ -90,75 +109,89 @@ impl Worker {
             return Err(Stop::Page(internal::page(self, &arrived)?));
         }
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
-        let route = self.proxy.rules.load().decide(&arrived.target, &agent);                   // 3 decide
-        let way = self.authorize(route, &arrived, &agent, &parts.headers, entry).await?;       // 4 authorize
-        let upgrade = upgrade::asked(&parts);
-        let outbound = outbound(arrived, parts, &way, &agent, upgrade)?;
-        let opened = entry.open().await.map_err(Refusal::from)?;                               // 5 record
-        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory));
-        let (sent, permit) = self.forward_and_renew(&outbound, way, &replay, &opened, entry).await?; // 6 forward, 7 renew
+        let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
+        let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
+        let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
+        let (upgrade, extended) = (upgrade::asked(&parts), parts.method == Method::CONNECT);
+        let stripped = way.stripped().map(Arc::clone);
+        let outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
+        let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
+        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
+        let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened };
+        let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
+        let (sent, permit) = forwarded.map_err(Refusal::blame_the_caller)?;
+        if extended && sent.response.status().is_success() {
+            // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
+            return Err(Stop::Refusal(Refusal::NotSwitched));
+        }
         Ok((sent, permit, replay, counted))
     }
 
     async fn forward_and_renew(
         self: &Rc<Self>,
-        outbound: &Outbound,
+        sending: &Sending<'_>,
         way: Way,
-        replay: &Replay,
-        opened: &Opened,
         entry: &mut Entry,
     ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
-        let permit = match way {
-            Way::Permitted(permit) => permit,
-            Way::Plain | Way::Stripped(_) => return Ok((self.forward(outbound, None, replay, opened).await?, None)),
-            Way::Unregistered(provider) => {
-                let sent = self.forward(outbound, None, replay, opened).await?;
-                let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
-                return if refused { Err(self.auth_required(&provider, None)) } else { Ok((sent, None)) };
-            }
+        let permit = match &way {
+            Way::Permitted(permit) => Some(permit),
+            Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => None,
         };
         let sent_at = Instant::now();
-        let sent = self.forward(outbound, Some(&permit), replay, opened).await?;
-        if sent.response.status() != StatusCode::UNAUTHORIZED {
-            permit.succeeded(sent_at);
-            return Ok((sent, Some(permit)));
-        }
-        match permit.renew(sent_at).await {
-            Renewal::Keep(why) => {
-                entry.note(why.word());
+        let sent = self.forward(sending, permit).await?;
+        let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
+        match way {
+            Way::Plain | Way::Stripped(_) => Ok((sent, None)),
+            Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
+            Way::Unregistered(_) => Ok((sent, None)),
+            Way::Permitted(permit) if refused => Box::pin(self.renew_and_replay(sending, permit, (sent, sent_at), entry)).await,
+            Way::Permitted(permit) => {
+                permit.succeeded(sent_at);
                 Ok((sent, Some(permit)))
-            }
-            Renewal::Fresh(fresh) => {
-                entry.note("renewed");
-                if !may_replay(&fresh, &outbound.target.method) || !replay.repeatable() {
-                    entry.note("not_replayable");
-                    return Ok((sent, Some(permit)));
-                }
-                drain(sent);
-                entry.note("replayed");
-                let sent_at = Instant::now();
-                let sent = self.forward(outbound, Some(&fresh), replay, opened).await?;
-                if sent.response.status() != StatusCode::UNAUTHORIZED {
-                    fresh.succeeded(sent_at);
-                }
-                Ok((sent, Some(fresh)))
             }
         }
     }
 
-    /// Step 8: the response that the caller gets, followed to its end.
-    fn answer(
+    /// Step 7, after a 401: a fresh permit and the one second send, or the 401 as it is.
+    async fn renew_and_replay(
         self: &Rc<Self>,
-        (sent, permit, replay, counted): Stepped,
-        mut entry: Entry,
-        busy: Busy,
-    ) -> Answer {
+        sending: &Sending<'_>,
+        permit: Permit,
+        (sent, sent_at): (Sent<RequestBody>, Instant),
+        entry: &mut Entry,
+    ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
+        let fresh = match permit.renew(sent_at).await {
+            Renewal::Fresh(fresh) => fresh,
+            Renewal::Keep(why) => {
+                entry.note(why.word());
+                return Ok((sent, Some(permit)));
+            }
+        };
+        entry.note("renewed");
+        if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
+            entry.note("not_replayable");
+            return Ok((sent, Some(permit)));
+        }
+        drain(sent);
+        entry.note("replayed");
+        let sent_at = Instant::now();
+        let sent = self.forward(sending, Some(&fresh)).await?;
+        if sent.response.status() != StatusCode::UNAUTHORIZED {
+            fresh.succeeded(sent_at);
+        }
+        Ok((sent, Some(fresh)))
+    }
+
+    /// Step 8: the response that the caller gets, followed to its end.
+    fn answer(self: &Rc<Self>, (sent, permit, replay, counted): Stepped, mut entry: Entry, busy: Busy) -> Answer {
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
         entry.status(parts.status.as_u16());
         let switched = (parts.status == StatusCode::SWITCHING_PROTOCOLS).then(|| upgrade::keep_fields(&parts.headers));
         strip_hop_by_hop(&mut parts.headers);
+        // Another way to the service would be a way around the proxy.
+        parts.headers.remove(ALT_SVC);
         if let Some(permit) = &permit {
             entry.guard_hits(clean_injected(&mut parts.headers, permit));
         }
@@ -168,7 +201,7 @@ impl Worker {
         if let Some(fields) = switched {
             parts.headers.extend(fields);
             let relay = Relay { lease: sent.lease, entry, _counted: counted, _busy: busy };
-            return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), relay);
+            return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
         let observation = Observation { entry: Some(entry), replay, permit, _counted: counted, _busy: busy };
         let body = ResponseBody::observed(incoming, sent.lease, observation, self.proxy.settings.idle_timeout);
@@ -197,15 +230,13 @@ impl<E: Into<Refusal>> From<E> for Stop {
 }
 
 fn note_arrival(entry: &mut Entry, door: &Door, arrived: &Arrived) {
+    if matches!(door, Door::Inside(_)) {
+        return;
+    }
     entry.door(arrived.entrance);
     entry.target(&arrived.target);
     if let Some(agent) = &arrived.agent {
         entry.agent(&agent.name);
-    }
-    if let Door::Inside(inside) = door
-        && let Some(sni) = &inside.sni
-    {
-        entry.sni(sni.as_bytes());
     }
 }
 
@@ -215,42 +246,70 @@ fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
     match parts.method {
         Method::TRACE => Err(Refusal::Method("TRACE is not forwarded")),
         Method::CONNECT if !extended => Err(Refusal::Method("CONNECT inside a tunnel is not allowed")),
+        Method::OPTIONS if hops_used_up(&parts.headers) => Err(Refusal::Method("OPTIONS with Max-Forwards: 0 goes no further")),
+        _ if parts.method.as_str().eq_ignore_ascii_case("trace") => Err(Refusal::Method("TRACE is not forwarded")),
         _ if parts.method.as_str().eq_ignore_ascii_case("track") => Err(Refusal::Method("TRACK is not forwarded")),
         _ => Ok(()),
     }
+}
+
+/// RFC 9110 §7.6.2: a proxy does not pass on what may go no further.
+fn hops_used_up(headers: &HeaderMap) -> bool {
+    headers.get(MAX_FORWARDS).is_some_and(|left| !left.is_empty() && left.as_bytes().iter().all(|digit| *digit == b'0'))
 }
 
 /// The request without anything that belongs to this hop or to the provider's slots; the credential is put on per send.
 fn outbound(
     arrived: Arrived,
     parts: request::Parts,
-    way: &Way,
+    provider: Option<&Provider>,
     agent: &Arc<Agent>,
     upgrade: bool,
 ) -> Result<Outbound, Refusal> {
     let mut target = arrived.target;
     let mut headers = parts.headers;
     let kept = upgrade.then(|| upgrade::request_fields(&headers, &parts.extensions));
+    let trailers = takes_trailers(&headers);
+    join_cookies(&mut headers);
     if target.method == Method::CONNECT {
         target.method = Method::GET;
     }
     strip_hop_by_hop(&mut headers);
     headers.remove(EXPECT);
     headers.remove(super::door::NEXUS_CONNECTION);
-    let provider = match way {
-        Way::Plain | Way::Unregistered(_) => None,
-        Way::Stripped(provider) => Some(provider),
-        Way::Permitted(permit) => Some(permit.provider()),
-    };
     if let Some(provider) = provider {
-        strip_target(&provider.slots, &mut headers, &mut target.path).map_err(|_long| Refusal::Target("the path is too long"))?;
+        strip_target(&provider.slots, &mut headers, &mut target.path)
+            .map_err(|_long| Refusal::Target("the path is too long"))?;
         for name in super::door::ROUTING_HINTS {
             headers.remove(name);
         }
     }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     set_host(&mut headers, &target);
     headers.extend(kept.into_iter().flatten());
     Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade })
+}
+
+/// Whether the caller takes trailers (RFC 9110 §10.1.4). The word is for one hop, so it is said anew.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let member = |member: &[u8]| {
+        member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"trailers")
+    };
+    headers.get_all(TE).iter().any(|value| value.as_bytes().split(|byte| *byte == b',').any(member))
+}
+
+/// HTTP/2 may split the cookies (RFC 9113 §8.2.3); whoever reads HTTP/1.1 takes the first line for all of them.
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(mut whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        whole.set_sensitive(true);
+        headers.insert(COOKIE, whole);
+    }
 }
 
 fn may_replay(permit: &Permit, method: &Method) -> bool {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{EXPECT, HOST};
+use http::header::{AUTHORIZATION, EXPECT, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::replay::{Hold, Replay, RequestBody};
@@ -24,6 +24,13 @@ pub(super) struct Outbound {
     pub(super) agent: Arc<str>,
     /// The request asks for another protocol: HTTP/1.1 it is.
     pub(super) upgrade: bool,
+}
+
+/// What is sent, as often as it takes. No request leaves without `opened`, the proof that the log names it (I8).
+pub(super) struct Sending<'a> {
+    pub(super) outbound: &'a Outbound,
+    pub(super) replay: &'a Replay,
+    pub(super) opened: &'a Opened,
 }
 
 /// Hosts that never said 100 although they were asked to; they are not asked again for a while.
@@ -52,40 +59,42 @@ impl Expectations {
 }
 
 impl Worker {
-    /// Sends `outbound` with the credential of `permit`. No request leaves without `_opened`, the proof that the log names it (I8).
+    /// Sends with the credential of `permit`.
     ///
     /// A request that met a dead kept connection is sent once more where that is safe: nothing came back, the method is idempotent
     /// (RFC 9110 §9.2.2), and the body is at hand.
     pub(super) async fn forward(
         self: &Rc<Self>,
-        outbound: &Outbound,
+        sending: &Sending<'_>,
         permit: Option<&Permit>,
-        replay: &Replay,
-        opened: &Opened,
     ) -> Result<Sent<RequestBody>, Error> {
-        match self.send_once(outbound, permit, replay, opened).await {
-            Err(Error::Stale { .. }) if outbound.target.method.is_idempotent() && replay.repeatable() => {
-                self.send_once(outbound, permit, replay, opened).await
+        match self.send_once(sending, permit).await {
+            Err(Error::Stale { .. }) if sending.outbound.target.method.is_idempotent() && sending.replay.repeatable() => {
+                Box::pin(self.send_once(sending, permit)).await
             }
             outcome => outcome,
         }
     }
 
-    async fn send_once(
+    async fn send_once(self: &Rc<Self>, sending: &Sending<'_>, permit: Option<&Permit>) -> Result<Sent<RequestBody>, Error> {
+        if self.should_hold(sending, permit) {
+            return Box::pin(self.send_expecting(sending, permit)).await;
+        }
+        self.send_held(sending, permit, None).await
+    }
+
+    async fn send_expecting(
         self: &Rc<Self>,
-        outbound: &Outbound,
+        sending: &Sending<'_>,
         permit: Option<&Permit>,
-        replay: &Replay,
-        _opened: &Opened,
     ) -> Result<Sent<RequestBody>, Error> {
-        let hold = self.should_hold(outbound, permit, replay).then(Arc::<Hold>::default);
-        let sent = self.send_held(outbound, permit, replay, hold.as_ref()).await?;
-        let Some(hold) = hold else { return Ok(sent) };
+        let hold = Arc::<Hold>::default();
+        let sent = self.send_held(sending, permit, Some(&hold)).await?;
         match sent.response.status() {
             // RFC 9110 §15.5.18: it does not do expectations. Nothing of the body is gone yet.
             StatusCode::EXPECTATION_FAILED => {
-                self.expectations.ignored(&outbound.target.authority);
-                self.send_held(outbound, permit, replay, None).await
+                self.expectations.ignored(&sending.outbound.target.authority);
+                self.send_held(sending, permit, None).await
             }
             // The body stays here for the second send.
             StatusCode::UNAUTHORIZED => Ok(sent),
@@ -98,12 +107,16 @@ impl Worker {
 
     async fn send_held(
         self: &Rc<Self>,
-        outbound: &Outbound,
+        sending: &Sending<'_>,
         permit: Option<&Permit>,
-        replay: &Replay,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Sent<RequestBody>, Error> {
-        let gone = || Error::Unreachable { authority: outbound.target.authority.clone(), cause: std::io::ErrorKind::BrokenPipe.into() };
+        let Sending { outbound, replay, opened } = *sending;
+        tracing::trace!(id = opened.id().as_str(), "a request leaves");
+        let gone = || Error::Unreachable {
+            authority: outbound.target.authority.clone(),
+            cause: std::io::ErrorKind::BrokenPipe.into(),
+        };
         let body = replay.body(hold.map(Arc::clone)).ok_or_else(gone)?;
         let mut request = build(outbound, permit, body).map_err(|cause| Error::Unsendable { cause: Box::new(cause) })?;
         if let Some(hold) = hold {
@@ -118,11 +131,16 @@ impl Worker {
             head_method: outbound.target.method == Method::HEAD,
             upgrade: outbound.upgrade,
         };
-        self.pool.send(&to, request).await
+        let mut sent = self.pool.send(&to, request).await?;
+        if authenticates_connection(&outbound.headers, sent.response.headers()) {
+            sent.lease.retire();
+        }
+        Ok(sent)
     }
 
     /// A body that can't be kept waits for the service's word, so that a 401 costs nothing.
-    fn should_hold(&self, outbound: &Outbound, permit: Option<&Permit>, replay: &Replay) -> bool {
+    fn should_hold(&self, sending: &Sending<'_>, permit: Option<&Permit>) -> bool {
+        let Sending { outbound, replay, .. } = *sending;
         permit.is_some()
             && !replay.is_empty()
             && replay.exceeds_limit()
@@ -150,6 +168,16 @@ impl Worker {
             }
         });
     }
+}
+
+/// NTLM and Negotiate authenticate the connection, not the request (RFC 4559 §6): whoever came next on it would be taken for the
+/// one before (I6).
+fn authenticates_connection(request: &HeaderMap, response: &HeaderMap) -> bool {
+    let bound = |value: &HeaderValue| {
+        let mut words = value.as_bytes().split(|byte| matches!(byte, b' ' | b',')).map(<[u8]>::trim_ascii);
+        words.any(|word| word.eq_ignore_ascii_case(b"ntlm") || word.eq_ignore_ascii_case(b"negotiate"))
+    };
+    request.get_all(AUTHORIZATION).iter().chain(response.get_all(WWW_AUTHENTICATE)).any(bound)
 }
 
 /// Parts to a request in origin-form with `Host`; the pool turns it into HTTP/2's form where that is spoken.

@@ -104,12 +104,14 @@ impl Worker {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_headers(100).auto_date_header(false);
         let mut connection = builder.serve_connection(TokioIo::new(gate), service);
-        let driven = Driven { poll: |context: &mut Context<'_>, shut: bool| {
-            if shut {
-                Pin::new(&mut connection).graceful_shutdown();
-            }
-            connection.poll_without_shutdown(context).map_err(drop)
-        } };
+        let driven = Driven {
+            poll: |context: &mut Context<'_>, shut: bool| {
+                if shut {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                connection.poll_without_shutdown(context).map_err(drop)
+            },
+        };
         if self.drive(driven, &stream).await.is_err() {
             return;
         }
@@ -148,13 +150,17 @@ impl Worker {
             .enable_connect_protocol()
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
-        let driven = Driven { poll: |context: &mut Context<'_>, shut: bool| {
-            if shut {
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.as_mut().poll(context).map_err(drop)
-        } };
-        drop(self.drive(driven, &shared).await);
+        let driven = Driven {
+            poll: |context: &mut Context<'_>, shut: bool| {
+                if shut {
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.as_mut().poll(context).map_err(drop)
+            },
+        };
+        if self.drive(driven, &shared).await.is_err() {
+            tracing::debug!("an HTTP/2 stream broke off");
+        }
     }
 
     /// Runs a connection, ends it when it has been idle too long, lets it finish when the proxy drains.
@@ -199,7 +205,7 @@ impl Worker {
                 response
             }
             Answer::Switched(response, relay) => {
-                *stream.relay.borrow_mut() = Some(relay);
+                *stream.relay.borrow_mut() = Some(*relay);
                 if let Some(verdict) = &stream.verdict {
                     verdict.raw(number);
                 }
@@ -227,7 +233,7 @@ impl Worker {
                     let worker = Rc::clone(self);
                     tokio::task::spawn_local(async move {
                         if let Ok(upgraded) = upgrade.await {
-                            worker.relay(TokioIo::new(upgraded), BytesMut::new(), relay).await;
+                            worker.relay(TokioIo::new(upgraded), BytesMut::new(), *relay).await;
                         }
                     });
                 }

@@ -4,18 +4,18 @@ use std::rc::Rc;
 
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use super::caller::{Caller, Prefixed};
-use super::door::{Door, Inside};
+use super::connect::Opened;
+use super::door::Inside;
 use super::worker::Worker;
 use crate::audit::{Door as Entrance, Kind};
 use crate::model::Host;
 
 impl Worker {
-    /// Ends the TLS on `stream` and serves the requests inside. A server name other than the CONNECT host is refused before any
+    /// Ends the TLS on `stream`. A server name other than the CONNECT host is refused before any
     /// certificate is shown (threats 2 and 4).
-    pub(super) async fn intercept(self: &Rc<Self>, stream: Prefixed<Caller>, mut inside: Box<Inside>) {
+    pub(super) async fn intercept(self: &Rc<Self>, stream: Prefixed<Caller>, mut inside: Box<Inside>) -> Option<Opened> {
         let accepting = async {
             let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
             let start = acceptor.await.map_err(|_error| "not_tls")?;
@@ -36,16 +36,11 @@ impl Worker {
         };
         let outcome = timeout(self.proxy.settings.handshake_timeout, accepting).await;
         match outcome.unwrap_or(Err("handshake_late")) {
-            Ok(stream) => self.requests(stream, inside).await,
-            Err(word) => self.note_failed_handshake(&inside, word),
-        }
-    }
-
-    async fn requests(self: &Rc<Self>, stream: TlsStream<Prefixed<Caller>>, inside: Box<Inside>) {
-        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            self.http2(stream, Door::Inside(inside)).await;
-        } else {
-            self.http1(stream, bytes::BytesMut::new(), Door::Inside(inside)).await;
+            Ok(stream) => Some(Opened::Tls(Box::new(stream), inside)),
+            Err(word) => {
+                self.note_failed_handshake(&inside, word);
+                None
+            }
         }
     }
 

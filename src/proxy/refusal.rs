@@ -58,6 +58,8 @@ pub(super) enum Refusal {
     Draining,
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
+    #[error("the service answered a WebSocket handshake without switching protocols")]
+    NotSwitched,
     #[error("no page of that name at nexus.internal")]
     NoSuchPage,
 }
@@ -71,6 +73,15 @@ pub(super) enum Blame {
 }
 
 impl Refusal {
+    /// A request that broke because the caller's own body was malformed is the caller's mistake, not the service's.
+    pub(super) fn blame_the_caller(self) -> Self {
+        let malformed = match &self {
+            Self::Upstream(error) => super::replay::Error::malformed_in(error),
+            _ => None,
+        };
+        malformed.map_or(self, Self::Malformed)
+    }
+
     /// The stable word of `Nexus-Refusal` and of the record.
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -86,6 +97,7 @@ impl Refusal {
             Self::Audit(_) => "audit",
             Self::Draining => "draining",
             Self::NoSuchPage => "not-found",
+            Self::NotSwitched => "upstream",
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => "private-address",
                 upstream::Error::Loop { .. } => "loop",
@@ -110,11 +122,12 @@ impl Refusal {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::NotSealed(_) | Self::AuthRequired(_) => {
                 StatusCode::FORBIDDEN
-            },
+            }
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::NotSwitched => StatusCode::BAD_GATEWAY,
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => StatusCode::FORBIDDEN,
                 upstream::Error::Loop { .. } => StatusCode::LOOP_DETECTED,
@@ -134,7 +147,7 @@ impl Refusal {
     pub(super) fn blame(&self) -> Blame {
         match self {
             Self::Upstream(upstream::Error::Forbidden { .. } | upstream::Error::Loop { .. }) => Blame::Downstream,
-            Self::Upstream(_) => Blame::Upstream,
+            Self::Upstream(_) | Self::NotSwitched => Blame::Upstream,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
             | Self::Target(_)
@@ -148,6 +161,15 @@ impl Refusal {
             | Self::UnknownAgent
             | Self::Limit(_)
             | Self::NoSuchPage => Blame::Downstream,
+        }
+    }
+
+    /// RFC 9110 §10.2.3, in seconds.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Limit(_) | Self::Draining => Some(1),
+            Self::Vault(error) => error.retry_after().map(|wait| wait.as_secs().max(1)),
+            _ => None,
         }
     }
 
@@ -178,6 +200,7 @@ impl Refusal {
             Self::Audit(_) => "No request leaves that the audit log does not name. The operator should look at the disk of Nexus.".into(),
             Self::Draining => "Try again in a moment.".into(),
             Self::NoSuchPage => "Known pages: /ca.pem, /ca-bundle.pem, /env, /whoami.".into(),
+            Self::NotSwitched => "This path of the service is no WebSocket endpoint; check the URL.".into(),
             Self::Upstream(error) => upstream_advice(error),
         }
     }
@@ -209,8 +232,8 @@ impl Refusal {
         if self.blame() == Blame::Downstream && !matches!(self, Self::Limit(_)) {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        if matches!(self, Self::Limit(_) | Self::Draining) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if matches!(self, Self::UnknownAgent) {
             headers.insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"nexus\""));

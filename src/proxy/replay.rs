@@ -12,15 +12,36 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::head::{Malformed, check_trailers};
+use crate::provider::{Provider, strip};
+
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// The caller broke off: the service must not take what came for the whole.
     #[error("the caller broke off its request body")]
     Caller(#[source] hyper::Error),
+    /// A trailer that may not follow a body, or that HTTP/1.1 can't carry (RFC 9110 §6.5.1).
+    #[error("the request trailers are malformed")]
+    Trailers(#[from] Malformed),
     /// The request is being sent again elsewhere.
     #[error("the request is sent again on another connection")]
     Superseded,
+}
+
+impl Error {
+    /// What was malformed about the caller's body, if `error` is about that and not about the service.
+    pub(super) fn malformed_in(error: &(dyn std::error::Error + 'static)) -> Option<Malformed> {
+        let mut link = Some(error);
+        while let Some(error) = link {
+            match error.downcast_ref::<Self>() {
+                Some(Self::Caller(cause)) => return Malformed::in_chain(cause),
+                Some(Self::Trailers(malformed)) => return Some(*malformed),
+                Some(Self::Superseded) | None => link = error.source(),
+            }
+        }
+        None
+    }
 }
 
 /// Holds a body back until it is released: by a 100, by a final answer, or by the clock.
@@ -65,6 +86,8 @@ struct Source {
     /// Bytes that moved towards the service, all sends together.
     moved: Rc<Cell<u64>>,
     limit: usize,
+    /// Whose slots are stripped from trailers as they were from the head.
+    strip: Option<Arc<Provider>>,
 }
 
 struct State {
@@ -80,11 +103,11 @@ struct State {
 
 impl Replay {
     /// Keeps at most `limit` bytes of `incoming`.
-    pub(super) fn keep(incoming: Incoming, limit: usize) -> Self {
+    pub(super) fn keep(incoming: Incoming, limit: usize, strip: Option<Arc<Provider>>) -> Self {
         let hint = incoming.size_hint();
         let ended = incoming.is_end_stream();
         let state = State { incoming, kept: Vec::new(), kept_bytes: 0, overflowed: false, trailers: None, ended, received: 0 };
-        let source = Source { state: RefCell::new(state), newest: Cell::new(0), hint, moved: Rc::default(), limit };
+        let source = Source { state: RefCell::new(state), newest: Cell::new(0), hint, moved: Rc::default(), limit, strip };
         Self { source: Rc::new(source) }
     }
 
@@ -101,6 +124,12 @@ impl Replay {
     /// Whether nothing of the body was read yet, or all that was read is kept.
     pub(super) fn repeatable(&self) -> bool {
         !self.source.state.borrow().overflowed
+    }
+
+    /// Whether the caller has sent all of it.
+    pub(super) fn ended(&self) -> bool {
+        let state = self.source.state.borrow();
+        state.ended || state.incoming.is_end_stream()
     }
 
     /// Whether there is no body at all.
@@ -139,7 +168,7 @@ impl Source {
         if state.ended {
             return Poll::Ready(None);
         }
-        let frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
+        let mut frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(Error::Caller(error)))),
             None => {
@@ -152,10 +181,17 @@ impl Source {
             self.moved.set(self.moved.get() + data.len() as u64);
             state.keep(data, self.limit);
             *position += 1;
-        } else if let Some(trailers) = frame.trailers_ref() {
-            state.trailers = Some(trailers.clone());
+            return Poll::Ready(Some(Ok(frame)));
         }
-        Poll::Ready(Some(Ok(frame)))
+        let Ok(mut trailers) = frame.into_trailers() else { return Poll::Ready(None) };
+        if let Err(malformed) = check_trailers(&trailers) {
+            return Poll::Ready(Some(Err(malformed.into())));
+        }
+        if let Some(provider) = &self.strip {
+            strip(&provider.slots, &mut trailers, None);
+        }
+        state.trailers = Some(trailers.clone());
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }
 
@@ -206,6 +242,6 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.hint.clone())
+        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.hint)
     }
 }

@@ -37,15 +37,24 @@ pub(super) async fn stream(worker: &Rc<Worker>, stream: TcpStream, peer: SocketA
     let origin = Origin { peer, local, listener: Arc::clone(listener) };
     let mut stream = stream;
     let mut buffer = BytesMut::with_capacity(2048);
-    let first = timeout(worker.proxy.settings.head_timeout, stream.read_buf(&mut buffer)).await;
-    if !matches!(first, Ok(Ok(1..))) {
+    let first = unless_draining(worker, timeout(worker.proxy.settings.head_timeout, stream.read_buf(&mut buffer))).await;
+    if !matches!(first, Some(Ok(Ok(1..)))) {
         return;
     }
     if buffer.first() == Some(&TLS_HANDSHAKE) {
-        let Some(caller) = end_tls(worker, Prefixed::new(buffer, stream), local).await else { return };
+        let Some(caller) = Box::pin(end_tls(worker, Prefixed::new(buffer, stream), local)).await else { return };
         serve(worker, caller, BytesMut::new(), origin).await;
     } else {
         serve(worker, Caller::Tcp(Prefixed::new(BytesMut::new(), stream)), buffer, origin).await;
+    }
+}
+
+/// `None` once the proxy drains: whoever has not asked for anything yet is not waited for.
+pub(super) async fn unless_draining<T>(worker: &Worker, work: impl Future<Output = T>) -> Option<T> {
+    let mut draining = worker.proxy.draining.clone();
+    tokio::select! {
+        done = work => Some(done),
+        _stopped = draining.wait_for(|draining| *draining) => None,
     }
 }
 
@@ -68,24 +77,31 @@ async fn end_tls(worker: &Worker, stream: Prefixed<TcpStream>, local: SocketAddr
 async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, origin: Origin) {
     let limits = Limits::default();
     for _ in 0..CONNECT_TRIES {
-        let head = match timeout(worker.proxy.settings.head_timeout, read_head(&mut caller, &mut buffer, &limits)).await {
-            Ok(Ok(head)) => head,
-            Ok(Err(ReadError::Malformed(malformed))) => return malformed_head(worker, caller, &origin, malformed).await,
-            Ok(Err(_)) | Err(_) => return,
+        let reading = timeout(worker.proxy.settings.head_timeout, read_head(&mut caller, &mut buffer, &limits));
+        let head = match unless_draining(worker, reading).await {
+            Some(Ok(Ok(head))) => head,
+            Some(Ok(Err(ReadError::Malformed(malformed)))) => {
+                return Box::pin(malformed_head(worker, caller, &origin, malformed)).await;
+            }
+            Some(Ok(Err(_)) | Err(_)) | None => return,
         };
         if !head.is_connect() {
-            return worker.http1(caller, buffer, Door::Open(origin)).await;
+            return Box::pin(worker.http1(caller, buffer, Door::Open(origin))).await;
         }
         let request = buffer.split_to(head.len()).freeze();
-        match worker.connect(&head, &request, &origin).await {
+        // Each phase is on the heap while it lasts: an idle stream holds none of them.
+        match Box::pin(worker.connect(&head, &request, &origin)).await {
             Next::Again(response) => {
                 if answer(&mut caller, response).await.is_err() {
                     return;
                 }
             }
             Next::Close(response) => return drop(answer(&mut caller, response).await),
-            Next::Open(inside) => return worker.open(caller, buffer, inside).await,
-            Next::Tunnel(tunnel) => return worker.tunnel(caller, buffer, tunnel).await,
+            Next::Open(inside) => {
+                let Some(opened) = Box::pin(worker.open(caller, buffer, inside)).await else { return };
+                return worker.requests(opened).await;
+            }
+            Next::Tunnel(tunnel) => return Box::pin(worker.tunnel(caller, buffer, tunnel)).await,
         }
     }
 }

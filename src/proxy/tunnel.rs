@@ -102,7 +102,11 @@ mod spliced {
     const CHUNK: usize = 1024 * 1024;
 
     /// As [`super::relay`], for two TCP streams.
-    pub(in super::super) async fn relay_tcp(caller: &TcpStream, service: &TcpStream, idle: Duration) -> (Moved, io::Result<()>) {
+    pub(in super::super) async fn relay_tcp(
+        caller: &TcpStream,
+        service: &TcpStream,
+        idle: Duration,
+    ) -> (Moved, io::Result<()>) {
         let shared = Rc::new(Shared { up: Cell::new(0), down: Cell::new(0), last: Cell::new(Instant::now()) });
         let up = copy(caller, service, &shared, &shared.up);
         let down = copy(service, caller, &shared, &shared.down);

@@ -32,7 +32,9 @@ pub(super) fn asked(parts: &request::Parts) -> bool {
     if parts.extensions.get::<Protocol>().is_some() {
         return true;
     }
-    let named = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+    let named = |value: &HeaderValue| {
+        value.as_bytes().split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    };
     parts.headers.contains_key(UPGRADE) && parts.headers.get_all(CONNECTION).iter().any(named)
 }
 
@@ -67,7 +69,8 @@ pub(super) fn keep_fields(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)>
 pub(super) fn to_http2(parts: &mut http::response::Parts) {
     parts.status = StatusCode::OK;
     let websocket = [SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_EXTENSIONS];
-    let kept: Vec<_> = websocket.into_iter().filter_map(|name| parts.headers.get(&name).map(|value| (name, value.clone()))).collect();
+    let kept: Vec<_> =
+        websocket.into_iter().filter_map(|name| parts.headers.get(&name).map(|value| (name, value.clone()))).collect();
     for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
         parts.headers.remove(name);
     }

@@ -63,14 +63,19 @@ impl Dialler {
                 resolve::permit(&self.settings, authority, address)?;
             }
             let addresses = tokio::net::lookup_host((parent_host(&parent.authority), parent.authority.port)).await;
-            let addresses = addresses.map_err(|cause| Error::NoSuchHost { host: parent.authority.host.to_string(), cause })?.collect();
+            let addresses =
+                addresses.map_err(|cause| Error::NoSuchHost { host: parent.authority.host.to_string(), cause })?.collect();
             let (mut stream, address) = first_of(addresses, &parent.authority, self.settings.connect_timeout).await?;
             parent.connect(&mut stream, authority).await?;
             return Ok((stream, address));
         }
         let own = self.own.load();
         let addresses = resolve::addresses(&self.settings, &own, authority).await?;
-        first_of(addresses, authority, self.settings.connect_timeout).await
+        let (stream, address) = first_of(addresses, authority, self.settings.connect_timeout).await?;
+        if meets_ourselves(&own, &stream) {
+            return Err(Error::Loop { authority: authority.clone() });
+        }
+        Ok((stream, address))
     }
 
     /// A connection to `authority`; over `https` the certificate is verified for its host before this returns.
@@ -90,6 +95,14 @@ impl Dialler {
     }
 }
 
+/// Whether both ends are this machine and the far one is a port we listen on: a listener on all addresses is also reached by those
+/// that nobody listed. Nothing has been sent yet.
+fn meets_ourselves(own: &[SocketAddr], stream: &TcpStream) -> bool {
+    let (Ok(near), Ok(far)) = (stream.local_addr(), stream.peer_addr()) else { return true };
+    near.ip() == far.ip()
+        && own.iter().any(|ours| ours.port() == far.port() && (ours.ip().is_unspecified() || resolve::is_own(own, far)))
+}
+
 fn parent_host(authority: &Authority) -> String {
     match &authority.host {
         Host::Name(name) => name.to_string(),
@@ -105,7 +118,11 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, rustls_pki_types::Inv
 }
 
 /// Tries the addresses in order; each gets an equal share of the time, so that one dead address does not use it all.
-async fn first_of(addresses: Vec<SocketAddr>, authority: &Authority, limit: Duration) -> Result<(TcpStream, SocketAddr), Error> {
+async fn first_of(
+    addresses: Vec<SocketAddr>,
+    authority: &Authority,
+    limit: Duration,
+) -> Result<(TcpStream, SocketAddr), Error> {
     let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(1);
     let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
     for address in addresses {

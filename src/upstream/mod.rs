@@ -12,10 +12,10 @@ mod resolve;
 mod stream;
 mod tls;
 
-pub(crate) use dial::{Connected, Dialler};
+pub(crate) use dial::Dialler;
 pub(crate) use error::Error;
 pub(crate) use parent::Parent;
-pub(crate) use pool::{Destination, Lease, Pool, Sent, Upgraded, Versions};
+pub(crate) use pool::{Destination, Lease, Pool, Sent, Versions};
 pub(crate) use resolve::Override;
 pub(crate) use stream::Stream;
 

@@ -17,9 +17,9 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 
+use super::Error;
 use super::dial::{Connected, Dialler};
 use super::stream::Stream;
-use super::{Error, Settings};
 use crate::head::{Expectation, Gate, Limits};
 use crate::local::LocalExecutor;
 use crate::model::{Authority, Scheme};
@@ -48,6 +48,9 @@ pub(crate) struct Destination<'a> {
     pub(crate) upgrade: bool,
 }
 
+/// How long a kept connection may take to be ready again.
+const SETTLE: Duration = Duration::from_millis(20);
+
 /// A response, and the connection it came on.
 pub(crate) struct Sent<B: Body + 'static> {
     pub(crate) response: Response<Incoming>,
@@ -70,6 +73,7 @@ struct Loan<B: Body + 'static> {
     authority: Authority,
     scheme: Scheme,
     pool: Rc<Pool<B>>,
+    reusable: bool,
 }
 
 struct Http1<B> {
@@ -97,6 +101,13 @@ struct HostPool<B> {
 pub(crate) struct Pool<B: Body + 'static> {
     dialler: Arc<Dialler>,
     hosts: RefCell<HashMap<Authority, HostPool<B>>>,
+    warming: RefCell<HashMap<Authority, Vec<Warming>>>,
+}
+
+/// A connection that is being dialled ahead for an agent; the first request of that agent waits for it instead of dialling again.
+struct Warming {
+    agent: Arc<str>,
+    failed: oneshot::Receiver<Error>,
 }
 
 impl<B> Lease<B>
@@ -105,8 +116,8 @@ where
 {
     /// Puts the connection back for the next request. Call it at the end of the response body.
     pub(crate) fn release(&mut self) {
-        let Some(Loan { mut connection, authority, scheme, pool }) = self.0.take() else { return };
-        if connection.sender.is_closed() {
+        let Some(Loan { mut connection, authority, scheme, pool, reusable }) = self.0.take() else { return };
+        if !reusable || connection.sender.is_closed() {
             return;
         }
         let limit = pool.dialler.settings.pool_idle_per_host;
@@ -116,6 +127,13 @@ where
         if idle.len() < limit {
             connection.idle_since = Instant::now();
             idle.push(connection);
+        }
+    }
+
+    /// Closes the connection instead of keeping it: it may know who spoke on it.
+    pub(crate) fn retire(&mut self) {
+        if let Some(loan) = &mut self.0 {
+            loan.reusable = false;
         }
     }
 
@@ -138,12 +156,7 @@ where
 {
     /// An empty pool over `dialler`. Call inside a `LocalSet`.
     pub(crate) fn new(dialler: Arc<Dialler>) -> Rc<Self> {
-        Rc::new(Self { dialler, hosts: RefCell::default() })
-    }
-
-    /// What the pool was told.
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.dialler.settings
+        Rc::new(Self { dialler, hosts: RefCell::default(), warming: RefCell::default() })
     }
 
     /// Drops what has been idle too long; run now and then.
@@ -155,6 +168,10 @@ where
             host.tls.retain(|idle| fresh(idle.idle_since) && !idle.sender.is_closed());
             host.http2.retain(|shared| fresh(shared.idle_since) && !shared.sender.is_closed());
             !(host.clear.is_empty() && host.tls.is_empty() && host.http2.is_empty())
+        });
+        self.warming.borrow_mut().retain(|_authority, waiting| {
+            waiting.retain_mut(|warming| matches!(warming.failed.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+            !waiting.is_empty()
         });
     }
 
@@ -173,19 +190,43 @@ where
 
     /// Dials ahead of the first request, so that the caller's handshake and the service's overlap.
     pub(crate) async fn warm(self: Rc<Self>, authority: Authority, agent: Arc<str>) {
-        match self.dialler.connect(Scheme::Https, &authority, Versions::Any).await {
-            Ok(connected) if connected.http2 => {
-                if let Ok(sender) = self.start_http2(connected, &authority, &agent).await {
-                    drop(sender);
-                }
-            }
-            Ok(connected) => {
-                if let Ok(connection) = self.start_http1(connected, &authority).await {
-                    Lease(Some(Loan { connection, authority, scheme: Scheme::Https, pool: self })).release();
-                }
-            }
-            Err(error) => tracing::debug!(%error, "dialling ahead failed; the request will say why"),
+        let (fail, failed) = oneshot::channel();
+        self.warming.borrow_mut().entry(authority.clone()).or_default().push(Warming { agent: Arc::clone(&agent), failed });
+        if let Err(error) = self.warm_one(&authority, &agent).await {
+            tracing::debug!(%error, "dialling ahead failed; the request will say why");
+            drop(fail.send(error));
         }
+    }
+
+    async fn warm_one(self: &Rc<Self>, authority: &Authority, agent: &Arc<str>) -> Result<(), Error> {
+        let connected = self.dialler.connect(Scheme::Https, authority, Versions::Any).await?;
+        if connected.http2 {
+            return self.start_http2(connected, authority, agent).await.map(drop);
+        }
+        let connection = self.start_http1(connected, authority).await?;
+        let loan =
+            Loan { connection, authority: authority.clone(), scheme: Scheme::Https, pool: Rc::clone(self), reusable: true };
+        Lease(Some(loan)).release();
+        Ok(())
+    }
+
+    /// Waits for a connection that is being dialled ahead; false = there is none.
+    async fn warmed(&self, to: &Destination<'_>) -> Result<bool, Error> {
+        if to.scheme == Scheme::Http {
+            return Ok(false);
+        }
+        let claimed = {
+            let mut warming = self.warming.borrow_mut();
+            let Some(waiting) = warming.get_mut(to.authority) else { return Ok(false) };
+            let Some(first) = waiting.iter().position(|warming| warming.agent == *to.agent) else { return Ok(false) };
+            let claimed = waiting.remove(first);
+            if waiting.is_empty() {
+                warming.remove(to.authority);
+            }
+            claimed
+        };
+        // The sender is dropped without a word once the connection is in the pool.
+        claimed.failed.await.map_or(Ok(true), Err)
     }
 
     /// Sends `request` on a kept or a new connection. One that was never written is moved to another connection by itself.
@@ -202,18 +243,25 @@ where
                 }
                 continue;
             }
-            let Some(connection) = self.idle_http1(to).await else { break };
+            let Some(connection) = self.idle_http1(to).await else {
+                if self.warmed(to).await? {
+                    continue;
+                }
+                break;
+            };
             match self.send_http1(to, connection, true, request).await? {
                 Ok(sent) => return Ok(sent),
                 Err(unsent) => request = unsent,
             }
         }
-        self.send_on_new(to, request).await
+        // Dialling is rare and its state is large: only then is it held.
+        Box::pin(self.send_on_new(to, request)).await
     }
 
     async fn send_on_new(self: &Rc<Self>, to: &Destination<'_>, request: Request<B>) -> Result<Sent<B>, Error> {
         let connected = self.dialler.connect(to.scheme, to.authority, to.versions).await?;
-        let gone = || Error::Unreachable { authority: to.authority.clone(), cause: std::io::ErrorKind::ConnectionAborted.into() };
+        let gone =
+            || Error::Unreachable { authority: to.authority.clone(), cause: std::io::ErrorKind::ConnectionAborted.into() };
         let outcome = if connected.http2 {
             let shared = self.start_http2(connected, to.authority, to.agent).await?;
             self.send_http2(to, shared, request).await?
@@ -232,8 +280,9 @@ where
                 let host = hosts.get_mut(to.authority)?;
                 if to.scheme == Scheme::Https { host.tls.pop()? } else { host.clear.pop()? }
             };
-            // It was put back when its body ended; its task may need one more turn to notice.
-            if connection.sender.ready().await.is_ok() {
+            // It was put back when its response had ended; its task may need one more turn to notice. One that is still busy with
+            // the request (the service answered before the body was whole) is another caller's trouble: it is closed.
+            if let Ok(Ok(())) = tokio::time::timeout(SETTLE, connection.sender.ready()).await {
                 return Some(connection);
             }
         }
@@ -254,7 +303,8 @@ where
     async fn start_http1(&self, connected: Connected, authority: &Authority) -> Result<Http1<B>, Error> {
         let (gate, handle) = Gate::responses(connected.stream, Limits::default());
         let broken = |cause| Error::Broken { authority: authority.clone(), cause };
-        let (sender, connection) = http1::Builder::new().max_headers(100).handshake(TokioIo::new(gate)).await.map_err(broken)?;
+        let (sender, connection) =
+            http1::Builder::new().max_headers(100).handshake(TokioIo::new(gate)).await.map_err(broken)?;
         let (upgrade, upgraded) = oneshot::channel();
         tokio::task::spawn_local(async move {
             match connection.without_shutdown().await {
@@ -290,7 +340,8 @@ where
         });
         let mut hosts = self.hosts.borrow_mut();
         let host = hosts.entry(authority.clone()).or_default();
-        let shared = Http2 { sender: sender.clone(), agent: Arc::clone(agent), address: connected.address, idle_since: Instant::now() };
+        let shared =
+            Http2 { sender: sender.clone(), agent: Arc::clone(agent), address: connected.address, idle_since: Instant::now() };
         host.http2.push(shared);
         Ok((sender, connected.address))
     }
@@ -311,7 +362,8 @@ where
             Err(mut failed) => return unsent_or_broken(to, reused, failed.take_message(), failed.into_error()),
         };
         let address = connection.address;
-        let loan = Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self) };
+        let loan =
+            Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self), reusable: true };
         Ok(Ok(Sent { response, lease: Lease(Some(loan)), address, http2: false }))
     }
 
@@ -372,11 +424,16 @@ fn to_http2<B>(to: &Destination<'_>, mut request: Request<B>) -> Request<B> {
     }
     *request.version_mut() = http::Version::HTTP_2;
     request.headers_mut().remove(http::header::HOST);
+    request.headers_mut().remove(http::header::CONNECTION);
     request
 }
 
-/// The inverse, for a request that HTTP/2 gave back unsent.
+/// The inverse, for a request that HTTP/2 gave back unsent. `TE` is the next hop's only (RFC 9110 §10.1.4).
 fn to_http1<B>(to: &Destination<'_>, mut request: Request<B>) -> Request<B> {
+    let headers = request.headers_mut();
+    if headers.contains_key(http::header::TE) && !headers.contains_key(http::header::CONNECTION) {
+        headers.insert(http::header::CONNECTION, http::HeaderValue::from_static("TE"));
+    }
     if request.version() != http::Version::HTTP_2 {
         return request;
     }

@@ -18,11 +18,22 @@ pub(crate) struct Override {
 }
 
 /// Names that cloud platforms answer with credentials.
-const METADATA_NAMES: [&str; 4] = ["metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
+const METADATA_NAMES: [&str; 6] = [
+    "metadata",
+    "metadata.google.internal",
+    "metadata.goog",
+    "instance-data",
+    "instance-data.ec2.internal",
+    "metadata.tencentyun.com",
+];
 
 /// The addresses of `authority`, each checked; a single forbidden one refuses them all, since an answer that mixes is an attack
 /// (threat 90).
-pub(super) async fn addresses(settings: &Settings, own: &[SocketAddr], authority: &Authority) -> Result<Vec<SocketAddr>, Error> {
+pub(super) async fn addresses(
+    settings: &Settings,
+    own: &[SocketAddr],
+    authority: &Authority,
+) -> Result<Vec<SocketAddr>, Error> {
     if let Some(address) = overridden(settings, authority) {
         return if is_own(own, address) { Err(Error::Loop { authority: authority.clone() }) } else { Ok(vec![address]) };
     }
@@ -41,7 +52,10 @@ pub(super) async fn addresses(settings: &Settings, own: &[SocketAddr], authority
 
 /// Whether `address` may be dialled for `authority`.
 pub(super) fn permit(settings: &Settings, authority: &Authority, address: IpAddr) -> Result<(), Error> {
-    let refuse = |reason| Err(Error::Forbidden { host: authority.host.to_string(), address, reason });
+    let refuse = |reason| {
+        tracing::warn!(host = %authority.host, %address, reason, "an address is not dialled");
+        Err(Error::Forbidden { host: authority.host.to_string(), address, reason })
+    };
     match classify(address) {
         Class::Public => Ok(()),
         Class::Never(reason) => refuse(reason),
@@ -66,12 +80,13 @@ fn overridden(settings: &Settings, authority: &Authority) -> Option<SocketAddr> 
 }
 
 /// One of our own listeners, by any address of this machine that reaches it.
-fn is_own(own: &[SocketAddr], address: SocketAddr) -> bool {
+pub(super) fn is_own(own: &[SocketAddr], address: SocketAddr) -> bool {
     let dialled = canonical(address.ip());
     own.iter().any(|ours| {
         let listening = canonical(ours.ip());
         let everywhere = listening.is_unspecified() && (dialled.is_loopback() || dialled.is_unspecified());
-        ours.port() == address.port() && (listening == dialled || everywhere || (listening.is_loopback() && dialled.is_loopback()))
+        ours.port() == address.port()
+            && (listening == dialled || everywhere || (listening.is_loopback() && dialled.is_loopback()))
     })
 }
 

@@ -18,7 +18,8 @@ const REQUEST: &[u8] = b"GET http://nexus.internal/ca.pem HTTP/1.1\r\nHost: nexu
 
 /// Whether a proxy with the root `ca` (a PEM file's bytes) answers at `proxy`.
 pub(crate) async fn answers(proxy: &str, ca: &[u8]) -> bool {
-    !ca.is_empty() && timeout(DEADLINE, ask(proxy, REQUEST)).await.is_ok_and(|answer| answer.is_ok_and(|bytes| shows(&bytes, ca)))
+    !ca.is_empty()
+        && timeout(DEADLINE, ask(proxy, REQUEST)).await.is_ok_and(|answer| answer.is_ok_and(|bytes| shows(&bytes, ca)))
 }
 
 /// Waits until the proxy at `proxy` knows `token`; an agent that was just added is known once the proxy has read its file again.

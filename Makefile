@@ -1,0 +1,55 @@
+# `make` alone lists what there is to make.
+.DEFAULT_GOAL := help
+.PHONY: help demo build test test-all test-deps lint deny doc fuzz-check bench examples
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The runner with a summary of all binaries, where it is installed.
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Watch unmodified programs use a credential that none of them holds
+	@tests/apt.sh examples/demo/apt.txt
+	@$(CARGO) build --locked --quiet --bin nexus
+	@python3 examples/demo/demo.py --nexus $(TARGET)/debug/nexus
+
+build: ## Build the release binary
+	$(CARGO) build --locked --release
+
+test: test-deps ## Run every test, doc tests included
+ifeq ($(NEXTEST),yes)
+	$(CARGO) test --locked --quiet --doc
+	$(CARGO) nextest run --locked
+else
+	$(CARGO) test --locked
+endif
+
+test-all: ## Run every test in its long form, with every client there is
+	tests/install.sh all
+	NEXUS_TEST_ALL=1 $(MAKE) test
+
+test-deps: ## Install what the tests need
+	@tests/install.sh quick
+
+lint: ## Check format, lints, licences and banned crates
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(MAKE) deny
+
+deny: ## Check licences, banned crates and sources
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check licenses bans sources; else python3 .ci/deny.py; fi
+
+doc: ## Build the library's documentation
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+fuzz-check: ## Check that the fuzz targets build
+	cp Cargo.lock fuzz/Cargo.lock
+	$(CARGO) check --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)
+
+bench: ## Measure what is claimed to be fast
+	$(CARGO) bench --locked --bench hot_path
+
+examples: ## Build the examples
+	$(CARGO) build --locked --examples

@@ -1,0 +1,316 @@
+//! `Nexus`: the real thing in a temporary home. [`Builder`] writes configuration, provider files, connections and agents;
+//! [`Builder::start`] runs `nexus::App` on port 0 inside the test, [`Builder::spawn`] the built binary as a child process that can be
+//! killed. Both answer what the audit log and the vault hold.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use nexus::app::{App, Home, Running, Setup};
+use nexus::model::{ConnectionId, Credential, Secret};
+use nexus::provider::Catalogue;
+use nexus::seal::{DataKey, Passphrase};
+use nexus::vault::{AuthType, Entry, Store};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::authority::Authority;
+use super::eventually;
+
+const SECRET: &str = "a secret for one test";
+
+/// What a home is made of before Nexus starts.
+pub(crate) struct Builder {
+    folder: TempDir,
+    home: Home,
+    config: toml::Table,
+    agents: Vec<nexus::agent::Registered>,
+    key: DataKey,
+}
+
+/// A running Nexus.
+pub(crate) struct Nexus {
+    pub(crate) address: SocketAddr,
+    /// All listening addresses, in the order of the configuration.
+    pub(crate) addresses: Vec<SocketAddr>,
+    home: Home,
+    store: Arc<Store>,
+    life: Life,
+    folder: Option<TempDir>,
+}
+
+enum Life {
+    Library(Option<Running>),
+    Process(Child),
+    Ended,
+}
+
+impl Builder {
+    /// An initialised home that trusts `ca` and listens on port 0.
+    pub(crate) fn new(ca: &Authority) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let home = Home::new(folder.path().join("home"));
+        let variable = |name: &str| (name == "NEXUS_SECRET").then(|| SECRET.to_owned());
+        nexus::app::init(&home, &variable, "", "test").expect("a home");
+        std::fs::write(home.path().join("services-ca.pem"), ca.pem()).expect("a file");
+        let passphrase = Passphrase::new(SECRET).expect("a passphrase");
+        let key = nexus::vault::unlock(&home.vault(), &passphrase).expect("a key");
+        let builder = Self { folder, home, config: toml::Table::new(), agents: Vec::new(), key };
+        builder.config(
+            "[proxy]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[limits]\ndrain_secs = 1\n\
+             [upstream]\nextra_roots = [\"services-ca.pem\"]\n[upstream.resolve]\n",
+        )
+    }
+
+    /// Lays `text` over `nexus.toml`, key by key.
+    pub(crate) fn config(mut self, text: &str) -> Self {
+        merge(&mut self.config, toml::from_str(text).expect("TOML"));
+        self
+    }
+
+    /// `upstream.resolve`.
+    pub(crate) fn resolve(self, name: &str, address: SocketAddr) -> Self {
+        self.config(&format!("[upstream.resolve]\n\"{name}\" = \"{address}\""))
+    }
+
+    /// `providers/NAME.toml`.
+    pub(crate) fn provider(self, name: &str, text: &str) -> Self {
+        nexus::disk::write_atomic(&self.home.providers().join(format!("{name}.toml")), text.as_bytes(), nexus::disk::PRIVATE)
+            .expect("a file");
+        self
+    }
+
+    /// Registers `connection` with `fields`, its hosts sealed.
+    pub(crate) fn register(self, connection: &str, fields: &[(&str, &str)]) -> Self {
+        self.register_until(connection, fields, None)
+    }
+
+    /// As [`Builder::register`], with the end of the access token.
+    pub(crate) fn register_until(self, connection: &str, fields: &[(&str, &str)], expires_at: Option<SystemTime>) -> Self {
+        register(&self.home, &self.store(), connection, fields, expires_at);
+        self
+    }
+
+    /// Adds an agent to `agents.toml` and returns its token.
+    pub(crate) fn agent(mut self, name: &str, change: impl FnOnce(&mut nexus::agent::Registered)) -> (Self, String) {
+        let token = nexus::agent::Token::random().expect("random numbers");
+        let mut agent = nexus::agent::Registered {
+            name: name.parse().expect("a name"),
+            token_sha256: token.hash(),
+            user: None,
+            providers: None,
+            hosts: None,
+            expires: None,
+            created: None,
+            ephemeral: false,
+        };
+        change(&mut agent);
+        self.agents.push(agent);
+        let text = nexus::agent::write(&self.agents).expect("text");
+        nexus::disk::write_atomic(&self.home.agents_file(), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+        (self, token.text().expose().clone())
+    }
+
+    /// The home folder.
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The vault, as another process would open it.
+    pub(crate) fn store(&self) -> Store {
+        Store::with_key(self.home.vault(), self.key.duplicate())
+    }
+
+    fn write_config(&self) {
+        let text = toml::to_string(&self.config).expect("TOML");
+        nexus::disk::write_atomic(&self.home.config_file(), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+    }
+
+    /// Runs it inside the test's process.
+    pub(crate) fn start(self) -> Nexus {
+        self.write_config();
+        let config = self.home.config(&[]).expect("a configuration");
+        let passphrase = Passphrase::new(SECRET).expect("a passphrase");
+        let setup = Setup { home: self.home.clone(), config, passphrase, weak_secret: false, agents: Vec::new() };
+        let running = App::new(setup).expect("an application").start().expect("a start");
+        let store = Arc::new(self.store());
+        let addresses = running.addresses().to_vec();
+        let life = Life::Library(Some(running));
+        Nexus { address: addresses[0], addresses, home: self.home, store, life, folder: Some(self.folder) }
+    }
+
+    /// Runs the built binary, and waits until it listens.
+    pub(crate) async fn spawn(self) -> Nexus {
+        self.write_config();
+        let store = Arc::new(self.store());
+        let (child, addresses) = spawn(&self.home).await;
+        let life = Life::Process(child);
+        Nexus { address: addresses[0], addresses, home: self.home, store, life, folder: Some(self.folder) }
+    }
+}
+
+impl Nexus {
+    /// The root that callers trust.
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.home.ca()
+    }
+
+    /// System roots and ours.
+    pub(crate) fn bundle_file(&self) -> PathBuf {
+        self.home.bundle()
+    }
+
+    /// Its home.
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The vault, as another process would open it.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What the vault holds of `connection`.
+    pub(crate) fn entry(&self, connection: &str) -> Arc<Entry> {
+        self.store.get(&connection.parse().expect("a name")).expect("a vault").expect("an entry")
+    }
+
+    /// Whether `field` of `connection` has this value on disk.
+    pub(crate) fn holds(&self, connection: &str, field: &str, value: &str) -> bool {
+        self.entry(connection).fields.field(field).is_some_and(|found| found.matches(value))
+    }
+
+    /// Registers as another process would.
+    pub(crate) fn register(&self, connection: &str, fields: &[(&str, &str)], expires_at: Option<SystemTime>) {
+        register(&self.home, &self.store, connection, fields, expires_at);
+    }
+
+    /// Reads configuration, providers and agents again (library only).
+    pub(crate) fn reload(&self) {
+        match &self.life {
+            Life::Library(Some(running)) => running.reload(),
+            _ => panic!("only the library reloads at once"),
+        }
+    }
+
+    /// Kills the child as `kill -9` does, and waits until it is gone.
+    pub(crate) async fn kill(&mut self) {
+        let Life::Process(child) = &mut self.life else { panic!("only a process can be killed") };
+        child.kill().await.expect("a kill");
+        self.life = Life::Ended;
+    }
+
+    /// Starts the binary again after [`Nexus::kill`], in the same home.
+    pub(crate) async fn respawn(&mut self) {
+        assert!(matches!(self.life, Life::Ended), "still running");
+        let (child, addresses) = spawn(&self.home).await;
+        (self.life, self.address, self.addresses) = (Life::Process(child), addresses[0], addresses);
+    }
+
+    /// The child's process number.
+    pub(crate) fn pid(&self) -> u32 {
+        let Life::Process(child) = &self.life else { panic!("not a process") };
+        child.id().expect("alive")
+    }
+
+    /// Stops as SIGTERM does (library only).
+    pub(crate) fn stop(&mut self) {
+        if let Life::Library(running) = &mut self.life
+            && let Some(running) = running.take()
+        {
+            running.stop();
+        }
+    }
+
+    /// All lines that the log has chained so far.
+    pub(crate) fn audit(&self) -> Vec<Value> {
+        read_audit(&self.home.audit())
+    }
+
+    /// Waits for a line that satisfies `wanted`.
+    pub(crate) async fn audit_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let folder = self.home.audit();
+        eventually("an audit line", || read_audit(&folder).into_iter().find(|line| wanted(line))).await
+    }
+
+    /// Waits for the closing (or refusing) line of the request whose path is `path`.
+    pub(crate) async fn closed(&self, path: &str) -> Value {
+        self.audit_line(|line| line["path"] == path && (line["event"] == "close" || line["event"] == "refuse")).await
+    }
+
+    /// The notes of that line.
+    pub(crate) async fn notes(&self, path: &str) -> Vec<String> {
+        let line = self.closed(path).await;
+        let notes = line["notes"].as_array().cloned().unwrap_or_default();
+        notes.iter().filter_map(|note| note.as_str().map(str::to_owned)).collect()
+    }
+}
+
+impl Drop for Nexus {
+    fn drop(&mut self) {
+        self.stop();
+        if std::thread::panicking()
+            && let Some(folder) = self.folder.take()
+        {
+            let kept = folder.keep();
+            drop(std::fs::remove_dir_all(kept));
+        }
+    }
+}
+
+async fn spawn(home: &Home) -> (Child, Vec<SocketAddr>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nexus"));
+    command.args(["up", "--announce"]).env("NEXUS_HOME", home.path()).env("NEXUS_SECRET", SECRET);
+    let quiet = std::env::var_os("NEXUS_TEST_LOG").is_none();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(if quiet { Stdio::null() } else { Stdio::inherit() });
+    let mut child = command.kill_on_drop(true).spawn().expect("the binary");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let line = lines.next_line().await.expect("a line").expect("it listens");
+    let addresses = line.strip_prefix("listening ").expect("an announcement").split(' ');
+    let addresses = addresses.map(|address| address.parse().expect("an address")).collect();
+    (child, addresses)
+}
+
+fn register(home: &Home, store: &Store, connection: &str, fields: &[(&str, &str)], expires_at: Option<SystemTime>) {
+    let id: ConnectionId = connection.parse().expect("a name");
+    let mut credential = Credential::default();
+    for (name, value) in fields {
+        credential.set(name, Secret::new((*value).to_owned()));
+    }
+    let has = |name: &str| fields.iter().any(|(field, _)| *field == name);
+    let auth_type = match () {
+        () if has("access_token") || has("refresh_token") => AuthType::OAuth2,
+        () if has("username") => AuthType::BasicAuth,
+        () => AuthType::ApiKey,
+    };
+    let (catalogue, mistakes) = Catalogue::with_user_folder(&home.providers());
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let provider = catalogue.get(id.provider()).expect("a provider");
+    let mut entry = Entry::new(id.provider().clone(), auth_type, credential);
+    let hosts = provider.bound_hosts(&|name| entry.fields.field(name)).expect("hosts");
+    entry.hosts = hosts.iter().map(ToString::to_string).collect();
+    entry.expires_at = expires_at;
+    store.register(&id, entry).expect("a registration");
+}
+
+fn read_audit(folder: &Path) -> Vec<Value> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    files.sort();
+    let texts = files.iter().map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    texts.flat_map(|text| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<Value>>()).collect()
+}
+
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
+            (_, value) => drop(into.insert(key, value)),
+        }
+    }
+}

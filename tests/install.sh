@@ -1,0 +1,20 @@
+#!/bin/sh
+# Installs what the tests need: Debian packages (tests/apt.txt), Python packages (tests/requirements.txt, in target/test-venv)
+# and the clients of tests/clients. The lists are compared with those of the last run, so that a second run takes no time.
+#     install.sh [quick|all]
+set -eu
+tier=${1:-quick}
+root=$(cd "$(dirname "$0")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+"$root/tests/apt.sh" "$root/tests/apt.txt"
+
+lists=$(cat "$root/tests/apt.txt" "$root/tests/requirements.txt" "$root/tests/clients/install.sh" | sha256sum)
+stamp=$target/test-clients.$tier
+if [ -x "$target/test-venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$lists" ]; then
+    exit 0
+fi
+mkdir -p "$target"
+[ -x "$target/test-venv/bin/python" ] || python3 -m venv "$target/test-venv"
+"$target/test-venv/bin/python" -m pip install -q --disable-pip-version-check -r "$root/tests/requirements.txt"
+"$root/tests/clients/install.sh" "$tier"
+echo "$lists" >"$stamp"
