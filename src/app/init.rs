@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::home::{Home, HomeError, read_text, write};
+use super::home::{Home, HomeError, read_public_text, read_text, write};
 use super::secret::{Origin, SecretError, passphrase};
 use crate::ca::{self, Root, Rotation, Signs};
 use crate::disk;
@@ -81,8 +81,9 @@ pub fn init(home: &Home, variable: &dyn Fn(&str) -> Option<String>, example: &st
     }
     let root = open_root(home, &key)?;
     made.fingerprint = root.fingerprint_sha256();
-    write_bundle(home)?;
-    made.files.push("ca-bundle.pem");
+    if write_bundle(home)? {
+        made.files.push("ca-bundle.pem");
+    }
     if !home.config_file().exists() {
         write(&home.config_file(), example.as_bytes(), disk::PRIVATE)?;
         made.files.push("nexus.toml");
@@ -119,7 +120,7 @@ fn make_root(home: &Home, key: &DataKey, host_name: &str) -> Result<(), InitErro
     Ok(())
 }
 
-/// The root that signs now: the next one once a rotation's overlap is over.
+/// The root that signs now.
 ///
 /// # Errors
 /// As [`InitError`] says.
@@ -149,11 +150,12 @@ fn read_public(file: &std::path::Path) -> Result<Option<String>, InitError> {
     Ok(text.map_err(|_not_text| HomeError::Text(file.to_owned()))?)
 }
 
-/// Writes `ca-bundle.pem`: the system's roots and every root of ours that may have signed what a caller meets.
+/// Writes `ca-bundle.pem`: the system's roots and every root of ours that may have signed what a caller meets. Says whether that
+/// changed it.
 ///
 /// # Errors
 /// As [`InitError`] says.
-pub fn write_bundle(home: &Home) -> Result<(), InitError> {
+pub fn write_bundle(home: &Home) -> Result<bool, InitError> {
     let ours = trusted(home)?;
     let ours: Vec<&str> = ours.iter().map(String::as_str).collect();
     let system = ca::system_roots();
@@ -161,8 +163,11 @@ pub fn write_bundle(home: &Home) -> Result<(), InitError> {
         tracing::warn!(%problem, "a system root certificate could not be read");
     }
     let text = ca::bundle(&system.certificates, &ours)?;
-    write(&home.bundle(), text.as_bytes(), READABLE)?;
-    Ok(())
+    let changed = read_public_text(&home.bundle())?.as_ref() != Some(&text);
+    if changed {
+        write(&home.bundle(), text.as_bytes(), READABLE)?;
+    }
+    Ok(changed)
 }
 
 /// Every root of ours that callers should trust now, as PEM, the signing one first.

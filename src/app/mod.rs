@@ -2,6 +2,7 @@
 
 pub mod config;
 mod endpoint;
+mod explain;
 mod home;
 mod init;
 mod parts;
@@ -10,8 +11,9 @@ mod run;
 mod secret;
 
 pub use config::Config;
-pub use home::{Home, HomeError};
+pub use explain::{ExplainError, Explanation, MatchedRule, Outcome, explain};
+pub use home::{Announced, Home, HomeError};
 pub use init::{InitError, Made, Rotated, init, open_root, rotate, trusted, write_bundle};
 pub use parts::{BuildError, Setup};
 pub use run::{App, Running};
-pub use secret::{Origin, SecretError, passphrase};
+pub use secret::{Origin, SecretError, dotenv_value, passphrase};

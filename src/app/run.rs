@@ -132,7 +132,9 @@ impl App {
     pub fn start(self) -> Result<Running, BuildError> {
         let sockets = bind(&self.config)?;
         let addresses: Vec<SocketAddr> = sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok()).collect();
-        self.parts.dialler.set_own(addresses.clone());
+        // The control plane is not reached through the data plane either, whether it listens yet or not.
+        let own = addresses.iter().copied().chain([self.config.gateway.listen]).collect();
+        self.parts.dialler.set_own(own);
         let control =
             Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(BuildError::Thread)?;
         let (draining, drain_seen) = watch::channel(false);

@@ -79,7 +79,10 @@ fn read(path: &Path) -> Result<String, SecretError> {
 }
 
 /// The value of `name` in `$NEXUS_HOME/.env`: `NAME=value` lines, `#` comments, optional quotes and `export`.
-pub(super) fn dotenv_value(home: &Home, name: &str) -> Result<Option<Secret<String>>, HomeError> {
+///
+/// # Errors
+/// As [`HomeError`] says.
+pub fn dotenv_value(home: &Home, name: &str) -> Result<Option<Secret<String>>, HomeError> {
     let Some(text) = read_text(&home.dotenv(), LIMIT)?.map(Secret::new) else { return Ok(None) };
     let value = text.expose().lines().filter_map(parse_line).find(|(found, _value)| *found == name);
     Ok(value.map(|(_name, value)| Secret::new(value.to_owned())))

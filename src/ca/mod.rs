@@ -1,5 +1,6 @@
 //! The certificate authority: the root that callers trust and the leaf certificates it signs. Floor 1.
 
+mod about;
 mod bundle;
 mod error;
 mod issuer;
@@ -12,6 +13,7 @@ mod signer;
 mod tests;
 mod ticket;
 
+pub use about::{About, describe};
 pub use bundle::{SystemRoots, bundle, system_roots};
 pub use error::Error;
 pub use issuer::{Issuer, Settings};

@@ -8,7 +8,6 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyUsagePurpose, PublicKeyData as _, SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
-use sha2::{Digest as _, Sha256};
 use x509_parser::certificate::X509Certificate;
 
 use super::Error;
@@ -100,7 +99,7 @@ impl Root {
 
     /// The certificate's SHA-256 as people compare it: `AA:BB:..`, 32 bytes.
     pub fn fingerprint_sha256(&self) -> String {
-        Sha256::digest(&self.certificate).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+        super::about::fingerprint(&self.certificate)
     }
 
     /// The certificate's subject, such as `CN=Nexus CA laptop 3f2a91bc`.

@@ -49,7 +49,7 @@ pub(crate) enum Reason {
     Cleartext,
     /// A provider's host on a port that its rule does not name.
     Port,
-    /// CONNECT to a port that is not allowed.
+    /// A port that is not allowed, by CONNECT or otherwise.
     ConnectPort,
     /// An endpoint whose answer carries a new credential.
     Mint,
@@ -68,6 +68,19 @@ impl Reason {
             Self::ConnectPort => "connect_port",
             Self::Mint => "mints_credentials",
             Self::Path => "path",
+        }
+    }
+
+    /// What it means and what to do now.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Self::Agent => "This agent may not reach this host or use this provider; ask the operator (`nexus agent list`).",
+            Self::Unmatched => "Hosts that no rule names are refused here; ask the operator to add a provider or rule for it.",
+            Self::Cleartext => "Credentials go over TLS only: use the https:// URL.",
+            Self::Port => "This provider is reached on its own port only; leave the port out of the URL.",
+            Self::ConnectPort => "CONNECT to this port is not allowed; the operator can list it in proxy.connect_ports.",
+            Self::Mint => "This endpoint answers with a new credential, which callers do not get; use the API without it.",
+            Self::Path => "This path is not among those that the provider's rule allows.",
         }
     }
 }
@@ -196,6 +209,9 @@ impl Rules {
         if !agent.may_reach(host) {
             return Route::Refuse(Reason::Agent);
         }
+        if !self.may_name_port(target.scheme, target.authority.port) {
+            return Route::Refuse(Reason::ConnectPort);
+        }
         if let Some(provider) = self.token_endpoint(target) {
             return Route::TokenEndpoint(provider);
         }
@@ -206,6 +222,12 @@ impl Rules {
             return if shut && !endpoint { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
         }
         self.decide_known(target, agent, &matching)
+    }
+
+    /// TLS goes to the ports that CONNECT may name; cleartext also to those that no well-known protocol of another kind has, so that
+    /// a request's body is nobody's mail (threat 93).
+    fn may_name_port(&self, scheme: Scheme, port: u16) -> bool {
+        self.ports.contains(&port) || (scheme == Scheme::Http && port >= 1024)
     }
 
     fn decide_known(&self, target: &Target, agent: &Agent, matching: &[(usize, usize)]) -> Route {
@@ -248,7 +270,8 @@ impl Rules {
         tenants.rules.iter().filter(names).copied().collect()
     }
 
-    fn knows(&self, host: &Host) -> bool {
+    /// Whether a provider names `host`: requests to it are decided one by one.
+    pub(crate) fn knows(&self, host: &Host) -> bool {
         self.token_endpoints.contains_key(host) || !self.matching(host).is_empty()
     }
 

@@ -108,6 +108,17 @@ impl ConnectionId {
     pub fn user(&self) -> Option<&UserName> {
         self.user.as_ref()
     }
+
+    /// Whether a caller that acts for `user` may use it: its user's and the default ones; a caller that acts for nobody has all.
+    pub fn is_open_to(&self, user: Option<&UserName>) -> bool {
+        user.is_none() || self.user.is_none() || self.user() == user
+    }
+
+    /// Of the connections of one provider, the one used for `user` where a request names none: the user's, else the default.
+    pub fn preferred<'a>(existing: &'a [Self], user: Option<&UserName>) -> Option<&'a Self> {
+        let own = existing.iter().find(|connection| user.is_some() && connection.user() == user);
+        own.or_else(|| existing.iter().find(|connection| connection.user().is_none()))
+    }
 }
 
 impl FromStr for ConnectionId {
@@ -150,5 +161,20 @@ mod tests {
         assert_eq!(id.as_str(), "github:alice@example.com");
         assert_eq!(id.user().map(UserName::as_str), Some("alice@example.com"));
         assert!("github:".parse::<ConnectionId>().is_err());
+    }
+
+    #[test]
+    fn i6_a_caller_for_a_user_has_that_users_connection_or_the_default() {
+        let ids: Vec<ConnectionId> =
+            ["github", "github:alice", "github:bob"].iter().map(|text| text.parse().expect("a handle")).collect();
+        let user = |name: &str| name.parse::<UserName>().expect("a user");
+        let preferred = |user: Option<&UserName>| ConnectionId::preferred(&ids, user).map(ConnectionId::as_str);
+        assert_eq!(
+            (preferred(None), preferred(Some(&user("bob"))), preferred(Some(&user("eve")))),
+            (Some("github"), Some("github:bob"), Some("github"))
+        );
+        let open: Vec<bool> = ids.iter().map(|id| id.is_open_to(Some(&user("bob")))).collect();
+        assert_eq!(open, [true, false, true]);
+        assert_eq!(ConnectionId::preferred(&ids[1..], None), None);
     }
 }

@@ -59,6 +59,15 @@ impl Provider {
         hosts.dedup();
         Ok(hosts)
     }
+
+    /// Whether a credential with these fields may go to `host`: the hosts that were sealed with it decide; one without any (as
+    /// JarvisCore writes them) reaches what these patterns bind.
+    pub fn reaches(&self, host: &Host, sealed: &[String], fields: Fields<'_>) -> bool {
+        match sealed {
+            [] => self.hosts().any(|pattern| pattern.bind(fields).is_ok_and(|bound| bound.as_ref() == Some(host))),
+            sealed => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: Host| allowed == *host)),
+        }
+    }
 }
 
 /// `[[field]]`: something that a person must hand over at registration.
@@ -238,7 +247,9 @@ pub struct MethodPath {
 impl MethodPath {
     /// Whether it speaks of this request in any reading of `path`: it is made for refusing, so doubt is a match.
     pub fn matches(&self, method: &Method, path: &str) -> bool {
-        self.method.as_ref().is_none_or(|own| own == method) && self.path.matches_any_reading(path)
+        // Some services take `post` for POST.
+        let same = |own: &Method| own.as_str().eq_ignore_ascii_case(method.as_str());
+        self.method.as_ref().is_none_or(same) && self.path.matches_any_reading(path)
     }
 }
 

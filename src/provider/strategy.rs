@@ -139,8 +139,21 @@ impl Provider {
     }
 }
 
+/// As a person would write it, with the names of fields and never their values.
+impl std::fmt::Display for Placement {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bearer(value) => write!(formatter, "Authorization: Bearer {value}"),
+            Self::Basic { username, password } => write!(formatter, "Authorization: Basic {username}:{password}"),
+            Self::Header { name, value } => write!(formatter, "{name}: {value}"),
+            Self::Query { name, value } => write!(formatter, "?{name}={value}"),
+            Self::Cookie { name, value } => write!(formatter, "Cookie: {name}={value}"),
+        }
+    }
+}
+
 impl Placement {
-    /// Its key in a provider file.
+    /// The word of its strategy in a provider file.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Bearer(_) => "bearer",

@@ -61,6 +61,15 @@ impl FromStr for Template {
     }
 }
 
+impl std::fmt::Display for Template {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => formatter.write_str(text),
+            Piece::Field(names) => write!(formatter, "{{{}}}", names.join("|")),
+        })
+    }
+}
+
 fn push_text(pieces: &mut Vec<Piece>, text: &str) -> Result<(), TemplateError> {
     if text.contains('}') {
         return Err(TemplateError::Braces);
@@ -98,6 +107,7 @@ mod tests {
     fn holes_name_fields_and_alternatives() {
         let template: Template = "Token {access_token|api_key}/{site}".parse().expect("a template");
         assert_eq!(template.fields().collect::<Vec<_>>(), ["access_token", "api_key", "site"]);
+        assert_eq!(template.to_string(), "Token {access_token|api_key}/{site}");
         assert!(template.is_filled_by(&|name| name != "access_token"));
         assert!(!template.is_filled_by(&|name| name != "site"));
         let literal: Template = "x-access-token".parse().expect("a template");

@@ -51,12 +51,13 @@ impl Worker {
                 None => self.local(origin),
             };
         };
-        let source = origin.peer.ip();
-        if self.proxy.guesses.exhausted(source) {
-            return Err(Refusal::Limit("wrong tokens from this address"));
-        }
         let found = agents.by_token(&token, now).filter(|agent| name.is_none_or(|name| name == agent.name.as_str()));
+        // Only wrong tokens are slowed down: many agents may share one address, and one that guesses must not lock out the others.
         found.ok_or_else(|| {
+            let source = origin.peer.ip();
+            if self.proxy.guesses.exhausted(source) {
+                return Refusal::Limit("wrong tokens from this address");
+            }
             self.proxy.guesses.wrong(source);
             Refusal::UnknownAgent
         })

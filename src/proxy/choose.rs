@@ -80,15 +80,13 @@ impl Worker {
             let usable = *wanted.provider() == named.provider.id && may_use(agent, &wanted);
             return if usable { Ok(existing.contains(&wanted).then_some(wanted)) } else { Err(not_yours()) };
         }
-        if existing.len() > 1 {
+        if existing.iter().any(|connection| connection.user().is_some()) {
             let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, existing.iter().cloned());
             if let Some(meant) = find_in_slots(&placeholders, &named.provider, inquiry) {
                 return if may_use(agent, &meant) { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
             }
         }
-        let own = existing.iter().find(|connection| agent.user.is_some() && connection.user() == agent.user.as_ref());
-        let default = existing.iter().find(|connection| connection.user().is_none());
-        Ok(own.or(default).cloned())
+        Ok(ConnectionId::preferred(&existing, agent.user.as_ref()).cloned())
     }
 
     /// `unregistered = "pass"` forwards what the caller sent; a placeholder is never forwarded.
@@ -151,19 +149,13 @@ fn auth_required(provider: &Provider, connection: String, why: &'static str) -> 
 
 /// An agent that is bound to a user has that user's connections and the default ones; others are another's.
 fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
-    agent.user.is_none() || connection.user().is_none() || connection.user() == agent.user.as_ref()
+    connection.is_open_to(agent.user.as_ref())
 }
 
 /// The hosts a credential may reach were sealed when it was registered; a rule that was widened since does not widen it.
 fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
     let host = &arrived.target.authority.host;
-    match permit.hosts() {
-        [] => permit
-            .provider()
-            .hosts()
-            .any(|pattern| pattern.bind(&|name| permit.field(name)).is_ok_and(|bound| bound.as_ref() == Some(host))),
-        sealed => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: crate::model::Host| allowed == *host)),
-    }
+    permit.provider().reaches(host, permit.hosts(), &|name| permit.field(name))
 }
 
 /// The connection whose placeholder stands in one of the provider's slots.

@@ -22,7 +22,7 @@ use crate::agent::Agent;
 use crate::audit::{Door as Entrance, Entry, Kind, Verdict};
 use crate::decide::{Connect, ConnectRefusal, Reason};
 use crate::head::Head;
-use crate::model::{Authority, AuthorityError, Scheme};
+use crate::model::{Authority, AuthorityError, Host, Scheme};
 
 /// What follows a CONNECT.
 pub(super) enum Next {
@@ -40,6 +40,7 @@ pub(super) enum Next {
 pub(super) struct Tunnel {
     service: TcpStream,
     entry: Entry,
+    port: u16,
     _connection: Counted,
 }
 
@@ -126,7 +127,7 @@ impl Worker {
         match self.dialler.tcp(&authority).await {
             Ok((service, address)) => {
                 entry.dialled(address);
-                Next::Tunnel(Box::new(Tunnel { service, entry, _connection: connection }))
+                Next::Tunnel(Box::new(Tunnel { service, entry, port: authority.port, _connection: connection }))
             }
             Err(error) => Next::Close(refuse(entry, &error.into())),
         }
@@ -134,9 +135,12 @@ impl Worker {
 
     /// Moves bytes both ways until one side ends.
     pub(super) async fn tunnel(self: &Rc<Self>, mut caller: Caller, mut buffer: BytesMut, tunnel: Box<Tunnel>) {
-        let Tunnel { mut service, mut entry, _connection } = *tunnel;
+        let Tunnel { mut service, mut entry, port, _connection } = *tunnel;
         if caller.write_all(ESTABLISHED).await.is_err() || caller.flush().await.is_err() {
             return entry.note("caller_left");
+        }
+        if let Err(word) = self.check_hello(&mut caller, &mut buffer, &mut entry, port).await {
+            return entry.note(word);
         }
         let early = buffer.len() as u64;
         if service.write_all_buf(&mut buffer).await.is_err() {
@@ -153,6 +157,27 @@ impl Worker {
         if let Err(error) = outcome {
             entry.note(if error.kind() == std::io::ErrorKind::TimedOut { "idle" } else { "broken_off" });
         }
+    }
+
+    /// What goes to a TLS port is TLS (threats 29 and 93), and not to a host that is decided elsewhere under another name (18).
+    async fn check_hello(
+        &self,
+        caller: &mut Caller,
+        buffer: &mut BytesMut,
+        entry: &mut Entry,
+        port: u16,
+    ) -> Result<(), &'static str> {
+        let raw = port == 80 || self.proxy.rules.load().settings().connect_ports.contains(&port);
+        if raw {
+            return Ok(());
+        }
+        let reading = super::hello::read(caller, buffer);
+        let name =
+            tokio::time::timeout(self.proxy.settings.handshake_timeout, reading).await.unwrap_or(Err("handshake_late"))?;
+        let Some(name) = name else { return Ok(()) };
+        entry.sni(name.as_bytes());
+        let known = name.parse().is_ok_and(|host: Host| self.proxy.rules.load().knows(&host));
+        if known { Err("sni_mismatch") } else { Ok(()) }
     }
 
     /// Accepts the CONNECT and ends what is inside: TLS, or on port 80 plain HTTP. Nothing else passes, nothing is spliced.

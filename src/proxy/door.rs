@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::header::{HOST, ORIGIN, PROXY_AUTHORIZATION};
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Uri, Version, request};
+use http::{HeaderName, HeaderValue, Method, Uri, Version, request};
 
 use super::authenticate::{Origin, Shown};
 use super::load::{Counted, Load};
@@ -105,7 +105,9 @@ impl Inside {
     }
 
     fn target(&self, parts: &request::Parts, path: PathAndQuery) -> Target {
-        Target { scheme: self.scheme, authority: self.authority.clone(), method: parts.method.clone(), path }
+        // An extended CONNECT goes on as the GET of a WebSocket handshake, so it is decided as one.
+        let method = if parts.method == Method::CONNECT { Method::GET } else { parts.method.clone() };
+        Target { scheme: self.scheme, authority: self.authority.clone(), method, path }
     }
 
     /// The tunnel's authority, the request-target's and `Host` are one (threats 1, 3, 5, 22 to 24).
@@ -234,11 +236,15 @@ fn path_of(uri: &Uri) -> Result<PathAndQuery, Refusal> {
 /// Names the connection that the caller wants; never forwarded.
 pub(super) const NEXUS_CONNECTION: HeaderName = HeaderName::from_static("nexus-connection");
 
-/// Fields by which some services pick another host or path than the request's; not forwarded to a provider (threat 21).
-pub(super) const ROUTING_HINTS: [HeaderName; 5] = [
+/// Fields by which some services pick another host, path or method than the request's; not forwarded to a provider (threat 21).
+/// Rules about minting endpoints speak of methods, so an overriding one would slip past them.
+pub(super) const ROUTING_HINTS: [HeaderName; 8] = [
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
 ];

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{COOKIE, EXPECT, TE};
+use http::header::{ALT_SVC, COOKIE, EXPECT, MAX_FORWARDS, TE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -118,7 +118,8 @@ impl Worker {
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
         let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened };
-        let (sent, permit) = self.forward_and_renew(&sending, way, entry).await?; // 6 forward, 7 renew
+        let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
+        let (sent, permit) = forwarded.map_err(Refusal::blame_the_caller)?;
         if extended && sent.response.status().is_success() {
             // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
             return Err(Stop::Refusal(Refusal::NotSwitched));
@@ -189,6 +190,8 @@ impl Worker {
         entry.status(parts.status.as_u16());
         let switched = (parts.status == StatusCode::SWITCHING_PROTOCOLS).then(|| upgrade::keep_fields(&parts.headers));
         strip_hop_by_hop(&mut parts.headers);
+        // Another way to the service would be a way around the proxy.
+        parts.headers.remove(ALT_SVC);
         if let Some(permit) = &permit {
             entry.guard_hits(clean_injected(&mut parts.headers, permit));
         }
@@ -243,9 +246,16 @@ fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
     match parts.method {
         Method::TRACE => Err(Refusal::Method("TRACE is not forwarded")),
         Method::CONNECT if !extended => Err(Refusal::Method("CONNECT inside a tunnel is not allowed")),
+        Method::OPTIONS if hops_used_up(&parts.headers) => Err(Refusal::Method("OPTIONS with Max-Forwards: 0 goes no further")),
+        _ if parts.method.as_str().eq_ignore_ascii_case("trace") => Err(Refusal::Method("TRACE is not forwarded")),
         _ if parts.method.as_str().eq_ignore_ascii_case("track") => Err(Refusal::Method("TRACK is not forwarded")),
         _ => Ok(()),
     }
+}
+
+/// RFC 9110 §7.6.2: a proxy does not pass on what may go no further.
+fn hops_used_up(headers: &HeaderMap) -> bool {
+    headers.get(MAX_FORWARDS).is_some_and(|left| !left.is_empty() && left.as_bytes().iter().all(|digit| *digit == b'0'))
 }
 
 /// The request without anything that belongs to this hop or to the provider's slots; the credential is put on per send.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{EXPECT, HOST};
+use http::header::{AUTHORIZATION, EXPECT, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::replay::{Hold, Replay, RequestBody};
@@ -131,7 +131,11 @@ impl Worker {
             head_method: outbound.target.method == Method::HEAD,
             upgrade: outbound.upgrade,
         };
-        self.pool.send(&to, request).await
+        let mut sent = self.pool.send(&to, request).await?;
+        if authenticates_connection(&outbound.headers, sent.response.headers()) {
+            sent.lease.retire();
+        }
+        Ok(sent)
     }
 
     /// A body that can't be kept waits for the service's word, so that a 401 costs nothing.
@@ -164,6 +168,16 @@ impl Worker {
             }
         });
     }
+}
+
+/// NTLM and Negotiate authenticate the connection, not the request (RFC 4559 §6): whoever came next on it would be taken for the
+/// one before (I6).
+fn authenticates_connection(request: &HeaderMap, response: &HeaderMap) -> bool {
+    let bound = |value: &HeaderValue| {
+        let mut words = value.as_bytes().split(|byte| matches!(byte, b' ' | b',')).map(<[u8]>::trim_ascii);
+        words.any(|word| word.eq_ignore_ascii_case(b"ntlm") || word.eq_ignore_ascii_case(b"negotiate"))
+    };
+    request.get_all(AUTHORIZATION).iter().chain(response.get_all(WWW_AUTHENTICATE)).any(bound)
 }
 
 /// Parts to a request in origin-form with `Host`; the pool turns it into HTTP/2's form where that is spoken.

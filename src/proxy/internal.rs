@@ -66,8 +66,7 @@ fn environment(arrived: &Arrived, pages: &Pages) -> Result<Response<ResponseBody
 fn connection(worker: &Worker, arrived: &Arrived, name: &str) -> Result<Response<ResponseBody>, Refusal> {
     let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
     let id: ConnectionId = name.parse().map_err(|_invalid| Refusal::NoSuchPage)?;
-    let theirs =
-        agent.may_use(id.provider()) && (agent.user.is_none() || id.user().is_none() || id.user() == agent.user.as_ref());
+    let theirs = agent.may_use(id.provider()) && id.is_open_to(agent.user.as_ref());
     if !theirs {
         return Err(Refusal::NoSuchPage);
     }

@@ -10,6 +10,7 @@ mod connect;
 mod door;
 mod exchange;
 mod forward;
+mod hello;
 mod inside;
 mod intercept;
 mod internal;

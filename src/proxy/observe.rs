@@ -5,8 +5,8 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
-use http::header::{ALT_SVC, CONNECTION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName};
+use http::header::{CONNECTION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use memchr::memmem;
 
@@ -67,7 +67,6 @@ impl Drop for Observation {
 
 /// What a response from an injected host may not bring: sessions that outlive the credential, other ways to the service, secrets.
 pub(super) fn clean_injected(headers: &mut HeaderMap, permit: &Permit) -> u32 {
-    headers.remove(ALT_SVC);
     let keeps_cookies = permit.provider().inject.get(permit.rule()).is_some_and(|rule| rule.set_cookie);
     if !keeps_cookies {
         headers.remove(SET_COOKIE);
@@ -75,9 +74,9 @@ pub(super) fn clean_injected(headers: &mut HeaderMap, permit: &Permit) -> u32 {
     scrub(headers, permit)
 }
 
-/// Drops every field whose value holds the injected secret, as it is or in base64; says how many.
+/// Drops every field whose name or value holds the injected secret, as it is, in hexadecimal or in base64; says how many.
 pub(super) fn scrub(headers: &mut HeaderMap, permit: &Permit) -> u32 {
-    let longest = headers.iter().map(|(_name, value)| value.len()).max().unwrap_or(0);
+    let longest = headers.iter().map(|(name, value)| value.len().max(name.as_str().len())).max().unwrap_or(0);
     if longest < SHORTEST_SECRET {
         return 0;
     }
@@ -89,12 +88,11 @@ pub(super) fn scrub(headers: &mut HeaderMap, permit: &Permit) -> u32 {
         }
         let finder = memmem::Finder::new(secret);
         let holds = |value: &[u8]| finder.find(value).is_some() || holds_encoded(value, secret);
-        guilty.extend(
-            headers
-                .iter()
-                .filter(|(_, value)| value.len() >= secret.len() && holds(value.as_bytes()))
-                .map(|(name, _)| name.clone()),
-        );
+        let lower = zeroize::Zeroizing::new(secret.to_ascii_lowercase());
+        let guilty_field = |name: &HeaderName, value: &HeaderValue| {
+            (value.len() >= secret.len() && holds(value.as_bytes())) || memmem::find(name.as_str().as_bytes(), &lower).is_some()
+        };
+        guilty.extend(headers.iter().filter(|(name, value)| guilty_field(name, value)).map(|(name, _)| name.clone()));
     }
     for name in &guilty {
         headers.remove(name);
@@ -102,10 +100,17 @@ pub(super) fn scrub(headers: &mut HeaderMap, permit: &Permit) -> u32 {
     u32::try_from(guilty.len()).unwrap_or(u32::MAX)
 }
 
-/// Base64 at each of its three alignments: the middle of the encoding does not depend on what stands around the secret.
+/// Hexadecimal in either case, or base64. Base64 at each of its three alignments: the middle of the encoding does not depend on what stands around the secret.
 fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
     if value.len() < secret.len() * 4 / 3 {
         return false;
+    }
+    if value.len() >= secret.len() * 2 {
+        let hexadecimal: zeroize::Zeroizing<String> =
+            zeroize::Zeroizing::new(secret.iter().map(|byte| format!("{byte:02x}")).collect());
+        if memmem::find(&value.to_ascii_lowercase(), hexadecimal.as_bytes()).is_some() {
+            return true;
+        }
     }
     (0..3).any(|skip| {
         let aligned = secret.get(skip..).unwrap_or_default();
@@ -138,15 +143,23 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
     headers.remove(TRANSFER_ENCODING);
     headers.remove(UPGRADE);
-    for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "proxy-authentication-info"] {
-        headers.remove(name);
+    headers.remove("keep-alive");
+    if headers.keys().any(is_proxys) {
+        let proxys: Vec<HeaderName> = headers.keys().filter(|name| is_proxys(name)).cloned().collect();
+        for name in proxys {
+            headers.remove(name);
+        }
     }
+}
+
+/// `Proxy-Authorization` and its kin, and `Proxy`, which CGI programs take for their own proxy setting.
+fn is_proxys(name: &HeaderName) -> bool {
+    name.as_str().strip_prefix("proxy").is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     #[test]
     fn i3_what_connection_names_goes_and_framing_with_it() {

@@ -73,6 +73,15 @@ pub(super) enum Blame {
 }
 
 impl Refusal {
+    /// A request that broke because the caller's own body was malformed is the caller's mistake, not the service's.
+    pub(super) fn blame_the_caller(self) -> Self {
+        let malformed = match &self {
+            Self::Upstream(error) => super::replay::Error::malformed_in(error),
+            _ => None,
+        };
+        malformed.map_or(self, Self::Malformed)
+    }
+
     /// The stable word of `Nexus-Refusal` and of the record.
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -170,7 +179,7 @@ impl Refusal {
             Self::Malformed(_) | Self::Target(_) => "Send a request that follows RFC 9110 and RFC 9112; the proxy rejects what it would have to repair.".into(),
             Self::Misdirected => "Open a new CONNECT for this host; the Host of a request must be the host of its tunnel.".into(),
             Self::Method(_) => "Use another method.".into(),
-            Self::Policy(reason) => policy_advice(*reason).into(),
+            Self::Policy(reason) => reason.advice().into(),
             Self::TokenEndpoint(provider) => {
                 format!("Call the API itself and leave credentials out: Nexus obtains and renews the tokens of {provider}.")
             }
@@ -245,18 +254,6 @@ impl AuthRequired {
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-fn policy_advice(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Agent => "This agent may not reach this host or use this provider; ask the operator (`nexus agent list`).",
-        Reason::Unmatched => "Hosts that no rule names are refused here; ask the operator to add a provider or rule for it.",
-        Reason::Cleartext => "Credentials go over TLS only: use the https:// URL.",
-        Reason::Port => "This provider is reached on its own port only; leave the port out of the URL.",
-        Reason::ConnectPort => "CONNECT to this port is not allowed; the operator can list it in proxy.connect_ports.",
-        Reason::Mint => "This endpoint answers with a new credential, which callers do not get; use the API without it.",
-        Reason::Path => "This path is not among those that the provider's rule allows.",
-    }
 }
 
 fn upstream_advice(error: &upstream::Error) -> String {

@@ -29,6 +29,21 @@ pub(super) enum Error {
     Superseded,
 }
 
+impl Error {
+    /// What was malformed about the caller's body, if `error` is about that and not about the service.
+    pub(super) fn malformed_in(error: &(dyn std::error::Error + 'static)) -> Option<Malformed> {
+        let mut link = Some(error);
+        while let Some(error) = link {
+            match error.downcast_ref::<Self>() {
+                Some(Self::Caller(cause)) => return Malformed::in_chain(cause),
+                Some(Self::Trailers(malformed)) => return Some(*malformed),
+                Some(Self::Superseded) | None => link = error.source(),
+            }
+        }
+        None
+    }
+}
+
 /// Holds a body back until it is released: by a 100, by a final answer, or by the clock.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
@@ -166,16 +181,17 @@ impl Source {
             self.moved.set(self.moved.get() + data.len() as u64);
             state.keep(data, self.limit);
             *position += 1;
-        } else if let Some(trailers) = frame.trailers_mut() {
-            if let Err(malformed) = check_trailers(trailers) {
-                return Poll::Ready(Some(Err(malformed.into())));
-            }
-            if let Some(provider) = &self.strip {
-                strip(&provider.slots, trailers, None);
-            }
-            state.trailers = Some(trailers.clone());
+            return Poll::Ready(Some(Ok(frame)));
         }
-        Poll::Ready(Some(Ok(frame)))
+        let Ok(mut trailers) = frame.into_trailers() else { return Poll::Ready(None) };
+        if let Err(malformed) = check_trailers(&trailers) {
+            return Poll::Ready(Some(Err(malformed.into())));
+        }
+        if let Some(provider) = &self.strip {
+            strip(&provider.slots, &mut trailers, None);
+        }
+        state.trailers = Some(trailers.clone());
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }
 

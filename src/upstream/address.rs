@@ -47,9 +47,26 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
+/// The IPv4 address at the end of a 6to4 (RFC 3056 §2), Teredo (RFC 4380 §4) or local NAT64 (RFC 8215) tunnel: these stay private
+/// whatever they lead to, and forbidden where they lead to something forbidden.
+fn tunnelled_v4([a, b, c, _, _, _, g, h]: [u16; 8]) -> Option<Ipv4Addr> {
+    let join = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    match [a, b] {
+        [0x2002, _] => Some(join(b, c)),
+        [0x2001, 0] => Some(join(!g, !h)),
+        [0x64, 0xff9b] => Some(join(g, h)),
+        _ => None,
+    }
+}
+
 fn classify_v4(v4: Ipv4Addr) -> Class {
     match v4.octets() {
-        [169, 254, 169, 254] | [169, 254, 170, 2 | 23] | [100, 100, 100, 200] => Class::Never("a cloud metadata service"),
+        [169, 254, 169, 254]
+        | [169, 254, 170, 2 | 23]
+        | [169, 254, 0, 23]
+        | [100, 100, 100, 200]
+        | [192, 0, 0, 192]
+        | [168, 63, 129, 16] => Class::Never("a cloud metadata service"),
         [0, ..] => Class::Never("the unspecified network 0.0.0.0/8"),
         [224..=239, ..] => Class::Never("a multicast address"),
         [255, 255, 255, 255] => Class::Never("the broadcast address"),
@@ -67,7 +84,12 @@ fn classify_v4(v4: Ipv4Addr) -> Class {
 
 fn classify_v6(v6: Ipv6Addr) -> Class {
     match v6.segments() {
-        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] => Class::Never("a cloud metadata service"),
+        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254 | 0x23]
+        | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
+        | [0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe] => Class::Never("a cloud metadata service"),
+        segments if tunnelled_v4(segments).is_some_and(|v4| matches!(classify_v4(v4), Class::Never(_))) => {
+            Class::Never("a tunnel to an address that is never dialled")
+        }
         [0, 0, 0, 0, 0, 0, 0, 0] => Class::Never("the unspecified address"),
         [0xff00..=0xffff, ..] => Class::Never("a multicast address"),
         [0, 0, 0, 0, 0, 0, 0, 1] => Class::Private("a loopback address"),
@@ -105,6 +127,11 @@ mod tests {
             "64:ff9b::a9fe:a9fe",
             "169.254.170.2",
             "fd00:ec2::254",
+            "2002:a9fe:a9fe::1",
+            "64:ff9b:1::a9fe:a9fe",
+            "2001:0:1::5601:5601",
+            "168.63.129.16",
+            "192.0.0.192",
             "0.0.0.0",
             "::",
             "224.0.0.1",

@@ -71,7 +71,11 @@ impl Dialler {
         }
         let own = self.own.load();
         let addresses = resolve::addresses(&self.settings, &own, authority).await?;
-        first_of(addresses, authority, self.settings.connect_timeout).await
+        let (stream, address) = first_of(addresses, authority, self.settings.connect_timeout).await?;
+        if meets_ourselves(&own, &stream) {
+            return Err(Error::Loop { authority: authority.clone() });
+        }
+        Ok((stream, address))
     }
 
     /// A connection to `authority`; over `https` the certificate is verified for its host before this returns.
@@ -89,6 +93,14 @@ impl Dialler {
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok(Connected { stream: Stream::Tls(Box::new(stream)), http2, address })
     }
+}
+
+/// Whether both ends are this machine and the far one is a port we listen on: a listener on all addresses is also reached by those
+/// that nobody listed. Nothing has been sent yet.
+fn meets_ourselves(own: &[SocketAddr], stream: &TcpStream) -> bool {
+    let (Ok(near), Ok(far)) = (stream.local_addr(), stream.peer_addr()) else { return true };
+    near.ip() == far.ip()
+        && own.iter().any(|ours| ours.port() == far.port() && (ours.ip().is_unspecified() || resolve::is_own(own, far)))
 }
 
 fn parent_host(authority: &Authority) -> String {

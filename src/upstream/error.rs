@@ -13,7 +13,8 @@ pub(crate) enum Error {
         #[source]
         cause: std::io::Error,
     },
-    #[error("{host} is at {address}, {reason}")]
+    /// The text leaves the address out: a caller must not learn what our resolver knows about inside names.
+    #[error("{host} leads to {reason}")]
     Forbidden { host: String, address: IpAddr, reason: &'static str },
     #[error("{authority} is this proxy itself")]
     Loop { authority: Authority },

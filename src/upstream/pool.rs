@@ -48,6 +48,9 @@ pub(crate) struct Destination<'a> {
     pub(crate) upgrade: bool,
 }
 
+/// How long a kept connection may take to be ready again.
+const SETTLE: Duration = Duration::from_millis(20);
+
 /// A response, and the connection it came on.
 pub(crate) struct Sent<B: Body + 'static> {
     pub(crate) response: Response<Incoming>,
@@ -70,6 +73,7 @@ struct Loan<B: Body + 'static> {
     authority: Authority,
     scheme: Scheme,
     pool: Rc<Pool<B>>,
+    reusable: bool,
 }
 
 struct Http1<B> {
@@ -112,8 +116,8 @@ where
 {
     /// Puts the connection back for the next request. Call it at the end of the response body.
     pub(crate) fn release(&mut self) {
-        let Some(Loan { mut connection, authority, scheme, pool }) = self.0.take() else { return };
-        if connection.sender.is_closed() {
+        let Some(Loan { mut connection, authority, scheme, pool, reusable }) = self.0.take() else { return };
+        if !reusable || connection.sender.is_closed() {
             return;
         }
         let limit = pool.dialler.settings.pool_idle_per_host;
@@ -123,6 +127,13 @@ where
         if idle.len() < limit {
             connection.idle_since = Instant::now();
             idle.push(connection);
+        }
+    }
+
+    /// Closes the connection instead of keeping it: it may know who spoke on it.
+    pub(crate) fn retire(&mut self) {
+        if let Some(loan) = &mut self.0 {
+            loan.reusable = false;
         }
     }
 
@@ -193,7 +204,8 @@ where
             return self.start_http2(connected, authority, agent).await.map(drop);
         }
         let connection = self.start_http1(connected, authority).await?;
-        let loan = Loan { connection, authority: authority.clone(), scheme: Scheme::Https, pool: Rc::clone(self) };
+        let loan =
+            Loan { connection, authority: authority.clone(), scheme: Scheme::Https, pool: Rc::clone(self), reusable: true };
         Lease(Some(loan)).release();
         Ok(())
     }
@@ -268,8 +280,9 @@ where
                 let host = hosts.get_mut(to.authority)?;
                 if to.scheme == Scheme::Https { host.tls.pop()? } else { host.clear.pop()? }
             };
-            // It was put back when its body ended; its task may need one more turn to notice.
-            if connection.sender.ready().await.is_ok() {
+            // It was put back when its response had ended; its task may need one more turn to notice. One that is still busy with
+            // the request (the service answered before the body was whole) is another caller's trouble: it is closed.
+            if let Ok(Ok(())) = tokio::time::timeout(SETTLE, connection.sender.ready()).await {
                 return Some(connection);
             }
         }
@@ -349,7 +362,8 @@ where
             Err(mut failed) => return unsent_or_broken(to, reused, failed.take_message(), failed.into_error()),
         };
         let address = connection.address;
-        let loan = Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self) };
+        let loan =
+            Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self), reusable: true };
         Ok(Ok(Sent { response, lease: Lease(Some(loan)), address, http2: false }))
     }
 

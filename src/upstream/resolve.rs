@@ -18,7 +18,14 @@ pub(crate) struct Override {
 }
 
 /// Names that cloud platforms answer with credentials.
-const METADATA_NAMES: [&str; 4] = ["metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
+const METADATA_NAMES: [&str; 6] = [
+    "metadata",
+    "metadata.google.internal",
+    "metadata.goog",
+    "instance-data",
+    "instance-data.ec2.internal",
+    "metadata.tencentyun.com",
+];
 
 /// The addresses of `authority`, each checked; a single forbidden one refuses them all, since an answer that mixes is an attack
 /// (threat 90).
@@ -45,7 +52,10 @@ pub(super) async fn addresses(
 
 /// Whether `address` may be dialled for `authority`.
 pub(super) fn permit(settings: &Settings, authority: &Authority, address: IpAddr) -> Result<(), Error> {
-    let refuse = |reason| Err(Error::Forbidden { host: authority.host.to_string(), address, reason });
+    let refuse = |reason| {
+        tracing::warn!(host = %authority.host, %address, reason, "an address is not dialled");
+        Err(Error::Forbidden { host: authority.host.to_string(), address, reason })
+    };
     match classify(address) {
         Class::Public => Ok(()),
         Class::Never(reason) => refuse(reason),
@@ -70,7 +80,7 @@ fn overridden(settings: &Settings, authority: &Authority) -> Option<SocketAddr> 
 }
 
 /// One of our own listeners, by any address of this machine that reaches it.
-fn is_own(own: &[SocketAddr], address: SocketAddr) -> bool {
+pub(super) fn is_own(own: &[SocketAddr], address: SocketAddr) -> bool {
     let dialled = canonical(address.ip());
     own.iter().any(|ours| {
         let listening = canonical(ours.ip());

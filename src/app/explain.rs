@@ -1,0 +1,305 @@
+//! `nexus explain`: what the proxy would do with a request, by the very functions that decide it. Nothing is sent.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{Method, Uri};
+use serde::Serialize;
+
+use super::config::Config;
+use super::home::{Home, HomeError};
+use super::parts;
+use crate::agent::{Agent, Registry};
+use crate::decide::{Connect, Named, Reason, Route, Rules, Unmatched, Unregistered};
+use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Scheme, Target};
+use crate::provider::{Provider, prepare};
+use crate::vault::{self, Status, Store};
+
+/// Why there is nothing to explain.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// Not `http://` or `https://` with a host.
+    #[error("{0:?} is not a URL; write it as https://api.github.com/user")]
+    Url(String),
+    /// The host or port of the URL.
+    #[error("the host of the URL is not valid")]
+    Authority(#[from] AuthorityError),
+    /// Not a method.
+    #[error("{0:?} is not a method such as GET")]
+    Method(String),
+    /// Nobody of that name, or one whose time is up.
+    #[error("there is no agent called {0}, or it has expired")]
+    NoSuchAgent(AgentName),
+    /// `agents.toml`.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+}
+
+/// What becomes of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The credential goes on.
+    Inject,
+    /// It goes on as the caller sent it.
+    Pass,
+    /// Its bytes go on unseen.
+    Tunnel,
+    /// It goes on without any credential.
+    Strip,
+    /// It is refused by rule.
+    Refuse,
+    /// It is refused until a credential is registered.
+    AuthRequired,
+}
+
+/// The rule that matched.
+#[derive(Debug, Clone, Serialize)]
+pub struct MatchedRule {
+    /// Its place among the provider's `[[inject]]` tables, from 1.
+    pub number: usize,
+    /// Its host patterns.
+    pub hosts: Vec<String>,
+    /// Its path patterns; empty = every path.
+    pub paths: Vec<String>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// The method that was asked about.
+    pub method: String,
+    /// The URL, normalised.
+    pub url: String,
+    /// For whom.
+    pub agent: String,
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// What becomes of the CONNECT before it: `tunnel`, `intercept` or `refuse`; none for `http://`.
+    pub connect: Option<&'static str>,
+    /// Whose host it is.
+    pub provider: Option<String>,
+    /// The rule that matched.
+    pub rule: Option<MatchedRule>,
+    /// The account whose credential is used.
+    pub connection: Option<String>,
+    /// How it goes on: `bearer`, `basic`, `header`, `query`, `cookie`.
+    pub strategy: Vec<&'static str>,
+    /// The same, written out with the names of fields.
+    pub placements: Vec<String>,
+    /// Why.
+    pub why: String,
+    /// The next command to type, where one would help.
+    pub command: Option<String>,
+}
+
+/// Explains what happens to `method url` of `agent`; without one of a caller that no limit is set for.
+///
+/// # Errors
+/// As [`ExplainError`] says.
+pub fn explain(
+    home: &Home,
+    config: &Config,
+    store: &Store,
+    agent: Option<&AgentName>,
+    (method, url): (&str, &str),
+) -> Result<Explanation, ExplainError> {
+    let registry = parts::agents(home, &[], &Registry::default())?;
+    let agent = match agent {
+        Some(name) => registry.by_name(name, SystemTime::now()).ok_or_else(|| ExplainError::NoSuchAgent(name.clone()))?,
+        None => Arc::new(Agent::local().ok_or_else(|| ExplainError::Url(url.to_owned()))?),
+    };
+    let (rules, _mistakes) = parts::rules(home, config, &registry);
+    let target = target(method, url)?;
+    let connect = (target.scheme == Scheme::Https).then(|| rules.decide_connect(&target.authority, &agent));
+    let case = Case { rules: &rules, store, agent: &agent, target: &target };
+    let mut answer = match &connect {
+        Some(Connect::Refuse(refusal)) => case.refused(refusal.0),
+        Some(Connect::Tunnel) => {
+            case.answer(Outcome::Tunnel, "no provider names this host, so its TLS is left shut".to_owned())
+        }
+        Some(Connect::Intercept) | None => case.routed(rules.decide(&target, &agent))?,
+    };
+    answer.connect = connect.map(|connect| match connect {
+        Connect::Tunnel => "tunnel",
+        Connect::Intercept => "intercept",
+        Connect::Refuse(_) => "refuse",
+    });
+    Ok(answer)
+}
+
+/// `https://HOST[:PORT][/PATH]`; a host alone means `https://`.
+fn target(method: &str, url: &str) -> Result<Target, ExplainError> {
+    let bad = || ExplainError::Url(url.to_owned());
+    let whole = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
+    let whole = whole.split('#').next().unwrap_or_default();
+    let uri: Uri = whole.parse().map_err(|_malformed: http::uri::InvalidUri| bad())?;
+    let scheme = match uri.scheme_str() {
+        Some("https") => Scheme::Https,
+        Some("http") => Scheme::Http,
+        _ => return Err(bad()),
+    };
+    let authority = uri.authority().ok_or_else(bad)?;
+    let authority = Authority::parse(authority.as_str(), Some(scheme.default_port()))?;
+    let path = uri.path_and_query().cloned().ok_or_else(bad)?;
+    let upper = method.to_ascii_uppercase();
+    let method = Method::from_bytes(upper.as_bytes()).map_err(|_malformed| ExplainError::Method(method.to_owned()))?;
+    Ok(Target { scheme, authority, method, path })
+}
+
+struct Case<'a> {
+    rules: &'a Rules,
+    store: &'a Store,
+    agent: &'a Agent,
+    target: &'a Target,
+}
+
+impl Case<'_> {
+    fn answer(&self, outcome: Outcome, why: String) -> Explanation {
+        let Target { scheme, authority, method, path } = self.target;
+        let port = if authority.port == scheme.default_port() { String::new() } else { format!(":{}", authority.port) };
+        Explanation {
+            method: method.to_string(),
+            url: format!("{}://{}{port}{path}", scheme.as_str(), authority.host),
+            agent: self.agent.name.to_string(),
+            outcome,
+            connect: None,
+            provider: None,
+            rule: None,
+            connection: None,
+            strategy: Vec::new(),
+            placements: Vec::new(),
+            why,
+            command: None,
+        }
+    }
+
+    fn refused(&self, reason: Reason) -> Explanation {
+        self.answer(Outcome::Refuse, format!("refused by rule ({}): {}", reason.word(), reason.advice()))
+    }
+
+    fn routed(&self, route: Route) -> Result<Explanation, ExplainError> {
+        let settings = self.rules.settings();
+        Ok(match route {
+            Route::Refuse(reason) => self.refused(reason),
+            Route::Pass if settings.unmatched == Unmatched::Intercept => {
+                self.answer(Outcome::Pass, "no provider names this host; it is intercepted, and nothing is injected".to_owned())
+            }
+            Route::Pass => self.answer(Outcome::Pass, "no provider names this host".to_owned()),
+            Route::Strip(provider) if self.left_alone(&provider)? => {
+                self.answer(Outcome::Pass, format!("no credential of {} is registered", provider.title)).of(&provider)
+            }
+            Route::Strip(provider) => {
+                let why = format!("the host belongs to {}, but no rule of it names this path", provider.title);
+                self.answer(Outcome::Strip, why).of(&provider)
+            }
+            Route::TokenEndpoint(provider) if self.left_alone(&provider)? => {
+                self.answer(Outcome::Pass, format!("no credential of {} is registered", provider.title)).of(&provider)
+            }
+            Route::TokenEndpoint(provider) => {
+                let why =
+                    format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", provider.title);
+                self.answer(Outcome::Refuse, why).of(&provider)
+            }
+            Route::Inject(named) => self.named(&named)?,
+        })
+    }
+
+    fn existing(&self, provider: &Provider) -> Result<Vec<ConnectionId>, ExplainError> {
+        Ok(self.store.list()?.into_iter().filter(|id| *id.provider() == provider.id).collect())
+    }
+
+    /// Without a connection a provider's host is one like others, unless the configuration refuses.
+    fn left_alone(&self, provider: &Provider) -> Result<bool, ExplainError> {
+        Ok(self.rules.settings().unregistered == Unregistered::Pass && self.existing(provider)?.is_empty())
+    }
+
+    fn named(&self, named: &Named) -> Result<Explanation, ExplainError> {
+        let provider = &named.provider;
+        let existing = self.existing(provider)?;
+        let user = self.agent.user.as_ref();
+        let Some(connection) = ConnectionId::preferred(&existing, user) else { return Ok(self.unregistered(named, &existing)) };
+        let Some(entry) = self.store.get(connection)? else { return Ok(self.unregistered(named, &existing)) };
+        let fields = |name: &str| entry.effective_field(name);
+        let answer =
+            |outcome, why| Explanation { connection: Some(connection.to_string()), ..self.answer(outcome, why).of(provider) };
+        let again = || Some(register(connection));
+        let fitting = named.rules.iter().find_map(|number| {
+            let rule = provider.inject.get(*number)?;
+            matches!(prepare(&rule.placements, &fields), Ok(Some(_))).then_some((*number, rule))
+        });
+        let Some((number, rule)) = fitting else {
+            let why = format!("{connection} lacks a field that this API needs, or holds one that no header can carry");
+            return Ok(Explanation { command: again(), ..answer(Outcome::AuthRequired, why) });
+        };
+        let shown = MatchedRule {
+            number: number + 1,
+            hosts: rule.hosts.iter().map(ToString::to_string).collect(),
+            paths: rule.paths.iter().map(ToString::to_string).collect(),
+        };
+        if !provider.reaches(&self.target.authority.host, &entry.hosts, &|name| entry.fields.field(name)) {
+            let why = format!("{connection} was registered for other hosts: {}", entry.hosts.join(", "));
+            let command = Some(format!("nexus providers trust {}", provider.id));
+            return Ok(Explanation { rule: Some(shown), command, ..answer(Outcome::Refuse, why) });
+        }
+        let mut why = match (connection.user(), existing.len()) {
+            (Some(user), _) => format!("{connection} is the connection of {user}, for whom this agent acts"),
+            (None, 1) => format!("{connection} is the only connection of {}", provider.title),
+            (None, count) => {
+                format!("{connection} is the default of {count} connections; a placeholder or Nexus-Connection names another")
+            }
+        };
+        if entry.status == Status::Attention {
+            why.push_str("; it needs attention: its last renewal was refused");
+        }
+        Ok(Explanation {
+            rule: Some(shown),
+            strategy: rule.placements.iter().map(crate::provider::Placement::word).collect(),
+            placements: rule.placements.iter().map(ToString::to_string).collect(),
+            ..answer(Outcome::Inject, why)
+        })
+    }
+
+    fn unregistered(&self, named: &Named, existing: &[ConnectionId]) -> Explanation {
+        let provider = &named.provider;
+        let id = ConnectionId::new(provider.id.clone(), self.agent.user.clone());
+        let (outcome, then) = match self.rules.settings().unregistered {
+            Unregistered::Pass => (Outcome::Pass, "what the caller sent goes on"),
+            Unregistered::Refuse => (Outcome::AuthRequired, "the answer is auth_required"),
+        };
+        let others = if existing.is_empty() { "" } else { " for this caller; a placeholder or Nexus-Connection names one" };
+        let why = format!("no credential of {} is registered{others}; {then}", provider.title);
+        Explanation { command: Some(register(&id)), ..self.answer(outcome, why).of(provider) }
+    }
+}
+
+impl Explanation {
+    fn of(self, provider: &Provider) -> Self {
+        Self { provider: Some(provider.id.to_string()), ..self }
+    }
+}
+
+fn register(id: &ConnectionId) -> String {
+    let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
+    format!("nexus register {}{user}", id.provider())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_becomes_a_target() {
+        let target =
+            |url: &str| target("get", url).map(|target| format!("{} {} {}", target.method, target.authority, target.path));
+        assert_eq!(target("API.GitHub.com/user").expect("a host alone"), "GET api.github.com:443 /user");
+        assert_eq!(target("http://a.example").expect("no path"), "GET a.example:80 /");
+        assert_eq!(target("https://a.example:8443/x?y#z").expect("a port"), "GET a.example:8443 /x?y");
+        for url in ["", "ftp://a", "https://", "https://u@a/", "https://a b/"] {
+            assert!(target(url).is_err(), "{url}");
+        }
+    }
+}
