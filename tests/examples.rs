@@ -23,7 +23,8 @@ fn profile_folder() -> PathBuf {
 /// Runs a command to its end; one that takes too long is killed, and fails the test with what it said.
 fn run(command: &mut Command) -> Output {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}; `make test-deps` installs what it needs"));
+    let child =
+        child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}; `make test-deps` installs what it needs"));
     let id = child.id();
     let (done, wait) = mpsc::channel();
     std::thread::spawn(move || done.send(child.wait_with_output()));
@@ -81,7 +82,8 @@ mod sandbox {
 
     #[test]
     fn the_python_agent_works_in_it_without_a_credential() {
-        let shown = sandbox(&["python3", root().join("examples/python_agent/agent.py").to_str().expect("a path of this repository")]);
+        let shown =
+            sandbox(&["python3", root().join("examples/python_agent/agent.py").to_str().expect("a path of this repository")]);
         assert!(shown.contains("urllib: I am octo"), "{shown}");
     }
 
@@ -131,7 +133,8 @@ mod quickstart {
     impl Quickstart {
         fn start() -> Self {
             let mut command = program(profile_folder().join("examples/quickstart"));
-            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("cargo builds the examples with the tests");
+            let mut child =
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("cargo builds the examples with the tests");
             let lines = BufReader::new(child.stdout.take().expect("piped")).lines().take(2);
             let variables = lines.map(|line| {
                 let line = line.expect("text");
@@ -151,7 +154,13 @@ mod quickstart {
     fn a_program_of_twenty_lines_is_a_proxy() {
         let quickstart = Quickstart::start();
         let mut curl = program("curl");
-        curl.envs(quickstart.variables.iter().cloned()).args(["-sS", "--fail", "--max-time", "20", "https://nexus.internal/whoami"]);
+        curl.envs(quickstart.variables.iter().cloned()).args([
+            "-sS",
+            "--fail",
+            "--max-time",
+            "20",
+            "https://nexus.internal/whoami",
+        ]);
         let shown = printed(&mut curl);
         assert!(shown.contains(r#""agent":"local""#), "{shown}");
         assert!(quickstart.end());
