@@ -2,6 +2,8 @@
 //!
 //! `make bench`. The whole path, with sockets and TLS, is measured from outside: see docs/performance.md.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot set up should stop")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::SystemTime;
