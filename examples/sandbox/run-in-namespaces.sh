@@ -4,7 +4,7 @@
 #     run-in-namespaces.sh [--nexus PATH] [COMMAND…]
 #
 # Three network namespaces:   agent 10.77.1.2 --- 10.77.1.1 nexus 10.77.2.1 --- 10.77.2.2 world (a pretend GitHub)
-# The agent has one cable, no route beyond it, two variables, and a folder with one certificate bundle. Without a COMMAND it
+# The agent has one cable, no route beyond it, an address with a token, and one file of certificates. Without a COMMAND it
 # proves that the sandbox holds, step by step; the exit code is 0 only if it does. A COMMAND runs in the agent's place.
 # Needs Linux, iproute2, util-linux, curl, openssl and python3; not root where user namespaces are allowed.
 set -euo pipefail
@@ -84,9 +84,10 @@ CONFIG
     echo "access_token=$access" | "$nexus" register github --stdin >/dev/null 2>"$work/errors" || { cat "$work/errors" >&2; exit 1; }
     token=$("$nexus" agent add sandbox --provider github --json 2>>"$work/errors" | python3 -c 'import json, sys; print(json.load(sys.stdin)["token"])')
     start ip netns exec nexus "$nexus" up --announce
-    # What the sandbox is given: two variables, and one folder with the bundle.
+    # What the sandbox is given: variables, and one folder with the bundle.
     mkdir "$work/bundle" "$work/agent"
-    cp "$NEXUS_HOME/ca-bundle.pem" "$work/bundle/"
+    bundle=$work/bundle/ca-bundle.pem
+    cp "$NEXUS_HOME/ca-bundle.pem" "$bundle"
 }
 
 # Runs a command as the agent: its own network, an environment of its own, the home and the certificates out of sight.
@@ -98,7 +99,8 @@ agent() {
         shift 3
         exec "$@"' agent "$NEXUS_HOME" "$certificates" "$work/agent" \
         env -i PATH="$PATH" HOME="$work/agent" TMPDIR="$work/agent" \
-        HTTPS_PROXY="http://sandbox:$token@10.77.1.1:8091" SSL_CERT_FILE="$work/bundle/ca-bundle.pem" "$@"
+        HTTPS_PROXY="http://sandbox:$token@10.77.1.1:8091" SSL_CERT_FILE="$bundle" REQUESTS_CA_BUNDLE="$bundle" \
+        NODE_EXTRA_CA_CERTS="$bundle" "$@"
 }
 
 check() {
