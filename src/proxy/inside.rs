@@ -23,7 +23,7 @@ use super::refusal::Refusal;
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::audit::Kind;
-use crate::head::{Gate, Limits, Malformed, Verdict, check_h2_request};
+use crate::head::{Gate, Malformed, Verdict, check_h2_request};
 use crate::local::LocalExecutor;
 
 /// How often a quiet stream is looked at.
@@ -91,7 +91,7 @@ impl Worker {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let (gate, verdict) = Gate::requests(stream, buffer, Limits::default());
+        let (gate, verdict) = Gate::requests(stream, buffer, self.proxy.settings.head);
         let stream = Stream::new(door, Some(verdict));
         let service = {
             let (worker, stream) = (Rc::clone(self), Rc::clone(&stream));
