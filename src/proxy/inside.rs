@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use http::{Request, Response};
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -202,7 +203,8 @@ impl Worker {
                 if let Some(verdict) = &stream.verdict {
                     verdict.resume(number);
                 }
-                response
+                let empty = response.status() == StatusCode::NOT_MODIFIED && response.headers().contains_key(CONTENT_LENGTH);
+                if empty { response.map(|_ended| ResponseBody::unannounced()) } else { response }
             }
             Answer::Switched(response, relay) => {
                 *stream.relay.borrow_mut() = Some(*relay);

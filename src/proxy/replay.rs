@@ -250,7 +250,7 @@ impl Source {
         if state.ended {
             return Poll::Ready(None);
         }
-        let mut frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
+        let frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(Error::Caller(error)))),
             None => {

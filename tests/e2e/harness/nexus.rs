@@ -201,6 +201,12 @@ impl Nexus {
         self.life = Life::Ended;
     }
 
+    /// Waits until the child has ended by itself.
+    pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
+        let Life::Process(child) = &mut self.life else { panic!("only a process ends") };
+        child.wait().await.expect("a status")
+    }
+
     /// Starts the binary again after [`Nexus::kill`], in the same home.
     pub(crate) async fn respawn(&mut self) {
         assert!(matches!(self.life, Life::Ended), "still running");
