@@ -8,13 +8,13 @@
     reason = "a test fails by panicking, its helpers included"
 )]
 
+mod doors;
+mod grpc;
 mod harness;
+mod protocols;
 mod renewal;
 mod replay;
 mod smoke;
-mod protocols;
-mod websocket;
 mod streams;
 mod tunnels;
-mod doors;
-mod grpc;
+mod websocket;
