@@ -213,7 +213,8 @@ impl Worker {
             let relay = Relay { lease: sent.lease, entry, _counted: counted, _busy: busy };
             return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
-        let observation = Observation { entry: Some(entry), replay, permit, linger, _counted: counted, _busy: busy };
+        busy.moved();
+        let observation = Observation { entry: Some(entry), replay, permit, linger, _counted: counted, busy };
         let body = ResponseBody::observed(incoming, sent.lease, observation, self.proxy.settings.idle_timeout, sent.bodiless);
         Answer::Response(Response::from_parts(parts, body))
     }

@@ -27,12 +27,13 @@ pub(super) struct Observation {
     /// The caller's stream is HTTP/1.1: it can't be told to stop sending.
     pub(super) linger: bool,
     pub(super) _counted: Option<Counted>,
-    pub(super) _busy: Busy,
+    pub(super) busy: Busy,
 }
 
 impl Observation {
     /// Counts a frame on its way to the caller, and scrubs trailers.
     pub(super) fn frame(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        self.busy.moved();
         let Some(entry) = &mut self.entry else { return frame };
         if let Some(data) = frame.data_ref() {
             entry.received(data.len() as u64);
