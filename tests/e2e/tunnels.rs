@@ -59,7 +59,11 @@ fn a_host_that_nothing_names_is_tunnelled_untouched() {
         stream.shutdown().await.expect("a half-close");
         assert_eq!(rest(&mut stream).await, "\u{1}ANYTHING AT ALL");
         let line = nexus.audit_line(|line| line["event"] == "close" && line["host"] == "any.test").await;
-        assert_eq!((line["verdict"].as_str(), line["bytes_up"].as_u64(), line["bytes_down"].as_u64()), (Some("tunnel"), Some(16), Some(16)), "{line}");
+        assert_eq!(
+            (line["verdict"].as_str(), line["bytes_up"].as_u64(), line["bytes_down"].as_u64()),
+            (Some("tunnel"), Some(16), Some(16)),
+            "{line}"
+        );
     });
 }
 
@@ -228,7 +232,8 @@ fn i2_absolute_form_inside_a_tunnel_stays_inside() {
             let (head, body) = reply(&mut stream).await;
             assert!(head.starts_with("HTTP/1.1 200 ") && body == "inside", "{head}");
         }
-        for (target, status) in [("https://other.test/", "421"), ("https://any.test:8443/", "421"), ("http://any.test/", "400")] {
+        for (target, status) in [("https://other.test/", "421"), ("https://any.test:8443/", "421"), ("http://any.test/", "400")]
+        {
             send(&mut stream, &format!("GET {target} HTTP/1.1\r\nHost: any.test\r\n\r\n")).await;
             let (head, _body) = reply(&mut stream).await;
             assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {head}");
@@ -243,7 +248,8 @@ fn ipv6_literals_are_targets_like_others() {
     run(async {
         let ca = Authority::new();
         let service = Upstream::serve(&ca, &["::1"], Offers::Both, |_call| async { answer(200, "six") }).await;
-        let nexus = Builder::new(&ca).resolve("[::1]:443", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
+        let nexus =
+            Builder::new(&ca).resolve("[::1]:443", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
         let caller = Caller::new(&nexus);
         let stream = caller.tunnel("[::1]:443").await.expect("a tunnel");
         let mut stream = caller.handshake(stream, "::1", &["http/1.1"]).await.expect("a certificate for the address");
