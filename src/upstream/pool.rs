@@ -365,6 +365,10 @@ where
             Ok(response) => response,
             Err(mut failed) => return unsent_or_broken(to, reused, failed.take_message(), failed.into_error()),
         };
+        if connection.through.is_some() && response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            // It is between the parent and us; the caller has nothing to answer it with.
+            return Err(Error::Parent { authority: to.authority.clone(), reason: "it answered 407".to_owned() });
+        }
         let address = connection.address;
         let loan =
             Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self), reusable: true };
