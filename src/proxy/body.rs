@@ -69,10 +69,11 @@ impl ResponseBody {
         lease: Lease<RequestBody>,
         observation: Observation,
         idle_timeout: Duration,
+        bodiless: bool,
     ) -> Self {
         let mut observed =
             Observed { incoming, lease: Some(lease), observation, idle_timeout, idle: None, waiting: false, moved: 0 };
-        if observed.incoming.is_end_stream() {
+        if bodiless || observed.incoming.is_end_stream() {
             observed.end();
         }
         Self(Kind::Observed(Box::new(observed)))
@@ -84,7 +85,7 @@ impl Observed {
     /// this caller's upload.
     fn end(&mut self) {
         if let Some(mut lease) = self.lease.take()
-            && self.observation.replay.ended()
+            && self.observation.replay.sent()
         {
             lease.release();
         }

@@ -83,11 +83,10 @@ impl Worker {
             let usable = *wanted.provider() == named.provider.id && may_use(agent, &wanted);
             return if usable { Ok(existing.contains(&wanted).then_some(wanted)) } else { Err(not_yours()) };
         }
-        if existing.iter().any(|connection| connection.user().is_some()) {
-            let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, existing.iter().cloned());
-            if let Some(meant) = find_in_slots(&placeholders, &named.provider, inquiry) {
-                return if may_use(agent, &meant) { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
-            }
+        let known = self.placeholders(agent, &named.provider.id, &existing);
+        if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.provider, inquiry) {
+            let theirs = whose == agent.name && may_use(agent, &meant);
+            return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }
         Ok(ConnectionId::preferred(&existing, agent.user.as_ref()).cloned())
     }
@@ -98,7 +97,7 @@ impl Worker {
         let default = ConnectionId::new(provider.id.clone(), None);
         let own = agent.user.clone().map(|user| ConnectionId::new(provider.id.clone(), Some(user)));
         let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, own.into_iter().chain([default]));
-        let carries_placeholder = find_in_slots(&placeholders, provider, inquiry).is_some();
+        let carries_placeholder = find_in_slots(&|value| placeholders.find(value).cloned(), provider, inquiry).is_some();
         if self.proxy.rules.load().settings().unregistered == Unregistered::Refuse || carries_placeholder {
             return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
         }
@@ -169,26 +168,25 @@ fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
     permit.provider().reaches(host, permit.hosts(), &|name| permit.field(name))
 }
 
-/// The connection whose placeholder stands in one of the provider's slots.
-fn find_in_slots(placeholders: &Placeholders, provider: &Provider, inquiry: &Inquiry<'_>) -> Option<ConnectionId> {
+/// What `find` finds in one of the provider's slots.
+fn find_in_slots<T>(find: &dyn Fn(&[u8]) -> Option<T>, provider: &Provider, inquiry: &Inquiry<'_>) -> Option<T> {
     let Inquiry { arrived, headers, .. } = inquiry;
     provider.slots.iter().find_map(|slot| match slot {
-        Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(placeholders, value.as_bytes())),
-        Slot::Query(_) => arrived.target.path.query().and_then(|query| placeholders.find(query.as_bytes()).cloned()),
-        Slot::Cookie(_) => headers.get_all(COOKIE).iter().find_map(|value| placeholders.find(value.as_bytes()).cloned()),
+        Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(find, value.as_bytes())),
+        Slot::Query(_) => arrived.target.path.query().and_then(|query| find(query.as_bytes())),
+        Slot::Cookie(_) => headers.get_all(COOKIE).iter().find_map(|value| find(value.as_bytes())),
     })
 }
 
 /// As it is, or inside `Basic`.
-fn find_in(placeholders: &Placeholders, value: &[u8]) -> Option<ConnectionId> {
+fn find_in<T>(find: &dyn Fn(&[u8]) -> Option<T>, value: &[u8]) -> Option<T> {
     use base64::Engine as _;
-    if let Some(found) = placeholders.find(value) {
-        return Some(found.clone());
+    if let Some(found) = find(value) {
+        return Some(found);
     }
     let (scheme, rest) = value.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;
     }
-    let decoded = base64::engine::general_purpose::STANDARD.decode(rest).ok()?;
-    placeholders.find(&decoded).cloned()
+    find(&zeroize::Zeroizing::new(base64::engine::general_purpose::STANDARD.decode(rest).ok()?))
 }

@@ -13,12 +13,14 @@ use tokio::sync::watch;
 use super::forward::Expectations;
 use super::internal::Pages;
 use super::load::Loads;
+use super::placeholders::Kept;
 use super::replay::RequestBody;
 use crate::agent::{Agent, Guesses, PlaceholderKey, Registry};
 use crate::audit::Spool;
 use crate::broker::Broker;
 use crate::ca::Issuer;
 use crate::decide::Rules;
+use crate::head;
 use crate::listener::Peers;
 use crate::model::AgentName;
 use crate::upstream::{Dialler, Pool};
@@ -44,6 +46,10 @@ pub(crate) struct Settings {
     pub(crate) agent_connections: usize,
     /// Requests of one agent that are under way.
     pub(crate) agent_requests: usize,
+    /// What a request head may be.
+    pub(crate) head: head::Limits,
+    /// Wrong tokens that one address may show in a minute.
+    pub(crate) wrong_tokens_per_minute: u32,
 }
 
 /// What all workers share.
@@ -86,6 +92,7 @@ pub(crate) struct Worker {
     pub(super) spool: Spool,
     pub(super) peers: Option<Peers>,
     pub(super) expectations: Expectations,
+    pub(super) kept_placeholders: Kept,
     under_way: Cell<usize>,
     idle: tokio::sync::Notify,
     count: Arc<AtomicUsize>,
@@ -116,6 +123,7 @@ impl Worker {
             spool,
             peers,
             expectations: Expectations::default(),
+            kept_placeholders: Kept::default(),
             under_way: Cell::new(0),
             idle: tokio::sync::Notify::new(),
             count,

@@ -2,7 +2,7 @@
 
 mod crowd;
 mod endpoint;
-mod house;
+pub(crate) mod house;
 mod life;
 mod once;
 mod opinion;

@@ -21,7 +21,8 @@ use tokio::process::{Child, Command};
 use super::authority::Authority;
 use super::eventually;
 
-const SECRET: &str = "a secret for one test";
+/// The `NEXUS_SECRET` of every home.
+pub(crate) const SECRET: &str = "a secret for one test";
 
 /// What a home is made of before Nexus starts.
 pub(crate) struct Builder {
@@ -164,6 +165,13 @@ impl Nexus {
     /// Its home.
     pub(crate) fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// What placeholders are made with.
+    pub(crate) fn placeholder_key(&self) -> nexus::agent::PlaceholderKey {
+        let passphrase = Passphrase::new(SECRET).expect("a passphrase");
+        let key = nexus::vault::unlock(&self.home.vault(), &passphrase).expect("a key");
+        nexus::agent::PlaceholderKey::new(key.subkey("placeholders"))
     }
 
     /// The vault, as another process would open it.
