@@ -318,7 +318,14 @@ where
                 Err(error) => tracing::debug!(%error, "a connection to a service ended"),
             }
         });
-        Ok(Http1 { sender, gate: handle, upgraded: Some(upgraded), address: connected.address, through: connected.through, idle_since: Instant::now() })
+        Ok(Http1 {
+            sender,
+            gate: handle,
+            upgraded: Some(upgraded),
+            address: connected.address,
+            through: connected.through,
+            idle_since: Instant::now(),
+        })
     }
 
     async fn start_http2(

@@ -9,7 +9,9 @@ use http::{Method, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use crate::harness::{Authority, Body, Builder, Call, Caller, Nexus, Offers, Session, Upstream, answer, channel, empty, request, run, run_within};
+use crate::harness::{
+    Authority, Body, Builder, Call, Caller, Nexus, Offers, Session, Upstream, answer, channel, empty, request, run, run_within,
+};
 
 const PROVIDER: &str = r#"
 name = "stream"
@@ -225,7 +227,8 @@ fn gigabytes_pass_in_sixteen_mebibytes() {
         for version in [Offers::Http1, Offers::Http2] {
             let (received, sent) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
             let (reading, writing) = (Arc::clone(&received), Arc::clone(&sent));
-            let service = service(&ca, version, move |call| respond(call, total, Arc::clone(&reading), Arc::clone(&writing))).await;
+            let service =
+                service(&ca, version, move |call| respond(call, total, Arc::clone(&reading), Arc::clone(&writing))).await;
             let nexus = home(&ca, &service).spawn().await;
             let mut session = session(&nexus, version, service.1).await;
             for _ in 0..20 {

@@ -253,7 +253,8 @@ fn i2_absolute_form_inside_a_tunnel_stays_inside() {
             let (head, body) = reply(&mut stream).await;
             assert!(head.starts_with("HTTP/1.1 200 ") && body == "inside", "{head}");
         }
-        for (target, status) in [("https://other.test/", "421"), ("https://any.test:8443/", "421"), ("http://any.test/", "400")] {
+        for (target, status) in [("https://other.test/", "421"), ("https://any.test:8443/", "421"), ("http://any.test/", "400")]
+        {
             send(&mut stream, &format!("GET {target} HTTP/1.1\r\nHost: any.test\r\n\r\n")).await;
             let (head, _body) = reply(&mut stream).await;
             assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {head}");
@@ -268,7 +269,8 @@ fn ipv6_literals_are_targets_like_others() {
     run(async {
         let ca = Authority::new();
         let service = Upstream::serve(&ca, &["::1"], Offers::Both, |_call| async { answer(200, "six") }).await;
-        let nexus = Builder::new(&ca).resolve("[::1]:443", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
+        let nexus =
+            Builder::new(&ca).resolve("[::1]:443", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
         let caller = Caller::new(&nexus);
         let stream = caller.tunnel("[::1]:443").await.expect("a tunnel");
         let mut stream = caller.handshake(stream, "::1", &["http/1.1"]).await.expect("a certificate for the address");

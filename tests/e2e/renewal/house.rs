@@ -25,7 +25,8 @@ pub(crate) fn provider(authentication: Authentication, more: &str) -> String {
 
 /// The fields that go with tokens number `number`.
 pub(crate) fn fields(access: &str, refresh: &str) -> Vec<(&'static str, String)> {
-    let all = [("access_token", access), ("refresh_token", refresh), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
+    let all =
+        [("access_token", access), ("refresh_token", refresh), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
     all.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 

@@ -74,7 +74,8 @@ fn a_caller_that_breaks_off_its_body_never_looks_whole() {
 fn an_early_answer_reaches_a_caller_that_is_still_sending() {
     run(async {
         for offers in [Offers::Http1, Offers::Http2] {
-            let house = House::answering(Plan { offers, ..Plan::default() }, |_tokens, _call| async { answer(413, "too much") }).await;
+            let house =
+                House::answering(Plan { offers, ..Plan::default() }, |_tokens, _call| async { answer(413, "too much") }).await;
             for round in 0..5 {
                 let path = format!("/{round}");
                 let reply = house.caller().send(request(Method::POST, &House::url(&path), full(noise(8 << 20)))).await;

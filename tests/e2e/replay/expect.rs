@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::noise;
 use crate::harness::{
-    Authentication, Authority, Body, Builder, Caller, Nexus, Odd, Offers, TokenServer, Upstream, answer, channel, full, read_head,
-    request, run,
+    Authentication, Authority, Body, Builder, Caller, Nexus, Odd, Offers, TokenServer, Upstream, answer, channel, full,
+    read_head, request, run,
 };
 use crate::renewal::house::{API, House, Plan, fields, provider};
 
@@ -146,14 +146,15 @@ fn a_service_that_never_says_100_gets_the_body_after_a_while_and_is_remembered()
 #[test]
 fn a_service_that_knows_no_expectations_is_sent_the_request_without() {
     run(async {
-        let house = House::answering(Plan { offers: Offers::Http1, config: LIMIT, ..Plan::default() }, |tokens, mut call| async move {
-            if call.seen.header("expect").is_some() {
-                return answer(417, "what?");
-            }
-            let Ok(body) = call.read().await else { return answer(400, "") };
-            if tokens.accepts(call.seen.bearer()) { answer(200, body.len().to_string()) } else { answer(401, "not you") }
-        })
-        .await;
+        let house =
+            House::answering(Plan { offers: Offers::Http1, config: LIMIT, ..Plan::default() }, |tokens, mut call| async move {
+                if call.seen.header("expect").is_some() {
+                    return answer(417, "what?");
+                }
+                let Ok(body) = call.read().await else { return answer(400, "") };
+                if tokens.accepts(call.seen.bearer()) { answer(200, body.len().to_string()) } else { answer(401, "not you") }
+            })
+            .await;
         let mut session = house.caller().http1(API).await;
         let reply = session.send(large("/a", true)).await;
         assert_eq!((reply.status, reply.text()), (200, "1048576"));
@@ -181,7 +182,10 @@ fn a_100_that_comes_late_or_twice_does_no_harm() {
                 }
                 let mut body = vec![0; LARGE];
                 stream.read_exact(&mut body).await.expect("the body");
-                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.expect("a write");
+                stream
+                    .write_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    .await
+                    .expect("a write");
             }
         })
         .await;
