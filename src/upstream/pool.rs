@@ -436,8 +436,15 @@ fn unsent_or_broken<B: Body + 'static>(
         return Ok(Err(request));
     }
     let authority = to.authority.clone();
-    let nothing_came = cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled();
+    let nothing_came = cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled() || is_cut(&cause);
     Err(if reused && nothing_came { Error::Stale { authority, cause } } else { Error::Broken { authority, cause } })
+}
+
+/// Whether the stream itself ended; many services close TLS without a close_notify.
+fn is_cut(cause: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let io = std::error::Error::source(cause).and_then(|source| source.downcast_ref::<std::io::Error>());
+    io.is_some_and(|error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
 }
 
 /// RFC 9113 §8.3.1: scheme and authority go into pseudo-fields, `Host` goes.

@@ -109,10 +109,15 @@ impl House {
     /// A person connects the account again, and another process registers it.
     pub(crate) fn connect_anew(&self) -> (String, String) {
         let (access, refresh) = self.tokens.connect_anew();
-        let all = fields(&access, &refresh);
-        let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.nexus.register("renew", &all, None);
+        self.register(&access, &refresh, None);
         (access, refresh)
+    }
+
+    /// Another process registers these tokens.
+    pub(crate) fn register(&self, access: &str, refresh: &str, expires_at: Option<SystemTime>) {
+        let all = fields(access, refresh);
+        let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.nexus.register("renew", &all, expires_at);
     }
 
     /// No client ever did anything that a strict token endpoint would mind.
