@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::harness::{Authority, Builder, Caller, Call, Nexus, Offers, Seen, Upstream, answer};
+use crate::harness::{Authority, Builder, Call, Caller, Nexus, Offers, Seen, Upstream, answer};
 
 /// The rule host of these tests.
 pub(crate) const HOST: &str = "api.acme.test";
@@ -110,7 +110,8 @@ impl Raw {
 
     /// How many responses came.
     pub(crate) fn responses(&self) -> usize {
-        self.text.matches("HTTP/1.1 ").count()
+        let starts = self.text.match_indices("HTTP/1.1 ").map(|(at, _)| self.text.get(at + 9..at + 13).unwrap_or_default());
+        starts.filter(|code| code.trim_end().len() == 3 && code.trim_end().bytes().all(|byte| byte.is_ascii_digit())).count()
     }
 }
 
@@ -119,7 +120,7 @@ pub(crate) async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes:
     // A refusal may come, and the stream end, before all is written.
     drop(stream.write_all(bytes).await);
     drop(stream.flush().await);
-    listen(&mut stream, Duration::from_millis(700)).await
+    listen(&mut stream, Duration::from_millis(400)).await
 }
 
 /// Reads until the stream ends, or nothing has come for `quiet` after something has (20 s before).
