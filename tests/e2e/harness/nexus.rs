@@ -170,6 +170,14 @@ impl Nexus {
         &self.home
     }
 
+    /// Streams that are being served (library only).
+    pub(crate) fn connections(&self) -> usize {
+        match &self.life {
+            Life::Library(Some(running)) => running.connections(),
+            _ => panic!("only the library counts"),
+        }
+    }
+
     /// What placeholders are made with.
     pub(crate) fn placeholder_key(&self) -> nexus::agent::PlaceholderKey {
         let passphrase = Passphrase::new(SECRET).expect("a passphrase");
