@@ -9,12 +9,15 @@
 )]
 
 mod attack;
+mod exhaustion;
 mod frames;
 mod harness;
 mod host_safety;
 mod hostile_service;
 mod identity;
+mod secrets;
 mod smoke;
 mod smuggling;
+mod ssrf;
 mod strip_inject;
 mod tls;
