@@ -6,7 +6,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
 use crate::attack::{HOST, home, listen, service, talk};
-use crate::frames::{ACK, CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, field, frame, get, preface, preface_with};
+use crate::frames::{
+    ACK, CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, field, frame, get, preface, preface_with,
+};
 use crate::harness::{Authority, Caller, Nexus, Offers, Upstream, answer, channel, eventually, request, run};
 
 /// Resident memory of the child, in KiB.
@@ -23,7 +25,8 @@ fn descriptors(nexus: &Nexus) -> usize {
 /// Another caller is served in time.
 async fn others_are_served(caller: &Caller) {
     let asked = Instant::now();
-    let reply = tokio::time::timeout(Duration::from_secs(10), caller.get("https://api.acme.test/other")).await.expect("an answer");
+    let reply =
+        tokio::time::timeout(Duration::from_secs(10), caller.get("https://api.acme.test/other")).await.expect("an answer");
     assert_eq!(reply.status, 200);
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
 }
@@ -93,7 +96,9 @@ fn t110_heads_without_measure_are_refused() {
         let mut session = scene.caller.http2(HOST).await;
         let mut large = request(http::Method::GET, "https://api.acme.test/", crate::harness::empty());
         for number in 0..101 {
-            large.headers_mut().insert(http::HeaderName::try_from(format!("x-{number}")).expect("a name"), "1".parse().expect("a value"));
+            large
+                .headers_mut()
+                .insert(http::HeaderName::try_from(format!("x-{number}")).expect("a name"), "1".parse().expect("a value"));
         }
         assert_eq!(session.send(large).await.status, 431);
         assert!(scene.saw(0));
@@ -136,7 +141,10 @@ fn t111_t112_http2_floods_end_their_own_connection_and_nothing_else() {
                 let more = frame(CONTINUATION, 0, 1, &field(b"x-a", &[b'a'; 1000]));
                 [preface(), frame(HEADERS, END_STREAM, 1, &field(b":method", b"GET")), more.repeat(5000)].concat()
             }),
-            ("empty continuation", [preface(), frame(HEADERS, 0, 1, b""), frame(CONTINUATION, 0, 1, b"").repeat(100_000)].concat()),
+            (
+                "empty continuation",
+                [preface(), frame(HEADERS, 0, 1, b""), frame(CONTINUATION, 0, 1, b"").repeat(100_000)].concat(),
+            ),
             ("hpack bomb", bomb),
             ("settings", [preface(), frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]).repeat(100_000)].concat()),
             ("ping", [preface(), frame(PING, 0, 0, &[7; 8]).repeat(100_000)].concat()),
@@ -241,7 +249,10 @@ fn t117_an_aborted_upload_is_never_whole_at_the_service() {
             let caller = Caller::new(&nexus);
             for framing in ["Content-Length: 100\r\n\r\n0123456789", "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n"] {
                 let mut stream = caller.tls(HOST, &["http/1.1"]).await;
-                stream.write_all(format!("POST /upload HTTP/1.1\r\nHost: {HOST}\r\n{framing}").as_bytes()).await.expect("a write");
+                stream
+                    .write_all(format!("POST /upload HTTP/1.1\r\nHost: {HOST}\r\n{framing}").as_bytes())
+                    .await
+                    .expect("a write");
                 let before = service.count();
                 service.until(|seen| seen.len() > before || seen.len() == before && before > 0).await;
                 drop(stream);

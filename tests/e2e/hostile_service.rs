@@ -81,12 +81,22 @@ fn t74_t76_t77_t78_malformed_answers_are_502_and_their_connection_is_not_used_ag
 fn t72_t73_t75_what_follows_or_lacks_an_answer_reaches_nobody_else() {
     run(async {
         let rows: Vec<(&str, &str, &str, bool)> = vec![
-            ("two responses", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL", true),
+            (
+                "two responses",
+                "GET",
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL",
+                true,
+            ),
             ("bytes behind the body", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokEVIL", true),
             ("a body on HEAD", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL", true),
             ("a body on 204", "GET", "HTTP/1.1 204 No Content\r\n\r\nEVIL", true),
             ("a body on 304", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nEVIL", true),
-            ("bytes behind the last chunk", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nEVIL", true),
+            (
+                "bytes behind the last chunk",
+                "GET",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nEVIL",
+                true,
+            ),
         ];
         let ca = Authority::new();
         let service = scripted(&ca, rows.iter().map(|(_, _, bytes, _)| bytes.as_bytes().to_vec()).collect()).await;
@@ -173,7 +183,9 @@ fn t79_stalls_end_in_504_and_others_are_served_meanwhile() {
         };
         let half = async {
             let mut session = caller.http1(HOST).await;
-            session.try_send(crate::harness::request(http::Method::GET, "https://api.acme.test/half", crate::harness::empty())).await
+            session
+                .try_send(crate::harness::request(http::Method::GET, "https://api.acme.test/half", crate::harness::empty()))
+                .await
         };
         let (stall, drip, silent_reply, half, ()) = tokio::join!(
             slow("https://api.acme.test/stall"),

@@ -72,7 +72,9 @@ fn t133_i6_on_the_plain_path_each_request_shows_who_it_is() {
                 tokio::spawn(async move {
                     let head = read_head(&mut stream).await;
                     assert!(!head.to_lowercase().contains("proxy-"), "{head}");
-                    drop(tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await);
+                    drop(
+                        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await,
+                    );
                 });
             }
         });
@@ -93,7 +95,8 @@ fn t134_guessing_is_slowed_and_locks_nobody_else_out() {
         let caller = Caller::new(&nexus);
         let mut statuses = Vec::new();
         for number in 0..40 {
-            let refused = caller.clone().agent("a", &format!("guess{number}")).tunnel("api.acme.test:443").await.expect_err("a guess");
+            let refused =
+                caller.clone().agent("a", &format!("guess{number}")).tunnel("api.acme.test:443").await.expect_err("a guess");
             statuses.push(refused.status);
         }
         assert_eq!((statuses.first(), statuses.last()), (Some(&407), Some(&429)), "{statuses:?}");

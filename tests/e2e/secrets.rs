@@ -50,7 +50,10 @@ fn t135_to_t139_i1_a_busy_session_leaves_no_secret_anywhere() {
         let ca = Authority::new();
         let service = service(&ca, Offers::Both).await;
         let log = tempfile::NamedTempFile::new().expect("a file");
-        let builder = home(&ca, &service).register("acme:alice", &[("access_token", "alice-access-0123456789abcdef"), ("refresh_token", "alice-refresh-0123456789abc")]);
+        let builder = home(&ca, &service).register(
+            "acme:alice",
+            &[("access_token", "alice-access-0123456789abcdef"), ("refresh_token", "alice-refresh-0123456789abc")],
+        );
         let builder = builder.register("slack", &[("api_key", "xoxb-0123456789-slack-key-abcdef")]);
         let (builder, token) = builder.agent("a", |_agent| {});
         let nexus = builder.spawn_logged(&[("NEXUS_LOG", "trace")], log.path()).await;
@@ -76,14 +79,19 @@ fn t135_to_t139_i1_a_busy_session_leaves_no_secret_anywhere() {
                 answers.push(talk(caller.tls(HOST, &["http/1.1"]).await, bytes.as_bytes()).await.text);
             }
         }
-        for fields in [format!("Nexus-Connection: slack\r\nAuthorization: {own}\r\n"), format!("Bad Field: {own}\r\n"), format!("X: {own}\0\r\n")] {
+        for fields in [
+            format!("Nexus-Connection: slack\r\nAuthorization: {own}\r\n"),
+            format!("Bad Field: {own}\r\n"),
+            format!("X: {own}\0\r\n"),
+        ] {
             let bytes = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n");
             answers.push(talk(caller.tls(HOST, &["http/1.1"]).await, bytes.as_bytes()).await.text);
         }
         let mut alice = request(http::Method::POST, "https://api.acme.test/alice", full("body"));
         alice.headers_mut().insert("nexus-connection", "acme:alice".parse().expect("a value"));
         assert_eq!(caller.http2(HOST).await.send(alice).await.status, 200);
-        let base = format!("GET /~{token}/{HOST}/base HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {own}\r\n\r\n", nexus.address);
+        let base =
+            format!("GET /~{token}/{HOST}/base HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {own}\r\n\r\n", nexus.address);
         answers.push(talk(caller.tcp().await, base.as_bytes()).await.text);
         let wrong = format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}\r\nProxy-Authorization: Bearer {own}\r\n\r\n");
         answers.push(talk(caller.tcp().await, wrong.as_bytes()).await.text);
@@ -103,7 +111,8 @@ fn t135_to_t139_i1_a_busy_session_leaves_no_secret_anywhere() {
             assert_free_of(file, &bytes, &secrets);
         }
         let limits = std::fs::read_to_string(format!("/proc/{}/limits", nexus.pid())).expect("limits");
-        let core: Vec<&str> = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line").split_whitespace().collect();
+        let core: Vec<&str> =
+            limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line").split_whitespace().collect();
         assert_eq!(core[4..6], ["0", "0"], "no core dump");
     });
 }

@@ -38,19 +38,19 @@ fn leaf(root: &Root, names: &[&str], change: impl FnOnce(&mut CertificateParams)
     (vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
 }
 
-fn self_signed() -> Chain {
+fn self_signed(name: &str) -> Chain {
     let key = KeyPair::generate().expect("a key");
-    let certificate = CertificateParams::new(vec![HOST.to_owned()]).expect("names").self_signed(&key).expect("a certificate");
+    let certificate = CertificateParams::new(vec![name.to_owned()]).expect("names").self_signed(&key).expect("a certificate");
     (vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
 }
 
 /// Signed by a leaf that is no CA.
-fn by_a_leaf(root: &Root) -> Chain {
+fn by_a_leaf(root: &Root, name: &str) -> Chain {
     let params = CertificateParams::new(vec!["other.test".to_owned()]).expect("names");
     let key = KeyPair::generate().expect("a key");
     let middle = params.signed_by(&key, &root.issuer).expect("a leaf");
     let forged = Root { issuer: Issuer::new(params, key), pem: String::new() };
-    let (mut chain, key) = leaf(&forged, &[HOST], |_params| {});
+    let (mut chain, key) = leaf(&forged, &[name], |_params| {});
     chain.push(middle.der().clone());
     (chain, key)
 }
@@ -81,27 +81,43 @@ fn t96_i4_a_certificate_that_is_not_valid_gets_no_request() {
     run(async {
         let (ca, trusted, stranger) = (Authority::new(), root("trusted"), root("stranger"));
         let year = |year| rcgen::date_time_ymd(year, 1, 1);
+        let hosts: Vec<String> = (0..10).map(|number| format!("h{number}.acme.test")).collect();
+        let name = |number: usize| [hosts[number].as_str()];
         let rows: Vec<(&str, Chain)> = vec![
-            ("expired", leaf(&trusted, &[HOST], |params| (params.not_before, params.not_after) = (year(2001), year(2002)))),
-            ("not yet valid", leaf(&trusted, &[HOST], |params| (params.not_before, params.not_after) = (year(2090), year(2091)))),
+            ("expired", leaf(&trusted, &name(0), |params| (params.not_before, params.not_after) = (year(2001), year(2002)))),
+            (
+                "not yet valid",
+                leaf(&trusted, &name(1), |params| (params.not_before, params.not_after) = (year(2090), year(2091))),
+            ),
             ("another name", leaf(&trusted, &["evil.test"], |_params| {})),
             ("its parent's name", leaf(&trusted, &["acme.test"], |_params| {})),
             ("*.test", leaf(&trusted, &["*.test"], |_params| {})),
-            ("an unknown CA", leaf(&stranger, &[HOST], |_params| {})),
-            ("self-signed", self_signed()),
-            ("issued by a leaf", by_a_leaf(&trusted)),
-            ("a common name only", leaf(&trusted, &[], |params| params.distinguished_name.push(DnType::CommonName, HOST))),
+            ("an unknown CA", leaf(&stranger, &name(5), |_params| {})),
+            ("self-signed", self_signed(&hosts[6])),
+            ("issued by a leaf", by_a_leaf(&trusted, &hosts[7])),
+            (
+                "a common name only",
+                leaf(&trusted, &[], |params| params.distinguished_name.push(DnType::CommonName, hosts[8].as_str())),
+            ),
             ("an address only", leaf(&trusted, &["127.0.0.1"], |_params| {})),
         ];
-        for (what, chain) in rows {
+        let provider = ACME.replace(r#"["api.acme.test"]"#, &format!("{hosts:?}"));
+        let mut builder = Builder::new(&ca).provider("acme", &provider).register("acme", &[("api_key", KEY)]);
+        std::fs::write(builder.home().path().join("trusted.pem"), &trusted.pem).expect("a file");
+        let mut services = Vec::new();
+        for ((what, chain), host) in rows.into_iter().zip(&hosts) {
             let (address, came) = serve(chain).await;
-            let builder = Builder::new(&ca).provider("acme", ACME).register("acme", &[("api_key", KEY)]).resolve(HOST, address);
-            std::fs::write(builder.home().path().join("trusted.pem"), &trusted.pem).expect("a file");
-            let nexus = builder.config("[upstream]\nextra_roots = [\"services-ca.pem\", \"trusted.pem\"]").start();
-            let reply = Caller::new(&nexus).get("https://api.acme.test/").await;
+            builder = builder.resolve(host, address);
+            services.push((what, host, came));
+        }
+        let nexus = builder.config("[upstream]\nextra_roots = [\"services-ca.pem\", \"trusted.pem\"]").start();
+        for (what, host, came) in services {
+            let reply = Caller::new(&nexus).get(&format!("https://{host}/")).await;
             assert_eq!((reply.status, reply.refusal()), (502, Some("upstream-tls")), "{what}: {reply:?}");
             assert_eq!(came.load(std::sync::atomic::Ordering::SeqCst), 0, "{what}");
-            let line = nexus.closed("/").await;
+            let line = nexus
+                .audit_line(|line| line["host"] == host.as_str() && line["event"] == "refuse" || line["event"] == "close")
+                .await;
             assert_eq!(line["refusal"], "upstream-tls", "{what}: {line}");
         }
     });
@@ -115,14 +131,25 @@ fn t97_i4_old_versions_of_tls_are_not_spoken_with_services() {
         let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
         let root = root("trusted");
         let key = KeyPair::generate().expect("a key");
-        let certificate = CertificateParams::new(vec![HOST.to_owned()]).expect("names").signed_by(&key, &root.issuer).expect("a leaf");
+        let certificate =
+            CertificateParams::new(vec![HOST.to_owned()]).expect("names").signed_by(&key, &root.issuer).expect("a leaf");
         std::fs::write(file("leaf.pem"), certificate.pem()).expect("a file");
         std::fs::write(file("key.pem"), key.serialize_pem()).expect("a file");
         // The last one shows that it is the version that is refused, not the server.
         for (version, status) in [("-tls1", 502), ("-tls1_1", 502), ("-tls1_2", 200)] {
             let port = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
             let mut server = tokio::process::Command::new("openssl")
-                .args(["s_server", "-accept", &port.to_string(), "-cert", &file("leaf.pem"), "-key", &file("key.pem"), version, "-www"])
+                .args([
+                    "s_server",
+                    "-accept",
+                    &port.to_string(),
+                    "-cert",
+                    &file("leaf.pem"),
+                    "-key",
+                    &file("key.pem"),
+                    version,
+                    "-www",
+                ])
                 .args(["-cipher", "ALL:@SECLEVEL=0"])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -182,12 +209,25 @@ fn t107_i6_the_ticket_of_one_tunnel_opens_no_other() {
     run(async {
         let ca = Authority::new();
         let service = crate::attack::service(&ca, crate::harness::Offers::Http1).await;
-        let nexus = crate::attack::home(&ca, &service).config("[proxy]\nunmatched = \"intercept\"").resolve("evil.test", service.address).start();
+        let nexus = crate::attack::home(&ca, &service)
+            .config("[proxy]\nunmatched = \"intercept\"")
+            .resolve("evil.test", service.address)
+            .start();
         let folder = tempfile::TempDir::new().expect("a folder");
         let session = folder.path().join("session");
         let connect = async |host: &str, name: &str, option: &str| {
             let output = tokio::process::Command::new("openssl")
-                .args(["s_client", "-tls1_2", "-proxy", &nexus.address.to_string(), "-connect", &format!("{host}:443"), "-servername", name, option])
+                .args([
+                    "s_client",
+                    "-tls1_2",
+                    "-proxy",
+                    &nexus.address.to_string(),
+                    "-connect",
+                    &format!("{host}:443"),
+                    "-servername",
+                    name,
+                    option,
+                ])
                 .arg(&session)
                 .arg("-CAfile")
                 .arg(nexus.ca_file())
