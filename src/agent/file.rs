@@ -52,6 +52,14 @@ pub struct Registered {
     pub ephemeral: bool,
 }
 
+impl Registered {
+    /// Whether `text` is its token.
+    pub fn has_token(&self, text: &str) -> bool {
+        use subtle::ConstantTimeEq as _;
+        super::token::hash(text).ct_eq(&self.token_sha256).into()
+    }
+}
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {

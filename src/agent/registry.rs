@@ -120,13 +120,12 @@ impl Registry {
 #[derive(Debug, Default)]
 pub(crate) struct Guesses(DashMap<IpAddr, (u32, Instant)>);
 
-const GUESSES_PER_MINUTE: u32 = 30;
 const SOURCES: usize = 10_000;
 
 impl Guesses {
-    /// Whether `source` has used up its guesses.
-    pub(crate) fn exhausted(&self, source: IpAddr) -> bool {
-        self.0.get(&source).is_some_and(|entry| entry.0 >= GUESSES_PER_MINUTE && entry.1.elapsed() < Duration::from_secs(60))
+    /// Whether `source` has shown `limit` wrong tokens within a minute.
+    pub(crate) fn exhausted(&self, source: IpAddr, limit: u32) -> bool {
+        self.0.get(&source).is_some_and(|entry| entry.0 >= limit && entry.1.elapsed() < Duration::from_secs(60))
     }
 
     /// Counts a wrong token.
@@ -182,11 +181,11 @@ mod tests {
     fn guessing_is_slowed_down() {
         let guesses = Guesses::default();
         let source = IpAddr::from([127, 0, 0, 1]);
-        for _ in 0..GUESSES_PER_MINUTE {
-            assert!(!guesses.exhausted(source));
+        for _ in 0..3 {
+            assert!(!guesses.exhausted(source, 3));
             guesses.wrong(source);
         }
-        assert!(guesses.exhausted(source));
-        assert!(!guesses.exhausted(IpAddr::from([127, 0, 0, 2])));
+        assert!(guesses.exhausted(source, 3));
+        assert!(!guesses.exhausted(IpAddr::from([127, 0, 0, 2]), 3));
     }
 }

@@ -1,5 +1,7 @@
 //! `nexus.toml`: every key optional, unknown keys refused with line and column, overridden by `NEXUS__SECTION__KEY`.
 
+mod shipped;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -151,6 +153,28 @@ pub struct Renewal {
     pub ahead_secs: u64,
     /// How long a token endpoint may take.
     pub timeout_secs: u64,
+    /// How long a request waits for a renewal while the old token still lives.
+    pub ahead_wait_secs: u64,
+    /// How long a request waits for a renewal that it cannot do without.
+    pub wait_secs: u64,
+    /// How long to wait for another process that renews the same connection.
+    pub lock_wait_secs: u64,
+    /// Requests that may wait for renewals of one connection at a time.
+    pub waiters: usize,
+    /// How long a 401 on a just renewed token that has not worked anywhere is held to be about the request; doubles.
+    pub trial_secs: u64,
+    /// The most that `trial_secs` doubles to.
+    pub trial_limit_secs: u64,
+    /// Renewals that one connection may make in a row.
+    pub burst: u32,
+    /// How long until it may make one more.
+    pub refill_secs: u64,
+    /// The pause after a failed renewal; doubles with each failure in a row.
+    pub pause_secs: u64,
+    /// The most that `pause_secs` doubles to.
+    pub pause_limit_secs: u64,
+    /// Connections held in memory; beyond it those that the vault no longer has are dropped.
+    pub connections: usize,
 }
 
 /// `[policy]`.
@@ -191,6 +215,14 @@ pub struct Limits {
     pub keep_alive_secs: u64,
     /// How long requests may go on after SIGTERM.
     pub drain_secs: u64,
+    /// Bytes of one request head.
+    pub head_size: ByteSize,
+    /// Fields of one request head.
+    pub head_fields: u16,
+    /// Bytes of one request target.
+    pub target_size: ByteSize,
+    /// Wrong tokens that one address may show in a minute before it has to wait.
+    pub wrong_tokens_per_minute: u32,
 }
 
 /// `[audit]`.
@@ -205,6 +237,16 @@ pub struct Audit {
     pub segment: ByteSize,
     /// What waits for the chain may grow to this size.
     pub spool: ByteSize,
+    /// A spool file is followed by a new one at this size.
+    pub spool_file: ByteSize,
+    /// How many segments are kept; 0 = all.
+    pub keep_segments: u32,
+    /// What the network says is cut to this size in a line.
+    pub line: ByteSize,
+    /// How long a closing line may wait for company.
+    pub linger_millis: u64,
+    /// How often the chaining thread looks while there is something to do.
+    pub poll_millis: u64,
 }
 
 /// `audit.on_failure`.
@@ -245,84 +287,6 @@ pub struct Gateway {
     pub listen: SocketAddr,
 }
 
-impl Default for Proxy {
-    fn default() -> Self {
-        Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8091))],
-            agent_listen: BTreeMap::new(),
-            unmatched: Unmatched::Tunnel,
-            unregistered: None,
-            connect_ports: Vec::new(),
-            workers: 0,
-        }
-    }
-}
-
-impl Default for Upstream {
-    fn default() -> Self {
-        Self {
-            extra_roots: Vec::new(),
-            allow_private: Vec::new(),
-            resolve: BTreeMap::new(),
-            proxy: None,
-            proxy_auth_file: None,
-            proxy_except: Vec::new(),
-            http2: true,
-            connect_timeout_secs: 10,
-            handshake_timeout_secs: 10,
-            head_timeout_secs: 60,
-            idle_timeout_secs: 300,
-            pool_idle_timeout_secs: 60,
-            pool_idle_per_host: 512,
-        }
-    }
-}
-
-impl Default for Replay {
-    fn default() -> Self {
-        Self { memory: ByteSize::mib(1), expect_timeout_millis: 300 }
-    }
-}
-
-impl Default for Renewal {
-    fn default() -> Self {
-        Self { ahead_secs: 60, timeout_secs: 30 }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 20_000,
-            agent_connections: 10_000,
-            agent_requests: 10_000,
-            http2_streams: 100,
-            head_timeout_secs: 30,
-            handshake_timeout_secs: 10,
-            keep_alive_secs: 300,
-            drain_secs: 30,
-        }
-    }
-}
-
-impl Default for Audit {
-    fn default() -> Self {
-        Self { on_failure: OnFailure::Refuse, fsync: Fsync::Rotate, segment: ByteSize::mib(64), spool: ByteSize::gib(1) }
-    }
-}
-
-impl Default for Ca {
-    fn default() -> Self {
-        Self { cache_hosts: 1000, overlap_days: 30 }
-    }
-}
-
-impl Default for Gateway {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8090)) }
-    }
-}
-
 impl Config {
     /// Parses `text`, lays `overrides` (`NEXUS__SECTION__KEY` and value) over it, and checks what belongs together.
     ///
@@ -352,6 +316,7 @@ impl Config {
         if self.replay.memory.as_u64() > 1 << 30 {
             return refuse("replay.memory", "at most 1GiB");
         }
+        self.check_sizes()?;
         let beyond =
             self.proxy.listen.iter().chain(self.proxy.agent_listen.values()).any(|address| !address.ip().is_loopback());
         if beyond && self.policy.default.is_none() {
@@ -362,6 +327,8 @@ impl Config {
             ("limits.agent_connections", self.limits.agent_connections),
             ("limits.agent_requests", self.limits.agent_requests),
             ("ca.cache_hosts", self.ca.cache_hosts),
+            ("renewal.waiters", self.renewal.waiters),
+            ("renewal.connections", self.renewal.connections),
         ];
         for (key, value) in bounds {
             if value == 0 {
@@ -369,6 +336,25 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn check_sizes(&self) -> Result<(), Error> {
+        let head = self.limits.head_size.as_u64();
+        let sizes = [
+            ("limits.head_size", head, 1024..=256 * 1024, "from 1KiB to 256KiB"),
+            (
+                "limits.target_size",
+                self.limits.target_size.as_u64(),
+                256..=head.saturating_sub(1),
+                "from 256B to less than limits.head_size",
+            ),
+            ("limits.head_fields", self.limits.head_fields.into(), 1..=100, "from 1 to 100"),
+            ("audit.line", self.audit.line.as_u64(), 256..=64 * 1024, "from 256B to 64KiB"),
+        ];
+        match sizes.into_iter().find(|(_, value, range, _)| !range.contains(value)) {
+            Some((key, _, _, why)) => Err(Error::Value { key, why: why.to_owned() }),
+            None => Ok(()),
+        }
     }
 
     /// Whether any listener can be reached from other machines.

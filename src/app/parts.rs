@@ -13,8 +13,10 @@ use super::home::{Home, HomeError};
 use super::init::{InitError, open_root, trusted};
 use crate::agent::{PlaceholderKey, Registered, Registry};
 use crate::audit;
+use crate::broker;
 use crate::ca::{self, Issuer};
 use crate::decide::{self, Rules};
+use crate::head;
 use crate::model::{Authority, Secret};
 use crate::provider::{self, Catalogue};
 use crate::proxy::{self, Pages};
@@ -153,6 +155,32 @@ pub(super) fn proxy_settings(config: &Config) -> proxy::Settings {
         http2_streams: limits.http2_streams,
         agent_connections: limits.agent_connections,
         agent_requests: limits.agent_requests,
+        head: head::Limits {
+            fields: limits.head_fields,
+            head: u32::try_from(limits.head_size.as_u64()).unwrap_or(u32::MAX),
+            target: u32::try_from(limits.target_size.as_u64()).unwrap_or(u32::MAX),
+            ..head::Limits::default()
+        },
+        wrong_tokens_per_minute: limits.wrong_tokens_per_minute,
+    }
+}
+
+pub(super) fn broker_settings(config: &Config) -> broker::Settings {
+    let renewal = &config.renewal;
+    broker::Settings {
+        renew_ahead: Duration::from_secs(renewal.ahead_secs),
+        ahead_wait: Duration::from_secs(renewal.ahead_wait_secs),
+        renewal_wait: Duration::from_secs(renewal.wait_secs),
+        call_deadline: Duration::from_secs(renewal.timeout_secs),
+        lock_wait: Duration::from_secs(renewal.lock_wait_secs),
+        waiters: renewal.waiters,
+        trial: Duration::from_secs(renewal.trial_secs),
+        trial_limit: Duration::from_secs(renewal.trial_limit_secs),
+        burst: renewal.burst,
+        refill: Duration::from_secs(renewal.refill_secs),
+        pause: Duration::from_secs(renewal.pause_secs),
+        pause_limit: Duration::from_secs(renewal.pause_limit_secs),
+        connections: renewal.connections,
     }
 }
 
@@ -168,7 +196,12 @@ pub(super) fn audit_settings(home: &Home, config: &Config) -> audit::Settings {
         },
         segment_bytes: config.audit.segment.as_u64(),
         spool_bytes: config.audit.spool.as_u64(),
-        ..audit::Settings::shipped(home.audit())
+        spool_file_bytes: config.audit.spool_file.as_u64(),
+        keep_segments: (config.audit.keep_segments > 0).then_some(config.audit.keep_segments),
+        max_line: usize::try_from(config.audit.line.as_u64()).unwrap_or(usize::MAX),
+        linger: Duration::from_millis(config.audit.linger_millis),
+        poll: Duration::from_millis(config.audit.poll_millis),
+        folder: home.audit(),
     }
 }
 
@@ -238,4 +271,17 @@ fn parent(home: &Home, upstream: &config::Upstream) -> Result<Option<Parent>, Bu
         Ok::<_, BuildError>(value)
     });
     Ok(Some(Parent { authority, authorization: authorization.transpose()?, except: upstream.proxy_except.clone() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_configuration_is_what_each_room_ships() {
+        let (home, config) = (Home::new("/h"), Config::default());
+        assert_eq!(format!("{:?}", broker_settings(&config)), format!("{:?}", broker::Settings::default()));
+        assert_eq!(format!("{:?}", audit_settings(&home, &config)), format!("{:?}", audit::Settings::shipped(home.audit())));
+        assert_eq!(format!("{:?}", proxy_settings(&config).head), format!("{:?}", head::Limits::default()));
+    }
 }

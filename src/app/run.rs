@@ -261,11 +261,6 @@ fn proxy(
         clock: Arc::new(SystemTime::now),
         runtime,
     };
-    let settings = broker::Settings {
-        renew_ahead: Duration::from_secs(config.renewal.ahead_secs),
-        call_deadline: Duration::from_secs(config.renewal.timeout_secs),
-        ..broker::Settings::default()
-    };
     let local = Agent::local().ok_or_else(|| BuildError::Config { key: "agent", why: "local is not a name".into() })?;
     Ok(Proxy {
         settings: parts::proxy_settings(config),
@@ -273,7 +268,7 @@ fn proxy(
         agents: ArcSwap::from_pointee(parts.registry),
         guesses: Guesses::default(),
         loads: Loads::default(),
-        broker: Broker::new(ports, settings),
+        broker: Broker::new(ports, parts::broker_settings(config)),
         issuer: parts.issuer,
         placeholders: parts.placeholders,
         local: Arc::new(local),

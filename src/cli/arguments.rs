@@ -1,12 +1,23 @@
 //! The command line, as clap reads it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::env::Format;
+use super::run::Confine;
+
+/// What scripts may rely on; `nexus run` has codes of its own.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed (stderr says why and what to type next), 2 misused.
+`nexus run` exits with its command's code, 128 + n when signal n ended it, 127 when there is no such command,
+126 when it can't be run, 125 when it could not be shut out of the home folder.
+Data goes to stdout, everything else to stderr. Colours only on a terminal; NO_COLOR and CLICOLOR_FORCE are honoured.";
+
 /// Holds credentials so that programs don't: a forward proxy that injects auth by host name.
 #[derive(Debug, Parser)]
-#[command(name = "nexus", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "nexus", version, max_term_width = 100, propagate_version = true, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     /// The home folder.
     #[arg(long, global = true, env = "NEXUS_HOME", value_name = "FOLDER", hide_env_values = true)]
@@ -33,16 +44,52 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Make the home folder: secret, certificate authority, bundle, example config
     Init,
-    /// Run the proxy
+    /// Run the proxy in the foreground; SIGHUP reloads, SIGTERM drains
     Up(Up),
+    /// Run a command with the proxy, without credentials, shut out of the home folder
+    Run(Run),
+    /// Print the environment that leads programs through the proxy
+    Env(Env),
     /// Store a credential
     Register(Register),
     /// List the connections
+    #[command(visible_alias = "ls")]
     List(List),
     /// Show one connection, without its secrets
     Show(One),
     /// Remove a connection
+    #[command(visible_alias = "rm")]
     Remove(One),
+    /// Tell what would become of a request; nothing is sent
+    Explain(Explain),
+    /// The identities of callers
+    #[command(subcommand)]
+    Agent(Agent),
+    /// The log of every request that left
+    #[command(subcommand)]
+    Audit(Audit),
+    /// The catalogue of services
+    #[command(subcommand)]
+    Providers(Providers),
+    /// The certificate authority
+    #[command(subcommand)]
+    Ca(Ca),
+    /// Take over credentials that another program stored
+    #[command(subcommand)]
+    Import(Import),
+    /// Health of proxy, vault, certificate authority, clock and audit log
+    Status,
+    /// Print completions for a shell: `source <(nexus completions bash)`
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command
+    Man {
+        /// Write `nexus.1`, `nexus-run.1` and the others into this folder
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -80,7 +127,7 @@ pub(crate) struct Register {
     /// OAuth refresh token
     #[arg(long)]
     pub(crate) refresh_token: Option<String>,
-    /// When the access token ends: RFC 3339, or seconds from now
+    /// When the access token ends: `30d`, `12h`, seconds, or RFC 3339
     #[arg(long, value_name = "WHEN")]
     pub(crate) expires: Option<String>,
     /// Any other field, such as a tenant: `--field site=acme`
@@ -105,4 +152,152 @@ pub(crate) struct One {
     /// The person, where there are several
     #[arg(long)]
     pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Env {
+    /// Who reads the variables
+    #[arg(long, value_enum, default_value = "sh")]
+    pub(crate) format: Format,
+    /// For this agent; its token is read from NEXUS_AGENT_TOKEN
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Start from PATH, HOME, TERM, LANG, USER, SHELL and TMPDIR only
+    #[arg(long)]
+    pub(crate) clean: bool,
+    /// Pass this variable on, even if it holds a credential
+    #[arg(long, value_name = "VARIABLE")]
+    pub(crate) keep: Vec<String>,
+    /// How the command is shut out of the home folder
+    #[arg(long, value_enum, default_value = "auto", value_name = "WAY")]
+    pub(crate) confine: Confine,
+    /// Use the connections of this person
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// The command and its arguments; `--` before it is optional
+    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// `[METHOD] URL`: `https://api.github.com/user`, `POST https://api.openai.com/v1/responses`
+    #[arg(required = true, num_args = 1..=2, value_names = ["METHOD", "URL"])]
+    pub(crate) request: Vec<String>,
+    /// For this agent
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Agent {
+    /// Add an agent; its token is shown once
+    Add(AddAgent),
+    /// List the agents
+    #[command(visible_alias = "ls")]
+    List,
+    /// Take an agent's access away at once
+    #[command(visible_alias = "rm")]
+    Revoke {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddAgent {
+    /// Its name: letters, digits and - . _ ~
+    pub(crate) name: String,
+    /// It acts for this person, whose connections it uses
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// It may use this provider only; can be repeated
+    #[arg(long = "provider", value_name = "PROVIDER")]
+    pub(crate) providers: Vec<String>,
+    /// It may reach this host only; can be repeated
+    #[arg(long = "host", value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// When its access ends: `30d`, `12h`, seconds, or RFC 3339
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) expires: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Show the last lines of the log; with -f, what comes next too
+    Tail(Tail),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// Wait for more
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many lines to begin with
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT")]
+    pub(crate) lines: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Providers {
+    /// List the services that are known
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only this category
+        #[arg(long)]
+        category: Option<String>,
+    },
+    /// Show one service: its hosts, how a credential goes on, what registration needs
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Check a provider file; a mistake is shown with its line and column
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Let the registered credentials of a provider reach the hosts that its file names now
+    Trust {
+        /// Its name
+        name: String,
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ca {
+    /// Show the roots that callers trust
+    Show,
+    /// Print the root certificates as PEM
+    Export {
+        /// The system's roots as well: what most clients replace their own by
+        #[arg(long)]
+        bundle: bool,
+    },
+    /// Change to a new root: the first call makes it known, one after the overlap lets it sign
+    Rotate {
+        /// Let the new root sign now
+        #[arg(long)]
+        finish: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// What JarvisCore stored; its secret comes from NEXUS_SECRET or a prompt
+    Jarviscore {
+        /// Its folder (~/.jarviscore)
+        #[arg(long, value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+        /// Replace connections that are there already
+        #[arg(long)]
+        force: bool,
+    },
 }

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use nexus::app::{Config, Home, Origin, passphrase};
+use nexus::app::{Config, Home, Origin, dotenv_value, passphrase};
 use nexus::model::ConnectionId;
+use nexus::provider::Catalogue;
 use nexus::seal::{DataKey, Passphrase};
 use nexus::vault::{self, Store};
 
+use super::terminal::Terminal;
+
 /// Variables that Nexus itself reads; another `NEXUS_*` name is a mistake worth telling.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "NEXUS_HOME",
     "NEXUS_SECRET_FD",
     "NEXUS_SECRET",
@@ -19,6 +22,7 @@ const KNOWN: [&str; 13] = [
     "NEXUS_GATEWAY_KEY",
     "NEXUS_DATABASE_URL",
     "NEXUS_LOG",
+    "NEXUS_AGENT_TOKEN",
     "NEXUS_API_KEY",
     "NEXUS_CLIENT_SECRET",
     "NEXUS_PASSWORD",
@@ -61,14 +65,34 @@ impl Context {
         Ok(passphrase(&self.home, &Self::variable)?)
     }
 
-    /// The vault's key: takes a tenth of a second.
+    /// The vault's key: takes a tenth of a second. A home that is not there is not begun by looking into it.
     pub(crate) fn key(&self) -> anyhow::Result<DataKey> {
+        self.require_home()?;
         let (passphrase, _origin) = self.passphrase()?;
+        Ok(vault::unlock(&self.home.vault(), &passphrase)?)
+    }
+
+    /// As [`Context::key`], where `NEXUS_SECRET` is another vault's: the secret in `$NEXUS_HOME/.env` goes first.
+    pub(crate) fn own_key(&self) -> anyhow::Result<DataKey> {
+        if dotenv_value(&self.home, "NEXUS_SECRET")?.is_none() {
+            return self.key();
+        }
+        let masked = |name: &str| Self::variable(name).filter(|_| name != "NEXUS_SECRET");
+        let (passphrase, _origin) = passphrase(&self.home, &masked)?;
         Ok(vault::unlock(&self.home.vault(), &passphrase)?)
     }
 
     pub(crate) fn store(&self) -> anyhow::Result<Store> {
         Ok(Store::with_key(self.home.vault(), self.key()?))
+    }
+
+    /// All providers; a person's file with a mistake is told of and left out.
+    pub(crate) fn catalogue(&self, terminal: &Terminal) -> Catalogue {
+        let (catalogue, mistakes) = Catalogue::with_user_folder(&self.home.providers());
+        for mistake in &mistakes {
+            terminal.warn(&mistake.to_string());
+        }
+        catalogue
     }
 
     /// Refuses to go on without `nexus init`.

@@ -13,6 +13,7 @@ mod wgetrc;
 
 use std::path::PathBuf;
 
+pub(crate) use format::{Format, comment, render};
 pub(crate) use helpers::write_helpers;
 pub(crate) use variables::variables;
 

@@ -1,11 +1,13 @@
 //! `nexus list`, `show` and `remove`: connections without their secrets.
 
 use nexus::model::UserName;
+use nexus::vault::Status;
 use serde_json::json;
 
 use super::arguments::{List, One};
 use super::context::{Context, Hint, connection};
 use super::terminal::Terminal;
+use super::when;
 
 pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> anyhow::Result<()> {
     let user: Option<UserName> = options.user.as_deref().map(str::parse).transpose()?;
@@ -23,8 +25,8 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
             "client_id": row.client_id,
             "user": row.connection.user().map(UserName::as_str),
             "status": row.status.as_str(),
-            "expires_at": row.expires_at.map(time),
-            "registered_at": row.registered_at.map(time),
+            "expires_at": row.expires_at.map(when::show),
+            "registered_at": row.registered_at.map(when::show),
         })
     });
     terminal.either(&json!({ "connections": value.collect::<Vec<_>>() }), || {
@@ -34,12 +36,15 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
                 row.auth_type.as_str().to_owned(),
                 row.client_id.clone().unwrap_or_else(|| "-".to_owned()),
                 row.connection.user().map_or_else(|| "-".to_owned(), ToString::to_string),
-                row.expires_at.map_or_else(|| "-".to_owned(), time),
-                row.registered_at.map_or_else(|| "-".to_owned(), time),
+                when::or_dash(row.expires_at),
+                when::or_dash(row.registered_at),
             ]
         });
         Terminal::table(&["Provider", "Auth type", "Client ID", "User", "Expires", "Registered"], cells.collect())
     })?;
+    for row in rows.iter().filter(|row| row.status == Status::Attention) {
+        terminal.warn(&format!("{} needs attention: its last renewal was refused for good; register it again", row.connection));
+    }
     if rows.is_empty() && !terminal.json {
         terminal.hint("nothing is registered yet; run `nexus register github`, or see `nexus providers list`");
     }
@@ -56,23 +61,20 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
         "fields": fields,
         "hosts": entry.hosts,
         "status": entry.status.as_str(),
-        "expires_at": entry.expires_at.map(time),
-        "registered_at": entry.registered_at.map(time),
+        "expires_at": entry.expires_at.map(when::show),
+        "registered_at": entry.registered_at.map(when::show),
     });
     terminal.either(&value, || {
         let hosts = if entry.hosts.is_empty() { "those of the provider".to_owned() } else { entry.hosts.join(", ") };
-        let row = |name: &str, value: String| vec![name.to_owned(), value];
-        Terminal::table(
-            &["Connection", id.as_str()],
-            vec![
-                row("Auth type", entry.auth_type.as_str().to_owned()),
-                row("Fields", fields.join(", ")),
-                row("Hosts", hosts),
-                row("Status", entry.status.as_str().to_owned()),
-                row("Expires", entry.expires_at.map_or_else(|| "-".to_owned(), time)),
-                row("Registered", entry.registered_at.map_or_else(|| "-".to_owned(), time)),
-            ],
-        )
+        Terminal::pairs(&[
+            ("Connection", id.to_string()),
+            ("Auth type", entry.auth_type.as_str().to_owned()),
+            ("Fields", fields.join(", ")),
+            ("Hosts", hosts),
+            ("Status", entry.status.as_str().to_owned()),
+            ("Expires", when::or_dash(entry.expires_at)),
+            ("Registered", when::or_dash(entry.registered_at)),
+        ])
     })
 }
 
@@ -84,9 +86,4 @@ pub(super) fn remove(context: &Context, terminal: &Terminal, options: &One) -> a
 
 fn missing(id: &str) -> Hint {
     Hint::new(format!("{id} is not registered"), "nexus list")
-}
-
-/// RFC 3339, whole seconds.
-pub(super) fn time(time: std::time::SystemTime) -> String {
-    jiff::Timestamp::try_from(time).map_or_else(|_far| "-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

@@ -1,15 +1,30 @@
 //! The commands. Floor 5: one file each; `terminal.rs` owns every printed word.
 
+mod agent;
 mod arguments;
+mod audit;
+mod ca;
 mod conceal;
 mod context;
+mod doors;
 mod env;
+mod explain;
+mod gateway;
+mod import;
 mod init;
 mod list;
+mod manual;
+mod print;
+mod process;
+mod providers;
 mod register;
 pub(crate) mod run;
+mod status;
+mod surroundings;
 mod terminal;
 mod up;
+mod usage;
+mod when;
 
 use std::process::ExitCode;
 
@@ -21,7 +36,10 @@ use terminal::Terminal;
 
 /// Parses the command line and runs the command.
 pub(crate) fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::told(&error),
+    };
     let terminal = Terminal::new(arguments.json, arguments.color);
     let context = match Context::new(arguments.home.clone()) {
         Ok(context) => context,
@@ -35,12 +53,23 @@ pub(crate) fn main() -> ExitCode {
 
 fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let done = match command {
+        Command::Run(options) => return doors::run(context, terminal, options),
+        Command::Status => return status::run(context, terminal),
         Command::Init => init::run(context, terminal),
         Command::Up(options) => up::run(context, terminal, &options),
+        Command::Env(options) => print::run(context, terminal, &options),
         Command::Register(options) => register::run(context, terminal, options),
         Command::List(options) => list::list(context, terminal, &options),
         Command::Show(options) => list::show(context, terminal, &options),
         Command::Remove(options) => list::remove(context, terminal, &options),
+        Command::Explain(options) => explain::run(context, terminal, &options),
+        Command::Agent(action) => agent::run(context, terminal, &action),
+        Command::Audit(arguments::Audit::Tail(options)) => audit::tail(context, terminal, &options),
+        Command::Providers(action) => providers::run(context, terminal, &action),
+        Command::Ca(action) => ca::run(context, terminal, &action),
+        Command::Import(arguments::Import::Jarviscore { folder, force }) => import::run(context, terminal, folder, force),
+        Command::Completions { shell } => manual::completions(terminal, shell),
+        Command::Man { dir } => manual::pages(terminal, dir.as_deref()),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

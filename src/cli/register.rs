@@ -1,41 +1,43 @@
 //! `nexus register`: a credential into the vault, its hosts sealed with it.
 
 use std::io::BufRead as _;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use nexus::model::{ConnectionId, Credential, Secret};
-use nexus::provider::{Catalogue, Provider};
+use nexus::provider::Provider;
 use nexus::vault::{AuthType, Entry};
 use serde_json::json;
 
 use super::arguments::Register;
 use super::context::{Context, Hint, connection};
 use super::terminal::Terminal;
+use super::{gateway, providers, when};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: Register) -> anyhow::Result<()> {
     let id = connection(&options.provider, options.user.as_deref())?;
-    let (catalogue, mistakes) = Catalogue::with_user_folder(&context.home.providers());
-    for mistake in &mistakes {
-        terminal.warn(&mistake.to_string());
-    }
-    let provider = catalogue.get(id.provider());
-    let provider =
-        provider.ok_or_else(|| Hint::new(format!("there is no provider called {}", id.provider()), "nexus providers list"))?;
+    context.require_home()?;
+    gateway::warn_if_away(context, terminal);
+    let catalogue = context.catalogue(terminal);
+    let provider = providers::find(&catalogue, id.provider())?;
     let mut fields = collect(terminal, &options)?;
     if fields.names().next().is_none() {
         ask(terminal, provider, &mut fields)?;
     }
     provider.derive_fields(&mut fields);
-    let expires_at = options.expires.as_deref().map(parse_time).transpose()?;
+    let expires_at = options.expires.as_deref().map(|text| when::parse(text, SystemTime::now())).transpose()?;
     let entry = entry(provider, &id, fields, expires_at)?;
     let hosts = entry.hosts.clone();
-    context.store()?.register(&id, entry)?;
+    let store = context.store()?;
+    let replaced = store.get(&id)?.is_some();
+    store.register(&id, entry)?;
     if !provider.verified {
         terminal.warn(&format!("the facts about {} were not verified against its documentation", provider.title));
     }
-    terminal
-        .either(&json!({ "registered": id.as_str(), "hosts": hosts }), || format!("registered {id} for {}\n", hosts.join(", ")))
+    let verb = if replaced { "replaced" } else { "registered" };
+    terminal.either(&json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts }), || {
+        format!("{verb} {id} for {}\n", hosts.join(", "))
+    })
 }
 
 /// Makes the entry and seals the hosts its fields bind.
@@ -135,12 +137,4 @@ fn ask(terminal: &Terminal, provider: &Provider, fields: &mut Credential) -> any
         }
     }
     Ok(())
-}
-
-fn parse_time(text: &str) -> anyhow::Result<SystemTime> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(SystemTime::now() + Duration::from_secs(seconds));
-    }
-    let time: jiff::Timestamp = text.parse().context("--expires takes RFC 3339 or seconds from now")?;
-    Ok(time.into())
 }

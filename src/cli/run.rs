@@ -25,6 +25,7 @@ use tokio::process::{Child, Command};
 use crate::cli::env::{Inputs, variables, write_helpers};
 
 pub(crate) use confine::{Confine, confined_entry};
+pub(crate) use knock::{answers, knows};
 
 /// What to run, and how.
 pub(crate) struct Job<'a> {

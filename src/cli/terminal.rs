@@ -4,14 +4,21 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::arguments::Color;
 use super::context::Hint;
 
+/// For what is named.
+pub(crate) const BOLD: Style = Style::new().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// The seed's fallback where nobody set a secret.
+pub(crate) const WEAK_SECRET: &str =
+    "NEXUS_SECRET is not set: the vault is sealed with this machine's hardware address, which is easy to guess";
 
 /// How this command talks.
 pub(crate) struct Terminal {
@@ -31,11 +38,22 @@ impl Terminal {
 
     /// Writes data. A reader that left early (`| head`) is no error.
     pub(crate) fn data(&self, text: &str) -> anyhow::Result<()> {
+        self.more_data(text).map(|_still_read| ())
+    }
+
+    /// As [`Terminal::data`]; says whether anybody still reads.
+    pub(crate) fn more_data(&self, text: &str) -> anyhow::Result<bool> {
         let mut out = anstream::AutoStream::new(std::io::stdout().lock(), self.choice);
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+            written => Ok(written.map(|()| true).context("cannot write to standard output")?),
         }
+    }
+
+    /// Whether what is said on stderr has colours.
+    pub(crate) fn coloured_talk(&self) -> bool {
+        let stream = anstream::AutoStream::new(std::io::stderr(), self.choice);
+        stream.current_choice() != anstream::ColorChoice::Never
     }
 
     /// Writes `value` as JSON, or `text` to people.
@@ -56,10 +74,14 @@ impl Terminal {
         self.talk(&format!("nexus: {HINT}hint:{HINT:#} {text}\n"));
     }
 
+    pub(crate) fn error(&self, text: &str) {
+        self.talk(&format!("nexus: {ERROR}error:{ERROR:#} {text}\n"));
+    }
+
     /// Says what failed and why, and what to type next. Exit code 1.
     pub(crate) fn failed(&self, error: &anyhow::Error) -> ExitCode {
         let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-        self.talk(&format!("nexus: {ERROR}error:{ERROR:#} {}\n", causes.join(": ")));
+        self.error(&causes.join(": "));
         if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<Hint>()) {
             self.hint(&format!("run `{}`", hint.command));
         }
@@ -71,8 +93,19 @@ impl Terminal {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head.to_vec());
         table.add_rows(rows);
-        let lines = table.lines().map(|line| line.trim().to_owned());
-        lines.fold(String::new(), |text, line| text + &line + "\n")
+        columns(&mut table);
+        let mut lines = table.lines().map(|line| line.trim_end().to_owned());
+        let first = lines.next().unwrap_or_default();
+        lines.fold(format!("{BOLD}{first}{BOLD:#}\n"), |text, line| text + &line + "\n")
+    }
+
+    /// Names and what they are, one pair a line.
+    pub(crate) fn pairs(rows: &[(&str, String)]) -> String {
+        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        rows.iter().fold(String::new(), |text, (name, value)| {
+            let value = value.replace('\n', &format!("\n{:width$}  ", ""));
+            format!("{text}{BOLD}{name:width$}{BOLD:#}  {value}\n")
+        })
     }
 
     /// Whether a person can be asked.
@@ -85,6 +118,12 @@ impl Terminal {
         Ok(rpassword::prompt_password(format!("{prompt}: "))?)
     }
 
+    /// Asks a question that is answered by yes or no.
+    pub(crate) fn confirm(&self, question: &str) -> anyhow::Result<bool> {
+        let answer = self.ask(&format!("{question} [y/N]"))?;
+        Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// Asks for a plain value.
     pub(crate) fn ask(&self, prompt: &str) -> anyhow::Result<String> {
         self.talk(&format!("{prompt}: "));
@@ -93,9 +132,17 @@ impl Terminal {
         Ok(line.trim().to_owned())
     }
 
-    fn talk(&self, text: &str) {
+    /// Says text that has line ends and styles of its own.
+    pub(crate) fn talk(&self, text: &str) {
         let mut err = anstream::AutoStream::new(std::io::stderr().lock(), self.choice);
         // Where stderr is closed there is nobody to talk to.
         drop(err.write_all(text.as_bytes()));
+    }
+}
+
+/// No frame: columns begin at the margin and stand two blanks apart.
+fn columns(table: &mut Table) {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
 }

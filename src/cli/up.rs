@@ -1,17 +1,17 @@
 //! `nexus up`: the proxy in the foreground. SIGHUP reloads, SIGTERM and SIGINT drain.
 
 use anyhow::Context as _;
-use nexus::app::{App, Origin, Setup};
+use nexus::app::{App, BuildError, Origin, Setup};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use super::arguments::Up;
-use super::context::Context;
-use super::terminal::Terminal;
+use super::context::{Context, Hint};
+use super::process::{harden, start_log};
+use super::terminal::{Terminal, WEAK_SECRET};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyhow::Result<()> {
     context.require_home()?;
-    start_log(terminal);
+    start_log(terminal, "nexus=info");
     if let Err(error) = super::conceal::secret() {
         terminal
             .warn(&format!("NEXUS_SECRET stays readable in the process's environment ({error}); NEXUS_SECRET_FILE does not"));
@@ -24,13 +24,13 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     // After the secret has been read: a process that hides its memory can't open its own descriptors by name.
     harden(terminal);
     if origin == Origin::Machine {
-        terminal
-            .warn("NEXUS_SECRET is not set: the vault is sealed with this machine's hardware address, which is easy to guess");
+        terminal.warn(WEAK_SECRET);
     }
     let config = context.home.config(&overrides)?;
+    super::ca::finish_if_due(context, terminal, &passphrase)?;
     let weak_secret = origin == Origin::Machine;
     let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: Vec::new() };
-    let running = App::with_overrides(setup, overrides)?.start()?;
+    let running = App::with_overrides(setup, overrides)?.start().map_err(in_use)?;
     let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
     context.home.announce(running.addresses())?;
     terminal.say(&format!("nexus: the proxy listens on {}", addresses.join(", ")));
@@ -45,6 +45,16 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     Ok(())
 }
 
+/// An address that is taken most often means that the proxy is up already.
+fn in_use(error: BuildError) -> anyhow::Error {
+    match &error {
+        BuildError::Listen { address, cause } if cause.kind() == std::io::ErrorKind::AddrInUse => {
+            Hint::new(format!("cannot listen on {address}: something listens there already"), "nexus status").into()
+        }
+        _ => error.into(),
+    }
+}
+
 /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
 async fn until_told(running: &nexus::app::Running) -> anyhow::Result<()> {
     let listen = |kind| signal(kind).context("cannot listen for signals");
@@ -56,27 +66,5 @@ async fn until_told(running: &nexus::app::Running) -> anyhow::Result<()> {
             _ = int.recv() => return Ok(()),
             _ = hup.recv() => running.reload(),
         }
-    }
-}
-
-/// What the process itself says goes to stderr; `NEXUS_LOG` chooses how much.
-fn start_log(terminal: &Terminal) {
-    let filter = EnvFilter::try_from_env("NEXUS_LOG").unwrap_or_else(|_unset| EnvFilter::new("nexus=info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let started = if terminal.json { builder.json().try_init() } else { builder.try_init() };
-    if started.is_err() {
-        terminal.warn("the log could not be started twice");
-    }
-}
-
-/// No core dump and no debugger gets at the keys (I1).
-fn harden(terminal: &Terminal) {
-    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-    if rustix::process::setrlimit(rustix::process::Resource::Core, none).is_err() {
-        terminal.warn("core dumps could not be switched off");
-    }
-    #[cfg(target_os = "linux")]
-    if rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).is_err() {
-        terminal.warn("other processes of this user can read the proxy's memory");
     }
 }

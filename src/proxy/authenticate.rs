@@ -55,7 +55,7 @@ impl Worker {
         // Only wrong tokens are slowed down: many agents may share one address, and one that guesses must not lock out the others.
         found.ok_or_else(|| {
             let source = origin.peer.ip();
-            if self.proxy.guesses.exhausted(source) {
+            if self.proxy.guesses.exhausted(source, self.proxy.settings.wrong_tokens_per_minute) {
                 return Refusal::Limit("wrong tokens from this address");
             }
             self.proxy.guesses.wrong(source);

@@ -59,7 +59,10 @@ impl Worker {
         };
         entry.connection(&connection);
         let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules).await;
-        let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error))?;
+        let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))?;
+        if let Some(step) = permit.step() {
+            entry.note(step);
+        }
         if !reaches(&permit, inquiry.arrived) {
             return Err(Refusal::NotSealed(named.provider.id.to_string()));
         }
@@ -115,14 +118,22 @@ impl Worker {
         if pass { Ok(Way::Plain) } else { Err(Refusal::TokenEndpoint(provider.title.clone())) }
     }
 
-    fn no_permit(&self, provider: &Provider, connection: &ConnectionId, error: broker::Error) -> Refusal {
+    fn no_permit(&self, provider: &Provider, connection: &ConnectionId, error: broker::Error, entry: &mut Entry) -> Refusal {
+        let log = |error: &broker::Error| {
+            tracing::warn!(%connection, error = error as &dyn std::error::Error, "no credential for a request");
+        };
         let why = match &error {
             broker::Error::NotRegistered { .. } => "No credential is registered.",
             broker::Error::AuthRequired { .. } => "The credential has expired and can't be renewed by itself.",
             broker::Error::MissingFields { .. } => "The credential lacks a field that this API needs.",
             broker::Error::Unfit { .. } => "The credential holds a character that no header can carry.",
-            broker::Error::Renewal { .. } | broker::Error::Vault(_) => {
-                tracing::warn!(%connection, error = &error as &dyn std::error::Error, "no credential for a request");
+            broker::Error::Renewal { why, .. } => {
+                entry.note(why.word());
+                log(&error);
+                return Refusal::Renewal(error);
+            }
+            broker::Error::Vault(_) => {
+                log(&error);
                 return Refusal::Vault(error);
             }
         };

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use http::{Request, Response};
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -23,7 +24,7 @@ use super::refusal::Refusal;
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::audit::Kind;
-use crate::head::{Gate, Limits, Malformed, Verdict, check_h2_request};
+use crate::head::{Gate, Malformed, Verdict, check_h2_request};
 use crate::local::LocalExecutor;
 
 /// How often a quiet stream is looked at.
@@ -113,7 +114,7 @@ impl Worker {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let (gate, verdict) = Gate::requests(stream, buffer, Limits::default());
+        let (gate, verdict) = Gate::requests(stream, buffer, self.proxy.settings.head);
         let stream = Stream::new(door, Some(verdict));
         let service = {
             let (worker, stream) = (Rc::clone(self), Rc::clone(&stream));
@@ -227,7 +228,8 @@ impl Worker {
                 if let Some(verdict) = &stream.verdict {
                     verdict.resume(number);
                 }
-                response
+                let empty = response.status() == StatusCode::NOT_MODIFIED && response.headers().contains_key(CONTENT_LENGTH);
+                if empty { response.map(|_ended| ResponseBody::unannounced()) } else { response }
             }
             Answer::Switched(response, relay) => {
                 *stream.relay.borrow_mut() = Some(*relay);

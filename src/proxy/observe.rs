@@ -24,6 +24,8 @@ pub(super) struct Observation {
     pub(super) entry: Option<Entry>,
     pub(super) replay: Rc<Replay>,
     pub(super) permit: Option<Permit>,
+    /// The caller's stream is HTTP/1.1: it can't be told to stop sending.
+    pub(super) linger: bool,
     pub(super) _counted: Option<Counted>,
     pub(super) busy: Busy,
 }
@@ -53,6 +55,7 @@ impl Observation {
     pub(super) fn complete(&mut self) {
         if let Some(mut entry) = self.entry.take() {
             entry.sent(self.replay.received());
+            self.replay.finish(self.linger);
         }
     }
 }

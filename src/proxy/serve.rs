@@ -20,7 +20,7 @@ use super::door::Door;
 use super::refusal::Refusal;
 use super::worker::{Listener, Worker};
 use crate::audit::Kind;
-use crate::head::{Limits, Malformed, ReadError, read_head};
+use crate::head::{Malformed, ReadError, read_head};
 use crate::model::Host;
 
 /// RFC 8446 §5.1: a record of type handshake.
@@ -75,7 +75,7 @@ async fn end_tls(worker: &Worker, stream: Prefixed<TcpStream>, local: SocketAddr
 
 /// Reads heads until one is not a refused CONNECT.
 async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, origin: Origin) {
-    let limits = Limits::default();
+    let limits = worker.proxy.settings.head;
     for _ in 0..CONNECT_TRIES {
         let reading = timeout(worker.proxy.settings.head_timeout, read_head(&mut caller, &mut buffer, &limits));
         let head = match unless_draining(worker, reading).await {

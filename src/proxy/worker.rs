@@ -20,6 +20,7 @@ use crate::audit::Spool;
 use crate::broker::Broker;
 use crate::ca::Issuer;
 use crate::decide::Rules;
+use crate::head;
 use crate::listener::Peers;
 use crate::model::AgentName;
 use crate::upstream::{Dialler, Pool};
@@ -45,6 +46,10 @@ pub(crate) struct Settings {
     pub(crate) agent_connections: usize,
     /// Requests of one agent that are under way.
     pub(crate) agent_requests: usize,
+    /// What a request head may be.
+    pub(crate) head: head::Limits,
+    /// Wrong tokens that one address may show in a minute.
+    pub(crate) wrong_tokens_per_minute: u32,
 }
 
 /// What all workers share.

@@ -9,15 +9,23 @@
 )]
 
 mod attack;
+mod doors;
 mod exhaustion;
 mod frames;
+mod grpc;
 mod harness;
 mod host_safety;
 mod hostile_service;
 mod identity;
+mod protocols;
+mod renewal;
+mod replay;
 mod secrets;
 mod smoke;
 mod smuggling;
 mod ssrf;
+mod streams;
 mod strip_inject;
 mod tls;
+mod tunnels;
+mod websocket;

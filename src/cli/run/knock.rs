@@ -3,23 +3,45 @@
 use std::time::Duration;
 
 use memchr::memmem;
+use nexus::model::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 const DEADLINE: Duration = Duration::from_secs(2);
+/// Between the questions whether a new agent is known: six seconds in all.
+const PAUSES_MILLIS: [u64; 7] = [60, 100, 200, 400, 800, 1600, 3000];
 /// Longer than any answer with one certificate.
 const LONGEST_ANSWER: u64 = 64 * 1024;
 const REQUEST: &[u8] = b"GET http://nexus.internal/ca.pem HTTP/1.1\r\nHost: nexus.internal\r\nConnection: close\r\n\r\n";
 
 /// Whether a proxy with the root `ca` (a PEM file's bytes) answers at `proxy`.
 pub(crate) async fn answers(proxy: &str, ca: &[u8]) -> bool {
-    !ca.is_empty() && timeout(DEADLINE, ask(proxy)).await.is_ok_and(|answer| answer.is_ok_and(|bytes| shows(&bytes, ca)))
+    !ca.is_empty()
+        && timeout(DEADLINE, ask(proxy, REQUEST)).await.is_ok_and(|answer| answer.is_ok_and(|bytes| shows(&bytes, ca)))
 }
 
-async fn ask(proxy: &str) -> std::io::Result<Vec<u8>> {
+/// Waits until the proxy at `proxy` knows `token`; an agent that was just added is known once the proxy has read its file again.
+///
+/// Wrong tokens are counted there, so the pauses grow: few questions, and none before the proxy can have read it.
+pub(crate) async fn knows(proxy: &str, token: &Secret<String>) -> bool {
+    let authorization = Zeroizing::new(format!("Proxy-Authorization: Bearer {}\r\n", token.expose()));
+    let page = "GET http://nexus.internal/whoami HTTP/1.1\r\nHost: nexus.internal\r\nConnection: close\r\n";
+    let request = Zeroizing::new([page, authorization.as_str(), "\r\n"].concat());
+    for pause in PAUSES_MILLIS {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let answer = timeout(DEADLINE, ask(proxy, request.as_bytes())).await;
+        if answer.is_ok_and(|answer| answer.is_ok_and(|bytes| bytes.starts_with(b"HTTP/1.1 200"))) {
+            return true;
+        }
+    }
+    false
+}
+
+async fn ask(proxy: &str, request: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(proxy).await?;
-    stream.write_all(REQUEST).await?;
+    stream.write_all(request).await?;
     let mut answer = Vec::new();
     stream.take(LONGEST_ANSWER).read_to_end(&mut answer).await?;
     Ok(answer)

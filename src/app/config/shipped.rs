@@ -1,0 +1,114 @@
+//! The values as shipped; `config/nexus.example.toml` names each, and a test holds the two against each other.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use bytesize::ByteSize;
+
+use super::{Audit, Ca, Fsync, Gateway, Limits, OnFailure, Proxy, Renewal, Replay, Unmatched, Upstream};
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8091))],
+            agent_listen: BTreeMap::new(),
+            unmatched: Unmatched::Tunnel,
+            unregistered: None,
+            connect_ports: Vec::new(),
+            workers: 0,
+        }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            extra_roots: Vec::new(),
+            allow_private: Vec::new(),
+            resolve: BTreeMap::new(),
+            proxy: None,
+            proxy_auth_file: None,
+            proxy_except: Vec::new(),
+            http2: true,
+            connect_timeout_secs: 10,
+            handshake_timeout_secs: 10,
+            head_timeout_secs: 60,
+            idle_timeout_secs: 300,
+            pool_idle_timeout_secs: 60,
+            pool_idle_per_host: 512,
+        }
+    }
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self { memory: ByteSize::mib(1), expect_timeout_millis: 300 }
+    }
+}
+
+impl Default for Renewal {
+    fn default() -> Self {
+        Self {
+            ahead_secs: 60,
+            timeout_secs: 20,
+            ahead_wait_secs: 2,
+            wait_secs: 40,
+            lock_wait_secs: 15,
+            waiters: 8192,
+            trial_secs: 60,
+            trial_limit_secs: 3600,
+            burst: 5,
+            refill_secs: 60,
+            pause_secs: 5,
+            pause_limit_secs: 300,
+            connections: 4096,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            agent_connections: 10_000,
+            agent_requests: 10_000,
+            http2_streams: 100,
+            head_timeout_secs: 30,
+            handshake_timeout_secs: 10,
+            keep_alive_secs: 300,
+            drain_secs: 30,
+            head_size: ByteSize::kib(64),
+            head_fields: 100,
+            target_size: ByteSize::kib(16),
+            wrong_tokens_per_minute: 30,
+        }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            on_failure: OnFailure::Refuse,
+            fsync: Fsync::Rotate,
+            segment: ByteSize::mib(64),
+            spool: ByteSize::gib(1),
+            spool_file: ByteSize::mib(8),
+            keep_segments: 0,
+            line: ByteSize::kib(8),
+            linger_millis: 50,
+            poll_millis: 100,
+        }
+    }
+}
+
+impl Default for Ca {
+    fn default() -> Self {
+        Self { cache_hosts: 1000, overlap_days: 30 }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8090)) }
+    }
+}

@@ -1,0 +1,140 @@
+//! `nexus agent`: the identities of callers.
+
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use nexus::agent::{Registered, Token};
+use nexus::model::{AgentName, Host, ProviderId};
+use serde_json::json;
+
+use super::arguments::{AddAgent, Agent};
+use super::context::{Context, Hint};
+use super::terminal::Terminal;
+use super::{providers, surroundings, when};
+
+pub(super) fn run(context: &Context, terminal: &Terminal, action: &Agent) -> anyhow::Result<()> {
+    context.require_home()?;
+    match action {
+        Agent::Add(options) => add(context, terminal, options),
+        Agent::List => list(context, terminal),
+        Agent::Revoke { name } => revoke(context, terminal, name),
+    }
+}
+
+fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Result<()> {
+    let now = SystemTime::now();
+    let name: AgentName = options.name.parse()?;
+    anyhow::ensure!(name.as_str() != "local", "local is the name of callers without a token; choose another");
+    let catalogue = context.catalogue(terminal);
+    let provider = |text: &String| Ok(providers::find(&catalogue, &text.parse()?)?.id.clone());
+    let providers: Vec<ProviderId> = options.providers.iter().map(provider).collect::<anyhow::Result<_>>()?;
+    let host =
+        |text: &String| text.parse::<Host>().map(|host| host.to_string()).with_context(|| format!("{text:?} is not a host"));
+    let hosts: Vec<String> = options.hosts.iter().map(host).collect::<anyhow::Result<_>>()?;
+    let token = Token::random().context("the system gives no random numbers")?;
+    let row = Registered {
+        name: name.clone(),
+        token_sha256: token.hash(),
+        user: options.user.as_deref().map(str::parse).transpose()?,
+        providers: (!providers.is_empty()).then_some(providers),
+        hosts: (!hosts.is_empty()).then_some(hosts),
+        expires: options.expires.as_deref().map(|text| when::parse(text, now)).transpose()?,
+        created: Some(now),
+        ephemeral: false,
+    };
+    let before = context.home.change_agents(|agents| {
+        let count = agents.iter().filter(|agent| !agent.ephemeral).count();
+        let taken = agents.iter().any(|agent| agent.name == name);
+        if !taken {
+            agents.push(row.clone());
+        }
+        (!taken).then_some(count)
+    })?;
+    let Some(before) = before else {
+        let message = format!("there is an agent called {name} already, and its token can't be shown again");
+        anyhow::bail!(Hint::new(message, format!("nexus agent revoke {name}")));
+    };
+    show_once(context, terminal, &row, &token)?;
+    if before == 0 {
+        terminal.warn("from now on every caller of this proxy must show a token; until now those of your own user needed none");
+    }
+    Ok(())
+}
+
+/// The one time that the token is seen.
+fn show_once(context: &Context, terminal: &Terminal, row: &Registered, token: &Token) -> anyhow::Result<()> {
+    let config = context.config()?;
+    let proxy = config.proxy.listen.first().map(|address| surroundings::reachable(*address)).unwrap_or_default();
+    let (name, text) = (&row.name, token.text().expose());
+    let url = format!("http://{name}:{text}@{proxy}");
+    let value = json!({ "agent": name.as_str(), "token": text, "proxy": url, "expires_at": row.expires.map(when::show) });
+    terminal.either(&value, || {
+        format!(
+            "token of {name}, shown this once:\n  {text}\n\
+             paste into the agent's shell:\n  eval \"$(NEXUS_AGENT_TOKEN={text} nexus env --agent {name})\"\n\
+             or, for a client that takes only a proxy and a CA file:\n  HTTPS_PROXY={url}\n  SSL_CERT_FILE={}\n",
+            context.home.bundle().display()
+        )
+    })
+}
+
+fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
+    let agents = context.home.agents()?;
+    let now = SystemTime::now();
+    let names =
+        |list: &Option<Vec<ProviderId>>| list.as_ref().map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let value: Vec<_> = agents
+        .iter()
+        .map(|agent| {
+            json!({
+                "agent": agent.name.as_str(),
+                "user": agent.user.as_ref().map(ToString::to_string),
+                "providers": names(&agent.providers),
+                "hosts": agent.hosts,
+                "expires_at": agent.expires.map(when::show),
+                "created_at": agent.created.map(when::show),
+                "expired": agent.expires.is_some_and(|end| end <= now),
+                "ephemeral": agent.ephemeral,
+            })
+        })
+        .collect();
+    terminal.either(&json!({ "agents": value }), || {
+        let all = |list: Option<Vec<String>>| list.map_or_else(|| "all".to_owned(), |list| list.join(", "));
+        let cells = agents.iter().map(|agent| {
+            let kind = if agent.ephemeral { " (nexus run)" } else { "" };
+            vec![
+                format!("{}{kind}", agent.name),
+                agent.user.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+                all(names(&agent.providers)),
+                all(agent.hosts.clone()),
+                agent.expires.map_or_else(|| "never".to_owned(), |end| when::day(end, now)),
+                when::or_dash(agent.created),
+            ]
+        });
+        Terminal::table(&["Agent", "User", "Providers", "Hosts", "Expires", "Created"], cells.collect())
+    })?;
+    if agents.is_empty() && !terminal.json {
+        terminal.hint("no agents: callers of your own user on this machine need no token; `nexus agent add NAME` changes that");
+    }
+    Ok(())
+}
+
+fn revoke(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
+    let name: AgentName = name.parse()?;
+    let removed = context.home.change_agents(|agents| {
+        let before = agents.len();
+        agents.retain(|agent| agent.name != name);
+        agents.len() < before
+    })?;
+    anyhow::ensure!(removed, unknown(&name));
+    terminal.either(&json!({ "revoked": name.as_str() }), || format!("revoked {name}\n"))?;
+    if context.home.agents()?.iter().all(|agent| agent.ephemeral) {
+        terminal.warn("that was the last agent: callers of your own user on this machine need no token from now on");
+    }
+    Ok(())
+}
+
+/// The error for a name that nobody bears.
+pub(super) fn unknown(name: &AgentName) -> Hint {
+    Hint::new(format!("there is no agent called {name}"), "nexus agent list")
+}

@@ -1,0 +1,96 @@
+//! `nexus audit tail`: the log, told to people line by line, or as it is.
+
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use nexus::audit::{Since, Summary, Tail, describe};
+
+use super::arguments;
+use super::context::Context;
+use super::terminal::Terminal;
+
+const DIM: Style = Style::new().dimmed();
+/// How long one wait for a new line takes; then the next begins.
+const WAIT: Duration = Duration::from_secs(1);
+
+pub(super) fn tail(context: &Context, terminal: &Terminal, options: &arguments::Tail) -> anyhow::Result<()> {
+    context.require_home()?;
+    let mut tail = Tail::open(&context.home.audit(), Since::Last(options.lines))?;
+    let patience = if options.follow { WAIT } else { Duration::ZERO };
+    let mut any = false;
+    loop {
+        match tail.next_line(patience)? {
+            Some(line) => {
+                any = true;
+                let text = if terminal.json { Some(line) } else { describe(&line).map(|summary| told(&summary)) };
+                if let Some(text) = text
+                    && !terminal.more_data(&format!("{text}\n"))?
+                {
+                    return Ok(());
+                }
+            }
+            None if options.follow => {}
+            None => break,
+        }
+    }
+    if !any && !terminal.json {
+        terminal.hint("nothing is logged yet; `nexus up` or `nexus run` writes the log");
+    }
+    Ok(())
+}
+
+/// One event in one line; [`Summary`] holds plain ASCII only.
+fn told(summary: &Summary) -> String {
+    let event = event_style(&summary.event);
+    let mut line = format!("{DIM}{}{DIM:#} {event}{:<7}{event:#}", summary.time, summary.event);
+    if let Some(agent) = &summary.agent {
+        line.push_str(&format!(" {agent}"));
+    }
+    if let Some(verdict) = &summary.verdict {
+        let style = verdict_style(verdict);
+        line.push_str(&format!(" {style}{verdict}{style:#}"));
+    }
+    if let Some(connection) = &summary.connection {
+        line.push_str(&format!(" {connection}"));
+    }
+    if let Some(host) = &summary.host {
+        let method = summary.method.as_deref().map(|method| format!("{method} ")).unwrap_or_default();
+        line.push_str(&format!(" {method}{host}{}", summary.path.as_deref().unwrap_or_default()));
+    }
+    if let Some(status) = summary.status {
+        let style = status_style(status);
+        line.push_str(&format!(" {style}{status}{style:#}"));
+    }
+    if let Some(duration) = summary.duration {
+        line.push_str(&format!(" {DIM}{:.1}ms{DIM:#}", duration.as_secs_f64() * 1000.0));
+    }
+    for note in &summary.notes {
+        line.push_str(&format!(" [{note}]"));
+    }
+    line
+}
+
+fn event_style(event: &str) -> Style {
+    match event {
+        "refuse" | "tunnel_refuse" | "lost" | "torn" => AnsiColor::Red.on_default(),
+        "open" | "tunnel_open" => DIM,
+        _ => Style::new(),
+    }
+}
+
+fn verdict_style(verdict: &str) -> Style {
+    match verdict {
+        "inject" => AnsiColor::Green.on_default(),
+        "refuse" => AnsiColor::Red.on_default(),
+        _ => Style::new(),
+    }
+}
+
+fn status_style(status: u16) -> Style {
+    match status {
+        200..=299 => AnsiColor::Green.on_default(),
+        400..=499 => AnsiColor::Yellow.on_default(),
+        500.. => AnsiColor::Red.on_default(),
+        _ => Style::new(),
+    }
+}

@@ -1,0 +1,169 @@
+//! `nexus run`: a door for one command, through the proxy that is up or a private one, with an agent made for it.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use nexus::agent::{Registered, Token};
+use nexus::app::{App, Home, Origin, Running, Setup, init};
+use nexus::model::AgentName;
+use nexus::vault::Store;
+
+use super::arguments;
+use super::context::Context;
+use super::init::{EXAMPLE, host_name};
+use super::process::{harden, start_log};
+use super::run::{self, Door, Job};
+use super::surroundings::{self, Who};
+use super::terminal::{Terminal, WEAK_SECRET};
+
+/// If we are killed, nobody takes the agent back; then it ends by itself.
+const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// A private proxy has one caller, which is gone by then.
+const DRAIN: (&str, &str) = ("NEXUS__LIMITS__DRAIN_SECS", "2");
+
+pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Run) -> anyhow::Result<ExitCode> {
+    start_log(terminal, "nexus=warn");
+    harden(terminal);
+    make_home(context, terminal)?;
+    let agent = Passing::new(options.user.as_deref())?;
+    let catalogue = context.catalogue(terminal);
+    let credentials =
+        catalogue.iter().flat_map(|provider| provider.placeholders.iter().map(|known| known.variable.clone())).collect();
+    let key = context.key()?;
+    let existing = Store::with_key(context.home.vault(), key.duplicate()).list()?;
+    let who = Who { name: &agent.row.name, limits: Some(&agent.row) };
+    let placeholders = surroundings::placeholders(&catalogue, &existing, &key, &who);
+    drop(key);
+    let inherited = Context::variable;
+    let mut command = options.command.into_iter();
+    let job = Job {
+        inputs: surroundings::inputs(context, &context.config()?, placeholders, &inherited)?,
+        home: context.home.path().to_owned(),
+        command: command.next().unwrap_or_default(),
+        args: command.collect(),
+        clean: options.clean,
+        keep: options.keep,
+        credentials,
+        confine: options.confine,
+        warn: &|text| speak(terminal, text),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(run::run(job, async || open(context, terminal, &agent).await))?;
+    Ok(ExitCode::from(code))
+}
+
+fn speak(terminal: &Terminal, text: &str) {
+    match (text.strip_prefix("warning: "), text.strip_prefix("error: ")) {
+        (Some(text), _) => terminal.warn(text),
+        (_, Some(text)) => terminal.error(text),
+        _ => terminal.say(&format!("nexus: {text}")),
+    }
+}
+
+/// The first `nexus run` of a machine needs no `nexus init`.
+fn make_home(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
+    if context.home.is_ready() {
+        return Ok(());
+    }
+    let made = init(&context.home, &Context::variable, EXAMPLE, &host_name())?;
+    terminal.say(&format!("nexus: made {} (CA SHA-256 {})", context.home.path().display(), made.fingerprint));
+    terminal.hint(
+        "nothing is registered yet, so requests go out as the command sends them; `nexus register github` adds a credential",
+    );
+    Ok(())
+}
+
+/// An agent that exists as long as the command.
+struct Passing {
+    row: Registered,
+    token: Token,
+}
+
+impl Passing {
+    fn new(user: Option<&str>) -> anyhow::Result<Self> {
+        let token = Token::random().context("the system gives no random numbers")?;
+        let now = SystemTime::now();
+        let number = getrandom::u32().context("the system gives no random numbers")?;
+        let name: AgentName = format!("run-{}-{number:08x}", std::process::id()).parse()?;
+        let row = Registered {
+            name,
+            token_sha256: token.hash(),
+            user: user.map(str::parse).transpose()?,
+            providers: None,
+            hosts: None,
+            expires: Some(now + LIFE),
+            created: Some(now),
+            ephemeral: true,
+        };
+        Ok(Self { row, token })
+    }
+
+    /// What the command shows the proxy.
+    fn shown(&self) -> Option<(String, String)> {
+        Some((self.row.name.to_string(), self.token.text().expose().clone()))
+    }
+}
+
+/// What ends with the command.
+enum Guard {
+    /// The agent's row in `agents.toml`.
+    Added { home: Home, name: AgentName },
+    /// A proxy of its own.
+    Private(Option<Running>),
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        match self {
+            Self::Added { home, name } => {
+                if let Err(error) = home.change_agents(|agents| agents.retain(|agent| agent.name != *name)) {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the agent of this command could not be taken back; it ends in 30 days"
+                    );
+                }
+            }
+            Self::Private(running) => {
+                if let Some(running) = running.take() {
+                    running.stop();
+                }
+            }
+        }
+    }
+}
+
+async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::Result<Door<Guard>> {
+    if let Some(announced) = surroundings::running(context).await? {
+        let proxy = announced.addresses.first().map(|address| surroundings::reachable(*address)).unwrap_or_default();
+        let now = SystemTime::now();
+        let over = |row: &Registered| row.ephemeral && row.expires.is_some_and(|end| end <= now);
+        context.home.change_agents(|agents| {
+            agents.retain(|row| !over(row));
+            agents.push(agent.row.clone());
+        })?;
+        let guard = Guard::Added { home: context.home.clone(), name: agent.row.name.clone() };
+        if run::knows(&proxy, agent.token.text()).await {
+            return Ok(Door { proxy, java_proxy: None, agent: agent.shown(), guard });
+        }
+        terminal.warn("the proxy that is up has not taken the agent of this command; a private proxy is started");
+    }
+    private(context, terminal, agent)
+}
+
+/// A proxy in this process, on a port of its own.
+fn private(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::Result<Door<Guard>> {
+    let (mut overrides, _unknown) = Context::overrides();
+    let own = [("NEXUS__PROXY__LISTEN", "[\"127.0.0.1:0\"]"), ("NEXUS__PROXY__AGENT_LISTEN", "{}"), DRAIN];
+    overrides.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let (passphrase, origin) = context.passphrase()?;
+    let weak_secret = origin == Origin::Machine;
+    if weak_secret {
+        terminal.warn(WEAK_SECRET);
+    }
+    let config = context.home.config(&overrides)?;
+    let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: vec![agent.row.clone()] };
+    let running = App::with_overrides(setup, overrides)?.start()?;
+    let proxy = running.addresses().first().map(ToString::to_string).unwrap_or_default();
+    Ok(Door { proxy, java_proxy: None, agent: agent.shown(), guard: Guard::Private(Some(running)) })
+}

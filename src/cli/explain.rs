@@ -1,0 +1,66 @@
+//! `nexus explain`: what would become of a request.
+
+use anstyle::{AnsiColor, Style};
+use nexus::app::{Explanation, Outcome, explain};
+use nexus::model::AgentName;
+
+use super::arguments::Explain;
+use super::context::Context;
+use super::terminal::{BOLD, Terminal};
+
+pub(super) fn run(context: &Context, terminal: &Terminal, options: &Explain) -> anyhow::Result<()> {
+    context.require_home()?;
+    let agent: Option<AgentName> = options.agent.as_deref().map(str::parse).transpose()?;
+    let (method, url) = match options.request.as_slice() {
+        [method, url, ..] => (method.as_str(), url.as_str()),
+        [url] => ("GET", url.as_str()),
+        [] => ("GET", ""),
+    };
+    // Mistakes in a person's provider files are told; the answer is that of the others.
+    context.catalogue(terminal);
+    let answer = explain(&context.home, &context.config()?, &context.store()?, agent.as_ref(), (method, url))?;
+    if agent.is_none() && context.home.agents()?.iter().any(|agent| !agent.ephemeral) {
+        terminal.warn("agents are defined; this is the answer for one without limits. Name one with --agent");
+    }
+    terminal.either(&serde_json::to_value(&answer)?, || text(&answer))?;
+    if let (Some(command), false) = (&answer.command, terminal.json) {
+        terminal.hint(&format!("run `{command}`"));
+    }
+    Ok(())
+}
+
+fn text(answer: &Explanation) -> String {
+    let (word, style) = outcome(answer.outcome);
+    let head = format!("{BOLD}{} {}{BOLD:#}  {style}{word}{style:#}\n", answer.method, answer.url);
+    let mut rows = vec![("agent", answer.agent.clone())];
+    if let Some(connect) = answer.connect {
+        rows.push(("CONNECT", connect.to_owned()));
+    }
+    if let Some(provider) = &answer.provider {
+        rows.push(("provider", provider.clone()));
+    }
+    if let Some(rule) = &answer.rule {
+        let paths = if rule.paths.is_empty() { "every path".to_owned() } else { rule.paths.join(" ") };
+        rows.push(("rule", format!("{}: {}, {paths}", rule.number, rule.hosts.join(" "))));
+    }
+    if let Some(connection) = &answer.connection {
+        rows.push(("connection", connection.clone()));
+    }
+    if !answer.placements.is_empty() {
+        rows.push(("strategy", format!("{}: {}", answer.strategy.join(" + "), answer.placements.join(" and "))));
+    }
+    rows.push(("why", answer.why.clone()));
+    head + &Terminal::pairs(&rows)
+}
+
+fn outcome(outcome: Outcome) -> (&'static str, Style) {
+    let colour = |colour: AnsiColor| colour.on_default().bold();
+    match outcome {
+        Outcome::Inject => ("inject", colour(AnsiColor::Green)),
+        Outcome::Pass => ("pass", colour(AnsiColor::Cyan)),
+        Outcome::Tunnel => ("tunnel", colour(AnsiColor::Cyan)),
+        Outcome::Strip => ("strip", colour(AnsiColor::Yellow)),
+        Outcome::Refuse => ("refuse", colour(AnsiColor::Red)),
+        Outcome::AuthRequired => ("auth required", colour(AnsiColor::Yellow)),
+    }
+}

@@ -1,0 +1,222 @@
+//! `nexus providers`: the catalogue, and which hosts a credential may reach.
+
+use nexus::model::{ConnectionId, ProviderId};
+use nexus::provider::{Catalogue, Provider};
+use nexus::vault::{Entry, Store};
+use serde_json::{Value, json};
+
+use super::arguments::Providers;
+use super::context::{Context, Hint};
+use super::terminal::Terminal;
+
+/// How alike two names must be to be taken for a slip of the finger.
+const ALIKE: f64 = 0.75;
+
+pub(super) fn run(context: &Context, terminal: &Terminal, action: &Providers) -> anyhow::Result<()> {
+    match action {
+        Providers::List { category } => list(context, terminal, category.as_deref()),
+        Providers::Show { name } => show(context, terminal, name),
+        Providers::Check { file } => check(terminal, file),
+        Providers::Trust { name, yes } => trust(context, terminal, name, *yes),
+    }
+}
+
+/// The provider called `id`, or an error that names one which is spelled alike.
+pub(super) fn find<'c>(catalogue: &'c Catalogue, id: &ProviderId) -> anyhow::Result<&'c Provider> {
+    if let Some(provider) = catalogue.get(id) {
+        return Ok(provider);
+    }
+    let alike = |other: &Provider| strsim::jaro_winkler(other.id.as_str(), id.as_str());
+    let scored = catalogue.iter().map(|other| (alike(other), other.id.as_str())).filter(|(score, _)| *score >= ALIKE);
+    let best = scored.max_by(|one, two| one.0.total_cmp(&two.0));
+    let meant = best.map(|(_, name)| format!("; did you mean {name}?")).unwrap_or_default();
+    anyhow::bail!(Hint::new(format!("there is no provider called {id}{meant}"), "nexus providers list"))
+}
+
+fn list(context: &Context, terminal: &Terminal, category: Option<&str>) -> anyhow::Result<()> {
+    let catalogue = context.catalogue(terminal);
+    let wanted: Vec<_> =
+        catalogue.iter().filter(|provider| category.is_none_or(|category| provider.category == category)).collect();
+    let value: Vec<Value> = wanted.iter().map(|provider| facts(&catalogue, provider)).collect();
+    terminal.either(&json!({ "providers": value }), || {
+        let cells = wanted.iter().map(|provider| {
+            vec![
+                provider.id.to_string(),
+                provider.title.clone(),
+                provider.category.clone(),
+                takes(provider).join(", "),
+                hosts(provider).join(", "),
+            ]
+        });
+        Terminal::table(&["Name", "Title", "Category", "Takes", "Hosts"], cells.collect())
+    })?;
+    if let (true, Some(category)) = (wanted.is_empty(), category) {
+        let mut known: Vec<&str> = catalogue.iter().map(|provider| provider.category.as_str()).collect();
+        known.sort_unstable();
+        known.dedup();
+        terminal.hint(&format!("nothing is in {category:?}; categories are {}", known.join(", ")));
+    }
+    Ok(())
+}
+
+fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
+    json!({
+        "name": provider.id.as_str(),
+        "title": provider.title,
+        "category": provider.category,
+        "console": provider.console,
+        "builtin": catalogue.is_builtin(&provider.id),
+        "verified": provider.verified,
+        "takes": takes(provider),
+        "hosts": hosts(provider),
+        "variables": provider.placeholders.iter().map(|placeholder| placeholder.variable.as_str()).collect::<Vec<_>>(),
+        "rules": provider.inject.iter().map(|rule| json!({
+            "hosts": rule.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "port": rule.port,
+            "paths": rule.paths.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "strategy": rule.placements.iter().map(nexus::provider::Placement::word).collect::<Vec<_>>(),
+            "placements": rule.placements.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "fields": provider.fields.iter().map(|field| json!({
+            "name": field.name, "prompt": field.prompt, "secret": field.secret, "hint": field.hint,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+/// The ways to register: `oauth2`, then the words of the strategies, each once.
+fn takes(provider: &Provider) -> Vec<&'static str> {
+    let oauth2 = provider.oauth2.as_ref().map(|_| "oauth2");
+    let mut words: Vec<&str> = Vec::new();
+    for word in
+        oauth2.into_iter().chain(provider.inject.iter().flat_map(|rule| &rule.placements).map(|placement| placement.word()))
+    {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words
+}
+
+fn hosts(provider: &Provider) -> Vec<String> {
+    let mut hosts: Vec<String> = Vec::new();
+    for host in provider.hosts().map(ToString::to_string) {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
+    let catalogue = context.catalogue(terminal);
+    let provider = find(&catalogue, &name.parse()?)?;
+    terminal.either(&facts(&catalogue, provider), || {
+        let rules = provider.inject.iter().map(|rule| {
+            let hosts: Vec<String> = rule.hosts.iter().map(ToString::to_string).collect();
+            let paths: Vec<String> = rule.paths.iter().map(|path| format!("\n  {path}")).collect();
+            let placements: Vec<String> = rule.placements.iter().map(ToString::to_string).collect();
+            format!("{}\n  {}{}", hosts.join(", "), placements.join("\n  "), paths.concat())
+        });
+        let fields = provider.fields.iter().map(|field| format!("--field {}=…  {}", field.name, field.prompt));
+        let variables: Vec<&str> = provider.placeholders.iter().map(|placeholder| placeholder.variable.as_str()).collect();
+        let mut rows = vec![
+            ("Provider", format!("{} ({})", provider.id, provider.title)),
+            ("Category", provider.category.clone()),
+            ("Takes", takes(provider).join(", ")),
+            ("Rules", rules.collect::<Vec<_>>().join("\n")),
+        ];
+        rows.extend(provider.console.iter().map(|console| ("Console", console.clone())));
+        rows.extend((!provider.fields.is_empty()).then(|| ("Fields", fields.collect::<Vec<_>>().join("\n"))));
+        rows.extend((!variables.is_empty()).then(|| ("Variables", variables.join(", "))));
+        let source = if catalogue.is_builtin(&provider.id) { "comes with nexus" } else { "a file of your own" };
+        let doubt = if provider.verified { "" } else { "; not verified against the vendor's documentation" };
+        rows.push(("Source", format!("{source}{doubt}")));
+        Terminal::pairs(&rows)
+    })
+}
+
+fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    // Parsed first by itself, so that one that ships can be checked as well.
+    let provider = nexus::provider::parse(&name, &text)?;
+    let mut catalogue = Catalogue::builtin();
+    if !catalogue.is_builtin(&provider.id) {
+        catalogue.add(&name, &text)?;
+    }
+    let hosts = hosts(&provider);
+    terminal.either(&json!({ "name": provider.id.as_str(), "valid": true, "hosts": hosts }), || {
+        format!("{name} is valid: {} for {}\n", provider.id, hosts.join(", "))
+    })
+}
+
+/// What would change for one connection.
+struct Change {
+    connection: ConnectionId,
+    before: Vec<String>,
+    after: Vec<String>,
+}
+
+impl Change {
+    fn of(provider: &Provider, connection: ConnectionId, entry: &Entry) -> anyhow::Result<Self> {
+        let after = provider.bound_hosts(&|name| entry.effective_field(name))?.iter().map(ToString::to_string).collect();
+        Ok(Self { connection, before: entry.hosts.clone(), after })
+    }
+
+    fn lines(&self) -> String {
+        let added = self.after.iter().filter(|host| !self.before.contains(host)).map(|host| format!("  + {host}\n"));
+        let gone = self.before.iter().filter(|host| !self.after.contains(host)).map(|host| format!("  - {host}\n"));
+        format!("{}\n{}{}", self.connection, added.collect::<String>(), gone.collect::<String>())
+    }
+}
+
+fn trust(context: &Context, terminal: &Terminal, name: &str, yes: bool) -> anyhow::Result<()> {
+    context.require_home()?;
+    let catalogue = context.catalogue(terminal);
+    let provider = find(&catalogue, &name.parse()?)?;
+    let store = context.store()?;
+    let mut changes = Vec::new();
+    for (connection, entry) in store.snapshot()?.iter().filter(|(connection, _)| *connection.provider() == provider.id) {
+        changes.push(Change::of(provider, connection.clone(), entry)?);
+    }
+    if changes.is_empty() {
+        anyhow::bail!(Hint::new(format!("{} has no connection", provider.title), format!("nexus register {}", provider.id)));
+    }
+    changes.retain(|change| change.before != change.after);
+    let value =
+        |change: &Change| json!({ "connection": change.connection.as_str(), "before": change.before, "after": change.after });
+    let shown = json!({ "provider": provider.id.as_str(), "changes": changes.iter().map(value).collect::<Vec<_>>() });
+    if changes.is_empty() {
+        return terminal.either(&shown, || format!("the credentials of {} reach what its file names already\n", provider.id));
+    }
+    let lines: String = changes.iter().map(Change::lines).collect();
+    terminal.talk(&lines);
+    if !yes {
+        if !terminal.can_ask() {
+            anyhow::bail!(Hint::new(
+                "there is nobody to ask whether these hosts may get the credential",
+                format!("nexus providers trust {} --yes", provider.id)
+            ));
+        }
+        anyhow::ensure!(terminal.confirm("Let the credentials reach these hosts?")?, "nothing was changed");
+    }
+    for change in &changes {
+        seal(&store, provider, change)?;
+    }
+    terminal.either(&shown, || format!("sealed the hosts of {} connections of {}\n", changes.len(), provider.id))
+}
+
+/// Writes what was shown, unless the entry has changed meanwhile.
+fn seal(store: &Store, provider: &Provider, change: &Change) -> anyhow::Result<()> {
+    let mut as_shown = false;
+    store.update(&change.connection, |entry| {
+        let now = Change::of(provider, change.connection.clone(), entry);
+        as_shown = now.is_ok_and(|now| now.before == change.before && now.after == change.after);
+        if as_shown {
+            entry.hosts.clone_from(&change.after);
+        }
+    })?;
+    anyhow::ensure!(as_shown, "{} was changed by somebody else meanwhile; look again", change.connection);
+    Ok(())
+}

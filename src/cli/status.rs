@@ -1,0 +1,195 @@
+//! `nexus status`: what works and what does not. Exit code 1 when a part is broken; a proxy that is not up is none.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anstyle::AnsiColor;
+use nexus::app::Origin;
+use nexus::audit::{Since, Tail, describe, verify_chain};
+use nexus::ca::describe as describe_root;
+use nexus::vault::Status;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::terminal::{Terminal, WEAK_SECRET};
+use super::{surroundings, when};
+
+/// A root with less time than this is worth a word.
+const SOON: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// A clock that the log is ahead of by more than this has been set back.
+const TOLERANCE: Duration = Duration::from_secs(120);
+/// A log of more bytes than this is not read through here.
+const READ_THROUGH: u64 = 256 * 1024 * 1024;
+
+/// One part's health.
+struct Part {
+    name: &'static str,
+    /// `None`: neither good nor bad.
+    good: Option<bool>,
+    text: String,
+    value: Value,
+}
+
+impl Part {
+    fn broken(name: &'static str, error: &anyhow::Error) -> Self {
+        let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+        let text = causes.join(": ");
+        Self { name, good: Some(false), value: json!({ "error": text }), text }
+    }
+}
+
+pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+    context.require_home()?;
+    let parts = [
+        Part {
+            name: "home",
+            good: Some(true),
+            text: context.home.path().display().to_string(),
+            value: json!(context.home.path()),
+        },
+        look("config", || config(context)),
+        look("proxy", || proxy(context)),
+        look("vault", || vault(context, terminal)),
+        look("ca", || ca(context)),
+        look("clock", || clock(context)),
+        look("audit", || audit(context)),
+    ];
+    let fine = parts.iter().all(|part| part.good != Some(false));
+    let mut value = serde_json::Map::from_iter(parts.iter().map(|part| (part.name.to_owned(), part.value.clone())));
+    value.insert("ok".to_owned(), json!(fine));
+    terminal.either(&Value::Object(value), || {
+        let rows: Vec<_> = parts.iter().map(|part| (part.name, format!("{}{}", mark(part.good), part.text))).collect();
+        Terminal::pairs(&rows)
+    })?;
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn mark(good: Option<bool>) -> String {
+    let (word, colour) = match good {
+        Some(true) => ("ok      ", AnsiColor::Green),
+        Some(false) => ("broken  ", AnsiColor::Red),
+        None => ("-       ", AnsiColor::Yellow),
+    };
+    let style = colour.on_default();
+    format!("{style}{word}{style:#}")
+}
+
+fn look(name: &'static str, part: impl FnOnce() -> anyhow::Result<(Option<bool>, String, Value)>) -> Part {
+    match part() {
+        Ok((good, text, value)) => Part { name, good, text, value },
+        Err(error) => Part::broken(name, &error),
+    }
+}
+
+type Looked = anyhow::Result<(Option<bool>, String, Value)>;
+
+fn config(context: &Context) -> Looked {
+    let config = context.config()?;
+    let listen: Vec<String> = config.proxy.listen.iter().map(ToString::to_string).collect();
+    let agents = context.home.agents()?.iter().filter(|agent| !agent.ephemeral).count();
+    let (_catalogue, mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
+    let wrong: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    let value = json!({ "listen": listen, "agents": agents, "mistakes": wrong });
+    let text = if wrong.is_empty() { format!("listens on {}, {agents} agents", listen.join(", ")) } else { wrong.join("\n") };
+    Ok((Some(wrong.is_empty()), text, value))
+}
+
+fn proxy(context: &Context) -> Looked {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(match runtime.block_on(surroundings::running(context))? {
+        Some(up) => {
+            let addresses: Vec<String> = up.addresses.iter().map(ToString::to_string).collect();
+            let text = format!("up on {} (process {})", addresses.join(", "), up.process);
+            (Some(true), text, json!({ "up": true, "addresses": addresses, "process": up.process }))
+        }
+        None => (None, "not up; `nexus up` starts it, `nexus run` starts a private one".to_owned(), json!({ "up": false })),
+    })
+}
+
+fn vault(context: &Context, terminal: &Terminal) -> Looked {
+    let (_passphrase, origin) = context.passphrase()?;
+    if origin == Origin::Machine {
+        terminal.warn(WEAK_SECRET);
+    }
+    let store = context.store()?;
+    let snapshot = store.snapshot()?;
+    let count = snapshot.len();
+    let attention: Vec<String> =
+        snapshot.iter().filter(|(_, entry)| entry.status == Status::Attention).map(|(id, _)| id.to_string()).collect();
+    let strangers = snapshot.strangers().len();
+    let mut text = format!("opens, {count} connections");
+    if !attention.is_empty() {
+        text.push_str(&format!(", register again: {}", attention.join(", ")));
+    }
+    if strangers > 0 {
+        text.push_str(&format!(", {strangers} members that are not understood"));
+    }
+    if snapshot.rolled_back() {
+        text.push_str(", older than what was last seen: somebody put back an old copy");
+    }
+    let value = json!({
+        "opens": true,
+        "connections": count,
+        "attention": attention,
+        "strangers": strangers,
+        "rolled_back": snapshot.rolled_back(),
+        "weak_secret": origin == Origin::Machine,
+    });
+    Ok((Some(attention.is_empty() && !snapshot.rolled_back()), text, value))
+}
+
+fn ca(context: &Context) -> Looked {
+    let root = nexus::app::open_root(&context.home, &context.key()?)?;
+    let (now, end) = (SystemTime::now(), root.not_after());
+    let enough = end.duration_since(now).is_ok_and(|left| left > SOON);
+    let rotating = context.home.next_ca().exists();
+    let more = if rotating { ", rotation under way" } else { "" };
+    let advice = if enough { "" } else { "; `nexus ca rotate` begins with the next one" };
+    let text = format!("until {}{more}{advice}\nSHA-256 {}", when::day(end, now), root.fingerprint_sha256());
+    let value = json!({
+        "sha256": root.fingerprint_sha256(),
+        "not_before": when::show(root.not_before()),
+        "not_after": when::show(end),
+        "rotating": rotating,
+    });
+    Ok((Some(enough), text, value))
+}
+
+/// No time server is asked: our own files bear witness that the clock has not been set back.
+fn clock(context: &Context) -> Looked {
+    let now = SystemTime::now();
+    let pem = nexus::app::trusted(&context.home)?.concat();
+    let root = describe_root(&pem)?.into_iter().map(|about| about.not_before).max();
+    let mut tail = Tail::open(&context.home.audit(), Since::Last(1))?;
+    let line = tail.next_line(Duration::ZERO)?.and_then(|line| describe(&line));
+    let last = line.and_then(|line| line.time.parse::<jiff::Timestamp>().ok()).map(SystemTime::from);
+    let behind = [root, last].into_iter().flatten().filter_map(|then| then.duration_since(now).ok()).max().unwrap_or_default();
+    let good = behind <= TOLERANCE;
+    let text =
+        if good { when::show(now) } else { format!("{}, behind our own files by {} s", when::show(now), behind.as_secs()) };
+    Ok((Some(good), text, json!({ "now": when::show(now), "behind_secs": behind.as_secs() })))
+}
+
+fn audit(context: &Context) -> Looked {
+    let folder = context.home.audit();
+    let files = std::fs::read_dir(&folder)?.flatten().filter_map(|entry| entry.metadata().ok());
+    let size: u64 = files.filter(std::fs::Metadata::is_file).map(|about| about.len()).sum();
+    if size > READ_THROUGH {
+        return Ok((None, format!("{size} bytes, not read through here"), json!({ "bytes": size })));
+    }
+    let found = verify_chain(&folder)?;
+    let head = found.head.get(..16).unwrap_or_default();
+    let text = match found.lines {
+        0 => "empty".to_owned(),
+        lines => format!("{lines} lines in {} segments hold together; head {} {head}…", found.segments, found.last),
+    };
+    let value = json!({
+        "lines": found.lines,
+        "segments": found.segments,
+        "first": found.first,
+        "last": found.last,
+        "head": found.head,
+        "torn": found.torn,
+    });
+    Ok((Some(true), text, value))
+}

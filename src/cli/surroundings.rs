@@ -1,0 +1,124 @@
+//! What `nexus env` and `nexus run` tell a program: where the proxy is, whom to trust, which worthless values to hold.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use nexus::agent::{PlaceholderKey, Registered};
+use nexus::app::{Announced, Config, trusted};
+use nexus::disk;
+use nexus::model::{AgentName, ConnectionId};
+use nexus::provider::Catalogue;
+use nexus::seal::DataKey;
+
+use super::context::Context;
+use super::env::Inputs;
+use super::{gateway, run};
+
+/// Certificates are for everyone to read.
+const READABLE: u32 = 0o644;
+
+/// The proxy that is up and shows our root; whoever else listens there is not it.
+pub(super) async fn running(context: &Context) -> anyhow::Result<Option<Announced>> {
+    let Some(announced) = context.home.announced()? else { return Ok(None) };
+    let ca = disk::read_regular(&context.home.ca(), 1024 * 1024)?.unwrap_or_default();
+    let Some(first) = announced.addresses.first() else { return Ok(None) };
+    let ours = run::answers(&reachable(*first), &ca).await;
+    Ok(ours.then_some(announced))
+}
+
+/// Where a program on this machine reaches a listener: one on every address is reached by loopback.
+pub(super) fn reachable(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port()).to_string()
+}
+
+/// Every root that may have signed what a program meets, in one file beside the helper files.
+pub(super) fn write_roots(context: &Context) -> anyhow::Result<PathBuf> {
+    let folder = context.home.helpers();
+    disk::create_private_dir(&folder)?;
+    let (file, text) = (folder.join("ca.pem"), trusted(&context.home)?.concat());
+    if disk::read_regular(&file, 1024 * 1024)?.as_deref() != Some(text.as_bytes()) {
+        disk::write_atomic(&file, text.as_bytes(), READABLE)
+            .context("cannot write the roots for clients that add to their own")?;
+    }
+    Ok(file)
+}
+
+/// The environment's parts; the door adds proxy and agent.
+pub(super) fn inputs<'a>(
+    context: &Context,
+    config: &Config,
+    placeholders: Vec<(String, String)>,
+    inherited: &'a dyn Fn(&str) -> Option<String>,
+) -> anyhow::Result<Inputs<'a>> {
+    let home = &context.home;
+    let bundle = home.bundle();
+    anyhow::ensure!(bundle.exists(), super::context::Hint::new(format!("there is no {}", bundle.display()), "nexus init"));
+    Ok(Inputs {
+        proxy: String::new(),
+        java_proxy: None,
+        agent: None,
+        bundle,
+        ca: write_roots(context)?,
+        helpers: home.helpers(),
+        no_proxy_extra: unproxied(context, config),
+        placeholders,
+        inherited,
+    })
+}
+
+/// The gateway, where it is not on loopback, which is left out anyway.
+fn unproxied(context: &Context, config: &Config) -> Vec<String> {
+    let named = gateway::url(context).and_then(|url| gateway::authority(&url)).map(|authority| authority.host.to_string());
+    let listens = config.gateway.listen.ip();
+    let own = (!listens.is_loopback() && !listens.is_unspecified()).then(|| listens.to_string());
+    named.into_iter().chain(own).filter(|host| host != "localhost" && host != "127.0.0.1" && host != "[::1]").collect()
+}
+
+/// For each provider with a connection that the agent may use, its variables with worthless values.
+pub(super) fn placeholders(
+    catalogue: &Catalogue,
+    existing: &[ConnectionId],
+    key: &DataKey,
+    agent: &Who<'_>,
+) -> Vec<(String, String)> {
+    let key = PlaceholderKey::new(key.subkey("placeholders"));
+    let mut variables = Vec::new();
+    for provider in catalogue.iter().filter(|provider| !provider.placeholders.is_empty()) {
+        let allowed =
+            agent.limits.is_none_or(|limits| limits.providers.as_ref().is_none_or(|names| names.contains(&provider.id)));
+        let user = agent.limits.and_then(|limits| limits.user.as_ref());
+        let theirs: Vec<ConnectionId> =
+            existing.iter().filter(|id| allowed && *id.provider() == provider.id && id.is_open_to(user)).cloned().collect();
+        let Some(connection) = ConnectionId::preferred(&theirs, user).or(theirs.first()) else { continue };
+        for placeholder in &provider.placeholders {
+            let tail = if placeholder.fixed { String::new() } else { key.tail(agent.name, connection) };
+            variables.push((placeholder.variable.clone(), format!("{}{tail}", placeholder.prefix)));
+        }
+    }
+    variables
+}
+
+/// For whom the environment is made.
+pub(super) struct Who<'a> {
+    pub(super) name: &'a AgentName,
+    /// Its row in `agents.toml`; none for callers of our own user where no agents are defined.
+    pub(super) limits: Option<&'a Registered>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_by_loopback() {
+        for (listens, reached) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("10.0.0.5:3", "10.0.0.5:3")] {
+            assert_eq!(reachable(listens.parse().unwrap()), reached);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Points in time, as people write and read them.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use jiff::{SpanRelativeTo, Timestamp};
+
+/// `3600` (seconds from now), `30d`, `12h 30m`, or RFC 3339.
+pub(super) fn parse(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
+    let wrong = || format!("{text:?} is not a time: write 30d, 12h, seconds from now, or 2027-01-31T12:00:00Z");
+    let ahead = if let Ok(seconds) = text.parse::<u64>() {
+        Some(Duration::from_secs(seconds))
+    } else if let Ok(span) = text.parse::<jiff::Span>() {
+        let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).with_context(wrong)?;
+        Some(Duration::try_from(length).with_context(wrong)?)
+    } else {
+        None
+    };
+    let time = match ahead {
+        Some(ahead) => now.checked_add(ahead).with_context(wrong)?,
+        None => text.parse::<Timestamp>().with_context(wrong)?.into(),
+    };
+    // What no certificate, file or table could hold is refused here.
+    Timestamp::try_from(time).with_context(wrong)?;
+    anyhow::ensure!(time > now, "{text:?} is in the past");
+    Ok(time)
+}
+
+/// RFC 3339, whole seconds.
+pub(super) fn show(time: SystemTime) -> String {
+    Timestamp::try_from(time).map_or_else(|_far| "-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// `-` where there is none.
+pub(super) fn or_dash(time: Option<SystemTime>) -> String {
+    time.map_or_else(|| "-".to_owned(), show)
+}
+
+/// The day, and how far off it is: `2036-11-21 (in 3652 days)`.
+pub(super) fn day(time: SystemTime, now: SystemTime) -> String {
+    let days = |distance: Duration| distance.as_secs() / 86_400;
+    let distance = match time.duration_since(now) {
+        Ok(ahead) => format!("in {} days", days(ahead)),
+        Err(behind) => format!("{} days ago", days(behind.duration())),
+    };
+    format!("{} ({distance})", show(time).get(..10).unwrap_or("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_four_spellings() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let ahead = |text: &str| parse(text, now).map(|time| time.duration_since(now).unwrap().as_secs());
+        assert_eq!(ahead("90").unwrap(), 90);
+        assert_eq!(ahead("30d").unwrap(), 30 * 86_400);
+        assert_eq!(ahead("12h 30m").unwrap(), 45_000);
+        assert_eq!(ahead("2027-01-15T08:00:01Z").unwrap(), 1);
+        for text in ["", "soon", "-3", "-3d", "2020-01-01T00:00:00Z", "0", "99999999999999999", "9999999d"] {
+            assert!(parse(text, now).is_err(), "{text}");
+        }
+        assert_eq!(
+            (show(now), day(now + Duration::from_secs(86_400 * 3), now)),
+            ("2027-01-15T08:00:00Z".into(), "2027-01-18 (in 3 days)".into())
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! The walls of the house: which room may import which, and who may look at a secret.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room's floor. `model` is below all: its words are everybody's.
+const FLOORS: [(&str, i8); 19] = [
+    ("fuzzing", 5),
+    ("app", 4),
+    ("proxy", 3),
+    ("broker", 2),
+    ("decide", 2),
+    ("agent", 1),
+    ("audit", 1),
+    ("ca", 1),
+    ("listener", 1),
+    ("oauth", 1),
+    ("provider", 1),
+    ("upstream", 1),
+    ("vault", 1),
+    ("disk", 0),
+    ("head", 0),
+    ("local", 0),
+    ("seal", 0),
+    ("model", -1),
+    ("cli", 6),
+];
+
+/// Where a secret's value may be looked at. This list is the security review.
+const EXPOSING: [&str; 21] = [
+    "agent/token.rs",
+    "app/init.rs",
+    "app/parts.rs",
+    "app/secret.rs",
+    "ca/signer.rs",
+    "cli/agent.rs",   // a new token, shown once
+    "cli/doors.rs",   // the token of one command, into its environment
+    "cli/gateway.rs", // NEXUS_GATEWAY_URL, which lies in .env beside the secret
+    "cli/run/knock.rs",
+    "model/secret.rs",
+    "oauth/refresh.rs",
+    "oauth/reply.rs",
+    "provider/presented.rs",
+    "provider/strategy.rs",
+    "proxy/observe.rs", // the guard's scan
+    "seal.rs",
+    "seal/hardware.rs",
+    "vault/entry.rs",
+    "vault/json.rs",
+    "vault/mod.rs", // the example in its documentation
+    "vault/summary.rs",
+];
+
+/// Path below `src/`, and the lines that are neither comments nor tests.
+fn sources() -> Vec<(String, Vec<String>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        folders.extend(entries.iter().filter(|path| path.is_dir() && !path.ends_with("tests")).cloned());
+        for path in entries.iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs")) {
+            let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+            let text = fs::read_to_string(path).unwrap();
+            let length = text.lines().count();
+            if length > 300 {
+                eprintln!("warning: {name} has {length} lines");
+            }
+            let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            let lines = code.lines().map(str::trim_start).filter(|line| !line.starts_with("//")).map(str::to_owned).collect();
+            if !name.ends_with("tests.rs") {
+                found.push((name, lines));
+            }
+        }
+    }
+    assert!(found.len() > 100, "{} files", found.len());
+    found
+}
+
+fn room(file: &str) -> &str {
+    file.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+}
+
+fn floor(room: &str) -> i8 {
+    FLOORS
+        .iter()
+        .find(|(name, _)| *name == room)
+        .unwrap_or_else(|| panic!("{room} has no floor: add it here and to src/lib.rs"))
+        .1
+}
+
+/// The rooms that a line names: `crate::vault::…`, `crate::{disk, seal}`.
+fn named(line: &str) -> Vec<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    let mut rooms = Vec::new();
+    for rest in line.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            Some(list) => rooms.extend(list.split('}').next().unwrap_or_default().split(',').map(|part| word(part.trim()))),
+            None => rooms.push(word(rest)),
+        }
+    }
+    rooms.retain(|room| FLOORS.iter().any(|(name, _)| name == room));
+    rooms
+}
+
+/// Which room imports which, the binary aside: it sees the library as others do.
+fn imports() -> BTreeMap<(String, String), String> {
+    let mut imports = BTreeMap::new();
+    for (file, lines) in sources().iter().filter(|(file, _)| !matches!(room(file), "lib" | "main" | "cli")) {
+        for line in lines {
+            for other in named(line).into_iter().filter(|other| other != room(file)) {
+                imports.entry((room(file).to_owned(), other)).or_insert_with(|| format!("{file}: {line}"));
+            }
+        }
+    }
+    imports
+}
+
+#[test]
+fn a_room_imports_from_lower_floors_only() {
+    let wrong: Vec<String> =
+        imports().into_iter().filter(|((from, to), _)| floor(from) <= floor(to)).map(|(_, place)| place).collect();
+    assert!(wrong.is_empty(), "upward or sideways:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_rooms_import_each_other_in_a_circle() {
+    let edges: BTreeSet<(String, String)> = imports().into_keys().collect();
+    let mut rooms: BTreeSet<&str> = FLOORS.iter().map(|(name, _)| *name).collect();
+    // A room that imports none of those left is taken away; what can't be taken away is a circle.
+    while let Some(leaf) =
+        rooms.iter().find(|room| !edges.iter().any(|(from, to)| from == **room && rooms.contains(to.as_str())))
+    {
+        let leaf = *leaf;
+        rooms.remove(leaf);
+    }
+    assert!(rooms.is_empty(), "a circle among {rooms:?}");
+}
+
+#[test]
+fn the_map_in_the_library_shows_every_room_on_its_floor() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    for line in text.lines().filter(|line| line.starts_with("mod ") || line.starts_with("pub mod ")) {
+        let name = line.trim_start_matches("pub ").trim_start_matches("mod ").trim_end_matches(';');
+        let shown = |row: &str| row.contains(&format!("`{name}`"));
+        let row = text.lines().find(|row| row.starts_with("//! |") && shown(row));
+        let number = row.and_then(|row| row.split('|').nth(1)).and_then(|cell| cell.trim().parse::<i8>().ok());
+        assert!(
+            name == "fuzzing" || number == Some(floor(name).max(0)),
+            "{name}: {number:?} in the table, {} here",
+            floor(name)
+        );
+    }
+}
+
+#[test]
+fn i1_only_the_listed_files_look_at_a_secret() {
+    let exposing = |lines: &[String]| lines.iter().any(|line| line.contains(".expose()"));
+    let found: BTreeSet<String> = sources().into_iter().filter(|(_, lines)| exposing(lines)).map(|(file, _)| file).collect();
+    let new: Vec<&String> = found.iter().filter(|file| !EXPOSING.contains(&file.as_str())).collect();
+    assert!(new.is_empty(), "not on the list: {new:?}");
+}
+
+#[test]
+fn only_the_terminal_and_the_confined_process_print() {
+    const PRINTING: [&str; 2] = ["cli/terminal.rs", "cli/run/confine.rs"];
+    let prints = |line: &String| {
+        ["println!", "eprintln!", "print!(", "eprint!(", "io::stdout()", "io::stderr()"].iter().any(|word| line.contains(word))
+    };
+    for (file, lines) in sources().iter().filter(|(file, _)| !PRINTING.contains(&file.as_str())) {
+        let line = lines.iter().find(|line| prints(line) && !line.contains("is_terminal"));
+        assert!(line.is_none(), "{file}: {line:?}");
+    }
+}
