@@ -56,7 +56,6 @@ pub(crate) async fn service(ca: &Authority, offers: Offers) -> Upstream {
 
 /// A service, a Nexus before it, and a caller of the same user.
 pub(crate) struct Scene {
-    pub(crate) ca: Authority,
     pub(crate) service: Upstream,
     pub(crate) nexus: Nexus,
     pub(crate) caller: Caller,
@@ -68,7 +67,7 @@ pub(crate) async fn scene(config: &str) -> Scene {
     let service = service(&ca, Offers::Both).await;
     let nexus = home(&ca, &service).config(config).start();
     let caller = Caller::new(&nexus);
-    Scene { ca, service, nexus, caller }
+    Scene { service, nexus, caller }
 }
 
 impl Scene {

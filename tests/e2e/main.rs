@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking, its helpers included"
+    clippy::too_many_lines,
+    reason = "a test fails by panicking, its helpers included; a table of attacks is as long as it is"
 )]
 
 mod attack;
