@@ -136,7 +136,7 @@ impl App {
         let own = addresses.iter().copied().chain([self.config.gateway.listen]).collect();
         self.parts.dialler.set_own(own);
         let control =
-            Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(BuildError::Thread)?;
+            Builder::new_current_thread().enable_all().max_blocking_threads(128).build().map_err(BuildError::Thread)?;
         let (draining, drain_seen) = watch::channel(false);
         let count = Arc::new(AtomicUsize::new(0));
         let Self { home, config, overrides, setup_agents, parts } = self;
@@ -218,7 +218,7 @@ struct Seat {
 
 impl Seat {
     fn run(self, receive: mpsc::UnboundedReceiver<Accepted>, drain: Duration) {
-        let built = Builder::new_current_thread().enable_all().max_blocking_threads(16).build_local(LocalOptions::default());
+        let built = Builder::new_current_thread().enable_all().max_blocking_threads(128).build_local(LocalOptions::default());
         let runtime = match built {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!(%error, "a worker has no runtime"),

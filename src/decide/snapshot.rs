@@ -310,3 +310,7 @@ fn host_and_path(url: &str) -> Option<(Host, PathPattern)> {
     let authority = Authority::parse(authority, Some(443)).ok()?;
     Some((authority.host, format!("/{path}").parse().ok()?))
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;
