@@ -19,11 +19,17 @@ pub(super) fn told(error: &clap::Error) -> ExitCode {
     let (message, tips) = split(&text);
     let terminal = Terminal::new(false, Color::Auto);
     terminal.error(&message);
-    let help = text.lines().find_map(|line| line.strip_prefix("Usage: ")).map(|usage| format!("usage: {}", usage.trim()));
-    for tip in tips.into_iter().chain(help).chain(["`nexus help` shows all commands".to_owned()]).take(2) {
+    for tip in tips.into_iter().chain([format!("run `{} --help`", command(&text))]) {
         terminal.hint(&tip);
     }
     ExitCode::from(2)
+}
+
+/// The command that was meant, as far as it was understood: what stands before the first option or argument in its usage.
+fn command(text: &str) -> String {
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("nexus");
+    let plain = |word: &&str| word.starts_with(|first: char| first.is_ascii_lowercase());
+    usage.split_whitespace().take_while(plain).collect::<Vec<_>>().join(" ")
 }
 
 /// The message in one line, and the tips.
@@ -44,5 +50,6 @@ mod tests {
         let (message, tips) = split(text);
         assert_eq!(message, "the following required arguments were not provided: <PROVIDER>");
         assert_eq!(tips, ["try 'x'"]);
+        assert_eq!((command(text).as_str(), command("")), ("nexus register", "nexus".to_owned()));
     }
 }
