@@ -22,10 +22,10 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
         terminal.warn(WEAK_SECRET);
     }
     let config = context.home.config(&overrides)?;
-    super::ca::finish_if_due(context, terminal, &passphrase)?;
+    super::ca::finish_if_due(context, terminal)?;
     let weak_secret = origin == Origin::Machine;
     let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: Vec::new() };
-    let running = App::with_overrides(setup, overrides)?.start().map_err(in_use)?;
+    let running = App::with_key(setup, overrides, &context.key()?)?.start().map_err(in_use)?;
     let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
     context.home.announce(running.addresses())?;
     terminal.say(&format!("nexus: the proxy listens on {}", addresses.join(", ")));

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
-use super::arguments::Color;
+use super::arguments::{Arguments, Color};
 use super::terminal::Terminal;
 
 /// Says it. Help and version were asked for and go to stdout, with exit code 0.
@@ -19,17 +20,22 @@ pub(super) fn told(error: &clap::Error) -> ExitCode {
     let (message, tips) = split(&text);
     let terminal = Terminal::new(false, Color::Auto);
     terminal.error(&message);
-    for tip in tips.into_iter().chain([format!("run `{} --help`", command(&text))]) {
+    for tip in tips.into_iter().chain([format!("run `{} --help`", command(std::env::args().skip(1)))]) {
         terminal.hint(&tip);
     }
     ExitCode::from(2)
 }
 
-/// The command that was meant, as far as it was understood: what stands before the first option or argument in its usage.
-fn command(text: &str) -> String {
-    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("nexus");
-    let plain = |word: &&str| word.starts_with(|first: char| first.is_ascii_lowercase());
-    usage.split_whitespace().take_while(plain).collect::<Vec<_>>().join(" ")
+/// The command that was meant, as far as its words are known.
+fn command(words: impl Iterator<Item = String>) -> String {
+    let mut known = Arguments::command();
+    let mut path = "nexus".to_owned();
+    for word in words {
+        let Some(next) = known.find_subcommand(&word).cloned() else { break };
+        path = format!("{path} {}", next.get_name());
+        known = next;
+    }
+    path
 }
 
 /// The message in one line, and the tips.
@@ -50,6 +56,8 @@ mod tests {
         let (message, tips) = split(text);
         assert_eq!(message, "the following required arguments were not provided: <PROVIDER>");
         assert_eq!(tips, ["try 'x'"]);
-        assert_eq!((command(text).as_str(), command("")), ("nexus register", "nexus".to_owned()));
+        let command = |words: &[&str]| command(words.iter().map(ToString::to_string));
+        assert_eq!(command(&["agent", "ad"]), "nexus agent");
+        assert_eq!((command(&["rm", "x"]), command(&["--json", "list"])), ("nexus remove".to_owned(), "nexus".to_owned()));
     }
 }

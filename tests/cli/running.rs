@@ -74,7 +74,8 @@ fn the_command_keeps_the_terminal() {
 fn an_interrupt_at_the_terminal_reaches_the_command_once() {
     let world = World::new();
     let script = "trap \"echo caught\" INT; echo ready; read word; read word; exit 6";
-    let line = format!("{} run -- sh -c '{script}'", env!("CARGO_BIN_EXE_nexus"));
+    // A shell in between would end by the signal itself.
+    let line = format!("exec {} run -- sh -c '{script}'", env!("CARGO_BIN_EXE_nexus"));
     let done = world.on_terminal(&line, &[("ready", "\u{3}"), ("caught", "one\ntwo\n")]);
     assert_eq!(done.code, Some(6), "{}", done.out);
     assert_eq!(done.out.matches("caught").count(), 1, "{}", done.out);

@@ -1,8 +1,11 @@
 //! `World`: a person's folder with a Nexus home in it, and the binary as that person would call it.
 
+use std::fs::DirBuilder;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -57,8 +60,14 @@ impl World {
 
     /// After `nexus init`, listening on a port of its own.
     pub(crate) fn new() -> Self {
+        // Made once and copied, since deriving a key takes a while.
+        static TEMPLATE: LazyLock<World> = LazyLock::new(|| {
+            let world = World::bare();
+            world.nexus(&["init"]).ok();
+            world
+        });
         let world = Self::bare();
-        world.nexus(&["init"]).ok();
+        copy(&TEMPLATE.home(""), &world.home(""));
         world.config("[proxy]\nlisten = [\"127.0.0.1:0\"]\n[limits]\ndrain_secs = 1\n");
         world
     }
@@ -180,6 +189,19 @@ impl Drop for Up {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// A folder with all that is in it, as private as it was.
+fn copy(from: &Path, to: &Path) {
+    DirBuilder::new().mode(0o700).create(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
