@@ -1,5 +1,7 @@
 //! Doors for the fuzz targets and property tests to what reads a stranger's bytes. Not an interface to build on.
 
+mod decider;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
@@ -19,6 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use crate::head::{Gate, Head, Limits, Malformed, Reader, Verdict, Watch};
 use crate::model::Authority;
+
+pub use decider::Decider;
 
 /// Reads `bytes` as requests and tells what was read, as JSON: `messages`, each with `method`, `target`, `version`, `headers`,
 /// `body` (hexadecimal) and `end` (a position), and `rest`: `complete`, `incomplete` or the kind of what is wrong.

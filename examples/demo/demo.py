@@ -237,12 +237,12 @@ def theft(stage, words):
 
 def audit(stage, words):
     """Step 5: every request that left, and every one that did not."""
-    words.typed("nexus audit tail -n 4")
-    stage.seen()
-    text = stage.command("audit", "tail", "-n", "100")
-    for line in text.splitlines()[-4:]:
-        print(f"    {line[:76]}")
-    words.check("evil.test" in text and "api.github.com" in text, "the log names the theft and the work")
+    words.typed("nexus audit tail")
+    text = stage.command("audit", "tail", "-n", "1000")
+    for line in text.splitlines():
+        if "renewed" in line or "evil.test" in line:
+            print(textwrap.fill(" ".join(line.split()), 76, initial_indent="    ", subsequent_indent="      "))
+    words.check("evil.test" in text and "renewed" in text, "the log names the theft, the work and the renewal")
     files = [path.read_text(errors="replace") for path in (stage.home / "audit").rglob("*") if path.is_file()]
     written = "\n".join([text, (stage.folder / "nexus.log").read_text(), *files])
     words.check(not any(secret in written for secret in stage.secrets.values()), "and no secret")

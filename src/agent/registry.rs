@@ -105,6 +105,11 @@ impl Registry {
         self.by_name.get(name).filter(|agent| !agent.expired(now)).map(Arc::clone)
     }
 
+    /// All names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &AgentName> {
+        self.by_name.keys()
+    }
+
     /// Whether `agent` is still the one in force: same name, same token, same limits.
     pub(crate) fn holds(&self, agent: &Arc<Agent>) -> bool {
         self.by_name.get(&agent.name).is_some_and(|current| Arc::ptr_eq(current, agent))

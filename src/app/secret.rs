@@ -32,6 +32,15 @@ pub enum SecretError {
         #[source]
         cause: disk::Error,
     },
+    /// A descriptor that was handed down can't be read.
+    #[error("cannot read the secret from {path}")]
+    Descriptor {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
     /// A file that was named is not there.
     #[error("there is no secret at {0}")]
     Missing(PathBuf),
@@ -55,6 +64,9 @@ pub fn passphrase(home: &Home, variable: &dyn Fn(&str) -> Option<String>) -> Res
     if let Some(text) = variable("NEXUS_SECRET").filter(|text| !text.is_empty()) {
         return Ok((given(text)?, Origin::Given));
     }
+    if let Some(number) = variable("NEXUS_SECRET_FD").filter(|number| !number.is_empty()) {
+        return Ok((given(read_descriptor(&number)?)?, Origin::Given));
+    }
     if let Some(path) = variable("NEXUS_SECRET_FILE").filter(|path| !path.is_empty()) {
         return Ok((given(read(Path::new(&path))?)?, Origin::Given));
     }
@@ -68,6 +80,17 @@ pub fn passphrase(home: &Home, variable: &dyn Fn(&str) -> Option<String>) -> Res
         return Ok((given(text.expose().clone())?, Origin::Dotenv));
     }
     Passphrase::of_this_machine().map(|passphrase| (passphrase, Origin::Machine)).ok_or(SecretError::None)
+}
+
+/// What stands in the descriptor that was handed down; it can be read once, so nothing stays in it.
+fn read_descriptor(number: &str) -> Result<String, SecretError> {
+    use std::io::Read as _;
+    let path = Path::new("/dev/fd")
+        .join(number.parse::<u16>().map_err(|_not_a_number| SecretError::Missing(number.into()))?.to_string());
+    let failed = |cause| SecretError::Descriptor { path: path.clone(), cause };
+    let mut text = zeroize::Zeroizing::new(String::new());
+    std::fs::File::open(&path).map_err(failed)?.take(LIMIT).read_to_string(&mut text).map_err(failed)?;
+    Ok(std::mem::take(&mut *text))
 }
 
 /// A secret mounted into a container is often readable by its group, so only its size and kind are checked here.

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use super::error::Error;
-use super::record::{Record, Verdict};
+use super::record::{Kind, Record, Verdict};
 use super::spool::{Opened, Spool};
 
 /// A record and its spool. Dropping it writes the last line: the closing one if it was opened, else that it never left.
@@ -56,6 +56,9 @@ impl DerefMut for Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if self.opened {
+            if self.record.kind == Kind::Request && self.record.status.is_none() {
+                self.record.note("caller_left");
+            }
             self.spool.close(&self.record);
         } else if !self.discarded {
             if self.record.verdict != Some(Verdict::Refuse) {

@@ -63,8 +63,8 @@ impl Broker {
         if due == Due::Later {
             return permit(connection, live, provider, rules);
         }
-        let live = Box::pin(self.renew_ahead(&connection, live, provider, due)).await?;
-        permit(connection, live, provider, rules)
+        let (live, step) = Box::pin(self.renew_ahead(&connection, live, provider, due)).await?;
+        Ok(permit(connection, live, provider, rules)?.after(Some(step)))
     }
 
     /// Waits until no renewal is in flight, so that stopping loses no token. The caller sets the deadline.
@@ -87,19 +87,19 @@ impl Broker {
         live: Arc<Live>,
         provider: &Arc<Provider>,
         due: Due,
-    ) -> Result<Arc<Live>, Error> {
+    ) -> Result<(Arc<Live>, &'static str), Error> {
         let settings = &self.shared.settings;
         let patience = if due == Due::Soon { settings.ahead_wait } else { settings.renewal_wait };
         let why = match connection.renew(&live, provider, None, patience).await {
-            Outcome::Fresh(fresh) => return Ok(fresh),
+            Outcome::Fresh(fresh) => return Ok((fresh, "renewed")),
             Outcome::Keep(why) => why,
         };
         let id = || connection.id.clone();
         // It may have died, or been replaced, while we waited.
         let live = connection.refresh().inspect_err(|error| self.forget(connection, error))?;
         match (live.due((self.shared.ports.clock)()), why) {
-            (Due::Later | Due::Soon, _) => Ok(live),
-            (Due::Now, Why::NoRefreshToken) if !live.needs_attention() => Ok(live),
+            (Due::Later | Due::Soon, why) => Ok((live, why.word())),
+            (Due::Now, why @ Why::NoRefreshToken) if !live.needs_attention() => Ok((live, why.word())),
             (Due::Now, Why::Refused(_) | Why::NoRefreshToken) => Err(Error::AuthRequired { connection: id() }),
             (Due::Now, Why::Gone) => Err(Error::NotRegistered { connection: id() }),
             (Due::Now, why) => Err(Error::Renewal { connection: id(), why }),

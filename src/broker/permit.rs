@@ -18,6 +18,7 @@ pub(crate) struct Permit {
     connection: Arc<Connection>,
     live: Arc<Live>,
     ready: Arc<Ready>,
+    step: Option<&'static str>,
 }
 
 /// What came of a 401.
@@ -31,7 +32,17 @@ pub(crate) enum Renewal {
 
 impl Permit {
     pub(super) fn new(connection: Arc<Connection>, live: Arc<Live>, ready: Arc<Ready>) -> Self {
-        Self { connection, live, ready }
+        Self { connection, live, ready, step: None }
+    }
+
+    /// With what was done before it could be made, for the record.
+    pub(super) fn after(self, step: Option<&'static str>) -> Self {
+        Self { step, ..self }
+    }
+
+    /// What was done before it could be made: `renewed`, or why the old credential had to do. `None` = nothing was due.
+    pub(crate) fn step(&self) -> Option<&'static str> {
+        self.step
     }
 
     /// Whose credential it is.

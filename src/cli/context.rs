@@ -13,8 +13,9 @@ use nexus::vault::{self, Store};
 use super::terminal::Terminal;
 
 /// Variables that Nexus itself reads; another `NEXUS_*` name is a mistake worth telling.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "NEXUS_HOME",
+    "NEXUS_SECRET_FD",
     "NEXUS_SECRET",
     "NEXUS_SECRET_FILE",
     "NEXUS_GATEWAY_URL",

@@ -4,6 +4,7 @@ mod agent;
 mod arguments;
 mod audit;
 mod ca;
+mod conceal;
 mod context;
 mod doors;
 mod env;

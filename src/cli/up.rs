@@ -12,12 +12,17 @@ use super::terminal::{Terminal, WEAK_SECRET};
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyhow::Result<()> {
     context.require_home()?;
     start_log(terminal, "nexus=info");
-    harden(terminal);
+    if let Err(error) = super::conceal::secret() {
+        terminal
+            .warn(&format!("NEXUS_SECRET stays readable in the process's environment ({error}); NEXUS_SECRET_FILE does not"));
+    }
     let (overrides, unknown) = Context::overrides();
     for name in unknown {
         terminal.warn(&format!("{name} is not a variable of Nexus; keys of nexus.toml are set by NEXUS__SECTION__KEY"));
     }
     let (passphrase, origin) = context.passphrase()?;
+    // After the secret has been read: a process that hides its memory can't open its own descriptors by name.
+    harden(terminal);
     if origin == Origin::Machine {
         terminal.warn(WEAK_SECRET);
     }

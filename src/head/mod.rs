@@ -1,4 +1,4 @@
-//! The strict HTTP/1.1 head and framing reader that stands before the HTTP engine on both sides (RFC 9112). Floor 3.
+//! The strict HTTP/1.1 head and framing reader that stands before the HTTP engine on both sides (RFC 9112). Floor 0.
 //!
 //! It promises that the engine sees only messages that every careful reader frames alike. What is not so is rejected, never
 //! repaired: [`Gate`] takes a stream, hands on its valid bytes untouched and stops at the first one that is not.

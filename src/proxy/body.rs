@@ -29,6 +29,8 @@ pub(crate) struct ResponseBody(Kind);
 
 enum Kind {
     Full(Option<Bytes>),
+    /// Ends at once without having said so before.
+    Unannounced,
     Observed(Box<Observed>),
 }
 
@@ -50,6 +52,12 @@ impl ResponseBody {
         Self(Kind::Full(None))
     }
 
+    /// For a 304, whose `Content-Length` is that of what is not sent (RFC 9110 §8.6): hyper's HTTP/1.1 drops the field where it is
+    /// told of the end beforehand.
+    pub(super) fn unannounced() -> Self {
+        Self(Kind::Unannounced)
+    }
+
     /// Our own text.
     pub(super) fn full(text: impl Into<Bytes>) -> Self {
         Self(Kind::Full(Some(text.into())))
@@ -61,10 +69,11 @@ impl ResponseBody {
         lease: Lease<RequestBody>,
         observation: Observation,
         idle_timeout: Duration,
+        bodiless: bool,
     ) -> Self {
         let mut observed =
             Observed { incoming, lease: Some(lease), observation, idle_timeout, idle: None, waiting: false, moved: 0 };
-        if observed.incoming.is_end_stream() {
+        if bodiless || observed.incoming.is_end_stream() {
             observed.end();
         }
         Self(Kind::Observed(Box::new(observed)))
@@ -76,7 +85,7 @@ impl Observed {
     /// this caller's upload.
     fn end(&mut self) {
         if let Some(mut lease) = self.lease.take()
-            && self.observation.replay.ended()
+            && self.observation.replay.sent()
         {
             lease.release();
         }
@@ -108,6 +117,7 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let observed = match &mut self.get_mut().0 {
             Kind::Full(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Unannounced => return Poll::Ready(None),
             Kind::Observed(observed) => observed,
         };
         match Pin::new(&mut observed.incoming).poll_frame(context) {
@@ -134,6 +144,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
+            Kind::Unannounced => false,
             Kind::Observed(observed) => observed.incoming.is_end_stream(),
         }
     }
@@ -141,6 +152,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Unannounced => SizeHint::default(),
             Kind::Observed(observed) => observed.incoming.size_hint(),
         }
     }

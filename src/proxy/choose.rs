@@ -59,7 +59,10 @@ impl Worker {
         };
         entry.connection(&connection);
         let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules).await;
-        let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error))?;
+        let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))?;
+        if let Some(step) = permit.step() {
+            entry.note(step);
+        }
         if !reaches(&permit, inquiry.arrived) {
             return Err(Refusal::NotSealed(named.provider.id.to_string()));
         }
@@ -80,11 +83,10 @@ impl Worker {
             let usable = *wanted.provider() == named.provider.id && may_use(agent, &wanted);
             return if usable { Ok(existing.contains(&wanted).then_some(wanted)) } else { Err(not_yours()) };
         }
-        if existing.iter().any(|connection| connection.user().is_some()) {
-            let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, existing.iter().cloned());
-            if let Some(meant) = find_in_slots(&placeholders, &named.provider, inquiry) {
-                return if may_use(agent, &meant) { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
-            }
+        let known = self.placeholders(agent, &named.provider.id, &existing);
+        if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.provider, inquiry) {
+            let theirs = whose == agent.name && may_use(agent, &meant);
+            return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }
         Ok(ConnectionId::preferred(&existing, agent.user.as_ref()).cloned())
     }
@@ -95,7 +97,7 @@ impl Worker {
         let default = ConnectionId::new(provider.id.clone(), None);
         let own = agent.user.clone().map(|user| ConnectionId::new(provider.id.clone(), Some(user)));
         let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, own.into_iter().chain([default]));
-        let carries_placeholder = find_in_slots(&placeholders, provider, inquiry).is_some();
+        let carries_placeholder = find_in_slots(&|value| placeholders.find(value).cloned(), provider, inquiry).is_some();
         if self.proxy.rules.load().settings().unregistered == Unregistered::Refuse || carries_placeholder {
             return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
         }
@@ -116,14 +118,22 @@ impl Worker {
         if pass { Ok(Way::Plain) } else { Err(Refusal::TokenEndpoint(provider.title.clone())) }
     }
 
-    fn no_permit(&self, provider: &Provider, connection: &ConnectionId, error: broker::Error) -> Refusal {
+    fn no_permit(&self, provider: &Provider, connection: &ConnectionId, error: broker::Error, entry: &mut Entry) -> Refusal {
+        let log = |error: &broker::Error| {
+            tracing::warn!(%connection, error = error as &dyn std::error::Error, "no credential for a request");
+        };
         let why = match &error {
             broker::Error::NotRegistered { .. } => "No credential is registered.",
             broker::Error::AuthRequired { .. } => "The credential has expired and can't be renewed by itself.",
             broker::Error::MissingFields { .. } => "The credential lacks a field that this API needs.",
             broker::Error::Unfit { .. } => "The credential holds a character that no header can carry.",
-            broker::Error::Renewal { .. } | broker::Error::Vault(_) => {
-                tracing::warn!(%connection, error = &error as &dyn std::error::Error, "no credential for a request");
+            broker::Error::Renewal { why, .. } => {
+                entry.note(why.word());
+                log(&error);
+                return Refusal::Renewal(error);
+            }
+            broker::Error::Vault(_) => {
+                log(&error);
                 return Refusal::Vault(error);
             }
         };
@@ -158,26 +168,25 @@ fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
     permit.provider().reaches(host, permit.hosts(), &|name| permit.field(name))
 }
 
-/// The connection whose placeholder stands in one of the provider's slots.
-fn find_in_slots(placeholders: &Placeholders, provider: &Provider, inquiry: &Inquiry<'_>) -> Option<ConnectionId> {
+/// What `find` finds in one of the provider's slots.
+fn find_in_slots<T>(find: &dyn Fn(&[u8]) -> Option<T>, provider: &Provider, inquiry: &Inquiry<'_>) -> Option<T> {
     let Inquiry { arrived, headers, .. } = inquiry;
     provider.slots.iter().find_map(|slot| match slot {
-        Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(placeholders, value.as_bytes())),
-        Slot::Query(_) => arrived.target.path.query().and_then(|query| placeholders.find(query.as_bytes()).cloned()),
-        Slot::Cookie(_) => headers.get_all(COOKIE).iter().find_map(|value| placeholders.find(value.as_bytes()).cloned()),
+        Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(find, value.as_bytes())),
+        Slot::Query(_) => arrived.target.path.query().and_then(|query| find(query.as_bytes())),
+        Slot::Cookie(_) => headers.get_all(COOKIE).iter().find_map(|value| find(value.as_bytes())),
     })
 }
 
 /// As it is, or inside `Basic`.
-fn find_in(placeholders: &Placeholders, value: &[u8]) -> Option<ConnectionId> {
+fn find_in<T>(find: &dyn Fn(&[u8]) -> Option<T>, value: &[u8]) -> Option<T> {
     use base64::Engine as _;
-    if let Some(found) = placeholders.find(value) {
-        return Some(found.clone());
+    if let Some(found) = find(value) {
+        return Some(found);
     }
     let (scheme, rest) = value.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;
     }
-    let decoded = base64::engine::general_purpose::STANDARD.decode(rest).ok()?;
-    placeholders.find(&decoded).cloned()
+    find(&zeroize::Zeroizing::new(base64::engine::general_purpose::STANDARD.decode(rest).ok()?))
 }

@@ -17,7 +17,7 @@ use super::internal;
 use super::load::Counted;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
 use super::refusal::Refusal;
-use super::replay::{Replay, RequestBody};
+use super::replay::{Replay, RequestBody, read_away};
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::agent::Agent;
@@ -82,8 +82,15 @@ impl Worker {
         busy: Busy,
     ) -> Result<Answer, (Refusal, Box<Entry>)> {
         let (parts, incoming) = request.into_parts();
-        match self.steps(door, parts, incoming, &mut entry).await {
-            Ok(stepped) => Ok(self.answer(stepped, entry, busy)),
+        // An HTTP/1.1 caller can't be told to stop sending.
+        let linger = parts.version != http::Version::HTTP_2;
+        let mut incoming = Some(incoming);
+        let stepped = self.steps(door, parts, &mut incoming, &mut entry).await;
+        if linger && let Some(unread) = incoming {
+            read_away(unread);
+        }
+        match stepped {
+            Ok(stepped) => Ok(self.answer(stepped, entry, busy, linger)),
             Err(Stop::Page(response)) => {
                 entry.refusal("page", response.status().as_u16());
                 Ok(Answer::Response(response))
@@ -97,7 +104,7 @@ impl Worker {
         self: &Rc<Self>,
         door: &Door,
         parts: request::Parts,
-        incoming: Incoming,
+        incoming: &mut Option<Incoming>,
         entry: &mut Entry,
     ) -> Result<Stepped, Stop> {
         door.note(entry, &parts);
@@ -116,6 +123,7 @@ impl Worker {
         let stripped = way.stripped().map(Arc::clone);
         let outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
+        let Some(incoming) = incoming.take() else { return Err(Refusal::Draining.into()) };
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
         let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened };
         let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
@@ -172,7 +180,7 @@ impl Worker {
             entry.note("not_replayable");
             return Ok((sent, Some(permit)));
         }
-        drain(sent);
+        drain(sent, sending.replay.sent());
         entry.note("replayed");
         let sent_at = Instant::now();
         let sent = self.forward(sending, Some(&fresh)).await?;
@@ -183,7 +191,7 @@ impl Worker {
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
-    fn answer(self: &Rc<Self>, (sent, permit, replay, counted): Stepped, mut entry: Entry, busy: Busy) -> Answer {
+    fn answer(self: &Rc<Self>, (sent, permit, replay, counted): Stepped, mut entry: Entry, busy: Busy, linger: bool) -> Answer {
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
@@ -203,8 +211,9 @@ impl Worker {
             let relay = Relay { lease: sent.lease, entry, _counted: counted, _busy: busy };
             return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
-        let observation = Observation { entry: Some(entry), replay, permit, _counted: counted, _busy: busy };
-        let body = ResponseBody::observed(incoming, sent.lease, observation, self.proxy.settings.idle_timeout);
+        busy.moved();
+        let observation = Observation { entry: Some(entry), replay, permit, linger, _counted: counted, busy };
+        let body = ResponseBody::observed(incoming, sent.lease, observation, self.proxy.settings.idle_timeout, sent.bodiless);
         Answer::Response(Response::from_parts(parts, body))
     }
 
@@ -320,8 +329,11 @@ fn may_replay(permit: &Permit, method: &Method) -> bool {
     }
 }
 
-/// Reads a refused answer's short body away, so that its connection can be used again.
-fn drain(sent: Sent<RequestBody>) {
+/// Reads a refused answer's short body away, so that its connection can be used again, if the request was `whole` on it.
+fn drain(sent: Sent<RequestBody>, whole: bool) {
+    if !whole {
+        return;
+    }
     use http_body_util::{BodyExt as _, Limited};
     const LIMIT: usize = 64 * 1024;
     let (body, mut lease) = (sent.response.into_body(), sent.lease);

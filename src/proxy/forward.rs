@@ -90,19 +90,18 @@ impl Worker {
     ) -> Result<Sent<RequestBody>, Error> {
         let hold = Arc::<Hold>::default();
         let sent = self.send_held(sending, permit, Some(&hold)).await?;
-        match sent.response.status() {
-            // RFC 9110 §15.5.18: it does not do expectations. Nothing of the body is gone yet.
-            StatusCode::EXPECTATION_FAILED => {
-                self.expectations.ignored(&sending.outbound.target.authority);
-                self.send_held(sending, permit, None).await
-            }
-            // The body stays here for the second send.
-            StatusCode::UNAUTHORIZED => Ok(sent),
-            _ => {
-                hold.release();
-                Ok(sent)
-            }
+        hold.answered();
+        let status = sent.response.status();
+        // RFC 9110 §15.5.18: it does not do expectations. Nothing of the body is gone yet.
+        if status == StatusCode::EXPECTATION_FAILED && sending.replay.repeatable() {
+            self.expectations.ignored(&sending.outbound.target.authority);
+            return self.send_held(sending, permit, None).await;
         }
+        // Refused for what the head says: the body stays here, for the second send or for good (RFC 9110 §10.1.1).
+        if !(status.is_client_error() || status.is_server_error()) {
+            hold.release();
+        }
+        Ok(sent)
     }
 
     async fn send_held(
@@ -130,6 +129,7 @@ impl Worker {
             progress: replay.progress(),
             head_method: outbound.target.method == Method::HEAD,
             upgrade: outbound.upgrade,
+            on_http2: &|| hold.into_iter().for_each(|hold| hold.release()),
         };
         let mut sent = self.pool.send(&to, request).await?;
         if authenticates_connection(&outbound.headers, sent.response.headers()) {
@@ -160,11 +160,8 @@ impl Worker {
         let (worker, waiting, authority) = (Rc::clone(self), Arc::downgrade(hold), authority.clone());
         tokio::task::spawn_local(async move {
             tokio::time::sleep(worker.proxy.settings.expect_timeout).await;
-            if let Some(hold) = waiting.upgrade()
-                && !hold.released()
-            {
+            if waiting.upgrade().is_some_and(|hold| hold.expire()) {
                 worker.expectations.ignored(&authority);
-                hold.release();
             }
         });
     }

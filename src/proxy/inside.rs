@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use http::{Request, Response};
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -42,31 +43,47 @@ struct Stream {
 
 #[derive(Debug)]
 struct Activity {
+    /// Requests under way.
     busy: Cell<usize>,
+    /// Those whose response is on its way to the caller.
+    answering: Cell<usize>,
+    /// When a request or a piece of a response last ended.
     last: Cell<Instant>,
 }
 
 /// A request whose response has not ended.
 #[derive(Debug)]
-pub(super) struct Busy(Rc<Activity>);
+pub(super) struct Busy {
+    activity: Rc<Activity>,
+    answering: Cell<bool>,
+}
 
 impl Busy {
     fn new(activity: &Rc<Activity>) -> Self {
         activity.busy.set(activity.busy.get() + 1);
-        Self(Rc::clone(activity))
+        Self { activity: Rc::clone(activity), answering: Cell::new(false) }
+    }
+
+    /// A response begins, or a piece of it was taken by the caller.
+    pub(super) fn moved(&self) {
+        if !self.answering.replace(true) {
+            self.activity.answering.set(self.activity.answering.get() + 1);
+        }
+        self.activity.last.set(Instant::now());
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.busy.set(self.0.busy.get() - 1);
-        self.0.last.set(Instant::now());
+        self.activity.busy.set(self.activity.busy.get() - 1);
+        self.activity.answering.set(self.activity.answering.get() - usize::from(self.answering.get()));
+        self.activity.last.set(Instant::now());
     }
 }
 
 impl Stream {
     fn new(door: Door, verdict: Option<Arc<Verdict>>) -> Rc<Self> {
-        let activity = Rc::new(Activity { busy: Cell::new(0), last: Cell::new(Instant::now()) });
+        let activity = Rc::new(Activity { busy: Cell::new(0), answering: Cell::new(0), last: Cell::new(Instant::now()) });
         Rc::new(Self { door, verdict, requests: Cell::new(0), relay: RefCell::new(None), activity })
     }
 
@@ -78,6 +95,12 @@ impl Stream {
 
     fn idle_for(&self) -> Duration {
         if self.activity.busy.get() > 0 { Duration::ZERO } else { self.activity.last.get().elapsed() }
+    }
+
+    /// How long the caller has taken nothing of any response, when responses are all it waits for.
+    fn stalled_for(&self) -> Duration {
+        let answering = self.activity.answering.get();
+        if answering > 0 && answering == self.activity.busy.get() { self.activity.last.get().elapsed() } else { Duration::ZERO }
     }
 
     fn head_late(&self, limit: Duration) -> bool {
@@ -163,7 +186,7 @@ impl Worker {
         }
     }
 
-    /// Runs a connection, ends it when it has been idle too long, lets it finish when the proxy drains.
+    /// Runs a connection, ends it when it has been idle too long or its caller takes nothing of what it asked for, lets it finish when the proxy drains.
     async fn drive<P>(&self, mut driven: Driven<P>, stream: &Stream) -> Result<(), ()>
     where
         P: FnMut(&mut Context<'_>, bool) -> Poll<Result<(), ()>>,
@@ -171,13 +194,16 @@ impl Worker {
         let mut draining = self.proxy.draining.clone();
         let mut shut = *draining.borrow();
         let settings = &self.proxy.settings;
+        let look = LOOK.min(settings.head_timeout / 2).min(settings.keep_alive / 2).max(Duration::from_millis(100));
         loop {
             let poll = std::future::poll_fn(|context| (driven.poll)(context, std::mem::take(&mut shut)));
             tokio::select! {
                 outcome = poll => return outcome,
-                () = tokio::time::sleep(LOOK) => {
-                    shut = stream.idle_for() > settings.keep_alive;
-                    if stream.head_late(settings.head_timeout) {
+                () = tokio::time::sleep(look) => {
+                    let idle = stream.idle_for();
+                    shut = idle > settings.keep_alive;
+                    let unread = idle > settings.keep_alive + 2 * look || stream.stalled_for() > settings.idle_timeout + look;
+                    if unread || stream.head_late(settings.head_timeout) {
                         return Err(());
                     }
                 }
@@ -202,7 +228,8 @@ impl Worker {
                 if let Some(verdict) = &stream.verdict {
                     verdict.resume(number);
                 }
-                response
+                let empty = response.status() == StatusCode::NOT_MODIFIED && response.headers().contains_key(CONTENT_LENGTH);
+                if empty { response.map(|_ended| ResponseBody::unannounced()) } else { response }
             }
             Answer::Switched(response, relay) => {
                 *stream.relay.borrow_mut() = Some(*relay);

@@ -16,6 +16,7 @@ mod intercept;
 mod internal;
 mod load;
 mod observe;
+mod placeholders;
 mod refusal;
 mod replay;
 mod serve;

@@ -24,13 +24,16 @@ pub(super) struct Observation {
     pub(super) entry: Option<Entry>,
     pub(super) replay: Rc<Replay>,
     pub(super) permit: Option<Permit>,
+    /// The caller's stream is HTTP/1.1: it can't be told to stop sending.
+    pub(super) linger: bool,
     pub(super) _counted: Option<Counted>,
-    pub(super) _busy: Busy,
+    pub(super) busy: Busy,
 }
 
 impl Observation {
     /// Counts a frame on its way to the caller, and scrubs trailers.
     pub(super) fn frame(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        self.busy.moved();
         let Some(entry) = &mut self.entry else { return frame };
         if let Some(data) = frame.data_ref() {
             entry.received(data.len() as u64);
@@ -52,6 +55,7 @@ impl Observation {
     pub(super) fn complete(&mut self) {
         if let Some(mut entry) = self.entry.take() {
             entry.sent(self.replay.received());
+            self.replay.finish(self.linger);
         }
     }
 }

@@ -52,6 +52,8 @@ pub(super) enum Refusal {
     Limit(&'static str),
     #[error("the credential cannot be read now")]
     Vault(#[source] crate::broker::Error),
+    #[error("the credential has expired and can't be renewed now")]
+    Renewal(#[source] crate::broker::Error),
     #[error("the audit log cannot be written")]
     Audit(#[from] audit::Error),
     #[error("the proxy is shutting down")]
@@ -94,6 +96,7 @@ impl Refusal {
             Self::UnknownAgent => "unknown-agent",
             Self::Limit(_) => "limit",
             Self::Vault(_) => "vault",
+            Self::Renewal(_) => "renewal",
             Self::Audit(_) => "audit",
             Self::Draining => "draining",
             Self::NoSuchPage => "not-found",
@@ -126,6 +129,7 @@ impl Refusal {
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Renewal(_) => StatusCode::BAD_GATEWAY,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::NotSwitched => StatusCode::BAD_GATEWAY,
             Self::Upstream(error) => match error {
@@ -147,7 +151,7 @@ impl Refusal {
     pub(super) fn blame(&self) -> Blame {
         match self {
             Self::Upstream(upstream::Error::Forbidden { .. } | upstream::Error::Loop { .. }) => Blame::Downstream,
-            Self::Upstream(_) | Self::NotSwitched => Blame::Upstream,
+            Self::Upstream(_) | Self::NotSwitched | Self::Renewal(_) => Blame::Upstream,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
             | Self::Target(_)
@@ -168,7 +172,7 @@ impl Refusal {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Limit(_) | Self::Draining => Some(1),
-            Self::Vault(error) => error.retry_after().map(|wait| wait.as_secs().max(1)),
+            Self::Renewal(error) => error.retry_after().map(|wait| wait.as_secs().max(1)).or(Some(1)),
             _ => None,
         }
     }
@@ -197,6 +201,7 @@ impl Refusal {
             }
             Self::Limit(_) => "Wait as Retry-After says, and send fewer requests at once.".into(),
             Self::Vault(_) => "The operator should look at the log of Nexus and run `nexus status`.".into(),
+            Self::Renewal(_) => "Its token endpoint gave no new token. Send the same request again later, as Retry-After says.".into(),
             Self::Audit(_) => "No request leaves that the audit log does not name. The operator should look at the disk of Nexus.".into(),
             Self::Draining => "Try again in a moment.".into(),
             Self::NoSuchPage => "Known pages: /ca.pem, /ca-bundle.pem, /env, /whoami.".into(),

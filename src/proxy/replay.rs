@@ -6,14 +6,21 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::Notify;
 
 use crate::head::{Malformed, check_trailers};
 use crate::provider::{Provider, strip};
+
+/// How long a caller may go on sending a body that nobody wants, so that it gets to read its answer: a stream that is closed on bytes
+/// still to be read is reset, and takes the answer with it.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +55,7 @@ impl Error {
 #[derive(Debug, Default)]
 pub(super) struct Hold {
     released: AtomicBool,
+    answered: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -60,8 +68,21 @@ impl Hold {
         }
     }
 
-    /// Whether the body may go.
-    pub(super) fn released(&self) -> bool {
+    /// A final answer came in time: the clock does not release the body any more.
+    pub(super) fn answered(&self) {
+        self.answered.store(true, Ordering::Release);
+    }
+
+    /// The time is up: lets the body go, unless that is settled. Says whether the service had kept silent.
+    pub(super) fn expire(&self) -> bool {
+        let silent = !self.released() && !self.answered.load(Ordering::Acquire);
+        if silent {
+            self.release();
+        }
+        silent
+    }
+
+    fn released(&self) -> bool {
         self.released.load(Ordering::Acquire)
     }
 
@@ -88,6 +109,14 @@ struct Source {
     limit: usize,
     /// Whose slots are stripped from trailers as they were from the head.
     strip: Option<Arc<Provider>>,
+    /// The newest reader, if it waits.
+    parked: RefCell<Option<Waker>>,
+    /// The newest reader is held back.
+    held: Cell<bool>,
+    /// The newest reader has given all of the body.
+    whole: Cell<bool>,
+    readers: Cell<usize>,
+    left: Notify,
 }
 
 struct State {
@@ -107,7 +136,19 @@ impl Replay {
         let hint = incoming.size_hint();
         let ended = incoming.is_end_stream();
         let state = State { incoming, kept: Vec::new(), kept_bytes: 0, overflowed: false, trailers: None, ended, received: 0 };
-        let source = Source { state: RefCell::new(state), newest: Cell::new(0), hint, moved: Rc::default(), limit, strip };
+        let source = Source {
+            state: RefCell::new(state),
+            newest: Cell::new(0),
+            hint,
+            moved: Rc::default(),
+            limit,
+            strip,
+            parked: RefCell::default(),
+            held: Cell::new(false),
+            whole: Cell::new(false),
+            readers: Cell::new(0),
+            left: Notify::new(),
+        };
         Self { source: Rc::new(source) }
     }
 
@@ -116,9 +157,12 @@ impl Replay {
         if self.source.state.borrow().overflowed {
             return None;
         }
-        let turn = self.source.newest.get() + 1;
-        self.source.newest.set(turn);
-        Some(RequestBody { source: Some(Rc::clone(&self.source)), turn, position: 0, trailers_given: false, hold })
+        let source = Rc::clone(&self.source);
+        source.supersede();
+        source.held.set(hold.is_some());
+        source.whole.set(self.is_empty());
+        source.readers.set(source.readers.get() + 1);
+        Some(RequestBody { turn: source.newest.get(), source, position: 0, given: 0, trailers_given: false, hold })
     }
 
     /// Whether nothing of the body was read yet, or all that was read is kept.
@@ -126,10 +170,22 @@ impl Replay {
         !self.source.state.borrow().overflowed
     }
 
-    /// Whether the caller has sent all of it.
-    pub(super) fn ended(&self) -> bool {
+    /// Whether the service has been given all of it.
+    pub(super) fn sent(&self) -> bool {
+        self.source.whole.get()
+    }
+
+    /// The response has ended. A body that was held back until now stays here; what the caller still sends is read away where nobody
+    /// else reads it, if `linger`.
+    pub(super) fn finish(&self, linger: bool) {
+        if self.source.held.get() {
+            self.source.supersede();
+        }
         let state = self.source.state.borrow();
-        state.ended || state.incoming.is_end_stream()
+        if linger && !state.ended && !state.incoming.is_end_stream() {
+            let source = Rc::clone(&self.source);
+            tokio::task::spawn_local(async move { drop(tokio::time::timeout(LINGER, source.read_away()).await) });
+        }
     }
 
     /// Whether there is no body at all.
@@ -153,22 +209,48 @@ impl Replay {
     }
 }
 
-/// One reading of a [`Replay`].
+/// One reading of a [`Replay`]. A reader that was cut off ends with an error, so that no service takes a part for the whole.
 pub(super) struct RequestBody {
-    source: Option<Rc<Source>>,
+    source: Rc<Source>,
     turn: u32,
     position: usize,
+    given: u64,
     trailers_given: bool,
     hold: Option<Arc<Hold>>,
 }
 
+/// Reads what the caller still sends, for a while.
+pub(super) fn read_away(mut incoming: Incoming) {
+    if !incoming.is_end_stream() {
+        let reading = async move { while incoming.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+        tokio::task::spawn_local(async move { drop(tokio::time::timeout(LINGER, reading).await) });
+    }
+}
+
 impl Source {
+    /// Cuts off whoever reads.
+    fn supersede(&self) {
+        self.newest.set(self.newest.get() + 1);
+        if let Some(waker) = self.parked.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until nobody reads, and reads the rest.
+    async fn read_away(&self) {
+        while self.readers.get() > 0 {
+            self.left.notified().await;
+        }
+        let next = |context: &mut Context<'_>| Pin::new(&mut self.state.borrow_mut().incoming).poll_frame(context);
+        while std::future::poll_fn(next).await.is_some_and(|frame| frame.is_ok()) {}
+    }
+
     fn poll_incoming(&self, position: &mut usize, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut state = self.state.borrow_mut();
         if state.ended {
             return Poll::Ready(None);
         }
-        let mut frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
+        let frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(Error::Caller(error)))),
             None => {
@@ -207,41 +289,65 @@ impl State {
     }
 }
 
+impl RequestBody {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(hold) = &self.hold {
+            std::task::ready!(hold.poll(context));
+            self.source.held.set(false);
+            self.hold = None;
+        }
+        let source = &self.source;
+        if let Some(data) = source.state.borrow().kept.get(self.position) {
+            self.position += 1;
+            source.moved.set(source.moved.get() + data.len() as u64);
+            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
+        }
+        let polled = std::task::ready!(source.poll_incoming(&mut self.position, context));
+        if polled.as_ref().is_some_and(|frame| frame.as_ref().is_ok_and(Frame::is_trailers)) {
+            self.trailers_given = true;
+        }
+        if polled.is_none() && !std::mem::replace(&mut self.trailers_given, true) {
+            let trailers = source.state.borrow().trailers.clone();
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+        }
+        Poll::Ready(polled)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.source.readers.set(self.source.readers.get() - 1);
+        self.source.left.notify_one();
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        let Some(source) = &this.source else { return Poll::Ready(None) };
-        if source.newest.get() != this.turn {
+        if this.source.newest.get() != this.turn {
             return Poll::Ready(Some(Err(Error::Superseded)));
         }
-        if let Some(hold) = &this.hold {
-            std::task::ready!(hold.poll(context));
-            this.hold = None;
+        let Poll::Ready(polled) = this.poll_next(context) else {
+            *this.source.parked.borrow_mut() = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        if let Some(Ok(frame)) = &polled {
+            this.given += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
-        if let Some(data) = source.state.borrow().kept.get(this.position) {
-            this.position += 1;
-            source.moved.set(source.moved.get() + data.len() as u64);
-            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
-        }
-        let polled = std::task::ready!(source.poll_incoming(&mut this.position, context));
-        if polled.as_ref().is_some_and(|frame| frame.as_ref().is_ok_and(Frame::is_trailers)) {
-            this.trailers_given = true;
-        }
-        if polled.is_none() && !std::mem::replace(&mut this.trailers_given, true) {
-            let trailers = source.state.borrow().trailers.clone();
-            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+        if polled.is_none() || this.source.hint.exact() == Some(this.given) {
+            this.source.whole.set(true);
         }
         Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.as_ref().is_none_or(|source| source.hint.exact() == Some(0))
+        self.source.hint.exact() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), |source| source.hint)
+        self.source.hint
     }
 }

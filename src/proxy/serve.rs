@@ -119,6 +119,9 @@ async fn malformed_head(worker: &Worker, mut caller: Caller, origin: &Origin, ma
     if answer(&mut caller, response).await.is_err() {
         return;
     }
+    if caller.shutdown().await.is_err() {
+        return;
+    }
     let linger = async {
         let mut scratch = BytesMut::with_capacity(4096);
         let mut left = 1024 * 1024_usize;

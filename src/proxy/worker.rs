@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::forward::Expectations;
 use super::internal::Pages;
 use super::load::Loads;
+use super::placeholders::Kept;
 use super::replay::RequestBody;
 use crate::agent::{Agent, Guesses, PlaceholderKey, Registry};
 use crate::audit::Spool;
@@ -91,6 +92,7 @@ pub(crate) struct Worker {
     pub(super) spool: Spool,
     pub(super) peers: Option<Peers>,
     pub(super) expectations: Expectations,
+    pub(super) kept_placeholders: Kept,
     under_way: Cell<usize>,
     idle: tokio::sync::Notify,
     count: Arc<AtomicUsize>,
@@ -121,6 +123,7 @@ impl Worker {
             spool,
             peers,
             expectations: Expectations::default(),
+            kept_placeholders: Kept::default(),
             under_way: Cell::new(0),
             idle: tokio::sync::Notify::new(),
             count,

@@ -46,6 +46,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) head_method: bool,
     /// The request asks for an upgrade: a 101 may come.
     pub(crate) upgrade: bool,
+    /// Told when the request goes over HTTP/2, where no 100 is heard of: it goes without its `Expect`.
+    pub(crate) on_http2: &'a dyn Fn(),
 }
 
 /// How long a kept connection may take to be ready again.
@@ -57,6 +59,8 @@ pub(crate) struct Sent<B: Body + 'static> {
     pub(crate) lease: Lease<B>,
     pub(crate) address: SocketAddr,
     pub(crate) http2: bool,
+    /// No body follows, whatever the fields say (RFC 9110 §6.4.1).
+    pub(crate) bodiless: bool,
 }
 
 /// A stream after its 101: the gate passes bytes through; `prefix` was read beyond the head.
@@ -364,7 +368,8 @@ where
         let address = connection.address;
         let loan =
             Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self), reusable: true };
-        Ok(Ok(Sent { response, lease: Lease(Some(loan)), address, http2: false }))
+        let bodiless = is_bodiless(to, response.status());
+        Ok(Ok(Sent { response, lease: Lease(Some(loan)), address, http2: false, bodiless }))
     }
 
     async fn send_http2(
@@ -376,10 +381,14 @@ where
         if sender.ready().await.is_err() {
             return Ok(Err(request));
         }
+        (to.on_http2)();
         let request = to_http2(to, request);
         let sending = sender.try_send_request(request);
         match self.until_head(to, sending).await? {
-            Ok(response) => Ok(Ok(Sent { response, lease: Lease(None), address, http2: true })),
+            Ok(response) => {
+                let bodiless = is_bodiless(to, response.status());
+                Ok(Ok(Sent { response, lease: Lease(None), address, http2: true, bodiless }))
+            }
             Err(mut failed) => unsent_or_broken(to, true, failed.take_message(), failed.into_error()),
         }
     }
@@ -396,6 +405,10 @@ where
             }
         }
     }
+}
+
+fn is_bodiless(to: &Destination<'_>, status: http::StatusCode) -> bool {
+    to.head_method || matches!(status, http::StatusCode::NO_CONTENT | http::StatusCode::NOT_MODIFIED)
 }
 
 fn unsent_or_broken<B: Body + 'static>(

@@ -92,14 +92,8 @@ pub(super) fn is_own(own: &[SocketAddr], address: SocketAddr) -> bool {
 
 async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
     let fail = |cause| Error::NoSuchHost { host: name.to_owned(), cause };
-    // The final dot keeps the search list of resolv.conf out of it: the name that was decided on is the name that is asked for.
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((absolute(name).as_str(), port)).await.map_err(fail)?.collect();
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((name, port)).await.map_err(fail)?.collect();
     if found.is_empty() { Err(fail(std::io::ErrorKind::NotFound.into())) } else { Ok(found) }
-}
-
-/// Single-label names (`localhost`, a compose service) go as they are: `/etc/hosts` and container DNS know them without a dot.
-fn absolute(name: &str) -> String {
-    if name.contains('.') && !name.ends_with(".localhost") { format!("{name}.") } else { name.to_owned() }
 }
 
 #[cfg(test)]

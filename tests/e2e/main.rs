@@ -8,5 +8,18 @@
     reason = "a test fails by panicking, its helpers included"
 )]
 
+mod attack;
+mod frames;
 mod harness;
+mod doors;
+mod grpc;
+mod host_safety;
+mod protocols;
+mod renewal;
+mod replay;
 mod smoke;
+mod smuggling;
+mod streams;
+mod strip_inject;
+mod tunnels;
+mod websocket;

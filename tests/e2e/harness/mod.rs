@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) use authority::Authority;
 pub(crate) use body::{Body, channel, empty, full};
 pub(crate) use caller::{Caller, Refused, Reply, Session, read, read_head, request};
-pub(crate) use nexus::{Builder, Nexus};
+pub(crate) use nexus::{Builder, Nexus, SECRET};
 pub(crate) use program::{Done, Program};
 pub(crate) use token_server::{Authentication, CLIENT_ID, CLIENT_SECRET, Odd, TokenServer, access, refresh};
 pub(crate) use upstream::{Call, Offers, Seen, Upstream, answer};

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use nexus::app::{App, Home, Running, Setup};
@@ -21,7 +21,8 @@ use tokio::process::{Child, Command};
 use super::authority::Authority;
 use super::eventually;
 
-const SECRET: &str = "a secret for one test";
+/// The `NEXUS_SECRET` of every home.
+pub(crate) const SECRET: &str = "a secret for one test";
 
 /// What a home is made of before Nexus starts.
 pub(crate) struct Builder {
@@ -54,11 +55,8 @@ impl Builder {
     pub(crate) fn new(ca: &Authority) -> Self {
         let folder = TempDir::new().expect("a folder");
         let home = Home::new(folder.path().join("home"));
-        let variable = |name: &str| (name == "NEXUS_SECRET").then(|| SECRET.to_owned());
-        nexus::app::init(&home, &variable, "", "test").expect("a home");
+        let key = Template::get().copy_to(&home);
         std::fs::write(home.path().join("services-ca.pem"), ca.pem()).expect("a file");
-        let passphrase = Passphrase::new(SECRET).expect("a passphrase");
-        let key = nexus::vault::unlock(&home.vault(), &passphrase).expect("a key");
         let builder = Self { folder, home, config: toml::Table::new(), agents: Vec::new(), key };
         builder.config(
             "[proxy]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[limits]\ndrain_secs = 1\n\
@@ -169,6 +167,13 @@ impl Nexus {
         &self.home
     }
 
+    /// What placeholders are made with.
+    pub(crate) fn placeholder_key(&self) -> nexus::agent::PlaceholderKey {
+        let passphrase = Passphrase::new(SECRET).expect("a passphrase");
+        let key = nexus::vault::unlock(&self.home.vault(), &passphrase).expect("a key");
+        nexus::agent::PlaceholderKey::new(key.subkey("placeholders"))
+    }
+
     /// The vault, as another process would open it.
     pub(crate) fn store(&self) -> &Store {
         &self.store
@@ -204,11 +209,24 @@ impl Nexus {
         self.life = Life::Ended;
     }
 
+    /// Waits until the child has ended by itself.
+    pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
+        let Life::Process(child) = &mut self.life else { panic!("only a process ends") };
+        child.wait().await.expect("a status")
+    }
+
     /// Starts the binary again after [`Nexus::kill`], in the same home.
     pub(crate) async fn respawn(&mut self) {
         assert!(matches!(self.life, Life::Ended), "still running");
         let (child, addresses) = spawn(&self.home).await;
         (self.life, self.address, self.addresses) = (Life::Process(child), addresses[0], addresses);
+    }
+
+    /// A second process in the same home, on a port of its own.
+    pub(crate) async fn join(&self) -> Self {
+        let (child, addresses) = spawn(&self.home).await;
+        let (home, store) = (self.home.clone(), Arc::clone(&self.store));
+        Self { address: addresses[0], addresses, home, store, life: Life::Process(child), folder: None }
     }
 
     /// The child's process number.
@@ -259,6 +277,39 @@ impl Drop for Nexus {
             let kept = folder.keep();
             drop(std::fs::remove_dir_all(kept));
         }
+    }
+}
+
+/// An initialised home, made once: its key takes a while to derive, and is the same for every test.
+struct Template {
+    files: Vec<(PathBuf, Vec<u8>)>,
+    key: DataKey,
+}
+
+impl Template {
+    fn get() -> &'static Self {
+        static TEMPLATE: OnceLock<Template> = OnceLock::new();
+        TEMPLATE.get_or_init(|| {
+            let folder = TempDir::new().expect("a folder");
+            let home = Home::new(folder.path());
+            let variable = |name: &str| (name == "NEXUS_SECRET").then(|| SECRET.to_owned());
+            nexus::app::init(&home, &variable, "", "test").expect("a home");
+            let key = nexus::vault::unlock(&home.vault(), &Passphrase::new(SECRET).expect("a passphrase")).expect("a key");
+            let entries = std::fs::read_dir(home.path()).expect("the home").map(|entry| entry.expect("an entry").path());
+            let files = entries.filter(|path| path.is_file());
+            let read = |path: PathBuf| (path.file_name().expect("a name").into(), std::fs::read(&path).expect("a file"));
+            Self { files: files.map(read).collect(), key }
+        })
+    }
+
+    fn copy_to(&self, home: &Home) -> DataKey {
+        for folder in [home.path().to_owned(), home.helpers(), home.providers(), home.audit()] {
+            nexus::disk::create_private_dir(&folder).expect("a folder");
+        }
+        for (name, bytes) in &self.files {
+            nexus::disk::write_atomic(&home.path().join(name), bytes, nexus::disk::PRIVATE).expect("a file");
+        }
+        self.key.duplicate()
     }
 }
 

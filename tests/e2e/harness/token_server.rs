@@ -66,6 +66,7 @@ struct State {
     uses: AtomicUsize,
     gate: Semaphore,
     answered: watch::Sender<usize>,
+    swapped: watch::Sender<bool>,
 }
 
 /// The endpoint, and the authority on which access tokens are valid. Cheap to clone.
@@ -94,6 +95,7 @@ impl TokenServer {
             uses: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             answered: watch::Sender::new(0),
+            swapped: watch::Sender::new(false),
         });
         let shared = Arc::clone(&state);
         let handler = move |call| {
@@ -147,6 +149,16 @@ impl TokenServer {
             (grant.access, grant.refresh) = (HashSet::from([tokens.0.clone()]), Some(tokens.1.clone()));
             tokens
         })
+    }
+
+    /// Says that the test has changed what it was about to change.
+    pub(crate) fn swapped(&self) {
+        self.state.swapped.send_replace(true);
+    }
+
+    /// Waits for [`TokenServer::swapped`].
+    pub(crate) async fn until_swapped(&self) {
+        self.state.swapped.subscribe().wait_for(|swapped| *swapped).await.expect("the server lives");
     }
 
     /// The next call is answered so.

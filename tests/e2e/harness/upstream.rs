@@ -78,6 +78,12 @@ struct Log {
     connections: AtomicUsize,
 }
 
+impl std::fmt::Debug for Call {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.seen.fmt(formatter)
+    }
+}
+
 /// One request on its way through the handler.
 pub(crate) struct Call {
     /// Its head.

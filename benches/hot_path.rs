@@ -1,0 +1,118 @@
+//! What every request pays besides the network: its head, the decision, the credential; and what a new host pays once.
+//!
+//! `make bench`. The whole path, with sockets and TLS, is measured from outside: see docs/performance.md.
+
+#![expect(clippy::expect_used, reason = "a bench that cannot set up should stop")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use criterion::{BatchSize, Criterion, Throughput};
+use http::{HeaderMap, Method};
+use nexus::ca::{Issuer, Root, Settings};
+use nexus::fuzzing::{Decider, connect_line, pass_requests};
+use nexus::model::{Authority, Credential, Host, Scheme, Secret, Target};
+use nexus::provider::{Catalogue, prepare, strip_target};
+
+const REQUEST: &[u8] = b"GET /repos/octo/hello/issues?state=open&per_page=100 HTTP/1.1\r\n\
+    Host: api.github.com\r\n\
+    User-Agent: python-requests/2.32.3\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Accept: application/vnd.github+json\r\n\
+    X-GitHub-Api-Version: 2022-11-28\r\n\
+    Authorization: Bearer ghp_0123456789abcdefghijklmnopqrstuvwxyz\r\n\
+    Connection: keep-alive\r\n\r\n";
+
+fn target(url: &str) -> Target {
+    let rest = url.strip_prefix("https://").expect("https");
+    let (authority, path) = rest.split_once('/').expect("a path");
+    Target {
+        scheme: Scheme::Https,
+        authority: Authority::parse(authority, Some(443)).expect("an authority"),
+        method: Method::GET,
+        path: format!("/{path}").parse().expect("a path"),
+    }
+}
+
+fn heads(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("head");
+    group.throughput(Throughput::Bytes(REQUEST.len() as u64));
+    group.bench_function("a request through the gate", |bencher| bencher.iter(|| pass_requests(black_box(&[REQUEST]))));
+    let connect = b"CONNECT api.github.com:443 HTTP/1.1\r\nHost: api.github.com:443\r\nUser-Agent: curl/8\r\n\r\n";
+    group.throughput(Throughput::Bytes(connect.len() as u64));
+    group.bench_function("a CONNECT", |bencher| bencher.iter(|| connect_line(black_box(connect))));
+    group.finish();
+}
+
+fn decisions(criterion: &mut Criterion) {
+    let decider = Decider::shipped().expect("the catalogue");
+    let mut group = criterion.benchmark_group("decide");
+    let cases = [
+        ("inject", "inject", "https://api.github.com/user"),
+        ("inject for a tenant", "inject", "https://acme.atlassian.net/rest/api/3/myself"),
+        ("no rule", "refuse", "https://example.com/"),
+    ];
+    for (name, outcome, url) in cases {
+        let target = target(url);
+        assert_eq!(decider.decide(&target), outcome);
+        group.bench_function(name, |bencher| bencher.iter(|| decider.decide(black_box(&target))));
+    }
+    group.finish();
+}
+
+fn strategies(criterion: &mut Criterion) {
+    let catalogue = Catalogue::builtin();
+    let github = catalogue.get(&"github".parse().expect("a name")).expect("it ships");
+    let rule = github.inject.first().expect("it has rules");
+    let mut credential = Credential::default();
+    credential.set("access_token", Secret::new("gho_0123456789abcdefghijklmnopqrstuvwxyz".to_owned()));
+    let fields = |name: &str| credential.field(name);
+    let mut group = criterion.benchmark_group("strategy");
+    group.bench_function("prepare", |bencher| bencher.iter(|| prepare(black_box(&rule.placements), &fields)));
+    let prepared = prepare(&rule.placements, &fields).expect("sound").expect("complete");
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", "Bearer ghp_0123456789abcdefghijklmnopqrstuvwxyz".parse().expect("a value"));
+    headers.insert("accept", "application/vnd.github+json".parse().expect("a value"));
+    let path = target("https://api.github.com/user?per_page=100").path;
+    group.bench_function("strip and apply", |bencher| {
+        let sent = || (headers.clone(), path.clone());
+        bencher.iter_batched_ref(
+            sent,
+            |(headers, path)| {
+                strip_target(&github.slots, headers, path).expect("short");
+                prepared.apply(headers, path).expect("it fits");
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+fn leaves(criterion: &mut Criterion) {
+    let root = Root::create("bench", SystemTime::now()).expect("a root");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let issuer = Issuer::new(&root, provider, Settings { cache_hosts: 1000 }, SystemTime::now()).expect("an issuer");
+    issuer.warm().expect("it signs");
+    let mut group = criterion.benchmark_group("leaf");
+    let known: Host = "api.github.com".parse().expect("a host");
+    group.bench_function("a known host", |bencher| bencher.iter(|| issuer.server_config(black_box(&known), true)));
+    let mut number = 0_u64;
+    group.bench_function("a new host", |bencher| {
+        bencher.iter(|| {
+            number += 1;
+            let host: Host = format!("h{number}.example.com").parse().expect("a host");
+            issuer.server_config(&host, true)
+        });
+    });
+    group.finish();
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    heads(&mut criterion);
+    decisions(&mut criterion);
+    strategies(&mut criterion);
+    leaves(&mut criterion);
+    criterion.final_summary();
+}

@@ -1,0 +1,83 @@
+//! Whose placeholder is this? Those of all agents for a provider's connections, made once and found by one look-up.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::worker::Worker;
+use crate::agent::{Agent, Registry};
+use crate::model::{AgentName, ConnectionId, ProviderId};
+
+/// The length of what follows a placeholder's prefix.
+const TAIL: usize = 36;
+/// More than this many are not kept: then only the asking agent's are known.
+const KEPT: usize = 50_000;
+
+/// Kept per provider until its connections or the agents change.
+#[derive(Debug, Default)]
+pub(super) struct Kept(RefCell<HashMap<ProviderId, Rc<Known>>>);
+
+/// What each placeholder of one provider means.
+#[derive(Debug)]
+pub(super) struct Known {
+    registry: Arc<Registry>,
+    connections: Vec<ConnectionId>,
+    meanings: HashMap<String, (AgentName, ConnectionId)>,
+}
+
+impl Worker {
+    /// The placeholders of `connections`, all of which are `provider`'s, for every agent.
+    pub(super) fn placeholders(&self, agent: &Agent, provider: &ProviderId, connections: &[ConnectionId]) -> Rc<Known> {
+        let registry = self.proxy.agents.load_full();
+        if let Some(known) = self.kept_placeholders.0.borrow().get(provider)
+            && Arc::ptr_eq(&known.registry, &registry)
+            && known.connections == connections
+        {
+            return Rc::clone(known);
+        }
+        let mut agents: Vec<AgentName> = registry.names().cloned().chain([self.proxy.local.name.clone()]).collect();
+        let keep = agents.len().saturating_mul(connections.len()) <= KEPT;
+        if !keep {
+            agents = vec![agent.name.clone()];
+        }
+        let tail = |agent: &AgentName, connection: &ConnectionId| self.proxy.placeholders.tail(agent, connection);
+        let meaning =
+            |agent: &AgentName, connection: &ConnectionId| (tail(agent, connection), (agent.clone(), connection.clone()));
+        let meanings =
+            agents.iter().flat_map(|agent| connections.iter().map(move |connection| meaning(agent, connection))).collect();
+        let known = Rc::new(Known { registry, connections: connections.to_vec(), meanings });
+        if keep {
+            self.kept_placeholders.0.borrow_mut().insert(provider.clone(), Rc::clone(&known));
+        }
+        known
+    }
+}
+
+impl Known {
+    /// Whose placeholder for which connection stands in `value`, at the end of any run of letters and digits.
+    pub(super) fn find(&self, value: &[u8]) -> Option<&(AgentName, ConnectionId)> {
+        let runs = value.split(|byte| !byte.is_ascii_alphanumeric()).filter(|run| run.len() >= TAIL);
+        let mut tails = runs.filter_map(|run| std::str::from_utf8(run.get(run.len() - TAIL..)?).ok());
+        tails.find_map(|tail| self.meanings.get(tail))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_is_found_behind_any_prefix() {
+        let tail = "Abcdefghijklmnopqrstuvwxyz0123456789";
+        let meaning: (AgentName, ConnectionId) = ("a".parse().expect("a name"), "github".parse().expect("a handle"));
+        let meanings = HashMap::from([(tail.to_owned(), meaning.clone())]);
+        let known = Known { registry: Arc::default(), connections: Vec::new(), meanings };
+        for text in [format!("Bearer ghp_{tail}"), format!("ATATT{tail}"), format!("a=1; d={tail}; e=2"), tail.to_owned()] {
+            assert_eq!(known.find(text.as_bytes()), Some(&meaning), "{text}");
+        }
+        for text in [format!("{tail}x"), tail[1..].to_owned(), String::new()] {
+            assert_eq!(known.find(text.as_bytes()), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Renewal: a token that dies on the way is replaced once, by one call of the token endpoint, and nobody notices.
+
+mod crowd;
+mod endpoint;
+pub(crate) mod house;
+mod life;
+mod once;
+mod opinion;

@@ -1,0 +1,111 @@
+//! Callers that leave, a Nexus that stops, and one that is killed between the endpoint's answer and the disk.
+
+use std::time::{Duration, Instant};
+
+use http::Method;
+use nexus::vault::Status;
+
+use super::house::{API, House, Plan};
+use crate::harness::{access, empty, eventually, refresh, request, run, run_within};
+
+#[test]
+fn a_caller_that_leaves_during_a_renewal_loses_nothing() {
+    run(async {
+        let house = House::new().await;
+        house.tokens.expire();
+        house.tokens.hold();
+        let mut session = house.caller().http1(API).await;
+        let leaving = tokio::spawn(async move { session.begin(request(Method::GET, "/left", empty())).await });
+        house.tokens.until_used(1).await;
+        leaving.abort();
+        let line = house.nexus.closed("/left").await;
+        assert_eq!(line["notes"], serde_json::json!(["caller_left"]), "{line}");
+        house.tokens.let_through(1);
+        eventually("the new tokens", || house.nexus.holds("renew", "access_token", &access(2)).then_some(())).await;
+        assert!(house.nexus.holds("renew", "refresh_token", &refresh(2)));
+        assert_eq!(house.caller().get(&House::url("/next")).await.status, 200);
+        assert_eq!(house.tokens.uses(), 1);
+    });
+}
+
+#[test]
+fn a_nexus_that_stops_finishes_its_renewal() {
+    run(async {
+        let mut house = House::new().await;
+        house.tokens.expire();
+        house.tokens.hold();
+        let mut session = house.caller().http1(API).await;
+        let waiting = tokio::spawn(async move { session.begin(request(Method::GET, "/a", empty())).await });
+        house.tokens.until_used(1).await;
+        waiting.abort();
+        house.nexus.closed("/a").await;
+        let tokens = house.tokens.clone();
+        let stopping = std::thread::spawn(move || {
+            house.nexus.stop();
+            house
+        });
+        tokens.let_through(1);
+        let house = tokio::task::spawn_blocking(move || stopping.join().expect("it stops")).await.expect("a thread");
+        assert!(house.nexus.holds("renew", "access_token", &access(2)) && house.nexus.holds("renew", "refresh_token", &refresh(2)));
+    });
+}
+
+/// Kills between the endpoint's answer and a moment later; what is left works, or says that a person must act. Never a loop.
+async fn killed(rounds: u32, seed: u32) -> (u32, u32) {
+    let mut house = House::spawned(Plan::default()).await;
+    let (mut working, mut attention) = (0, 0);
+    for round in 0..rounds {
+        house.tokens.expire();
+        let mut answered = house.tokens.answered();
+        answered.mark_unchanged();
+        let mut session = house.caller().http1(API).await;
+        let asking = tokio::spawn(async move { session.begin(request(Method::GET, "/a", empty())).await });
+        answered.changed().await.expect("the endpoint lives");
+        spin(Duration::from_micros(u64::from((round * 7 + seed) % 40) * 100));
+        house.nexus.kill().await;
+        drop(asking.await);
+        house.nexus.respawn().await;
+        let before = house.tokens.uses();
+        let mut session = house.caller().http1(API).await;
+        let mut statuses = Vec::new();
+        for _ in 0..4 {
+            statuses.push(session.get("/b").await.status);
+        }
+        let entry = house.nexus.entry("renew").status;
+        assert!(house.tokens.uses() <= before + 1, "a loop: {} uses after round {round}", house.tokens.uses() - before);
+        match entry {
+            Status::Active => {
+                assert_eq!(statuses, [200; 4], "round {round}");
+                working += 1;
+            }
+            Status::Attention => {
+                assert_eq!(statuses, [401; 4], "round {round}");
+                attention += 1;
+                house.connect_anew();
+                assert_eq!(session.get("/c").await.status, 200, "round {round}");
+            }
+        }
+    }
+    house.no_mistakes();
+    (working, attention)
+}
+
+/// Lets time pass that is shorter than a timer's tick.
+fn spin(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn i9_kill_9_between_answer_and_disk_ends_in_a_working_connection_or_in_attention() {
+    // `make test-all` sets this; the quick suite takes a sample.
+    let rounds = if std::env::var_os("NEXUS_TEST_ALL").is_some() { 50 } else { 12 };
+    run_within(Duration::from_secs(300), async move {
+        let (one, two) = tokio::join!(killed(rounds, 0), killed(rounds, 20));
+        let (working, attention) = (one.0 + two.0, one.1 + two.1);
+        println!("{working} connections worked, {attention} needed attention");
+        assert_eq!(working + attention, 2 * rounds);
+    });
+}

@@ -1,0 +1,181 @@
+//! One connection, one token that dies: how it is replaced, and what the log says of it.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use http::{Method, Version};
+
+use super::house::{API, House, Plan, answer_by_token};
+use crate::harness::{Authentication, Offers, access, answer, empty, full, refresh, request, run};
+use nexus::vault::{Status, Store};
+
+#[test]
+fn the_client_authenticates_as_its_provider_wants() {
+    run(async {
+        for authentication in [Authentication::Basic, Authentication::Post, Authentication::None] {
+            let house = House::with(Plan { authentication, ..Plan::default() }).await;
+            house.tokens.expire();
+            let reply = house.caller().get(&House::url("/a")).await;
+            assert_eq!((reply.status, house.tokens.uses()), (200, 1), "{authentication:?}: {reply:?}");
+            house.no_mistakes();
+            assert!(house.nexus.holds("renew", "access_token", &access(2)));
+            assert!(house.nexus.holds("renew", "refresh_token", &refresh(2)));
+            assert_eq!(house.nexus.notes("/a").await, ["renewed", "replayed"]);
+            let seen = house.service.seen();
+            assert_eq!(seen.iter().map(|seen| seen.bearer().expect("a token").to_owned()).collect::<Vec<_>>(), [access(1), access(2)]);
+        }
+    });
+}
+
+#[test]
+fn the_new_tokens_are_on_disk_before_they_are_used() {
+    run(async {
+        let store: Arc<OnceLock<Store>> = Arc::default();
+        let on_disk = Arc::clone(&store);
+        let house = House::answering(Plan::default(), move |tokens, call| {
+            let store = Arc::clone(&on_disk);
+            async move {
+                if call.seen.bearer() == Some(access(2).as_str()) {
+                    let entry = store.get().expect("a vault").get(&"renew".parse().expect("a name")).expect("it opens");
+                    let entry = entry.expect("an entry");
+                    let holds = |name, value: &str| entry.fields.field(name).is_some_and(|field| field.matches(value));
+                    if !holds("access_token", &access(2)) || !holds("refresh_token", &refresh(2)) {
+                        return answer(500, "used before it was stored");
+                    }
+                }
+                answer_by_token(tokens, call).await
+            }
+        })
+        .await;
+        // A store of its own, as another process has it.
+        let passphrase = nexus::seal::Passphrase::new("a secret for one test").expect("a passphrase");
+        assert!(store.set(Store::open(house.nexus.home().vault(), &passphrase).expect("a vault")).is_ok());
+        house.tokens.expire();
+        let reply = house.caller().get(&House::url("/a")).await;
+        assert_eq!((reply.status, reply.text()), (200, "0"));
+    });
+}
+
+#[test]
+fn a_reply_without_a_refresh_token_keeps_the_old_one() {
+    run(async {
+        let house = House::new().await;
+        house.tokens.rotates(false);
+        for number in 2..=4 {
+            house.tokens.expire();
+            assert_eq!(house.caller().get(&House::url("/a")).await.status, 200);
+            assert!(house.nexus.holds("renew", "access_token", &access(number)));
+            assert!(house.nexus.holds("renew", "refresh_token", &refresh(1)));
+        }
+        assert_eq!(house.tokens.uses(), 3);
+        house.no_mistakes();
+    });
+}
+
+#[test]
+fn a_token_that_is_known_to_be_dead_is_renewed_first() {
+    run(async {
+        let expires_at = Some(SystemTime::now() - Duration::from_secs(10));
+        let house = House::with(Plan { expires_at, ..Plan::default() }).await;
+        assert_eq!(house.caller().get(&House::url("/a")).await.status, 200);
+        let seen = house.service.seen();
+        assert_eq!((seen.len(), seen[0].bearer(), house.tokens.uses()), (1, Some(access(2).as_str()), 1));
+        assert_eq!(house.nexus.notes("/a").await, ["renewed"]);
+        let end = house.nexus.entry("renew").expires_at.expect("an end");
+        assert!(end > SystemTime::now() + Duration::from_secs(3500), "the reply said 3600 s");
+    });
+}
+
+#[test]
+fn a_token_is_renewed_shortly_before_its_end() {
+    run(async {
+        let expires_at = Some(SystemTime::now() + Duration::from_secs(3));
+        let house = House::with(Plan { expires_at, ..Plan::default() }).await;
+        let mut session = house.caller().http1(API).await;
+        while house.tokens.uses() == 0 {
+            assert_eq!(session.get("/a").await.status, 200);
+            assert!(SystemTime::now() < expires_at.expect("an end") + Duration::from_secs(5), "it was never renewed");
+        }
+        assert!(SystemTime::now() < expires_at.expect("an end"), "it was renewed too late");
+        assert_eq!(session.get("/b").await.status, 200);
+        assert_eq!(house.service.seen().last().expect("a request").bearer(), Some(access(2).as_str()));
+        assert_eq!(house.tokens.uses(), 1);
+    });
+}
+
+#[test]
+fn every_method_is_replayed() {
+    run(async {
+        let methods =
+            [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
+        for (offers, version) in [(Offers::Http1, Version::HTTP_11), (Offers::Http2, Version::HTTP_2)] {
+            let house = House::with(Plan { offers, ..Plan::default() }).await;
+            let (mut one, mut two) = (house.caller().http1(API).await, house.caller().http2(API).await);
+            for (number, method) in methods.iter().enumerate() {
+                for (caller, session) in [&mut one, &mut two].into_iter().enumerate() {
+                    let (token, _) = house.connect_anew();
+                    house.tokens.expire();
+                    let path = format!("/{method}/{caller}");
+                    let has_body = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
+                    let body = if has_body { full(format!("body {number}")) } else { empty() };
+                    let reply = session.send(request(method.clone(), &path, body)).await;
+                    assert_eq!(reply.status, 200, "{method}: {reply:?}");
+                    let seen: Vec<_> = house.service.seen().into_iter().filter(|seen| seen.path == path).collect();
+                    assert_eq!(seen.len(), 2, "{method}");
+                    assert_eq!(seen[0].bearer(), Some(token.as_str()));
+                    assert!(seen.iter().all(|seen| seen.method == *method && seen.version == version), "{seen:?}");
+                    let expected = if has_body { format!("body {number}") } else { String::new() };
+                    assert!(seen.iter().all(|seen| seen.body.as_deref() == Some(expected.as_bytes())), "{seen:?}");
+                    assert_eq!(house.nexus.notes(&path).await, ["renewed", "replayed"]);
+                }
+            }
+            assert_eq!(house.tokens.uses(), 2 * methods.len());
+            house.no_mistakes();
+        }
+    });
+}
+
+#[test]
+fn the_second_401_is_the_callers() {
+    run(async {
+        let house = House::new().await;
+        let reply = house.caller().get(&House::url("/always-401")).await;
+        assert_eq!((reply.status, reply.text(), reply.refusal()), (401, "who are you?", None));
+        assert_eq!((house.service.count(), house.tokens.uses()), (2, 1));
+        let line = house.nexus.closed("/always-401").await;
+        assert_eq!((line["status"].as_u64(), &line["notes"]), (Some(401), &serde_json::json!(["renewed", "replayed"])), "{line}");
+        assert_eq!(house.nexus.entry("renew").status, Status::Active);
+    });
+}
+
+#[test]
+fn a_rule_can_forbid_the_replay() {
+    run(async {
+        for (rule, method, status) in [
+            ("replay = \"never\"", Method::GET, 401),
+            ("replay = \"safe\"", Method::POST, 401),
+            ("replay = \"safe\"", Method::GET, 200),
+        ] {
+            let house = House::with(Plan { more: rule, ..Plan::default() }).await;
+            house.tokens.expire();
+            let mut session = house.caller().http1(API).await;
+            let reply = session.send(request(method.clone(), "/a", empty())).await;
+            assert_eq!((reply.status, house.tokens.uses()), (status, 1), "{rule} {method}");
+            let expected: &[&str] = if status == 200 { &["renewed", "replayed"] } else { &["renewed", "not_replayable"] };
+            assert_eq!(house.nexus.notes("/a").await, expected);
+            // The renewal was not in vain.
+            assert_eq!(session.send(request(method, "/b", empty())).await.status, 200);
+        }
+    });
+}
+
+#[test]
+fn a_connection_without_a_refresh_token_keeps_its_401() {
+    run(async {
+        let house = House::new().await;
+        house.nexus.register("renew", &[("access_token", "a-personal-token-0123456789")], None);
+        let reply = house.caller().get(&House::url("/a")).await;
+        assert_eq!((reply.status, house.tokens.uses(), house.service.count()), (401, 0, 1));
+        assert_eq!(house.nexus.notes("/a").await, ["no_refresh_token"]);
+    });
+}

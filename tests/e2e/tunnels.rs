@@ -1,0 +1,272 @@
+//! What becomes of a CONNECT: tunnelled untouched, opened, or refused; and what may be inside.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::doors::clear_service;
+use crate::harness::{Authority, Builder, Caller, Nexus, Offers, Upstream, answer, crypto, read_head, run};
+
+/// A service that reads to the end of what it is sent and answers it in upper case.
+async fn shouter() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _peer) = listener.accept().await.expect("a stream");
+            tokio::spawn(async move {
+                let mut all = String::new();
+                stream.read_to_string(&mut all).await.expect("the caller's half");
+                stream.write_all(all.to_uppercase().as_bytes()).await.expect("a write");
+            });
+        }
+    });
+    address
+}
+
+async fn send(stream: &mut (impl AsyncWrite + Unpin), text: &str) {
+    stream.write_all(text.as_bytes()).await.expect("a write");
+    stream.flush().await.expect("a flush");
+}
+
+async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.expect("an end");
+    rest
+}
+
+/// The head and the body that its Content-Length announces.
+async fn reply(stream: &mut (impl AsyncRead + Unpin)) -> (String, String) {
+    let head = read_head(stream).await;
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+    let mut body = vec![0; length.expect("a length").parse().expect("a number")];
+    stream.read_exact(&mut body).await.expect("a body");
+    (head, String::from_utf8(body).expect("text"))
+}
+
+#[test]
+fn a_host_that_nothing_names_is_tunnelled_untouched() {
+    run(async {
+        let ca = Authority::new();
+        let nexus = Builder::new(&ca).resolve("any.test", shouter().await).start();
+        let mut stream = Caller::new(&nexus).tunnel("any.test:443").await.expect("a tunnel");
+        send(&mut stream, "\u{1}anything at all").await;
+        stream.shutdown().await.expect("a half-close");
+        assert_eq!(rest(&mut stream).await, "\u{1}ANYTHING AT ALL");
+        let line = nexus.audit_line(|line| line["event"] == "close" && line["host"] == "any.test").await;
+        assert_eq!((line["verdict"].as_str(), line["bytes_up"].as_u64(), line["bytes_down"].as_u64()), (Some("tunnel"), Some(16), Some(16)), "{line}");
+    });
+}
+
+#[test]
+fn bytes_glued_behind_a_connect_are_the_first_in_its_tunnel() {
+    run(async {
+        let ca = Authority::new();
+        let nexus = Builder::new(&ca).resolve("any.test", shouter().await).start();
+        let mut stream = Caller::new(&nexus).tcp().await;
+        send(&mut stream, "CONNECT any.test:443 HTTP/1.1\r\nHost: any.test:443\r\n\r\nearly ").await;
+        assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 200 "));
+        send(&mut stream, "and late").await;
+        stream.shutdown().await.expect("a half-close");
+        assert_eq!(rest(&mut stream).await, "EARLY AND LATE");
+        let line = nexus.audit_line(|line| line["event"] == "close" && line["host"] == "any.test").await;
+        assert_eq!(line["bytes_up"].as_u64(), Some(14), "{line}");
+    });
+}
+
+fn client(nexus: &Nexus, host: &str) -> ClientConnection {
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(nexus.ca_file()).expect("the CA") {
+        roots.add(root.expect("a certificate")).expect("a root");
+    }
+    let builder = ClientConfig::builder_with_provider(crypto()).with_safe_default_protocol_versions().expect("versions");
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    ClientConnection::new(Arc::new(config), ServerName::try_from(host.to_owned()).expect("a name")).expect("a connection")
+}
+
+async fn read_tls(client: &mut ClientConnection, stream: &mut TcpStream) {
+    let mut bytes = vec![0; 16 * 1024];
+    let length = stream.read(&mut bytes).await.expect("bytes");
+    assert!(length > 0, "the stream ended");
+    let mut unread = &bytes[..length];
+    while !unread.is_empty() {
+        client.read_tls(&mut unread).expect("a record");
+        client.process_new_packets().expect("sound TLS");
+    }
+}
+
+#[test]
+fn a_client_hello_glued_behind_a_connect_is_answered() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Http1, |_call| async { answer(200, "inside") }).await;
+        let nexus = Builder::new(&ca).resolve("any.test", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
+        let mut client = client(&nexus, "any.test");
+        let mut bytes = b"CONNECT any.test:443 HTTP/1.1\r\nHost: any.test:443\r\n\r\n".to_vec();
+        client.write_tls(&mut bytes).expect("a hello");
+        let mut stream = Caller::new(&nexus).tcp().await;
+        stream.write_all(&bytes).await.expect("a write");
+        assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 200 "));
+        while client.is_handshaking() {
+            read_tls(&mut client, &mut stream).await;
+        }
+        use std::io::{Read as _, Write as _};
+        client.writer().write_all(b"GET / HTTP/1.1\r\nHost: any.test\r\n\r\n").expect("room");
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).expect("records");
+        }
+        stream.write_all(&bytes).await.expect("a write");
+        let mut plain = vec![0; 4096];
+        let length = loop {
+            match client.reader().read(&mut plain) {
+                Ok(length) => break length,
+                Err(_nothing_yet) => read_tls(&mut client, &mut stream).await,
+            }
+        };
+        assert!(plain[..length].starts_with(b"HTTP/1.1 200 OK\r\n"));
+    });
+}
+
+#[test]
+fn unmatched_hosts_are_opened_where_the_operator_says_so() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Both, |_call| async { answer(200, "inside") }).await;
+        let nexus = Builder::new(&ca).resolve("any.test", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
+        assert_eq!(Caller::new(&nexus).get("https://any.test/opened").await.text(), "inside");
+        let line = nexus.closed("/opened").await;
+        assert_eq!((line["verdict"].as_str(), line["provider"].as_str()), (Some("pass"), None), "{line}");
+    });
+}
+
+/// Clients don't show the body of a refused CONNECT, so the refusal is told inside, by TLS that we end.
+#[test]
+fn a_refused_connect_shows_the_problem_document_inside() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Both, |_call| async { answer(200, "never") }).await;
+        let builder = Builder::new(&ca).resolve("any.test", service.address).config("[proxy]\nunmatched = \"refuse\"");
+        let (builder, token) = builder.agent("narrow", |agent| agent.hosts = Some(vec!["other.test".to_owned()]));
+        let nexus = builder.start();
+        let caller = Caller::new(&nexus).agent("narrow", &token);
+        for (authority, what) in [("any.test", "operator"), ("other.test", "no rule")] {
+            for version in ["http/1.1", "h2"] {
+                let mut session = if version == "h2" { caller.http2(authority).await } else { caller.http1(authority).await };
+                let reply = session.get("/why").await;
+                assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{authority} {version}");
+                assert_eq!(reply.headers["content-type"], "application/problem+json");
+                assert_eq!(reply.headers["x-should-retry"], "false");
+                let document: serde_json::Value = serde_json::from_str(reply.text()).expect("JSON");
+                assert_eq!(document["type"], "urn:nexus:refusal:policy");
+                assert!(document["detail"].as_str().is_some_and(|detail| detail.contains(what)), "{document}");
+                let id = document["request_id"].as_str().expect("an id").to_owned();
+                let line = nexus.audit_line(|line| line["id"] == *id).await;
+                assert_eq!((line["event"].as_str(), line["agent"].as_str()), (Some("refuse"), Some("narrow")), "{line}");
+            }
+        }
+        let port = caller.tunnel("any.test:22").await.expect("an accepted CONNECT");
+        let mut stream = caller.handshake(port, "any.test", &["http/1.1"]).await.expect("a handshake");
+        send(&mut stream, "GET / HTTP/1.1\r\nHost: any.test:22\r\n\r\n").await;
+        let (head, body) = reply(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 403 ") && body.contains("reach"), "{head}{body}");
+        assert_eq!(service.connections(), 0);
+    });
+}
+
+/// undici and ureq tunnel plain HTTP too.
+#[test]
+fn plain_http_is_normal_inside_port_80() {
+    run(async {
+        let ca = Authority::new();
+        let (address, heads) = clear_service().await;
+        let nexus = Builder::new(&ca).resolve("any.test", address).config("[proxy]\nunmatched = \"intercept\"").start();
+        let mut stream = Caller::new(&nexus).tunnel("any.test:80").await.expect("a tunnel");
+        for path in ["/one", "/two"] {
+            send(&mut stream, &format!("GET {path} HTTP/1.1\r\nHost: any.test\r\n\r\n")).await;
+            assert_eq!(reply(&mut stream).await.1, "clear");
+            let line = nexus.closed(path).await;
+            assert_eq!((line["scheme"].as_str(), line["port"].as_u64()), (Some("http"), Some(80)), "{line}");
+        }
+        let heads = heads.lock().expect("a lock");
+        assert!(heads.len() == 2 && heads[0].starts_with("GET /one HTTP/1.1\r\nhost: any.test\r\n"), "{heads:?}");
+    });
+}
+
+#[test]
+fn i4_plain_http_is_refused_inside_port_443() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Both, |_call| async { answer(200, "never") }).await;
+        let nexus = Builder::new(&ca).resolve("any.test", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
+        for sent in ["GET / HTTP/1.1\r\nHost: any.test\r\n\r\n", "SSH-2.0-client\r\n"] {
+            let mut stream = Caller::new(&nexus).tunnel("any.test:443").await.expect("a tunnel");
+            send(&mut stream, sent).await;
+            let answer = rest(&mut stream).await;
+            assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("must be TLS"), "{answer}");
+        }
+        let notes = |line: &serde_json::Value| line["notes"].as_array().is_some_and(|notes| notes.contains(&"not_tls".into()));
+        nexus.audit_line(notes).await;
+        assert_eq!(service.count(), 0);
+    });
+}
+
+#[test]
+fn i2_absolute_form_inside_a_tunnel_stays_inside() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Both, |_call| async { answer(200, "inside") }).await;
+        let nexus = Builder::new(&ca).resolve("any.test", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
+        let mut stream = Caller::new(&nexus).tls("any.test", &["http/1.1"]).await;
+        for target in ["https://any.test/path?q=1", "https://any.test:443/path?q=1", "https://ANY.test./path?q=1"] {
+            send(&mut stream, &format!("GET {target} HTTP/1.1\r\nHost: any.test\r\n\r\n")).await;
+            let (head, body) = reply(&mut stream).await;
+            assert!(head.starts_with("HTTP/1.1 200 ") && body == "inside", "{head}");
+        }
+        for (target, status) in [("https://other.test/", "421"), ("https://any.test:8443/", "421"), ("http://any.test/", "400")] {
+            send(&mut stream, &format!("GET {target} HTTP/1.1\r\nHost: any.test\r\n\r\n")).await;
+            let (head, _body) = reply(&mut stream).await;
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {head}");
+        }
+        assert!(service.seen().iter().all(|seen| seen.path == "/path?q=1" && seen.authority.as_deref() == Some("any.test")));
+        assert_eq!(service.count(), 3);
+    });
+}
+
+#[test]
+fn ipv6_literals_are_targets_like_others() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["::1"], Offers::Both, |_call| async { answer(200, "six") }).await;
+        let nexus = Builder::new(&ca).resolve("[::1]:443", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
+        let caller = Caller::new(&nexus);
+        let stream = caller.tunnel("[::1]:443").await.expect("a tunnel");
+        let mut stream = caller.handshake(stream, "::1", &["http/1.1"]).await.expect("a certificate for the address");
+        send(&mut stream, "GET /six HTTP/1.1\r\nHost: [::1]\r\n\r\n").await;
+        assert_eq!(reply(&mut stream).await.1, "six");
+        assert_eq!(service.seen()[0].authority.as_deref(), Some("[::1]"));
+        assert_eq!(nexus.closed("/six").await["host"], "[::1]");
+    });
+}
+
+#[test]
+fn an_ipv6_address_is_dialled() {
+    run(async {
+        let ca = Authority::new();
+        let listener = TcpListener::bind("[::1]:0").await.expect("this machine has IPv6 on loopback");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            let (mut stream, _peer) = listener.accept().await.expect("a stream");
+            stream.write_all(b"six").await.expect("a write");
+        });
+        let config = format!("[proxy]\nconnect_ports = [{port}]\n[upstream]\nallow_private = [\"::1/128\"]");
+        let nexus = Builder::new(&ca).config(&config).start();
+        let mut stream = Caller::new(&nexus).tunnel(&format!("[::1]:{port}")).await.expect("a tunnel");
+        assert_eq!(rest(&mut stream).await, "six");
+    });
+}

@@ -1,0 +1,237 @@
+//! WebSocket by `Upgrade` (RFC 6455) and by extended CONNECT (RFC 8441): accepted and refused, with frames of every size.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::ext::Protocol;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use sha1::{Digest as _, Sha1};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use crate::harness::{Authority, Body, Builder, Call, Caller, Nexus, Offers, Session, Upstream, answer, empty, read, read_head, request, run};
+
+const PROVIDER: &str = r#"
+name = "chat"
+title = "Chat"
+slots = ["authorization"]
+[[inject]]
+hosts = ["ws.chat.test"]
+strategy = { bearer = "{api_key}" }
+"#;
+const KEY: &str = "chat-key-0123456789abcdef";
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+/// The example of RFC 6455 §1.3.
+const CALLERS_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// Echoes messages, answers pings and closes.
+async fn service(ca: &Authority) -> Upstream {
+    Upstream::serve(ca, &["ws.chat.test"], Offers::Both, |call| async move {
+        match call.seen.path.as_str() {
+            "/refused" => answer(403, "not you"),
+            "/plain" => answer(200, "no socket here"),
+            _ => accept(call),
+        }
+    })
+    .await
+}
+
+fn accept(call: Call) -> Response<Body> {
+    let mut response = answer(101, "");
+    *response.body_mut() = empty();
+    let accepted = accepted(call.seen.header("sec-websocket-key").expect("a key"));
+    let fields = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-accept", accepted.as_str()), ("sec-websocket-protocol", "echo")];
+    for (name, value) in fields {
+        response.headers_mut().insert(name, value.parse().expect("a value"));
+    }
+    let upgrade = hyper::upgrade::on(Request::from_parts(call.parts, call.body));
+    tokio::spawn(async move { echo(TokioIo::new(upgrade.await.expect("an upgrade"))).await });
+    response
+}
+
+/// RFC 6455 §4.2.2.
+fn accepted(key: &str) -> String {
+    STANDARD.encode(Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11")))
+}
+
+async fn echo(mut stream: TokioIo<Upgraded>) {
+    loop {
+        let (kind, payload) = read_frame(&mut stream).await;
+        let kind = if kind == PING { PONG } else { kind };
+        write_frame(&mut stream, kind, &payload, None).await;
+        if kind == CLOSE {
+            return stream.shutdown().await.expect("an end");
+        }
+    }
+}
+
+/// RFC 6455 §5.2; one frame per message.
+async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), kind: u8, payload: &[u8], mask: Option<[u8; 4]>) {
+    let mut bytes = vec![0x80 | kind];
+    let masked = if mask.is_some() { 0x80 } else { 0 };
+    match payload.len() {
+        short @ 0..126 => bytes.push(masked | short as u8),
+        medium @ 126..65536 => {
+            bytes.push(masked | 126);
+            bytes.extend((medium as u16).to_be_bytes());
+        }
+        long => {
+            bytes.push(masked | 127);
+            bytes.extend((long as u64).to_be_bytes());
+        }
+    }
+    let mask = mask.inspect(|mask| bytes.extend(mask)).unwrap_or_default();
+    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    stream.write_all(&bytes).await.expect("a write");
+    stream.flush().await.expect("a flush");
+}
+
+async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
+    let kind = stream.read_u8().await.expect("a frame") & 0x0f;
+    let second = stream.read_u8().await.expect("a length");
+    let length = match second & 0x7f {
+        126 => u64::from(stream.read_u16().await.expect("a length")),
+        127 => stream.read_u64().await.expect("a length"),
+        short => u64::from(short),
+    };
+    let mut mask = [0; 4];
+    if second & 0x80 != 0 {
+        stream.read_exact(&mut mask).await.expect("a mask");
+    }
+    let mut payload = vec![0; usize::try_from(length).expect("a length")];
+    stream.read_exact(&mut payload).await.expect("a payload");
+    payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+    (kind, payload)
+}
+
+fn home(ca: &Authority, service: &Upstream) -> Nexus {
+    let builder = Builder::new(ca).resolve("ws.chat.test", service.address).provider("chat", PROVIDER);
+    builder.register("chat", &[("api_key", KEY)]).start()
+}
+
+/// The opening handshake, as each version writes it.
+fn handshake(version: Version, path: &str) -> Request<Body> {
+    let mut sent = request(Method::GET, path, empty());
+    sent.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("13"));
+    sent.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("echo"));
+    if version == Version::HTTP_2 {
+        *sent.method_mut() = Method::CONNECT;
+        sent.extensions_mut().insert(Protocol::from_static("websocket"));
+    } else {
+        sent.headers_mut().insert("connection", HeaderValue::from_static("keep-alive, Upgrade"));
+        sent.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
+        sent.headers_mut().insert("sec-websocket-key", HeaderValue::from_static(CALLERS_KEY));
+    }
+    sent
+}
+
+async fn session(nexus: &Nexus, version: Version) -> Session {
+    let caller = Caller::new(nexus);
+    if version != Version::HTTP_2 {
+        return caller.http1("ws.chat.test").await;
+    }
+    let mut session = caller.http2("ws.chat.test").await;
+    // Only after its SETTINGS may an extended CONNECT be sent (RFC 8441 §3).
+    assert_eq!(session.get("/plain").await.status, 200);
+    session
+}
+
+#[test]
+fn frames_of_every_size_pings_and_the_close_pass() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca).await;
+        let nexus = home(&ca, &service);
+        for (version, path) in [(Version::HTTP_11, "/by-upgrade"), (Version::HTTP_2, "/by-connect")] {
+            let response = session(&nexus, version).await.begin(handshake(version, path)).await.expect("an answer");
+            let status = if version == Version::HTTP_2 { StatusCode::OK } else { StatusCode::SWITCHING_PROTOCOLS };
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()["sec-websocket-protocol"], "echo");
+            let accept = response.headers().get("sec-websocket-accept").cloned();
+            assert_eq!(accept, (version == Version::HTTP_11).then(|| accepted(CALLERS_KEY).parse().expect("a value")));
+            let mut stream = TokioIo::new(hyper::upgrade::on(response).await.expect("an upgrade"));
+            let big: Vec<u8> = (0..5_000_000_u32).map(|number| (number % 251) as u8).collect();
+            for (kind, payload, back) in [(TEXT, &b"hello"[..], TEXT), (PING, b"are you there", PONG), (BINARY, &big[..70_000], BINARY), (BINARY, &big, BINARY)] {
+                // Written while it is read: the echo of a big frame is on its way before the frame has ended.
+                let (mut reading, mut writing) = tokio::io::split(stream);
+                let ((), (kind, echoed)) = tokio::join!(write_frame(&mut writing, kind, payload, Some([1, 2, 3, 4])), read_frame(&mut reading));
+                stream = reading.unsplit(writing);
+                assert!(kind == back && echoed == payload, "{kind} of {} bytes over {version:?}", echoed.len());
+            }
+            write_frame(&mut stream, CLOSE, &1000_u16.to_be_bytes(), Some([9, 9, 9, 9])).await;
+            assert_eq!(read_frame(&mut stream).await, (CLOSE, 1000_u16.to_be_bytes().to_vec()));
+            assert_eq!(stream.read(&mut [0]).await.expect("an end"), 0);
+            drop(stream);
+            let seen = service.seen().pop().expect("a request");
+            assert_eq!((seen.version, seen.method.as_str(), seen.bearer()), (Version::HTTP_11, "GET", Some(KEY)));
+            assert_eq!(seen.header("sec-websocket-version"), Some("13"));
+            let line = nexus.closed(path).await;
+            assert_eq!(line["status"], 101, "{line}");
+            assert!(line["bytes_up"].as_u64() > Some(5_070_000) && line["bytes_down"].as_u64() > Some(5_070_000), "{line}");
+        }
+    });
+}
+
+#[test]
+fn a_refusal_of_the_service_reaches_the_caller() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca).await;
+        let nexus = home(&ca, &service);
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let mut session = session(&nexus, version).await;
+            let reply = read(session.begin(handshake(version, "/refused")).await.expect("an answer")).await.expect("a body");
+            assert_eq!((reply.status, reply.text(), reply.refusal()), (403, "not you", None), "{version:?}");
+            // The stream is still HTTP.
+            assert_eq!(session.get("/plain").await.text(), "no socket here", "{version:?}");
+        }
+    });
+}
+
+/// Over HTTP/2 a 200 says that the socket stands (RFC 8441 §5).
+#[test]
+fn an_answer_that_does_not_switch_is_no_websocket() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca).await;
+        let nexus = home(&ca, &service);
+        let mut over_http1 = session(&nexus, Version::HTTP_11).await;
+        let reply = read(over_http1.begin(handshake(Version::HTTP_11, "/plain")).await.expect("an answer")).await.expect("a body");
+        assert_eq!((reply.status, reply.text()), (200, "no socket here"));
+        let mut over_http2 = session(&nexus, Version::HTTP_2).await;
+        let reply = read(over_http2.begin(handshake(Version::HTTP_2, "/plain")).await.expect("an answer")).await.expect("a body");
+        assert_eq!((reply.status, reply.refusal()), (502, Some("upstream")));
+    });
+}
+
+/// What either side sends before it has seen the other's half of the handshake, and what one side says after the other has ended.
+#[test]
+fn early_bytes_and_half_closes_pass() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::raw(&ca, &["ws.chat.test"], Offers::Http1, |mut stream, _number| async move {
+            read_head(&mut stream).await;
+            let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\nearly from the service;";
+            stream.write_all(head.as_bytes()).await.expect("a write");
+            let mut all = String::new();
+            stream.read_to_string(&mut all).await.expect("the caller's half");
+            stream.write_all(all.to_uppercase().as_bytes()).await.expect("a write");
+            stream.shutdown().await.expect("an end");
+        })
+        .await;
+        let nexus = home(&ca, &service);
+        let mut stream = Caller::new(&nexus).tls("ws.chat.test", &["http/1.1"]).await;
+        let sent = "GET /raw HTTP/1.1\r\nHost: ws.chat.test\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\nearly from the caller";
+        stream.write_all(sent.as_bytes()).await.expect("a write");
+        let head = read_head(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        stream.shutdown().await.expect("a half-close");
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).await.expect("the service's half");
+        assert_eq!(rest, "early from the service;EARLY FROM THE CALLER");
+    });
+}
