@@ -87,15 +87,13 @@ fn turn(context: &Context, terminal: &Terminal, finish: bool) -> anyhow::Result<
     };
     let due = from.map(|from| format!("; from {}", when::day(from, now))).unwrap_or_default();
     terminal.either(&json!({ "rotation": word, "signs_from": from.map(when::show) }), || format!("{text}{due}\n"))?;
-    match done {
-        Rotated::Begun { .. } => {
-            terminal.hint("restart programs that read the bundle at their start, and `nexus up`, before that day")
-        }
+    terminal.hint(match done {
+        Rotated::Begun { .. } => "restart programs that read the bundle at their start, and `nexus up`, before that day",
         Rotated::Waiting { .. } => {
-            terminal.hint("`nexus ca rotate --finish` lets it sign now; programs that have not read the new bundle will fail")
+            "`nexus ca rotate --finish` lets it sign now; programs that have not read the new bundle will fail"
         }
-        Rotated::Finished => terminal.hint("restart `nexus up`, which signs with the root it was started with"),
-    }
+        Rotated::Finished => "restart `nexus up`, which signs with the root it was started with",
+    });
     Ok(())
 }
 
