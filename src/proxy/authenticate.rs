@@ -29,6 +29,8 @@ pub(super) struct Origin {
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
     pub(super) listener: Arc<Listener>,
+    /// The caller speaks TLS to the proxy itself.
+    pub(super) tls: bool,
 }
 
 impl Worker {

@@ -143,7 +143,9 @@ impl Inside {
 
 fn identify_open(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts) -> Result<Arrived, Refusal> {
     match parts.uri.scheme_str() {
-        Some("http") => identify_absolute(worker, origin, parts),
+        Some("http") => identify_absolute(worker, origin, parts, Scheme::Http),
+        // wget2 asks so, over TLS to the proxy; without that the request would be in the clear on its first hop.
+        Some("https") if origin.tls => identify_absolute(worker, origin, parts, Scheme::Https),
         Some(_) => Err(Refusal::Target("the proxy takes http:// in absolute form; use CONNECT for https://")),
         None => match parts.uri.path().strip_prefix("/~") {
             Some(rest) => identify_base_url(worker, origin, parts, rest),
@@ -153,15 +155,15 @@ fn identify_open(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts) -
     }
 }
 
-/// `GET http://host/path` (RFC 9112 §3.2.2).
-fn identify_absolute(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts) -> Result<Arrived, Refusal> {
+/// `GET http://host/path` (RFC 9112 §3.2.2), or `https://`.
+fn identify_absolute(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts, scheme: Scheme) -> Result<Arrived, Refusal> {
     let text =
         parts.uri.authority().map(http::uri::Authority::as_str).ok_or(Refusal::Target("the request has no authority"))?;
     let malformed = |_malformed| Refusal::Target("the Host or request target is not a host and port");
-    let authority = Authority::parse(text, Some(80)).map_err(malformed)?;
+    let authority = Authority::parse(text, Some(scheme.default_port())).map_err(malformed)?;
     if let Some(host) = parts.headers.get(HOST) {
         let host = host.to_str().map_err(|_opaque| Refusal::Target("the Host is not plain text"))?;
-        if Authority::parse(host, Some(80)).map_err(malformed)? != authority {
+        if Authority::parse(host, Some(scheme.default_port())).map_err(malformed)? != authority {
             return Err(Refusal::Misdirected);
         }
     }
@@ -172,7 +174,7 @@ fn identify_absolute(worker: &Rc<Worker>, origin: &Origin, parts: &request::Part
         Err(_unknown) if is_own_name(&authority.host) => None,
         Err(refusal) => return Err(refusal),
     };
-    let target = Target { scheme: Scheme::Http, authority, method: parts.method.clone(), path: path_of(&parts.uri)? };
+    let target = Target { scheme, authority, method: parts.method.clone(), path: path_of(&parts.uri)? };
     let load = agent.as_ref().map(|agent| worker.proxy.loads.of(&agent.label));
     Ok(Arrived { target, agent, load, entrance: Entrance::Absolute })
 }

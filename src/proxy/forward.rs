@@ -1,6 +1,6 @@
 //! Step 6: the request as the service gets it, and its way there. Injection happens when the head goes out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub(super) struct Sending<'a> {
     pub(super) outbound: &'a Outbound,
     pub(super) replay: &'a Replay,
     pub(super) opened: &'a Opened,
+    /// Why it went out once more on account of the connection, for the record.
+    pub(super) resent: Cell<Option<&'static str>>,
 }
 
 /// Hosts that never said 100 although they were asked to; they are not asked again for a while.
@@ -70,6 +72,7 @@ impl Worker {
     ) -> Result<Sent<RequestBody>, Error> {
         match self.send_once(sending, permit).await {
             Err(Error::Stale { .. }) if sending.outbound.target.method.is_idempotent() && sending.replay.repeatable() => {
+                sending.resent.set(Some("stale_connection"));
                 Box::pin(self.send_once(sending, permit)).await
             }
             outcome => outcome,
@@ -95,6 +98,7 @@ impl Worker {
         // RFC 9110 §15.5.18: it does not do expectations. Nothing of the body is gone yet.
         if status == StatusCode::EXPECTATION_FAILED && sending.replay.repeatable() {
             self.expectations.ignored(&sending.outbound.target.authority);
+            sending.resent.set(Some("expectation_failed"));
             return self.send_held(sending, permit, None).await;
         }
         // Refused for what the head says: the body stays here, for the second send or for good (RFC 9110 §10.1.1).
@@ -110,7 +114,7 @@ impl Worker {
         permit: Option<&Permit>,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Sent<RequestBody>, Error> {
-        let Sending { outbound, replay, opened } = *sending;
+        let &Sending { outbound, replay, opened, .. } = sending;
         tracing::trace!(id = opened.id().as_str(), "a request leaves");
         let gone = || Error::Unreachable {
             authority: outbound.target.authority.clone(),
@@ -140,7 +144,7 @@ impl Worker {
 
     /// A body that can't be kept waits for the service's word, so that a 401 costs nothing.
     fn should_hold(&self, sending: &Sending<'_>, permit: Option<&Permit>) -> bool {
-        let Sending { outbound, replay, .. } = *sending;
+        let &Sending { outbound, replay, .. } = sending;
         permit.is_some()
             && !replay.is_empty()
             && replay.exceeds_limit()

@@ -34,14 +34,14 @@ pub(super) async fn stream(worker: &Rc<Worker>, stream: TcpStream, peer: SocketA
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let origin = Origin { peer, local, listener: Arc::clone(listener) };
     let mut stream = stream;
     let mut buffer = BytesMut::with_capacity(2048);
     let first = unless_draining(worker, timeout(worker.proxy.settings.head_timeout, stream.read_buf(&mut buffer))).await;
     if !matches!(first, Some(Ok(Ok(1..)))) {
         return;
     }
-    if buffer.first() == Some(&TLS_HANDSHAKE) {
+    let origin = Origin { peer, local, listener: Arc::clone(listener), tls: buffer.first() == Some(&TLS_HANDSHAKE) };
+    if origin.tls {
         let Some(caller) = Box::pin(end_tls(worker, Prefixed::new(buffer, stream), local)).await else { return };
         serve(worker, caller, BytesMut::new(), origin).await;
     } else {

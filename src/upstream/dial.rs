@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -13,7 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::stream::Stream;
 use super::tls::Configs;
-use super::{Error, Settings, Versions, resolve};
+use super::{Error, Parent, Settings, Versions, resolve};
 use crate::model::{Authority, Host, Scheme};
 
 /// Makes connections; shared by all workers.
@@ -31,6 +32,14 @@ pub(crate) struct Connected {
     pub(crate) http2: bool,
     /// The address that was dialled: the service's, or the parent's.
     pub(crate) address: SocketAddr,
+    /// A parent is at the other end and reads the requests itself.
+    pub(super) through: Option<Through>,
+}
+
+/// How a request without TLS is written to a parent: in absolute form (RFC 9112 §3.2.2), with our own identity.
+#[derive(Debug)]
+pub(super) struct Through {
+    pub(super) authorization: Option<HeaderValue>,
 }
 
 impl Dialler {
@@ -57,15 +66,8 @@ impl Dialler {
 
     async fn tcp_unbounded(&self, authority: &Authority) -> Result<(TcpStream, SocketAddr), Error> {
         resolve::permit_name(authority)?;
-        let overridden = self.settings.resolve.iter().any(|entry| entry.host == authority.host);
-        if let Some(parent) = self.settings.parent.as_ref().filter(|parent| !overridden && parent.covers(&authority.host)) {
-            if let Host::Ip(address) = authority.host {
-                resolve::permit(&self.settings, authority, address)?;
-            }
-            let addresses = tokio::net::lookup_host((parent_host(&parent.authority), parent.authority.port)).await;
-            let addresses =
-                addresses.map_err(|cause| Error::NoSuchHost { host: parent.authority.host.to_string(), cause })?.collect();
-            let (mut stream, address) = first_of(addresses, &parent.authority, self.settings.connect_timeout).await?;
+        if let Some(parent) = self.parent_of(authority) {
+            let (mut stream, address) = self.reach(parent, authority).await?;
             parent.connect(&mut stream, authority).await?;
             return Ok((stream, address));
         }
@@ -78,11 +80,47 @@ impl Dialler {
         Ok((stream, address))
     }
 
+    /// The parent that `authority` is reached through: what has an address of its own in `upstream.resolve` is not.
+    fn parent_of(&self, authority: &Authority) -> Option<&Parent> {
+        let overridden = self.settings.resolve.iter().any(|entry| entry.host == authority.host);
+        self.settings.parent.as_ref().filter(|parent| !overridden && parent.covers(&authority.host))
+    }
+
+    /// A TCP stream to `parent`, which will be asked for `authority`.
+    async fn reach(&self, parent: &Parent, authority: &Authority) -> Result<(TcpStream, SocketAddr), Error> {
+        if let Host::Ip(address) = authority.host {
+            resolve::permit(&self.settings, authority, address)?;
+        }
+        let addresses = tokio::net::lookup_host((parent_host(&parent.authority), parent.authority.port)).await;
+        let addresses =
+            addresses.map_err(|cause| Error::NoSuchHost { host: parent.authority.host.to_string(), cause })?.collect();
+        let (stream, address) = first_of(addresses, &parent.authority, self.settings.connect_timeout).await?;
+        if meets_ourselves(&self.own.load(), &stream) {
+            return Err(Error::Loop { authority: parent.authority.clone() });
+        }
+        Ok((stream, address))
+    }
+
+    /// Without TLS the parent forwards by itself: many refuse CONNECT to port 80.
+    async fn through_parent(&self, authority: &Authority) -> Result<Option<Connected>, Error> {
+        let Some(parent) = self.parent_of(authority) else { return Ok(None) };
+        resolve::permit_name(authority)?;
+        let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
+        let (stream, address) = timeout(self.settings.connect_timeout, self.reach(parent, authority)).await.map_err(late)??;
+        let through = Some(Through { authorization: parent.authorization.clone() });
+        Ok(Some(Connected { stream: Stream::Tcp(stream), http2: false, address, through }))
+    }
+
     /// A connection to `authority`; over `https` the certificate is verified for its host before this returns.
     pub(crate) async fn connect(&self, scheme: Scheme, authority: &Authority, versions: Versions) -> Result<Connected, Error> {
+        if scheme == Scheme::Http
+            && let Some(connected) = self.through_parent(authority).await?
+        {
+            return Ok(connected);
+        }
         let (tcp, address) = self.tcp(authority).await?;
         if scheme == Scheme::Http {
-            return Ok(Connected { stream: Stream::Tcp(tcp), http2: false, address });
+            return Ok(Connected { stream: Stream::Tcp(tcp), http2: false, address, through: None });
         }
         let offer = if versions == Versions::Any && self.settings.http2 { &self.configs.any } else { &self.configs.http1 };
         let failed = |cause| Error::Tls { authority: authority.clone(), cause };
@@ -91,7 +129,7 @@ impl Dialler {
         let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
         let stream = timeout(self.settings.handshake_timeout, handshake).await.map_err(late)?.map_err(failed)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Connected { stream: Stream::Tls(Box::new(stream)), http2, address })
+        Ok(Connected { stream: Stream::Tls(Box::new(stream)), http2, address, through: None })
     }
 }
 

@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 
 use super::Error;
-use super::dial::{Connected, Dialler};
+use super::dial::{Connected, Dialler, Through};
 use super::stream::Stream;
 use crate::head::{Expectation, Gate, Limits};
 use crate::local::LocalExecutor;
@@ -83,6 +83,7 @@ struct Loan<B: Body + 'static> {
 struct Http1<B> {
     sender: http1::SendRequest<B>,
     gate: Arc<Expectation>,
+    through: Option<Through>,
     upgraded: Option<oneshot::Receiver<Upgraded>>,
     address: SocketAddr,
     idle_since: Instant,
@@ -317,7 +318,14 @@ where
                 Err(error) => tracing::debug!(%error, "a connection to a service ended"),
             }
         });
-        Ok(Http1 { sender, gate: handle, upgraded: Some(upgraded), address: connected.address, idle_since: Instant::now() })
+        Ok(Http1 {
+            sender,
+            gate: handle,
+            upgraded: Some(upgraded),
+            address: connected.address,
+            through: connected.through,
+            idle_since: Instant::now(),
+        })
     }
 
     async fn start_http2(
@@ -359,12 +367,19 @@ where
         request: Request<B>,
     ) -> Result<Result<Sent<B>, Request<B>>, Error> {
         connection.gate.expect(to.head_method, to.upgrade);
-        let request = to_http1(to, request);
+        let mut request = to_http1(to, request);
+        if let Some(through) = &connection.through {
+            to_absolute_form(to, through, &mut request);
+        }
         let sending = connection.sender.try_send_request(request);
         let response = match self.until_head(to, sending).await? {
             Ok(response) => response,
             Err(mut failed) => return unsent_or_broken(to, reused, failed.take_message(), failed.into_error()),
         };
+        if connection.through.is_some() && response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            // It is between the parent and us; the caller has nothing to answer it with.
+            return Err(Error::Parent { authority: to.authority.clone(), reason: "it answered 407".to_owned() });
+        }
         let address = connection.address;
         let loan =
             Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self), reusable: true };
@@ -421,8 +436,15 @@ fn unsent_or_broken<B: Body + 'static>(
         return Ok(Err(request));
     }
     let authority = to.authority.clone();
-    let nothing_came = cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled();
+    let nothing_came = cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled() || is_cut(&cause);
     Err(if reused && nothing_came { Error::Stale { authority, cause } } else { Error::Broken { authority, cause } })
+}
+
+/// Whether the stream itself ended; many services close TLS without a close_notify.
+fn is_cut(cause: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let io = std::error::Error::source(cause).and_then(|source| source.downcast_ref::<std::io::Error>());
+    io.is_some_and(|error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
 }
 
 /// RFC 9113 §8.3.1: scheme and authority go into pseudo-fields, `Host` goes.
@@ -439,6 +461,21 @@ fn to_http2<B>(to: &Destination<'_>, mut request: Request<B>) -> Request<B> {
     request.headers_mut().remove(http::header::HOST);
     request.headers_mut().remove(http::header::CONNECTION);
     request
+}
+
+/// As a parent wants it. A request that comes back unsent keeps it: whatever goes to this authority goes through the same parent.
+fn to_absolute_form<B>(to: &Destination<'_>, through: &Through, request: &mut Request<B>) {
+    let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    // OPTIONS of the whole service has no path in this form (RFC 9112 §3.2.4).
+    let path = if path == "*" { "" } else { path };
+    let Authority { host, port } = to.authority;
+    let authority = if *port == to.scheme.default_port() { host.to_string() } else { to.authority.to_string() };
+    if let Ok(uri) = format!("{}://{authority}{path}", to.scheme.as_str()).parse() {
+        *request.uri_mut() = uri;
+    }
+    if let Some(value) = &through.authorization {
+        request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, value.clone());
+    }
 }
 
 /// The inverse, for a request that HTTP/2 gave back unsent. `TE` is the next hop's only (RFC 9110 §10.1.4).

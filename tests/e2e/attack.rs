@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::harness::{Authority, Builder, Caller, Call, Nexus, Offers, Seen, Upstream, answer};
+use crate::harness::{Authority, Builder, Call, Caller, Nexus, Offers, Seen, Upstream, answer};
 
 /// The rule host of these tests.
 pub(crate) const HOST: &str = "api.acme.test";

@@ -26,7 +26,8 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 /// The client's preface with these settings.
 pub(crate) fn preface_with(settings: &[(u16, u32)]) -> Vec<u8> {
-    let payload: Vec<u8> = settings.iter().flat_map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
+    let payload: Vec<u8> =
+        settings.iter().flat_map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
     [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &payload)].concat()
 }
 
@@ -54,8 +55,12 @@ fn length(text: &[u8]) -> Vec<u8> {
 
 /// A whole GET of the rule host on `stream`.
 pub(crate) fn get(stream: u32, path: &str) -> Vec<u8> {
-    let fields: [(&[u8], &[u8]); 4] =
-        [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", crate::attack::HOST.as_bytes()), (b":path", path.as_bytes())];
+    let fields: [(&[u8], &[u8]); 4] = [
+        (b":method", b"GET"),
+        (b":scheme", b"https"),
+        (b":authority", crate::attack::HOST.as_bytes()),
+        (b":path", path.as_bytes()),
+    ];
     let block: Vec<u8> = fields.iter().flat_map(|(name, value)| field(name, value)).collect();
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
 }
@@ -101,7 +106,9 @@ fn status(block: &[u8]) -> u16 {
         [0x8d, ..] => 404,
         [0x8e, ..] => 500,
         [_, length, rest @ ..] if length & 0x80 != 0 => huffman(&rest[..usize::from(length & 0x7f)]),
-        [_, length, rest @ ..] => std::str::from_utf8(&rest[..usize::from(*length)]).ok().and_then(|text| text.parse().ok()).unwrap_or(1),
+        [_, length, rest @ ..] => {
+            std::str::from_utf8(&rest[..usize::from(*length)]).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+        }
         _ => 1,
     }
 }

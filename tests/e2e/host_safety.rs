@@ -32,7 +32,11 @@ fn t1_to_t8_i2_a_request_inside_names_the_tunnels_host_or_is_refused() {
             ("a zero before the port", "GET / HTTP/1.1\r\nHost: api.acme.test:0443\r\n\r\n", 400),
             ("a path that begins with @ (t16)", "GET @evil.test/ HTTP/1.1\r\nHost: api.acme.test\r\n\r\n", 400),
             ("a path that begins with : (t16)", "GET :80@evil.test/ HTTP/1.1\r\nHost: api.acme.test\r\n\r\n", 400),
-            ("userinfo in absolute-form (t15)", "GET https://api.acme.test@evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n", 400),
+            (
+                "userinfo in absolute-form (t15)",
+                "GET https://api.acme.test@evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+                400,
+            ),
             ("another scheme (t94)", "GET ftp://api.acme.test/ HTTP/1.1\r\nHost: api.acme.test\r\n\r\n", 400),
         ];
         for (what, bytes, status) in rows {
@@ -67,7 +71,11 @@ fn t9_t10_spellings_of_the_rule_host_are_the_rule_host() {
             let stream = scene.caller.tunnel(authority).await.expect("a tunnel");
             let stream = scene.caller.handshake(stream, HOST, &[]).await.expect("a handshake");
             let raw = talk(stream, b"GET /f HTTP/1.1\r\nHost: api.acme.test\r\nX-Api-Key: mine\r\n\r\n").await;
-            assert_eq!((raw.status(), scene.last().bearer(), scene.last().header("x-api-key")), (200, Some(KEY), None), "{raw:?}");
+            assert_eq!(
+                (raw.status(), scene.last().bearer(), scene.last().header("x-api-key")),
+                (200, Some(KEY), None),
+                "{raw:?}"
+            );
         }
     });
 }
@@ -77,10 +85,28 @@ fn t11_to_t15_malformed_authorities_of_connect_are_refused() {
     run(async {
         let scene = scene("").await;
         let authorities = [
-            "api.acme.test", "api.acme.test:", "api.acme.test:0443", "api.acme.test:65979", "api.acme.test:443:443", "api.acme.test:0",
-            "api.acme.test:+443", "api.acme.test:443@evil.test:443", "user@api.acme.test:443", "api.acme.test..:443", ":443", "a b:443",
-            "api%2eacme.test:443", "api.acme.test%00:443", "api.acme.test/x:443", "api.acme.test\\x:443", "api.acme.test#:443",
-            "api.acme.test?:443", "http://api.acme.test:443", "*:443", "xn--a:443", "-api.acme.test:443",
+            "api.acme.test",
+            "api.acme.test:",
+            "api.acme.test:0443",
+            "api.acme.test:65979",
+            "api.acme.test:443:443",
+            "api.acme.test:0",
+            "api.acme.test:+443",
+            "api.acme.test:443@evil.test:443",
+            "user@api.acme.test:443",
+            "api.acme.test..:443",
+            ":443",
+            "a b:443",
+            "api%2eacme.test:443",
+            "api.acme.test%00:443",
+            "api.acme.test/x:443",
+            "api.acme.test\\x:443",
+            "api.acme.test#:443",
+            "api.acme.test?:443",
+            "http://api.acme.test:443",
+            "*:443",
+            "xn--a:443",
+            "-api.acme.test:443",
         ];
         for authority in authorities {
             let bytes = format!("CONNECT {authority} HTTP/1.1\r\nHost: api.acme.test:443\r\n\r\n");
@@ -163,7 +189,10 @@ fn t17_t18_i2_a_tunnel_to_an_address_or_stranger_does_not_hide_the_rule_host() {
         drop(stream);
         let stream = caller.tunnel("evil.test:443").await.expect("a tunnel");
         let error = caller.handshake(stream, "evil.test", &[]).await.expect_err("the service's CA is not ours");
-        assert!(error.to_string().contains("UnknownIssuer") || error.to_string().contains("invalid peer certificate"), "{error}");
+        assert!(
+            error.to_string().contains("UnknownIssuer") || error.to_string().contains("invalid peer certificate"),
+            "{error}"
+        );
     });
 }
 
@@ -180,7 +209,8 @@ fn t11_t27_i2_other_ports_and_cleartext_get_nothing() {
         let stream = scene.caller.tunnel("api.acme.test:80").await.expect("a tunnel");
         let raw = talk(stream, b"GET / HTTP/1.1\r\nHost: api.acme.test\r\n\r\n").await;
         assert_eq!((raw.status(), raw.refusal()), (403, "policy"), "{raw:?}");
-        let raw = talk(scene.caller.tcp().await, b"GET http://api.acme.test:443/ HTTP/1.1\r\nHost: api.acme.test:443\r\n\r\n").await;
+        let raw =
+            talk(scene.caller.tcp().await, b"GET http://api.acme.test:443/ HTTP/1.1\r\nHost: api.acme.test:443\r\n\r\n").await;
         assert_eq!(raw.status(), 403, "{raw:?}");
         // A port that nobody listed is refused inside, so that the caller reads why.
         let stream = scene.caller.tunnel("other.test:22").await.expect("a tunnel");
@@ -204,15 +234,13 @@ fn t28_t93_what_is_not_tls_is_closed_and_never_spliced() {
         for bytes in first {
             let raw = talk(caller.tunnel("api.acme.test:443").await.expect("a tunnel"), bytes).await;
             assert!(raw.closed && (raw.status() == 400 || raw.text.is_empty()), "{raw:?}");
-            let (talked, service) = tokio::join!(
-                async { talk(caller.tunnel("mail.test:443").await.expect("a tunnel"), bytes).await },
-                async {
+            let (talked, service) =
+                tokio::join!(async { talk(caller.tunnel("mail.test:443").await.expect("a tunnel"), bytes).await }, async {
                     let (mut stream, _peer) = plain.accept().await.expect("a stream");
                     let mut received = Vec::new();
                     drop(stream.read_to_end(&mut received).await);
                     received
-                }
-            );
+                });
             assert!(talked.closed && service.is_empty(), "{talked:?} {service:?}");
         }
         assert_eq!(service.count(), 0);
@@ -237,7 +265,8 @@ fn t23_t24_t25_i2_http2_streams_name_the_tunnels_host_or_are_refused() {
     run(async {
         let scene = scene("").await;
         let stream = scene.caller.tls(HOST, &["h2"]).await;
-        let (mut sender, connection) = http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(stream)).await.expect("h2");
+        let (mut sender, connection) =
+            http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(stream)).await.expect("h2");
         tokio::spawn(connection);
         let uri = |uri: &str| Request::builder().uri(uri).version(Version::HTTP_2);
         let rows = [

@@ -9,10 +9,10 @@
 )]
 
 mod attack;
-mod frames;
-mod harness;
 mod doors;
+mod frames;
 mod grpc;
+mod harness;
 mod host_safety;
 mod protocols;
 mod renewal;

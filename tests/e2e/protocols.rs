@@ -8,8 +8,10 @@ use http::{HeaderMap, HeaderValue, Method, Response, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
+use crate::harness::{
+    Authority, Body, Builder, Call, Caller, Nexus, Offers, Session, Upstream, answer, channel, empty, full, run,
+};
 use crate::harness::{read_head, request};
-use crate::harness::{Authority, Body, Builder, Call, Caller, Nexus, Offers, Session, Upstream, answer, channel, empty, full, run};
 
 const PROVIDER: &str = r#"
 name = "pair"
@@ -89,7 +91,11 @@ fn every_pair_of_versions_carries_a_request() {
                 world.nexus.audit_line(move |line| line["event"] == event && line["path"] == path)
             };
             let (opened, closed) = (of("open").await, of("close").await);
-            assert_eq!((opened["http"].as_str(), closed["upstream_http"].as_str()), (Some(text(down)), Some(text(up))), "{opened}{closed}");
+            assert_eq!(
+                (opened["http"].as_str(), closed["upstream_http"].as_str()),
+                (Some(text(down)), Some(text(up))),
+                "{opened}{closed}"
+            );
         }
     });
 }
@@ -203,10 +209,18 @@ fn a_304_keeps_its_length_field() {
         let nexus = builder.register("pair", &[("api_key", KEY)]).start();
         for version in [Version::HTTP_11, Version::HTTP_2] {
             let caller = Caller::new(&nexus);
-            let mut session = if version == Version::HTTP_2 { caller.http2("h1.pair.test").await } else { caller.http1("h1.pair.test").await };
+            let mut session = if version == Version::HTTP_2 {
+                caller.http2("h1.pair.test").await
+            } else {
+                caller.http1("h1.pair.test").await
+            };
             for _ in 0..2 {
                 let reply = session.get("/").await;
-                assert_eq!((reply.status, reply.body.len(), reply.headers["content-length"].as_bytes()), (304, 0, &b"1234"[..]), "{version:?}");
+                assert_eq!(
+                    (reply.status, reply.body.len(), reply.headers["content-length"].as_bytes()),
+                    (304, 0, &b"1234"[..]),
+                    "{version:?}"
+                );
             }
         }
     });
@@ -307,7 +321,9 @@ fn i6_http2_connections_to_services_belong_to_one_agent() {
             let url = format!("https://h2.pair.test/{name}");
             assert_eq!(Caller::new(&nexus).agent(name, token).get(&url).await.status, 200);
         }
-        let of = |path: &str| service.seen().into_iter().filter(|seen| seen.path == path).map(|seen| seen.connection).collect::<Vec<_>>();
+        let of = |path: &str| {
+            service.seen().into_iter().filter(|seen| seen.path == path).map(|seen| seen.connection).collect::<Vec<_>>()
+        };
         assert_eq!((of("/one").len(), of("/two").len()), (2, 2));
         assert!(of("/one").iter().all(|connection| !of("/two").contains(connection)), "{:?}", service.seen());
         assert_eq!(service.connections(), 2);

@@ -77,7 +77,9 @@ const GLUED: &str = "GET /glued HTTP/1.1\r\nHost: api.acme.test\r\n\r\n";
 fn t53_to_t65_malformed_heads_are_refused_and_the_stream_closed() {
     run(async {
         let scene = scene("").await;
-        let heads = HEADS.iter().map(|(what, head, body)| (*what, format!("POST /x HTTP/1.1\r\nHost: {HOST}\r\n{head}\r\n{body}").into_bytes()));
+        let heads = HEADS
+            .iter()
+            .map(|(what, head, body)| (*what, format!("POST /x HTTP/1.1\r\nHost: {HOST}\r\n{head}\r\n{body}").into_bytes()));
         let lines = LINES.iter().map(|(what, bytes)| (*what, bytes.to_vec()));
         let attacks: Vec<(&str, Vec<u8>)> = heads.chain(lines).collect();
         let tries = attacks.iter().map(|(what, bytes)| async {
@@ -90,7 +92,10 @@ fn t53_to_t65_malformed_heads_are_refused_and_the_stream_closed() {
             for raw in [inside, open] {
                 assert_eq!((raw.status(), raw.responses(), raw.closed), (400, 1, true), "{what}: {raw:?}");
                 assert_eq!(raw.refusal(), "malformed", "{what}: {raw:?}");
-                assert!(raw.text.contains("application/problem+json") && raw.text.contains("\"status\":400"), "{what}: {raw:?}");
+                assert!(
+                    raw.text.contains("application/problem+json") && raw.text.contains("\"status\":400"),
+                    "{what}: {raw:?}"
+                );
             }
         }
         assert!(scene.saw(0), "{:?}", scene.service.seen());
@@ -137,7 +142,10 @@ fn t60_t61_malformed_chunks_and_trailers_end_the_request_as_broken() {
             ("Content-Length behind the body", "4\r\nabcd\r\n0\r\nContent-Length: 9\r\n\r\n"),
             ("a malformed trailer", "4\r\nabcd\r\n0\r\nX A: 1\r\n\r\n"),
         ] {
-            let bytes = format!("POST /{} HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n{body}{GLUED}", what.replace(' ', "-"));
+            let bytes = format!(
+                "POST /{} HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n{body}{GLUED}",
+                what.replace(' ', "-")
+            );
             let raw = scene.inside(bytes.as_bytes()).await;
             assert!(raw.closed && raw.responses() <= 1, "{what}: {raw:?}");
             assert!([0, 400].contains(&raw.status()), "{what}: {raw:?}");
@@ -154,7 +162,9 @@ fn t66_t67_bytes_behind_connect_are_the_tunnels() {
         let bytes = format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 5\r\n\r\nabcde");
         let raw = talk(scene.caller.tcp().await, bytes.as_bytes()).await;
         assert_eq!((raw.status(), raw.closed), (400, true), "{raw:?}");
-        let bytes = format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}\r\n\r\nCONNECT evil.test:443 HTTP/1.1\r\nHost: evil.test:443\r\n\r\n");
+        let bytes = format!(
+            "CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}\r\n\r\nCONNECT evil.test:443 HTTP/1.1\r\nHost: evil.test:443\r\n\r\n"
+        );
         let raw = talk(scene.caller.tcp().await, bytes.as_bytes()).await;
         assert!(raw.closed && !raw.text.replacen("200 Connection established", "", 1).contains("200"), "{raw:?}");
         assert!(scene.saw(0));
@@ -166,7 +176,13 @@ fn t68_pipelined_requests_are_each_checked_and_answered_in_order() {
     run(async {
         let scene = scene("").await;
         let one = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: mine\r\n\r\n");
-        let bytes = [one("/1"), one("/2"), "POST /mint/x HTTP/1.1\r\nHost: api.acme.test\r\nContent-Length: 0\r\n\r\n".into(), one("/3")].concat();
+        let bytes = [
+            one("/1"),
+            one("/2"),
+            "POST /mint/x HTTP/1.1\r\nHost: api.acme.test\r\nContent-Length: 0\r\n\r\n".into(),
+            one("/3"),
+        ]
+        .concat();
         let raw = scene.inside(bytes.as_bytes()).await;
         let statuses: Vec<&str> = raw.text.split("HTTP/1.1 ").skip(1).map(|part| &part[..3]).collect();
         assert_eq!(statuses, ["200", "200", "403", "200"], "{raw:?}");
@@ -246,7 +262,10 @@ mod http2 {
                 ("host of another", also(b"host", b"evil.test")),
                 ("CONNECT", vec![(b":method", b"CONNECT"), (b":authority", b"evil.test:443")]),
                 ("CONNECT to the same", vec![(b":method", b"CONNECT"), (b":authority", b"api.acme.test:443")]),
-                ("extended CONNECT of another protocol", [with(b":method", b"CONNECT"), vec![(&b":protocol"[..], &b"connect-ip"[..])]].concat()),
+                (
+                    "extended CONNECT of another protocol",
+                    [with(b":method", b"CONNECT"), vec![(&b":protocol"[..], &b"connect-ip"[..])]].concat(),
+                ),
                 ("no :authority", usual().into_iter().filter(|(name, _)| *name != b":authority").collect()),
                 ("no :path", usual().into_iter().filter(|(name, _)| *name != b":path").collect()),
                 ("no :method", usual().into_iter().filter(|(name, _)| *name != b":method").collect()),
@@ -266,7 +285,11 @@ mod http2 {
             let mut stream = caller.tls(HOST, &["h2"]).await;
             assert_eq!(statuses(&mut stream, &bytes, 1).await, [200], "the usual request is one");
             // A length that disagrees with the data ends the stream, and the service never sees a whole body.
-            let block: Vec<u8> = [with(b":method", b"POST"), vec![(&b"content-length"[..], &b"2"[..])]].concat().iter().flat_map(|(n, v)| field(n, v)).collect();
+            let block: Vec<u8> = [with(b":method", b"POST"), vec![(&b"content-length"[..], &b"2"[..])]]
+                .concat()
+                .iter()
+                .flat_map(|(n, v)| field(n, v))
+                .collect();
             let bytes = [preface(), frame(HEADERS, END_HEADERS, 1, &block), frame(DATA, END_STREAM, 1, b"abcde")].concat();
             let mut stream = caller.tls(HOST, &["h2"]).await;
             let statuses = statuses(&mut stream, &bytes, 1).await;

@@ -8,8 +8,11 @@ use bytes::Bytes;
 use http::{Method, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::harness::{Authority, Body, Builder, Call, Caller, Nexus, Offers, Session, Upstream, answer, channel, empty, request, run, run_within};
+use crate::harness::{
+    Authority, Body, Builder, Call, Caller, Nexus, Offers, Session, Upstream, answer, channel, empty, request, run, run_within,
+};
 
 const PROVIDER: &str = r#"
 name = "stream"
@@ -50,8 +53,8 @@ impl Checker {
     }
 }
 
-/// A body of `total` bytes; `sent` counts what the other side took.
-fn patterns(total: u64, sent: Arc<AtomicU64>) -> Body {
+/// A body of `total` bytes; `sent` finds the counter of what the other side took.
+fn patterns<C: Send + Sync + 'static>(total: u64, counters: Arc<C>, sent: fn(&C) -> &AtomicU64) -> Body {
     let (mut sender, body) = channel();
     tokio::spawn(async move {
         let (piece, mut left) = (pattern(), total);
@@ -61,7 +64,7 @@ fn patterns(total: u64, sent: Arc<AtomicU64>) -> Body {
                 return;
             }
             left -= length as u64;
-            sent.fetch_add(length as u64, Ordering::SeqCst);
+            sent(&counters).fetch_add(length as u64, Ordering::SeqCst);
         }
     });
     body
@@ -108,29 +111,32 @@ async fn standing_still(count: &AtomicU64) -> u64 {
     last
 }
 
+/// Sends each event when it is handed out; an empty one ends the answer.
+async fn event_service(ca: &Authority, offers: Offers, events: UnboundedReceiver<&'static str>) -> (Upstream, &'static str) {
+    let events = Arc::new(tokio::sync::Mutex::new(events));
+    service(ca, offers, move |_call| {
+        let (mut sender, body) = channel();
+        let events = Arc::clone(&events);
+        tokio::spawn(async move {
+            let mut events = events.lock().await;
+            while let Some(event) = events.recv().await.filter(|event| !event.is_empty()) {
+                sender.send_data(Bytes::from_static(event.as_bytes())).await.expect("a reader");
+            }
+        });
+        let mut response = Response::new(body);
+        response.headers_mut().insert("content-type", http::HeaderValue::from_static("text/event-stream"));
+        std::future::ready(response)
+    })
+    .await
+}
+
 #[test]
 fn an_event_arrives_while_its_stream_is_open() {
     run(async {
         let ca = Authority::new();
         for up in [Offers::Http1, Offers::Http2] {
-            let (hand_out, events) = tokio::sync::mpsc::unbounded_channel::<&'static str>();
-            let events = Arc::new(tokio::sync::Mutex::new(events));
-            let service = service(&ca, up, move |_call| {
-                let events = Arc::clone(&events);
-                async move {
-                    let (mut sender, body) = channel();
-                    tokio::spawn(async move {
-                        let mut events = events.lock().await;
-                        while let Some(event) = events.recv().await.filter(|event| !event.is_empty()) {
-                            sender.send_data(Bytes::from_static(event.as_bytes())).await.expect("a reader");
-                        }
-                    });
-                    let mut response = Response::new(body);
-                    response.headers_mut().insert("content-type", http::HeaderValue::from_static("text/event-stream"));
-                    response
-                }
-            })
-            .await;
+            let (hand_out, events) = tokio::sync::mpsc::unbounded_channel();
+            let service = event_service(&ca, up, events).await;
             let nexus = home(&ca, &service).start();
             for down in [Offers::Http1, Offers::Http2] {
                 let mut session = session(&nexus, down, service.1).await;
@@ -156,7 +162,7 @@ fn a_caller_that_reads_nothing_stops_the_service() {
             let counted = Arc::clone(&sent);
             let service = service(&ca, version, move |_call| {
                 let counted = Arc::clone(&counted);
-                async move { Response::new(patterns(256 * MIB, counted)) }
+                async move { Response::new(patterns(256 * MIB, counted, |count| count)) }
             })
             .await;
             let nexus = home(&ca, &service).start();
@@ -195,7 +201,7 @@ fn a_service_that_reads_nothing_stops_the_caller() {
             .await;
             let nexus = home(&ca, &service).start();
             let sent = Arc::new(AtomicU64::new(0));
-            let body = patterns(256 * MIB, Arc::clone(&sent));
+            let body = patterns(256 * MIB, Arc::clone(&sent), |count| count);
             let mut session = session(&nexus, version, service.1).await;
             let sending = session.send(request(Method::PUT, "/upload", body));
             let release = async {
@@ -215,7 +221,14 @@ fn resident(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") * 1024
 }
 
-/// 1 GiB each way, or 10 with `NEXUS_TEST_ALL=1`. The reader stops now and then until the writer is held back.
+/// What has passed, as the peers of the proxy count it.
+#[derive(Default)]
+struct Passed {
+    sent_down: AtomicU64,
+    sent_up: AtomicU64,
+}
+
+/// 1 GiB each way, or 10 with `NEXUS_TEST_ALL=1`. Each reader stops now and then until its writer is held back.
 #[test]
 fn gigabytes_pass_in_sixteen_mebibytes() {
     let all = std::env::var_os("NEXUS_TEST_ALL").is_some_and(|all| all == "1");
@@ -223,33 +236,26 @@ fn gigabytes_pass_in_sixteen_mebibytes() {
     run_within(Duration::from_secs(if all { 1200 } else { 240 }), async move {
         let ca = Authority::new();
         for version in [Offers::Http1, Offers::Http2] {
-            let (received, sent) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-            let (reading, writing) = (Arc::clone(&received), Arc::clone(&sent));
-            let service = service(&ca, version, move |call| respond(call, total, Arc::clone(&reading), Arc::clone(&writing))).await;
+            let passed = Arc::new(Passed::default());
+            let shared = Arc::clone(&passed);
+            let service = service(&ca, version, move |call| respond(call, total, Arc::clone(&shared))).await;
             let nexus = home(&ca, &service).spawn().await;
             let mut session = session(&nexus, version, service.1).await;
             for _ in 0..20 {
                 assert_eq!(session.get("/warm").await.status, 200);
             }
-            let (idle, mut most) = (resident(nexus.pid()), 0);
+            let pid = nexus.pid();
+            let idle = resident(pid);
             let response = session.begin(request(Method::GET, "/down", empty())).await.expect("a head");
-            let (mut checker, mut body, mut stop_at) = (Checker::new(), response.into_body(), total / 4);
-            while let Some(frame) = body.frame().await {
-                checker.take(&frame.expect("sound").into_data().expect("data"));
-                if checker.count >= stop_at {
-                    stop_at += total / 4;
-                    standing_still(&sent).await;
-                    most = most.max(resident(nexus.pid()));
-                }
-            }
-            assert_eq!(checker.count, total);
-            let body = patterns(total, Arc::default());
-            let uploading = session.send(request(Method::PUT, "/up", body));
+            let (count, mut most) = read_slowly(response.into_body(), total, &passed.sent_down, || resident(pid)).await;
+            assert_eq!(count, total);
+            let uploading =
+                session.send(request(Method::PUT, "/up", patterns(total, Arc::clone(&passed), |passed| &passed.sent_up)));
             let looking = async {
-                let mut look = tokio::time::interval(Duration::from_millis(50));
-                while received.load(Ordering::SeqCst) < total {
+                let mut look = tokio::time::interval(Duration::from_millis(20));
+                while passed.sent_up.load(Ordering::SeqCst) < total {
                     look.tick().await;
-                    most = most.max(resident(nexus.pid()));
+                    most = most.max(resident(pid));
                 }
             };
             let (reply, ()) = tokio::join!(uploading, looking);
@@ -260,30 +266,33 @@ fn gigabytes_pass_in_sixteen_mebibytes() {
     });
 }
 
-async fn respond(mut call: Call, total: u64, received: Arc<AtomicU64>, sent: Arc<AtomicU64>) -> Response<Body> {
+async fn respond(call: Call, total: u64, passed: Arc<Passed>) -> Response<Body> {
     match call.seen.path.as_str() {
-        "/down" => Response::new(patterns(total, sent)),
-        "/up" => {
-            let mut checker = Checker::new();
-            while let Some(frame) = call.body.frame().await {
-                checker.take(&frame.expect("sound").into_data().expect("data"));
-                received.store(checker.count, Ordering::SeqCst);
-                if checker.count % (total / 4) < MIB / 2 {
-                    // A slow peer: everything in front of it fills up.
-                    tokio::task::yield_now().await;
-                }
-            }
-            answer(200, checker.count.to_string())
-        }
+        "/down" => Response::new(patterns(total, passed, |passed| &passed.sent_down)),
+        "/up" => answer(200, read_slowly(call.body, total, &passed.sent_up, || 0).await.0.to_string()),
         _ => answer(200, "warm"),
     }
+}
+
+/// Reads to the end and stops three times until the other side is held back: everything between is full then, and measured.
+async fn read_slowly(mut body: Incoming, total: u64, sent: &AtomicU64, measure: impl Fn() -> u64) -> (u64, u64) {
+    let (mut checker, mut stop_at, mut most) = (Checker::new(), total / 4, 0);
+    while let Some(frame) = body.frame().await {
+        checker.take(&frame.expect("sound").into_data().expect("data"));
+        if checker.count >= stop_at && stop_at < total {
+            stop_at += total / 4;
+            standing_still(sent).await;
+            most = most.max(measure());
+        }
+    }
+    (checker.count, most)
 }
 
 /// A service whose `/silent` says one word and no more, and whose other paths do as the test says.
 async fn talkative(ca: &Authority) -> (Upstream, &'static str) {
     service(ca, Offers::Http2, |mut call| async move {
         if call.seen.path == "/long" {
-            return Response::new(patterns(64 * MIB, Arc::default()));
+            return Response::new(patterns(64 * MIB, Arc::default(), |count| count));
         }
         let (mut sender, body) = channel();
         tokio::spawn(async move {

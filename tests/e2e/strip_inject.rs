@@ -22,7 +22,10 @@ fn rule_targets() -> Vec<(String, String, Vec<Slot>, String)> {
     let mut targets = Vec::new();
     for provider in Catalogue::builtin().iter() {
         for rule in &provider.inject {
-            let path = rule.paths.first().map_or_else(|| "/x".to_owned(), |path| path.to_string().replace("**", "y/z").replace('*', "x"));
+            let path = rule
+                .paths
+                .first()
+                .map_or_else(|| "/x".to_owned(), |path| path.to_string().replace("**", "y/z").replace('*', "x"));
             let host = match &rule.hosts[0] {
                 HostPattern::Exact(host) => host.to_string(),
                 HostPattern::Tenant { before, field, after } => {
@@ -83,7 +86,15 @@ fn t19_t20_i6_every_slot_of_every_provider_is_emptied_in_every_spelling() {
             assert_eq!(raw.status(), 200, "{provider} {host}{path}: {raw:?}");
             let seen = service.seen().pop().expect("a request");
             assert!(!format!("{seen:?}").contains("STOLEN"), "{provider}: {seen:?}");
-            assert!(seen.path.contains("keep=1") && seen.headers.get_all("cookie").iter().any(|value| value.to_str().is_ok_and(|text| text.contains("keep=2"))), "{seen:?}");
+            assert!(
+                seen.path.contains("keep=1")
+                    && seen
+                        .headers
+                        .get_all("cookie")
+                        .iter()
+                        .any(|value| value.to_str().is_ok_and(|text| text.contains("keep=2"))),
+                "{seen:?}"
+            );
             assert!(format!("{seen:?}").contains("own-") || seen.headers.contains_key("authorization"), "{provider}: {seen:?}");
         }
     });
@@ -93,7 +104,13 @@ fn t19_t20_i6_every_slot_of_every_provider_is_emptied_in_every_spelling() {
 fn t80_t82_i3_what_connection_names_cannot_take_the_credential_off() {
     run(async {
         let scene = scene("").await;
-        for options in ["Authorization", "authorization, keep-alive", "x-api-key, AUTHORIZATION", "close, Authorization", "nexus-connection"] {
+        for options in [
+            "Authorization",
+            "authorization, keep-alive",
+            "x-api-key, AUTHORIZATION",
+            "close, Authorization",
+            "nexus-connection",
+        ] {
             let bytes = format!(
                 "GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: {options}\r\nAuthorization: Bearer mine\r\nProxy-Authorization: Basic bWU6bWU=\r\n\
                  Proxy-Connection: keep-alive\r\nProxy: http://evil.test\r\nProxy-X: 1\r\nX-Forwarded-Host: evil.test\r\nX-Original-URL: /evil\r\n\r\n"
@@ -101,7 +118,12 @@ fn t80_t82_i3_what_connection_names_cannot_take_the_credential_off() {
             let raw = scene.inside(bytes.as_bytes()).await;
             let seen = scene.last();
             assert_eq!((raw.status(), seen.bearer()), (200, Some(KEY)), "{options}: {raw:?}");
-            let left: Vec<&str> = seen.headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("proxy") || name.starts_with("x-")).collect();
+            let left: Vec<&str> = seen
+                .headers
+                .keys()
+                .map(http::HeaderName::as_str)
+                .filter(|name| name.starts_with("proxy") || name.starts_with("x-"))
+                .collect();
             assert!(left.is_empty() && !seen.headers.contains_key("connection"), "{seen:?}");
         }
         for options in ["Host", "content-length", "Transfer-Encoding"] {
@@ -137,17 +159,32 @@ fn t44_t45_minting_and_token_endpoints_are_refused_in_every_reading() {
     run(async {
         let scene = scene("").await;
         for line in [
-            "POST /mint/1", "post /mint/1", "POST /mint/1?x=1", "POST //mint/1", "POST /%6dint/1", "POST /x/../mint/1", "POST /./mint/1", "POST /MINT/1",
-            "POST /mint;x=1/1", "POST /%256dint/1", "POST \\mint\\1", "POST /mint%2f1", "POST /mint/1/", "GET /mint-by-get",
+            "POST /mint/1",
+            "post /mint/1",
+            "POST /mint/1?x=1",
+            "POST //mint/1",
+            "POST /%6dint/1",
+            "POST /x/../mint/1",
+            "POST /./mint/1",
+            "POST /MINT/1",
+            "POST /mint;x=1/1",
+            "POST /%256dint/1",
+            "POST \\mint\\1",
+            "POST /mint%2f1",
+            "POST /mint/1/",
+            "GET /mint-by-get",
         ] {
             let raw = scene.inside(format!("{line} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await;
             assert!([403, 400].contains(&raw.status()), "{line}: {raw:?}");
             assert!(scene.saw(0), "{line}");
         }
-        let overriding = format!("GET /mint/1 HTTP/1.1\r\nHost: {HOST}\r\nX-HTTP-Method-Override: POST\r\nX-Method-Override: POST\r\nX-HTTP-Method: POST\r\n\r\n");
+        let overriding = format!(
+            "GET /mint/1 HTTP/1.1\r\nHost: {HOST}\r\nX-HTTP-Method-Override: POST\r\nX-Method-Override: POST\r\nX-HTTP-Method: POST\r\n\r\n"
+        );
         assert_eq!(scene.inside(overriding.as_bytes()).await.status(), 200);
         assert!(!format!("{:?}", scene.last().headers).contains("override"), "{:?}", scene.last());
-        let reply = scene.caller.send(request(Method::POST, "https://auth.acme.test/token", full("grant_type=refresh_token"))).await;
+        let reply =
+            scene.caller.send(request(Method::POST, "https://auth.acme.test/token", full("grant_type=refresh_token"))).await;
         assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{reply:?}");
         assert!(scene.saw(1));
     });
@@ -158,13 +195,16 @@ fn t44_a_websocket_over_http2_is_decided_as_the_get_it_becomes() {
     run(async {
         let scene = scene("").await;
         let stream = scene.caller.tls(HOST, &["h2"]).await;
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake::<_, _, crate::harness::Body>(hyper_util::rt::TokioExecutor::new(), hyper_util::rt::TokioIo::new(stream))
-                .await
-                .expect("h2");
+        let (mut sender, connection) = hyper::client::conn::http2::handshake::<_, _, crate::harness::Body>(
+            hyper_util::rt::TokioExecutor::new(),
+            hyper_util::rt::TokioIo::new(stream),
+        )
+        .await
+        .expect("h2");
         tokio::spawn(connection);
         sender.ready().await.expect("settings");
-        let mut request = Request::builder().method("CONNECT").uri("https://api.acme.test/mint-by-get").body(empty()).expect("a request");
+        let mut request =
+            Request::builder().method("CONNECT").uri("https://api.acme.test/mint-by-get").body(empty()).expect("a request");
         request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
         let response = sender.send_request(request).await.expect("an answer");
         assert_eq!(response.status(), 403);
@@ -179,7 +219,8 @@ async fn two_users(config: &str) -> (Authority, Upstream, Nexus, [String; 3]) {
     let builder = builder.register("acme:bob", &[("api_key", "bob-key-0123456789abcdefgh")]);
     let (builder, alice) = builder.agent("alice-agent", |agent| agent.user = Some("alice".parse().expect("a user")));
     let (builder, bob) = builder.agent("bob-agent", |agent| agent.user = Some("bob".parse().expect("a user")));
-    let (builder, stranger) = builder.agent("stranger", |agent| agent.providers = Some(vec!["github".parse().expect("a provider")]));
+    let (builder, stranger) =
+        builder.agent("stranger", |agent| agent.providers = Some(vec!["github".parse().expect("a provider")]));
     (ca, service, builder.start(), [alice, bob, stranger])
 }
 
@@ -226,7 +267,8 @@ fn t33_i6_placeholders_mean_a_connection_and_another_agents_are_refused() {
     run(async {
         let (_ca, service, nexus, [alice, bob, _stranger]) = two_users("").await;
         let key = nexus.placeholder_key();
-        let tail = |agent: &str, connection: &str| key.tail(&agent.parse().expect("a name"), &connection.parse().expect("a handle"));
+        let tail =
+            |agent: &str, connection: &str| key.tail(&agent.parse().expect("a name"), &connection.parse().expect("a handle"));
         let ask = async |agent: &str, token: &str, placeholder: String| {
             let mut request = request(Method::GET, "https://api.acme.test/", empty());
             request.headers_mut().insert("authorization", format!("Bearer acme_{placeholder}").parse().expect("a value"));
@@ -318,7 +360,11 @@ fn an_unregistered_provider_passes_or_says_what_is_missing() {
                 assert!(document[member].is_string(), "{member}: {document}");
             }
             let reply = caller.get("https://api.acme.test/private").await;
-            assert_eq!((reply.status, reply.refusal()), (403, Some("auth_required")), "a 401 would make a client prompt: {reply:?}");
+            assert_eq!(
+                (reply.status, reply.refusal()),
+                (403, Some("auth_required")),
+                "a 401 would make a client prompt: {reply:?}"
+            );
         }
     });
 }
@@ -382,7 +428,10 @@ fn t35_to_t38_i1_reflections_in_fields_reason_and_trailers_do_not_reach_the_call
         let bytes = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nTE: trailers\r\n\r\n");
         let raw = talk(Caller::new(&nexus).tls(HOST, &[]).await, bytes.as_bytes()).await;
         let lower = raw.text.to_lowercase();
-        assert!(raw.text.starts_with("HTTP/1.1 200 OK\r\n") && lower.contains("x-kept: yes") && raw.text.contains("ok"), "{raw:?}");
+        assert!(
+            raw.text.starts_with("HTTP/1.1 200 OK\r\n") && lower.contains("x-kept: yes") && raw.text.contains("ok"),
+            "{raw:?}"
+        );
         for secret in [KEY, "YWNtZS1rZXk", "61636d652d6b6579", "103"] {
             assert!(!lower.contains(&secret.to_lowercase()), "{secret}: {raw:?}");
         }

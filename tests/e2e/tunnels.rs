@@ -49,17 +49,22 @@ async fn reply(stream: &mut (impl AsyncRead + Unpin)) -> (String, String) {
     (head, String::from_utf8(body).expect("text"))
 }
 
+fn tunnelling(ca: &Authority, service: SocketAddr) -> Nexus {
+    Builder::new(ca).resolve("any.test", service).config("[proxy]\nconnect_ports = [7]").start()
+}
+
 #[test]
 fn a_host_that_nothing_names_is_tunnelled_untouched() {
     run(async {
         let ca = Authority::new();
-        let nexus = Builder::new(&ca).resolve("any.test", shouter().await).start();
-        let mut stream = Caller::new(&nexus).tunnel("any.test:443").await.expect("a tunnel");
+        let nexus = tunnelling(&ca, shouter().await);
+        let mut stream = Caller::new(&nexus).tunnel("any.test:7").await.expect("a tunnel");
         send(&mut stream, "\u{1}anything at all").await;
         stream.shutdown().await.expect("a half-close");
         assert_eq!(rest(&mut stream).await, "\u{1}ANYTHING AT ALL");
-        let line = nexus.audit_line(|line| line["event"] == "close" && line["host"] == "any.test").await;
-        assert_eq!((line["verdict"].as_str(), line["bytes_up"].as_u64(), line["bytes_down"].as_u64()), (Some("tunnel"), Some(16), Some(16)), "{line}");
+        let line = nexus.audit_line(|line| line["event"] == "tunnel_close" && line["host"] == "any.test").await;
+        let moved = (line["bytes_up"].as_u64(), line["bytes_down"].as_u64());
+        assert_eq!((line["verdict"].as_str(), moved), (Some("tunnel"), (Some(16), Some(16))), "{line}");
     });
 }
 
@@ -67,23 +72,37 @@ fn a_host_that_nothing_names_is_tunnelled_untouched() {
 fn bytes_glued_behind_a_connect_are_the_first_in_its_tunnel() {
     run(async {
         let ca = Authority::new();
-        let nexus = Builder::new(&ca).resolve("any.test", shouter().await).start();
+        let nexus = tunnelling(&ca, shouter().await);
         let mut stream = Caller::new(&nexus).tcp().await;
-        send(&mut stream, "CONNECT any.test:443 HTTP/1.1\r\nHost: any.test:443\r\n\r\nearly ").await;
+        send(&mut stream, "CONNECT any.test:7 HTTP/1.1\r\nHost: any.test:7\r\n\r\nearly ").await;
         assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 200 "));
         send(&mut stream, "and late").await;
         stream.shutdown().await.expect("a half-close");
         assert_eq!(rest(&mut stream).await, "EARLY AND LATE");
-        let line = nexus.audit_line(|line| line["event"] == "close" && line["host"] == "any.test").await;
+        let line = nexus.audit_line(|line| line["event"] == "tunnel_close" && line["host"] == "any.test").await;
         assert_eq!(line["bytes_up"].as_u64(), Some(14), "{line}");
     });
 }
 
-fn client(nexus: &Nexus, host: &str) -> ClientConnection {
+/// The caller trusts the service's CA and has never heard of ours.
+#[test]
+fn the_tls_of_a_tunnel_is_between_caller_and_service() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Http1, |_call| async { answer(200, "far") }).await;
+        let nexus = tunnelling(&ca, service.address);
+        let client = client(ca.pem(), "any.test");
+        let mut stream = Caller::new(&nexus).tunnel("any.test:443").await.expect("a tunnel");
+        assert!(get(client, &mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+        let line = nexus.audit_line(|line| line["event"] == "tunnel_open" && line["host"] == "any.test").await;
+        assert!(line["path"].is_null(), "{line}");
+    });
+}
+
+/// A TLS client that trusts `pem`, for bytes in an order of the test's choice.
+fn client(pem: &str, host: &str) -> ClientConnection {
     let mut roots = RootCertStore::empty();
-    for root in CertificateDer::pem_file_iter(nexus.ca_file()).expect("the CA") {
-        roots.add(root.expect("a certificate")).expect("a root");
-    }
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")).expect("a root");
     let builder = ClientConfig::builder_with_provider(crypto()).with_safe_default_protocol_versions().expect("versions");
     let config = builder.with_root_certificates(roots).with_no_client_auth();
     ClientConnection::new(Arc::new(config), ServerName::try_from(host.to_owned()).expect("a name")).expect("a connection")
@@ -100,36 +119,42 @@ async fn read_tls(client: &mut ClientConnection, stream: &mut TcpStream) {
     }
 }
 
+/// The rest of a handshake, a request, and the beginning of its answer.
+async fn get(mut client: ClientConnection, stream: &mut TcpStream) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut asked = false;
+    let mut plain = vec![0; 4096];
+    loop {
+        if !client.is_handshaking() && !asked {
+            client.writer().write_all(b"GET / HTTP/1.1\r\nHost: any.test\r\n\r\n").expect("room");
+            asked = true;
+        }
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).expect("records");
+        }
+        stream.write_all(&bytes).await.expect("a write");
+        match client.reader().read(&mut plain) {
+            Ok(length) => return String::from_utf8_lossy(&plain[..length]).into_owned(),
+            Err(_nothing_yet) => read_tls(&mut client, stream).await,
+        }
+    }
+}
+
 #[test]
 fn a_client_hello_glued_behind_a_connect_is_answered() {
     run(async {
         let ca = Authority::new();
         let service = Upstream::serve(&ca, &["any.test"], Offers::Http1, |_call| async { answer(200, "inside") }).await;
         let nexus = Builder::new(&ca).resolve("any.test", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
-        let mut client = client(&nexus, "any.test");
+        let pem = std::fs::read_to_string(nexus.ca_file()).expect("the CA");
+        let mut client = client(&pem, "any.test");
         let mut bytes = b"CONNECT any.test:443 HTTP/1.1\r\nHost: any.test:443\r\n\r\n".to_vec();
         client.write_tls(&mut bytes).expect("a hello");
         let mut stream = Caller::new(&nexus).tcp().await;
         stream.write_all(&bytes).await.expect("a write");
         assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 200 "));
-        while client.is_handshaking() {
-            read_tls(&mut client, &mut stream).await;
-        }
-        use std::io::{Read as _, Write as _};
-        client.writer().write_all(b"GET / HTTP/1.1\r\nHost: any.test\r\n\r\n").expect("room");
-        let mut bytes = Vec::new();
-        while client.wants_write() {
-            client.write_tls(&mut bytes).expect("records");
-        }
-        stream.write_all(&bytes).await.expect("a write");
-        let mut plain = vec![0; 4096];
-        let length = loop {
-            match client.reader().read(&mut plain) {
-                Ok(length) => break length,
-                Err(_nothing_yet) => read_tls(&mut client, &mut stream).await,
-            }
-        };
-        assert!(plain[..length].starts_with(b"HTTP/1.1 200 OK\r\n"));
+        assert!(get(client, &mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
     });
 }
 
@@ -228,7 +253,8 @@ fn i2_absolute_form_inside_a_tunnel_stays_inside() {
             let (head, body) = reply(&mut stream).await;
             assert!(head.starts_with("HTTP/1.1 200 ") && body == "inside", "{head}");
         }
-        for (target, status) in [("https://other.test/", "421"), ("https://any.test:8443/", "421"), ("http://any.test/", "400")] {
+        for (target, status) in [("https://other.test/", "421"), ("https://any.test:8443/", "421"), ("http://any.test/", "400")]
+        {
             send(&mut stream, &format!("GET {target} HTTP/1.1\r\nHost: any.test\r\n\r\n")).await;
             let (head, _body) = reply(&mut stream).await;
             assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {head}");
@@ -243,7 +269,8 @@ fn ipv6_literals_are_targets_like_others() {
     run(async {
         let ca = Authority::new();
         let service = Upstream::serve(&ca, &["::1"], Offers::Both, |_call| async { answer(200, "six") }).await;
-        let nexus = Builder::new(&ca).resolve("[::1]:443", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
+        let nexus =
+            Builder::new(&ca).resolve("[::1]:443", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
         let caller = Caller::new(&nexus);
         let stream = caller.tunnel("[::1]:443").await.expect("a tunnel");
         let mut stream = caller.handshake(stream, "::1", &["http/1.1"]).await.expect("a certificate for the address");

@@ -9,7 +9,9 @@ use hyper_util::rt::TokioIo;
 use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::harness::{Authority, Body, Builder, Call, Caller, Nexus, Offers, Session, Upstream, answer, empty, read, read_head, request, run};
+use crate::harness::{
+    Authority, Body, Builder, Call, Caller, Nexus, Offers, Session, Upstream, answer, empty, read, read_head, request, run,
+};
 
 const PROVIDER: &str = r#"
 name = "chat"
@@ -44,7 +46,12 @@ fn accept(call: Call) -> Response<Body> {
     let mut response = answer(101, "");
     *response.body_mut() = empty();
     let accepted = accepted(call.seen.header("sec-websocket-key").expect("a key"));
-    let fields = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-accept", accepted.as_str()), ("sec-websocket-protocol", "echo")];
+    let fields = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-accept", accepted.as_str()),
+        ("sec-websocket-protocol", "echo"),
+    ];
     for (name, value) in fields {
         response.headers_mut().insert(name, value.parse().expect("a value"));
     }
@@ -155,10 +162,16 @@ fn frames_of_every_size_pings_and_the_close_pass() {
             assert_eq!(accept, (version == Version::HTTP_11).then(|| accepted(CALLERS_KEY).parse().expect("a value")));
             let mut stream = TokioIo::new(hyper::upgrade::on(response).await.expect("an upgrade"));
             let big: Vec<u8> = (0..5_000_000_u32).map(|number| (number % 251) as u8).collect();
-            for (kind, payload, back) in [(TEXT, &b"hello"[..], TEXT), (PING, b"are you there", PONG), (BINARY, &big[..70_000], BINARY), (BINARY, &big, BINARY)] {
+            for (kind, payload, back) in [
+                (TEXT, &b"hello"[..], TEXT),
+                (PING, b"are you there", PONG),
+                (BINARY, &big[..70_000], BINARY),
+                (BINARY, &big, BINARY),
+            ] {
                 // Written while it is read: the echo of a big frame is on its way before the frame has ended.
                 let (mut reading, mut writing) = tokio::io::split(stream);
-                let ((), (kind, echoed)) = tokio::join!(write_frame(&mut writing, kind, payload, Some([1, 2, 3, 4])), read_frame(&mut reading));
+                let ((), (kind, echoed)) =
+                    tokio::join!(write_frame(&mut writing, kind, payload, Some([1, 2, 3, 4])), read_frame(&mut reading));
                 stream = reading.unsplit(writing);
                 assert!(kind == back && echoed == payload, "{kind} of {} bytes over {version:?}", echoed.len());
             }
@@ -200,10 +213,12 @@ fn an_answer_that_does_not_switch_is_no_websocket() {
         let service = service(&ca).await;
         let nexus = home(&ca, &service);
         let mut over_http1 = session(&nexus, Version::HTTP_11).await;
-        let reply = read(over_http1.begin(handshake(Version::HTTP_11, "/plain")).await.expect("an answer")).await.expect("a body");
+        let reply =
+            read(over_http1.begin(handshake(Version::HTTP_11, "/plain")).await.expect("an answer")).await.expect("a body");
         assert_eq!((reply.status, reply.text()), (200, "no socket here"));
         let mut over_http2 = session(&nexus, Version::HTTP_2).await;
-        let reply = read(over_http2.begin(handshake(Version::HTTP_2, "/plain")).await.expect("an answer")).await.expect("a body");
+        let reply =
+            read(over_http2.begin(handshake(Version::HTTP_2, "/plain")).await.expect("an answer")).await.expect("a body");
         assert_eq!((reply.status, reply.refusal()), (502, Some("upstream")));
     });
 }
@@ -225,7 +240,8 @@ fn early_bytes_and_half_closes_pass() {
         .await;
         let nexus = home(&ca, &service);
         let mut stream = Caller::new(&nexus).tls("ws.chat.test", &["http/1.1"]).await;
-        let sent = "GET /raw HTTP/1.1\r\nHost: ws.chat.test\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\nearly from the caller";
+        let sent =
+            "GET /raw HTTP/1.1\r\nHost: ws.chat.test\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\nearly from the caller";
         stream.write_all(sent.as_bytes()).await.expect("a write");
         let head = read_head(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");

@@ -9,7 +9,8 @@ use nexus::vault::Status;
 #[test]
 fn an_endpoint_that_is_down_costs_the_request_and_nothing_else() {
     run(async {
-        let house = House::with(Plan { config: "[upstream.resolve]\n\"token.renew.test\" = \"127.0.0.1:1\"", ..Plan::default() }).await;
+        let house =
+            House::with(Plan { config: "[upstream.resolve]\n\"token.renew.test\" = \"127.0.0.1:1\"", ..Plan::default() }).await;
         house.tokens.expire();
         let mut session = house.caller().http1(API).await;
         let reply = session.get("/a").await;

@@ -25,7 +25,8 @@ pub(crate) fn provider(authentication: Authentication, more: &str) -> String {
 
 /// The fields that go with tokens number `number`.
 pub(crate) fn fields(access: &str, refresh: &str) -> Vec<(&'static str, String)> {
-    let all = [("access_token", access), ("refresh_token", refresh), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
+    let all =
+        [("access_token", access), ("refresh_token", refresh), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
     all.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
@@ -108,10 +109,15 @@ impl House {
     /// A person connects the account again, and another process registers it.
     pub(crate) fn connect_anew(&self) -> (String, String) {
         let (access, refresh) = self.tokens.connect_anew();
-        let all = fields(&access, &refresh);
-        let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.nexus.register("renew", &all, None);
+        self.register(&access, &refresh, None);
         (access, refresh)
+    }
+
+    /// Another process registers these tokens.
+    pub(crate) fn register(&self, access: &str, refresh: &str, expires_at: Option<SystemTime>) {
+        let all = fields(access, refresh);
+        let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.nexus.register("renew", &all, expires_at);
     }
 
     /// No client ever did anything that a strict token endpoint would mind.

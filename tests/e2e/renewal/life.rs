@@ -46,7 +46,9 @@ fn a_nexus_that_stops_finishes_its_renewal() {
         });
         tokens.let_through(1);
         let house = tokio::task::spawn_blocking(move || stopping.join().expect("it stops")).await.expect("a thread");
-        assert!(house.nexus.holds("renew", "access_token", &access(2)) && house.nexus.holds("renew", "refresh_token", &refresh(2)));
+        assert!(
+            house.nexus.holds("renew", "access_token", &access(2)) && house.nexus.holds("renew", "refresh_token", &refresh(2))
+        );
     });
 }
 

@@ -83,3 +83,27 @@ fn a_401_for_a_token_that_was_replaced_meanwhile_uses_the_new_one() {
         assert_eq!(house.nexus.notes("/swap").await, ["renewed", "replayed"]);
     });
 }
+
+#[test]
+fn a_401_to_a_request_that_a_later_success_overtook_is_about_that_request() {
+    run(async {
+        let house = House::answering(Plan::default(), |tokens, call| async move {
+            if call.seen.path == "/slow" {
+                tokens.until_swapped().await;
+                return answer(401, "not for you");
+            }
+            super::house::answer_by_token(tokens, call).await
+        })
+        .await;
+        let caller = house.caller();
+        let url = House::url("/slow");
+        let overtake = async {
+            house.service.until(|seen| seen.len() == 1).await;
+            assert_eq!(house.caller().get(&House::url("/quick")).await.status, 200);
+            house.tokens.swapped();
+        };
+        let (reply, ()) = tokio::join!(caller.get(&url), overtake);
+        assert_eq!((reply.status, house.tokens.uses(), house.service.count()), (401, 0, 2));
+        assert_eq!(house.nexus.notes("/slow").await, ["not_ours"]);
+    });
+}

@@ -1,10 +1,13 @@
 //! Answers that come before the body has ended.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 use http::{HeaderValue, Method};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::noise;
-use crate::harness::{Offers, answer, channel, full, request, run};
+use crate::harness::{Offers, answer, channel, full, read_head, request, run};
 use crate::renewal::house::{API, House, Plan};
 
 /// 401 at once for a dead token; a valid one reads the body.
@@ -74,7 +77,8 @@ fn a_caller_that_breaks_off_its_body_never_looks_whole() {
 fn an_early_answer_reaches_a_caller_that_is_still_sending() {
     run(async {
         for offers in [Offers::Http1, Offers::Http2] {
-            let house = House::answering(Plan { offers, ..Plan::default() }, |_tokens, _call| async { answer(413, "too much") }).await;
+            let house =
+                House::answering(Plan { offers, ..Plan::default() }, |_tokens, _call| async { answer(413, "too much") }).await;
             for round in 0..5 {
                 let path = format!("/{round}");
                 let reply = house.caller().send(request(Method::POST, &House::url(&path), full(noise(8 << 20)))).await;
@@ -124,8 +128,71 @@ fn a_stream_goes_on_after_an_early_head() {
                     assert!(received == sent, "{offers:?} {round}");
                 }
                 drop(sender);
-                assert!(response.body_mut().frame().await.is_none());
+                while let Some(frame) = response.body_mut().frame().await {
+                    let frame = frame.unwrap_or_else(|error| panic!("{offers:?}: {error:?}"));
+                    assert!(frame.data_ref().is_some_and(Bytes::is_empty), "{offers:?} {frame:?}");
+                }
             }
         }
+    });
+}
+
+#[test]
+fn a_401_whose_body_never_ends_does_not_hold_up_the_replay() {
+    run(async {
+        for offers in [Offers::Http1, Offers::Http2] {
+            let (open, body) = channel();
+            let endless = Arc::new(Mutex::new(Some(body)));
+            let house = House::answering(Plan { offers, ..Plan::default() }, move |tokens, call| {
+                let endless = Arc::clone(&endless);
+                async move {
+                    if tokens.accepts(call.seen.bearer()) {
+                        return answer(200, "fine");
+                    }
+                    let mut response = answer(401, "");
+                    *response.body_mut() = endless.lock().expect("a lock").take().expect("one 401");
+                    response
+                }
+            })
+            .await;
+            house.tokens.expire();
+            let reply = house.caller().get(&House::url("/a")).await;
+            assert_eq!((reply.status, reply.text()), (200, "fine"), "{offers:?}");
+            drop(open);
+        }
+    });
+}
+
+#[test]
+fn a_request_for_another_protocol_is_replayed_too() {
+    run(async {
+        let house = House::answering(Plan { offers: Offers::Http1, ..Plan::default() }, |tokens, mut call| async move {
+            if !tokens.accepts(call.seen.bearer()) {
+                return answer(401, "not you");
+            }
+            let upgrade = call.parts.extensions.remove::<hyper::upgrade::OnUpgrade>().expect("an upgrade");
+            tokio::spawn(async move {
+                let mut stream = hyper_util::rt::TokioIo::new(upgrade.await.expect("a stream"));
+                let mut bytes = [0; 5];
+                stream.read_exact(&mut bytes).await.expect("a read");
+                stream.write_all(&bytes.map(|byte| byte.to_ascii_uppercase())).await.expect("a write");
+            });
+            let mut response = answer(101, "");
+            response.headers_mut().insert("connection", HeaderValue::from_static("Upgrade"));
+            response.headers_mut().insert("upgrade", HeaderValue::from_static("shout"));
+            response
+        })
+        .await;
+        house.tokens.expire();
+        let mut stream = house.caller().tls(API, &["http/1.1"]).await;
+        let head = format!("GET /up HTTP/1.1\r\nHost: {API}\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("a write");
+        assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 101 "));
+        stream.write_all(b"hello").await.expect("a write");
+        let mut echo = [0; 5];
+        stream.read_exact(&mut echo).await.expect("a read");
+        assert_eq!((&echo, house.tokens.uses()), (b"HELLO", 1));
+        drop(stream);
+        assert_eq!(house.nexus.notes("/up").await[..2], ["renewed", "replayed"]);
     });
 }

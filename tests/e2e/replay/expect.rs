@@ -8,13 +8,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::noise;
 use crate::harness::{
-    Authentication, Authority, Body, Builder, Caller, Nexus, Odd, Offers, TokenServer, Upstream, answer, channel, full, read_head,
-    request, run,
+    Authentication, Authority, Body, Builder, Caller, Nexus, Odd, Offers, TokenServer, Upstream, answer, channel, full,
+    read_head, request, run,
 };
 use crate::renewal::house::{API, House, Plan, fields, provider};
 
 const LARGE: usize = 1 << 20;
 const LIMIT: &str = "[replay]\nmemory = \"64KiB\"";
+
+/// What a service does with expectations is remembered by each worker.
+const ONE_WORKER: &str = "[proxy]\nworkers = 1\n[replay]\nmemory = \"64KiB\"";
 
 /// A service that judges by the head and reads no body it does not want.
 async fn strict(config: &'static str) -> House {
@@ -146,19 +149,23 @@ fn a_service_that_never_says_100_gets_the_body_after_a_while_and_is_remembered()
 #[test]
 fn a_service_that_knows_no_expectations_is_sent_the_request_without() {
     run(async {
-        let house = House::answering(Plan { offers: Offers::Http1, config: LIMIT, ..Plan::default() }, |tokens, mut call| async move {
-            if call.seen.header("expect").is_some() {
-                return answer(417, "what?");
-            }
-            let Ok(body) = call.read().await else { return answer(400, "") };
-            if tokens.accepts(call.seen.bearer()) { answer(200, body.len().to_string()) } else { answer(401, "not you") }
-        })
+        let house = House::answering(
+            Plan { offers: Offers::Http1, config: ONE_WORKER, ..Plan::default() },
+            |tokens, mut call| async move {
+                if call.seen.header("expect").is_some() {
+                    return answer(417, "what?");
+                }
+                let Ok(body) = call.read().await else { return answer(400, "") };
+                if tokens.accepts(call.seen.bearer()) { answer(200, body.len().to_string()) } else { answer(401, "not you") }
+            },
+        )
         .await;
         let mut session = house.caller().http1(API).await;
         let reply = session.send(large("/a", true)).await;
         assert_eq!((reply.status, reply.text()), (200, "1048576"));
         let seen = house.service.seen();
         assert_eq!(seen.iter().map(|seen| seen.header("expect")).collect::<Vec<_>>(), [Some("100-continue"), None]);
+        assert_eq!(house.nexus.notes("/a").await, ["expectation_failed"]);
         // Without the service's word the body is gone when the 401 comes.
         house.tokens.expire();
         let (caller, url) = (house.caller(), House::url("/b"));
@@ -181,7 +188,10 @@ fn a_100_that_comes_late_or_twice_does_no_harm() {
                 }
                 let mut body = vec![0; LARGE];
                 stream.read_exact(&mut body).await.expect("the body");
-                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.expect("a write");
+                stream
+                    .write_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    .await
+                    .expect("a write");
             }
         })
         .await;

@@ -37,7 +37,8 @@ fn curl_and_python_notice_nothing() {
 #[test]
 fn curl_with_a_body_that_cannot_be_sent_twice_reads_the_401() {
     run(async {
-        let house = House::with(Plan { offers: Offers::Http2, config: "[replay]\nmemory = \"64KiB\"", ..Plan::default() }).await;
+        let house =
+            House::with(Plan { offers: Offers::Http2, config: "[replay]\nmemory = \"64KiB\"", ..Plan::default() }).await;
         let file = house.nexus.home().path().join("upload");
         std::fs::write(&file, noise(3 << 20)).expect("a file");
         house.tokens.expire();

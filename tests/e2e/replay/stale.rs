@@ -41,6 +41,8 @@ fn an_idempotent_request_is_sent_again_and_another_is_not() {
             assert_eq!((reply.status, service.connections()), (status, connections), "{method}: {reply:?}");
             let line = nexus.closed("/second").await;
             assert_eq!(line["status"], status, "{line}");
+            let resent = line["notes"].as_array().is_some_and(|notes| notes.iter().any(|note| note == "stale_connection"));
+            assert_eq!(resent, status == 200, "{line}");
         }
     });
 }
