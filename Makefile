@@ -44,7 +44,7 @@ deny: ## Check licences, banned crates and sources
 doc: ## Build the library's documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
-fuzz-check: ## Check that the fuzz targets build
+fuzz-check: ## Check that the fuzz targets build; `make test` runs their corpora
 	cp Cargo.lock fuzz/Cargo.lock
 	$(CARGO) check --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)
 

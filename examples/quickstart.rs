@@ -3,6 +3,8 @@
 //! Run it with `cargo run --example quickstart`, then, in another terminal, with the two variables it prints:
 //! `curl https://api.openai.com/v1/models`. It ends when its standard input does (Ctrl-D).
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 use std::io::Read as _;
 

@@ -187,6 +187,8 @@ ACME_TOKEN = "acme_"
 }
 
 mod example_file {
+    #![expect(clippy::expect_used, clippy::panic, reason = "a test")]
+
     use std::collections::BTreeSet;
 
     use nexus::app::Config;

@@ -1,5 +1,7 @@
 //! The examples and the demo are run as a reader would run them, and must do what they say.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail by panicking, as tests do")]
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

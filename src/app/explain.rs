@@ -12,7 +12,7 @@ use super::parts;
 use crate::agent::{Agent, Registry};
 use crate::decide::{Connect, Named, Reason, Route, Rules, Unmatched, Unregistered};
 use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Scheme, Target};
-use crate::provider::{Provider, prepare};
+use crate::provider::{InjectRule, Provider, prepare};
 use crate::vault::{self, Status, Store};
 
 /// Why there is nothing to explain.
@@ -65,6 +65,13 @@ pub struct MatchedRule {
     pub hosts: Vec<String>,
     /// Its path patterns; empty = every path.
     pub paths: Vec<String>,
+}
+
+impl MatchedRule {
+    fn of(number: usize, rule: &InjectRule) -> Self {
+        let hosts = rule.hosts.iter().map(ToString::to_string).collect();
+        Self { number: number + 1, hosts, paths: rule.paths.iter().map(ToString::to_string).collect() }
+    }
 }
 
 /// The answer.
@@ -235,31 +242,17 @@ impl Case<'_> {
             let why = format!("{connection} lacks a field that this API needs, or holds one that no header can carry");
             return Ok(Explanation { command: again(), ..answer(Outcome::AuthRequired, why) });
         };
-        let shown = MatchedRule {
-            number: number + 1,
-            hosts: rule.hosts.iter().map(ToString::to_string).collect(),
-            paths: rule.paths.iter().map(ToString::to_string).collect(),
-        };
+        let shown = MatchedRule::of(number, rule);
         if !provider.reaches(&self.target.authority.host, &entry.hosts, &|name| entry.fields.field(name)) {
             let why = format!("{connection} was registered for other hosts: {}", entry.hosts.join(", "));
             let command = Some(format!("nexus providers trust {}", provider.id));
             return Ok(Explanation { rule: Some(shown), command, ..answer(Outcome::Refuse, why) });
         }
-        let mut why = match (connection.user(), existing.len()) {
-            (Some(user), _) => format!("{connection} is the connection of {user}, for whom this agent acts"),
-            (None, 1) => format!("{connection} is the only connection of {}", provider.title),
-            (None, count) => {
-                format!("{connection} is the default of {count} connections; a placeholder or Nexus-Connection names another")
-            }
-        };
-        if entry.status == Status::Attention {
-            why.push_str("; it needs attention: its last renewal was refused");
-        }
         Ok(Explanation {
             rule: Some(shown),
             strategy: rule.placements.iter().map(crate::provider::Placement::word).collect(),
             placements: rule.placements.iter().map(ToString::to_string).collect(),
-            ..answer(Outcome::Inject, why)
+            ..answer(Outcome::Inject, chosen(provider, connection, existing.len(), entry.status))
         })
     }
 
@@ -280,6 +273,21 @@ impl Explanation {
     fn of(self, provider: &Provider) -> Self {
         Self { provider: Some(provider.id.to_string()), ..self }
     }
+}
+
+/// Why this connection.
+fn chosen(provider: &Provider, connection: &ConnectionId, count: usize, status: Status) -> String {
+    let mut why = match (connection.user(), count) {
+        (Some(user), _) => format!("{connection} is the connection of {user}, for whom this agent acts"),
+        (None, 1) => format!("{connection} is the only connection of {}", provider.title),
+        (None, count) => {
+            format!("{connection} is the default of {count} connections; a placeholder or Nexus-Connection names another")
+        }
+    };
+    if status == Status::Attention {
+        why.push_str("; it needs attention: its last renewal was refused");
+    }
+    why
 }
 
 fn register(id: &ConnectionId) -> String {

@@ -20,6 +20,7 @@ use crate::audit::Log;
 use crate::broker::{self, Broker};
 use crate::listener;
 use crate::proxy::{Listener, Loads, Proxy, Worker};
+use crate::seal::DataKey;
 use crate::upstream::Dialler;
 use crate::vault::Store;
 
@@ -89,8 +90,16 @@ impl App {
     /// As [`BuildError`] says.
     pub fn with_overrides(setup: Setup, overrides: Vec<(String, String)>) -> Result<Self, BuildError> {
         let key = parts::unlock(&setup)?;
+        Self::with_key(setup, overrides, &key)
+    }
+
+    /// As [`App::with_overrides`], with the vault's key where it is derived already, which takes a tenth of a second.
+    ///
+    /// # Errors
+    /// As [`BuildError`] says.
+    pub fn with_key(setup: Setup, overrides: Vec<(String, String)>, key: &DataKey) -> Result<Self, BuildError> {
         let crypto = parts::crypto();
-        let (issuer, fingerprint) = parts::issuer(&setup.home, &key, &setup.config, &crypto)?;
+        let (issuer, fingerprint) = parts::issuer(&setup.home, key, &setup.config, &crypto)?;
         let registry = parts::agents(&setup.home, &setup.agents, &Registry::default())?;
         if setup.config.beyond_loopback() {
             if setup.weak_secret {
@@ -117,7 +126,7 @@ impl App {
             dialler: Arc::new(dialler),
             issuer: Arc::new(issuer),
             log: Log::start(parts::audit_settings(&setup.home, &setup.config))?,
-            placeholders: parts::placeholder_key(&key),
+            placeholders: parts::placeholder_key(key),
             registry,
             rules,
             pages,
@@ -136,7 +145,7 @@ impl App {
         let own = addresses.iter().copied().chain([self.config.gateway.listen]).collect();
         self.parts.dialler.set_own(own);
         let control =
-            Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(BuildError::Thread)?;
+            Builder::new_current_thread().enable_all().max_blocking_threads(128).build().map_err(BuildError::Thread)?;
         let (draining, drain_seen) = watch::channel(false);
         let count = Arc::new(AtomicUsize::new(0));
         let Self { home, config, overrides, setup_agents, parts } = self;
@@ -218,7 +227,7 @@ struct Seat {
 
 impl Seat {
     fn run(self, receive: mpsc::UnboundedReceiver<Accepted>, drain: Duration) {
-        let built = Builder::new_current_thread().enable_all().max_blocking_threads(16).build_local(LocalOptions::default());
+        let built = Builder::new_current_thread().enable_all().max_blocking_threads(128).build_local(LocalOptions::default());
         let runtime = match built {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!(%error, "a worker has no runtime"),

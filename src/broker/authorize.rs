@@ -31,7 +31,7 @@ impl Broker {
     ///
     /// # Errors
     /// When the vault cannot be read.
-    pub(crate) fn connections_of(&self, provider: &ProviderId) -> Result<Vec<ConnectionId>, Error> {
+    pub(crate) fn connections_of(&self, provider: &ProviderId) -> Result<Arc<[ConnectionId]>, Error> {
         self.shared.ports.vault.connections(provider).map_err(Error::Vault)
     }
 

@@ -28,9 +28,8 @@ impl Vault for Home {
         Ok(Seen { version: snapshot.generation(), entry: snapshot.get(id).cloned() })
     }
 
-    fn connections(&self, provider: &ProviderId) -> Result<Vec<ConnectionId>, Cause> {
-        let snapshot = self.store.snapshot().map_err(cause)?;
-        Ok(snapshot.iter().map(|(id, _)| id).filter(|id| id.provider() == provider).cloned().collect())
+    fn connections(&self, provider: &ProviderId) -> Result<Arc<[ConnectionId]>, Cause> {
+        Ok(self.store.snapshot().map_err(cause)?.of_provider(provider))
     }
 
     fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause> {

@@ -41,7 +41,7 @@ pub(crate) trait Vault: Send + Sync + 'static {
     fn entry(&self, id: &ConnectionId) -> Result<Seen, Cause>;
 
     /// The connections of `provider`, the default one first.
-    fn connections(&self, provider: &ProviderId) -> Result<Vec<ConnectionId>, Cause>;
+    fn connections(&self, provider: &ProviderId) -> Result<Arc<[ConnectionId]>, Cause>;
 
     /// Changes the connection under the vault's lock. When this returns `Ok`, the change survives a power cut.
     fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause>;

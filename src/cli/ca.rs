@@ -5,8 +5,6 @@ use std::time::{Duration, SystemTime};
 use nexus::app::{InitError, Rotated, rotate, trusted};
 use nexus::ca::{About, describe};
 use nexus::disk;
-use nexus::seal::Passphrase;
-use nexus::vault;
 use serde_json::{Value, json};
 
 use super::arguments::Ca;
@@ -89,25 +87,22 @@ fn turn(context: &Context, terminal: &Terminal, finish: bool) -> anyhow::Result<
     };
     let due = from.map(|from| format!("; from {}", when::day(from, now))).unwrap_or_default();
     terminal.either(&json!({ "rotation": word, "signs_from": from.map(when::show) }), || format!("{text}{due}\n"))?;
-    match done {
-        Rotated::Begun { .. } => {
-            terminal.hint("restart programs that read the bundle at their start, and `nexus up`, before that day")
-        }
+    terminal.hint(match done {
+        Rotated::Begun { .. } => "restart programs that read the bundle at their start, and `nexus up`, before that day",
         Rotated::Waiting { .. } => {
-            terminal.hint("`nexus ca rotate --finish` lets it sign now; programs that have not read the new bundle will fail")
+            "`nexus ca rotate --finish` lets it sign now; programs that have not read the new bundle will fail"
         }
-        Rotated::Finished => terminal.hint("restart `nexus up`, which signs with the root it was started with"),
-    }
+        Rotated::Finished => "restart `nexus up`, which signs with the root it was started with",
+    });
     Ok(())
 }
 
 /// At the start of the proxy: a new root whose time has come signs from now on.
-pub(super) fn finish_if_due(context: &Context, terminal: &Terminal, passphrase: &Passphrase) -> anyhow::Result<()> {
+pub(super) fn finish_if_due(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     if !context.home.next_ca().exists() {
         return Ok(());
     }
-    let key = vault::unlock(&context.home.vault(), passphrase)?;
-    if rotate(&context.home, &key, overlap(context)?, false, &host_name())? == Rotated::Finished {
+    if rotate(&context.home, &context.key()?, overlap(context)?, false, &host_name())? == Rotated::Finished {
         terminal.say("nexus: the rotation of the certificate authority is finished: the new root signs");
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What every command needs: the home folder, the environment, the vault.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -32,6 +33,7 @@ const KNOWN: [&str; 14] = [
 /// The surroundings of one command.
 pub(crate) struct Context {
     pub(crate) home: Home,
+    key: OnceCell<DataKey>,
 }
 
 impl Context {
@@ -41,7 +43,7 @@ impl Context {
             Some(path) => std::path::absolute(path)?,
             None => std::env::home_dir().context("there is no home folder; set NEXUS_HOME")?.join(".nexus"),
         };
-        Ok(Self { home: Home::new(home) })
+        Ok(Self { home: Home::new(home), key: OnceCell::new() })
     }
 
     /// One variable of the environment.
@@ -65,11 +67,15 @@ impl Context {
         Ok(passphrase(&self.home, &Self::variable)?)
     }
 
-    /// The vault's key: takes a tenth of a second. A home that is not there is not begun by looking into it.
+    /// The vault's key: takes a tenth of a second, once. A home that is not there is not begun by looking into it.
     pub(crate) fn key(&self) -> anyhow::Result<DataKey> {
+        if let Some(key) = self.key.get() {
+            return Ok(key.duplicate());
+        }
         self.require_home()?;
         let (passphrase, _origin) = self.passphrase()?;
-        Ok(vault::unlock(&self.home.vault(), &passphrase)?)
+        let key = vault::unlock(&self.home.vault(), &passphrase)?;
+        Ok(self.key.get_or_init(|| key).duplicate())
     }
 
     /// As [`Context::key`], where `NEXUS_SECRET` is another vault's: the secret in `$NEXUS_HOME/.env` goes first.

@@ -34,7 +34,6 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Ru
     let existing = Store::with_key(context.home.vault(), key.duplicate()).list()?;
     let who = Who { name: &agent.row.name, limits: Some(&agent.row) };
     let placeholders = surroundings::placeholders(&catalogue, &existing, &key, &who);
-    drop(key);
     let inherited = Context::variable;
     let mut command = options.command.into_iter();
     let job = Job {
@@ -163,7 +162,7 @@ fn private(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::R
     }
     let config = context.home.config(&overrides)?;
     let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: vec![agent.row.clone()] };
-    let running = App::with_overrides(setup, overrides)?.start()?;
+    let running = App::with_key(setup, overrides, &context.key()?)?.start()?;
     let proxy = running.addresses().first().map(ToString::to_string).unwrap_or_default();
     Ok(Door { proxy, java_proxy: None, agent: agent.shown(), guard: Guard::Private(Some(running)) })
 }

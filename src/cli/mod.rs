@@ -58,7 +58,7 @@ fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow:
         Command::Init => init::run(context, terminal),
         Command::Up(options) => up::run(context, terminal, &options),
         Command::Env(options) => print::run(context, terminal, &options),
-        Command::Register(options) => register::run(context, terminal, options),
+        Command::Register(options) => register::run(context, terminal, &options),
         Command::List(options) => list::list(context, terminal, &options),
         Command::Show(options) => list::show(context, terminal, &options),
         Command::Remove(options) => list::remove(context, terminal, &options),

@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Env) -> anyh
     let limits =
         shown.as_ref().map(|name| agents.iter().find(|agent| agent.name == *name).ok_or_else(|| super::agent::unknown(name)));
     let limits = limits.transpose()?;
-    let token = limits.map(|agent| token_of(agent)).transpose()?;
+    let token = limits.map(token_of).transpose()?;
     let name: AgentName = shown.clone().map_or_else(|| "local".parse(), Ok)?;
     let key = context.key()?;
     let store = nexus::vault::Store::with_key(context.home.vault(), key.duplicate());

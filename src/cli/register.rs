@@ -14,13 +14,13 @@ use super::context::{Context, Hint, connection};
 use super::terminal::Terminal;
 use super::{gateway, providers, when};
 
-pub(super) fn run(context: &Context, terminal: &Terminal, options: Register) -> anyhow::Result<()> {
+pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) -> anyhow::Result<()> {
     let id = connection(&options.provider, options.user.as_deref())?;
     context.require_home()?;
     gateway::warn_if_away(context, terminal);
     let catalogue = context.catalogue(terminal);
     let provider = providers::find(&catalogue, id.provider())?;
-    let mut fields = collect(terminal, &options)?;
+    let mut fields = collect(terminal, options)?;
     if fields.names().next().is_none() {
         ask(terminal, provider, &mut fields)?;
     }

@@ -181,7 +181,7 @@ fn audit(context: &Context) -> Looked {
     let head = found.head.get(..16).unwrap_or_default();
     let text = match found.lines {
         0 => "empty".to_owned(),
-        lines => format!("{lines} lines in {} segments hold together; head {} {head}…", found.segments, found.last),
+        lines => format!("{lines} lines hold together (segments: {}); head {} {head}…", found.segments, found.last),
     };
     let value = json!({
         "lines": found.lines,

@@ -1,8 +1,8 @@
 //! `nexus up`: the proxy in the foreground. SIGHUP reloads, SIGTERM and SIGINT drain.
 
 use anyhow::Context as _;
-use nexus::app::{App, BuildError, Origin, Setup};
-use tokio::signal::unix::{SignalKind, signal};
+use nexus::app::{App, BuildError, Origin, Running, Setup};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Up;
 use super::context::{Context, Hint};
@@ -27,18 +27,19 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
         terminal.warn(WEAK_SECRET);
     }
     let config = context.home.config(&overrides)?;
-    super::ca::finish_if_due(context, terminal, &passphrase)?;
+    super::ca::finish_if_due(context, terminal)?;
     let weak_secret = origin == Origin::Machine;
     let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: Vec::new() };
-    let running = App::with_overrides(setup, overrides)?.start().map_err(in_use)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = runtime.block_on(async { Signals::listen() })?;
+    let running = App::with_key(setup, overrides, &context.key()?)?.start().map_err(in_use)?;
     let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
     context.home.announce(running.addresses())?;
     terminal.say(&format!("nexus: the proxy listens on {}", addresses.join(", ")));
     if options.announce {
         terminal.data(&format!("listening {}\n", addresses.join(" ")))?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(until_told(&running))?;
+    runtime.block_on(signals.until_told(&running));
     terminal.say("nexus: draining");
     context.home.unannounce();
     running.stop();
@@ -55,16 +56,31 @@ fn in_use(error: BuildError) -> anyhow::Error {
     }
 }
 
-/// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
-async fn until_told(running: &nexus::app::Running) -> anyhow::Result<()> {
-    let listen = |kind| signal(kind).context("cannot listen for signals");
-    let (mut term, mut int, mut hup) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?);
-    loop {
-        tokio::select! {
-            _ = term.recv() => return Ok(()),
-            _ = int.recv() => return Ok(()),
-            _ = hup.recv() => running.reload(),
+/// The signals we heed. Listened for before anybody can know that we are up, so that none ends us without a drain.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
+    async fn until_told(mut self, running: &Running) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => running.reload(),
+            }
         }
     }
 }

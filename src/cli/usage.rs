@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
-use super::arguments::Color;
+use super::arguments::{Arguments, Color};
 use super::terminal::Terminal;
 
 /// Says it. Help and version were asked for and go to stdout, with exit code 0.
@@ -19,11 +20,22 @@ pub(super) fn told(error: &clap::Error) -> ExitCode {
     let (message, tips) = split(&text);
     let terminal = Terminal::new(false, Color::Auto);
     terminal.error(&message);
-    let help = text.lines().find_map(|line| line.strip_prefix("Usage: ")).map(|usage| format!("usage: {}", usage.trim()));
-    for tip in tips.into_iter().chain(help).chain(["`nexus help` shows all commands".to_owned()]).take(2) {
+    for tip in tips.into_iter().chain([format!("run `{} --help`", command(std::env::args().skip(1)))]) {
         terminal.hint(&tip);
     }
     ExitCode::from(2)
+}
+
+/// The command that was meant, as far as its words are known.
+fn command(words: impl Iterator<Item = String>) -> String {
+    let mut known = Arguments::command();
+    let mut path = "nexus".to_owned();
+    for word in words {
+        let Some(next) = known.find_subcommand(&word).cloned() else { break };
+        path = format!("{path} {}", next.get_name());
+        known = next;
+    }
+    path
 }
 
 /// The message in one line, and the tips.
@@ -44,5 +56,8 @@ mod tests {
         let (message, tips) = split(text);
         assert_eq!(message, "the following required arguments were not provided: <PROVIDER>");
         assert_eq!(tips, ["try 'x'"]);
+        let command = |words: &[&str]| command(words.iter().map(ToString::to_string));
+        assert_eq!(command(&["agent", "ad"]), "nexus agent");
+        assert_eq!((command(&["rm", "x"]), command(&["--json", "list"])), ("nexus remove".to_owned(), "nexus".to_owned()));
     }
 }

@@ -1,5 +1,6 @@
 //! `Rules`: what is known about every host, indexed so that a decision's cost does not grow with their number.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -258,16 +259,16 @@ impl Rules {
     }
 
     /// Every rule whose host pattern names `host`.
-    fn matching(&self, host: &Host) -> Vec<(usize, usize)> {
+    fn matching(&self, host: &Host) -> Cow<'_, [(usize, usize)]> {
         let exact = self.exact.get(host).map(|entry| entry.rules.as_slice()).unwrap_or_default();
         if !exact.is_empty() {
-            return exact.to_vec();
+            return Cow::Borrowed(exact);
         }
-        let Some(suffix) = host.name().map(behind_first_dot) else { return Vec::new() };
-        let Some(tenants) = self.tenants.get(suffix) else { return Vec::new() };
+        let Some(suffix) = host.name().map(behind_first_dot) else { return Cow::default() };
+        let Some(tenants) = self.tenants.get(suffix) else { return Cow::default() };
         let names =
             |place: &&(usize, usize)| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(|p| p.matches(host)));
-        tenants.rules.iter().filter(names).copied().collect()
+        tenants.rules.iter().filter(names).copied().collect::<Vec<_>>().into()
     }
 
     /// Whether a provider names `host`: requests to it are decided one by one.
@@ -309,3 +310,7 @@ fn host_and_path(url: &str) -> Option<(Host, PathPattern)> {
     let authority = Authority::parse(authority, Some(443)).ok()?;
     Some((authority.host, format!("/{path}").parse().ok()?))
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

@@ -1,7 +1,10 @@
 //! Names of providers, connections, agents and users, each a type of its own.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Why a text is not a name.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +19,7 @@ macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr, $fold:expr, $rule:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -30,7 +33,7 @@ macro_rules! name_type {
             fn from_str(text: &str) -> Result<Self, IdError> {
                 let folded: String = ($fold)(text);
                 if ($check)(folded.as_str()) {
-                    Ok(Self(folded.into_boxed_str()))
+                    Ok(Self(folded.into()))
                 } else {
                     Err(IdError { kind: $kind, text: text.chars().take(80).collect(), rule: $rule })
                 }
@@ -77,9 +80,11 @@ fn unreserved(byte: u8) -> bool {
 }
 
 /// The handle of a connection: `github`, or `github:alice` for one of several users.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Copies are cheap; the text alone is what is compared and hashed.
+#[derive(Clone, Debug)]
 pub struct ConnectionId {
-    text: Box<str>,
+    text: Arc<str>,
     provider: ProviderId,
     user: Option<UserName>,
 }
@@ -91,7 +96,7 @@ impl ConnectionId {
             Some(user) => format!("{provider}:{user}"),
             None => provider.to_string(),
         };
-        Self { text: text.into_boxed_str(), provider, user }
+        Self { text: text.into(), provider, user }
     }
 
     /// The handle as text.
@@ -118,6 +123,32 @@ impl ConnectionId {
     pub fn preferred<'a>(existing: &'a [Self], user: Option<&UserName>) -> Option<&'a Self> {
         let own = existing.iter().find(|connection| user.is_some() && connection.user() == user);
         own.or_else(|| existing.iter().find(|connection| connection.user().is_none()))
+    }
+}
+
+impl PartialEq for ConnectionId {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for ConnectionId {}
+
+impl Hash for ConnectionId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl Ord for ConnectionId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl PartialOrd for ConnectionId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

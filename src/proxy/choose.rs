@@ -60,9 +60,7 @@ impl Worker {
         entry.connection(&connection);
         let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules).await;
         let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))?;
-        if let Some(step) = permit.step() {
-            entry.note(step);
-        }
+        permit.step().into_iter().for_each(|step| entry.note(step));
         if !reaches(&permit, inquiry.arrived) {
             return Err(Refusal::NotSealed(named.provider.id.to_string()));
         }

@@ -75,15 +75,6 @@ pub(super) enum Blame {
 }
 
 impl Refusal {
-    /// A request that broke because the caller's own body was malformed is the caller's mistake, not the service's.
-    pub(super) fn blame_the_caller(self) -> Self {
-        let malformed = match &self {
-            Self::Upstream(error) => super::replay::Error::malformed_in(error),
-            _ => None,
-        };
-        malformed.map_or(self, Self::Malformed)
-    }
-
     /// The stable word of `Nexus-Refusal` and of the record.
     pub(super) fn kind(&self) -> &'static str {
         match self {

@@ -37,17 +37,13 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// What was malformed about the caller's body, if `error` is about that and not about the service.
-    pub(super) fn malformed_in(error: &(dyn std::error::Error + 'static)) -> Option<Malformed> {
-        let mut link = Some(error);
-        while let Some(error) = link {
-            match error.downcast_ref::<Self>() {
-                Some(Self::Caller(cause)) => return Malformed::in_chain(cause),
-                Some(Self::Trailers(malformed)) => return Some(*malformed),
-                Some(Self::Superseded) | None => link = error.source(),
-            }
+    /// What was malformed about the caller's body, if that is it.
+    fn malformed(&self) -> Option<Malformed> {
+        match self {
+            Self::Caller(cause) => Malformed::in_chain(cause),
+            Self::Trailers(malformed) => Some(*malformed),
+            Self::Superseded => None,
         }
-        None
     }
 }
 
@@ -106,6 +102,8 @@ struct Source {
     hint: SizeHint,
     /// Bytes that moved towards the service, all sends together.
     moved: Rc<Cell<u64>>,
+    /// What was malformed about the body: the engine that sends it does not say why it broke.
+    malformed: Cell<Option<Malformed>>,
     limit: usize,
     /// Whose slots are stripped from trailers as they were from the head.
     strip: Option<Arc<Provider>>,
@@ -141,6 +139,7 @@ impl Replay {
             newest: Cell::new(0),
             hint,
             moved: Rc::default(),
+            malformed: Cell::new(None),
             limit,
             strip,
             parked: RefCell::default(),
@@ -203,6 +202,11 @@ impl Replay {
         &self.source.moved
     }
 
+    /// What was malformed about the body, if it broke for that.
+    pub(super) fn malformed(&self) -> Option<Malformed> {
+        self.source.malformed.get()
+    }
+
     /// Bytes that came from the caller so far.
     pub(super) fn received(&self) -> u64 {
         self.source.state.borrow().received
@@ -228,6 +232,11 @@ pub(super) fn read_away(mut incoming: Incoming) {
 }
 
 impl Source {
+    fn broken(&self, error: Error) -> Error {
+        self.malformed.set(error.malformed());
+        error
+    }
+
     /// Cuts off whoever reads.
     fn supersede(&self) {
         self.newest.set(self.newest.get() + 1);
@@ -252,7 +261,7 @@ impl Source {
         }
         let frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
             Some(Ok(frame)) => frame,
-            Some(Err(error)) => return Poll::Ready(Some(Err(Error::Caller(error)))),
+            Some(Err(error)) => return Poll::Ready(Some(Err(self.broken(Error::Caller(error))))),
             None => {
                 state.ended = true;
                 return Poll::Ready(None);
@@ -267,7 +276,7 @@ impl Source {
         }
         let Ok(mut trailers) = frame.into_trailers() else { return Poll::Ready(None) };
         if let Err(malformed) = check_trailers(&trailers) {
-            return Poll::Ready(Some(Err(malformed.into())));
+            return Poll::Ready(Some(Err(self.broken(malformed.into()))));
         }
         if let Some(provider) = &self.strip {
             strip(&provider.slots, &mut trailers, None);

@@ -1,12 +1,12 @@
 //! `Snapshot`: the vault as it was at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::document::Document;
 use super::entry::Entry;
 use super::json::NotUnderstood;
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, ProviderId};
 
 /// All connections as they stood in the file at one moment.
 ///
@@ -15,6 +15,7 @@ use crate::model::ConnectionId;
 pub struct Snapshot {
     generation: u64,
     entries: BTreeMap<ConnectionId, Arc<Entry>>,
+    by_provider: HashMap<ProviderId, Arc<[ConnectionId]>>,
     strangers: Vec<Stranger>,
     rolled_back: bool,
 }
@@ -44,6 +45,11 @@ impl Snapshot {
         for (id, entry) in exact {
             snapshot.insert(id, entry, previous);
         }
+        let mut grouped: HashMap<ProviderId, Vec<ConnectionId>> = HashMap::new();
+        for id in snapshot.entries.keys() {
+            grouped.entry(id.provider().clone()).or_default().push(id.clone());
+        }
+        snapshot.by_provider = grouped.into_iter().map(|(provider, ids)| (provider, ids.into())).collect();
         snapshot
     }
 
@@ -61,6 +67,11 @@ impl Snapshot {
     /// The entry of a connection.
     pub fn get(&self, id: &ConnectionId) -> Option<&Arc<Entry>> {
         self.entries.get(id)
+    }
+
+    /// The connections of `provider`, the default one first.
+    pub fn of_provider(&self, provider: &ProviderId) -> Arc<[ConnectionId]> {
+        self.by_provider.get(provider).map_or_else(Arc::default, Arc::clone)
     }
 
     /// All connections, in the order of their ids.

@@ -56,7 +56,6 @@ pub(crate) async fn service(ca: &Authority, offers: Offers) -> Upstream {
 
 /// A service, a Nexus before it, and a caller of the same user.
 pub(crate) struct Scene {
-    pub(crate) ca: Authority,
     pub(crate) service: Upstream,
     pub(crate) nexus: Nexus,
     pub(crate) caller: Caller,
@@ -68,7 +67,7 @@ pub(crate) async fn scene(config: &str) -> Scene {
     let service = service(&ca, Offers::Both).await;
     let nexus = home(&ca, &service).config(config).start();
     let caller = Caller::new(&nexus);
-    Scene { ca, service, nexus, caller }
+    Scene { service, nexus, caller }
 }
 
 impl Scene {
@@ -110,7 +109,8 @@ impl Raw {
 
     /// How many responses came.
     pub(crate) fn responses(&self) -> usize {
-        self.text.matches("HTTP/1.1 ").count()
+        let starts = self.text.match_indices("HTTP/1.1 ").map(|(at, _)| self.text.get(at + 9..at + 13).unwrap_or_default());
+        starts.filter(|code| code.trim_end().len() == 3 && code.trim_end().bytes().all(|byte| byte.is_ascii_digit())).count()
     }
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes:
     // A refusal may come, and the stream end, before all is written.
     drop(stream.write_all(bytes).await);
     drop(stream.flush().await);
-    listen(&mut stream, Duration::from_millis(700)).await
+    listen(&mut stream, Duration::from_millis(400)).await
 }
 
 /// Reads until the stream ends, or nothing has come for `quiet` after something has (20 s before).

@@ -5,21 +5,28 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking, its helpers included"
+    clippy::too_many_lines,
+    reason = "a test fails by panicking, its helpers included; a table of attacks is as long as it is"
 )]
 
 mod attack;
 mod doors;
+mod exhaustion;
 mod frames;
 mod grpc;
 mod harness;
 mod host_safety;
+mod hostile_service;
+mod identity;
 mod protocols;
 mod renewal;
 mod replay;
+mod secrets;
 mod smoke;
 mod smuggling;
+mod ssrf;
 mod streams;
 mod strip_inject;
+mod tls;
 mod tunnels;
 mod websocket;

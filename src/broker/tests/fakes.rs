@@ -103,7 +103,7 @@ impl Vault for Window {
         Ok(self.0.look(id))
     }
 
-    fn connections(&self, provider: &ProviderId) -> Result<Vec<ConnectionId>, Cause> {
+    fn connections(&self, provider: &ProviderId) -> Result<Arc<[ConnectionId]>, Cause> {
         let entries = self.0.entries.lock().expect("a lock");
         Ok(entries.1.keys().filter(|id| id.provider() == provider).cloned().collect())
     }

@@ -123,7 +123,19 @@ impl Builder {
         Store::with_key(self.home.vault(), self.key.duplicate())
     }
 
-    fn write_config(&self) {
+    /// Runs the built binary with more variables, its log in `log`.
+    pub(crate) async fn spawn_logged(self, variables: &[(&str, &str)], log: &Path) -> Nexus {
+        self.write_config();
+        let store = Arc::new(self.store());
+        let mut command = command(&self.home);
+        command.envs(variables.iter().copied()).stderr(std::fs::File::create(log).expect("a file"));
+        let (child, addresses) = announced(command).await;
+        let life = Life::Process(child);
+        Nexus { address: addresses[0], addresses, home: self.home, store, life, folder: Some(self.folder) }
+    }
+
+    /// Writes `nexus.toml`, for whoever starts the binary in this home.
+    pub(crate) fn write_config(&self) {
         let text = toml::to_string(&self.config).expect("TOML");
         nexus::disk::write_atomic(&self.home.config_file(), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
     }
@@ -165,6 +177,14 @@ impl Nexus {
     /// Its home.
     pub(crate) fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// Streams that are being served (library only).
+    pub(crate) fn connections(&self) -> usize {
+        match &self.life {
+            Life::Library(Some(running)) => running.connections(),
+            _ => panic!("only the library counts"),
+        }
     }
 
     /// What placeholders are made with.
@@ -314,10 +334,18 @@ impl Template {
 }
 
 async fn spawn(home: &Home) -> (Child, Vec<SocketAddr>) {
+    announced(command(home)).await
+}
+
+fn command(home: &Home) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nexus"));
     command.args(["up", "--announce"]).env("NEXUS_HOME", home.path()).env("NEXUS_SECRET", SECRET);
     let quiet = std::env::var_os("NEXUS_TEST_LOG").is_none();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(if quiet { Stdio::null() } else { Stdio::inherit() });
+    command
+}
+
+async fn announced(mut command: Command) -> (Child, Vec<SocketAddr>) {
     let mut child = command.kill_on_drop(true).spawn().expect("the binary");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let line = lines.next_line().await.expect("a line").expect("it listens");

@@ -1,0 +1,129 @@
+use http::Method;
+use proptest::prelude::*;
+
+use super::*;
+use crate::agent::{Registered, Token};
+
+const PROVIDERS: [(&str, &str); 3] = [
+    (
+        "one.toml",
+        r#"
+name = "one"
+title = "One"
+slots = ["authorization"]
+[[inject]]
+hosts = ["api.one.test"]
+strategy = { bearer = "{api_key}" }
+mints = ["POST /mint"]
+"#,
+    ),
+    (
+        "two.toml",
+        r#"
+name = "two"
+title = "Two"
+slots = ["authorization"]
+[[inject]]
+hosts = ["{site}.two.example.com"]
+port = 8443
+paths = ["/v1/**"]
+strategy = { bearer = "{api_key}" }
+"#,
+    ),
+    (
+        "three.toml",
+        r#"
+name = "three"
+title = "Three"
+slots = ["authorization"]
+[[inject]]
+hosts = ["api.three.test"]
+paths = ["/a/*/b"]
+strategy = { bearer = "{api_key}" }
+"#,
+    ),
+];
+
+fn rules() -> Rules {
+    let mut catalogue = Catalogue::default();
+    for (file, text) in PROVIDERS {
+        catalogue.add(file, text).expect("a provider");
+    }
+    let settings =
+        Settings { unmatched: Unmatched::Intercept, unregistered: Unregistered::Pass, connect_ports: vec![8080], allow: true };
+    Rules::compile(&catalogue, settings)
+}
+
+fn agent(providers: Option<&[&str]>) -> Agent {
+    let providers = providers.map(|names| names.iter().map(|name| name.parse().expect("a provider")).collect());
+    let token_sha256 = Token::random().expect("random").hash();
+    Agent::from(&Registered {
+        name: "a".parse().expect("a name"),
+        token_sha256,
+        user: None,
+        providers,
+        hosts: None,
+        expires: None,
+        created: None,
+        ephemeral: false,
+    })
+}
+
+/// The rule's text read by a person: which provider, if any, this target may get a credential of.
+fn named(scheme: Scheme, host: &str, port: u16, method: &str, path: &str) -> Option<&'static str> {
+    let plain =
+        !path.contains(['%', ';', '\\']) && !path.contains("//") && !path.split('/').any(|part| part == "." || part == "..");
+    match (scheme, host, port) {
+        (Scheme::Https, "api.one.test", 443)
+            if !(method.eq_ignore_ascii_case("post") && path.to_lowercase().contains("mint")) =>
+        {
+            Some("one")
+        }
+        (Scheme::Https, "acme.two.example.com" | "x.two.example.com", 8443)
+            if plain && (path == "/v1" || path.starts_with("/v1/")) =>
+        {
+            Some("two")
+        }
+        (Scheme::Https, "api.three.test", 443) if plain => {
+            let parts: Vec<&str> = path.split('/').collect();
+            (matches!(parts.as_slice(), ["", "a", middle, "b"] if !middle.is_empty())).then_some("three")
+        }
+        _ => None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn i2_a_credential_goes_only_where_a_rule_names_everything(
+        scheme in prop_oneof![Just(Scheme::Https), Just(Scheme::Http)],
+        host in prop::sample::select(vec![
+            "api.one.test", "one.test", "xapi.one.test", "api.one.test.evil.test", "x.api.one.test", "apione.test", "api-one.test",
+            "acme.two.example.com", "x.two.example.com", "two.example.com", "a.b.two.example.com", "acmetwo.example.com", "api.three.test",
+            "10.0.0.1", "[::1]", "evil.test",
+        ]),
+        port in prop::sample::select(vec![443_u16, 80, 8443, 8080, 444, 22, 1]),
+        method in prop::sample::select(vec!["GET", "POST", "post", "PUT", "DELETE"]),
+        path in prop::sample::select(vec![
+            "/", "/mint", "/MINT", "/mint/", "/x/../mint", "/%6dint", "/v1", "/v1/", "/v1/x/y", "/v2", "/v1/../v2", "/v1;x/y", "/a/1/b", "/a//b", "/a/b",
+            "/a/1/b/c", "/a/%2e%2e/b", "/A/1/b", "/v1%2f..%2f..", "//v1/x",
+        ]),
+        allowed in prop::sample::select(vec![None, Some(vec!["one"]), Some(vec!["two", "three"]), Some(Vec::new())]),
+    ) {
+        let rules = rules();
+        let agent = agent(allowed.as_deref());
+        let target = Target {
+            scheme,
+            authority: Authority { host: host.parse().expect("a host"), port },
+            method: Method::from_bytes(method.as_bytes()).expect("a method"),
+            path: path.parse().expect("a path"),
+        };
+        if let Route::Inject(found) = rules.decide(&target, &agent) {
+            prop_assert_eq!(Some(found.provider.id.as_str()), named(scheme, host, port, method, path));
+            prop_assert!(allowed.is_none_or(|allowed| allowed.contains(&found.provider.id.as_str())));
+        } else if named(scheme, host, port, method, path) == Some("one") && !path.to_lowercase().contains("mint") && !path.contains('%') {
+            prop_assert!(allowed.is_some_and(|allowed| !allowed.contains(&"one")), "the plain case is injected");
+        }
+    }
+}

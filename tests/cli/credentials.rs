@@ -1,0 +1,222 @@
+//! `nexus register`, `list`, `show`, `remove` and `providers`.
+
+use std::process::Stdio;
+
+use crate::world::World;
+
+const KEY: &str = "sk_test_0123456789abcdef";
+
+fn one(world: &World) -> serde_json::Value {
+    let list = world.nexus(&["list", "--json"]).json();
+    let all = list["connections"].as_array().unwrap();
+    assert_eq!(all.len(), 1, "{list}");
+    all[0].clone()
+}
+
+#[test]
+fn i1_a_credential_goes_in_and_is_never_shown_again() {
+    let world = World::new();
+    let said = world.nexus_with(&["register", "--stdin", "stripe", "--json"], &format!("api_key={KEY}\n"));
+    let shown = said.json();
+    assert_eq!((shown["registered"].as_str(), shown["replaced"].as_bool()), (Some("stripe"), Some(false)));
+    assert_eq!(shown["hosts"], serde_json::json!(["api.stripe.com", "files.stripe.com"]));
+    let connection = one(&world);
+    assert_eq!((connection["provider"].as_str(), connection["auth_type"].as_str()), (Some("stripe"), Some("api_key")));
+    for command in [
+        &["list"][..],
+        &["show", "stripe"],
+        &["show", "stripe", "--json"],
+        &["list", "--json"],
+        &["status"],
+        &["explain", "https://api.stripe.com/v1"],
+    ] {
+        let done = world.nexus(command);
+        assert!(!done.out.contains(KEY) && !done.err.contains(KEY), "{command:?}");
+    }
+    assert!(!world.read("nexus.enc").contains(KEY));
+    assert_eq!(world.nexus(&["remove", "stripe", "--json"]).json()["removed"], "stripe");
+    let said = world.nexus(&["remove", "stripe"]).failed(1);
+    assert!(said.contains("stripe is not registered") && said.contains("nexus list"), "{said}");
+}
+
+#[test]
+fn a_secret_comes_from_a_variable_without_a_word_and_by_argument_with_a_warning() {
+    let world = World::new().with("NEXUS_API_KEY", KEY);
+    let quiet = world.nexus(&["register", "stripe"]);
+    assert_eq!((quiet.code, quiet.err.as_str()), (Some(0), ""));
+    let world = World::new();
+    let loud = world.nexus(&["register", "stripe", "--api-key", KEY]);
+    assert!(loud.err.contains("came by the command line") && !loud.err.contains(KEY), "{}", loud.err);
+    loud.ok();
+}
+
+#[test]
+fn a_person_is_asked_without_echo() {
+    let world = World::new();
+    let line = format!("{} register openai", env!("CARGO_BIN_EXE_nexus"));
+    let done = world.on_terminal(&line, &[("api key: ", "sk-typed-0123456789\n")]);
+    assert_eq!(done.code, Some(0), "{}", done.out);
+    assert!(done.out.contains("https://platform.openai.com/api-keys") && !done.out.contains("typed"), "{}", done.out);
+    assert_eq!(one(&world)["connection"], "openai");
+}
+
+#[test]
+fn nobody_is_asked_where_there_is_no_terminal() {
+    let said = World::new().nexus(&["register", "stripe"]).failed(1);
+    assert!(said.contains("nobody to ask") && said.contains("nexus register stripe --stdin"), "{said}");
+}
+
+#[test]
+fn a_tenant_becomes_part_of_the_hosts_or_is_refused() {
+    let world = World::new();
+    world.register(
+        &["jira", "--user", "alice", "--expires", "30d"],
+        "username=a@b.example\npassword=0123456789abcdef\nsite=Acme\n",
+    );
+    let shown = world.nexus(&["show", "jira", "--user", "alice", "--json"]).json();
+    assert_eq!(shown["hosts"], serde_json::json!(["acme.atlassian.net", "api.atlassian.com"]));
+    assert_eq!(shown["connection"], "jira:alice");
+    assert!(shown["expires_at"].is_string());
+    let bad = world.nexus_with(&["register", "jira", "--stdin"], "username=a\npassword=p\nsite=evil.example/\n").failed(1);
+    assert!(bad.contains("site is not one label") && !bad.contains("evil"), "{bad}");
+    let missing = world.nexus_with(&["register", "jira", "--stdin"], "site=acme\n").failed(1);
+    assert!(missing.contains("needs other fields") && missing.contains("--field site="), "{missing}");
+}
+
+#[test]
+fn a_second_registration_replaces_the_first_and_says_so() {
+    let world = World::new();
+    world.register(&["stripe"], "api_key=first-0123456789\n");
+    let done = world.nexus_with(&["register", "stripe", "--stdin"], "api_key=second-0123456789\n");
+    assert!(done.out.starts_with("replaced stripe"), "{}", done.out);
+    one(&world);
+}
+
+#[test]
+fn a_table_is_aligned_and_coloured_only_where_asked() {
+    let world = World::new();
+    world.register(&["github"], "client_id=Iv1.abcdef\nclient_secret=0123456789abcdef0123\n");
+    world.register(&["stripe", "--user", "bob"], "api_key=sk_test_0123456789\n");
+    let text = world.nexus(&["list"]).ok();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].starts_with("Provider  Auth type"), "{text}");
+    assert!(lines[1].contains("Iv1.****") && lines[2].contains("bob"), "{text}");
+    let column = |line: &str, word: &str| line.find(word).unwrap();
+    assert_eq!(column(lines[0], "User"), column(lines[2], "bob"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(world.nexus(&["list", "--color", "always"]).ok().contains("\u{1b}[1m"));
+    let world = world.with("CLICOLOR_FORCE", "1");
+    assert!(world.nexus(&["list"]).ok().contains('\u{1b}'));
+    let world = world.with("NO_COLOR", "1").with("CLICOLOR_FORCE", "");
+    assert!(!world.nexus(&["list"]).ok().contains('\u{1b}'));
+    assert_eq!(world.nexus(&["list", "--user", "bob", "--json"]).json()["connections"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn i9_two_registrations_at_once_lose_nothing() {
+    let world = World::new();
+    world.register(&["openai"], "api_key=sk-0123456789\n");
+    let names = ["stripe", "linear", "apollo", "brevo", "notion", "airtable"];
+    let start = |name: &&str| {
+        let mut command = world.command(&["register", name]);
+        command
+            .env("NEXUS_API_KEY", KEY)
+            .env("NEXUS_ACCESS_TOKEN", KEY)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let children: Vec<_> = names.iter().map(start).collect();
+    for child in children {
+        crate::world::Done::from(child.wait_with_output().unwrap()).ok();
+    }
+    let list = world.nexus(&["list", "--json"]).json();
+    assert_eq!(list["connections"].as_array().unwrap().len(), 1 + names.len(), "{list}");
+}
+
+#[test]
+fn a_name_that_is_nearly_right_is_recognised() {
+    let world = World::new();
+    let said = world.nexus(&["register", "githb", "--api-key", "x"]).failed(1);
+    assert!(said.contains("did you mean github?") && said.contains("nexus providers list"), "{said}");
+    let said = world.nexus(&["register", "../x", "--api-key", "x"]).failed(1);
+    assert!(said.contains("not valid"), "{said}");
+}
+
+#[test]
+fn a_gateway_that_is_away_is_told_and_the_local_vault_used() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = World::new().with("NEXUS_GATEWAY_URL", &format!("http://{gone}")).with("NEXUS_API_KEY", KEY);
+    let done = world.nexus(&["register", "stripe"]);
+    assert!(done.err.contains("does not answer; the local vault is used"), "{}", done.err);
+    assert_eq!(one(&world)["connection"], "stripe");
+}
+
+const ACME: &str = "name = \"acme\"\ntitle = \"Acme\"\ncategory = \"tests\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"api.acme.test\"]\nstrategy = { bearer = \"{api_key}\" }\n[placeholder]\nACME_TOKEN = \"acme_\"\nACME_REGION = { fixed = \"eu\" }\n";
+
+#[test]
+fn the_catalogue_is_listed_and_shown() {
+    let world = World::new();
+    world.provider("acme", ACME);
+    let list = world.nexus(&["providers", "list", "--json"]).json();
+    let all = list["providers"].as_array().unwrap();
+    assert!(all.len() >= 16 && all.iter().any(|one| one["name"] == "acme" && one["builtin"] == false), "{list}");
+    let list = world.nexus(&["providers", "list", "--category", "tests"]).ok();
+    assert_eq!(list.lines().count(), 2, "{list}");
+    let none = world.nexus(&["providers", "list", "--category", "nope"]);
+    assert!(none.err.contains("categories are"), "{}", none.err);
+    let shown = world.nexus(&["providers", "show", "acme"]).ok();
+    assert!(
+        shown.contains("Authorization: Bearer {api_key}")
+            && shown.contains("ACME_TOKEN")
+            && shown.contains("a file of your own"),
+        "{shown}"
+    );
+    assert_eq!(world.nexus(&["providers", "show", "github", "--json"]).json()["rules"][0]["strategy"][0], "bearer");
+}
+
+#[test]
+fn a_provider_file_is_checked_and_a_mistake_shown_with_a_caret() {
+    let world = World::new();
+    let file = world.path("acme.toml");
+    std::fs::write(&file, ACME).unwrap();
+    let path = file.to_str().unwrap();
+    assert_eq!(world.nexus(&["providers", "check", path, "--json"]).json()["valid"], true);
+    std::fs::write(&file, ACME.replace("hosts =", "hosst =")).unwrap();
+    let said = world.nexus(&["providers", "check", path]).failed(1);
+    assert!(said.contains("acme.toml:6:1: unknown key `hosst`; did you mean `hosts`?") && said.contains("^^^^^"), "{said}");
+    std::fs::write(&file, ACME.replace("api.acme.test", "api.github.com")).unwrap();
+    let said = world.nexus(&["providers", "check", path]).failed(1);
+    assert!(said.contains("belongs to github already"), "{said}");
+    let said = world.nexus(&["providers", "check", "nowhere.toml"]).failed(1);
+    assert!(said.contains("cannot read nowhere.toml"), "{said}");
+}
+
+#[test]
+fn i2_a_widened_file_reaches_a_credential_only_after_it_is_trusted() {
+    let world = World::new();
+    world.provider("acme", ACME);
+    world.register(&["acme"], "api_key=acme-0123456789\n");
+    world.provider("acme", &ACME.replace("\"api.acme.test\"", "\"api.acme.test\", \"evil.acme.test\""));
+    let answer = world.nexus(&["explain", "https://evil.acme.test/", "--json"]).json();
+    assert_eq!(
+        (answer["outcome"].as_str(), answer["command"].as_str()),
+        (Some("refuse"), Some("nexus providers trust acme")),
+        "{answer}"
+    );
+    let said = world.nexus(&["providers", "trust", "acme"]).failed(1);
+    assert!(said.contains("  + evil.acme.test") && said.contains("nexus providers trust acme --yes"), "{said}");
+    let line = format!("{} providers trust acme", env!("CARGO_BIN_EXE_nexus"));
+    let no = world.on_terminal(&line, &[("[y/N]: ", "\n")]);
+    assert_eq!(no.code, Some(1), "{}", no.out);
+    assert_eq!(world.nexus(&["explain", "https://evil.acme.test/", "--json"]).json()["outcome"], "refuse");
+    let yes = world.nexus(&["providers", "trust", "acme", "--yes", "--json"]).json();
+    assert_eq!(yes["changes"][0]["after"], serde_json::json!(["api.acme.test", "evil.acme.test"]));
+    assert_eq!(world.nexus(&["explain", "https://evil.acme.test/", "--json"]).json()["outcome"], "inject");
+    let again = world.nexus(&["providers", "trust", "acme"]).ok();
+    assert!(again.contains("already"), "{again}");
+    let said = world.nexus(&["providers", "trust", "stripe"]).failed(1);
+    assert!(said.contains("has no connection"), "{said}");
+}

@@ -1,0 +1,102 @@
+//! `nexus explain` answers as the proxy decides.
+
+use serde_json::Value;
+
+use crate::world::World;
+
+fn explain(world: &World, arguments: &[&str]) -> Value {
+    let whole: Vec<&str> = [&["explain", "--json"], arguments].concat();
+    world.nexus(&whole).json()
+}
+
+fn outcome(world: &World, arguments: &[&str]) -> String {
+    explain(world, arguments)["outcome"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_registered_provider_is_injected_and_the_rule_named() {
+    let world = World::new();
+    world.register(&["github"], "access_token=ghp_0123456789abcdef\n");
+    let answer = explain(&world, &["https://api.github.com/user"]);
+    assert_eq!((answer["outcome"].as_str(), answer["connect"].as_str()), (Some("inject"), Some("intercept")), "{answer}");
+    assert_eq!((answer["provider"].as_str(), answer["connection"].as_str()), (Some("github"), Some("github")));
+    assert_eq!((answer["rule"]["number"].as_u64(), answer["strategy"][0].as_str()), (Some(1), Some("bearer")));
+    assert_eq!(explain(&world, &["https://github.com/a/b/info/refs"])["strategy"][0], "basic");
+    assert_eq!(outcome(&world, &["https://github.com/login"]), "strip");
+    let text = world.nexus(&["explain", "api.github.com/user"]).ok();
+    assert!(text.starts_with("GET https://api.github.com/user  inject\n") && text.contains("why "), "{text}");
+}
+
+#[test]
+fn what_is_refused_is_refused_with_its_reason() {
+    let world = World::new();
+    world.register(&["github"], "access_token=ghp_0123456789abcdef\n");
+    for (arguments, word) in [
+        (&["http://api.github.com/user"][..], "cleartext"),
+        (&["https://api.github.com:8443/user"], "connect_port"),
+        (&["POST", "https://api.github.com/app/installations/1/access_tokens"], "mints_credentials"),
+        (&["https://github.com/login/oauth/access_token"], "token endpoint"),
+    ] {
+        let answer = explain(&world, arguments);
+        assert_eq!(answer["outcome"], "refuse", "{answer}");
+        assert!(answer["why"].as_str().unwrap().contains(word), "{answer}");
+    }
+}
+
+#[test]
+fn an_unknown_host_is_tunnelled_or_as_configured() {
+    let world = World::new();
+    assert_eq!(outcome(&world, &["https://example.test/"]), "tunnel");
+    assert_eq!(outcome(&world, &["http://example.test/"]), "pass");
+    world.config("[proxy]\nunmatched = \"intercept\"\n");
+    assert_eq!(outcome(&world, &["https://example.test/"]), "pass");
+    world.config("[proxy]\nunmatched = \"refuse\"\n");
+    assert_eq!(outcome(&world, &["https://example.test/"]), "refuse");
+    let world = world.with("NEXUS__PROXY__UNMATCHED", "tunnel");
+    assert_eq!(outcome(&world, &["https://example.test/"]), "tunnel");
+}
+
+#[test]
+fn without_a_credential_the_command_to_type_is_told() {
+    let world = World::new();
+    let answer = explain(&world, &["https://api.stripe.com/v1"]);
+    assert_eq!((answer["outcome"].as_str(), answer["command"].as_str()), (Some("pass"), Some("nexus register stripe")));
+    world.nexus(&["agent", "add", "ci", "--user", "alice"]).ok();
+    let answer = explain(&world, &["https://api.stripe.com/v1", "--agent", "ci"]);
+    assert_eq!(
+        (answer["outcome"].as_str(), answer["command"].as_str()),
+        (Some("auth_required"), Some("nexus register stripe --user alice"))
+    );
+    let done = world.nexus(&["explain", "https://api.stripe.com/v1"]);
+    assert!(done.err.contains("Name one with --agent") && done.err.contains("run `nexus register stripe`"), "{}", done.err);
+}
+
+#[test]
+fn i6_each_agent_is_told_of_its_own_connection() {
+    let world = World::new();
+    world.register(&["stripe"], "api_key=sk_test_0123456789\n");
+    world.register(&["stripe", "--user", "alice"], "api_key=sk_test_alice6789\n");
+    world.nexus(&["agent", "add", "a", "--user", "alice"]).ok();
+    world.nexus(&["agent", "add", "b", "--user", "bob"]).ok();
+    world.nexus(&["agent", "add", "c", "--provider", "github", "--host", "api.github.com"]).ok();
+    let connection = |agent: &str| explain(&world, &["https://api.stripe.com/v1", "--agent", agent])["connection"].clone();
+    assert_eq!((connection("a"), connection("b")), ("stripe:alice".into(), "stripe".into()));
+    assert_eq!(outcome(&world, &["https://api.stripe.com/v1", "--agent", "c"]), "refuse");
+    let said = world.nexus(&["explain", "https://api.stripe.com/v1", "--agent", "d"]).failed(1);
+    assert!(said.contains("no agent called d"), "{said}");
+}
+
+#[test]
+fn nonsense_is_not_explained() {
+    let world = World::new();
+    for (arguments, wanted) in [
+        (&["ftp://a.example/"][..], "is not a URL"),
+        (&["G T", "https://a.example/"], "is not a method"),
+        (&["https://u@a.example/"], "host of the URL"),
+        (&["https://0x7f.1/"], "host of the URL"),
+    ] {
+        let whole: Vec<&str> = [&["explain"], arguments].concat();
+        let said = world.nexus(&whole).failed(1);
+        assert!(said.contains(wanted), "{arguments:?}: {said}");
+    }
+}

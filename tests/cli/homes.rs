@@ -1,0 +1,169 @@
+//! `nexus init`, `nexus status`, and files that nobody should trust.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use crate::world::World;
+
+fn files(world: &World) -> BTreeMap<String, (Vec<u8>, u32)> {
+    let entries = std::fs::read_dir(world.home("")).unwrap().map(|entry| entry.unwrap());
+    let plain = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    let about = |entry: &std::fs::DirEntry| {
+        (std::fs::read(entry.path()).unwrap(), entry.metadata().unwrap().permissions().mode() & 0o777)
+    };
+    plain.map(|entry| (entry.file_name().into_string().unwrap(), about(&entry))).collect()
+}
+
+#[test]
+fn init_makes_a_home_for_its_owner_alone() {
+    let world = World::bare();
+    let done = world.nexus(&["--json", "init"]).json();
+    assert_eq!(done["made"].as_array().unwrap().len(), 5, "{done}");
+    assert_eq!(done["ca_sha256"].as_str().unwrap().len(), 95);
+    let mode = |name: &str| std::fs::metadata(world.home(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(""), mode(".env"), mode("ca.key.enc"), mode("ca.pem")), (0o700, 0o600, 0o600, 0o644));
+    assert!(
+        world.read(".env").contains("NEXUS_SECRET=")
+            && world.read(".env").contains("NEXUS_GATEWAY_URL=")
+            && world.read(".env").contains("NEXUS_RETURN_URL=")
+    );
+    assert!(!world.read("ca.key.enc").contains("PRIVATE"));
+}
+
+#[test]
+fn i9_a_second_init_changes_nothing() {
+    let world = World::bare();
+    world.nexus(&["init"]).ok();
+    let before = files(&world);
+    let done = world.nexus(&["init", "--json"]).json();
+    assert_eq!(done["made"].as_array().unwrap().len(), 0, "{done}");
+    assert_eq!(files(&world), before);
+}
+
+#[test]
+fn init_says_what_to_type_next() {
+    let done = World::bare().nexus(&["init"]);
+    assert!(done.err.contains("nexus register ") && done.err.contains("nexus run -- "), "{}", done.err);
+    assert!(done.out.contains("CA SHA-256"), "{}", done.out);
+}
+
+#[test]
+fn without_a_home_each_command_says_how_to_make_one_and_makes_none() {
+    let world = World::bare();
+    for command in [
+        &["list"][..],
+        &["up"],
+        &["env"],
+        &["status"],
+        &["register", "github", "--api-key", "x"],
+        &["agent", "list"],
+        &["ca", "show"],
+        &["audit", "tail"],
+        &["explain", "https://a.example"],
+    ] {
+        let said = world.nexus(command).failed(1);
+        assert!(said.contains("nexus: hint: run `nexus init`"), "{command:?} {said}");
+    }
+    assert!(!world.home("").exists());
+}
+
+#[test]
+fn the_home_folder_is_where_it_is_said_to_be() {
+    let world = World::bare();
+    let elsewhere = world.path("else where");
+    world.nexus(&["--home", elsewhere.to_str().unwrap(), "init"]).ok();
+    assert!(elsewhere.join("ca.pem").exists() && !world.home("").exists());
+    let world = world.with("NEXUS_HOME", elsewhere.to_str().unwrap());
+    assert_eq!(world.nexus(&["status", "--json"]).json()["home"], elsewhere.to_str().unwrap());
+}
+
+#[test]
+fn status_tells_of_every_part() {
+    let world = World::new();
+    world.register(&["stripe"], "api_key=sk_test_0123456789\n");
+    let status = world.nexus(&["status", "--json"]).json();
+    assert_eq!((status["ok"].as_bool(), status["proxy"]["up"].as_bool()), (Some(true), Some(false)), "{status}");
+    assert_eq!(
+        (status["vault"]["opens"].as_bool(), status["vault"]["connections"].as_u64()),
+        (Some(true), Some(1)),
+        "{status}"
+    );
+    assert!(status["ca"]["not_after"].as_str().unwrap().starts_with("20"), "{status}");
+    let up = world.up();
+    let status = world.nexus(&["status", "--json"]).json();
+    assert_eq!(status["proxy"]["addresses"][0], up.address.as_str());
+    assert_eq!(up.stop(), Some(0));
+    let text = world.nexus(&["status"]).ok();
+    assert!(text.contains("not up") && text.contains("hold together"), "{text}");
+}
+
+#[test]
+fn status_fails_when_the_vault_does_not_open() {
+    let world = World::new();
+    world.register(&["stripe"], "api_key=sk_test_0123456789\n");
+    let world = world.with("NEXUS_SECRET", "another one");
+    let done = world.nexus(&["status", "--json"]);
+    assert_eq!(done.code, Some(1));
+    let status: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    assert!(status["vault"]["error"].as_str().unwrap().contains("NEXUS_SECRET is not the one"), "{status}");
+    assert!(status["ca"]["error"].is_string(), "{status}");
+}
+
+#[test]
+fn status_notices_a_log_that_was_changed() {
+    let world = World::new();
+    assert_eq!(world.up().stop(), Some(0), "a signal right after the start drains as well");
+    let folder = world.home("audit");
+    let segment = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_file()).unwrap();
+    let text = std::fs::read_to_string(&segment).unwrap();
+    std::fs::write(&segment, text.replacen("\"start\"", "\"smart\"", 1)).unwrap();
+    let done = world.nexus(&["status"]);
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.out.contains("broken"), "{}", done.out);
+}
+
+#[test]
+fn i9_files_that_others_may_read_or_that_lead_elsewhere_are_refused() {
+    for (name, command) in
+        [("nexus.enc", "list"), (".env", "list"), ("nexus.toml", "env"), (".salt", "list"), ("agents.toml", "env")]
+    {
+        let world = World::new();
+        world.register(&["stripe"], "api_key=sk_test_0123456789\n");
+        world.nexus(&["agent", "add", "a"]).ok();
+        let file = world.home(name);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let said = world.nexus(&[command]).failed(1);
+        assert!(said.contains("open to other users") && said.contains("chmod 600"), "{name}: {said}");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let target = world.path("target");
+        std::fs::rename(&file, &target).unwrap();
+        symlink(&target, &file).unwrap();
+        let said = world.nexus(&[command]).failed(1);
+        assert!(said.contains("symbolic link"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_shown_at_its_place() {
+    let world = World::new();
+    world.config("[proxy]\nlissten = []\n");
+    let said = world.nexus(&["up"]).failed(1);
+    assert!(said.contains("line 2, column 1") && said.contains("lissten"), "{said}");
+    let world = world.with("NEXUS__PROXY__UNMATCHED", "nowhere");
+    world.config("");
+    let said = world.nexus(&["env"]).failed(1);
+    assert!(said.contains("NEXUS__PROXY__UNMATCHED"), "{said}");
+}
+
+#[test]
+fn a_second_proxy_says_that_the_port_is_taken() {
+    let world = World::new();
+    let up = world.up();
+    world.config(&format!("[proxy]\nlisten = [\"{}\"]\n", up.address));
+    let said = world.nexus(&["up"]).failed(1);
+    assert!(said.contains("something listens there already") && said.contains("nexus status"), "{said}");
+    // The one that is up is still announced.
+    assert_eq!(world.nexus(&["status", "--json"]).json()["proxy"]["up"], true);
+    assert_eq!(up.stop(), Some(0));
+    assert!(!world.home("proxy.addr").exists());
+}

@@ -1,0 +1,24 @@
+//! The command line as people and scripts meet it: the built binary, a temporary home, real programs.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+#[path = "../e2e/harness/mod.rs"]
+mod harness;
+
+mod agents;
+mod authority;
+mod credentials;
+mod environment;
+mod explained;
+mod homes;
+mod imported;
+mod log;
+mod running;
+mod usage;
+mod world;

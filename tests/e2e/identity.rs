@@ -1,0 +1,173 @@
+//! Threats 131 to 134 and the limits: who asks is known per request, guessing is slowed, and nobody starves another (I6, I7).
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::attack::{HOST, KEY, home, listen, service, talk};
+use crate::harness::{Authority, Builder, Caller, Nexus, Offers, Upstream, answer, read_head, run};
+
+fn basic(name: &str, token: &str) -> String {
+    format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(format!("{name}:{token}")))
+}
+
+async fn two_agents(config: &str) -> (Authority, Upstream, Nexus, String, String) {
+    let ca = Authority::new();
+    let service = service(&ca, Offers::Http1).await;
+    let (builder, a) = home(&ca, &service).config(config).resolve("plain.test:80", service.address).agent("a", |_agent| {});
+    let (builder, b) = builder.agent("b", |_agent| {});
+    (ca, service, builder.start(), a, b)
+}
+
+#[test]
+fn t131_t132_i6_no_wrong_or_half_identity_is_taken() {
+    run(async {
+        let (_ca, service, nexus, a, b) = two_agents("").await;
+        let caller = Caller::new(&nexus);
+        let bad = [
+            String::new(),
+            basic("a", "wrong"),
+            basic("b", &a),
+            basic("", "wrong"),
+            basic("a", &a[..a.len() - 1]),
+            basic("a", &format!("{a}x")),
+            basic("a", &a.to_uppercase()),
+            "Proxy-Authorization: Basic !!!\r\n".into(),
+            "Proxy-Authorization: Digest x\r\n".into(),
+            "Proxy-Authorization: \r\n".into(),
+            format!("Authorization: Bearer {a}\r\n"),
+            "X-Agent: a\r\nX-Nexus-Agent: a\r\nX-Forwarded-For: 127.0.0.1\r\n".into(),
+        ];
+        for fields in &bad {
+            let bytes = format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n{fields}\r\n");
+            let raw = talk(caller.tcp().await, bytes.as_bytes()).await;
+            assert_eq!(raw.status(), 407, "{fields}: {raw:?}");
+            assert!(raw.text.to_lowercase().contains("proxy-authenticate: basic"), "{raw:?}");
+            let bytes = format!("GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\n{fields}\r\n");
+            assert_eq!(talk(caller.tcp().await, bytes.as_bytes()).await.status(), 407, "{fields}");
+        }
+        let both = format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n{}{}\r\n", basic("a", &a), basic("b", &b));
+        assert_eq!(talk(caller.tcp().await, both.as_bytes()).await.status(), 400);
+        // Inside a's tunnel nothing makes it b, and b's token does not go on.
+        let stream = caller.clone().agent("a", &a).tls(HOST, &[]).await;
+        let bytes = format!("GET /who HTTP/1.1\r\nHost: {HOST}\r\n{}\r\n", basic("b", &b));
+        assert_eq!(talk(stream, bytes.as_bytes()).await.status(), 200);
+        let seen = service.seen().pop().expect("a request");
+        assert_eq!((seen.header("proxy-authorization"), seen.bearer()), (None, Some(KEY)));
+        assert_eq!(nexus.closed("/who").await["agent"], "a");
+        assert_eq!(service.count(), 1);
+    });
+}
+
+#[test]
+fn t133_i6_on_the_plain_path_each_request_shows_who_it_is() {
+    run(async {
+        let ca = Authority::new();
+        let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = plain.local_addr().expect("an address");
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _peer) = plain.accept().await.expect("a stream");
+                tokio::spawn(async move {
+                    let head = read_head(&mut stream).await;
+                    assert!(!head.to_lowercase().contains("proxy-"), "{head}");
+                    drop(
+                        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await,
+                    );
+                });
+            }
+        });
+        let (builder, a) = Builder::new(&ca).resolve("plain.test:80", address).agent("a", |_agent| {});
+        let nexus = builder.start();
+        let request = |fields: &str| format!("GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\n{fields}\r\n");
+        let bytes = [request(&basic("a", &a)), request(""), request(&basic("a", "wrong")), request(&basic("a", &a))].concat();
+        let raw = talk(Caller::new(&nexus).tcp().await, bytes.as_bytes()).await;
+        let statuses: Vec<&str> = raw.text.split("HTTP/1.1 ").skip(1).map(|part| &part[..3]).collect();
+        assert_eq!(statuses, ["200", "407", "407", "200"], "{raw:?}");
+    });
+}
+
+#[test]
+fn t134_guessing_is_slowed_and_locks_nobody_else_out() {
+    run(async {
+        let (_ca, _service, nexus, a, _b) = two_agents("").await;
+        let caller = Caller::new(&nexus);
+        let mut statuses = Vec::new();
+        for number in 0..40 {
+            let refused =
+                caller.clone().agent("a", &format!("guess{number}")).tunnel("api.acme.test:443").await.expect_err("a guess");
+            statuses.push(refused.status);
+        }
+        assert_eq!((statuses.first(), statuses.last()), (Some(&407), Some(&429)), "{statuses:?}");
+        assert_eq!(caller.agent("a", &a).get("https://api.acme.test/").await.status, 200, "the right token is still right");
+    });
+}
+
+#[test]
+fn i6_a_revoked_agent_is_stopped_inside_its_tunnel() {
+    run(async {
+        let (_ca, service, nexus, a, b) = two_agents("").await;
+        let mut session = Caller::new(&nexus).agent("a", &a).http1(HOST).await;
+        assert_eq!(session.get("/before").await.status, 200);
+        let rows = nexus::agent::read(&std::fs::read_to_string(nexus.home().agents_file()).expect("a file")).expect("agents");
+        let left: Vec<_> = rows.into_iter().filter(|row| row.name.as_str() != "a").collect();
+        let text = nexus::agent::write(&left).expect("text");
+        nexus::disk::write_atomic(&nexus.home().agents_file(), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+        nexus.reload();
+        assert_eq!(session.get("/after").await.status, 407);
+        assert_eq!(Caller::new(&nexus).agent("b", &b).get("https://api.acme.test/b").await.status, 200);
+        assert!(service.seen().iter().all(|seen| seen.path != "/after"));
+    });
+}
+
+#[test]
+fn i7_an_agent_has_its_share_and_a_greedy_one_starves_nobody() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[HOST], Offers::Http1, |call| async move {
+            if call.seen.path == "/hold" {
+                std::future::pending::<()>().await;
+            }
+            answer(200, "")
+        })
+        .await;
+        let config = "[limits]\nagent_connections = 3\nagent_requests = 2\nconnections = 20";
+        let (builder, a) = home(&ca, &service).config(config).agent("greedy", |_agent| {});
+        let (builder, b) = builder.agent("other", |_agent| {});
+        let nexus = builder.start();
+        let (greedy, other) = (Caller::new(&nexus).agent("greedy", &a), Caller::new(&nexus).agent("other", &b));
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut session = greedy.http1(HOST).await;
+            held.push(tokio::spawn(async move { session.get("/hold").await }));
+        }
+        service.until(|seen| seen.iter().filter(|seen| seen.path == "/hold").count() == 2).await;
+        let mut third = greedy.http1(HOST).await;
+        let reply = third.get("/third").await;
+        assert_eq!((reply.status, reply.refusal()), (429, Some("limit")));
+        assert!(reply.headers.contains_key("retry-after"));
+        assert_eq!(greedy.tunnel("api.acme.test:443").await.expect_err("a fourth connection").status, 429);
+        let asked = Instant::now();
+        assert_eq!(other.get("https://api.acme.test/other").await.status, 200);
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        // What left makes room again.
+        for held in held {
+            held.abort();
+        }
+        drop(third);
+        crate::harness::eventually("room", || (nexus.connections() <= 1).then_some(())).await;
+        assert_eq!(greedy.get("https://api.acme.test/again").await.status, 200);
+        // Every place taken: told so before anything is read.
+        let mut streams = Vec::new();
+        for _ in 0..20 {
+            streams.push(greedy.tcp().await);
+        }
+        crate::harness::eventually("a full house", || (nexus.connections() >= 20).then_some(())).await;
+        let raw = listen(&mut greedy.tcp().await, Duration::from_secs(2)).await;
+        assert_eq!((raw.status(), raw.refusal()), (503, "limit"), "{raw:?}");
+        drop(streams);
+        crate::harness::eventually("room", || (nexus.connections() <= 1).then_some(())).await;
+        assert_eq!(other.get("https://api.acme.test/later").await.status, 200);
+    });
+}
