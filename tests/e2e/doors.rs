@@ -483,6 +483,6 @@ fn a_second_proxy_on_the_same_port_says_so() {
             .env("NEXUS__PROXY__LISTEN", &format!("[\"{}\"]", first.address));
         let done = command.run().await;
         assert_eq!(done.code, Some(1), "{done:?}");
-        assert!(done.stderr.contains(&first.address.to_string()) && done.stderr.contains("in use"), "{}", done.stderr);
+        assert!(done.stderr.contains(&first.address.to_string()) && done.stderr.contains("listen"), "{}", done.stderr);
     });
 }
