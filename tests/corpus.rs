@@ -1,5 +1,7 @@
 //! What the fuzz targets check, over their corpora and what is one step away from them, on stable Rust and in seconds.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail by panicking, as tests do")]
+
 #[path = "../fuzz/checks/connect_line.rs"]
 mod connect_line;
 #[path = "../fuzz/checks/head.rs"]

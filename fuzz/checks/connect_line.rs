@@ -3,7 +3,7 @@
 use nexus::fuzzing::connect_line;
 
 /// Panics when it does not hold for `bytes`.
-pub fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     if let Some(authority) = connect_line(bytes) {
         let again = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
         assert_eq!(connect_line(again.as_bytes()), Some(authority));

@@ -3,7 +3,7 @@
 use nexus::fuzzing::{pass_requests, read_requests};
 
 /// Panics when it does not hold for `bytes`.
-pub fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     let whole = pass_requests(&[bytes]);
     let (left, right) = bytes.split_at(bytes.len() / 2);
     assert_eq!(pass_requests(&[left, right]), whole);

@@ -93,7 +93,8 @@ impl Worker {
         match stepped {
             Ok(stepped) => Ok(self.answer(stepped, entry, busy, linger)),
             Err(Stop::Page(response)) => {
-                entry.refusal("page", response.status().as_u16());
+                // Nothing leaves: our own pages are not egress.
+                entry.discard();
                 Ok(Answer::Response(response))
             }
             Err(Stop::Refusal(refusal)) => Err((refusal, Box::new(entry))),
