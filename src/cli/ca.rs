@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use nexus::app::{InitError, Rotated, rotate, trusted};
 use nexus::ca::{About, describe};
 use nexus::disk;
+use nexus::seal::DataKey;
 use serde_json::{Value, json};
 
 use super::arguments::Ca;
@@ -98,11 +99,11 @@ fn turn(context: &Context, terminal: &Terminal, finish: bool) -> anyhow::Result<
 }
 
 /// At the start of the proxy: a new root whose time has come signs from now on.
-pub(super) fn finish_if_due(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
+pub(super) fn finish_if_due(context: &Context, terminal: &Terminal, key: &DataKey) -> anyhow::Result<()> {
     if !context.home.next_ca().exists() {
         return Ok(());
     }
-    if rotate(&context.home, &context.key()?, overlap(context)?, false, &host_name())? == Rotated::Finished {
+    if rotate(&context.home, key, overlap(context)?, false, &host_name())? == Rotated::Finished {
         terminal.say("nexus: the rotation of the certificate authority is finished: the new root signs");
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use nexus::app::{App, BuildError, Origin, Running, Setup};
+use nexus::vault;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Up;
@@ -27,12 +28,14 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
         terminal.warn(WEAK_SECRET);
     }
     let config = context.home.config(&overrides)?;
-    super::ca::finish_if_due(context, terminal)?;
+    // Once: it takes a tenth of a second, and a secret that came through a pipe can't be read twice.
+    let key = vault::unlock(&context.home.vault(), &passphrase)?;
+    super::ca::finish_if_due(context, terminal, &key)?;
     let weak_secret = origin == Origin::Machine;
     let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: Vec::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = runtime.block_on(async { Signals::listen() })?;
-    let running = App::with_key(setup, overrides, &context.key()?)?.start().map_err(in_use)?;
+    let running = App::with_key(setup, overrides, &key)?.start().map_err(in_use)?;
     let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
     context.home.announce(running.addresses())?;
     terminal.say(&format!("nexus: the proxy listens on {}", addresses.join(", ")));

@@ -22,7 +22,7 @@ use super::replay::{Replay, RequestBody, read_away};
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::agent::Agent;
-use crate::audit::{Entry, Kind};
+use crate::audit::{Entry, Kind, Verdict};
 use crate::broker::{Permit, Renewal};
 use crate::provider::{Provider, ReplayRule, strip_target};
 use crate::upstream::Sent;
@@ -93,8 +93,12 @@ impl Worker {
         match stepped {
             Ok(stepped) => Ok(self.answer(stepped, entry, busy, linger)),
             Err(Stop::Page(response)) => {
-                // Nothing leaves: our own pages are not egress.
-                entry.discard();
+                // Nothing leaves, but who reads our own pages is worth a line too.
+                entry.verdict(Verdict::Pass);
+                entry.status(response.status().as_u16());
+                if let Err(error) = entry.open().await {
+                    return Err((error.into(), Box::new(entry)));
+                }
                 Ok(Answer::Response(response))
             }
             Err(Stop::Refusal(refusal)) => Err((refusal, Box::new(entry))),
