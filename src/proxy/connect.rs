@@ -214,9 +214,9 @@ impl Worker {
         match opened {
             Opened::Clear(caller, buffer, inside) => Box::pin(self.http1(caller, buffer, Door::Inside(inside))).await,
             Opened::Tls(stream, inside) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Box::pin(self.http2(*stream, Door::Inside(inside))).await;
+                Box::pin(self.http2(stream, Door::Inside(inside))).await;
             }
-            Opened::Tls(stream, inside) => Box::pin(self.http1(*stream, BytesMut::new(), Door::Inside(inside))).await,
+            Opened::Tls(stream, inside) => Box::pin(self.http1(stream, BytesMut::new(), Door::Inside(inside))).await,
         }
     }
 

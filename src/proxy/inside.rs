@@ -142,7 +142,7 @@ impl Worker {
         let relay = stream.relay.borrow_mut().take();
         let mut gate = parts.io.into_inner();
         match relay {
-            Some(relay) => self.relay(gate, BytesMut::from(parts.read_buf), relay).await,
+            Some(relay) => Box::pin(self.relay(gate, BytesMut::from(parts.read_buf), relay)).await,
             None => drop(tokio::time::timeout(GOODBYE, gate.shutdown()).await),
         }
     }

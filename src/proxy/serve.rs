@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use super::authenticate::Origin;
 use super::body::ResponseBody;
 use super::caller::{Caller, Prefixed};
-use super::connect::Next;
+use super::connect::{Next, Opened, Tunnel};
 use super::door::Door;
 use super::refusal::Refusal;
 use super::worker::{Listener, Worker};
@@ -30,22 +30,41 @@ const CONNECT_TRIES: u32 = 4;
 
 /// Serves `stream` to its end.
 pub(super) async fn stream(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, listener: &Arc<Listener>) {
-    let Ok(local) = stream.local_addr() else { return };
-    if stream.set_nodelay(true).is_err() {
-        return;
+    // The way to the first request is on the heap while it lasts, so that a stream that waits for the next one holds little.
+    match Box::pin(arrive(worker, stream, peer, listener)).await {
+        Some(Then::Requests(opened)) => worker.requests(opened).await,
+        Some(Then::Http1(caller, buffer, origin)) => Box::pin(worker.http1(caller, buffer, Door::Open(origin))).await,
+        Some(Then::Tunnel(caller, buffer, tunnel)) => Box::pin(worker.tunnel(*caller, buffer, tunnel)).await,
+        None => {}
     }
+}
+
+/// What a stream has become once it has said what it wants.
+enum Then {
+    /// An opened CONNECT.
+    Requests(Opened),
+    /// Requests to the proxy port itself.
+    Http1(Box<Caller>, BytesMut, Origin),
+    /// A CONNECT that is left shut.
+    Tunnel(Box<Caller>, BytesMut, Box<Tunnel>),
+}
+
+/// Finds out what the stream is; `None` = it has been answered, or has gone.
+async fn arrive(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, listener: &Arc<Listener>) -> Option<Then> {
+    let local = stream.local_addr().ok()?;
+    stream.set_nodelay(true).ok()?;
     let mut stream = stream;
     let mut buffer = BytesMut::with_capacity(2048);
     let first = unless_draining(worker, timeout(worker.proxy.settings.head_timeout, stream.read_buf(&mut buffer))).await;
     if !matches!(first, Some(Ok(Ok(1..)))) {
-        return;
+        return None;
     }
     let origin = Origin { peer, local, listener: Arc::clone(listener), tls: buffer.first() == Some(&TLS_HANDSHAKE) };
     if origin.tls {
-        let Some(caller) = Box::pin(end_tls(worker, Prefixed::new(buffer, stream), local)).await else { return };
-        serve(worker, caller, BytesMut::new(), origin).await;
+        let caller = Box::pin(end_tls(worker, Prefixed::new(buffer, stream), local)).await?;
+        serve(worker, caller, BytesMut::new(), origin).await
     } else {
-        serve(worker, Caller::Tcp(Prefixed::new(BytesMut::new(), stream)), buffer, origin).await;
+        serve(worker, Caller::Tcp(Prefixed::new(BytesMut::new(), stream)), buffer, origin).await
     }
 }
 
@@ -74,36 +93,36 @@ async fn end_tls(worker: &Worker, stream: Prefixed<TcpStream>, local: SocketAddr
 }
 
 /// Reads heads until one is not a refused CONNECT.
-async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, origin: Origin) {
+async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, origin: Origin) -> Option<Then> {
     let limits = worker.proxy.settings.head;
     for _ in 0..CONNECT_TRIES {
         let reading = timeout(worker.proxy.settings.head_timeout, read_head(&mut caller, &mut buffer, &limits));
         let head = match unless_draining(worker, reading).await {
             Some(Ok(Ok(head))) => head,
             Some(Ok(Err(ReadError::Malformed(malformed)))) => {
-                return Box::pin(malformed_head(worker, caller, &origin, malformed)).await;
+                Box::pin(malformed_head(worker, caller, &origin, malformed)).await;
+                return None;
             }
-            Some(Ok(Err(_)) | Err(_)) | None => return,
+            Some(Ok(Err(_)) | Err(_)) | None => return None,
         };
         if !head.is_connect() {
-            return Box::pin(worker.http1(caller, buffer, Door::Open(origin))).await;
+            return Some(Then::Http1(Box::new(caller), buffer, origin));
         }
         let request = buffer.split_to(head.len()).freeze();
         // Each phase is on the heap while it lasts: an idle stream holds none of them.
         match Box::pin(worker.connect(&head, &request, &origin)).await {
             Next::Again(response) => {
-                if answer(&mut caller, response).await.is_err() {
-                    return;
-                }
+                answer(&mut caller, response).await.ok()?;
             }
-            Next::Close(response) => return drop(answer(&mut caller, response).await),
-            Next::Open(inside) => {
-                let Some(opened) = Box::pin(worker.open(caller, buffer, inside)).await else { return };
-                return worker.requests(opened).await;
+            Next::Close(response) => {
+                answer(&mut caller, response).await.ok()?;
+                return None;
             }
-            Next::Tunnel(tunnel) => return Box::pin(worker.tunnel(caller, buffer, tunnel)).await,
+            Next::Open(inside) => return Box::pin(worker.open(caller, buffer, inside)).await.map(Then::Requests),
+            Next::Tunnel(tunnel) => return Some(Then::Tunnel(Box::new(caller), buffer, tunnel)),
         }
     }
+    None
 }
 
 /// The first head was none: told so, recorded, closed. What is still on its way is read, so that the answer is not lost to a reset.
