@@ -76,6 +76,13 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// As it stands in a URL or `Host` field of `scheme`: without the default port (RFC 9110 §4.2.3).
+    pub fn as_written(&self, scheme: Scheme) -> String {
+        if self.port == scheme.default_port() { self.host.to_string() } else { self.to_string() }
+    }
+}
+
 /// `a:1` -> (`a`, `1`), `[::1]:1` -> (`[::1]`, `1`); a text with no colon after the host has no port.
 fn split_port(text: &str) -> (&str, Option<&str>) {
     let from = text.rfind(']').unwrap_or(0);

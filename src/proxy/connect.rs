@@ -220,8 +220,8 @@ impl Worker {
         }
     }
 
-    /// What should be TLS and isn't is closed, with a word for those who read HTTP.
-    async fn not_tls(self: &Rc<Self>, mut caller: Caller, inside: Inside) {
+    /// The record of a CONNECT that was accepted and got no further.
+    pub(super) fn failed(&self, inside: &Inside) -> Entry {
         let mut entry = self.spool.begin(Kind::Tunnel);
         entry.source(inside.origin.peer);
         entry.door(Entrance::Connect);
@@ -229,6 +229,12 @@ impl Worker {
         if let Some(agent) = &inside.agent {
             entry.agent(&agent.name);
         }
+        entry
+    }
+
+    /// What should be TLS and isn't is closed, with a word for those who read HTTP.
+    async fn not_tls(self: &Rc<Self>, mut caller: Caller, inside: Inside) {
+        let mut entry = self.failed(&inside);
         entry.note("not_tls");
         let response = refuse(entry, &Refusal::Target("what goes to this port must be TLS"));
         drop(super::serve::answer(&mut caller, response).await);

@@ -201,9 +201,7 @@ fn build(outbound: &Outbound, permit: Option<&Permit>, body: RequestBody) -> Res
 
 /// `Host` as it is written on the wire: no default port.
 pub(super) fn host_value(target: &Target) -> Option<HeaderValue> {
-    let Authority { host, port } = &target.authority;
-    let text = if *port == target.scheme.default_port() { host.to_string() } else { format!("{host}:{port}") };
-    HeaderValue::from_str(&text).ok()
+    HeaderValue::from_str(&target.authority.as_written(target.scheme)).ok()
 }
 
 /// Sets `Host`, keeping its place in the order if it has one.

@@ -9,7 +9,6 @@ use super::caller::{Caller, Prefixed};
 use super::connect::Opened;
 use super::door::Inside;
 use super::worker::Worker;
-use crate::audit::{Door as Entrance, Kind};
 use crate::model::Host;
 
 impl Worker {
@@ -45,13 +44,7 @@ impl Worker {
     }
 
     fn note_failed_handshake(&self, inside: &Inside, word: &'static str) {
-        let mut entry = self.spool.begin(Kind::Tunnel);
-        entry.source(inside.origin.peer);
-        entry.door(Entrance::Connect);
-        entry.authority(&inside.authority);
-        if let Some(agent) = &inside.agent {
-            entry.agent(&agent.name);
-        }
+        let mut entry = self.failed(inside);
         if let Some(sni) = &inside.sni {
             entry.sni(sni.as_bytes());
         }

@@ -9,6 +9,7 @@ mod error;
 mod parent;
 mod pool;
 mod resolve;
+mod shape;
 mod stream;
 mod tls;
 

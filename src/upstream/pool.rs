@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::Error;
 use super::dial::{Connected, Dialler, Through};
+use super::shape::{to_absolute_form, to_http1, to_http2};
 use super::stream::Stream;
 use crate::head::{Expectation, Gate, Limits};
 use crate::local::LocalExecutor;
@@ -445,55 +446,4 @@ fn is_cut(cause: &hyper::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     let io = std::error::Error::source(cause).and_then(|source| source.downcast_ref::<std::io::Error>());
     io.is_some_and(|error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
-}
-
-/// RFC 9113 §8.3.1: scheme and authority go into pseudo-fields, `Host` goes.
-fn to_http2<B>(to: &Destination<'_>, mut request: Request<B>) -> Request<B> {
-    let Authority { host, port } = to.authority;
-    let authority = if *port == to.scheme.default_port() { host.to_string() } else { to.authority.to_string() };
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.scheme = to.scheme.as_str().parse().ok();
-    parts.authority = authority.parse().ok();
-    if let Ok(uri) = http::Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
-    }
-    *request.version_mut() = http::Version::HTTP_2;
-    request.headers_mut().remove(http::header::HOST);
-    request.headers_mut().remove(http::header::CONNECTION);
-    request
-}
-
-/// As a parent wants it. A request that comes back unsent keeps it: whatever goes to this authority goes through the same parent.
-fn to_absolute_form<B>(to: &Destination<'_>, through: &Through, request: &mut Request<B>) {
-    let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    // OPTIONS of the whole service has no path in this form (RFC 9112 §3.2.4).
-    let path = if path == "*" { "" } else { path };
-    let Authority { host, port } = to.authority;
-    let authority = if *port == to.scheme.default_port() { host.to_string() } else { to.authority.to_string() };
-    if let Ok(uri) = format!("{}://{authority}{path}", to.scheme.as_str()).parse() {
-        *request.uri_mut() = uri;
-    }
-    if let Some(value) = &through.authorization {
-        request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, value.clone());
-    }
-}
-
-/// The inverse, for a request that HTTP/2 gave back unsent. `TE` is the next hop's only (RFC 9110 §10.1.4).
-fn to_http1<B>(to: &Destination<'_>, mut request: Request<B>) -> Request<B> {
-    let headers = request.headers_mut();
-    if headers.contains_key(http::header::TE) && !headers.contains_key(http::header::CONNECTION) {
-        headers.insert(http::header::CONNECTION, http::HeaderValue::from_static("TE"));
-    }
-    if request.version() != http::Version::HTTP_2 {
-        return request;
-    }
-    let Authority { host, port } = to.authority;
-    let authority = if *port == to.scheme.default_port() { host.to_string() } else { to.authority.to_string() };
-    let path = request.uri().path_and_query().cloned();
-    *request.uri_mut() = path.map_or_else(|| http::Uri::from_static("/"), http::Uri::from);
-    *request.version_mut() = http::Version::HTTP_11;
-    if let Ok(value) = authority.parse() {
-        request.headers_mut().insert(http::header::HOST, value);
-    }
-    request
 }
