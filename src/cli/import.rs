@@ -66,12 +66,15 @@ fn sealed(terminal: &Terminal, catalogue: &Catalogue, id: &ConnectionId, entry: 
     let mut entry = entry;
     let Some(provider) = catalogue.get(id.provider()) else {
         terminal.warn(&format!("{id}: nexus knows no provider of that name; it is kept, but used for no host"));
+        terminal.hint(&format!("after adding its provider file: nexus providers trust {}", id.provider()));
+        // A file that somebody adds later must not take it by its name alone.
+        entry.seal(Vec::new());
         return Ok(entry);
     };
     provider.derive_fields(&mut entry.fields);
     let hosts = provider.bound_hosts(&|name| entry.effective_field(name));
     let hosts = hosts.with_context(|| format!("{id}: a field that is part of a host name is not valid"))?;
-    entry.hosts = hosts.iter().map(ToString::to_string).collect();
+    entry.seal(hosts.iter().map(ToString::to_string).collect());
     if entry.hosts.is_empty() {
         terminal.warn(&format!("{id} lacks a field that {} needs; register it again", provider.title));
     }

@@ -214,7 +214,7 @@ fn seal(store: &Store, provider: &Provider, change: &Change) -> anyhow::Result<(
         let now = Change::of(provider, change.connection.clone(), entry);
         as_shown = now.is_ok_and(|now| now.before == change.before && now.after == change.after);
         if as_shown {
-            entry.hosts.clone_from(&change.after);
+            entry.seal(change.after.clone());
         }
     })?;
     anyhow::ensure!(as_shown, "{} was changed by somebody else meanwhile; look again", change.connection);

@@ -87,6 +87,8 @@ pub struct Entry {
     pub expires_at: Option<SystemTime>,
     /// Exact hosts the credential may reach, sealed at registration. Empty in entries that JarvisCore wrote.
     pub hosts: Vec<String>,
+    /// Whether the hosts were sealed: then it reaches those and no others, and none if there are none.
+    pub sealed: bool,
     /// Whether it can be used.
     pub status: Status,
     /// Members of the JSON object that are kept word for word.
@@ -103,9 +105,20 @@ impl Entry {
             registered_at: None,
             expires_at: None,
             hosts: Vec::new(),
+            sealed: false,
             status: Status::Active,
             other: Unknown::default(),
         }
+    }
+
+    /// Says which hosts the credential may reach, once and for all.
+    pub fn seal(&mut self, hosts: Vec<String>) {
+        (self.hosts, self.sealed) = (hosts, true);
+    }
+
+    /// The hosts it may reach; `None` where nothing was sealed (as JarvisCore writes entries) and the provider's file decides.
+    pub fn sealed_hosts(&self) -> Option<&[String]> {
+        (self.sealed || !self.hosts.is_empty()).then_some(self.hosts.as_slice())
     }
 
     /// The field called `name` as a request should use it.
@@ -148,7 +161,7 @@ impl Entry {
         known(self) == known(other)
             && self.provider == other.provider
             && self.auth_type == other.auth_type
-            && self.hosts == other.hosts
+            && self.sealed_hosts() == other.sealed_hosts()
             && same_fields(&self.fields, &other.fields)
             && self.other.0.len() == other.other.0.len()
             && self.other.0.iter().zip(&other.other.0).all(|(one, two)| one.0 == two.0 && one.1.matches(two.1.expose()))

@@ -194,6 +194,36 @@ fn a_provider_file_is_checked_and_a_mistake_shown_with_a_caret() {
     assert!(said.contains("cannot read nowhere.toml"), "{said}");
 }
 
+/// Acme, which renews its tokens, as of its rule's first day and after a second host was written into it.
+fn acme_renews(hosts: &str) -> String {
+    format!(
+        "name = \"acme\"\nslots = [\"authorization\"]\n[oauth2]\ntoken_url = \"https://auth.acme.test/token\"\n\
+         [[inject]]\nhosts = [{hosts}]\nstrategy = {{ bearer = \"{{access_token}}\" }}\n"
+    )
+}
+
+#[test]
+fn i2_t32_a_credential_without_an_access_token_is_sealed_as_well() {
+    for fields in ["refresh_token=r-0123456789\nclient_id=c\n", "client_id=c\nclient_secret=s-0123456789abcdef\n"] {
+        let world = World::new();
+        world.provider("acme", &acme_renews("\"api.acme.test\""));
+        let done = world.nexus_with(&["register", "--stdin", "acme", "--json"], fields).json();
+        assert_eq!(done["hosts"], serde_json::json!(["api.acme.test"]), "{fields}");
+        world.provider("acme", &acme_renews("\"api.acme.test\", \"evil.test\""));
+        let answer = world.nexus(&["explain", "https://evil.test/", "--json"]).json();
+        assert_ne!(answer["outcome"], "inject", "{answer}");
+        assert_eq!(world.nexus(&["show", "acme", "--json"]).json()["hosts"], done["hosts"]);
+    }
+}
+
+#[test]
+fn i2_a_credential_whose_tenant_is_not_named_is_not_taken() {
+    let world = World::new();
+    world.provider("acme", &acme_renews("\"{site}.acme.test\""));
+    let said = world.nexus_with(&["register", "--stdin", "acme"], "refresh_token=r-0123456789\nclient_id=c\n").failed(1);
+    assert!(said.contains("needs other fields") && said.contains("--field site="), "{said}");
+}
+
 #[test]
 fn i2_a_widened_file_reaches_a_credential_only_after_it_is_trusted() {
     let world = World::new();

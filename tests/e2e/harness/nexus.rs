@@ -371,7 +371,7 @@ fn register(home: &Home, store: &Store, connection: &str, fields: &[(&str, &str)
     let provider = catalogue.get(id.provider()).expect("a provider");
     let mut entry = Entry::new(id.provider().clone(), auth_type, credential);
     let hosts = provider.bound_hosts(&|name| entry.fields.field(name)).expect("hosts");
-    entry.hosts = hosts.iter().map(ToString::to_string).collect();
+    entry.seal(hosts.iter().map(ToString::to_string).collect());
     entry.expires_at = expires_at;
     store.register(&id, entry).expect("a registration");
 }
