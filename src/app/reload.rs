@@ -1,16 +1,17 @@
 //! What changes while we run: providers, agents, the default policy. A bad file leaves the old one live.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use super::config::Config;
-use super::home::Home;
+use super::home::{Home, HomeError};
 use super::parts;
 use crate::agent::Registered;
+use crate::provider::Catalogue;
 use crate::proxy::Proxy;
 
 /// Changes that come close together are taken as one.
@@ -21,33 +22,58 @@ pub(super) struct Reload {
     pub(super) home: Home,
     pub(super) overrides: Vec<(String, String)>,
     pub(super) extra_agents: Vec<Registered>,
+    pub(super) live: Mutex<Live>,
     pub(super) proxy: Arc<Proxy>,
 }
 
+/// What was taken last of each part.
+pub(super) struct Live {
+    config: Config,
+    /// The configuration came from a file: then that file does not just go.
+    from_file: bool,
+    catalogue: Catalogue,
+}
+
+impl Live {
+    /// What the start took.
+    pub(super) fn new(home: &Home, config: &Config, catalogue: Catalogue) -> Mutex<Self> {
+        let from_file = !matches!(home.config_text(), Ok(None));
+        Mutex::new(Self { config: config.clone(), from_file, catalogue })
+    }
+}
+
 impl Reload {
-    /// Reads everything again; each part that is right takes effect, each that is wrong is told of and stays as it was.
+    /// Reads everything again; each part that is right takes effect, each that is wrong is told of and stays as it was. A file that is
+    /// gone or empty, and was not before, is wrong: editors empty a file before they write it, and that moment must open nothing.
     pub(super) fn run(&self) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         match parts::agents(&self.home, &self.extra_agents, &self.proxy.agents.load()) {
             Ok(registry) => self.proxy.agents.store(Arc::new(registry)),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "agents.toml was not taken; the old one stays");
             }
         }
-        match self.home.config(&self.overrides) {
-            Ok(config) => self.rules(&config),
+        match self.home.written_config(&self.overrides) {
+            Ok(Some(config)) => (live.config, live.from_file) = (config, true),
+            Ok(None) if live.from_file => {
+                let gone = HomeError::Vanished(self.home.config_file());
+                tracing::error!("nexus.toml was not taken; the old one stays: {gone}");
+            }
+            Ok(None) => {}
             Err(error) => tracing::error!("nexus.toml was not taken; the old one stays: {error}"),
         }
+        self.rules(&mut live);
     }
 
-    fn rules(&self, config: &Config) {
-        let (rules, mistakes) = parts::rules(&self.home, config, &self.proxy.agents.load());
+    /// A provider file with a mistake leaves its old provider, and nothing else, as it was.
+    fn rules(&self, live: &mut Live) {
+        let (catalogue, mistakes) = live.catalogue.again(&self.home.providers());
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
-        if mistakes.is_empty() {
-            self.proxy.rules.store(Arc::new(rules));
-            tracing::info!("configuration taken");
-        }
+        self.proxy.rules.store(Arc::new(parts::rules(&catalogue, &live.config, &self.proxy.agents.load())));
+        live.catalogue = catalogue;
+        tracing::info!("configuration taken");
     }
 }
 

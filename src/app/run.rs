@@ -19,6 +19,7 @@ use crate::agent::{Agent, Guesses, Registry};
 use crate::audit::Log;
 use crate::broker::{self, Broker};
 use crate::listener;
+use crate::provider::Catalogue;
 use crate::proxy::{Listener, Loads, Proxy, Worker};
 use crate::seal::DataKey;
 use crate::upstream::Dialler;
@@ -57,6 +58,7 @@ struct Parts {
     log: Arc<Log>,
     placeholders: crate::agent::PlaceholderKey,
     registry: Registry,
+    catalogue: Catalogue,
     rules: crate::decide::Rules,
     pages: crate::proxy::Pages,
 }
@@ -109,7 +111,8 @@ impl App {
                 return Err(BuildError::NoAgents);
             }
         }
-        let (rules, mistakes) = parts::rules(&setup.home, &setup.config, &registry);
+        let (catalogue, mistakes) = Catalogue::with_user_folder(&setup.home.providers());
+        let rules = parts::rules(&catalogue, &setup.config, &registry);
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
@@ -117,10 +120,7 @@ impl App {
         let pages = parts::pages(&setup.home, fingerprint)?;
         let store = Store::with_key(setup.home.vault(), key.duplicate());
         // A vault that can't be opened is told of now, not at the first request.
-        let snapshot = store.snapshot()?;
-        if snapshot.rolled_back() {
-            tracing::warn!("the vault is older than the one that was last seen: somebody put back an old copy");
-        }
+        store.snapshot()?;
         let parts = Parts {
             store: Arc::new(store),
             dialler: Arc::new(dialler),
@@ -128,6 +128,7 @@ impl App {
             log: Log::start(parts::audit_settings(&setup.home, &setup.config))?,
             placeholders: parts::placeholder_key(key),
             registry,
+            catalogue,
             rules,
             pages,
         };
@@ -152,8 +153,9 @@ impl App {
         let drain = Duration::from_secs(config.limits.drain_secs);
         let log = Arc::clone(&parts.log);
         let dialler = Arc::clone(&parts.dialler);
+        let live = reload::Live::new(&home, &config, parts.catalogue.clone());
         let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy) });
+        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, live, proxy: Arc::clone(&proxy) });
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..worker_count(&config) {

@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) head: head::Limits,
     /// Wrong tokens that one address may show in a minute.
     pub(crate) wrong_tokens_per_minute: u32,
+    /// Whether every user of this machine is the agent that a loopback listener is bound to.
+    pub(crate) agent_listen_any_user: bool,
 }
 
 /// What all workers share.

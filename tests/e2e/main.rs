@@ -19,6 +19,7 @@ mod host_safety;
 mod hostile_service;
 mod identity;
 mod protocols;
+mod reload;
 mod renewal;
 mod replay;
 mod secrets;
