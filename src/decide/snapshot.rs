@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     pub(crate) unregistered: Unregistered,
     /// Ports besides 80 and 443 that CONNECT may name.
     pub(crate) connect_ports: Vec<u16>,
-    /// `[policy] default`: false = hosts that no provider names are refused.
+    /// `[policy] default`: false = what no provider's rule names by host and path is refused.
     pub(crate) allow: bool,
 }
 
@@ -218,9 +218,9 @@ impl Rules {
         }
         let matching = self.matching(host);
         if matching.is_empty() {
-            let shut = !self.settings.allow || self.settings.unmatched == Unmatched::Refuse;
-            let endpoint = self.token_endpoints.contains_key(host);
-            return if shut && !endpoint { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
+            let stranger = !self.token_endpoints.contains_key(host);
+            let shut = !self.settings.allow || (stranger && self.settings.unmatched == Unmatched::Refuse);
+            return if shut { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
         }
         self.decide_known(target, agent, &matching)
     }
@@ -243,7 +243,7 @@ impl Rules {
             return Route::Refuse(Reason::Mint);
         }
         let Some(provider) = most_specific(&at_port, path) else {
-            let shut = at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
+            let shut = !self.settings.allow || at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
             return if shut { Route::Refuse(Reason::Path) } else { Route::Strip(Arc::clone(first)) };
         };
         if !agent.may_use(&provider.id) {
@@ -303,12 +303,17 @@ fn behind_first_dot(text: &str) -> &str {
     text.split_once('.').map_or(text, |(_label, rest)| rest)
 }
 
-/// The endpoint's host, and its path as a pattern without wildcards; one whose host is a tenant's has none.
+/// The endpoint's host, and its path as a pattern. What stands for a field of the connection, or has more than one spelling, is any
+/// segment.
 fn host_and_path(url: &str) -> Option<(Host, PathPattern)> {
     let rest = url.strip_prefix("https://")?;
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let authority = Authority::parse(authority, Some(443)).ok()?;
-    Some((authority.host, format!("/{path}").parse().ok()?))
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let plain = |segment: &&str| format!("/{segment}").parse::<PathPattern>().is_ok();
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let segments: Vec<&str> = segments.map(|segment| Some(segment).filter(plain).unwrap_or("*")).collect();
+    Some((authority.host, format!("/{}", segments.join("/")).parse().ok()?))
 }
 
 #[cfg(test)]

@@ -75,8 +75,11 @@ impl Worker {
     fn choose(&self, named: &Named, inquiry: &Inquiry<'_>) -> Result<Option<ConnectionId>, Refusal> {
         let Inquiry { agent, headers, .. } = inquiry;
         let existing = self.proxy.broker.connections_of(&named.provider.id).map_err(Refusal::Vault)?;
-        if let Some(wanted) = headers.get(NEXUS_CONNECTION) {
+        let mut wanted = headers.get_all(NEXUS_CONNECTION).iter();
+        if let Some(only) = wanted.next() {
             let not_yours = || Refusal::Connection("that Nexus-Connection names");
+            // Two readers could take two different ones.
+            let wanted = if wanted.next().is_none() { only } else { return Err(not_yours()) };
             let wanted: ConnectionId = wanted.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(not_yours)?;
             let usable = *wanted.provider() == named.provider.id && may_use(agent, &wanted);
             return if usable { Ok(existing.contains(&wanted).then_some(wanted)) } else { Err(not_yours()) };
