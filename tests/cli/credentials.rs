@@ -51,6 +51,23 @@ fn a_secret_comes_from_a_variable_without_a_word_and_by_argument_with_a_warning(
 }
 
 #[test]
+fn t138_i1_a_registration_leaves_no_core() {
+    use std::io::BufRead as _;
+    let world = World::new();
+    let mut command = world.command(&["register", "stripe", "--api-key", KEY, "--stdin"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // It warns of the argument, then waits for its standard input.
+    let mut line = String::new();
+    std::io::BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("came by the command line"), "{line}");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_person_is_asked_without_echo() {
     let world = World::new();
     let line = format!("{} register openai", env!("CARGO_BIN_EXE_nexus"));

@@ -232,6 +232,17 @@ fn our_own_pages_are_read_in_every_way() {
         for answer in own("/nothing", shown.clone()).await {
             assert!(answer.starts_with("HTTP/1.1 404 "), "{answer:.200}");
         }
+        // The files beside the certificate stay where they are (threat 100).
+        for path in ["/ca.key", "/ca.key.enc", "/ca.next.key.enc", "/nexus.enc", "/.salt", "/.env", "/agents.toml", "/"] {
+            for answer in own(path, shown.clone()).await {
+                assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer:.200}");
+            }
+        }
+        for path in ["/ca.pem/../ca.key.enc", "/%2e%2e/ca.key.enc", "/ca.pem%00/ca.key", "//ca.key.enc"] {
+            for answer in own(path, shown.clone()).await {
+                assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer:.200}");
+            }
+        }
         let direct = ask(nexus.address, "GET /ca.pem", "Host: nexus.internal\r\n").await;
         assert!(direct.ends_with(&pem), "{direct:.200}");
     });
@@ -355,11 +366,11 @@ fn a_listener_of_one_agent_needs_no_token() {
     });
 }
 
-/// What curl, run by a user who is not ours, reads at `nexus.internal/whoami` through `proxy`: its status.
+/// What curl, run by a user who is not ours, reads at `nexus.internal/whoami` through `proxy`: its status. Only root can become somebody
+/// else.
 fn as_another_user(proxy: SocketAddr) -> Option<String> {
     use std::os::unix::process::CommandExt as _;
     if !rustix::process::geteuid().is_root() {
-        eprintln!("only root can become somebody else");
         return None;
     }
     let mut curl = std::process::Command::new("curl");

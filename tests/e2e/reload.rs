@@ -149,3 +149,32 @@ fn t135_i1_a_mistake_in_the_configuration_is_logged_without_its_line() {
         assert!(said().contains("line 2, column"), "{}", said());
     });
 }
+
+#[test]
+fn t144_an_old_vault_put_back_under_a_running_proxy_is_an_error_in_the_log() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let nexus = home(&ca, &service).spawn_logged(&[], log.path()).await;
+        let told = || std::fs::read_to_string(log.path()).expect("the log").matches("the vault is older than").count();
+        let caller = Caller::new(&nexus);
+        let used = async |path: &str| {
+            assert_eq!(caller.get(&format!("https://api.acme.test{path}")).await.status, 200);
+            service.seen().last().and_then(|seen| seen.bearer().map(str::to_owned))
+        };
+        let vault = nexus.home().vault().file;
+        let old = std::fs::read(&vault).expect("the vault");
+        assert_eq!(used("/old").await.as_deref(), Some(KEY));
+        nexus.register("acme", &[("api_key", "a-fresh-key-0123456789abcdef")], None);
+        assert_eq!(used("/fresh").await.as_deref(), Some("a-fresh-key-0123456789abcdef"));
+        assert_eq!(told(), 0);
+        nexus::disk::write_atomic(&vault, &old, nexus::disk::PRIVATE).expect("put back");
+        assert_eq!(used("/back").await.as_deref(), Some(KEY));
+        eventually("the alarm", || (told() == 1).then_some(())).await;
+        assert!(std::fs::read_to_string(log.path()).expect("the log").contains("ERROR"));
+        // Once, not with every request.
+        used("/again").await;
+        assert_eq!(told(), 1);
+    });
+}

@@ -51,7 +51,10 @@ fn stolen(host: &str, path: &str, slots: &[Slot]) -> String {
             }
             Slot::Query(name) => {
                 let escaped = format!("%{:02x}{}", name.as_bytes()[0], &name[1..]);
-                for name in [name.clone(), escaped, format!("{name}[]"), format!("{name}%5B0%5D"), format!("+{name}")] {
+                let brackets = [format!("{name}[]"), format!("{name}%5B0%5D"), format!("+{name}")];
+                // To a service that is blind to letter case, and to PHP.
+                let folded = [name.to_uppercase(), format!("{name}."), name.replace('_', "."), name.replace('_', "+")];
+                for name in [name.clone(), escaped].into_iter().chain(brackets).chain(folded) {
                     query.push(format!("{name}={STOLEN}"));
                 }
                 query.push(format!("also=3;{name}={STOLEN}"));
