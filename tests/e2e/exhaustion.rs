@@ -166,6 +166,10 @@ fn t111_t112_http2_floods_end_their_own_connection_and_nothing_else() {
                 drop(stream.flush().await);
             });
             let (_flooded, ()) = tokio::join!(flood, others_are_served(&caller));
+            let mut sink = tokio::io::sink();
+            let closing = tokio::io::copy(&mut stream, &mut sink);
+            // A reset is an end too.
+            drop(tokio::time::timeout(Duration::from_secs(10), closing).await.unwrap_or_else(|_| panic!("{what}: not closed")));
             others_are_served(&caller).await;
             let grown = memory(&nexus).saturating_sub(before);
             assert!(grown < 64 * 1024, "{what}: {grown} KiB more");

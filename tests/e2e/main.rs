@@ -12,6 +12,7 @@
 mod attack;
 mod doors;
 mod exhaustion;
+mod floods;
 mod frames;
 mod grpc;
 mod harness;
@@ -22,6 +23,7 @@ mod protocols;
 mod renewal;
 mod replay;
 mod secrets;
+mod slow;
 mod smoke;
 mod smuggling;
 mod ssrf;
