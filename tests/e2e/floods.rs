@@ -100,7 +100,7 @@ async fn flooding(ca: &Authority, current: &Arc<AtomicUsize>) -> (Upstream, mpsc
                 () = attacking => {}
                 () = swallowing => {}
             }
-            told.send(which).expect("a test");
+            told.send(which).ok();
         }
     })
     .await;
@@ -193,10 +193,10 @@ fn t74_t75_t76_t78_malformed_answers_over_http2_are_never_whole() {
                     while let Some((stream, _bare)) = service.request().await {
                         let broken = bytes.lock().expect("a lock").pop();
                         let Some(broken) = broken else {
-                            drop(service.answer(stream).await);
+                            service.answer(stream).await;
                             continue;
                         };
-                        drop(service.send(&broken).await);
+                        service.send(&broken).await;
                         if how == EndInside {
                             return;
                         }
@@ -234,7 +234,7 @@ fn t79_a_service_that_goes_silent_over_http2_is_a_504_and_its_connection_is_give
                 let mut stream = service.into_inner();
                 while let Some((kind, ..)) = crate::frames::next(&mut stream).await {
                     if kind == RST_STREAM {
-                        drop(told.send(()));
+                        told.send(()).ok();
                     }
                 }
             }
