@@ -119,13 +119,7 @@ impl Worker {
         }
     }
 
-    async fn dial_tunnel(
-        self: &Rc<Self>,
-        authority: Authority,
-        agent: &Agent,
-        mut entry: Entry,
-        connection: Counted,
-    ) -> Next {
+    async fn dial_tunnel(self: &Rc<Self>, authority: Authority, agent: &Agent, mut entry: Entry, connection: Counted) -> Next {
         entry.verdict(Verdict::Tunnel);
         if let Err(error) = entry.open().await {
             return Next::Close(refuse(entry, &error.into()));

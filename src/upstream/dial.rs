@@ -13,9 +13,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::lookup::Lookups;
+use super::resolve::{self, Lookup};
 use super::stream::Stream;
 use super::tls::Configs;
-use super::resolve::{self, Lookup};
 use super::{Error, Parent, Settings, Versions};
 use crate::model::{Authority, Host, Scheme};
 
@@ -91,12 +91,7 @@ impl Dialler {
     }
 
     /// A TCP stream to `parent`, which will be asked for `authority`.
-    async fn reach(
-        &self,
-        parent: &Parent,
-        authority: &Authority,
-        agent: &Arc<str>,
-    ) -> Result<(TcpStream, SocketAddr), Error> {
+    async fn reach(&self, parent: &Parent, authority: &Authority, agent: &Arc<str>) -> Result<(TcpStream, SocketAddr), Error> {
         if let Host::Ip(address) = authority.host {
             resolve::permit(&self.settings, authority, address)?;
         }
@@ -114,7 +109,8 @@ impl Dialler {
         let Some(parent) = self.parent_of(authority) else { return Ok(None) };
         resolve::permit_name(authority)?;
         let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
-        let (stream, address) = timeout(self.settings.connect_timeout, self.reach(parent, authority, agent)).await.map_err(late)??;
+        let (stream, address) =
+            timeout(self.settings.connect_timeout, self.reach(parent, authority, agent)).await.map_err(late)??;
         let through = Some(Through { authorization: parent.authorization.clone() });
         Ok(Some(Connected { stream: Stream::Tcp(stream), http2: false, address, through }))
     }

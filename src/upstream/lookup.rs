@@ -79,7 +79,9 @@ mod tests {
         let (second, work) = stalled();
         let mut two = Box::pin(lookups.run(&greedy, work));
         let mut three = Box::pin(lookups.run(&greedy, || Ok(3)));
-        let all = async { tokio::select! { biased; _ = &mut one => 1, _ = &mut two => 2, _ = &mut three => 3 } };
+        let all = async {
+            tokio::select! { biased; _ = &mut one => 1, _ = &mut two => 2, _ = &mut three => 3 }
+        };
         tokio::select! {
             biased;
             which = all => panic!("look-up {which} of an agent whose share is used up"),

@@ -347,12 +347,7 @@ where
         })
     }
 
-    async fn start_http2(
-        &self,
-        connected: Connected,
-        authority: &Authority,
-        agent: &Arc<str>,
-    ) -> Result<Shared<B>, Error> {
+    async fn start_http2(&self, connected: Connected, authority: &Authority, agent: &Arc<str>) -> Result<Shared<B>, Error> {
         let broken = |cause| Error::Broken { authority: authority.clone(), cause };
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())

@@ -114,7 +114,8 @@ fn t77_t112_a_service_that_floods_over_http2_is_cut_off() {
         let current = Arc::new(AtomicUsize::new(0));
         let (service, mut closed) = flooding(&ca, &current).await;
         let calm = Upstream::serve(&ca, &["calm.test"], Offers::Http1, |_call| async { answer(200, "calm") }).await;
-        let config = "[proxy]\nworkers = 1\nunmatched = \"intercept\"\n[upstream]\nhead_timeout_secs = 5\nidle_timeout_secs = 5";
+        let config =
+            "[proxy]\nworkers = 1\nunmatched = \"intercept\"\n[upstream]\nhead_timeout_secs = 5\nidle_timeout_secs = 5";
         let nexus = home(&ca, &service).config(config).resolve("calm.test", calm.address).spawn().await;
         let caller = Caller::new(&nexus);
         let mut others = caller.http1("calm.test").await;
@@ -159,14 +160,16 @@ enum Broken {
     Upgrade,
     Status,
     NoStatus,
+    LargeHead,
 }
 
 #[test]
 fn t74_t75_t76_t78_malformed_answers_over_http2_are_never_whole() {
     run(async {
-        use Broken::{EndInside, LongBody, NoStatus, ResetInside, ShortBody, Status, TwoLengths, Upgrade};
-        let rows =
-            [(ShortBody, 0), (LongBody, 0), (TwoLengths, 502), (ResetInside, 0), (EndInside, 0), (Upgrade, 502), (Status, 502), (NoStatus, 502)];
+        use Broken::{EndInside, LargeHead, LongBody, NoStatus, ResetInside, ShortBody, Status, TwoLengths, Upgrade};
+        let never_whole = [ShortBody, LongBody, ResetInside, EndInside].map(|how| (how, 0));
+        let refused = [TwoLengths, Upgrade, Status, NoStatus, LargeHead].map(|how| (how, 502));
+        let rows: Vec<(Broken, u16)> = [&never_whole[..], &refused[..]].concat();
         for (how, status) in rows {
             let ca = Authority::new();
             let bytes: Mutex<Vec<Vec<u8>>> = Mutex::default();
@@ -182,6 +185,10 @@ fn t74_t75_t76_t78_malformed_answers_over_http2_are_never_whole() {
                 Upgrade => [frame(HEADERS, END_HEADERS, 1, &[0x08, 3, b'1', b'0', b'1']), last].concat(),
                 Status => [frame(HEADERS, END_HEADERS, 1, &[0x08, 5, b'9', b'9', b'9', b'9', b'9']), last].concat(),
                 NoStatus => [frame(HEADERS, END_HEADERS, 1, &field(b"x-a", b"1")), last].concat(),
+                LargeHead => {
+                    let more = frame(CONTINUATION, 0, 1, &field(b"x-a", &[b'a'; 1000])).repeat(80);
+                    [frame(HEADERS, END_STREAM, 1, STATUS_200), more, frame(CONTINUATION, END_HEADERS, 1, b"")].concat()
+                }
             };
             bytes.lock().expect("a lock").push(answer);
             let bytes = Arc::new(bytes);
@@ -214,6 +221,34 @@ fn t74_t75_t76_t78_malformed_answers_over_http2_are_never_whole() {
             }
             let reply = caller.get("https://api.acme.test/next").await;
             assert_eq!((reply.status, reply.text()), (200, "ok"), "{how:?}");
+        }
+    });
+}
+
+#[test]
+fn t73_a_body_where_none_may_be_reaches_nobody() {
+    run(async {
+        let rows = [(http::Method::HEAD, STATUS_200), (http::Method::GET, &[0x89]), (http::Method::GET, &[0x8b])];
+        for (method, status) in rows {
+            let ca = Authority::new();
+            let service = Upstream::raw(&ca, &[HOST], Offers::Http2, move |stream, _number| async move {
+                let Some(mut service) = Service::accept(stream).await else { return };
+                while let Some((stream, _bare)) = service.request().await {
+                    let head = frame(HEADERS, END_HEADERS, stream, status);
+                    service.send(&[head, frame(DATA, END_STREAM, stream, b"EVIL")].concat()).await;
+                }
+            })
+            .await;
+            let nexus = home(&ca, &service).config("[proxy]\nworkers = 1").start();
+            let caller = Caller::new(&nexus);
+            for http2 in [false, true] {
+                let mut session = if http2 { caller.http2(HOST).await } else { caller.http1(HOST).await };
+                for _ in 0..2 {
+                    let outcome = session.try_send(request(method.clone(), "https://api.acme.test/", empty())).await;
+                    let evil = outcome.as_ref().is_ok_and(|reply| !reply.body.is_empty());
+                    assert!(!evil, "{method} {status:?} {http2}: {outcome:?}");
+                }
+            }
         }
     });
 }

@@ -18,8 +18,7 @@ fn t109_an_upload_that_trickles_is_ended_and_a_slow_one_is_not() {
                 answer(200, body.len().to_string())
             })
             .await;
-            let config =
-                "[proxy]\nworkers = 1\n[upstream]\nhead_timeout_secs = 1\n[limits]\nupload_grace_secs = 1\nupload_rate = \"1KiB\"";
+            let config = "[proxy]\nworkers = 1\n[upstream]\nhead_timeout_secs = 1\n[limits]\nupload_grace_secs = 1\nupload_rate = \"1KiB\"";
             let nexus = home(&ca, &service).config(config).start();
             let caller = Caller::new(&nexus);
             for mut session in [caller.http1(HOST).await, caller.http2(HOST).await] {

@@ -159,7 +159,8 @@ fn a_body_that_is_gone_is_not_sent_again() {
                 while let Some((stream, _bare)) = service.request().await {
                     let wanted = if number == 0 { length } else { 60_000 };
                     let Some(_body) = service.body(wanted).await else { return };
-                    let sent = if number == 0 { service.reset(stream, REFUSED_STREAM).await } else { service.answer(stream).await };
+                    let sent =
+                        if number == 0 { service.reset(stream, REFUSED_STREAM).await } else { service.answer(stream).await };
                     assert!(sent);
                 }
             })

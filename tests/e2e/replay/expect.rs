@@ -121,13 +121,18 @@ fn over_http2_a_small_body_of_unknown_length_waits_for_nothing() {
 #[test]
 fn over_http2_an_upload_that_is_refused_ends_at_the_limit() {
     run(async {
-        let house = House::answering(Plan { offers: Offers::Http2, config: LIMIT, ..Plan::default() }, |_tokens, _call| async {
-            answer(413, "too much")
-        })
-        .await;
-        for mut session in [house.caller().http1(API).await, house.caller().http2(API).await] {
-            let reply = session.send(large("/much", false)).await;
+        let house =
+            House::answering(Plan { offers: Offers::Http2, config: LIMIT, ..Plan::default() }, |_tokens, _call| async {
+                answer(413, "too much")
+            })
+            .await;
+        let sessions = [house.caller().http1(API).await, house.caller().http2(API).await];
+        for (number, mut session) in sessions.into_iter().enumerate() {
+            let path = format!("/{number}");
+            let reply = session.send(large(&path, false)).await;
             assert_eq!((reply.status, reply.text()), (413, "too much"));
+            let line = house.nexus.closed(&path).await;
+            assert!(line["bytes_up"].as_u64().is_some_and(|bytes| bytes <= 128 * 1024), "{line}");
         }
     });
 }
