@@ -10,7 +10,7 @@ use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts;
 use crate::agent::{Agent, Registry};
-use crate::decide::{Connect, Named, Reason, Route, Rules, Unmatched, Unregistered};
+use crate::decide::{Connect, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered};
 use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Scheme, Target};
 use crate::provider::{InjectRule, Provider, prepare};
 use crate::vault::{self, Status, Store};
@@ -97,6 +97,8 @@ pub struct Explanation {
     pub strategy: Vec<&'static str>,
     /// The same, written out with the names of fields.
     pub placements: Vec<String>,
+    /// What is taken out of the request before that: every slot of every provider on this host.
+    pub strips: Vec<String>,
     /// Why.
     pub why: String,
     /// The next command to type, where one would help.
@@ -179,6 +181,7 @@ impl Case<'_> {
             connection: None,
             strategy: Vec::new(),
             placements: Vec::new(),
+            strips: Vec::new(),
             why,
             command: None,
         }
@@ -196,13 +199,7 @@ impl Case<'_> {
                 self.answer(Outcome::Pass, "no provider names this host; it is intercepted, and nothing is injected".to_owned())
             }
             Route::Pass => self.answer(Outcome::Pass, "no provider names this host".to_owned()),
-            Route::Strip(provider) if self.left_alone(&provider)? => {
-                self.answer(Outcome::Pass, format!("no credential of {} is registered", provider.title)).of(&provider)
-            }
-            Route::Strip(provider) => {
-                let why = format!("the host belongs to {}, but no rule of it names this path", provider.title);
-                self.answer(Outcome::Strip, why).of(&provider)
-            }
+            Route::Strip(occupants) => self.stripped(&occupants)?,
             Route::TokenEndpoint(provider) if self.left_alone(&provider)? => {
                 self.answer(Outcome::Pass, format!("no credential of {} is registered", provider.title)).of(&provider)
             }
@@ -222,6 +219,23 @@ impl Case<'_> {
     /// Without a connection a provider's host is one like others, unless the configuration refuses.
     fn left_alone(&self, provider: &Provider) -> Result<bool, ExplainError> {
         Ok(self.rules.settings().unregistered == Unregistered::Pass && self.existing(provider)?.is_empty())
+    }
+
+    /// A host of providers, and a path that none of their rules names.
+    fn stripped(&self, occupants: &Occupants) -> Result<Explanation, ExplainError> {
+        let titles: Vec<&str> = occupants.providers.iter().map(|provider| provider.title.as_str()).collect();
+        let titles = titles.join(" and ");
+        let mut alone = true;
+        for provider in &occupants.providers {
+            alone &= self.left_alone(provider)?;
+        }
+        let answer = if alone {
+            self.answer(Outcome::Pass, format!("no credential of {titles} is registered"))
+        } else {
+            let why = format!("the host belongs to {titles}, but no rule names this path");
+            Explanation { strips: written(occupants), ..self.answer(Outcome::Strip, why) }
+        };
+        Ok(occupants.providers.iter().take(1).fold(answer, |answer, provider| answer.of(provider)))
     }
 
     fn named(&self, named: &Named) -> Result<Explanation, ExplainError> {
@@ -252,6 +266,7 @@ impl Case<'_> {
             rule: Some(shown),
             strategy: rule.placements.iter().map(crate::provider::Placement::word).collect(),
             placements: rule.placements.iter().map(ToString::to_string).collect(),
+            strips: written(&named.occupants),
             ..answer(Outcome::Inject, chosen(provider, connection, existing.len(), entry.status))
         })
     }
@@ -273,6 +288,10 @@ impl Explanation {
     fn of(self, provider: &Provider) -> Self {
         Self { provider: Some(provider.id.to_string()), ..self }
     }
+}
+
+fn written(occupants: &Occupants) -> Vec<String> {
+    occupants.slots.iter().map(ToString::to_string).collect()
 }
 
 /// Why this connection.

@@ -127,12 +127,13 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         &["name", "title", "category", "console", "slots", "verified", "oauth2", "inject", "placeholder", "field"];
     let root = Table::open(source, document.get_ref(), document.span(), KEYS)?;
     let id = name(&root)?;
-    let slots: Vec<Slot> = root.need("slots")?.list(|value| value.text()?.parse())?;
+    let mut slots: Vec<Slot> = root.need("slots")?.list(|value| value.text()?.parse())?;
     let oauth2 = root.get("oauth2").map(oauth2::read).transpose()?;
     let mut fields = root.get("field").map_or(Ok(Vec::new()), |list| list.list(extras::field))?;
     let inject = root.need("inject")?.list(|value| inject::read(&value, &slots, &fields))?;
     root.need("inject")?.not_empty(&inject)?;
     add_tenants(&mut fields, &inject);
+    add_general(&mut slots);
     let text_of = |key| root.get(key).map(|value| value.plain()).transpose();
     Ok(Provider {
         title: text_of("title")?.unwrap_or_else(|| id.to_string()),
@@ -156,6 +157,14 @@ fn name(root: &Table<'_>) -> Result<ProviderId, Error> {
         return Err(text.refuse(format!("the provider {id} must be in a file called {id}.toml")));
     }
     Ok(id)
+}
+
+/// `Authorization` carries credentials everywhere (RFC 9110 §11.6.2), whether or not this service reads it there.
+fn add_general(slots: &mut Vec<Slot>) {
+    let authorization = Slot::Header(http::header::AUTHORIZATION);
+    if !slots.contains(&authorization) {
+        slots.push(authorization);
+    }
 }
 
 /// A tenant that the file does not describe is asked for by its bare name.

@@ -18,7 +18,8 @@ pub struct Provider {
     pub category: String,
     /// The page where a person makes the app or key.
     pub console: Option<String>,
-    /// Every place where this provider takes a credential; all are stripped from what a caller sends.
+    /// Every place where this provider takes a credential, and `Authorization` whatever its file says; all are stripped from what a
+    /// caller sends.
     pub slots: Vec<Slot>,
     /// The OAuth 2.0 endpoints, where it has them.
     pub oauth2: Option<OAuth2>,

@@ -22,6 +22,7 @@ mod protocols;
 mod renewal;
 mod replay;
 mod secrets;
+mod shared_host;
 mod smoke;
 mod smuggling;
 mod ssrf;
