@@ -12,7 +12,7 @@ use super::parts;
 use crate::agent::{Agent, Registry};
 use crate::decide::{Connect, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered};
 use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Scheme, Target};
-use crate::provider::{InjectRule, Provider, prepare};
+use crate::provider::{Catalogue, InjectRule, Provider, prepare};
 use crate::vault::{self, Status, Store};
 
 /// Why there is nothing to explain.
@@ -121,7 +121,8 @@ pub fn explain(
         Some(name) => registry.by_name(name, SystemTime::now()).ok_or_else(|| ExplainError::NoSuchAgent(name.clone()))?,
         None => Arc::new(Agent::local().ok_or_else(|| ExplainError::Url(url.to_owned()))?),
     };
-    let (rules, _mistakes) = parts::rules(home, config, &registry);
+    let (catalogue, _mistakes) = Catalogue::with_user_folder(&home.providers());
+    let rules = parts::rules(&catalogue, config, &registry);
     let target = target(method, url)?;
     let connect = (target.scheme == Scheme::Https).then(|| rules.decide_connect(&target.authority, &agent));
     let case = Case { rules: &rules, store, agent: &agent, target: &target };

@@ -40,6 +40,11 @@ impl Provider {
         oauth2.flat_map(|oauth2| [Some(oauth2.token_url.as_str()), oauth2.refresh_url.as_deref()]).flatten()
     }
 
+    /// What registration seals in an entry besides its hosts: every address that a secret of it is sent to when it is renewed.
+    pub fn token_urls(&self) -> Vec<String> {
+        self.token_endpoints().map(str::to_owned).collect()
+    }
+
     /// Every host pattern of every rule, in the file's order; the same one may come twice.
     pub fn hosts(&self) -> impl Iterator<Item = &HostPattern> {
         self.inject.iter().flat_map(|rule| &rule.hosts)
@@ -129,9 +134,16 @@ pub struct OAuth2 {
     pub authorize_params: Vec<(String, String)>,
     /// How the token request is written.
     pub token_body: TokenBody,
+    /// Whether an authorization request carries a code challenge (RFC 7636 §4.3): always, but to services that refuse one.
+    pub pkce: bool,
 }
 
 impl OAuth2 {
+    /// Where renewals go.
+    pub fn renewal_url(&self) -> &str {
+        self.refresh_url.as_deref().unwrap_or(&self.token_url)
+    }
+
     /// The standard's habits at `token_url`: space between scopes, the client authenticated in the form.
     pub fn new(token_url: &str) -> Self {
         Self {
@@ -145,6 +157,7 @@ impl OAuth2 {
             default_lifetime: None,
             authorize_params: Vec::new(),
             token_body: TokenBody::Form,
+            pkce: true,
         }
     }
 }

@@ -133,6 +133,9 @@ impl Worker {
             broker::Error::Unfit { .. } => "The credential holds a character that no header can carry.",
             broker::Error::Renewal { why, .. } => {
                 entry.note(why.word());
+                if matches!(why, broker::Why::NotSealed { .. }) {
+                    return Refusal::EndpointNotSealed(provider.id.to_string());
+                }
                 log(&error);
                 return Refusal::Renewal(error);
             }

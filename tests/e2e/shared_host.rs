@@ -44,12 +44,17 @@ async fn scene(register: impl FnOnce(Builder) -> Builder) -> (Upstream, Nexus) {
     (service, nexus)
 }
 
-/// A request with something stolen in the slots of all four providers.
+/// A request with something stolen in the slots of both providers of the host.
 async fn steal(nexus: &Nexus, host: &str, path: &str) -> u16 {
-    let names = ["Authorization", "x-goog-api-key", "X-Fitness-Key", "x_fitness_key", "x-wiki-token"];
-    let fields: String = names.iter().map(|name| format!("{name}: Bearer {STOLEN}\r\n")).collect();
-    let query: String = ["key", "access_token", "fit", "f%69t", "jwt"].map(|name| format!("{name}={STOLEN}&")).concat();
-    let cookies = format!("fit={STOLEN}; wiki={STOLEN}; JSESSIONID={STOLEN}; kept=2");
+    let (names, parameters, cookies) = if host == DRIVE {
+        (["x-goog-api-key", "X-Fitness-Key", "x_fitness_key"], &["key", "access_token", "fit", "f%69t"][..], ["fit", " fit"])
+    } else {
+        (["X-Wiki-Token", "x_wiki_token", "x-wiki-token"], &["jwt", "os_password"][..], ["wiki", "JSESSIONID"])
+    };
+    let names = ["Authorization"].into_iter().chain(names);
+    let fields: String = names.map(|name| format!("{name}: Bearer {STOLEN}\r\n")).collect();
+    let query: String = parameters.iter().map(|name| format!("{name}={STOLEN}&")).collect();
+    let cookies = cookies.map(|name| format!("{name}={STOLEN}; ")).concat() + "kept=2";
     let bytes = format!(
         "GET {path}?{query}kept=1 HTTP/1.1\r\nHost: {host}\r\n{fields}Proxy-Authorization: Basic {STOLEN}\r\nCookie: {cookies}\r\n\
          Connection: close\r\n\r\n"

@@ -21,6 +21,7 @@ const KEYS: &[&str] = &[
     "default_lifetime_secs",
     "authorize_params",
     "token_body",
+    "pkce",
 ];
 
 /// Parameters of the authorization request that are Nexus's own (RFC 6749 §4.1.1, RFC 7636 §4.3).
@@ -61,6 +62,9 @@ pub(super) fn read(value: Value<'_>) -> Result<OAuth2, Error> {
     }
     if let Some(params) = table.get("authorize_params") {
         oauth2.authorize_params = authorize_params(&params)?;
+    }
+    if let Some(pkce) = table.get("pkce") {
+        oauth2.pkce = pkce.boolean()?;
     }
     if let Some(body) = table.get("token_body") {
         oauth2.token_body = word(&body, &[("form", TokenBody::Form), ("json", TokenBody::Json)])?;
