@@ -2,7 +2,7 @@
 
 use nexus::app::Reach;
 use nexus::model::{ConnectionId, ProviderId};
-use nexus::provider::{Catalogue, Provider};
+use nexus::provider::{Catalogue, OAuth2, Provider};
 use nexus::vault::{Entry, Store};
 use serde_json::{Value, json};
 
@@ -70,6 +70,8 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
         "verified": provider.verified,
         "takes": takes(provider),
         "hosts": hosts(provider),
+        "slots": provider.slots.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "oauth2": provider.oauth2.as_ref().map(endpoints),
         "variables": provider.placeholders.iter().map(|placeholder| placeholder.variable.as_str()).collect::<Vec<_>>(),
         "rules": provider.inject.iter().map(|rule| json!({
             "hosts": rule.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -81,6 +83,19 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
         "fields": provider.fields.iter().map(|field| json!({
             "name": field.name, "prompt": field.prompt, "secret": field.secret, "hint": field.hint,
         })).collect::<Vec<_>>(),
+    })
+}
+
+fn endpoints(oauth2: &OAuth2) -> Value {
+    json!({
+        "authorize_url": oauth2.authorize_url,
+        "token_url": oauth2.token_url,
+        "refresh_url": oauth2.refresh_url,
+        "device_url": oauth2.device_url,
+        "scopes": oauth2.scopes,
+        "scope_separator": oauth2.scope_separator,
+        "client_authentication": oauth2.client_authentication.word(),
+        "pkce": oauth2.pkce,
     })
 }
 
@@ -125,7 +140,9 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
             ("Category", provider.category.clone()),
             ("Takes", takes(provider).join(", ")),
             ("Rules", rules.collect::<Vec<_>>().join("\n")),
+            ("Strips", provider.slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         ];
+        rows.extend(provider.oauth2.as_ref().map(|oauth2| ("Renewed at", oauth2.renewal_url().to_owned())));
         rows.extend(provider.console.iter().map(|console| ("Console", console.clone())));
         rows.extend((!provider.fields.is_empty()).then(|| ("Fields", fields.collect::<Vec<_>>().join("\n"))));
         rows.extend((!variables.is_empty()).then(|| ("Variables", variables.join(", "))));

@@ -182,6 +182,17 @@ pub enum ClientAuthentication {
     None,
 }
 
+impl ClientAuthentication {
+    /// Its word in a provider file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Basic => "client_secret_basic",
+            Self::Post => "client_secret_post",
+            Self::None => "none",
+        }
+    }
+}
+
 /// One `[[inject]]` table.
 #[derive(Debug)]
 pub struct InjectRule {

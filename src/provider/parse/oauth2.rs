@@ -50,11 +50,8 @@ pub(super) fn read(value: Value<'_>) -> Result<OAuth2, Error> {
         oauth2.scope_separator = word(&separator, &[(" ", " "), (",", ",")])?.to_owned();
     }
     if let Some(method) = table.get("client_authentication") {
-        let words = [
-            ("client_secret_basic", ClientAuthentication::Basic),
-            ("client_secret_post", ClientAuthentication::Post),
-            ("none", ClientAuthentication::None),
-        ];
+        let words = [ClientAuthentication::Basic, ClientAuthentication::Post, ClientAuthentication::None];
+        let words = words.map(|method| (method.word(), method));
         oauth2.client_authentication = word(&method, &words)?;
     }
     if let Some(seconds) = table.get("default_lifetime_secs") {
