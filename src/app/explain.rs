@@ -201,14 +201,7 @@ impl Case<'_> {
             }
             Route::Pass => self.answer(Outcome::Pass, "no provider names this host".to_owned()),
             Route::Strip(occupants) => self.stripped(&occupants)?,
-            Route::TokenEndpoint(provider) if self.left_alone(&provider)? => {
-                self.answer(Outcome::Pass, format!("no credential of {} is registered", provider.title)).of(&provider)
-            }
-            Route::TokenEndpoint(provider) => {
-                let why =
-                    format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", provider.title);
-                self.answer(Outcome::Refuse, why).of(&provider)
-            }
+            Route::TokenEndpoint(owners) => self.token_endpoint(&owners)?,
             Route::Inject(named) => self.named(&named)?,
         })
     }
@@ -222,21 +215,36 @@ impl Case<'_> {
         Ok(self.rules.settings().unregistered == Unregistered::Pass && self.existing(provider)?.is_empty())
     }
 
+    /// Ours alone as soon as one of those whose it is has a connection.
+    fn token_endpoint(&self, owners: &[Arc<Provider>]) -> Result<Explanation, ExplainError> {
+        let Some(holder) = self.holder(owners)? else {
+            let answer = self.answer(Outcome::Pass, format!("no credential of {} is registered", titles(owners)));
+            return Ok(answer.of_first(owners));
+        };
+        let why = format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", holder.title);
+        Ok(self.answer(Outcome::Refuse, why).of(holder))
+    }
+
     /// A host of providers, and a path that none of their rules names.
     fn stripped(&self, occupants: &Occupants) -> Result<Explanation, ExplainError> {
-        let titles: Vec<&str> = occupants.providers.iter().map(|provider| provider.title.as_str()).collect();
-        let titles = titles.join(" and ");
-        let mut alone = true;
-        for provider in &occupants.providers {
-            alone &= self.left_alone(provider)?;
-        }
-        let answer = if alone {
-            self.answer(Outcome::Pass, format!("no credential of {titles} is registered"))
+        let providers = &occupants.providers;
+        let answer = if self.holder(providers)?.is_none() {
+            self.answer(Outcome::Pass, format!("no credential of {} is registered", titles(providers)))
         } else {
-            let why = format!("the host belongs to {titles}, but no rule names this path");
+            let why = format!("the host belongs to {}, but no rule names this path", titles(providers));
             Explanation { strips: written(occupants), ..self.answer(Outcome::Strip, why) }
         };
-        Ok(occupants.providers.iter().take(1).fold(answer, |answer, provider| answer.of(provider)))
+        Ok(answer.of_first(providers))
+    }
+
+    /// The first of `providers` that is not left alone.
+    fn holder<'p>(&self, providers: &'p [Arc<Provider>]) -> Result<Option<&'p Arc<Provider>>, ExplainError> {
+        for provider in providers {
+            if !self.left_alone(provider)? {
+                return Ok(Some(provider));
+            }
+        }
+        Ok(None)
     }
 
     fn named(&self, named: &Named) -> Result<Explanation, ExplainError> {
@@ -289,6 +297,14 @@ impl Explanation {
     fn of(self, provider: &Provider) -> Self {
         Self { provider: Some(provider.id.to_string()), ..self }
     }
+
+    fn of_first(self, providers: &[Arc<Provider>]) -> Self {
+        providers.iter().take(1).fold(self, |answer, provider| answer.of(provider))
+    }
+}
+
+fn titles(providers: &[Arc<Provider>]) -> String {
+    providers.iter().map(|provider| provider.title.as_str()).collect::<Vec<_>>().join(" and ")
 }
 
 fn written(occupants: &Occupants) -> Vec<String> {

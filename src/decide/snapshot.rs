@@ -109,8 +109,8 @@ pub(crate) enum Route {
     Pass,
     /// A host of providers outside every rule's paths: slots stripped, nothing injected.
     Strip(Arc<Occupants>),
-    /// A provider's token endpoint: not for callers once the provider has a connection.
-    TokenEndpoint(Arc<Provider>),
+    /// The token endpoint of these providers: not for callers once one of them has a connection.
+    TokenEndpoint(Vec<Arc<Provider>>),
     /// These rules of the provider match, best first.
     Inject(Named),
     /// Refused by rule.
@@ -236,8 +236,9 @@ impl Rules {
         if !self.may_name_port(target.scheme, target.authority.port) {
             return Route::Refuse(Reason::ConnectPort);
         }
-        if let Some(provider) = self.token_endpoint(target) {
-            return Route::TokenEndpoint(provider);
+        let owners = self.token_endpoint(target);
+        if !owners.is_empty() {
+            return Route::TokenEndpoint(owners);
         }
         let matching = self.matching(host);
         let Some(occupants) = self.occupants_of(host, &matching) else {
@@ -327,10 +328,10 @@ impl Rules {
     }
 
     /// Any reading of the path counts: it is a refusal.
-    fn token_endpoint(&self, target: &Target) -> Option<Arc<Provider>> {
-        let endpoints = self.token_endpoints.get(&target.authority.host)?;
-        let (index, _path) = endpoints.iter().find(|(_, path)| path.matches_any_reading(target.path.path()))?;
-        self.providers.get(*index).map(Arc::clone)
+    fn token_endpoint(&self, target: &Target) -> Vec<Arc<Provider>> {
+        let Some(endpoints) = self.token_endpoints.get(&target.authority.host) else { return Vec::new() };
+        let meant = endpoints.iter().filter(|(_, path)| path.matches_any_reading(target.path.path()));
+        meant.filter_map(|(index, _)| self.providers.get(*index).map(Arc::clone)).collect()
     }
 }
 

@@ -167,7 +167,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn i6_no_slot_of_any_provider_on_the_host_lets_a_credential_pass(
+    fn i3_no_slot_of_any_provider_on_the_host_lets_a_credential_pass(
         owners in prop::collection::vec(
             (prop::sample::subsequence(PLACES[..3].to_vec(), 1..=3), prop::sample::subsequence(PLACES[3..].to_vec(), 0..=4), any::<bool>()),
             1..5,

@@ -61,6 +61,16 @@ pub enum Error {
         /// The name.
         name: ProviderId,
     },
+    /// Another provider injects where this one says its token endpoint is.
+    #[error("{file}: the token endpoint {url} is a place of the API of {other}; callers would be kept from it")]
+    EndpointTaken {
+        /// The refused file.
+        file: String,
+        /// The endpoint.
+        url: String,
+        /// The provider whose place it is.
+        other: ProviderId,
+    },
     /// Another provider has this host, and no path prefix tells the two apart.
     #[error("{file}: {host} belongs to {other} already; two providers on one host must differ in their path prefixes or ports")]
     HostTaken {
@@ -139,7 +149,7 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         title: text_of("title")?.unwrap_or_else(|| id.to_string()),
         category: text_of("category")?.unwrap_or_else(|| "other".to_owned()),
         console: root.get("console").map(|value| oauth2::url(&value)).transpose()?,
-        placeholders: root.get("placeholder").map_or(Ok(Vec::new()), extras::placeholders)?,
+        placeholders: root.get("placeholder").map_or(Ok(Vec::new()), |value| extras::placeholders(value, &fields))?,
         verified: root.get("verified").map_or(Ok(true), |value| value.boolean())?,
         id,
         slots,

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::path::PathPattern;
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
+use super::template::Template;
 use crate::model::{Host, ProviderId};
 
 /// A service Nexus knows.
@@ -287,4 +288,16 @@ pub struct Placeholder {
     pub prefix: String,
     /// A fixed value instead of a made one (a region, a flag).
     pub fixed: bool,
+    /// What follows the made part, of fields that are no secret: `-{dc}`, off which an SDK reads its host.
+    pub suffix: Option<Template>,
+}
+
+impl Placeholder {
+    /// The variable's value around `tail`, which is made per agent and connection. The suffix is left out where the connection lacks
+    /// one of its fields.
+    pub fn value(&self, tail: &str, fields: Fields<'_>) -> String {
+        let label = |name: &str| super::strategy::label(fields, name).flatten();
+        let suffix = self.suffix.as_ref().and_then(|suffix| suffix.fill(&label)).unwrap_or_default();
+        format!("{}{}{suffix}", self.prefix, if self.fixed { "" } else { tail })
+    }
 }

@@ -43,10 +43,10 @@ impl Worker {
                 occupants.providers.first().into_iter().for_each(|provider| entry.provider(&provider.id));
                 return self.strip_only(occupants);
             }
-            Route::TokenEndpoint(provider) => {
+            Route::TokenEndpoint(owners) => {
                 entry.verdict(Verdict::Pass);
-                entry.provider(&provider.id);
-                return self.token_endpoint(&provider);
+                owners.first().into_iter().for_each(|provider| entry.provider(&provider.id));
+                return self.token_endpoint(&owners);
             }
             Route::Inject(named) => named,
         };
@@ -98,7 +98,7 @@ impl Worker {
         let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, meant);
         let carries_placeholder =
             find_in_slots(&|value| placeholders.find(value).cloned(), &named.occupants, inquiry).is_some();
-        if self.proxy.rules.load().settings().unregistered == Unregistered::Refuse || carries_placeholder {
+        if !self.passes_unregistered() || carries_placeholder {
             return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
         }
         entry.verdict(Verdict::Pass);
@@ -107,19 +107,28 @@ impl Worker {
 
     /// One connection at any provider of the host is enough: what goes there is no longer the caller's own affair.
     fn strip_only(&self, occupants: Arc<Occupants>) -> Result<Way, Refusal> {
-        let mut registered = false;
-        for provider in &occupants.providers {
-            registered |= !self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.is_empty();
-        }
-        let pass = !registered && self.proxy.rules.load().settings().unregistered == Unregistered::Pass;
+        let pass = self.registered(&occupants.providers)?.is_none() && self.passes_unregistered();
         Ok(if pass { Way::Plain } else { Way::Stripped(occupants) })
     }
 
     /// A token endpoint is ours alone as soon as we hold a connection there; until then it is a host like others.
-    fn token_endpoint(&self, provider: &Arc<Provider>) -> Result<Way, Refusal> {
-        let unregistered = self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.is_empty();
-        let pass = unregistered && self.proxy.rules.load().settings().unregistered == Unregistered::Pass;
-        if pass { Ok(Way::Plain) } else { Err(Refusal::TokenEndpoint(provider.title.clone())) }
+    fn token_endpoint(&self, owners: &[Arc<Provider>]) -> Result<Way, Refusal> {
+        let holder = self.registered(owners)?.or(owners.first().filter(|_| !self.passes_unregistered()));
+        holder.map_or(Ok(Way::Plain), |holder| Err(Refusal::TokenEndpoint(holder.title.clone())))
+    }
+
+    /// The first of `providers` that has a connection.
+    fn registered<'p>(&self, providers: &'p [Arc<Provider>]) -> Result<Option<&'p Arc<Provider>>, Refusal> {
+        for provider in providers {
+            if !self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.is_empty() {
+                return Ok(Some(provider));
+            }
+        }
+        Ok(None)
+    }
+
+    fn passes_unregistered(&self) -> bool {
+        self.proxy.rules.load().settings().unregistered == Unregistered::Pass
     }
 
     fn no_permit(&self, provider: &Provider, connection: &ConnectionId, error: broker::Error, entry: &mut Entry) -> Refusal {

@@ -1,4 +1,4 @@
-//! A host that several providers share: what a caller sends passes in no slot of any of them (I6), whichever the request is for.
+//! A host that several providers share: what a caller sends passes in no slot of any of them (I3), whichever the request is for.
 
 use http::Method;
 
@@ -70,7 +70,7 @@ fn clean(service: &Upstream) -> Seen {
 }
 
 #[test]
-fn i6_a_credential_passes_in_no_slot_of_a_provider_that_shares_the_host() {
+fn i3_a_credential_passes_in_no_slot_of_a_provider_that_shares_the_host() {
     run(async {
         let (service, nexus) = scene(|builder| {
             let builder = builder.register("fitness", &[("api_key", "own-fitness-key-0123456789")]);
@@ -97,7 +97,7 @@ fn i6_a_credential_passes_in_no_slot_of_a_provider_that_shares_the_host() {
 }
 
 #[test]
-fn i6_one_connection_on_the_host_is_enough_for_paths_of_nobody() {
+fn i3_one_connection_on_the_host_is_enough_for_paths_of_nobody() {
     run(async {
         let (service, nexus) =
             scene(|builder| builder.register("google_drive", &[("access_token", "own-drive-token-0123456789")])).await;
@@ -119,6 +119,25 @@ fn i1_what_mints_at_a_tenants_host_mints_there_too_when_another_provider_spells_
             assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{path}: {reply:?}");
         }
         assert_eq!(service.count(), 0);
+    });
+}
+
+#[test]
+fn t45_a_token_endpoint_of_several_providers_is_for_no_caller_once_one_has_a_connection() {
+    run(async {
+        const TOKEN: &str = "oauth2.googleapis.com";
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[TOKEN], Offers::Http1, |_call| async { answer(200, "") }).await;
+        let ask = async |builder: Builder| {
+            let nexus = builder.resolve(TOKEN, service.address).start();
+            Caller::new(&nexus).send(request(Method::POST, &format!("https://{TOKEN}/token"), empty())).await
+        };
+        assert_eq!(ask(Builder::new(&ca)).await.status, 200);
+        for provider in ["google_drive", "google_sheets"] {
+            let reply = ask(Builder::new(&ca).register(provider, &[("access_token", "own-token-0123456789")])).await;
+            assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{provider}: {reply:?}");
+        }
+        assert_eq!(service.count(), 1);
     });
 }
 
