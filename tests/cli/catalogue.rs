@@ -106,6 +106,7 @@ const ROWS: &[Row] = &[
             ("POST", "https://api.apollo.io/api/v1/people/match", Field("x-api-key", "dummy-key-0123456789")),
             ("POST", "https://app.apollo.io/api/v1/contacts", Field("x-api-key", "dummy-key-0123456789")),
             ("GET", "https://app.apollo.io/login", Stripped),
+            ("POST", "https://app.apollo.io/api/v1/oauth/token", MINT),
         ],
     },
     Row {
@@ -168,7 +169,10 @@ const ROWS: &[Row] = &[
         fields: TOKEN,
         hosts: &["sheets.googleapis.com"],
         strips: GOOGLE_SLOTS,
-        cases: &[("GET", "https://sheets.googleapis.com/v4/spreadsheets/x", BEARER_TOKEN)],
+        cases: &[
+            ("GET", "https://sheets.googleapis.com/v4/spreadsheets/x", BEARER_TOKEN),
+            ("POST", "https://oauth2.googleapis.com/token", ENDPOINT),
+        ],
     },
     Row {
         provider: "hubspot",
