@@ -44,6 +44,8 @@ pub(super) enum Refusal {
     Connection(&'static str),
     #[error("the credential of {0} was not registered for this host")]
     NotSealed(String),
+    #[error("the token endpoint of {0} is not the one that its credential was registered with")]
+    EndpointNotSealed(String),
     #[error("{} needs a credential", .0.title)]
     AuthRequired(Box<AuthRequired>),
     #[error("the proxy does not know this caller")]
@@ -82,7 +84,8 @@ impl Refusal {
             Self::Malformed(_) | Self::Target(_) => "malformed",
             Self::Misdirected => "misdirected",
             Self::Method(_) => "method",
-            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::NotSealed(_) => "policy",
+            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) => "policy",
+            Self::NotSealed(_) | Self::EndpointNotSealed(_) => "policy",
             Self::AuthRequired(_) => "auth_required",
             Self::UnknownAgent => "unknown-agent",
             Self::Limit(_) => "limit",
@@ -117,9 +120,8 @@ impl Refusal {
             Self::Target(_) => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::NotSealed(_) | Self::AuthRequired(_) => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
+            Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -158,6 +160,7 @@ impl Refusal {
             | Self::TokenEndpoint(_)
             | Self::Connection(_)
             | Self::NotSealed(_)
+            | Self::EndpointNotSealed(_)
             | Self::AuthRequired(_)
             | Self::UnknownAgent
             | Self::Limit(_)
@@ -187,6 +190,9 @@ impl Refusal {
             Self::Connection(_) => "Leave Nexus-Connection and placeholders of other connections out, or ask the operator for this connection.".into(),
             Self::NotSealed(provider) => format!(
                 "The hosts of this credential were sealed when it was registered. Ask the operator to run `nexus providers trust {provider}` if this host is right."
+            ),
+            Self::EndpointNotSealed(provider) => format!(
+                "The credential has expired, and its token endpoint was sealed when it was registered. Ask the operator to run `nexus providers trust {provider}` if the new one is right."
             ),
             Self::AuthRequired(missing) => format!(
                 "{} Ask the operator to run `{}`, then send the same request again, without a credential of your own.",
