@@ -13,6 +13,7 @@ mod harness;
 
 mod agents;
 mod authority;
+mod clients;
 mod credentials;
 mod environment;
 mod explained;

@@ -18,7 +18,7 @@ debian="curl git wget wget2 ruby php-cli php-curl perl libwww-perl liblwp-protoc
 python="requests httpx aiohttp urllib3"
 node="axios"
 if [ "$tier" = all ]; then
-    debian="$debian ruby-faraday golang-go default-jdk-headless"
+    debian="$debian ruby-faraday golang-go default-jdk-headless squid tinyproxy"
     python="$python niquests httpie awscli boto3 openai anthropic slack_sdk google-api-python-client websockets websocket-client grpcio uv"
     node="$node got node-fetch undici@7 agentkeepalive https-proxy-agent @octokit/core openai @anthropic-ai/sdk stripe
         @slack/web-api @aws-sdk/client-s3 ws @grpc/grpc-js"
@@ -63,4 +63,10 @@ if command -v npm >/dev/null; then
     done
     # shellcheck disable=SC2086
     [ -z "$wanted" ] || npm install --silent --no-audit --no-fund --ignore-scripts $wanted
+fi
+
+# Built here, so that the standard library is not compiled while a client has a minute to answer.
+if [ "$tier" = all ] && command -v go >/dev/null; then
+    mkdir -p "$target/test-go"
+    go build -o "$target/test-go/go_net_http" "$root/tests/clients/programs/go_net_http.go"
 fi
