@@ -92,14 +92,34 @@ fn judge(done: &Done) {
     assert!(served > 0 && !done.out.contains(KEY), "a client saw the credential\n{table}");
 }
 
-#[test]
-fn i1_each_client_is_served_with_nothing_but_what_nexus_env_prints() {
+/// One way of giving clients their environment: `more` configuration, and what `way` makes of the world before it is up.
+fn each_client_is_served(more: &str, way: impl FnOnce(World) -> (World, Vec<&'static str>)) {
     run_within(LIMIT, async {
         let ca = Authority::new();
         let (service, (plain, _accepting)) = (service::start(&ca).await, service::start_plain().await);
-        let world = world(&ca, service.address, plain, "");
+        let (world, way) = way(world(&ca, service.address, plain, more));
         let _up = world.up();
-        tokio::task::block_in_place(|| matrix(&world, &["--via", "env"]));
+        tokio::task::block_in_place(|| matrix(&world, &way));
         assert!(service.seen().iter().all(|seen| seen.bearer() == Some(KEY)), "a request without the stored credential");
     });
+}
+
+#[test]
+fn i1_each_client_is_served_with_nothing_but_what_nexus_env_prints() {
+    each_client_is_served("", |world| (world, vec!["--via", "env"]));
+}
+
+/// Java has no place for the token: its listener is bound to the agent.
+#[test]
+fn i1_each_client_is_served_as_an_agent_with_what_nexus_env_prints_for_it() {
+    each_client_is_served("agent_listen = { ci = \"127.0.0.1:0\" }", |world| {
+        let added = world.nexus(&["agent", "add", "ci", "--provider", "clients", "--json"]).json();
+        let token = added["token"].as_str().expect("a token").to_owned();
+        (world.with("NEXUS_AGENT_TOKEN", &token), vec!["--via", "env", "--agent", "ci"])
+    });
+}
+
+#[test]
+fn i1_each_client_is_served_as_a_command_of_nexus_run() {
+    each_client_is_served("", |world| (world, vec!["--via", "run"]));
 }
