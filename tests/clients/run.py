@@ -197,6 +197,7 @@ def arguments():
     parser.add_argument("--via", choices=["run", "env"], default="run")
     parser.add_argument("--agent", help="as whom `nexus env` is asked; NEXUS_AGENT_TOKEN holds the token")
     parser.add_argument("--only", help="names of clients, with commas")
+    parser.add_argument("--without", default="", help="names of clients to leave out, with commas")
     parser.add_argument("--tier", choices=["quick", "all"], default="all")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", action="store_true")
@@ -222,8 +223,10 @@ def main():
     options = arguments()
     only = options.only.split(",") if options.only else None
     chosen = [client for client in CLIENTS if (client.name in only if only else options.tier == "all" or client.quick)]
-    if only and len(chosen) != len(only):
-        sys.exit("run.py: --only names an unknown client")
+    without = options.without.split(",") if options.without else []
+    if unknown := {*(only or []), *without} - {client.name for client in CLIENTS}:
+        sys.exit(f"run.py: there is no client {', '.join(sorted(unknown))}")
+    chosen = [client for client in chosen if client.name not in without]
     place_node_scripts()
     env = environment(options)
     with ThreadPoolExecutor(options.jobs) as pool:

@@ -109,13 +109,14 @@ fn i1_each_client_is_served_with_nothing_but_what_nexus_env_prints() {
     each_client_is_served("", |world| (world, vec!["--via", "env"]));
 }
 
-/// Java has no place for the token: its listener is bound to the agent.
+/// Java has no place for the token: its listener is bound to the agent. wget2 reads the token neither from the proxy's URL nor from
+/// any variable; with its own options it answers the challenge (`tests/e2e/doors.rs`).
 #[test]
 fn i1_each_client_is_served_as_an_agent_with_what_nexus_env_prints_for_it() {
     each_client_is_served("agent_listen = { ci = \"127.0.0.1:0\" }", |world| {
         let added = world.nexus(&["agent", "add", "ci", "--provider", "clients", "--json"]).json();
         let token = added["token"].as_str().expect("a token").to_owned();
-        (world.with("NEXUS_AGENT_TOKEN", &token), vec!["--via", "env", "--agent", "ci"])
+        (world.with("NEXUS_AGENT_TOKEN", &token), vec!["--via", "env", "--agent", "ci", "--without", "wget2"])
     });
 }
 
