@@ -18,7 +18,7 @@ debian="curl git wget wget2 ruby php-cli php-curl perl libwww-perl liblwp-protoc
 python="requests httpx aiohttp urllib3"
 node="axios"
 if [ "$tier" = all ]; then
-    debian="$debian ruby-faraday golang-go default-jdk-headless squid tinyproxy"
+    debian="$debian ruby-faraday golang-go default-jdk-headless"
     python="$python niquests httpie awscli boto3 openai anthropic slack_sdk google-api-python-client websockets websocket-client grpcio uv"
     node="$node got node-fetch undici@7 agentkeepalive https-proxy-agent @octokit/core openai @anthropic-ai/sdk stripe
         @slack/web-api @aws-sdk/client-s3 ws @grpc/grpc-js"

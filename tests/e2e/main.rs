@@ -18,6 +18,7 @@ mod harness;
 mod host_safety;
 mod hostile_service;
 mod identity;
+mod parents;
 mod protocols;
 mod renewal;
 mod replay;
