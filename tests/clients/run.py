@@ -53,6 +53,15 @@ def node(name, file, package="", **more):
     return Client(f"node-{name}", ["node", str(NODE / file), "{}"], f"node:{package}" if package else "", **more)
 
 
+def other(engine, pattern, *names):
+    """The same programs under another JavaScript engine, whose binary is in the package that npm chose for this machine."""
+    binary = next((str(path) for path in NODE.glob(f"node_modules/{pattern}")), engine)
+    start = [binary, "run", "--no-config", "-A"] if engine == "deno" else [binary]
+    files = {client.name: client for client in CLIENTS}
+    same = [(name, files[f"node-{name}"]) for name in names]
+    return [Client(f"{engine}-{name}", [*start, *client.command[1:]], client.needs, door=client.door) for name, client in same]
+
+
 def program(name, interpreter, file, needs="", **more):
     return Client(name, [*interpreter, str(HERE / "programs" / file), "{}"], needs, **more)
 
@@ -77,6 +86,9 @@ CLIENTS = [
     tool("pip", '-m pip index versions proxied --no-input --retries=0 --index-url "https://x:$KEY@${1#https://}"', "python",
          door="index"),
     tool("uv", 'pip install proxied --dry-run --no-cache --target there --index-url "https://x:$KEY@${1#https://}"', door="index"),
+    Client("gh", ["sh", "-c", 'rest=${1#https://}; export GH_HOST="${rest%%/*}" GH_ENTERPRISE_TOKEN="$CLIENTS_API_KEY"; exec gh api user',
+                  "gh", "{}"], binary="gh"),
+    Client("cargo", [os.environ.get("CARGO", "cargo"), "search", "proxied", "--index", "sparse+{}"], door="crates"),
     tool("npm", 'view proxied name --fetch-retries=0 --registry "$1" "--${1#https:}:_authToken=$KEY"', door="npm"),
     python("urllib", "urllib", quick=True),
     python("urllib3", "urllib3", quick=True),
@@ -93,6 +105,7 @@ CLIENTS = [
     python("websocket-client", "websocket", door="ws"),
     python("grpcio", "grpc", door="grpc"),
     node("https", "node_https.cjs", quick=True),
+    node("https-global", "node_https_global.cjs", quick=True),
     node("http", "node_http.cjs", quick=True, door="http_url"),
     node("fetch", "node_fetch_builtin.mjs", quick=True),
     node("fetch-http", "node_fetch_builtin.mjs", quick=True, door="http_url"),
@@ -121,6 +134,12 @@ CLIENTS = [
     program("java-httpclient", ["java"], "JavaHttpClient.java"),
     program("java-urlconnection", ["java"], "JavaUrlConnection.java"),
     Client("go-net-http", [str(TARGET / "test-go" / "go_net_http"), "{}"]),  # built by install.sh
+]
+CLIENTS += [
+    *other("node24", "node-linux-*/bin/node", "fetch", "https", "https-global", "worker", "axios", "got", "stripe", "slack", "openai", "aws-sdk",
+           "grpc-js"),
+    *other("deno", "@deno/linux-*/deno", "fetch"),
+    *other("bun", "@oven/bun-linux-*/bin/bun", "fetch", "https-global"),
 ]
 
 
@@ -186,14 +205,16 @@ def attempt(client, options, env):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nexus", default=str(TARGET / "debug" / "nexus"), help="the binary")
-    parser.add_argument("--url", required=True, help="https URL whose answer is a JSON object that holds the expected text")
+    parser.add_argument("--list", action="store_true", help="print the clients, and which are of the quick tier")
+    parser.add_argument("--url", help="https URL whose answer is a JSON object that holds the expected text")
     parser.add_argument("--http-url", help="the same without TLS")
     parser.add_argument("--git", help="https URL of a repository; the expected text is in a name of its refs")
     parser.add_argument("--ws", help="wss URL that echoes a message with the expected text")
     parser.add_argument("--index", help="https URL of a Python index that has a package called by the expected text")
     parser.add_argument("--npm", help="https URL of an npm registry that has one")
+    parser.add_argument("--crates", help="https URL of a sparse cargo registry that has one")
     parser.add_argument("--grpc", help="host:port with /echo.Echo/Say, which answers with the expected text")
-    parser.add_argument("--expect", required=True, help="the expected text")
+    parser.add_argument("--expect", help="the expected text")
     parser.add_argument("--via", choices=["run", "env"], default="run")
     parser.add_argument("--agent", help="as whom `nexus env` is asked; NEXUS_AGENT_TOKEN holds the token")
     parser.add_argument("--only", help="names of clients, with commas")
@@ -203,8 +224,8 @@ def arguments():
     parser.add_argument("--json", action="store_true")
     parser.add_argument("nexus_options", nargs="*", metavar="-- NEXUS OPTIONS", help="go before the word `run` or `env`")
     options = parser.parse_args()
-    if urlsplit(options.url).scheme != "https":
-        parser.error("--url must be https")
+    if not options.list and (options.expect is None or urlsplit(options.url or "").scheme != "https"):
+        parser.error("--expect and --url are needed, and --url must be https")
     return options
 
 
@@ -221,6 +242,9 @@ def place_node_scripts():
 
 def main():
     options = arguments()
+    if options.list:
+        print(json.dumps({client.name: "quick" if client.quick else "all" for client in CLIENTS}, indent=2))
+        return 0
     only = options.only.split(",") if options.only else None
     chosen = [client for client in CLIENTS if (client.name in only if only else options.tier == "all" or client.quick)]
     without = options.without.split(",") if options.without else []

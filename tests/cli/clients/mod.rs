@@ -59,11 +59,13 @@ fn matrix(world: &World, way: &[&str]) {
         ("--git", format!("{secure}/repository")),
         ("--index", format!("{secure}/simple/")),
         ("--npm", format!("{secure}/npm/")),
+        ("--crates", format!("{secure}/crates/")),
         ("--ws", format!("wss://{HOST}/socket")),
         ("--grpc", format!("{HOST}:443")),
     ];
     let mut command = world.program("python3", &[concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/run.py")]);
     command.args(["--json", "--nexus", env!("CARGO_BIN_EXE_nexus"), "--expect", EXPECTED]).env("CARGO_TARGET_DIR", target());
+    command.env("CARGO", std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["--tier", if everything() { "all" } else { "quick" }]).args(way);
     for (name, address) in &addresses {
         command.args([name, address.as_str()]);

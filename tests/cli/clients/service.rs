@@ -1,5 +1,5 @@
 //! The service that every client asks: it answers 200 only where the stored credential arrived and the caller's placeholder did not.
-//! It is an API, a git repository, a Python index, an npm registry, a WebSocket echo and a gRPC method, by path.
+//! It is an API, a git repository, three package registries, a WebSocket echo and a gRPC method, by path.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response};
@@ -27,6 +27,8 @@ const INDEX: &str = r#"<!DOCTYPE html><a href="proxied-1.0-py3-none-any.whl" dat
 const METADATA: &str = "Metadata-Version: 2.1\nName: proxied\nVersion: 1.0\n";
 const PACKUMENT: &str = r#"{ "name": "proxied", "dist-tags": { "latest": "1.0.0" }, "versions": { "1.0.0": {
     "name": "proxied", "version": "1.0.0", "dist": { "tarball": "https://api.clients.test/npm/proxied.tgz", "shasum": "0" } } } }"#;
+const CRATES: &str =
+    r#"{ "crates": [{ "name": "proxied", "max_version": "1.0.0", "description": "" }], "meta": { "total": 1 } }"#;
 
 /// Starts the service for `https://api.clients.test`.
 pub(super) async fn start(ca: &Authority) -> Upstream {
@@ -69,6 +71,10 @@ fn respond(path: &str, body: &[u8]) -> Response<Body> {
         "/simple/proxied/" => ("text/html", INDEX),
         "/simple/proxied/proxied-1.0-py3-none-any.whl.metadata" => ("text/plain", METADATA),
         path if path.starts_with("/simple/") => return answer(404, "no such page"),
+        "/crates/config.json" => {
+            ("application/json", r#"{ "dl": "https://api.clients.test/crates", "api": "https://api.clients.test/crates" }"#)
+        }
+        "/crates/api/v1/crates" => ("application/json", CRATES),
         "/npm/proxied" => ("application/json", PACKUMENT),
         _ => ("application/json", API),
     };
