@@ -105,6 +105,7 @@ impl Refusal {
                 upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
+                | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
                 | upstream::Error::Unprocessed { .. }
@@ -138,6 +139,7 @@ impl Refusal {
                 | upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
+                | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
                 | upstream::Error::Unprocessed { .. }
@@ -278,6 +280,10 @@ fn upstream_advice(error: &upstream::Error) -> String {
         upstream::Error::UploadTooSlow { .. } => "Send the body faster; the operator can change limits.upload_rate.".into(),
         upstream::Error::Unprocessed { .. } => "The service did not act on the request: send it again.".into(),
         upstream::Error::Unsendable { .. } => "The path is too long once the credential is in it.".into(),
+        upstream::Error::Parent { status: 400..=499, .. } => {
+            "That proxy decides which hosts may be reached. Its operator can allow this one; the operator of Nexus can reach it directly by upstream.proxy_except.".into()
+        }
+        upstream::Error::ParentPassword => "Nothing leaves until the operator of Nexus has set them right in upstream.proxy_auth_file.".into(),
         upstream::Error::Unreachable { .. } | upstream::Error::Parent { .. } => "The service cannot be reached from the proxy; try again later.".into(),
         upstream::Error::Broken { .. } | upstream::Error::Stale { .. } => {
             "The service broke off its answer; whether it acted on the request is unknown.".into()

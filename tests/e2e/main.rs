@@ -20,6 +20,7 @@ mod host_safety;
 mod hostile_service;
 mod identity;
 mod placements;
+mod parents;
 mod protocols;
 mod renewal;
 mod replay;
