@@ -9,10 +9,11 @@ use tokio::sync::mpsc;
 
 use super::config::Config;
 use super::home::{Home, HomeError};
-use super::parts;
+use super::{parts, sealed};
 use crate::agent::Registered;
 use crate::provider::Catalogue;
 use crate::proxy::Proxy;
+use crate::vault::Store;
 
 /// Changes that come close together are taken as one.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -24,6 +25,7 @@ pub(super) struct Reload {
     pub(super) extra_agents: Vec<Registered>,
     pub(super) live: Mutex<Live>,
     pub(super) proxy: Arc<Proxy>,
+    pub(super) store: Arc<Store>,
 }
 
 /// What was taken last of each part.
@@ -72,8 +74,12 @@ impl Reload {
             tracing::error!("a provider file was not taken: {mistake}");
         }
         self.proxy.rules.store(Arc::new(parts::rules(&catalogue, &live.config, &self.proxy.agents.load())));
-        live.catalogue = catalogue;
         tracing::info!("configuration taken");
+        match self.store.snapshot() {
+            Ok(vault) => sealed::tell(&catalogue, &vault),
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the vault cannot be read"),
+        }
+        live.catalogue = catalogue;
     }
 }
 

@@ -15,6 +15,7 @@ use super::endpoint::Endpoint;
 use super::home::Home;
 use super::parts::{self, BuildError, Setup};
 use super::reload::{self, Reload};
+use super::sealed;
 use crate::agent::{Agent, Guesses, Registry};
 use crate::audit::Log;
 use crate::broker::{self, Broker};
@@ -120,7 +121,7 @@ impl App {
         let pages = parts::pages(&setup.home, fingerprint)?;
         let store = Store::with_key(setup.home.vault(), key.duplicate());
         // A vault that can't be opened is told of now, not at the first request.
-        store.snapshot()?;
+        sealed::tell(&catalogue, &store.snapshot()?);
         let parts = Parts {
             store: Arc::new(store),
             dialler: Arc::new(dialler),
@@ -153,9 +154,10 @@ impl App {
         let drain = Duration::from_secs(config.limits.drain_secs);
         let log = Arc::clone(&parts.log);
         let dialler = Arc::clone(&parts.dialler);
+        let store = Arc::clone(&parts.store);
         let live = reload::Live::new(&home, &config, parts.catalogue.clone());
         let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, live, proxy: Arc::clone(&proxy) });
+        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, live, proxy: Arc::clone(&proxy), store });
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..worker_count(&config) {

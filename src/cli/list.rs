@@ -60,17 +60,23 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
         "auth_type": entry.auth_type.as_str(),
         "fields": fields,
         "hosts": entry.hosts,
+        "token_urls": entry.token_urls,
         "status": entry.status.as_str(),
         "expires_at": entry.expires_at.map(when::show),
         "registered_at": entry.registered_at.map(when::show),
     });
     terminal.either(&value, || {
-        let hosts = if entry.hosts.is_empty() { "those of the provider".to_owned() } else { entry.hosts.join(", ") };
+        let hosts = match entry.sealed_hosts() {
+            None => "those of the provider".to_owned(),
+            Some([]) => "none".to_owned(),
+            Some(hosts) => hosts.join(", "),
+        };
         Terminal::pairs(&[
             ("Connection", id.to_string()),
             ("Auth type", entry.auth_type.as_str().to_owned()),
             ("Fields", fields.join(", ")),
             ("Hosts", hosts),
+            ("Renewed at", if entry.token_urls.is_empty() { "-".to_owned() } else { entry.token_urls.join(", ") }),
             ("Status", entry.status.as_str().to_owned()),
             ("Expires", when::or_dash(entry.expires_at)),
             ("Registered", when::or_dash(entry.registered_at)),

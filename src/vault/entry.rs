@@ -89,6 +89,9 @@ pub struct Entry {
     pub hosts: Vec<String>,
     /// Whether the hosts were sealed: then it reaches those and no others, and none if there are none.
     pub sealed: bool,
+    /// Token endpoints that the refresh token and the client's secret may be sent to, as the provider's file wrote them when they were
+    /// sealed at registration.
+    pub token_urls: Vec<String>,
     /// Whether it can be used.
     pub status: Status,
     /// Members of the JSON object that are kept word for word.
@@ -106,6 +109,7 @@ impl Entry {
             expires_at: None,
             hosts: Vec::new(),
             sealed: false,
+            token_urls: Vec::new(),
             status: Status::Active,
             other: Unknown::default(),
         }
@@ -119,6 +123,17 @@ impl Entry {
     /// The hosts it may reach; `None` where nothing was sealed (as JarvisCore writes entries) and the provider's file decides.
     pub fn sealed_hosts(&self) -> Option<&[String]> {
         (self.sealed || !self.hosts.is_empty()).then_some(self.hosts.as_slice())
+    }
+
+    /// Whether anything was sealed at all.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed_hosts().is_some() || !self.token_urls.is_empty()
+    }
+
+    /// Whether its refresh token and its client's secret may be sent to `token_url`. An entry in which nothing is sealed (as JarvisCore
+    /// writes them) goes where the provider's file says; one that was sealed before the file named any token endpoint goes to none.
+    pub fn may_renew_at(&self, token_url: &str) -> bool {
+        !self.is_sealed() || self.token_urls.iter().any(|sealed| sealed == token_url)
     }
 
     /// The field called `name` as a request should use it.
@@ -162,6 +177,7 @@ impl Entry {
             && self.provider == other.provider
             && self.auth_type == other.auth_type
             && self.sealed_hosts() == other.sealed_hosts()
+            && self.token_urls == other.token_urls
             && same_fields(&self.fields, &other.fields)
             && self.other.0.len() == other.other.0.len()
             && self.other.0.iter().zip(&other.other.0).all(|(one, two)| one.0 == two.0 && one.1.matches(two.1.expose()))
