@@ -121,7 +121,8 @@ impl App {
         let pages = parts::pages(&setup.home, fingerprint)?;
         let store = Store::with_key(setup.home.vault(), key.duplicate());
         // A vault that can't be opened is told of now, not at the first request.
-        sealed::tell(&catalogue, &store.snapshot()?);
+        let snapshot = store.snapshot()?;
+        sealed::tell(&catalogue, &snapshot);
         let parts = Parts {
             store: Arc::new(store),
             dialler: Arc::new(dialler),
