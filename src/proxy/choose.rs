@@ -83,10 +83,17 @@ impl Worker {
         }
         let known = self.placeholders(agent, &named.provider.id, &existing);
         if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry) {
-            let theirs = whose == agent.name && may_use(agent, &meant);
+            let theirs = (whose == agent.name || self.runs_commands(agent)) && may_use(agent, &meant);
             return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }
         Ok(ConnectionId::preferred(&existing, agent.user.as_ref()).cloned())
+    }
+
+    /// Whether `agent` is our own user without a token, where no lasting agent is defined. The other agents are then commands that this
+    /// user runs (`nexus run`), and some programs show a token only when asked (git, wget2) or never (Java): those arrive as `local`
+    /// with a placeholder of their command.
+    fn runs_commands(&self, agent: &Arc<Agent>) -> bool {
+        Arc::ptr_eq(agent, &self.proxy.local) && !self.proxy.agents.load().defined()
     }
 
     /// `unregistered = "pass"` forwards what the caller sent; a placeholder, of whichever provider on the host, is never forwarded.

@@ -1,6 +1,6 @@
 //! THE REQUEST PATH: identify, decide, authorize, record, forward, renew, observe.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -131,9 +131,9 @@ impl Worker {
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let Some(incoming) = incoming.take() else { return Err(Refusal::Draining.into()) };
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
-        let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened, resent: Cell::new(None) };
+        let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened, resent: RefCell::default() };
         let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
-        sending.resent.get().into_iter().for_each(|why| entry.note(why));
+        sending.resent.take().into_iter().for_each(|why| entry.note(why));
         let (sent, permit) = forwarded.map_err(|refusal| replay.malformed().map_or(refusal, Refusal::Malformed))?;
         if extended && sent.response.status().is_success() {
             // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.

@@ -98,13 +98,17 @@ impl Refusal {
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => "private-address",
                 upstream::Error::Loop { .. } => "loop",
-                upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => "timeout",
+                upstream::Error::ConnectTimeout { .. }
+                | upstream::Error::HeadTimeout { .. }
+                | upstream::Error::UploadTooSlow { .. } => "timeout",
                 upstream::Error::Tls { .. } => "upstream-tls",
                 upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
+                | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
+                | upstream::Error::Unprocessed { .. }
                 | upstream::Error::Stale { .. } => "upstream",
             },
         }
@@ -128,13 +132,17 @@ impl Refusal {
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => StatusCode::FORBIDDEN,
                 upstream::Error::Loop { .. } => StatusCode::LOOP_DETECTED,
-                upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+                upstream::Error::ConnectTimeout { .. }
+                | upstream::Error::HeadTimeout { .. }
+                | upstream::Error::UploadTooSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
                 upstream::Error::Tls { .. }
                 | upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
+                | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
+                | upstream::Error::Unprocessed { .. }
                 | upstream::Error::Stale { .. } => StatusCode::BAD_GATEWAY,
             },
         }
@@ -269,7 +277,13 @@ fn upstream_advice(error: &upstream::Error) -> String {
             "The service's certificate could not be verified, so nothing was sent. A private CA goes into upstream.extra_roots.".into()
         }
         upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => "The service may be overloaded; try again later.".into(),
+        upstream::Error::UploadTooSlow { .. } => "Send the body faster; the operator can change limits.upload_rate.".into(),
+        upstream::Error::Unprocessed { .. } => "The service did not act on the request: send it again.".into(),
         upstream::Error::Unsendable { .. } => "The path is too long once the credential is in it.".into(),
+        upstream::Error::Parent { status: 400..=499, .. } => {
+            "That proxy decides which hosts may be reached. Its operator can allow this one; the operator of Nexus can reach it directly by upstream.proxy_except.".into()
+        }
+        upstream::Error::ParentPassword => "Nothing leaves until the operator of Nexus has set them right in upstream.proxy_auth_file.".into(),
         upstream::Error::Unreachable { .. } | upstream::Error::Parent { .. } => "The service cannot be reached from the proxy; try again later.".into(),
         upstream::Error::Broken { .. } | upstream::Error::Stale { .. } => {
             "The service broke off its answer; whether it acted on the request is unknown.".into()

@@ -14,6 +14,7 @@ mod harness;
 mod agents;
 mod authority;
 mod catalogue;
+mod clients;
 mod credentials;
 mod environment;
 mod explained;
