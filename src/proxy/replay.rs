@@ -15,8 +15,9 @@ use hyper::body::Incoming;
 use tokio::sync::Notify;
 
 use super::hold::Held;
+use crate::decide::Occupants;
 use crate::head::{Malformed, check_trailers};
-use crate::provider::{Provider, strip};
+use crate::provider::strip;
 
 /// How long a caller may go on sending a body that nobody wants, so that it gets to read its answer: a stream that is closed on bytes
 /// still to be read is reset, and takes the answer with it.
@@ -62,7 +63,7 @@ struct Source {
     malformed: Cell<Option<Malformed>>,
     limit: usize,
     /// Whose slots are stripped from trailers as they were from the head.
-    strip: Option<Arc<Provider>>,
+    strip: Option<Arc<Occupants>>,
     /// The newest reader, if it waits.
     parked: RefCell<Option<Waker>>,
     /// The newest reader is held back.
@@ -88,7 +89,7 @@ struct State {
 
 impl Replay {
     /// Keeps at most `limit` bytes of `incoming`.
-    pub(super) fn keep(incoming: Incoming, limit: usize, strip: Option<Arc<Provider>>) -> Self {
+    pub(super) fn keep(incoming: Incoming, limit: usize, strip: Option<Arc<Occupants>>) -> Self {
         let hint = incoming.size_hint();
         let ended = incoming.is_end_stream();
         let state = State {
@@ -244,8 +245,8 @@ impl Source {
         if let Err(malformed) = check_trailers(&trailers) {
             return Poll::Ready(Some(Err(self.broken(malformed.into()))));
         }
-        if let Some(provider) = &self.strip {
-            strip(&provider.slots, &mut trailers, None);
+        if let Some(occupants) = &self.strip {
+            strip(&occupants.slots, &mut trailers, None);
         }
         state.trailers = Some(trailers.clone());
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))

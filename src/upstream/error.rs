@@ -35,8 +35,10 @@ pub(crate) enum Error {
         #[source]
         cause: std::io::Error,
     },
-    #[error("the parent proxy refused to connect to {authority}: {reason}")]
-    Parent { authority: Authority, reason: String },
+    #[error("the parent proxy did not connect to {authority}: it answered {status}")]
+    Parent { authority: Authority, status: u16 },
+    #[error("the parent proxy did not accept the user and password it was shown")]
+    ParentPassword,
     #[error("the request cannot carry the credential")]
     Unsendable {
         #[source]

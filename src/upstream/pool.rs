@@ -392,7 +392,7 @@ where
         };
         if connection.through.is_some() && response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             // It is between the parent and us; the caller has nothing to answer it with.
-            return Err(Error::Parent { authority: to.authority.clone(), reason: "it answered 407".to_owned() });
+            return Err(Error::ParentPassword);
         }
         let address = connection.address;
         let loan =
