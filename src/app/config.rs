@@ -207,6 +207,8 @@ pub struct Limits {
     pub agent_requests: usize,
     /// Name look-ups of one agent at once.
     pub agent_lookups: usize,
+    /// Names without an address that one agent may ask for in a minute before it has to wait.
+    pub unknown_names_per_minute: u32,
     /// Streams of one HTTP/2 connection.
     pub http2_streams: u32,
     /// A request head must be whole after this.
@@ -333,6 +335,7 @@ impl Config {
             ("limits.agent_connections", self.limits.agent_connections),
             ("limits.agent_requests", self.limits.agent_requests),
             ("limits.agent_lookups", self.limits.agent_lookups),
+            ("limits.unknown_names_per_minute", self.limits.unknown_names_per_minute as usize),
             ("ca.cache_hosts", self.ca.cache_hosts),
             ("renewal.waiters", self.renewal.waiters),
             ("renewal.connections", self.renewal.connections),

@@ -221,6 +221,7 @@ pub(super) fn upstream_settings(home: &Home, config: &Config) -> Result<upstream
         upload_grace: Duration::from_secs(config.limits.upload_grace_secs),
         upload_rate: config.limits.upload_rate.as_u64(),
         agent_lookups: config.limits.agent_lookups,
+        unknown_names_per_minute: config.limits.unknown_names_per_minute,
         pool_idle_timeout: Duration::from_secs(upstream.pool_idle_timeout_secs),
         pool_idle_per_host: upstream.pool_idle_per_host,
         http2: upstream.http2,

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use http::header::{AUTHORIZATION, EXPECT, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
-use super::replay::{Held, Hold, Replay, RequestBody};
+use super::hold::{Held, Hold};
+use super::replay::{Replay, RequestBody};
 use super::worker::Worker;
 use crate::audit::Opened;
 use crate::broker::Permit;

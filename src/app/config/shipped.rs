@@ -73,6 +73,7 @@ impl Default for Limits {
             agent_connections: 10_000,
             agent_requests: 10_000,
             agent_lookups: 16,
+            unknown_names_per_minute: 300,
             http2_streams: 100,
             head_timeout_secs: 30,
             handshake_timeout_secs: 10,
