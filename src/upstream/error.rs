@@ -43,9 +43,19 @@ pub(crate) enum Error {
     },
     #[error("{authority} did not answer in time")]
     HeadTimeout { authority: Authority },
+    #[error("the request body for {authority} came too slowly")]
+    UploadTooSlow { authority: Authority },
     #[error("{authority} broke off or answered with malformed HTTP")]
     Broken {
         authority: Authority,
+        #[source]
+        cause: hyper::Error,
+    },
+    /// The service said that it has not acted on the request (RFC 9113 §8.7).
+    #[error("{authority} turned the request away unread")]
+    Unprocessed {
+        authority: Authority,
+        why: &'static str,
         #[source]
         cause: hyper::Error,
     },
