@@ -17,7 +17,7 @@ use crate::broker;
 use crate::ca::{self, Issuer};
 use crate::decide::{self, Rules};
 use crate::head;
-use crate::model::{Authority, Secret};
+use crate::model::{Authority, Host, Secret};
 use crate::provider::{self, Catalogue};
 use crate::proxy::{self, Pages};
 use crate::seal::{DataKey, Passphrase};
@@ -162,7 +162,17 @@ pub(super) fn proxy_settings(config: &Config) -> proxy::Settings {
             ..head::Limits::default()
         },
         wrong_tokens_per_minute: limits.wrong_tokens_per_minute,
+        names: names(config),
     }
+}
+
+/// Every name and address under which a caller may reach the proxy's own TLS.
+fn names(config: &Config) -> Vec<Host> {
+    let proxy = &config.proxy;
+    let everywhere = ["localhost", "nexus.internal", "127.0.0.1", "::1"].into_iter();
+    let listens = proxy.listen.iter().chain(proxy.agent_listen.values()).map(|address| address.ip().to_canonical());
+    let listens = listens.filter(|address| !address.is_unspecified()).map(Host::from);
+    everywhere.chain(proxy.names.iter().map(String::as_str)).filter_map(config::parse_name).chain(listens).collect()
 }
 
 pub(super) fn broker_settings(config: &Config) -> broker::Settings {
