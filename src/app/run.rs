@@ -59,6 +59,7 @@ struct Parts {
     registry: Registry,
     rules: crate::decide::Rules,
     pages: crate::proxy::Pages,
+    key: DataKey,
 }
 
 /// A started proxy. Dropping it does not stop it; [`Running::stop`] does.
@@ -130,6 +131,7 @@ impl App {
             registry,
             rules,
             pages,
+            key: key.duplicate(),
         };
         Ok(Self { home: setup.home, config: setup.config, overrides, setup_agents: setup.agents, parts })
     }
@@ -152,8 +154,9 @@ impl App {
         let drain = Duration::from_secs(config.limits.drain_secs);
         let log = Arc::clone(&parts.log);
         let dialler = Arc::clone(&parts.dialler);
+        let root = reload::SigningRoot::new(parts.key.duplicate(), &parts.pages);
         let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy) });
+        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, root, proxy: Arc::clone(&proxy) });
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..worker_count(&config) {
@@ -278,7 +281,7 @@ fn proxy(
         guesses: Guesses::default(),
         loads: Loads::default(),
         broker: Broker::new(ports, parts::broker_settings(config)),
-        issuer: parts.issuer,
+        issuer: ArcSwap::new(parts.issuer),
         placeholders: parts.placeholders,
         local: Arc::new(local),
         pages: ArcSwap::from_pointee(parts.pages),
@@ -335,7 +338,7 @@ async fn control_plane(
     ended: tokio::sync::oneshot::Receiver<()>,
 ) {
     // The first random number of the process takes 30 ms; the first caller should not wait for it.
-    let issuer = Arc::clone(&reload.proxy.issuer);
+    let issuer = reload.proxy.issuer.load_full();
     tokio::task::spawn_blocking(move || {
         if let Err(error) = issuer.warm() {
             tracing::error!(%error, "no leaf certificates can be made");

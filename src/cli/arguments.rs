@@ -286,6 +286,9 @@ pub(crate) enum Ca {
         /// Let the new root sign now
         #[arg(long)]
         finish: bool,
+        /// End the overlap: roots that signed before are not trusted any more
+        #[arg(long, conflicts_with = "finish")]
+        drop_old: bool,
     },
 }
 
