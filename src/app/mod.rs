@@ -14,6 +14,6 @@ pub use config::Config;
 pub use explain::{ExplainError, Explanation, MatchedRule, Outcome, explain};
 pub use home::{Announced, Home, HomeError};
 pub use init::{InitError, Made, Rotated, drop_old, init, open_root, rotate, trusted, write_bundle};
-pub use parts::{BuildError, Setup};
+pub use parts::{BuildError, Setup, warm_up};
 pub use run::{App, Running};
 pub use secret::{Origin, SecretError, dotenv_value, handed_down, passphrase};

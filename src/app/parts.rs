@@ -92,6 +92,18 @@ pub(super) fn crypto() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
+/// Draws the first random number for TLS on a thread of its own. It takes some 30 ms of gathering noise, which pass while the vault's
+/// key is derived; without it the first caller would wait for them.
+pub fn warm_up() {
+    let draw = || {
+        if crypto().secure_random.fill(&mut [0; 32]).is_err() {
+            tracing::error!("the system gives no random numbers for TLS");
+        }
+    };
+    // Without a thread whoever needs the number first draws it.
+    drop(std::thread::Builder::new().name("nexus-warm".into()).spawn(draw));
+}
+
 pub(super) fn unlock(setup: &Setup) -> Result<DataKey, BuildError> {
     Ok(vault::unlock(&setup.home.vault(), &setup.passphrase)?)
 }

@@ -90,6 +90,7 @@ impl App {
     /// # Errors
     /// As [`BuildError`] says.
     pub fn with_overrides(setup: Setup, overrides: Vec<(String, String)>) -> Result<Self, BuildError> {
+        parts::warm_up();
         let key = parts::unlock(&setup)?;
         Self::with_key(setup, overrides, &key)
     }

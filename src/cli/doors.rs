@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use nexus::agent::{Registered, Token};
-use nexus::app::{App, Home, Origin, Running, Setup, init};
+use nexus::app::{App, Home, Origin, Running, Setup, init, warm_up};
 use nexus::model::AgentName;
 use nexus::vault::Store;
 
@@ -27,6 +27,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Ru
     start_log(terminal, "nexus=warn");
     conceal::secret(context, terminal);
     harden(terminal);
+    warm_up();
     make_home(context, terminal)?;
     let agent = Passing::new(options.user.as_deref())?;
     let catalogue = context.catalogue(terminal);

@@ -1,7 +1,7 @@
 //! `nexus up`: the proxy in the foreground. SIGHUP reloads, SIGTERM and SIGINT drain.
 
 use anyhow::Context as _;
-use nexus::app::{App, BuildError, Origin, Running, Setup};
+use nexus::app::{App, BuildError, Origin, Running, Setup, warm_up};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Up;
@@ -15,6 +15,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     start_log(terminal, "nexus=info");
     conceal::secret(context, terminal);
     harden(terminal);
+    warm_up();
     let (overrides, unknown) = Context::overrides();
     for name in unknown {
         terminal.warn(&format!("{name} is not a variable of Nexus; keys of nexus.toml are set by NEXUS__SECTION__KEY"));
