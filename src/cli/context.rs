@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use nexus::app::{Config, Home, Origin, dotenv_value, handed_down, passphrase};
+use nexus::app::{Config, Home, InitError, Origin, dotenv_value, handed_down, passphrase};
 use nexus::model::{ConnectionId, Secret};
 use nexus::provider::Catalogue;
 use nexus::seal::{DataKey, Passphrase};
@@ -41,7 +41,9 @@ pub(crate) struct Context {
 impl Context {
     /// `$NEXUS_HOME`, else `~/.nexus`. A `.env` in the working folder is never read.
     pub(crate) fn new(home: Option<PathBuf>) -> anyhow::Result<Self> {
-        let home = match home {
+        // A variable that is set to nothing is not set, as everywhere.
+        let named = || std::env::var_os("NEXUS_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let home = match home.or_else(named) {
             Some(path) => std::path::absolute(path)?,
             None => std::env::home_dir().context("there is no home folder; set NEXUS_HOME")?.join(".nexus"),
         };
@@ -114,6 +116,11 @@ impl Context {
 
     /// Refuses to go on without `nexus init`.
     pub(crate) fn require_home(&self) -> anyhow::Result<()> {
+        match (self.home.ca().exists(), self.home.ca_key().exists()) {
+            (true, false) => anyhow::bail!(InitError::HalfCa("ca.key.enc")),
+            (false, true) => anyhow::bail!(InitError::HalfCa("ca.pem")),
+            _ => {}
+        }
         anyhow::ensure!(self.home.is_ready(), Hint::new(format!("{} is not set up", self.home.path().display()), "nexus init"));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! `nexus up`: the proxy in the foreground. SIGHUP reloads, SIGTERM and SIGINT drain.
 
 use anyhow::Context as _;
-use nexus::app::{App, BuildError, Origin, Running, Setup, warm_up};
+use nexus::app::{App, BuildError, Origin, Running, Setup, warm_up, write_bundle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Up;
@@ -27,6 +27,10 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     let config = context.home.config(&overrides)?;
     let key = context.key()?;
     super::ca::finish_if_due(context, terminal, &key)?;
+    if !context.home.bundle().exists() {
+        // Callers are given it at http://nexus.internal/ca-bundle.pem.
+        write_bundle(&context.home)?;
+    }
     let weak_secret = origin == Origin::Machine;
     let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: Vec::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
