@@ -38,6 +38,7 @@ const EXPOSING: [&str; 21] = [
     "ca/signer.rs",
     "cli/agent.rs",   // a new token, shown once
     "cli/doors.rs",   // the token of one command, into its environment
+    "cli/context.rs", // NEXUS_SECRET, which conceal.rs took out of the environment
     "cli/gateway.rs", // NEXUS_GATEWAY_URL, which lies in .env beside the secret
     "cli/run/knock.rs",
     "model/secret.rs",
