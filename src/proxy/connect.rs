@@ -98,7 +98,7 @@ impl Worker {
         let refused = match if own { Connect::Intercept } else { rules.decide_connect(&authority, &agent) } {
             Connect::Tunnel => {
                 drop(rules);
-                return self.dial_tunnel(authority, entry, connection).await;
+                return self.dial_tunnel(authority, &agent, entry, connection).await;
             }
             Connect::Intercept => None,
             Connect::Refuse(ConnectRefusal(reason)) => Some(reason),
@@ -119,12 +119,12 @@ impl Worker {
         }
     }
 
-    async fn dial_tunnel(self: &Rc<Self>, authority: Authority, mut entry: Entry, connection: Counted) -> Next {
+    async fn dial_tunnel(self: &Rc<Self>, authority: Authority, agent: &Agent, mut entry: Entry, connection: Counted) -> Next {
         entry.verdict(Verdict::Tunnel);
         if let Err(error) = entry.open().await {
             return Next::Close(refuse(entry, &error.into()));
         }
-        match self.dialler.tcp(&authority).await {
+        match self.dialler.tcp(&authority, &agent.label).await {
             Ok((service, address)) => {
                 entry.dialled(address);
                 Next::Tunnel(Box::new(Tunnel { service, entry, port: authority.port, _connection: connection }))

@@ -233,4 +233,15 @@ mod tests {
             assert!(outcome.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
         });
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn i7_a_silent_spliced_tunnel_ends() {
+        run(async {
+            let ((_near, caller), (service, _far)) = (pair().await, pair().await);
+            let (moved, outcome) = relay_tcp(&caller, &service, Duration::from_millis(20)).await;
+            assert_eq!(moved, Moved::default());
+            assert!(outcome.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
+        });
+    }
 }
