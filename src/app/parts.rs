@@ -17,7 +17,7 @@ use crate::broker;
 use crate::ca::{self, Issuer};
 use crate::decide::{self, Rules};
 use crate::head;
-use crate::model::{Authority, Secret};
+use crate::model::{Authority, Host, Secret};
 use crate::provider::Catalogue;
 use crate::proxy::{self, Pages};
 use crate::seal::{DataKey, Passphrase};
@@ -92,6 +92,18 @@ pub(super) fn crypto() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
+/// Draws the first random number for TLS on a thread of its own. It takes some 30 ms of gathering noise, which pass while the vault's
+/// key is derived; without it the first caller would wait for them.
+pub fn warm_up() {
+    let draw = || {
+        if crypto().secure_random.fill(&mut [0; 32]).is_err() {
+            tracing::error!("the system gives no random numbers for TLS");
+        }
+    };
+    // Without a thread whoever needs the number first draws it.
+    drop(std::thread::Builder::new().name("nexus-warm".into()).spawn(draw));
+}
+
 pub(super) fn unlock(setup: &Setup) -> Result<DataKey, BuildError> {
     Ok(vault::unlock(&setup.home.vault(), &setup.passphrase)?)
 }
@@ -161,7 +173,17 @@ pub(super) fn proxy_settings(config: &Config) -> proxy::Settings {
             ..head::Limits::default()
         },
         wrong_tokens_per_minute: limits.wrong_tokens_per_minute,
+        names: names(config),
     }
+}
+
+/// Every name and address under which a caller may reach the proxy's own TLS.
+fn names(config: &Config) -> Vec<Host> {
+    let proxy = &config.proxy;
+    let everywhere = ["localhost", "nexus.internal", "127.0.0.1", "::1"].into_iter();
+    let listens = proxy.listen.iter().chain(proxy.agent_listen.values()).map(|address| address.ip().to_canonical());
+    let listens = listens.filter(|address| !address.is_unspecified()).map(Host::from);
+    everywhere.chain(proxy.names.iter().map(String::as_str)).filter_map(config::parse_name).chain(listens).collect()
 }
 
 pub(super) fn broker_settings(config: &Config) -> broker::Settings {

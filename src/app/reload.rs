@@ -1,7 +1,7 @@
-//! What changes while we run: providers, agents, the default policy. A bad file leaves the old one live.
+//! What changes while we run: providers, agents, the default policy, the root that signs. A bad file leaves the old one live.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher as _};
@@ -9,10 +9,13 @@ use tokio::sync::mpsc;
 
 use super::config::Config;
 use super::home::Home;
+use super::parts::BuildError;
 use super::{parts, sealed};
 use crate::agent::Registered;
+use crate::ca;
 use crate::provider::Catalogue;
-use crate::proxy::Proxy;
+use crate::proxy::{Pages, Proxy};
+use crate::seal::DataKey;
 use crate::vault::Store;
 
 /// Changes that come close together are taken as one.
@@ -23,8 +26,22 @@ pub(super) struct Reload {
     pub(super) home: Home,
     pub(super) overrides: Vec<(String, String)>,
     pub(super) extra_agents: Vec<Registered>,
+    pub(super) root: SigningRoot,
     pub(super) proxy: Arc<Proxy>,
     pub(super) store: Arc<Store>,
+}
+
+/// Which root signs, and what opens its key once there is another.
+pub(super) struct SigningRoot {
+    key: DataKey,
+    fingerprint: Mutex<String>,
+}
+
+impl SigningRoot {
+    /// The root that `pages` tell of.
+    pub(super) fn new(key: DataKey, pages: &Pages) -> Self {
+        Self { key, fingerprint: Mutex::new(pages.fingerprint.clone()) }
+    }
 }
 
 impl Reload {
@@ -37,9 +54,33 @@ impl Reload {
             }
         }
         match self.home.config(&self.overrides) {
-            Ok(config) => self.rules(&config),
+            Ok(config) => {
+                self.rules(&config);
+                if let Err(error) = self.roots(&config) {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the CA's files were not taken; the old root signs"
+                    );
+                }
+            }
             Err(error) => tracing::error!("nexus.toml was not taken; the old one stays: {error}"),
         }
+    }
+
+    /// A rotation changes what signs, and every step of it what callers should trust.
+    fn roots(&self, config: &Config) -> Result<(), BuildError> {
+        let mut signing = self.root.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = super::home::read_public_text(&self.home.ca())?.unwrap_or_default();
+        let there = ca::describe(&there)?.into_iter().next().map(|about| about.sha256);
+        if there.is_some_and(|there| there != *signing) {
+            let (issuer, fingerprint) = parts::issuer(&self.home, &self.root.key, config, &parts::crypto())?;
+            issuer.warm()?;
+            self.proxy.issuer.store(Arc::new(issuer));
+            tracing::info!(sha256 = fingerprint, "another root signs from now on");
+            *signing = fingerprint;
+        }
+        self.proxy.pages.store(Arc::new(parts::pages(&self.home, signing.clone())?));
+        Ok(())
     }
 
     fn rules(&self, config: &Config) {
@@ -59,12 +100,14 @@ impl Reload {
     }
 }
 
-/// Tells of changes in the home folder and its `providers/`. The watcher lives as long as what is returned.
+/// Tells of changes in the home folder (its TOML and PEM files) and its `providers/`. The watcher lives as long as what is returned.
 pub(super) fn watch(home: &Home) -> notify::Result<(notify::RecommendedWatcher, mpsc::Receiver<()>)> {
     let (tell, told) = mpsc::channel(1);
     let interesting = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name == "nexus.toml" || name == "agents.toml" || path.extension().is_some_and(|extension| extension == "toml")
+        name == "nexus.toml"
+            || name == "agents.toml"
+            || path.extension().is_some_and(|extension| extension == "toml" || extension == "pem")
     };
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let relevant = event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(|path| interesting(path)));

@@ -22,7 +22,7 @@ use crate::ca::Issuer;
 use crate::decide::Rules;
 use crate::head;
 use crate::listener::Peers;
-use crate::model::AgentName;
+use crate::model::{AgentName, Host};
 use crate::upstream::{Dialler, Pool};
 
 /// Bounds of the data plane. Every one has a key in `nexus.toml`.
@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) head: head::Limits,
     /// Wrong tokens that one address may show in a minute.
     pub(crate) wrong_tokens_per_minute: u32,
+    /// What the certificate of a proxy port that speaks TLS names, besides the address that a caller came to.
+    pub(crate) names: Vec<Host>,
 }
 
 /// What all workers share.
@@ -60,7 +62,7 @@ pub(crate) struct Proxy {
     pub(crate) guesses: Guesses,
     pub(crate) loads: Loads,
     pub(crate) broker: Arc<Broker>,
-    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) issuer: ArcSwap<Issuer>,
     pub(crate) placeholders: PlaceholderKey,
     /// The identity of our own user where no agents are defined.
     pub(crate) local: Arc<Agent>,

@@ -14,6 +14,7 @@ impl Default for Proxy {
             agent_listen: BTreeMap::new(),
             unmatched: Unmatched::Tunnel,
             unregistered: None,
+            names: Vec::new(),
             connect_ports: Vec::new(),
             workers: 0,
         }
