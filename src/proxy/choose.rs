@@ -14,7 +14,7 @@ use crate::agent::{Agent, Placeholders};
 use crate::audit::{Entry, Verdict};
 use crate::broker;
 use crate::decide::{Named, Route, Unregistered};
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, Target, UserName};
 use crate::provider::{Provider, Slot};
 
 /// A request as far as the choice of its connection is concerned.
@@ -61,7 +61,7 @@ impl Worker {
         let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules).await;
         let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))?;
         permit.step().into_iter().for_each(|step| entry.note(step));
-        if !reaches(&permit, inquiry.arrived) {
+        if !reaches(&permit, &inquiry.arrived.target) {
             return Err(Refusal::NotSealed(named.provider.id.to_string()));
         }
         entry.verdict(Verdict::Inject);
@@ -71,7 +71,8 @@ impl Worker {
         Ok(Way::Permitted(permit))
     }
 
-    /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one.
+    /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one. `None` only
+    /// where the provider has none at all: once it has one its slots are ours, and what a caller sent in them goes nowhere.
     fn choose(&self, named: &Named, inquiry: &Inquiry<'_>) -> Result<Option<ConnectionId>, Refusal> {
         let Inquiry { agent, headers, .. } = inquiry;
         let existing = self.proxy.broker.connections_of(&named.provider.id).map_err(Refusal::Vault)?;
@@ -79,14 +80,34 @@ impl Worker {
             let not_yours = || Refusal::Connection("that Nexus-Connection names");
             let wanted: ConnectionId = wanted.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(not_yours)?;
             let usable = *wanted.provider() == named.provider.id && may_use(agent, &wanted);
-            return if usable { Ok(existing.contains(&wanted).then_some(wanted)) } else { Err(not_yours()) };
+            return match usable {
+                true if existing.contains(&wanted) => Ok(Some(wanted)),
+                true => self.missing(named, &existing, wanted.user()),
+                false => Err(not_yours()),
+            };
         }
         let known = self.placeholders(agent, &named.provider.id, &existing);
         if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.provider, inquiry) {
             let theirs = whose == agent.name && may_use(agent, &meant);
             return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }
-        Ok(ConnectionId::preferred(&existing, agent.user.as_ref()).cloned())
+        match ConnectionId::preferred(&existing, agent.user.as_ref()) {
+            Some(preferred) => Ok(Some(preferred.clone())),
+            None => self.missing(named, &existing, agent.user.as_ref()),
+        }
+    }
+
+    /// The connection of `user` is not there.
+    fn missing(
+        &self,
+        named: &Named,
+        existing: &[ConnectionId],
+        user: Option<&UserName>,
+    ) -> Result<Option<ConnectionId>, Refusal> {
+        if existing.is_empty() {
+            return Ok(None);
+        }
+        Err(self.auth_required(&named.provider, user.map(ToString::to_string)))
     }
 
     /// `unregistered = "pass"` forwards what the caller sent; a placeholder is never forwarded.
@@ -161,8 +182,8 @@ fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
 }
 
 /// The hosts a credential may reach were sealed when it was registered; a rule that was widened since does not widen it.
-fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
-    let host = &arrived.target.authority.host;
+pub(super) fn reaches(permit: &broker::Permit, target: &Target) -> bool {
+    let host = &target.authority.host;
     permit.provider().reaches(host, permit.hosts(), &|name| permit.field(name))
 }
 

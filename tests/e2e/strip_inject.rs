@@ -291,6 +291,58 @@ fn t33_i6_placeholders_mean_a_connection_and_another_agents_are_refused() {
     });
 }
 
+/// What a caller meant for a connection that is not there goes to nobody: the provider's slots are ours once it has one.
+#[test]
+fn t18_t33_i3_a_connection_that_is_not_there_lets_no_credential_of_the_callers_pass() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let alices = Builder::new(&ca).provider("acme", ACME).resolve(HOST, service.address);
+        let alices = alices.register("acme:alice", &[("api_key", "alice-key-0123456789abcdef")]);
+        for (builder, connections) in
+            [(home(&ca, &service), &[Some("acme:ghost")][..]), (alices, &[None, Some("acme"), Some("acme:ghost")])]
+        {
+            let nexus = builder.config("[proxy]\nunregistered = \"pass\"").start();
+            let caller = Caller::new(&nexus);
+            for connection in connections {
+                let named = connection.map(|connection| format!("Nexus-Connection: {connection}\r\n")).unwrap_or_default();
+                let bytes = format!(
+                    "GET /own HTTP/1.1\r\nHost: {HOST}\r\n{named}Authorization: Bearer {STOLEN}\r\nCookie: session={STOLEN}\r\n\
+                     X-Api-Key: {STOLEN}\r\nX-Forwarded-Host: evil.test\r\n\r\n"
+                );
+                let raw = talk(caller.tls(HOST, &["http/1.1"]).await, bytes.as_bytes()).await;
+                assert_eq!((raw.status(), raw.refusal()), (403, "auth_required"), "{connection:?}: {raw:?}");
+                assert!(raw.text.contains(connection.unwrap_or("acme")), "{connection:?}: {raw:?}");
+                assert_eq!(service.count(), 0, "{connection:?}");
+            }
+        }
+    });
+}
+
+/// A service may store or show whatever is not a credential's place.
+#[test]
+fn t46_a_placeholder_outside_the_slots_stays_a_placeholder() {
+    run(async {
+        let scene = scene("").await;
+        let tail = scene.nexus.placeholder_key().tail(&"local".parse().expect("a name"), &"acme".parse().expect("a handle"));
+        let placeholder = format!("acme_{tail}");
+        let bytes = format!(
+            "POST /note/{placeholder}?note={placeholder}&token={placeholder} HTTP/1.1\r\nHost: {HOST}\r\nUser-Agent: {placeholder}\r\n\
+             Referer: https://{HOST}/{placeholder}\r\nAuthorization: Bearer {placeholder}\r\nX-Note: {placeholder}\r\n\
+             Content-Length: {}\r\n\r\n{placeholder}",
+            placeholder.len()
+        );
+        let raw = scene.inside(bytes.as_bytes()).await;
+        assert_eq!(raw.status(), 200, "{raw:?}");
+        let seen = scene.last();
+        assert_eq!(seen.path, format!("/note/{placeholder}?note={placeholder}"));
+        assert_eq!(seen.bearer(), Some(KEY));
+        assert_eq!((seen.header("user-agent"), seen.header("x-note")), (Some(&*placeholder), Some(&*placeholder)));
+        assert_eq!(seen.header("referer"), Some(&*format!("https://{HOST}/{placeholder}")));
+        assert_eq!(seen.body.as_deref(), Some(placeholder.as_bytes()));
+    });
+}
+
 #[test]
 fn i2_hosts_are_sealed_and_tenants_are_one_label() {
     run(async {
