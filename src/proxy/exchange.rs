@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::body::ResponseBody;
-use super::choose::Inquiry;
+use super::choose::{Inquiry, reaches};
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::{Outbound, Sending, set_host};
 use super::inside::Busy;
@@ -131,7 +131,7 @@ impl Worker {
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let Some(incoming) = incoming.take() else { return Err(Refusal::Draining.into()) };
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
-        let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened, resent: Cell::new(None) };
+        let sending = Sending { outbound: &outbound, agent: &agent, replay: &replay, opened: &opened, resent: Cell::new(None) };
         let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
         sending.resent.get().into_iter().for_each(|why| entry.note(why));
         let (sent, permit) = forwarded.map_err(|refusal| replay.malformed().map_or(refusal, Refusal::Malformed))?;
@@ -183,6 +183,16 @@ impl Worker {
             }
         };
         entry.note("renewed");
+        // While the service's answer was on its way, another tenant's account may have been registered, or the agent revoked.
+        let stops = match () {
+            () if !reaches(&fresh, &sending.outbound.target) => Some("not_sealed"),
+            () if !self.proxy.still_known(sending.agent) => Some("agent_revoked"),
+            () => None,
+        };
+        if let Some(why) = stops {
+            entry.note(why);
+            return Ok((sent, Some(permit)));
+        }
         if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
             entry.note("not_replayable");
             return Ok((sent, Some(permit)));
