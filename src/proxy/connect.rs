@@ -16,7 +16,7 @@ use super::caller::{Caller, Prefixed};
 use super::door::{Door, Inside, is_own_name};
 use super::load::Counted;
 use super::refusal::Refusal;
-use super::tunnel;
+use super::tunnel::{self, Leave};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Door as Entrance, Entry, Kind, Verdict};
@@ -40,6 +40,7 @@ pub(super) enum Next {
 pub(super) struct Tunnel {
     service: TcpStream,
     entry: Entry,
+    agent: Arc<Agent>,
     port: u16,
     _connection: Counted,
 }
@@ -98,7 +99,7 @@ impl Worker {
         let refused = match if own { Connect::Intercept } else { rules.decide_connect(&authority, &agent) } {
             Connect::Tunnel => {
                 drop(rules);
-                return self.dial_tunnel(authority, entry, connection).await;
+                return self.dial_tunnel(agent, authority, entry, connection).await;
             }
             Connect::Intercept => None,
             Connect::Refuse(ConnectRefusal(reason)) => Some(reason),
@@ -119,7 +120,13 @@ impl Worker {
         }
     }
 
-    async fn dial_tunnel(self: &Rc<Self>, authority: Authority, mut entry: Entry, connection: Counted) -> Next {
+    async fn dial_tunnel(
+        self: &Rc<Self>,
+        agent: Arc<Agent>,
+        authority: Authority,
+        mut entry: Entry,
+        connection: Counted,
+    ) -> Next {
         entry.verdict(Verdict::Tunnel);
         if let Err(error) = entry.open().await {
             return Next::Close(refuse(entry, &error.into()));
@@ -127,7 +134,7 @@ impl Worker {
         match self.dialler.tcp(&authority).await {
             Ok((service, address)) => {
                 entry.dialled(address);
-                Next::Tunnel(Box::new(Tunnel { service, entry, port: authority.port, _connection: connection }))
+                Next::Tunnel(Box::new(Tunnel { service, entry, agent, port: authority.port, _connection: connection }))
             }
             Err(error) => Next::Close(refuse(entry, &error.into())),
         }
@@ -135,7 +142,7 @@ impl Worker {
 
     /// Moves bytes both ways until one side ends.
     pub(super) async fn tunnel(self: &Rc<Self>, mut caller: Caller, mut buffer: BytesMut, tunnel: Box<Tunnel>) {
-        let Tunnel { mut service, mut entry, port, _connection } = *tunnel;
+        let Tunnel { mut service, mut entry, agent, port, _connection } = *tunnel;
         if caller.write_all(ESTABLISHED).await.is_err() || caller.flush().await.is_err() {
             return entry.note("caller_left");
         }
@@ -146,16 +153,16 @@ impl Worker {
         if service.write_all_buf(&mut buffer).await.is_err() {
             return entry.note("broken_off");
         }
-        let idle = self.proxy.settings.idle_timeout;
+        let leave = Leave { idle: self.proxy.settings.idle_timeout, revoked: self.proxy.until_unknown(&agent) };
         let (moved, outcome) = match caller {
-            Caller::Tcp(caller) => relay_tcp(caller, service, idle).await,
-            caller @ Caller::Tls(_) => tunnel::relay(caller, service, idle).await,
+            Caller::Tcp(caller) => relay_tcp(caller, service, leave).await,
+            caller @ Caller::Tls(_) => tunnel::relay(caller, service, leave).await,
         };
         entry.status(200);
         entry.sent(moved.up + early);
         entry.received(moved.down);
-        if let Err(error) = outcome {
-            entry.note(if error.kind() == std::io::ErrorKind::TimedOut { "idle" } else { "broken_off" });
+        if let Err(end) = outcome {
+            entry.note(end.word());
         }
     }
 
@@ -245,22 +252,22 @@ impl Worker {
 async fn relay_tcp(
     caller: Prefixed<TcpStream>,
     service: TcpStream,
-    idle: std::time::Duration,
-) -> (tunnel::Moved, std::io::Result<()>) {
+    leave: Leave<impl Future<Output = ()>>,
+) -> (tunnel::Moved, Result<(), tunnel::End>) {
     let (prefix, caller) = caller.into_parts();
     if prefix.is_empty() {
-        return tunnel::relay_tcp(&caller, &service, idle).await;
+        return tunnel::relay_tcp(&caller, &service, leave).await;
     }
-    tunnel::relay(Prefixed::new(prefix, caller), service, idle).await
+    tunnel::relay(Prefixed::new(prefix, caller), service, leave).await
 }
 
 #[cfg(not(target_os = "linux"))]
 async fn relay_tcp(
     caller: Prefixed<TcpStream>,
     service: TcpStream,
-    idle: std::time::Duration,
-) -> (tunnel::Moved, std::io::Result<()>) {
-    tunnel::relay(caller, service, idle).await
+    leave: Leave<impl Future<Output = ()>>,
+) -> (tunnel::Moved, Result<(), tunnel::End>) {
+    tunnel::relay(caller, service, leave).await
 }
 
 fn inside(

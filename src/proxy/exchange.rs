@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{ALT_SVC, COOKIE, EXPECT, MAX_FORWARDS, TE};
+use http::header::{ALT_SVC, COOKIE, EXPECT, MAX_FORWARDS, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -139,7 +139,9 @@ impl Worker {
             // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
             return Err(Stop::Refusal(Refusal::NotSwitched));
         }
-        Ok((sent, permit, replay, counted))
+        let offer = outbound.headers.get(UPGRADE).filter(|_offer| upgrade).cloned();
+        let switch = offer.map(|offer| Switch { offer, agent });
+        Ok(Stepped { sent, permit, replay, counted, switch })
     }
 
     async fn forward_and_renew(
@@ -208,12 +210,14 @@ impl Worker {
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
-    fn answer(self: &Rc<Self>, (sent, permit, replay, counted): Stepped, mut entry: Entry, busy: Busy, linger: bool) -> Answer {
+    fn answer(self: &Rc<Self>, stepped: Stepped, mut entry: Entry, busy: Busy, linger: bool) -> Answer {
+        let Stepped { sent, permit, replay, counted, switch } = stepped;
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
         entry.status(parts.status.as_u16());
-        let switched = (parts.status == StatusCode::SWITCHING_PROTOCOLS).then(|| upgrade::keep_fields(&parts.headers));
+        let switched = switch.filter(|_asked| parts.status == StatusCode::SWITCHING_PROTOCOLS);
+        let switched = switched.map(|switch| (upgrade::keep_fields(&switch.offer, &parts.headers), switch.agent));
         strip_hop_by_hop(&mut parts.headers);
         // Another way to the service would be a way around the proxy.
         parts.headers.remove(ALT_SVC);
@@ -223,9 +227,9 @@ impl Worker {
         // A reason phrase could carry anything; the caller gets the standard one.
         parts.extensions.clear();
         parts.version = http::Version::HTTP_11;
-        if let Some(fields) = switched {
+        if let Some((fields, agent)) = switched {
             parts.headers.extend(fields);
-            let relay = Relay { lease: sent.lease, entry, _counted: counted, _busy: busy };
+            let relay = Relay { lease: sent.lease, entry, agent, _counted: counted, _busy: busy };
             return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
         busy.moved();
@@ -241,7 +245,19 @@ impl Worker {
 }
 
 /// What [`Worker::steps`] hands to the answer.
-type Stepped = (Sent<RequestBody>, Option<Permit>, Rc<Replay>, Option<Counted>);
+struct Stepped {
+    sent: Sent<RequestBody>,
+    permit: Option<Permit>,
+    replay: Rc<Replay>,
+    counted: Option<Counted>,
+    switch: Option<Switch>,
+}
+
+/// What a change of protocols needs: the protocols that the caller offered, and whose stream it will be.
+struct Switch {
+    offer: HeaderValue,
+    agent: Arc<Agent>,
+}
 
 /// Why the steps ended early.
 enum Stop {
