@@ -460,15 +460,21 @@ fn t35_to_t38_i1_reflections_in_fields_reason_and_trailers_do_not_reach_the_call
         let ca = Authority::new();
         let encoded = base64::engine::general_purpose::STANDARD.encode(format!("x:{KEY}"));
         let hexadecimal: String = KEY.bytes().map(|byte| format!("{byte:02X}")).collect();
+        let percent: String = KEY.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let json: String = KEY.bytes().map(|byte| format!("\\u00{byte:02X}")).collect();
         let service = Upstream::raw(&ca, &[HOST], Offers::Http1, move |mut stream, _number| {
             use tokio::io::AsyncWriteExt as _;
             let (encoded, hexadecimal) = (encoded.clone(), hexadecimal.clone());
+            let (percent, json, twice) = (percent.clone(), json.clone(), percent.replace('%', "%25"));
+            let partly = KEY.replace('-', "%2D");
             async move {
                 let _head = crate::harness::read_head(&mut stream).await;
                 let head = format!(
                     "HTTP/1.1 103 Early {KEY}\r\nLink: <{KEY}>\r\n\r\nHTTP/1.1 200 {KEY}\r\nX-Echo: Bearer {KEY}\r\nX-{KEY}: 1\r\nX-Base: {encoded}\r\n\
                      X-Hex: {hexadecimal}\r\nSet-Cookie: a={KEY}\r\nWWW-Authenticate: Bearer {KEY}\r\nLocation: /{KEY}\r\nX-Kept: yes\r\n\
-                     Trailer: X-Late\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Late: {KEY}\r\nX-Fine: 1\r\n\r\n"
+                     X-Percent: {percent}\r\nX-Partly: /a?b={partly}&c=100%\r\nX-Json: {{\"k\":\"{json}\"}}\r\nX-Twice: /next?to={twice}\r\n\
+                     X-Odd: 100% of \\u00 and \\\r\n\
+                     Trailer: X-Late\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Late: {KEY}\r\nX-Later: {percent}\r\nX-Fine: 1\r\n\r\n"
                 );
                 drop(stream.write_all(head.as_bytes()).await);
                 drop(stream.flush().await);
@@ -484,10 +490,41 @@ fn t35_to_t38_i1_reflections_in_fields_reason_and_trailers_do_not_reach_the_call
             raw.text.starts_with("HTTP/1.1 200 OK\r\n") && lower.contains("x-kept: yes") && raw.text.contains("ok"),
             "{raw:?}"
         );
-        for secret in [KEY, "YWNtZS1rZXk", "61636d652d6b6579", "103"] {
+        let spelled = ["x-percent", "x-partly", "x-json", "x-twice", "x-later", "%61", "u0061", "%2561"];
+        assert!(lower.contains("x-odd: 100% of \\u00 and \\"), "{raw:?}");
+        for secret in [KEY, "YWNtZS1rZXk", "61636d652d6b6579", "103"].into_iter().chain(spelled) {
             assert!(!lower.contains(&secret.to_lowercase()), "{secret}: {raw:?}");
         }
         let line = nexus.closed("/").await;
         assert!(line["guard_hits"].as_u64() >= Some(6), "{line}");
+    });
+}
+
+/// A service that redirects with the query it was sent shows what was put on, as it was put on.
+#[test]
+fn t35_t41_i1_a_key_in_the_query_does_not_come_back_in_a_redirect() {
+    run(async {
+        const SLASHED: &str = "abc/def+0123456789/ABCDEF==";
+        let maps = "name = \"maps\"\ntitle = \"Maps\"\nslots = [\"query:key\"]\n[[inject]]\nhosts = [\"api.acme.test\"]\n\
+                    strategy = { query = { name = \"key\", value = \"{api_key}\" } }";
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[HOST], Offers::Http1, |call| async move {
+            let mut response = answer(302, "");
+            let query = call.seen.path.split_once('?').expect("a query").1;
+            let next: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            for (name, value) in
+                [("location", format!("/other?{query}")), ("link", format!("</login?next={next}>")), ("x-kept", "yes".into())]
+            {
+                response.headers_mut().insert(name, value.parse().expect("a value"));
+            }
+            response
+        })
+        .await;
+        let builder = Builder::new(&ca).provider("maps", maps).register("maps", &[("api_key", SLASHED)]);
+        let nexus = builder.resolve(HOST, service.address).start();
+        let reply = Caller::new(&nexus).get("https://api.acme.test/tile?x=1").await;
+        assert_eq!(service.seen()[0].path, "/tile?x=1&key=abc%2Fdef%2B0123456789%2FABCDEF%3D%3D");
+        assert_eq!((reply.status, reply.headers.contains_key("x-kept")), (302, true));
+        assert!(!reply.headers.contains_key("location") && !reply.headers.contains_key("link"), "{reply:?}");
     });
 }
