@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::header::{HOST, ORIGIN, PROXY_AUTHORIZATION};
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method, Uri, Version, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request};
 
 use super::authenticate::{Origin, Shown};
 use super::load::{Counted, Load};
@@ -16,6 +16,7 @@ use crate::agent::Agent;
 use crate::audit::{Door as Entrance, Entry};
 use crate::decide::Reason;
 use crate::model::{Authority, Host, Scheme, Target};
+use crate::provider::same_field;
 
 /// The proxy's own name: its pages are here.
 pub(super) const OWN_NAME: &str = "nexus.internal";
@@ -238,9 +239,24 @@ fn path_of(uri: &Uri) -> Result<PathAndQuery, Refusal> {
 /// Names the connection that the caller wants; never forwarded.
 pub(super) const NEXUS_CONNECTION: HeaderName = HeaderName::from_static("nexus-connection");
 
-/// Fields by which some services pick another host, path or method than the request's; not forwarded to a provider (threat 21).
+/// Takes out the fields by which some services pick another host, path or method than the request's (threat 21), as they are and with
+/// `_` for `-`, as CGI's heirs read them.
+pub(super) fn strip_routing_hints(headers: &mut HeaderMap) {
+    for name in ROUTING_HINTS {
+        headers.remove(name);
+    }
+    if !headers.keys().any(|name| name.as_str().contains('_')) {
+        return;
+    }
+    let is_hint = |name: &&HeaderName| ROUTING_HINTS.iter().any(|hint| same_field(hint.as_str(), name.as_str()));
+    let spelled: Vec<HeaderName> = headers.keys().filter(is_hint).cloned().collect();
+    for name in spelled {
+        headers.remove(name);
+    }
+}
+
 /// Rules about minting endpoints speak of methods, so an overriding one would slip past them.
-pub(super) const ROUTING_HINTS: [HeaderName; 8] = [
+const ROUTING_HINTS: [HeaderName; 8] = [
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("x-original-url"),

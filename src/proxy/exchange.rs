@@ -322,9 +322,7 @@ fn outbound(
     if let Some(provider) = provider {
         strip_target(&provider.slots, &mut headers, &mut target.path)
             .map_err(|_long| Refusal::Target("the path is too long"))?;
-        for name in super::door::ROUTING_HINTS {
-            headers.remove(name);
-        }
+        super::door::strip_routing_hints(&mut headers);
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));

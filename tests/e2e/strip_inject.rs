@@ -113,7 +113,7 @@ fn t80_t82_i3_what_connection_names_cannot_take_the_credential_off() {
         ] {
             let bytes = format!(
                 "GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: {options}\r\nAuthorization: Bearer mine\r\nProxy-Authorization: Basic bWU6bWU=\r\n\
-                 Proxy-Connection: keep-alive\r\nProxy: http://evil.test\r\nProxy-X: 1\r\nX-Forwarded-Host: evil.test\r\nX-Original-URL: /evil\r\n\r\n"
+                 Proxy-Connection: keep-alive\r\nProxy: http://evil.test\r\nProxy-X: 1\r\n\r\n"
             );
             let raw = scene.inside(bytes.as_bytes()).await;
             let seen = scene.last();
@@ -129,6 +129,38 @@ fn t80_t82_i3_what_connection_names_cannot_take_the_credential_off() {
         for options in ["Host", "content-length", "Transfer-Encoding"] {
             let bytes = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: {options}\r\n\r\n");
             assert_eq!(scene.inside(bytes.as_bytes()).await.status(), 400, "{options}");
+        }
+    });
+}
+
+/// Whoever reads them picks another host, path or method than the one that was decided on.
+#[test]
+fn t21_t44_fields_that_reroute_a_request_stay_here_in_every_spelling() {
+    run(async {
+        let scene = scene("").await;
+        let hints = [
+            "X-Forwarded-Host: evil.test",
+            "X-Forwarded-Proto: http",
+            "Forwarded: host=evil.test",
+            "X-Original-URL: /mint/1",
+            "X-Rewrite-URL: /mint/1",
+            "X-HTTP-Method-Override: POST",
+            "X-HTTP-Method: POST",
+            "X-Method-Override: POST",
+        ];
+        for hint in hints {
+            let (name, value) = hint.split_once(':').expect("a field");
+            let half = name.replacen('-', "_", 1);
+            for name in [name.to_owned(), name.replace('-', "_"), name.to_uppercase().replace('-', "_"), half] {
+                let bytes = format!("GET /mint/1 HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/plain\r\n{name}:{value}\r\n\r\n");
+                let raw = scene.inside(bytes.as_bytes()).await;
+                let seen = scene.last();
+                assert_eq!((raw.status(), seen.bearer()), (200, Some(KEY)), "{name}: {raw:?}");
+                let mut left: Vec<&str> = seen.headers.keys().map(http::HeaderName::as_str).collect();
+                left.sort_unstable();
+                left.retain(|name| !["accept", "authorization", "host"].contains(name));
+                assert!(left.is_empty(), "{name}: {left:?}");
+            }
         }
     });
 }
