@@ -1,6 +1,6 @@
 //! CONNECT (RFC 9110 §9.3.6): who asks, for what, and what becomes of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -86,7 +86,7 @@ impl Worker {
         self.connect_as(agent, authority, origin, entry).await
     }
 
-    async fn connect_as(self: &Rc<Self>, agent: Arc<Agent>, authority: Authority, origin: &Origin, entry: Entry) -> Next {
+    async fn connect_as(self: &Rc<Self>, agent: Arc<Agent>, authority: Authority, origin: &Origin, mut entry: Entry) -> Next {
         if *self.proxy.draining.borrow() {
             return Next::Close(refuse(entry, &Refusal::Draining));
         }
@@ -104,18 +104,26 @@ impl Worker {
             Connect::Intercept => None,
             Connect::Refuse(ConnectRefusal(reason)) => Some(reason),
         };
-        entry.discard();
+        match refused {
+            Some(reason) => {
+                let refusal = Refusal::Policy(reason);
+                entry.refusal(refusal.kind(), refusal.status().as_u16());
+            }
+            None => entry.verdict(Verdict::Intercept),
+        }
         if refused.is_none() && !own && authority.port != 80 {
-            self.dial_ahead(&authority, &agent);
+            self.dial_ahead(&authority, &agent, &mut entry).await;
         }
         let mut inside = inside(origin, authority, Some(agent), Some(connection), refused);
         inside.load = Some(load);
+        inside.unused.set(Some(Box::new(entry)));
         Next::Open(Box::new(inside))
     }
 
-    /// The caller's handshake and the service's overlap.
-    fn dial_ahead(self: &Rc<Self>, authority: &Authority, agent: &Agent) {
-        if !self.pool.has_idle(Scheme::Https, authority) {
+    /// The caller's handshake and the service's overlap. The name is resolved and shown to the service whether or not a request
+    /// follows, so the log has it first (I8); without the log nothing is dialled, and the request will be told why.
+    async fn dial_ahead(self: &Rc<Self>, authority: &Authority, agent: &Agent, entry: &mut Entry) {
+        if !self.pool.has_idle(Scheme::Https, authority) && entry.open().await.is_ok() {
             tokio::task::spawn_local(Rc::clone(&self.pool).warm(authority.clone(), Arc::clone(&agent.label)));
         }
     }
@@ -229,13 +237,13 @@ impl Worker {
 
     /// The record of a CONNECT that was accepted and got no further.
     pub(super) fn failed(&self, inside: &Inside) -> Entry {
+        if let Some(entry) = inside.unused.take() {
+            return *entry;
+        }
         let mut entry = self.spool.begin(Kind::Tunnel);
         entry.source(inside.origin.peer);
         entry.door(Entrance::Connect);
         entry.authority(&inside.authority);
-        if let Some(agent) = &inside.agent {
-            entry.agent(&agent.name);
-        }
         entry
     }
 
@@ -287,6 +295,7 @@ fn inside(
         refused,
         sni: None,
         known_host: RefCell::new(None),
+        unused: Cell::new(None),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every way in becomes one `Target`: requests inside a tunnel, absolute-form, and the base-URL path.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -43,6 +43,16 @@ pub(super) struct Inside {
     pub(super) sni: Option<Box<str>>,
     /// The last `Host` that was held against the authority, so that the next request compares bytes only.
     pub(super) known_host: RefCell<Option<HeaderValue>>,
+    /// The record of the CONNECT, until a request inside has one of its own.
+    pub(super) unused: Cell<Option<Box<Entry>>>,
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Some(mut entry) = self.unused.take() {
+            entry.note("no_request");
+        }
+    }
 }
 
 /// A request whose way is known.
@@ -59,6 +69,15 @@ impl Door {
         match self {
             Self::Open(origin) => origin,
             Self::Inside(inside) => &inside.origin,
+        }
+    }
+
+    /// A request is on record: the CONNECT that it came by needs no more words, but for a closing line where it dialled ahead.
+    pub(super) fn used(&self) {
+        if let Self::Inside(inside) = self
+            && let Some(entry) = inside.unused.take()
+        {
+            entry.discard();
         }
     }
 

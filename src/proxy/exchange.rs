@@ -61,6 +61,7 @@ impl Way {
 impl Worker {
     /// Answers one request. Never fails: an error becomes a response, and either way the record is closed.
     pub(super) async fn exchange(self: &Rc<Self>, door: &Door, request: Request<Incoming>, busy: Busy) -> Answer {
+        door.used();
         let mut entry = self.spool.begin(Kind::Request);
         entry.source(door.origin().peer);
         entry.http(request.version());

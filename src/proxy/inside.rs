@@ -279,6 +279,7 @@ impl Worker {
     }
 
     fn refuse_malformed(&self, door: &Door, malformed: Malformed) -> Response<ResponseBody> {
+        door.used();
         let mut entry = self.spool.begin(Kind::Request);
         entry.source(door.origin().peer);
         if let Door::Inside(inside) = door {
