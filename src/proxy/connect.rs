@@ -182,8 +182,7 @@ impl Worker {
         entry: &mut Entry,
         port: u16,
     ) -> Result<(), &'static str> {
-        let raw = port == 80 || self.proxy.rules.load().settings().connect_ports.contains(&port);
-        if raw {
+        if self.proxy.rules.load().takes_any_bytes(port) {
             return Ok(());
         }
         let reading = super::hello::read(caller, buffer);
