@@ -220,3 +220,69 @@ fn t72_an_answer_before_the_upload_ends_leaves_no_busy_connection_to_the_next_ca
         drop(upload);
     });
 }
+
+/// RFC 9113 §8.4: what nobody asked for answers nobody's request, and ends the connection that brought it.
+#[test]
+fn t52_i6_a_pushed_response_ends_its_connection_and_reaches_nobody() {
+    use crate::frames::{ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PUSH_PROMISE, SETTINGS, field, frame, next};
+    run(async {
+        let ca = Authority::new();
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let service = Upstream::raw(&ca, &[HOST], Offers::Http2, move |mut stream, number| {
+            let tell = tell.clone();
+            async move {
+                let mut preface = [0; 24];
+                if tokio::io::AsyncReadExt::read_exact(&mut stream, &mut preface).await.is_err() {
+                    return;
+                }
+                drop(stream.write_all(&frame(SETTINGS, 0, 0, b"")).await);
+                while let Some((kind, flags, id, payload)) = next(&mut stream).await {
+                    let mut bytes = Vec::new();
+                    match kind {
+                        SETTINGS if flags & ACK == 0 => {
+                            tell.send((number, SETTINGS, payload)).expect("the test listens");
+                            bytes.extend(frame(SETTINGS, ACK, 0, b""));
+                        }
+                        GOAWAY => tell.send((number, GOAWAY, payload)).expect("the test listens"),
+                        HEADERS => {
+                            if number == 0 {
+                                let pushed: [(&[u8], &[u8]); 4] = [
+                                    (b":method", b"GET"),
+                                    (b":scheme", b"https"),
+                                    (b":authority", HOST.as_bytes()),
+                                    (b":path", b"/next"),
+                                ];
+                                let block = pushed.iter().flat_map(|(name, value)| field(name, value));
+                                let promise: Vec<u8> = 2_u32.to_be_bytes().into_iter().chain(block).collect();
+                                bytes.extend(frame(PUSH_PROMISE, END_HEADERS, id, &promise));
+                                bytes.extend(frame(HEADERS, END_HEADERS, 2, &[0x88]));
+                                bytes.extend(frame(DATA, END_STREAM, 2, b"EVIL"));
+                            }
+                            bytes.extend(frame(HEADERS, END_HEADERS, id, &[0x88]));
+                            bytes.extend(frame(DATA, END_STREAM, id, b"ok"));
+                        }
+                        _ => {}
+                    }
+                    drop(stream.write_all(&bytes).await);
+                    drop(stream.flush().await);
+                }
+            }
+        })
+        .await;
+        let nexus = home(&ca, &service).config("[proxy]\nworkers = 1").start();
+        let caller = Caller::new(&nexus);
+        let reply = caller.get("https://api.acme.test/first").await;
+        assert_eq!((reply.status, reply.refusal()), (502, Some("upstream")), "{reply:?}");
+        for path in ["/next", "/last"] {
+            let reply = caller.get(&format!("https://{HOST}{path}")).await;
+            assert_eq!((reply.status, reply.text()), (200, "ok"), "{path}");
+        }
+        assert_eq!(service.connections(), 2);
+        // SETTINGS_ENABLE_PUSH = 0 (RFC 9113 §6.5.2), then PROTOCOL_ERROR (§7).
+        let (number, kind, settings) = told.recv().await.expect("settings");
+        assert_eq!((number, kind), (0, SETTINGS));
+        assert!(settings.chunks(6).any(|setting| setting == [0, 2, 0, 0, 0, 0]), "{settings:?}");
+        let (number, kind, goodbye) = told.recv().await.expect("a goodbye");
+        assert_eq!((number, kind, &goodbye[4..8]), (0, GOAWAY, &[0, 0, 0, 1][..]));
+    });
+}
