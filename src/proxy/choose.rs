@@ -60,7 +60,13 @@ impl Worker {
         entry.connection(&connection);
         let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules).await;
         let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))?;
-        permit.step().into_iter().for_each(|step| entry.note(step));
+        if let Some(step) = permit.step() {
+            entry.note(step);
+            // It took its time, in which the agent may have been revoked.
+            if !self.proxy.still_known(inquiry.agent) {
+                return Err(Refusal::UnknownAgent);
+            }
+        }
         if !reaches(&permit, &inquiry.arrived.target) {
             return Err(Refusal::NotSealed(named.provider.id.to_string()));
         }

@@ -24,9 +24,16 @@ pub(super) const OWN_NAME: &str = "nexus.internal";
 /// A way in, for the requests of one stream.
 pub(super) enum Door {
     /// Absolute-form and base-URL requests on the proxy port; each shows who it is.
-    Open(Origin),
+    Open(Outside),
     /// Inside a CONNECT, whose agent and authority bind every request.
     Inside(Box<Inside>),
+}
+
+/// A stream of requests to the proxy port itself.
+pub(super) struct Outside {
+    origin: Origin,
+    /// Who the last request came from.
+    agent: RefCell<Option<Arc<Agent>>>,
 }
 
 /// What a CONNECT settled.
@@ -64,11 +71,24 @@ pub(super) struct Arrived {
 }
 
 impl Door {
+    /// For requests to the proxy port itself.
+    pub(super) fn open(origin: Origin) -> Self {
+        Self::Open(Outside { origin, agent: RefCell::new(None) })
+    }
+
     /// Where the stream comes from.
     pub(super) fn origin(&self) -> &Origin {
         match self {
-            Self::Open(origin) => origin,
+            Self::Open(outside) => &outside.origin,
             Self::Inside(inside) => &inside.origin,
+        }
+    }
+
+    /// Whose request is under way.
+    pub(super) fn agent(&self) -> Option<Arc<Agent>> {
+        match self {
+            Self::Open(outside) => outside.agent.borrow().clone(),
+            Self::Inside(inside) => inside.agent.clone(),
         }
     }
 
@@ -103,7 +123,11 @@ impl Door {
     pub(super) fn identify(&self, worker: &Rc<Worker>, parts: &request::Parts) -> Result<Arrived, Refusal> {
         match self {
             Self::Inside(inside) => inside.identify(worker, parts),
-            Self::Open(origin) => identify_open(worker, origin, parts),
+            Self::Open(outside) => {
+                let arrived = identify_open(worker, &outside.origin, parts)?;
+                outside.agent.borrow_mut().clone_from(&arrived.agent);
+                Ok(arrived)
+            }
         }
     }
 }

@@ -222,8 +222,7 @@ impl Worker {
 
     /// A response that has no end, such as a stream of events, ends with its agent.
     fn revoked(&self, door: &Door) -> bool {
-        let Door::Inside(inside) = door else { return false };
-        inside.agent.as_ref().is_some_and(|agent| !self.proxy.still_known(agent))
+        door.agent().is_some_and(|agent| !self.proxy.still_known(&agent))
     }
 
     async fn serve_http1(self: &Rc<Self>, stream: &Rc<Stream>, request: Request<Incoming>) -> Response<ResponseBody> {

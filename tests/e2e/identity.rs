@@ -236,7 +236,13 @@ fn i6_a_response_of_a_revoked_agent_does_not_go_on_for_ever() {
         let (mut one, mut two) = (caller.http1(HOST).await, caller.http2(HOST).await);
         let get = || crate::harness::request(http::Method::GET, "/events", crate::harness::empty());
         let responses = [one.begin(get()).await.expect("a response"), two.begin(get()).await.expect("a response")];
+        let mut base_url = caller.tcp().await;
+        let head = format!("GET /~{a}/{HOST}/events HTTP/1.1\r\nHost: {}\r\n\r\n", nexus.address);
+        base_url.write_all(head.as_bytes()).await.expect("a write");
+        assert!(read_head(&mut base_url).await.starts_with("HTTP/1.1 200 "));
         revoke(&nexus, "a");
+        let raw = listen(&mut base_url, Duration::from_secs(20)).await;
+        assert!(raw.closed && raw.text.contains("tick") && !raw.text.ends_with("0\r\n\r\n"), "{raw:?}");
         for response in responses {
             let outcome = tokio::time::timeout(Duration::from_secs(20), crate::harness::read(response)).await;
             assert!(outcome.expect("it ends").is_err(), "it is cut off, not whole");
@@ -272,6 +278,30 @@ fn i6_a_request_of_an_agent_that_was_revoked_meanwhile_is_not_sent_again() {
         let (reply, ()) = tokio::join!(caller.get("https://api.acme.test/again"), meanwhile);
         assert_eq!((reply.status, service.count()), (401, 1), "{reply:?}");
         assert_eq!(nexus.notes("/again").await, ["renewed", "agent_revoked"]);
+    });
+}
+
+/// Nor one whose credential had to be renewed first.
+#[test]
+fn i6_a_request_that_waited_for_a_renewal_is_asked_again_whose_it_is() {
+    use crate::renewal::house::{House, Plan};
+    run(async {
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        let house = House::with(Plan { expires_at: Some(long_ago), ..Plan::default() }).await;
+        house.tokens.hold();
+        let meanwhile = async {
+            house.tokens.until_used(1).await;
+            // From now on callers need a token.
+            let text = format!("[[agent]]\nname = \"other\"\ntoken_sha256 = \"{}\"\n", "ab".repeat(32));
+            let file = house.nexus.home().agents_file();
+            nexus::disk::write_atomic(&file, text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+            house.nexus.reload();
+            house.tokens.let_through(1);
+        };
+        let (caller, url) = (house.caller(), House::url("/a"));
+        let (reply, ()) = tokio::join!(caller.get(&url), meanwhile);
+        assert_eq!((reply.status, reply.refusal(), house.service.count()), (407, Some("unknown-agent"), 0));
+        assert_eq!(house.nexus.notes("/a").await, ["renewed"]);
     });
 }
 
