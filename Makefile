@@ -28,7 +28,7 @@ endif
 
 test-all: ## Run every test in its long form, with every client there is
 	tests/install.sh all
-	NEXUS_TEST_ALL=1 $(MAKE) test
+	NEXUS_TEST_ALL=1 NEXTEST_PROFILE=all $(MAKE) test
 
 test-deps: ## Install what the tests need
 	@tests/install.sh quick

@@ -105,6 +105,10 @@ ACME_TOKEN = "acme_"
         ("ACME_TOKEN", "HTTPS_PROXY", (14, 1), "HTTPS_PROXY steers programs"),
         ("\"acme_\"", "\"$(id)\"", (14, 14), "a placeholder is visible ASCII"),
         ("\"acme_\"", "{ fix = \"x\" }", (14, 16), "unknown key `fix`; did you mean `fixed`?"),
+        ("\"acme_\"", "{ suffix = \"-x\" }", (14, 14), "the key `prefix` is missing"),
+        ("\"acme_\"", "{ prefix = \"a\", suffix = \"-{api_key}\" }", (14, 39), "{api_key} is no [[field]] with secret = false"),
+        ("\"acme_\"", "{ prefix = \"a\", suffix = \"$(id)\" }", (14, 39), "a placeholder is visible ASCII"),
+        ("\"acme_\"", "{ fixed = \"a\", suffix = \"-b\" }", (14, 38), "a fixed value has no suffix"),
         ("acme_\"\n", "acme_\"\n[[field]]\nname = \"Site\"\nprompt = \"Site\"\n", (16, 8), "a field's name is lower-case"),
         ("acme_\"\n", "acme_\"\n[[field]]\nname = \"site\"\n", (15, 1), "the key `prompt` is missing"),
     ];

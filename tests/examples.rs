@@ -89,26 +89,10 @@ mod sandbox {
         assert!(shown.contains("urllib: I am octo"), "{shown}");
     }
 
-    /// What the compose file promises, read by a YAML parser: Docker itself need not be here.
-    const COMPOSE: &str = r#"
-import json, sys, yaml
-document = yaml.safe_load(open(sys.argv[1]))
-services, networks = document["services"], document["networks"]
-agent, nexus = services["agent"], services["nexus"]
-print(json.dumps({
-    "inside is internal": networks[agent["networks"][0]]["internal"] is True,
-    "the agent is nowhere else": len(agent["networks"]) == 1 and "ports" not in agent and "network_mode" not in agent,
-    "nexus is on both": sorted(nexus["networks"]) == sorted(networks),
-    "the bundle is read-only": "bundle:/bundle:ro" in agent["volumes"],
-    "the home is nexus's alone": [name for name, service in services.items() if "home:/home-of-nexus" in service["volumes"]] == ["nexus"],
-    "the agent trusts the bundle": agent["environment"]["SSL_CERT_FILE"] == "/bundle/ca-bundle.pem",
-}))
-"#;
-
     #[test]
-    fn the_compose_file_gives_the_agent_an_internal_network_only() {
+    fn the_compose_file_the_image_and_its_entry_point_keep_their_promises() {
         let python = profile_folder().parent().expect("a target folder").join("test-venv/bin/python");
-        let shown = printed(program(python).args(["-c", COMPOSE]).arg(root().join("examples/sandbox/docker-compose.yml")));
+        let shown = printed(program(python).arg(root().join("tests/sandbox_promises.py")).arg(root()));
         let held: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
         for (promise, held) in held.as_object().expect("an object") {
             assert_eq!(held, true, "{promise}");

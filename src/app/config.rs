@@ -205,6 +205,8 @@ pub struct Limits {
     pub agent_connections: usize,
     /// Requests of one agent that are under way.
     pub agent_requests: usize,
+    /// Name look-ups of one agent at once.
+    pub agent_lookups: usize,
     /// Streams of one HTTP/2 connection.
     pub http2_streams: u32,
     /// A request head must be whole after this.
@@ -213,6 +215,10 @@ pub struct Limits {
     pub handshake_timeout_secs: u64,
     /// A caller's connection without a request.
     pub keep_alive_secs: u64,
+    /// How long a request body may be slow before it is held to `upload_rate`.
+    pub upload_grace_secs: u64,
+    /// Bytes a second that a request body must bring on average, as long as nothing was answered.
+    pub upload_rate: ByteSize,
     /// How long requests may go on after SIGTERM.
     pub drain_secs: u64,
     /// Bytes of one request head.
@@ -326,6 +332,7 @@ impl Config {
             ("limits.connections", self.limits.connections),
             ("limits.agent_connections", self.limits.agent_connections),
             ("limits.agent_requests", self.limits.agent_requests),
+            ("limits.agent_lookups", self.limits.agent_lookups),
             ("ca.cache_hosts", self.ca.cache_hosts),
             ("renewal.waiters", self.renewal.waiters),
             ("renewal.connections", self.renewal.connections),

@@ -15,6 +15,9 @@ use crate::model::{Authority, Scheme, Secret};
 use crate::oauth::{REPLY_LIMIT, TokenReply, TokenRequest};
 use crate::upstream::{Dialler, Versions};
 
+/// On whose behalf names are looked up: no agent can be called so.
+const OURSELVES: &str = "(nexus)";
+
 /// Token endpoints over the same dialler as everything else: addresses checked, TLS verified.
 pub(super) struct Endpoint(pub(super) Arc<Dialler>);
 
@@ -39,8 +42,8 @@ async fn exchange(dialler: &Dialler, request: TokenRequest) -> Result<TokenReply
     let https = uri.scheme_str() == Some("https");
     let named = uri.authority().filter(|_| https).and_then(|named| Authority::parse(named.as_str(), Some(443)).ok());
     let authority = named.ok_or_else(|| -> Cause { Arc::new(Error::Url) })?;
-    let connected =
-        dialler.connect(Scheme::Https, &authority, Versions::Http1).await.map_err(|error| -> Cause { Arc::new(error) })?;
+    let connected = dialler.connect(Scheme::Https, &authority, Versions::Http1, &Arc::from(OURSELVES)).await;
+    let connected = connected.map_err(|error| -> Cause { Arc::new(error) })?;
     let (gate, expectation) = Gate::responses(connected.stream, Limits::default());
     talk(TokioIo::new(gate), &expectation, &uri, request).await.map_err(|error| -> Cause { Arc::new(error) })
 }

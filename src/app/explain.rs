@@ -10,9 +10,9 @@ use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts;
 use crate::agent::{Agent, Registry};
-use crate::decide::{Connect, Named, Reason, Route, Rules, Unmatched, Unregistered};
+use crate::decide::{Connect, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered};
 use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Scheme, Target};
-use crate::provider::{InjectRule, Provider, prepare};
+use crate::provider::{Catalogue, InjectRule, Provider, prepare};
 use crate::vault::{self, Status, Store};
 
 /// Why there is nothing to explain.
@@ -97,6 +97,8 @@ pub struct Explanation {
     pub strategy: Vec<&'static str>,
     /// The same, written out with the names of fields.
     pub placements: Vec<String>,
+    /// What is taken out of the request before that: every slot of every provider on this host.
+    pub strips: Vec<String>,
     /// Why.
     pub why: String,
     /// The next command to type, where one would help.
@@ -119,7 +121,8 @@ pub fn explain(
         Some(name) => registry.by_name(name, SystemTime::now()).ok_or_else(|| ExplainError::NoSuchAgent(name.clone()))?,
         None => Arc::new(Agent::local().ok_or_else(|| ExplainError::Url(url.to_owned()))?),
     };
-    let (rules, _mistakes) = parts::rules(home, config, &registry);
+    let (catalogue, _mistakes) = Catalogue::with_user_folder(&home.providers());
+    let rules = parts::rules(&catalogue, config, &registry);
     let target = target(method, url)?;
     let connect = (target.scheme == Scheme::Https).then(|| rules.decide_connect(&target.authority, &agent));
     let case = Case { rules: &rules, store, agent: &agent, target: &target };
@@ -179,6 +182,7 @@ impl Case<'_> {
             connection: None,
             strategy: Vec::new(),
             placements: Vec::new(),
+            strips: Vec::new(),
             why,
             command: None,
         }
@@ -196,21 +200,8 @@ impl Case<'_> {
                 self.answer(Outcome::Pass, "no provider names this host; it is intercepted, and nothing is injected".to_owned())
             }
             Route::Pass => self.answer(Outcome::Pass, "no provider names this host".to_owned()),
-            Route::Strip(provider) if self.left_alone(&provider)? => {
-                self.answer(Outcome::Pass, format!("no credential of {} is registered", provider.title)).of(&provider)
-            }
-            Route::Strip(provider) => {
-                let why = format!("the host belongs to {}, but no rule of it names this path", provider.title);
-                self.answer(Outcome::Strip, why).of(&provider)
-            }
-            Route::TokenEndpoint(provider) if self.left_alone(&provider)? => {
-                self.answer(Outcome::Pass, format!("no credential of {} is registered", provider.title)).of(&provider)
-            }
-            Route::TokenEndpoint(provider) => {
-                let why =
-                    format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", provider.title);
-                self.answer(Outcome::Refuse, why).of(&provider)
-            }
+            Route::Strip(occupants) => self.stripped(&occupants)?,
+            Route::TokenEndpoint(owners) => self.token_endpoint(&owners)?,
             Route::Inject(named) => self.named(&named)?,
         })
     }
@@ -222,6 +213,38 @@ impl Case<'_> {
     /// Without a connection a provider's host is one like others, unless the configuration refuses.
     fn left_alone(&self, provider: &Provider) -> Result<bool, ExplainError> {
         Ok(self.rules.settings().unregistered == Unregistered::Pass && self.existing(provider)?.is_empty())
+    }
+
+    /// Ours alone as soon as one of those whose it is has a connection.
+    fn token_endpoint(&self, owners: &[Arc<Provider>]) -> Result<Explanation, ExplainError> {
+        let Some(holder) = self.holder(owners)? else {
+            let answer = self.answer(Outcome::Pass, format!("no credential of {} is registered", titles(owners)));
+            return Ok(answer.of_first(owners));
+        };
+        let why = format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", holder.title);
+        Ok(self.answer(Outcome::Refuse, why).of(holder))
+    }
+
+    /// A host of providers, and a path that none of their rules names.
+    fn stripped(&self, occupants: &Occupants) -> Result<Explanation, ExplainError> {
+        let providers = &occupants.providers;
+        let answer = if self.holder(providers)?.is_none() {
+            self.answer(Outcome::Pass, format!("no credential of {} is registered", titles(providers)))
+        } else {
+            let why = format!("the host belongs to {}, but no rule names this path", titles(providers));
+            Explanation { strips: written(occupants), ..self.answer(Outcome::Strip, why) }
+        };
+        Ok(answer.of_first(providers))
+    }
+
+    /// The first of `providers` that is not left alone.
+    fn holder<'p>(&self, providers: &'p [Arc<Provider>]) -> Result<Option<&'p Arc<Provider>>, ExplainError> {
+        for provider in providers {
+            if !self.left_alone(provider)? {
+                return Ok(Some(provider));
+            }
+        }
+        Ok(None)
     }
 
     fn named(&self, named: &Named) -> Result<Explanation, ExplainError> {
@@ -252,6 +275,7 @@ impl Case<'_> {
             rule: Some(shown),
             strategy: rule.placements.iter().map(crate::provider::Placement::word).collect(),
             placements: rule.placements.iter().map(ToString::to_string).collect(),
+            strips: written(&named.occupants),
             ..answer(Outcome::Inject, chosen(provider, connection, existing.len(), entry.status))
         })
     }
@@ -273,6 +297,18 @@ impl Explanation {
     fn of(self, provider: &Provider) -> Self {
         Self { provider: Some(provider.id.to_string()), ..self }
     }
+
+    fn of_first(self, providers: &[Arc<Provider>]) -> Self {
+        providers.iter().take(1).fold(self, |answer, provider| answer.of(provider))
+    }
+}
+
+fn titles(providers: &[Arc<Provider>]) -> String {
+    providers.iter().map(|provider| provider.title.as_str()).collect::<Vec<_>>().join(" and ")
+}
+
+fn written(occupants: &Occupants) -> Vec<String> {
+    occupants.slots.iter().map(ToString::to_string).collect()
 }
 
 /// Why this connection.

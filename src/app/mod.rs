@@ -8,6 +8,7 @@ mod init;
 mod parts;
 mod reload;
 mod run;
+mod sealed;
 mod secret;
 
 pub use config::Config;
@@ -16,4 +17,5 @@ pub use home::{Announced, Home, HomeError};
 pub use init::{InitError, Made, Rotated, init, open_root, rotate, trusted, write_bundle};
 pub use parts::{BuildError, Setup};
 pub use run::{App, Running};
+pub use sealed::{Reach, Widened, widened};
 pub use secret::{Origin, SecretError, dotenv_value, passphrase};

@@ -18,7 +18,7 @@ use crate::ca::{self, Issuer};
 use crate::decide::{self, Rules};
 use crate::head;
 use crate::model::{Authority, Secret};
-use crate::provider::{self, Catalogue};
+use crate::provider::Catalogue;
 use crate::proxy::{self, Pages};
 use crate::seal::{DataKey, Passphrase};
 use crate::upstream::{self, Override, Parent};
@@ -116,9 +116,8 @@ pub(super) fn placeholder_key(key: &DataKey) -> PlaceholderKey {
     PlaceholderKey::new(key.subkey("placeholders"))
 }
 
-/// Compiles the catalogue; a user's file that is wrong is told of and left out, the others count.
-pub(super) fn rules(home: &Home, config: &Config, agents: &Registry) -> (Rules, Vec<provider::Error>) {
-    let (catalogue, mistakes) = Catalogue::with_user_folder(&home.providers());
+/// Compiles the catalogue.
+pub(super) fn rules(catalogue: &Catalogue, config: &Config, agents: &Registry) -> Rules {
     let settings = decide::Settings {
         unmatched: match config.proxy.unmatched {
             config::Unmatched::Tunnel => decide::Unmatched::Tunnel,
@@ -134,7 +133,7 @@ pub(super) fn rules(home: &Home, config: &Config, agents: &Registry) -> (Rules, 
         connect_ports: config.proxy.connect_ports.clone(),
         allow: config.policy.default != Some(config::Verdict::Deny),
     };
-    (Rules::compile(&catalogue, settings), mistakes)
+    Rules::compile(catalogue, settings)
 }
 
 pub(super) fn agents(home: &Home, extra: &[Registered], previous: &Registry) -> Result<Registry, HomeError> {
@@ -219,6 +218,9 @@ pub(super) fn upstream_settings(home: &Home, config: &Config) -> Result<upstream
         connect_timeout: Duration::from_secs(upstream.connect_timeout_secs),
         handshake_timeout: Duration::from_secs(upstream.handshake_timeout_secs),
         head_timeout: Duration::from_secs(upstream.head_timeout_secs),
+        upload_grace: Duration::from_secs(config.limits.upload_grace_secs),
+        upload_rate: config.limits.upload_rate.as_u64(),
+        agent_lookups: config.limits.agent_lookups,
         pool_idle_timeout: Duration::from_secs(upstream.pool_idle_timeout_secs),
         pool_idle_per_host: upstream.pool_idle_per_host,
         http2: upstream.http2,

@@ -9,9 +9,11 @@ use tokio::sync::mpsc;
 
 use super::config::Config;
 use super::home::Home;
-use super::parts;
+use super::{parts, sealed};
 use crate::agent::Registered;
+use crate::provider::Catalogue;
 use crate::proxy::Proxy;
+use crate::vault::Store;
 
 /// Changes that come close together are taken as one.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -22,6 +24,7 @@ pub(super) struct Reload {
     pub(super) overrides: Vec<(String, String)>,
     pub(super) extra_agents: Vec<Registered>,
     pub(super) proxy: Arc<Proxy>,
+    pub(super) store: Arc<Store>,
 }
 
 impl Reload {
@@ -40,13 +43,18 @@ impl Reload {
     }
 
     fn rules(&self, config: &Config) {
-        let (rules, mistakes) = parts::rules(&self.home, config, &self.proxy.agents.load());
+        let (catalogue, mistakes) = Catalogue::with_user_folder(&self.home.providers());
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
-        if mistakes.is_empty() {
-            self.proxy.rules.store(Arc::new(rules));
-            tracing::info!("configuration taken");
+        if !mistakes.is_empty() {
+            return;
+        }
+        self.proxy.rules.store(Arc::new(parts::rules(&catalogue, config, &self.proxy.agents.load())));
+        tracing::info!("configuration taken");
+        match self.store.snapshot() {
+            Ok(vault) => sealed::tell(&catalogue, &vault),
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the vault cannot be read"),
         }
     }
 }

@@ -15,10 +15,12 @@ use super::endpoint::Endpoint;
 use super::home::Home;
 use super::parts::{self, BuildError, Setup};
 use super::reload::{self, Reload};
+use super::sealed;
 use crate::agent::{Agent, Guesses, Registry};
 use crate::audit::Log;
 use crate::broker::{self, Broker};
 use crate::listener;
+use crate::provider::Catalogue;
 use crate::proxy::{Listener, Loads, Proxy, Worker};
 use crate::seal::DataKey;
 use crate::upstream::Dialler;
@@ -109,7 +111,8 @@ impl App {
                 return Err(BuildError::NoAgents);
             }
         }
-        let (rules, mistakes) = parts::rules(&setup.home, &setup.config, &registry);
+        let (catalogue, mistakes) = Catalogue::with_user_folder(&setup.home.providers());
+        let rules = parts::rules(&catalogue, &setup.config, &registry);
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
@@ -121,6 +124,7 @@ impl App {
         if snapshot.rolled_back() {
             tracing::warn!("the vault is older than the one that was last seen: somebody put back an old copy");
         }
+        sealed::tell(&catalogue, &snapshot);
         let parts = Parts {
             store: Arc::new(store),
             dialler: Arc::new(dialler),
@@ -152,8 +156,9 @@ impl App {
         let drain = Duration::from_secs(config.limits.drain_secs);
         let log = Arc::clone(&parts.log);
         let dialler = Arc::clone(&parts.dialler);
+        let store = Arc::clone(&parts.store);
         let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy) });
+        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, proxy: Arc::clone(&proxy), store });
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..worker_count(&config) {

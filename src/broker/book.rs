@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::error::Why;
 use super::flight::{Outcome, Pending};
 use super::settings::Settings;
+use crate::model::ConnectionId;
 use crate::oauth::Refused;
 
 /// What one connection remembers between renewals.
@@ -20,6 +22,8 @@ pub(super) struct Book {
     /// The generation whose refresh token was refused for good, should the vault not have taken the note.
     pub(super) refused: Option<(u64, Arc<Refused>)>,
     /// Renewals in a row whose credential worked nowhere.
+    /// The state of the vault in which a person was told that its file names a token endpoint which nobody trusted.
+    told: Option<u64>,
     fruitless: u32,
     failures: u32,
     paused_until: Option<Instant>,
@@ -29,7 +33,7 @@ pub(super) struct Book {
 impl Book {
     pub(super) fn new(now: Instant, settings: &Settings) -> Self {
         let bucket = Bucket { left: settings.burst, since: now };
-        Self { flight: None, pending: None, refused: None, fruitless: 0, failures: 0, paused_until: None, bucket }
+        Self { flight: None, pending: None, refused: None, told: None, fruitless: 0, failures: 0, paused_until: None, bucket }
     }
 
     /// A credential that no failure was about is there: what was learned about the endpoint is void.
@@ -42,6 +46,13 @@ impl Book {
         self.renewed();
         (self.pending, self.fruitless) = (None, 0);
         self.bucket = Bucket { left: settings.burst, since: now };
+    }
+
+    /// Logs what only a person can change, once for each state of the vault.
+    pub(super) fn tell_once(&mut self, connection: &ConnectionId, version: u64, why: &Why) {
+        if matches!(why, Why::NotSealed { .. }) && self.told.replace(version) != Some(version) {
+            tracing::error!(%connection, reason = %why, "the credential is not renewed");
+        }
     }
 
     /// A renewal failed for now.

@@ -153,7 +153,7 @@ impl Connection {
         if live.generation.number != seen.generation.number {
             return Ok(Boarding::Landed(live));
         }
-        self.judge(&book, &live, provider, complaint)?;
+        self.judge(&book, &live, provider, complaint).inspect_err(|why| book.tell_once(&self.id, live.version, why))?;
         // A flight whose runtime stopped under it will never land.
         if let Some(flight) = book.flight.as_ref().filter(|flight| flight.has_changed().is_ok()) {
             return Ok(Boarding::Aboard(flight.clone()));
@@ -180,8 +180,9 @@ impl Connection {
                 return Err(Why::NotOurs);
             }
         }
-        if provider.oauth2.is_none() || !live.is_renewable() {
-            return Err(Why::NoRefreshToken);
+        let Some(oauth2) = provider.oauth2.as_ref().filter(|_| live.is_renewable()) else { return Err(Why::NoRefreshToken) };
+        if !live.entry.may_renew_at(oauth2.renewal_url()) {
+            return Err(Why::NotSealed { provider: provider.id.clone() });
         }
         let refused = book.refused.as_ref().filter(|(number, _)| *number == live.generation.number);
         if live.needs_attention() || refused.is_some() {

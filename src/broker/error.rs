@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::port::Cause;
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, ProviderId};
 use crate::oauth::{Refused, Unready};
 use crate::provider::InjectError;
 
@@ -98,6 +98,14 @@ pub(crate) enum Why {
     /// No request can be made for this provider and connection.
     #[error("no renewal can be asked for")]
     Unready(#[source] Arc<Unready>),
+    /// The provider's file names another token endpoint than those that were sealed with the credential.
+    #[error(
+        "{provider} now names a token endpoint that was not sealed with this credential; run `nexus providers trust {provider}` if it is right"
+    )]
+    NotSealed {
+        /// Whose file it is.
+        provider: ProviderId,
+    },
     /// It answered with the tokens that we already had.
     #[error("the token endpoint gave the same tokens again")]
     Unchanged,
@@ -131,6 +139,7 @@ impl Why {
             Self::Unreachable(_) => "endpoint_unreachable",
             Self::Late => "endpoint_late",
             Self::Unready(_) => "unready",
+            Self::NotSealed { .. } => "not_sealed",
             Self::Unchanged => "unchanged",
             Self::Vault(_) => "vault",
             Self::Busy => "busy",
@@ -157,7 +166,11 @@ impl Why {
         match self {
             Self::Unavailable(_) | Self::Unreachable(_) | Self::Late | Self::Unready(_) => true,
             Self::Unchanged | Self::Vault(_) | Self::Stopped => true,
-            Self::NotOurs | Self::NoRefreshToken | Self::CoolingDown { .. } | Self::RateLimited { .. } => false,
+            Self::NotSealed { .. }
+            | Self::NotOurs
+            | Self::NoRefreshToken
+            | Self::CoolingDown { .. }
+            | Self::RateLimited { .. } => false,
             Self::Refused(_) | Self::Busy | Self::StillRenewing | Self::Gone => false,
         }
     }

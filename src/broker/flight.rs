@@ -107,6 +107,10 @@ impl Flight {
         if let Some(pending) = pending.filter(|pending| pending.spent.same(refresh_token)) {
             return self.store(pending).await;
         }
+        // The look above may have shown another entry than the one that was judged.
+        if !live.entry.may_renew_at(oauth2.renewal_url()) {
+            return Err(Why::NotSealed { provider: self.provider.id.clone() });
+        }
         let request = request(oauth2, &live.entry, refresh_token).map_err(|unready| Why::Unready(Arc::new(unready)))?;
         let reply = self.call(request).await?;
         let now = (self.connection.shared.ports.clock)();
@@ -204,7 +208,7 @@ fn with_default_life(mut tokens: Tokens, oauth2: &OAuth2, now: SystemTime) -> To
 
 fn request(oauth2: &OAuth2, entry: &Entry, refresh_token: &Secret<String>) -> Result<TokenRequest, oauth::Unready> {
     let field = |name: &str| present(entry.fields.field(name));
-    let url = oauth::endpoint(oauth2.refresh_url.as_ref().unwrap_or(&oauth2.token_url), &field)?;
+    let url = oauth::endpoint(oauth2.renewal_url(), &field)?;
     let authentication = match oauth2.client_authentication {
         ClientAuthentication::Basic => Authentication::Basic,
         ClientAuthentication::Post => Authentication::Post,

@@ -12,17 +12,14 @@ mod port;
 mod settings;
 
 pub(crate) use authorize::Broker;
-pub(crate) use error::Error;
+pub(crate) use error::{Error, Why};
 pub(crate) use home::Home;
 pub(crate) use permit::{Permit, Renewal};
 pub(crate) use port::{BoxFuture, Cause, Ports, TokenEndpoint};
 pub(crate) use settings::Settings;
 
 #[cfg(test)]
-pub(crate) use {
-    error::Why,
-    port::{Seen, Vault},
-};
+pub(crate) use port::{Seen, Vault};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ mod ahead;
 mod disk;
 mod fakes;
 mod on_401;
+mod sealed;
 mod storage;
 mod threads;
 mod verdicts;

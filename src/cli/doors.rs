@@ -31,7 +31,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Ru
     let credentials =
         catalogue.iter().flat_map(|provider| provider.placeholders.iter().map(|known| known.variable.clone())).collect();
     let key = context.key()?;
-    let existing = Store::with_key(context.home.vault(), key.duplicate()).list()?;
+    let existing = Store::with_key(context.home.vault(), key.duplicate()).snapshot()?;
     let who = Who { name: &agent.row.name, limits: Some(&agent.row) };
     let placeholders = surroundings::placeholders(&catalogue, &existing, &key, &who);
     let inherited = Context::variable;

@@ -49,6 +49,9 @@ fn text(answer: &Explanation) -> String {
     if !answer.placements.is_empty() {
         rows.push(("strategy", format!("{}: {}", answer.strategy.join(" + "), answer.placements.join(" and "))));
     }
+    if !answer.strips.is_empty() {
+        rows.push(("strips", answer.strips.join(", ")));
+    }
     rows.push(("why", answer.why.clone()));
     head + &Terminal::pairs(&rows)
 }

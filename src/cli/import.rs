@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use nexus::app::Reach;
 use nexus::model::ConnectionId;
 use nexus::provider::Catalogue;
 use nexus::seal::Passphrase;
@@ -69,9 +70,9 @@ fn sealed(terminal: &Terminal, catalogue: &Catalogue, id: &ConnectionId, entry: 
         return Ok(entry);
     };
     provider.derive_fields(&mut entry.fields);
-    let hosts = provider.bound_hosts(&|name| entry.effective_field(name));
-    let hosts = hosts.with_context(|| format!("{id}: a field that is part of a host name is not valid"))?;
-    entry.hosts = hosts.iter().map(ToString::to_string).collect();
+    let reach = Reach::named(provider, &entry);
+    let reach = reach.with_context(|| format!("{id}: a field that is part of a host name is not valid"))?;
+    reach.seal(&mut entry);
     if entry.hosts.is_empty() {
         terminal.warn(&format!("{id} lacks a field that {} needs; register it again", provider.title));
     }

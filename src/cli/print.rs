@@ -31,7 +31,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Env) -> anyh
     let key = context.key()?;
     let store = nexus::vault::Store::with_key(context.home.vault(), key.duplicate());
     let placeholders =
-        surroundings::placeholders(&context.catalogue(terminal), &store.list()?, &key, &Who { name: &name, limits });
+        surroundings::placeholders(&context.catalogue(terminal), &*store.snapshot()?, &key, &Who { name: &name, limits });
     let inherited = Context::variable;
     let mut inputs = surroundings::inputs(context, &config, placeholders, &inherited)?;
     (inputs.proxy, inputs.java_proxy) = address(context, terminal, &config, shown.as_ref())?;

@@ -1,7 +1,8 @@
-//! `nexus providers`: the catalogue, and which hosts a credential may reach.
+//! `nexus providers`: the catalogue, and where a credential and its secrets may go.
 
+use nexus::app::Reach;
 use nexus::model::{ConnectionId, ProviderId};
-use nexus::provider::{Catalogue, Provider};
+use nexus::provider::{Catalogue, OAuth2, Provider};
 use nexus::vault::{Entry, Store};
 use serde_json::{Value, json};
 
@@ -69,6 +70,8 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
         "verified": provider.verified,
         "takes": takes(provider),
         "hosts": hosts(provider),
+        "slots": provider.slots.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "oauth2": provider.oauth2.as_ref().map(endpoints),
         "variables": provider.placeholders.iter().map(|placeholder| placeholder.variable.as_str()).collect::<Vec<_>>(),
         "rules": provider.inject.iter().map(|rule| json!({
             "hosts": rule.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -80,6 +83,19 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
         "fields": provider.fields.iter().map(|field| json!({
             "name": field.name, "prompt": field.prompt, "secret": field.secret, "hint": field.hint,
         })).collect::<Vec<_>>(),
+    })
+}
+
+fn endpoints(oauth2: &OAuth2) -> Value {
+    json!({
+        "authorize_url": oauth2.authorize_url,
+        "token_url": oauth2.token_url,
+        "refresh_url": oauth2.refresh_url,
+        "device_url": oauth2.device_url,
+        "scopes": oauth2.scopes,
+        "scope_separator": oauth2.scope_separator,
+        "client_authentication": oauth2.client_authentication.word(),
+        "pkce": oauth2.pkce,
     })
 }
 
@@ -124,7 +140,9 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
             ("Category", provider.category.clone()),
             ("Takes", takes(provider).join(", ")),
             ("Rules", rules.collect::<Vec<_>>().join("\n")),
+            ("Strips", provider.slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         ];
+        rows.extend(provider.oauth2.as_ref().map(|oauth2| ("Renewed at", oauth2.renewal_url().to_owned())));
         rows.extend(provider.console.iter().map(|console| ("Console", console.clone())));
         rows.extend((!provider.fields.is_empty()).then(|| ("Fields", fields.collect::<Vec<_>>().join("\n"))));
         rows.extend((!variables.is_empty()).then(|| ("Variables", variables.join(", "))));
@@ -154,20 +172,33 @@ fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {
 /// What would change for one connection.
 struct Change {
     connection: ConnectionId,
-    before: Vec<String>,
-    after: Vec<String>,
+    before: Reach,
+    after: Reach,
 }
 
 impl Change {
     fn of(provider: &Provider, connection: ConnectionId, entry: &Entry) -> anyhow::Result<Self> {
-        let after = provider.bound_hosts(&|name| entry.effective_field(name))?.iter().map(ToString::to_string).collect();
-        Ok(Self { connection, before: entry.hosts.clone(), after })
+        Ok(Self { connection, before: Reach::sealed(entry), after: Reach::named(provider, entry)? })
     }
 
     fn lines(&self) -> String {
-        let added = self.after.iter().filter(|host| !self.before.contains(host)).map(|host| format!("  + {host}\n"));
-        let gone = self.before.iter().filter(|host| !self.after.contains(host)).map(|host| format!("  - {host}\n"));
-        format!("{}\n{}{}", self.connection, added.collect::<String>(), gone.collect::<String>())
+        let compare = |before: &[String], after: &[String], what: &str| {
+            let added = after.iter().filter(|one| !before.contains(one)).map(|one| format!("  + {what}{one}\n"));
+            let gone = before.iter().filter(|one| !after.contains(one)).map(|one| format!("  - {what}{one}\n"));
+            added.chain(gone).collect::<String>()
+        };
+        let hosts = compare(&self.before.hosts, &self.after.hosts, "");
+        let token_urls = compare(&self.before.token_urls, &self.after.token_urls, "token endpoint ");
+        format!("{}\n{hosts}{token_urls}", self.connection)
+    }
+
+    fn facts(&self) -> Value {
+        json!({
+            "connection": self.connection.as_str(),
+            "before": self.before.hosts,
+            "after": self.after.hosts,
+            "token_urls": { "before": self.before.token_urls, "after": self.after.token_urls },
+        })
     }
 }
 
@@ -184,9 +215,7 @@ fn trust(context: &Context, terminal: &Terminal, name: &str, yes: bool) -> anyho
         anyhow::bail!(Hint::new(format!("{} has no connection", provider.title), format!("nexus register {}", provider.id)));
     }
     changes.retain(|change| change.before != change.after);
-    let value =
-        |change: &Change| json!({ "connection": change.connection.as_str(), "before": change.before, "after": change.after });
-    let shown = json!({ "provider": provider.id.as_str(), "changes": changes.iter().map(value).collect::<Vec<_>>() });
+    let shown = json!({ "provider": provider.id.as_str(), "changes": changes.iter().map(Change::facts).collect::<Vec<_>>() });
     if changes.is_empty() {
         return terminal.either(&shown, || format!("the credentials of {} reach what its file names already\n", provider.id));
     }
@@ -195,16 +224,17 @@ fn trust(context: &Context, terminal: &Terminal, name: &str, yes: bool) -> anyho
     if !yes {
         if !terminal.can_ask() {
             anyhow::bail!(Hint::new(
-                "there is nobody to ask whether these hosts may get the credential",
+                "there is nobody to ask whether the credential may go there",
                 format!("nexus providers trust {} --yes", provider.id)
             ));
         }
-        anyhow::ensure!(terminal.confirm("Let the credentials reach these hosts?")?, "nothing was changed");
+        let question = "Let the credentials reach these hosts, and their secrets these token endpoints?";
+        anyhow::ensure!(terminal.confirm(question)?, "nothing was changed");
     }
     for change in &changes {
         seal(&store, provider, change)?;
     }
-    terminal.either(&shown, || format!("sealed the hosts of {} connections of {}\n", changes.len(), provider.id))
+    terminal.either(&shown, || format!("sealed the reach of {} connections of {}\n", changes.len(), provider.id))
 }
 
 /// Writes what was shown, unless the entry has changed meanwhile.
@@ -214,7 +244,7 @@ fn seal(store: &Store, provider: &Provider, change: &Change) -> anyhow::Result<(
         let now = Change::of(provider, change.connection.clone(), entry);
         as_shown = now.is_ok_and(|now| now.before == change.before && now.after == change.after);
         if as_shown {
-            entry.hosts.clone_from(&change.after);
+            change.after.seal(entry);
         }
     })?;
     anyhow::ensure!(as_shown, "{} was changed by somebody else meanwhile; look again", change.connection);

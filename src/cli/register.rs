@@ -4,6 +4,7 @@ use std::io::BufRead as _;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
+use nexus::app::Reach;
 use nexus::model::{ConnectionId, Credential, Secret};
 use nexus::provider::Provider;
 use nexus::vault::{AuthType, Entry};
@@ -40,7 +41,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     })
 }
 
-/// Makes the entry and seals the hosts its fields bind.
+/// Makes the entry and seals the hosts that its fields bind and the token endpoints of the provider.
 fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at: Option<SystemTime>) -> anyhow::Result<Entry> {
     let auth_type = auth_type(&fields);
     let mut entry = Entry::new(id.provider().clone(), auth_type, fields);
@@ -56,9 +57,8 @@ fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at:
             )
         ));
     }
-    let hosts =
-        provider.bound_hosts(&|name| entry.fields.field(name)).context("a field that is part of a host name is not valid")?;
-    entry.hosts = hosts.iter().map(ToString::to_string).collect();
+    let reach = Reach::named(provider, &entry).context("a field that is part of a host name is not valid")?;
+    reach.seal(&mut entry);
     entry.expires_at = expires_at;
     Ok(entry)
 }

@@ -117,6 +117,9 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     let attention: Vec<String> =
         snapshot.iter().filter(|(_, entry)| entry.status == Status::Attention).map(|(id, _)| id.to_string()).collect();
     let strangers = snapshot.strangers().len();
+    let (catalogue, _mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
+    let widened = nexus::app::widened(&catalogue, &snapshot);
+    let stopped = widened.iter().any(nexus::app::Widened::stops_renewals);
     let mut text = format!("opens, {count} connections");
     if !attention.is_empty() {
         text.push_str(&format!(", register again: {}", attention.join(", ")));
@@ -127,15 +130,19 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     if snapshot.rolled_back() {
         text.push_str(", older than what was last seen: somebody put back an old copy");
     }
+    for one in &widened {
+        text.push_str(&format!("\n{one}"));
+    }
     let value = json!({
         "opens": true,
         "connections": count,
         "attention": attention,
         "strangers": strangers,
+        "widened": widened.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rolled_back": snapshot.rolled_back(),
         "weak_secret": origin == Origin::Machine,
     });
-    Ok((Some(attention.is_empty() && !snapshot.rolled_back()), text, value))
+    Ok((Some(attention.is_empty() && !stopped && !snapshot.rolled_back()), text, value))
 }
 
 fn ca(context: &Context) -> Looked {

@@ -8,8 +8,9 @@ use nexus::agent::{PlaceholderKey, Registered};
 use nexus::app::{Announced, Config, trusted};
 use nexus::disk;
 use nexus::model::{AgentName, ConnectionId};
-use nexus::provider::Catalogue;
+use nexus::provider::{Catalogue, Placeholder};
 use nexus::seal::DataKey;
+use nexus::vault::Snapshot;
 
 use super::context::Context;
 use super::env::Inputs;
@@ -81,12 +82,7 @@ fn unproxied(context: &Context, config: &Config) -> Vec<String> {
 }
 
 /// For each provider with a connection that the agent may use, its variables with worthless values.
-pub(super) fn placeholders(
-    catalogue: &Catalogue,
-    existing: &[ConnectionId],
-    key: &DataKey,
-    agent: &Who<'_>,
-) -> Vec<(String, String)> {
+pub(super) fn placeholders(catalogue: &Catalogue, vault: &Snapshot, key: &DataKey, agent: &Who<'_>) -> Vec<(String, String)> {
     let key = PlaceholderKey::new(key.subkey("placeholders"));
     let mut variables = Vec::new();
     for provider in catalogue.iter().filter(|provider| !provider.placeholders.is_empty()) {
@@ -94,12 +90,12 @@ pub(super) fn placeholders(
             agent.limits.is_none_or(|limits| limits.providers.as_ref().is_none_or(|names| names.contains(&provider.id)));
         let user = agent.limits.and_then(|limits| limits.user.as_ref());
         let theirs: Vec<ConnectionId> =
-            existing.iter().filter(|id| allowed && *id.provider() == provider.id && id.is_open_to(user)).cloned().collect();
+            vault.of_provider(&provider.id).iter().filter(|id| allowed && id.is_open_to(user)).cloned().collect();
         let Some(connection) = ConnectionId::preferred(&theirs, user).or(theirs.first()) else { continue };
-        for placeholder in &provider.placeholders {
-            let tail = if placeholder.fixed { String::new() } else { key.tail(agent.name, connection) };
-            variables.push((placeholder.variable.clone(), format!("{}{tail}", placeholder.prefix)));
-        }
+        let tail = key.tail(agent.name, connection);
+        let field = |name: &str| vault.get(connection)?.fields.field(name);
+        let value = |placeholder: &Placeholder| (placeholder.variable.clone(), placeholder.value(&tail, &field));
+        variables.extend(provider.placeholders.iter().map(value));
     }
     variables
 }

@@ -1,5 +1,7 @@
 //! Rules compiled into one snapshot, and `decide`: pure, the same for the exchange and for `nexus explain`. Floor 2.
 
+mod occupants;
 mod snapshot;
 
+pub(crate) use occupants::Occupants;
 pub(crate) use snapshot::{Connect, ConnectRefusal, Named, Reason, Route, Rules, Settings, Unmatched, Unregistered};

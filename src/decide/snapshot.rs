@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::occupants::Occupants;
 use crate::agent::Agent;
 use crate::model::{Authority, Host, Scheme, Target};
 use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider};
@@ -106,10 +107,10 @@ pub(crate) struct ConnectRefusal(pub(crate) Reason);
 pub(crate) enum Route {
     /// No provider: forwarded as it is.
     Pass,
-    /// A provider's host outside every rule's paths: slots stripped, nothing injected.
-    Strip(Arc<Provider>),
-    /// A provider's token endpoint: not for callers once the provider has a connection.
-    TokenEndpoint(Arc<Provider>),
+    /// A host of providers outside every rule's paths: slots stripped, nothing injected.
+    Strip(Arc<Occupants>),
+    /// The token endpoint of these providers: not for callers once one of them has a connection.
+    TokenEndpoint(Vec<Arc<Provider>>),
     /// These rules of the provider match, best first.
     Inject(Named),
     /// Refused by rule.
@@ -121,12 +122,19 @@ pub(crate) enum Route {
 pub(crate) struct Named {
     pub(crate) provider: Arc<Provider>,
     pub(crate) rules: Vec<usize>,
+    /// Every provider on this host, this one too: a caller's credential passes in none of their slots.
+    pub(crate) occupants: Arc<Occupants>,
 }
+
+/// A provider by its place, and one of its rules by its number.
+type Place = (usize, usize);
 
 #[derive(Debug, Default)]
 struct HostRules {
-    /// (provider, rule), in the catalogue's order.
-    rules: Vec<(usize, usize)>,
+    /// In the catalogue's order.
+    rules: Vec<Place>,
+    /// Of an exact host; a tenant pattern's hosts may have different ones.
+    occupants: Option<Arc<Occupants>>,
 }
 
 /// One moment's rules; swapped whole when a file changes.
@@ -134,6 +142,8 @@ struct HostRules {
 pub(crate) struct Rules {
     settings: Settings,
     providers: Vec<Arc<Provider>>,
+    /// Each provider by itself, for the many hosts that have only one.
+    alone: Vec<Arc<Occupants>>,
     exact: HashMap<Host, HostRules>,
     /// Everything behind the first dot of a tenant pattern.
     tenants: HashMap<Box<str>, HostRules>,
@@ -150,6 +160,7 @@ impl Rules {
         let ports = settings.connect_ports.iter().copied().chain([80, 443]).collect();
         let mut rules = Self {
             settings,
+            alone: providers.iter().map(|provider| Arc::new(Occupants::new(vec![Arc::clone(provider)]))).collect(),
             providers,
             exact: HashMap::new(),
             tenants: HashMap::new(),
@@ -160,7 +171,19 @@ impl Rules {
         for index in 0..rules.providers.len() {
             rules.add(index);
         }
+        rules.complete();
         rules
+    }
+
+    /// What a tenant pattern says holds for a host that another rule spells out, too.
+    fn complete(&mut self) {
+        let mut exact = std::mem::take(&mut self.exact);
+        for (host, entry) in &mut exact {
+            entry.rules.extend(self.tenant_rules(host));
+            entry.rules.sort_unstable();
+            entry.occupants = self.occupants(&entry.rules);
+        }
+        self.exact = exact;
     }
 
     fn add(&mut self, index: usize) {
@@ -217,16 +240,17 @@ impl Rules {
         if !self.may_name_port(target.scheme, target.authority.port) {
             return Route::Refuse(Reason::ConnectPort);
         }
-        if let Some(provider) = self.token_endpoint(target) {
-            return Route::TokenEndpoint(provider);
+        let owners = self.token_endpoint(target);
+        if !owners.is_empty() {
+            return Route::TokenEndpoint(owners);
         }
         let matching = self.matching(host);
-        if matching.is_empty() {
+        let Some(occupants) = self.occupants_of(host, &matching) else {
             let shut = !self.settings.allow || self.settings.unmatched == Unmatched::Refuse;
             let endpoint = self.token_endpoints.contains_key(host);
             return if shut && !endpoint { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
-        }
-        self.decide_known(target, agent, &matching)
+        };
+        self.decide_known(target, agent, &matching, occupants)
     }
 
     /// Whether a shut tunnel to `port` takes any bytes: cleartext HTTP's, and those that the operator lists and that are nobody's for
@@ -241,44 +265,71 @@ impl Rules {
         self.ports.contains(&port) || (scheme == Scheme::Http && port >= 1024)
     }
 
-    fn decide_known(&self, target: &Target, agent: &Agent, matching: &[(usize, usize)]) -> Route {
+    fn decide_known(&self, target: &Target, agent: &Agent, matching: &[Place], occupants: Arc<Occupants>) -> Route {
         if target.scheme == Scheme::Http {
             return Route::Refuse(Reason::Cleartext);
         }
         let rules = matching.iter().filter_map(|place| self.rule(*place));
         let at_port: Vec<Candidate<'_>> = rules.filter(|(_, _, rule)| rule.port == target.authority.port).collect();
-        let Some((first, _, _)) = at_port.first() else { return Route::Refuse(Reason::Port) };
+        if at_port.is_empty() {
+            return Route::Refuse(Reason::Port);
+        }
         let path = target.path.path();
         if at_port.iter().any(|(_, _, rule)| rule.mints(&target.method, path)) {
             return Route::Refuse(Reason::Mint);
         }
         let Some(provider) = most_specific(&at_port, path) else {
             let shut = at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
-            return if shut { Route::Refuse(Reason::Path) } else { Route::Strip(Arc::clone(first)) };
+            return if shut { Route::Refuse(Reason::Path) } else { Route::Strip(occupants) };
         };
         if !agent.may_use(&provider.id) {
             return Route::Refuse(Reason::Agent);
         }
         let same = at_port.iter().filter(|(other, _, rule)| other.id == provider.id && rule.path_specificity(path).is_some());
-        Route::Inject(Named { provider: Arc::clone(provider), rules: same.map(|(_, number, _)| *number).collect() })
+        let rules = same.map(|(_, number, _)| *number).collect();
+        Route::Inject(Named { provider: Arc::clone(provider), rules, occupants })
     }
 
-    fn rule(&self, (provider, number): (usize, usize)) -> Option<(&Arc<Provider>, usize, &InjectRule)> {
+    fn rule(&self, (provider, number): Place) -> Option<(&Arc<Provider>, usize, &InjectRule)> {
         let provider = self.providers.get(provider)?;
         provider.inject.get(number).map(|rule| (provider, number, rule))
     }
 
     /// Every rule whose host pattern names `host`.
-    fn matching(&self, host: &Host) -> Cow<'_, [(usize, usize)]> {
-        let exact = self.exact.get(host).map(|entry| entry.rules.as_slice()).unwrap_or_default();
-        if !exact.is_empty() {
-            return Cow::Borrowed(exact);
+    fn matching(&self, host: &Host) -> Cow<'_, [Place]> {
+        match self.exact.get(host) {
+            Some(entry) => Cow::Borrowed(&entry.rules),
+            None => self.tenant_rules(host).into(),
         }
-        let Some(suffix) = host.name().map(behind_first_dot) else { return Cow::default() };
-        let Some(tenants) = self.tenants.get(suffix) else { return Cow::default() };
-        let names =
-            |place: &&(usize, usize)| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(|p| p.matches(host)));
-        tenants.rules.iter().filter(names).copied().collect::<Vec<_>>().into()
+    }
+
+    /// Those of them that name it with a tenant.
+    fn tenant_rules(&self, host: &Host) -> Vec<Place> {
+        let tenants = host.name().and_then(|name| self.tenants.get(behind_first_dot(name)));
+        let tenant = |pattern: &HostPattern| pattern.tenant().is_some() && pattern.matches(host);
+        let names = |place: &&Place| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(tenant));
+        let mut rules: Vec<Place> = tenants.into_iter().flat_map(|tenants| &tenants.rules).filter(names).copied().collect();
+        rules.dedup();
+        rules
+    }
+
+    /// The providers of `matching`, which are the rules for `host`; `None` where there are none.
+    fn occupants_of(&self, host: &Host, matching: &[Place]) -> Option<Arc<Occupants>> {
+        match self.exact.get(host).and_then(|entry| entry.occupants.as_ref()) {
+            Some(occupants) => Some(Arc::clone(occupants)),
+            None => self.occupants(matching),
+        }
+    }
+
+    fn occupants(&self, rules: &[Place]) -> Option<Arc<Occupants>> {
+        let (first, _) = *rules.first()?;
+        if rules.iter().all(|(provider, _)| *provider == first) {
+            return self.alone.get(first).map(Arc::clone);
+        }
+        let mut places: Vec<usize> = rules.iter().map(|(provider, _)| *provider).collect();
+        places.dedup();
+        let providers = places.iter().filter_map(|place| self.providers.get(*place).map(Arc::clone));
+        Some(Arc::new(Occupants::new(providers.collect())))
     }
 
     /// Whether a provider names `host`: requests to it are decided one by one.
@@ -287,10 +338,10 @@ impl Rules {
     }
 
     /// Any reading of the path counts: it is a refusal.
-    fn token_endpoint(&self, target: &Target) -> Option<Arc<Provider>> {
-        let endpoints = self.token_endpoints.get(&target.authority.host)?;
-        let (index, _path) = endpoints.iter().find(|(_, path)| path.matches_any_reading(target.path.path()))?;
-        self.providers.get(*index).map(Arc::clone)
+    fn token_endpoint(&self, target: &Target) -> Vec<Arc<Provider>> {
+        let Some(endpoints) = self.token_endpoints.get(&target.authority.host) else { return Vec::new() };
+        let meant = endpoints.iter().filter(|(_, path)| path.matches_any_reading(target.path.path()));
+        meant.filter_map(|(index, _)| self.providers.get(*index).map(Arc::clone)).collect()
     }
 }
 

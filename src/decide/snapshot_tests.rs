@@ -127,3 +127,81 @@ proptest! {
         }
     }
 }
+
+/// The places where a credential of some service or other goes.
+const PLACES: [&str; 7] = ["authorization", "x-api-key", "api-key", "query:key", "query:token", "cookie:session", "cookie:d"];
+
+/// Providers on `shared.example.com`, told apart by path: each with its slots, and whether it names the host with a tenant.
+fn sharing(owners: &[(Vec<&str>, bool)]) -> Rules {
+    let mut catalogue = Catalogue::default();
+    for (number, (slots, tenant)) in owners.iter().enumerate() {
+        let host = if *tenant { "{site}.example.com" } else { "shared.example.com" };
+        let text = format!(
+            "name = \"p{number}\"\nslots = {slots:?}\n[[inject]]\nhosts = [\"{host}\"]\npaths = [\"/p{number}/**\"]\n\
+             strategy = {{ header = {{ name = \"{}\", value = \"{{api_key}}\" }} }}\nmints = [\"POST /p{number}/mint\"]\n",
+            slots[0]
+        );
+        catalogue.add(&format!("p{number}.toml"), &text).expect("a provider");
+    }
+    let settings =
+        Settings { unmatched: Unmatched::Intercept, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow: true };
+    Rules::compile(&catalogue, settings)
+}
+
+fn shared_target(method: Method, path: &str) -> Target {
+    let authority = Authority { host: "shared.example.com".parse().expect("a host"), port: 443 };
+    Target { scheme: Scheme::Https, authority, method, path: path.parse().expect("a path") }
+}
+
+/// A request that carries something in every place there is.
+fn full_of_credentials(path: &str) -> (http::HeaderMap, http::uri::PathAndQuery) {
+    let mut headers = http::HeaderMap::new();
+    for name in ["authorization", "x-api-key", "api-key"] {
+        headers.insert(name, http::HeaderValue::from_static("STOLEN"));
+    }
+    headers.insert("cookie", http::HeaderValue::from_static("session=STOLEN; kept=1; d=STOLEN"));
+    (headers, format!("{path}?key=STOLEN&kept=1&token=STOLEN").parse().expect("a target"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn i3_no_slot_of_any_provider_on_the_host_lets_a_credential_pass(
+        owners in prop::collection::vec(
+            (prop::sample::subsequence(PLACES[..3].to_vec(), 1..=3), prop::sample::subsequence(PLACES[3..].to_vec(), 0..=4), any::<bool>()),
+            1..5,
+        ),
+        number in 0_usize..6,
+    ) {
+        let owners: Vec<(Vec<&str>, bool)> =
+            owners.into_iter().map(|(headers, others, tenant)| ([headers, others].concat(), tenant)).collect();
+        let rules = sharing(&owners);
+        let path = format!("/p{number}/x");
+        let occupants = match rules.decide(&shared_target(Method::GET, &path), &agent(None)) {
+            Route::Inject(named) => {
+                prop_assert_eq!(named.provider.id.as_str(), format!("p{number}"));
+                named.occupants
+            }
+            Route::Strip(occupants) => occupants,
+            other => return Err(TestCaseError::fail(format!("{other:?}"))),
+        };
+        let (mut headers, mut target) = full_of_credentials(&path);
+        crate::provider::strip_target(&occupants.slots, &mut headers, &mut target).expect("a target");
+        let left = format!("{headers:?} {target}");
+        for place in owners.iter().flat_map(|(slots, _)| slots.iter().copied()).chain(["authorization"]) {
+            let name = place.rsplit(':').next().expect("a name");
+            prop_assert!(!left.contains(&format!("{name}=STOLEN")) && !left.contains(&format!("\"{name}\": \"STOLEN\"")), "{} in {}", place, left);
+        }
+        prop_assert!(left.matches("kept=1").count() == 2, "{}", left);
+    }
+}
+
+#[test]
+fn i1_a_host_spelled_out_by_one_provider_keeps_what_another_says_of_it_as_a_tenants() {
+    let rules = sharing(&[(vec!["x-api-key"], true), (vec!["api-key"], false)]);
+    let mint = rules.decide(&shared_target(Method::POST, "/p0/mint"), &agent(None));
+    assert!(matches!(mint, Route::Refuse(Reason::Mint)), "{mint:?}");
+    let used = rules.decide(&shared_target(Method::GET, "/p0/x"), &agent(None));
+    assert!(matches!(&used, Route::Inject(named) if named.provider.id.as_str() == "p0"), "{used:?}");
+}

@@ -41,7 +41,7 @@ pub(crate) enum Malformed {
     /// RFC 9112 §2.3: neither `HTTP/1.1` nor `HTTP/1.0`.
     #[error("the version is neither HTTP/1.1 nor HTTP/1.0")]
     Version,
-    /// RFC 9112 §4: not a status line, or a status outside 100 to 599.
+    /// RFC 9112 §4: not a status line, or a status below 100.
     #[error("the status line is not valid")]
     StatusLine,
     /// RFC 9112 §5.2: a line that begins with white space.

@@ -5,6 +5,7 @@
 
 mod chunked;
 mod fields;
+mod flood;
 mod gate;
 mod grammar;
 mod h2;
@@ -18,6 +19,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use flood::Metered;
 pub(crate) use gate::Gate;
 pub(crate) use h2::{check_h2_request, check_trailers};
 pub(crate) use handle::{Expectation, Verdict};

@@ -72,7 +72,8 @@ fn is_absolute_form(target: &[u8]) -> bool {
     is_host_port(authority) && (path.is_empty() || is_origin_form(path))
 }
 
-/// RFC 9112 §4. Real services leave out the space before an empty reason.
+/// RFC 9112 §4. Real services leave out the space before an empty reason, and some have statuses of their own above 599 (LinkedIn's
+/// 999), which a caller takes for a 5xx (RFC 9110 §15) and may know by number.
 pub(super) fn status_line(line: &[u8]) -> Result<(Start, Version), Malformed> {
     let version = match line.get(..9) {
         Some(b"HTTP/1.1 ") => Version::HTTP_11,
@@ -82,6 +83,6 @@ pub(super) fn status_line(line: &[u8]) -> Result<(Start, Version), Malformed> {
     let digits = line.get(9..12).filter(|digits| digits.iter().all(u8::is_ascii_digit)).ok_or(Malformed::StatusLine)?;
     check(matches!(line.get(12), None | Some(b' ')), Malformed::StatusLine)?;
     let status = digits.iter().fold(0_u16, |status, digit| status * 10 + u16::from(digit - b'0'));
-    check((100..=599).contains(&status), Malformed::StatusLine)?;
+    check(status >= 100, Malformed::StatusLine)?;
     Ok((Start::Status(status), version))
 }

@@ -14,7 +14,7 @@ use super::parse::{Error, MAX_FILE, parse};
 use super::path::PathPattern;
 use super::pattern::HostPattern;
 use super::rule::{InjectRule, Provider};
-use crate::model::ProviderId;
+use crate::model::{Host, ProviderId};
 
 /// More files than this are not a person's providers.
 const MAX_FILES: usize = 1000;
@@ -68,6 +68,9 @@ impl Catalogue {
             if let Some(host) = clash(&provider, other) {
                 return Err(Error::HostTaken { file: file.to_owned(), host: host.to_string(), other: other.id.clone() });
             }
+            if let Some(url) = covered_endpoint(&provider, other) {
+                return Err(Error::EndpointTaken { file: file.to_owned(), url: url.to_owned(), other: other.id.clone() });
+            }
         }
         self.providers.insert(provider.id.clone(), Arc::new(provider));
         Ok(())
@@ -99,6 +102,19 @@ fn clash<'p>(provider: &'p Provider, other: &Provider) -> Option<&'p HostPattern
     let pairs = provider.inject.iter().flat_map(|one| other.inject.iter().map(move |two| (one, two)));
     let alike = pairs.filter(|(one, two)| one.port == two.port && same_reach(one, two));
     alike.flat_map(|(one, two)| one.hosts.iter().filter(|host| two.hosts.iter().any(|own| own.overlaps(host)))).next()
+}
+
+/// The first token endpoint of `provider` that is a place where `other` injects. Callers are kept from token endpoints, so it would take
+/// that place away from them. An endpoint that both name is the same service's.
+fn covered_endpoint<'p>(provider: &'p Provider, other: &Provider) -> Option<&'p str> {
+    let covers = |url: &&str| {
+        let Ok(uri) = url.parse::<http::Uri>() else { return false };
+        let Some(Ok(host)) = uri.host().map(str::parse::<Host>) else { return false };
+        let here =
+            |rule: &&InjectRule| rule.port == uri.port_u16().unwrap_or(443) && rule.hosts.iter().any(|own| own.matches(&host));
+        other.inject.iter().filter(here).any(|rule| rule.path_specificity(uri.path()).is_some())
+    };
+    provider.token_endpoints().filter(|url| other.token_endpoints().all(|own| own != *url)).find(covers)
 }
 
 /// Whether some path fits a pattern of both, with prefixes of the same length.

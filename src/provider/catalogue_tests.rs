@@ -148,6 +148,25 @@ fn i2_a_user_file_takes_neither_name_nor_host_of_another_provider() {
 }
 
 #[test]
+fn i2_a_token_endpoint_takes_no_place_of_another_providers_api() {
+    let endpoint = |url: &str| add(r#"["api.acme.example"]"#, &format!("[oauth2]\ntoken_url = \"{url}\""));
+    for url in
+        ["https://api.github.com/user", "https://acme.atlassian.net/rest/api/3", "https://slack.com/api/chat.postMessage"]
+    {
+        assert!(matches!(endpoint(url), Err(Error::EndpointTaken { .. })), "{url}");
+    }
+    for url in [
+        "https://auth.acme.example/token",
+        "https://github.com/acme/token",
+        "https://slack.com/api/oauth.v2.access",
+        "https://oauth2.googleapis.com/token",
+        "https://www.googleapis.com/oauth2/v4/token",
+    ] {
+        assert!(endpoint(url).is_ok(), "{url}: {:?}", endpoint(url));
+    }
+}
+
+#[test]
 fn another_port_or_path_prefix_tells_two_providers_apart() {
     assert!(add(r#"["api.github.com"]"#, "port = 8443").is_ok());
     assert!(add(r#"["www.googleapis.com"]"#, "paths = [\"/calendar/**\"]").is_ok());

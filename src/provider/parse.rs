@@ -61,6 +61,16 @@ pub enum Error {
         /// The name.
         name: ProviderId,
     },
+    /// Another provider injects where this one says its token endpoint is.
+    #[error("{file}: the token endpoint {url} is a place of the API of {other}; callers would be kept from it")]
+    EndpointTaken {
+        /// The refused file.
+        file: String,
+        /// The endpoint.
+        url: String,
+        /// The provider whose place it is.
+        other: ProviderId,
+    },
     /// Another provider has this host, and no path prefix tells the two apart.
     #[error("{file}: {host} belongs to {other} already; two providers on one host must differ in their path prefixes or ports")]
     HostTaken {
@@ -127,18 +137,19 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         &["name", "title", "category", "console", "slots", "verified", "oauth2", "inject", "placeholder", "field"];
     let root = Table::open(source, document.get_ref(), document.span(), KEYS)?;
     let id = name(&root)?;
-    let slots: Vec<Slot> = root.need("slots")?.list(|value| value.text()?.parse())?;
+    let mut slots: Vec<Slot> = root.need("slots")?.list(|value| value.text()?.parse())?;
     let oauth2 = root.get("oauth2").map(oauth2::read).transpose()?;
     let mut fields = root.get("field").map_or(Ok(Vec::new()), |list| list.list(extras::field))?;
     let inject = root.need("inject")?.list(|value| inject::read(&value, &slots, &fields))?;
     root.need("inject")?.not_empty(&inject)?;
     add_tenants(&mut fields, &inject);
+    add_general(&mut slots);
     let text_of = |key| root.get(key).map(|value| value.plain()).transpose();
     Ok(Provider {
         title: text_of("title")?.unwrap_or_else(|| id.to_string()),
         category: text_of("category")?.unwrap_or_else(|| "other".to_owned()),
         console: root.get("console").map(|value| oauth2::url(&value)).transpose()?,
-        placeholders: root.get("placeholder").map_or(Ok(Vec::new()), extras::placeholders)?,
+        placeholders: root.get("placeholder").map_or(Ok(Vec::new()), |value| extras::placeholders(value, &fields))?,
         verified: root.get("verified").map_or(Ok(true), |value| value.boolean())?,
         id,
         slots,
@@ -156,6 +167,14 @@ fn name(root: &Table<'_>) -> Result<ProviderId, Error> {
         return Err(text.refuse(format!("the provider {id} must be in a file called {id}.toml")));
     }
     Ok(id)
+}
+
+/// `Authorization` carries credentials everywhere (RFC 9110 §11.6.2), whether or not this service reads it there.
+fn add_general(slots: &mut Vec<Slot>) {
+    let authorization = Slot::Header(http::header::AUTHORIZATION);
+    if !slots.contains(&authorization) {
+        slots.push(authorization);
+    }
 }
 
 /// A tenant that the file does not describe is asked for by its bare name.

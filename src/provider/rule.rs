@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::path::PathPattern;
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
+use super::template::Template;
 use crate::model::{Host, ProviderId};
 
 /// A service Nexus knows.
@@ -18,7 +19,8 @@ pub struct Provider {
     pub category: String,
     /// The page where a person makes the app or key.
     pub console: Option<String>,
-    /// Every place where this provider takes a credential; all are stripped from what a caller sends.
+    /// Every place where this provider takes a credential, and `Authorization` whatever its file says; all are stripped from what a
+    /// caller sends.
     pub slots: Vec<Slot>,
     /// The OAuth 2.0 endpoints, where it has them.
     pub oauth2: Option<OAuth2>,
@@ -37,6 +39,11 @@ impl Provider {
     pub fn token_endpoints(&self) -> impl Iterator<Item = &str> {
         let oauth2 = self.oauth2.iter();
         oauth2.flat_map(|oauth2| [Some(oauth2.token_url.as_str()), oauth2.refresh_url.as_deref()]).flatten()
+    }
+
+    /// What registration seals in an entry besides its hosts: every address that a secret of it is sent to when it is renewed.
+    pub fn token_urls(&self) -> Vec<String> {
+        self.token_endpoints().map(str::to_owned).collect()
     }
 
     /// Every host pattern of every rule, in the file's order; the same one may come twice.
@@ -128,9 +135,16 @@ pub struct OAuth2 {
     pub authorize_params: Vec<(String, String)>,
     /// How the token request is written.
     pub token_body: TokenBody,
+    /// Whether an authorization request carries a code challenge (RFC 7636 §4.3): always, but to services that refuse one.
+    pub pkce: bool,
 }
 
 impl OAuth2 {
+    /// Where renewals go.
+    pub fn renewal_url(&self) -> &str {
+        self.refresh_url.as_deref().unwrap_or(&self.token_url)
+    }
+
     /// The standard's habits at `token_url`: space between scopes, the client authenticated in the form.
     pub fn new(token_url: &str) -> Self {
         Self {
@@ -144,6 +158,7 @@ impl OAuth2 {
             default_lifetime: None,
             authorize_params: Vec::new(),
             token_body: TokenBody::Form,
+            pkce: true,
         }
     }
 }
@@ -166,6 +181,17 @@ pub enum ClientAuthentication {
     Post,
     /// A public client: `client_id` only.
     None,
+}
+
+impl ClientAuthentication {
+    /// Its word in a provider file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Basic => "client_secret_basic",
+            Self::Post => "client_secret_post",
+            Self::None => "none",
+        }
+    }
 }
 
 /// One `[[inject]]` table.
@@ -262,4 +288,16 @@ pub struct Placeholder {
     pub prefix: String,
     /// A fixed value instead of a made one (a region, a flag).
     pub fixed: bool,
+    /// What follows the made part, of fields that are no secret: `-{dc}`, off which an SDK reads its host.
+    pub suffix: Option<Template>,
+}
+
+impl Placeholder {
+    /// The variable's value around `tail`, which is made per agent and connection. The suffix is left out where the connection lacks
+    /// one of its fields.
+    pub fn value(&self, tail: &str, fields: Fields<'_>) -> String {
+        let label = |name: &str| super::strategy::label(fields, name).flatten();
+        let suffix = self.suffix.as_ref().and_then(|suffix| suffix.fill(&label)).unwrap_or_default();
+        format!("{}{}{suffix}", self.prefix, if self.fixed { "" } else { tail })
+    }
 }

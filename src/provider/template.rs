@@ -86,6 +86,15 @@ impl Template {
         self.holes().flatten().map(AsRef::as_ref)
     }
 
+    /// Its text, each hole filled with the first of its fields that `value` has; `None` where one has none. Not for secrets.
+    pub(super) fn fill(&self, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+        let fill = |piece: &Piece| match piece {
+            Piece::Text(text) => Some(text.to_string()),
+            Piece::Field(names) => names.iter().find_map(|name| value(name)),
+        };
+        self.0.iter().map(fill).collect()
+    }
+
     /// Whether each hole finds one of its fields.
     pub(super) fn is_filled_by(&self, has: &dyn Fn(&str) -> bool) -> bool {
         self.holes().all(|names| names.iter().any(|name| has(name)))
@@ -110,6 +119,9 @@ mod tests {
         assert_eq!(template.to_string(), "Token {access_token|api_key}/{site}");
         assert!(template.is_filled_by(&|name| name != "access_token"));
         assert!(!template.is_filled_by(&|name| name != "site"));
+        let filled = |name: &str| (name != "access_token").then(|| name.to_uppercase());
+        assert_eq!(template.fill(&filled).as_deref(), Some("Token API_KEY/SITE"));
+        assert_eq!(template.fill(&|name| (name == "site").then(String::new)), None);
         let literal: Template = "x-access-token".parse().expect("a template");
         assert_eq!(literal.fields().count(), 0);
     }

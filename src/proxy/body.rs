@@ -42,6 +42,8 @@ struct Observed {
     idle: Option<Pin<Box<Sleep>>>,
     /// Since the last frame the service is being waited for. While the caller holds us up, nobody waits.
     waiting: bool,
+    /// Nothing more goes to the caller, whatever the service sends (RFC 9110 §6.4.1).
+    ended: bool,
     /// How much of the request had moved when the wait began.
     moved: u64,
 }
@@ -71,8 +73,9 @@ impl ResponseBody {
         idle_timeout: Duration,
         bodiless: bool,
     ) -> Self {
+        let (lease, idle) = (Some(lease), None);
         let mut observed =
-            Observed { incoming, lease: Some(lease), observation, idle_timeout, idle: None, waiting: false, moved: 0 };
+            Observed { incoming, lease, observation, idle_timeout, idle, waiting: false, ended: bodiless, moved: 0 };
         if bodiless || observed.incoming.is_end_stream() {
             observed.end();
         }
@@ -120,6 +123,9 @@ impl Body for ResponseBody {
             Kind::Unannounced => return Poll::Ready(None),
             Kind::Observed(observed) => observed,
         };
+        if observed.ended {
+            return Poll::Ready(None);
+        }
         match Pin::new(&mut observed.incoming).poll_frame(context) {
             Poll::Pending => {
                 std::task::ready!(observed.poll_idle(context));
@@ -145,7 +151,7 @@ impl Body for ResponseBody {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Unannounced => false,
-            Kind::Observed(observed) => observed.incoming.is_end_stream(),
+            Kind::Observed(observed) => observed.ended || observed.incoming.is_end_stream(),
         }
     }
 

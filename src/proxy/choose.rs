@@ -13,7 +13,7 @@ use super::worker::Worker;
 use crate::agent::{Agent, Placeholders};
 use crate::audit::{Entry, Verdict};
 use crate::broker;
-use crate::decide::{Named, Route, Unregistered};
+use crate::decide::{Named, Occupants, Route, Unregistered};
 use crate::model::{ConnectionId, Target, UserName};
 use crate::provider::{Provider, Slot};
 
@@ -38,15 +38,15 @@ impl Worker {
                 entry.verdict(Verdict::Pass);
                 return Ok(Way::Plain);
             }
-            Route::Strip(provider) => {
+            Route::Strip(occupants) => {
                 entry.verdict(Verdict::Pass);
-                entry.provider(&provider.id);
-                return self.strip_only(provider);
+                occupants.providers.first().into_iter().for_each(|provider| entry.provider(&provider.id));
+                return self.strip_only(occupants);
             }
-            Route::TokenEndpoint(provider) => {
+            Route::TokenEndpoint(owners) => {
                 entry.verdict(Verdict::Pass);
-                entry.provider(&provider.id);
-                return self.token_endpoint(&provider);
+                owners.first().into_iter().for_each(|provider| entry.provider(&provider.id));
+                return self.token_endpoint(&owners);
             }
             Route::Inject(named) => named,
         };
@@ -55,7 +55,7 @@ impl Worker {
             entry.secret_path();
         }
         let Some(connection) = self.choose(&named, inquiry)? else {
-            return self.without_credential(&named.provider, inquiry, entry);
+            return self.without_credential(&named, inquiry, entry);
         };
         entry.connection(&connection);
         let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules).await;
@@ -74,7 +74,7 @@ impl Worker {
         if let Some(placement) = permit.provider().inject.get(permit.rule()).and_then(|rule| rule.placements.first()) {
             entry.strategy(placement.word());
         }
-        Ok(Way::Permitted(permit))
+        Ok(Way::Permitted(permit, named.occupants))
     }
 
     /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one. `None` only
@@ -93,8 +93,8 @@ impl Worker {
             };
         }
         let known = self.placeholders(agent, &named.provider.id, &existing);
-        if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.provider, inquiry) {
-            let theirs = whose == agent.name && may_use(agent, &meant);
+        if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry) {
+            let theirs = (whose == agent.name || self.runs_commands(agent)) && may_use(agent, &meant);
             return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }
         match ConnectionId::preferred(&existing, agent.user.as_ref()) {
@@ -116,31 +116,53 @@ impl Worker {
         Err(self.auth_required(&named.provider, user.map(ToString::to_string)))
     }
 
-    /// `unregistered = "pass"` forwards what the caller sent; a placeholder is never forwarded.
-    fn without_credential(&self, provider: &Arc<Provider>, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Way, Refusal> {
-        let agent = inquiry.agent;
-        let default = ConnectionId::new(provider.id.clone(), None);
-        let own = agent.user.clone().map(|user| ConnectionId::new(provider.id.clone(), Some(user)));
-        let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, own.into_iter().chain([default]));
-        let carries_placeholder = find_in_slots(&|value| placeholders.find(value).cloned(), provider, inquiry).is_some();
-        if self.proxy.rules.load().settings().unregistered == Unregistered::Refuse || carries_placeholder {
+    /// Whether `agent` is our own user without a token, where no lasting agent is defined. The other agents are then commands that this
+    /// user runs (`nexus run`), and some programs show a token only when asked (git, wget2) or never (Java): those arrive as `local`
+    /// with a placeholder of their command.
+    fn runs_commands(&self, agent: &Arc<Agent>) -> bool {
+        Arc::ptr_eq(agent, &self.proxy.local) && !self.proxy.agents.load().defined()
+    }
+
+    /// `unregistered = "pass"` forwards what the caller sent; a placeholder, of whichever provider on the host, is never forwarded.
+    fn without_credential(&self, named: &Named, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Way, Refusal> {
+        let (provider, agent) = (&named.provider, inquiry.agent);
+        let users = || agent.user.clone().map(Some).into_iter().chain([None]);
+        let meant = named.occupants.providers.iter();
+        let meant = meant.flat_map(|provider| users().map(|user| ConnectionId::new(provider.id.clone(), user)));
+        let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, meant);
+        let carries_placeholder =
+            find_in_slots(&|value| placeholders.find(value).cloned(), &named.occupants, inquiry).is_some();
+        if !self.passes_unregistered() || carries_placeholder {
             return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
         }
         entry.verdict(Verdict::Pass);
         Ok(Way::Unregistered(Arc::clone(provider)))
     }
 
-    fn strip_only(&self, provider: Arc<Provider>) -> Result<Way, Refusal> {
-        let unregistered = self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.is_empty();
-        let pass = unregistered && self.proxy.rules.load().settings().unregistered == Unregistered::Pass;
-        Ok(if pass { Way::Plain } else { Way::Stripped(provider) })
+    /// One connection at any provider of the host is enough: what goes there is no longer the caller's own affair.
+    fn strip_only(&self, occupants: Arc<Occupants>) -> Result<Way, Refusal> {
+        let pass = self.registered(&occupants.providers)?.is_none() && self.passes_unregistered();
+        Ok(if pass { Way::Plain } else { Way::Stripped(occupants) })
     }
 
     /// A token endpoint is ours alone as soon as we hold a connection there; until then it is a host like others.
-    fn token_endpoint(&self, provider: &Arc<Provider>) -> Result<Way, Refusal> {
-        let unregistered = self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.is_empty();
-        let pass = unregistered && self.proxy.rules.load().settings().unregistered == Unregistered::Pass;
-        if pass { Ok(Way::Plain) } else { Err(Refusal::TokenEndpoint(provider.title.clone())) }
+    fn token_endpoint(&self, owners: &[Arc<Provider>]) -> Result<Way, Refusal> {
+        let holder = self.registered(owners)?.or(owners.first().filter(|_| !self.passes_unregistered()));
+        holder.map_or(Ok(Way::Plain), |holder| Err(Refusal::TokenEndpoint(holder.title.clone())))
+    }
+
+    /// The first of `providers` that has a connection.
+    fn registered<'p>(&self, providers: &'p [Arc<Provider>]) -> Result<Option<&'p Arc<Provider>>, Refusal> {
+        for provider in providers {
+            if !self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.is_empty() {
+                return Ok(Some(provider));
+            }
+        }
+        Ok(None)
+    }
+
+    fn passes_unregistered(&self) -> bool {
+        self.proxy.rules.load().settings().unregistered == Unregistered::Pass
     }
 
     fn no_permit(&self, provider: &Provider, connection: &ConnectionId, error: broker::Error, entry: &mut Entry) -> Refusal {
@@ -154,6 +176,9 @@ impl Worker {
             broker::Error::Unfit { .. } => "The credential holds a character that no header can carry.",
             broker::Error::Renewal { why, .. } => {
                 entry.note(why.word());
+                if matches!(why, broker::Why::NotSealed { .. }) {
+                    return Refusal::EndpointNotSealed(provider.id.to_string());
+                }
                 log(&error);
                 return Refusal::Renewal(error);
             }
@@ -193,10 +218,10 @@ pub(super) fn reaches(permit: &broker::Permit, target: &Target) -> bool {
     permit.provider().reaches(host, permit.hosts(), &|name| permit.field(name))
 }
 
-/// What `find` finds in one of the provider's slots.
-fn find_in_slots<T>(find: &dyn Fn(&[u8]) -> Option<T>, provider: &Provider, inquiry: &Inquiry<'_>) -> Option<T> {
+/// What `find` finds in one of the slots of the host's providers.
+fn find_in_slots<T>(find: &dyn Fn(&[u8]) -> Option<T>, occupants: &Occupants, inquiry: &Inquiry<'_>) -> Option<T> {
     let Inquiry { arrived, headers, .. } = inquiry;
-    provider.slots.iter().find_map(|slot| match slot {
+    occupants.slots.iter().find_map(|slot| match slot {
         Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(find, value.as_bytes())),
         Slot::Query(_) => arrived.target.path.query().and_then(|query| find(query.as_bytes())),
         Slot::Cookie(_) => headers.get_all(COOKIE).iter().find_map(|value| find(value.as_bytes())),

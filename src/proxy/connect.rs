@@ -139,7 +139,7 @@ impl Worker {
         if let Err(error) = entry.open().await {
             return Next::Close(refuse(entry, &error.into()));
         }
-        match self.dialler.tcp(&authority).await {
+        match self.dialler.tcp(&authority, &agent.label).await {
             Ok((service, address)) => {
                 entry.dialled(address);
                 Next::Tunnel(Box::new(Tunnel { service, entry, agent, port: authority.port, _connection: connection }))

@@ -1,6 +1,6 @@
 //! THE REQUEST PATH: identify, decide, authorize, record, forward, renew, observe.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Kind, Verdict};
 use crate::broker::{Permit, Renewal};
+use crate::decide::Occupants;
 use crate::provider::{Provider, ReplayRule, strip_target};
 use crate::upstream::Sent;
 
@@ -39,21 +40,20 @@ pub(super) enum Answer {
 pub(super) enum Way {
     /// Forwarded as it is, hop-by-hop fields aside.
     Plain,
-    /// A provider's host, nothing injected: its slots are stripped.
-    Stripped(Arc<Provider>),
-    /// With a live credential.
-    Permitted(Permit),
+    /// A host of providers, nothing injected: their slots are stripped.
+    Stripped(Arc<Occupants>),
+    /// With a live credential, in place of whatever stood in the slots of this host's providers.
+    Permitted(Permit, Arc<Occupants>),
     /// A provider's host without a credential: what the caller sent goes on, and a 401 is told for what it is.
     Unregistered(Arc<Provider>),
 }
 
 impl Way {
-    /// The provider whose slots are stripped from the request.
-    fn stripped(&self) -> Option<&Arc<Provider>> {
+    /// The providers whose slots are stripped from the request: all of the host's, not only the one that it is for.
+    fn stripped(&self) -> Option<&Arc<Occupants>> {
         match self {
             Self::Plain | Self::Unregistered(_) => None,
-            Self::Stripped(provider) => Some(provider),
-            Self::Permitted(permit) => Some(permit.provider()),
+            Self::Stripped(occupants) | Self::Permitted(_, occupants) => Some(occupants),
         }
     }
 }
@@ -132,9 +132,10 @@ impl Worker {
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let Some(incoming) = incoming.take() else { return Err(Refusal::Draining.into()) };
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
-        let sending = Sending { outbound: &outbound, agent: &agent, replay: &replay, opened: &opened, resent: Cell::new(None) };
+        let sending =
+            Sending { outbound: &outbound, agent: &agent, replay: &replay, opened: &opened, resent: RefCell::default() };
         let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
-        sending.resent.get().into_iter().for_each(|why| entry.note(why));
+        sending.resent.take().into_iter().for_each(|why| entry.note(why));
         let (sent, permit) = forwarded.map_err(|refusal| replay.malformed().map_or(refusal, Refusal::Malformed))?;
         if extended && sent.response.status().is_success() {
             // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
@@ -152,7 +153,7 @@ impl Worker {
         entry: &mut Entry,
     ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
         let permit = match &way {
-            Way::Permitted(permit) => Some(permit),
+            Way::Permitted(permit, _) => Some(permit),
             Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => None,
         };
         let sent_at = Instant::now();
@@ -162,8 +163,10 @@ impl Worker {
             Way::Plain | Way::Stripped(_) => Ok((sent, None)),
             Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
             Way::Unregistered(_) => Ok((sent, None)),
-            Way::Permitted(permit) if refused => Box::pin(self.renew_and_replay(sending, permit, (sent, sent_at), entry)).await,
-            Way::Permitted(permit) => {
+            Way::Permitted(permit, _) if refused => {
+                Box::pin(self.renew_and_replay(sending, permit, (sent, sent_at), entry)).await
+            }
+            Way::Permitted(permit, _) => {
                 permit.succeeded(sent_at);
                 Ok((sent, Some(permit)))
             }
@@ -301,11 +304,11 @@ fn hops_used_up(headers: &HeaderMap) -> bool {
     headers.get(MAX_FORWARDS).is_some_and(|left| !left.is_empty() && left.as_bytes().iter().all(|digit| *digit == b'0'))
 }
 
-/// The request without anything that belongs to this hop or to the provider's slots; the credential is put on per send.
+/// The request without anything that belongs to this hop or to the slots of the host's providers; the credential is put on per send.
 fn outbound(
     arrived: Arrived,
     parts: request::Parts,
-    provider: Option<&Provider>,
+    occupants: Option<&Occupants>,
     agent: &Arc<Agent>,
     upgrade: bool,
 ) -> Result<Outbound, Refusal> {
@@ -320,8 +323,8 @@ fn outbound(
     strip_hop_by_hop(&mut headers);
     headers.remove(EXPECT);
     headers.remove(super::door::NEXUS_CONNECTION);
-    if let Some(provider) = provider {
-        strip_target(&provider.slots, &mut headers, &mut target.path)
+    if let Some(occupants) = occupants {
+        strip_target(&occupants.slots, &mut headers, &mut target.path)
             .map_err(|_long| Refusal::Target("the path is too long"))?;
         super::door::strip_routing_hints(&mut headers);
     }

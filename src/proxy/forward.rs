@@ -1,6 +1,6 @@
 //! Step 6: the request as the service gets it, and its way there. Injection happens when the head goes out.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use http::header::{AUTHORIZATION, EXPECT, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
-use super::replay::{Hold, Replay, RequestBody};
+use super::replay::{Held, Hold, Replay, RequestBody};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::Opened;
@@ -35,51 +35,64 @@ pub(super) struct Sending<'a> {
     pub(super) replay: &'a Replay,
     pub(super) opened: &'a Opened,
     /// Why it went out once more on account of the connection, for the record.
-    pub(super) resent: Cell<Option<&'static str>>,
+    pub(super) resent: RefCell<Vec<&'static str>>,
 }
 
-/// Hosts that never said 100 although they were asked to; they are not asked again for a while.
+impl Sending<'_> {
+    /// Why a request that met `error` may go out once more: the service did not act on it, or nothing came back and the method is
+    /// idempotent (RFC 9110 §9.2.2); and the body is at hand.
+    fn again_after(&self, error: &Error) -> Option<&'static str> {
+        match error {
+            _ if !self.replay.repeatable() => None,
+            Error::Unprocessed { why, .. } => Some(why),
+            Error::Stale { .. } if self.outbound.target.method.is_idempotent() => Some("stale_connection"),
+            _ => None,
+        }
+    }
+}
+
+/// Hosts that kept silent while a body was held for their word, and until when they are not waited for again.
 #[derive(Debug, Default)]
 pub(super) struct Expectations(RefCell<HashMap<Authority, Instant>>);
 
-const FORGET_AFTER: Duration = Duration::from_secs(600);
+/// A host that was asked for a 100 knows none.
+const KNOWS_NO_100: Duration = Duration::from_secs(600);
+/// Over HTTP/2 silence says nothing about the host: it is only kept from costing each upload the wait.
+const SILENT: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 10_000;
 
 impl Expectations {
     fn worthwhile(&self, authority: &Authority) -> bool {
-        self.0.borrow().get(authority).is_none_or(|since| since.elapsed() > FORGET_AFTER)
+        self.0.borrow().get(authority).is_none_or(|until| *until < Instant::now())
     }
 
-    fn ignored(&self, authority: &Authority) {
+    fn ignored(&self, authority: &Authority, span: Duration) {
         let mut hosts = self.0.borrow_mut();
         if hosts.len() < REMEMBERED {
-            hosts.insert(authority.clone(), Instant::now());
+            hosts.insert(authority.clone(), Instant::now() + span);
         }
     }
 
     /// Forgets what is old.
     pub(super) fn sweep(&self) {
-        self.0.borrow_mut().retain(|_authority, since| since.elapsed() < FORGET_AFTER);
+        let now = Instant::now();
+        self.0.borrow_mut().retain(|_authority, until| *until > now);
     }
 }
 
 impl Worker {
     /// Sends with the credential of `permit`.
     ///
-    /// A request that met a dead kept connection is sent once more where that is safe: nothing came back, the method is idempotent
-    /// (RFC 9110 §9.2.2), and the body is at hand.
+    /// A request that met a dead or a closing connection is sent once more on another one where that is safe.
     pub(super) async fn forward(
         self: &Rc<Self>,
         sending: &Sending<'_>,
         permit: Option<&Permit>,
     ) -> Result<Sent<RequestBody>, Error> {
-        match self.send_once(sending, permit).await {
-            Err(Error::Stale { .. }) if sending.outbound.target.method.is_idempotent() && sending.replay.repeatable() => {
-                sending.resent.set(Some("stale_connection"));
-                Box::pin(self.send_once(sending, permit)).await
-            }
-            outcome => outcome,
-        }
+        let outcome = self.send_once(sending, permit).await;
+        let Some(why) = outcome.as_ref().err().and_then(|error| sending.again_after(error)) else { return outcome };
+        sending.resent.borrow_mut().push(why);
+        Box::pin(self.send_once(sending, permit)).await
     }
 
     async fn send_once(self: &Rc<Self>, sending: &Sending<'_>, permit: Option<&Permit>) -> Result<Sent<RequestBody>, Error> {
@@ -100,8 +113,8 @@ impl Worker {
         let status = sent.response.status();
         // RFC 9110 §15.5.18: it does not do expectations. Nothing of the body is gone yet.
         if status == StatusCode::EXPECTATION_FAILED && sending.replay.repeatable() {
-            self.expectations.ignored(&sending.outbound.target.authority);
-            sending.resent.set(Some("expectation_failed"));
+            self.expectations.ignored(&sending.outbound.target.authority, KNOWS_NO_100);
+            sending.resent.borrow_mut().push("expectation_failed");
             return self.send_held(sending, permit, None).await;
         }
         // Refused for what the head says: the body stays here, for the second send or for good (RFC 9110 §10.1.1).
@@ -123,10 +136,11 @@ impl Worker {
             authority: outbound.target.authority.clone(),
             cause: std::io::ErrorKind::BrokenPipe.into(),
         };
-        let body = replay.body(hold.map(Arc::clone)).ok_or_else(gone)?;
+        let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
+        let body = replay.body(held).ok_or_else(gone)?;
         let mut request = build(outbound, permit, body).map_err(|cause| Error::Unsendable { cause: Box::new(cause) })?;
         if let Some(hold) = hold {
-            self.expect_continue(&mut request, hold, &outbound.target.authority);
+            expect_continue(&mut request, hold);
         }
         let to = Destination {
             scheme: outbound.target.scheme,
@@ -136,7 +150,7 @@ impl Worker {
             progress: replay.progress(),
             head_method: outbound.target.method == Method::HEAD,
             upgrade: outbound.upgrade,
-            on_http2: &|| hold.into_iter().for_each(|hold| hold.release()),
+            on_http2: &|| hold.into_iter().for_each(|hold| hold.only_at_limit()),
         };
         let mut sent = self.pool.send(&to, request).await?;
         if authenticates_connection(&outbound.headers, sent.response.headers()) {
@@ -145,33 +159,36 @@ impl Worker {
         Ok(sent)
     }
 
-    /// A body that can't be kept waits for the service's word, so that a 401 costs nothing.
+    /// A body that can't be kept waits for the service's word, so that a 401 costs nothing: from its beginning over HTTP/1.1, where
+    /// `Expect` asks for that word; where it would no longer be kept over HTTP/2.
     fn should_hold(&self, sending: &Sending<'_>, permit: Option<&Permit>) -> bool {
         let &Sending { outbound, replay, .. } = sending;
         permit.is_some()
             && !replay.is_empty()
             && replay.exceeds_limit()
-            && !self.pool.speaks_http2(&outbound.target.authority)
             && self.expectations.worthwhile(&outbound.target.authority)
     }
 
-    /// RFC 9110 §10.1.1.
-    fn expect_continue(self: &Rc<Self>, request: &mut Request<RequestBody>, hold: &Arc<Hold>, authority: &Authority) {
-        request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
-        let released = Arc::clone(hold);
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                released.release();
-            }
-        });
-        let (worker, waiting, authority) = (Rc::clone(self), Arc::downgrade(hold), authority.clone());
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(worker.proxy.settings.expect_timeout).await;
-            if waiting.upgrade().is_some_and(|hold| hold.expire()) {
-                worker.expectations.ignored(&authority);
-            }
-        });
+    /// A reader's end of `hold`: a host that keeps silent for too long is remembered.
+    fn held(self: &Rc<Self>, hold: &Arc<Hold>, authority: &Authority) -> Held {
+        let (worker, authority, asked) = (Rc::clone(self), authority.clone(), Arc::clone(hold));
+        let silent = move || {
+            let span = if asked.is_at_limit() { SILENT } else { KNOWS_NO_100 };
+            worker.expectations.ignored(&authority, span);
+        };
+        Held::new(Arc::clone(hold), self.proxy.settings.expect_timeout, Box::new(silent))
     }
+}
+
+/// RFC 9110 §10.1.1.
+fn expect_continue(request: &mut Request<RequestBody>, hold: &Arc<Hold>) {
+    request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
+    let released = Arc::clone(hold);
+    hyper::ext::on_informational(request, move |response| {
+        if response.status() == StatusCode::CONTINUE {
+            released.release();
+        }
+    });
 }
 
 /// NTLM and Negotiate authenticate the connection, not the request (RFC 4559 §6): whoever came next on it would be taken for the

@@ -24,7 +24,7 @@ use super::refusal::Refusal;
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::audit::Kind;
-use crate::head::{Gate, Malformed, Verdict, check_h2_request};
+use crate::head::{Gate, Malformed, Metered, Verdict, check_h2_request};
 use crate::local::LocalExecutor;
 
 /// How often a quiet stream is looked at.
@@ -171,7 +171,7 @@ impl Worker {
             .keep_alive_timeout(Duration::from_secs(20))
             .auto_date_header(false)
             .enable_connect_protocol()
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Metered::requests(stream)), service);
         let mut connection = std::pin::pin!(connection);
         let driven = Driven {
             poll: |context: &mut Context<'_>, shut: bool| {

@@ -44,6 +44,8 @@ pub(super) enum Refusal {
     Connection(&'static str),
     #[error("the credential of {0} was not registered for this host")]
     NotSealed(String),
+    #[error("the token endpoint of {0} is not the one that its credential was registered with")]
+    EndpointNotSealed(String),
     #[error("{} needs a credential", .0.title)]
     AuthRequired(Box<AuthRequired>),
     #[error("the proxy does not know this caller")]
@@ -82,7 +84,8 @@ impl Refusal {
             Self::Malformed(_) | Self::Target(_) => "malformed",
             Self::Misdirected => "misdirected",
             Self::Method(_) => "method",
-            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::NotSealed(_) => "policy",
+            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) => "policy",
+            Self::NotSealed(_) | Self::EndpointNotSealed(_) => "policy",
             Self::AuthRequired(_) => "auth_required",
             Self::UnknownAgent => "unknown-agent",
             Self::Limit(_) => "limit",
@@ -95,13 +98,17 @@ impl Refusal {
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => "private-address",
                 upstream::Error::Loop { .. } => "loop",
-                upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => "timeout",
+                upstream::Error::ConnectTimeout { .. }
+                | upstream::Error::HeadTimeout { .. }
+                | upstream::Error::UploadTooSlow { .. } => "timeout",
                 upstream::Error::Tls { .. } => "upstream-tls",
                 upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
+                | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
+                | upstream::Error::Unprocessed { .. }
                 | upstream::Error::Stale { .. } => "upstream",
             },
         }
@@ -114,9 +121,8 @@ impl Refusal {
             Self::Target(_) => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::NotSealed(_) | Self::AuthRequired(_) => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
+            Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -126,13 +132,17 @@ impl Refusal {
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => StatusCode::FORBIDDEN,
                 upstream::Error::Loop { .. } => StatusCode::LOOP_DETECTED,
-                upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+                upstream::Error::ConnectTimeout { .. }
+                | upstream::Error::HeadTimeout { .. }
+                | upstream::Error::UploadTooSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
                 upstream::Error::Tls { .. }
                 | upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
+                | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
+                | upstream::Error::Unprocessed { .. }
                 | upstream::Error::Stale { .. } => StatusCode::BAD_GATEWAY,
             },
         }
@@ -152,6 +162,7 @@ impl Refusal {
             | Self::TokenEndpoint(_)
             | Self::Connection(_)
             | Self::NotSealed(_)
+            | Self::EndpointNotSealed(_)
             | Self::AuthRequired(_)
             | Self::UnknownAgent
             | Self::Limit(_)
@@ -181,6 +192,9 @@ impl Refusal {
             Self::Connection(_) => "Leave Nexus-Connection and placeholders of other connections out, or ask the operator for this connection.".into(),
             Self::NotSealed(provider) => format!(
                 "The hosts of this credential were sealed when it was registered. Ask the operator to run `nexus providers trust {provider}` if this host is right."
+            ),
+            Self::EndpointNotSealed(provider) => format!(
+                "The credential has expired, and its token endpoint was sealed when it was registered. Ask the operator to run `nexus providers trust {provider}` if the new one is right."
             ),
             Self::AuthRequired(missing) => format!(
                 "{} Ask the operator to run `{}`, then send the same request again, without a credential of your own.",
@@ -263,7 +277,13 @@ fn upstream_advice(error: &upstream::Error) -> String {
             "The service's certificate could not be verified, so nothing was sent. A private CA goes into upstream.extra_roots.".into()
         }
         upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => "The service may be overloaded; try again later.".into(),
+        upstream::Error::UploadTooSlow { .. } => "Send the body faster; the operator can change limits.upload_rate.".into(),
+        upstream::Error::Unprocessed { .. } => "The service did not act on the request: send it again.".into(),
         upstream::Error::Unsendable { .. } => "The path is too long once the credential is in it.".into(),
+        upstream::Error::Parent { status: 400..=499, .. } => {
+            "That proxy decides which hosts may be reached. Its operator can allow this one; the operator of Nexus can reach it directly by upstream.proxy_except.".into()
+        }
+        upstream::Error::ParentPassword => "Nothing leaves until the operator of Nexus has set them right in upstream.proxy_auth_file.".into(),
         upstream::Error::Unreachable { .. } | upstream::Error::Parent { .. } => "The service cannot be reached from the proxy; try again later.".into(),
         upstream::Error::Broken { .. } | upstream::Error::Stale { .. } => {
             "The service broke off its answer; whether it acted on the request is unknown.".into()

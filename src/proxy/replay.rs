@@ -14,9 +14,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::Notify;
+use tokio::time::Sleep;
 
+use crate::decide::Occupants;
 use crate::head::{Malformed, check_trailers};
-use crate::provider::{Provider, strip};
+use crate::provider::strip;
 
 /// How long a caller may go on sending a body that nobody wants, so that it gets to read its answer: a stream that is closed on bytes
 /// still to be read is reset, and takes the answer with it.
@@ -50,16 +52,18 @@ impl Error {
     }
 }
 
-/// Holds a body back until it is released: by a 100, by a final answer, or by the clock.
+/// Holds a body back until it is released: by a 100, by a final answer, or by the clock of its reader.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
     released: AtomicBool,
     answered: AtomicBool,
+    /// The body is held only where it would no longer be kept.
+    at_limit: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Hold {
-    /// Lets the body go. Called from hyper's 1xx callback and from a timer.
+    /// Lets the body go. Called from hyper's 1xx callback too.
     pub(super) fn release(&self) {
         self.released.store(true, Ordering::Release);
         if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -72,13 +76,14 @@ impl Hold {
         self.answered.store(true, Ordering::Release);
     }
 
-    /// The time is up: lets the body go, unless that is settled. Says whether the service had kept silent.
-    pub(super) fn expire(&self) -> bool {
-        let silent = !self.released() && !self.answered.load(Ordering::Acquire);
-        if silent {
-            self.release();
-        }
-        silent
+    /// Lets as much of the body go as is kept: no 100 will be heard.
+    pub(super) fn only_at_limit(&self) {
+        self.at_limit.store(true, Ordering::Release);
+    }
+
+    /// Whether the body is held only where it would no longer be kept.
+    pub(super) fn is_at_limit(&self) -> bool {
+        self.at_limit.load(Ordering::Acquire)
     }
 
     fn released(&self) -> bool {
@@ -91,6 +96,35 @@ impl Hold {
         }
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
         if self.released() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// A reader's end of a [`Hold`], with the clock: it runs from the moment that the reader is held back.
+pub(super) struct Held {
+    hold: Arc<Hold>,
+    patience: Duration,
+    clock: Option<Pin<Box<Sleep>>>,
+    silent: Box<dyn Fn()>,
+}
+
+impl Held {
+    /// Waits at most `patience` for a word of the service; calls `silent` if there is none.
+    pub(super) fn new(hold: Arc<Hold>, patience: Duration, silent: Box<dyn Fn()>) -> Self {
+        Self { hold, patience, clock: None, silent }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.hold.poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let patience = self.patience;
+        let clock = self.clock.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        std::task::ready!(clock.as_mut().poll(context));
+        if self.hold.answered.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        (self.silent)();
+        Poll::Ready(())
     }
 }
 
@@ -109,7 +143,7 @@ struct Source {
     malformed: Cell<Option<Malformed>>,
     limit: usize,
     /// Whose slots are stripped from trailers as they were from the head.
-    strip: Option<Arc<Provider>>,
+    strip: Option<Arc<Occupants>>,
     /// The newest reader, if it waits.
     parked: RefCell<Option<Waker>>,
     /// The newest reader is held back.
@@ -124,6 +158,8 @@ struct State {
     incoming: Incoming,
     kept: Vec<Bytes>,
     kept_bytes: usize,
+    /// What came next and would not be kept, while its reader is held back.
+    waiting: Option<Bytes>,
     /// More came than may be kept: it can't be sent twice.
     overflowed: bool,
     trailers: Option<HeaderMap>,
@@ -135,13 +171,14 @@ struct State {
 
 impl Replay {
     /// Keeps at most `limit` bytes of `incoming`.
-    pub(super) fn keep(incoming: Incoming, limit: usize, strip: Option<Arc<Provider>>) -> Self {
+    pub(super) fn keep(incoming: Incoming, limit: usize, strip: Option<Arc<Occupants>>) -> Self {
         let hint = incoming.size_hint();
         let ended = incoming.is_end_stream();
         let state = State {
             incoming,
             kept: Vec::new(),
             kept_bytes: 0,
+            waiting: None,
             overflowed: false,
             trailers: None,
             ended,
@@ -166,16 +203,17 @@ impl Replay {
     }
 
     /// A reader from the beginning; whoever read before is cut off. `None` if what was read can't be read again.
-    pub(super) fn body(&self, hold: Option<Arc<Hold>>) -> Option<RequestBody> {
+    pub(super) fn body(&self, held: Option<Held>) -> Option<RequestBody> {
         if !self.repeatable() {
             return None;
         }
         let source = Rc::clone(&self.source);
         source.supersede();
-        source.held.set(hold.is_some());
+        source.held.set(held.is_some());
         source.whole.set(self.is_empty());
         source.readers.set(source.readers.get() + 1);
-        Some(RequestBody { turn: source.newest.get(), source, position: 0, given: 0, trailers_given: false, hold })
+        let held = held.map(Box::new);
+        Some(RequestBody { turn: source.newest.get(), source, position: 0, given: 0, trailers_given: false, held })
     }
 
     /// Whether nothing of the body was read yet, or all that was read is kept and the rest can still come.
@@ -235,7 +273,7 @@ pub(super) struct RequestBody {
     position: usize,
     given: u64,
     trailers_given: bool,
-    hold: Option<Arc<Hold>>,
+    held: Option<Box<Held>>,
 }
 
 /// Reads what the caller still sends, for a while.
@@ -271,7 +309,7 @@ impl Source {
         while std::future::poll_fn(next).await.is_some_and(|frame| frame.is_ok()) {}
     }
 
-    fn poll_incoming(&self, position: &mut usize, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_incoming(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut state = self.state.borrow_mut();
         if state.broken {
             return Poll::Ready(Some(Err(Error::Broken)));
@@ -290,16 +328,14 @@ impl Source {
         if let Some(data) = frame.data_ref() {
             state.received += data.len() as u64;
             self.moved.set(self.moved.get() + data.len() as u64);
-            state.keep(data, self.limit);
-            *position += 1;
             return Poll::Ready(Some(Ok(frame)));
         }
         let Ok(mut trailers) = frame.into_trailers() else { return Poll::Ready(None) };
         if let Err(malformed) = check_trailers(&trailers) {
             return Poll::Ready(Some(Err(self.broken(&mut state, malformed.into()))));
         }
-        if let Some(provider) = &self.strip {
-            strip(&provider.slots, &mut trailers, None);
+        if let Some(occupants) = &self.strip {
+            strip(&occupants.slots, &mut trailers, None);
         }
         state.trailers = Some(trailers.clone());
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
@@ -307,12 +343,17 @@ impl Source {
 }
 
 impl State {
+    /// Whether `data` would be too much to keep.
+    fn exceeds(&self, data: &Bytes, limit: usize) -> bool {
+        self.overflowed || self.kept_bytes + data.len() > limit
+    }
+
     fn keep(&mut self, data: &Bytes, limit: usize) {
-        self.kept_bytes += data.len();
-        if self.overflowed || self.kept_bytes > limit {
+        if self.exceeds(data, limit) {
             self.overflowed = true;
             self.kept = Vec::new();
         } else {
+            self.kept_bytes += data.len();
             self.kept.push(data.clone());
         }
     }
@@ -320,10 +361,10 @@ impl State {
 
 impl RequestBody {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Some(hold) = &self.hold {
-            std::task::ready!(hold.poll(context));
-            self.source.held.set(false);
-            self.hold = None;
+        match &self.held {
+            Some(held) if held.hold.is_at_limit() => self.source.held.set(false),
+            Some(_) => std::task::ready!(self.poll_held(context)),
+            None => {}
         }
         let source = &self.source;
         if let Some(data) = source.state.borrow().kept.get(self.position) {
@@ -331,15 +372,49 @@ impl RequestBody {
             source.moved.set(source.moved.get() + data.len() as u64);
             return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
         }
-        let polled = std::task::ready!(source.poll_incoming(&mut self.position, context));
+        let polled = std::task::ready!(self.poll_fresh(context));
         if polled.as_ref().is_some_and(|frame| frame.as_ref().is_ok_and(Frame::is_trailers)) {
             self.trailers_given = true;
         }
         if polled.is_none() && !std::mem::replace(&mut self.trailers_given, true) {
-            let trailers = source.state.borrow().trailers.clone();
+            let trailers = self.source.state.borrow().trailers.clone();
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
         }
         Poll::Ready(polled)
+    }
+
+    /// What nobody has read yet.
+    fn poll_fresh(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let limit = self.source.limit;
+        let waiting = self.source.state.borrow().waiting.clone();
+        let data = match waiting {
+            Some(data) => data,
+            None => match std::task::ready!(self.source.poll_incoming(context)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => data,
+                Some(Ok(Err(frame))) => return Poll::Ready(Some(Ok(frame))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            },
+        };
+        if self.held.is_some() && self.source.state.borrow().exceeds(&data, limit) {
+            self.source.state.borrow_mut().waiting = Some(data.clone());
+            std::task::ready!(self.poll_held(context));
+        }
+        let mut state = self.source.state.borrow_mut();
+        state.waiting = None;
+        state.keep(&data, limit);
+        self.position += 1;
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    /// Ready once the reader is not held back any more.
+    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(held) = &mut self.held else { return Poll::Ready(()) };
+        self.source.held.set(true);
+        std::task::ready!(held.poll(context));
+        self.source.held.set(false);
+        self.held = None;
+        Poll::Ready(())
     }
 }
 

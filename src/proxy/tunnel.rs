@@ -277,4 +277,15 @@ mod tests {
             assert!(matches!(outcome, Err(End::Idle)), "{outcome:?}");
         });
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn i7_a_silent_spliced_tunnel_ends() {
+        run(async {
+            let ((_near, caller), (service, _far)) = (pair().await, pair().await);
+            let (moved, outcome) = relay_tcp(&caller, &service, after(Duration::from_millis(20))).await;
+            assert_eq!(moved, Moved::default());
+            assert!(matches!(outcome, Err(End::Idle)), "{outcome:?}");
+        });
+    }
 }

@@ -12,15 +12,18 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::lookup::Lookups;
+use super::resolve::{self, Lookup};
 use super::stream::Stream;
 use super::tls::Configs;
-use super::{Error, Parent, Settings, Versions, resolve};
+use super::{Error, Parent, Settings, Versions};
 use crate::model::{Authority, Host, Scheme};
 
 /// Makes connections; shared by all workers.
 pub(crate) struct Dialler {
     pub(super) settings: Settings,
     configs: Configs,
+    lookups: Lookups,
     own: ArcSwap<Vec<SocketAddr>>,
 }
 
@@ -49,7 +52,8 @@ impl Dialler {
     /// If rustls refuses the provider.
     pub(crate) fn new(settings: Settings, provider: &Arc<CryptoProvider>) -> Result<Self, rustls::Error> {
         let configs = Configs::new(provider, &settings.extra_roots)?;
-        Ok(Self { settings, configs, own: ArcSwap::default() })
+        let lookups = Lookups::new(settings.agent_lookups);
+        Ok(Self { settings, configs, lookups, own: ArcSwap::default() })
     }
 
     /// Tells which addresses are our own listeners: they are never dialled (I5).
@@ -57,22 +61,22 @@ impl Dialler {
         self.own.store(Arc::new(own));
     }
 
-    /// A TCP stream to `authority`, its address checked, through the parent where there is one.
-    pub(crate) async fn tcp(&self, authority: &Authority) -> Result<(TcpStream, SocketAddr), Error> {
+    /// A TCP stream to `authority` on behalf of `agent`, its address checked, through the parent where there is one.
+    pub(crate) async fn tcp(&self, authority: &Authority, agent: &Arc<str>) -> Result<(TcpStream, SocketAddr), Error> {
         let limit = self.settings.connect_timeout;
         let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
-        timeout(limit, self.tcp_unbounded(authority)).await.map_err(late)?
+        timeout(limit, self.tcp_unbounded(authority, agent)).await.map_err(late)?
     }
 
-    async fn tcp_unbounded(&self, authority: &Authority) -> Result<(TcpStream, SocketAddr), Error> {
+    async fn tcp_unbounded(&self, authority: &Authority, agent: &Arc<str>) -> Result<(TcpStream, SocketAddr), Error> {
         resolve::permit_name(authority)?;
         if let Some(parent) = self.parent_of(authority) {
-            let (mut stream, address) = self.reach(parent, authority).await?;
+            let (mut stream, address) = self.reach(parent, authority, agent).await?;
             parent.connect(&mut stream, authority).await?;
             return Ok((stream, address));
         }
         let own = self.own.load();
-        let addresses = resolve::addresses(&self.settings, &own, authority).await?;
+        let addresses = resolve::addresses(&self.settings, Lookup { lookups: &self.lookups, agent }, &own, authority).await?;
         let (stream, address) = first_of(addresses, authority, self.settings.connect_timeout).await?;
         if meets_ourselves(&own, &stream) {
             return Err(Error::Loop { authority: authority.clone() });
@@ -87,13 +91,12 @@ impl Dialler {
     }
 
     /// A TCP stream to `parent`, which will be asked for `authority`.
-    async fn reach(&self, parent: &Parent, authority: &Authority) -> Result<(TcpStream, SocketAddr), Error> {
+    async fn reach(&self, parent: &Parent, authority: &Authority, agent: &Arc<str>) -> Result<(TcpStream, SocketAddr), Error> {
         if let Host::Ip(address) = authority.host {
             resolve::permit(&self.settings, authority, address)?;
         }
-        let addresses = tokio::net::lookup_host((parent_host(&parent.authority), parent.authority.port)).await;
-        let addresses =
-            addresses.map_err(|cause| Error::NoSuchHost { host: parent.authority.host.to_string(), cause })?.collect();
+        let addresses = self.lookups.find(agent, &parent_host(&parent.authority), parent.authority.port).await;
+        let addresses = addresses.map_err(|cause| Error::NoSuchHost { host: parent.authority.host.to_string(), cause })?;
         let (stream, address) = first_of(addresses, &parent.authority, self.settings.connect_timeout).await?;
         if meets_ourselves(&self.own.load(), &stream) {
             return Err(Error::Loop { authority: parent.authority.clone() });
@@ -102,23 +105,30 @@ impl Dialler {
     }
 
     /// Without TLS the parent forwards by itself: many refuse CONNECT to port 80.
-    async fn through_parent(&self, authority: &Authority) -> Result<Option<Connected>, Error> {
+    async fn through_parent(&self, authority: &Authority, agent: &Arc<str>) -> Result<Option<Connected>, Error> {
         let Some(parent) = self.parent_of(authority) else { return Ok(None) };
         resolve::permit_name(authority)?;
         let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
-        let (stream, address) = timeout(self.settings.connect_timeout, self.reach(parent, authority)).await.map_err(late)??;
+        let (stream, address) =
+            timeout(self.settings.connect_timeout, self.reach(parent, authority, agent)).await.map_err(late)??;
         let through = Some(Through { authorization: parent.authorization.clone() });
         Ok(Some(Connected { stream: Stream::Tcp(stream), http2: false, address, through }))
     }
 
-    /// A connection to `authority`; over `https` the certificate is verified for its host before this returns.
-    pub(crate) async fn connect(&self, scheme: Scheme, authority: &Authority, versions: Versions) -> Result<Connected, Error> {
+    /// A connection to `authority` on behalf of `agent`; over `https` the certificate is verified for its host before this returns.
+    pub(crate) async fn connect(
+        &self,
+        scheme: Scheme,
+        authority: &Authority,
+        versions: Versions,
+        agent: &Arc<str>,
+    ) -> Result<Connected, Error> {
         if scheme == Scheme::Http
-            && let Some(connected) = self.through_parent(authority).await?
+            && let Some(connected) = self.through_parent(authority, agent).await?
         {
             return Ok(connected);
         }
-        let (tcp, address) = self.tcp(authority).await?;
+        let (tcp, address) = self.tcp(authority, agent).await?;
         if scheme == Scheme::Http {
             return Ok(Connected { stream: Stream::Tcp(tcp), http2: false, address, through: None });
         }

@@ -32,8 +32,10 @@ pub(crate) enum Error {
         #[source]
         cause: std::io::Error,
     },
-    #[error("the parent proxy refused to connect to {authority}: {reason}")]
-    Parent { authority: Authority, reason: String },
+    #[error("the parent proxy did not connect to {authority}: it answered {status}")]
+    Parent { authority: Authority, status: u16 },
+    #[error("the parent proxy did not accept the user and password it was shown")]
+    ParentPassword,
     #[error("the request cannot carry the credential")]
     Unsendable {
         #[source]
@@ -41,9 +43,19 @@ pub(crate) enum Error {
     },
     #[error("{authority} did not answer in time")]
     HeadTimeout { authority: Authority },
+    #[error("the request body for {authority} came too slowly")]
+    UploadTooSlow { authority: Authority },
     #[error("{authority} broke off or answered with malformed HTTP")]
     Broken {
         authority: Authority,
+        #[source]
+        cause: hyper::Error,
+    },
+    /// The service said that it has not acted on the request (RFC 9113 §8.7).
+    #[error("{authority} turned the request away unread")]
+    Unprocessed {
+        authority: Authority,
+        why: &'static str,
         #[source]
         cause: hyper::Error,
     },

@@ -6,12 +6,14 @@
 mod address;
 mod dial;
 mod error;
+mod lookup;
 mod parent;
 mod pool;
 mod resolve;
 mod shape;
 mod stream;
 mod tls;
+mod unprocessed;
 
 pub(crate) use dial::Dialler;
 pub(crate) use error::Error;
@@ -41,6 +43,12 @@ pub(crate) struct Settings {
     pub(crate) handshake_timeout: Duration,
     /// From the last byte of the request to the head of the response.
     pub(crate) head_timeout: Duration,
+    /// How long a request body may be slow before it is held to `upload_rate`.
+    pub(crate) upload_grace: Duration,
+    /// Bytes a second that a request body must bring on average until the head of its response has come.
+    pub(crate) upload_rate: u64,
+    /// Name look-ups of one agent at once.
+    pub(crate) agent_lookups: usize,
     /// How long an unused connection is kept.
     pub(crate) pool_idle_timeout: Duration,
     /// How many unused connections one worker keeps for one host.

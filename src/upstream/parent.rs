@@ -47,15 +47,17 @@ impl Parent {
         request.extend_from_slice(b"\r\n");
         stream.write_all(&request).await.map_err(broken)?;
         let status = read_status(stream).await.map_err(broken)?;
-        match status.as_str() {
-            code if code.starts_with('2') => Ok(()),
-            code => Err(Error::Parent { authority: authority.clone(), reason: format!("it answered {code}") }),
+        match status {
+            200..=299 => Ok(()),
+            // tinyproxy answers a wrong password by 401; the service has said nothing yet.
+            401 | 407 => Err(Error::ParentPassword),
+            _ => Err(Error::Parent { authority: authority.clone(), status }),
         }
     }
 }
 
 /// Reads up to the empty line, byte by byte so that nothing behind it is swallowed, and gives the three digits.
-async fn read_status(stream: &mut TcpStream) -> std::io::Result<String> {
+async fn read_status(stream: &mut TcpStream) -> std::io::Result<u16> {
     let malformed = || std::io::Error::from(std::io::ErrorKind::InvalidData);
     let mut head = Vec::with_capacity(256);
     while !head.ends_with(b"\r\n\r\n") {
@@ -68,7 +70,8 @@ async fn read_status(stream: &mut TcpStream) -> std::io::Result<String> {
     let mut words = text.split(' ');
     let version = words.next().is_some_and(|word| word.starts_with("HTTP/1."));
     let code = words.next().and_then(|word| word.get(..3)).ok_or_else(malformed)?;
-    if version && code.bytes().all(|b| b.is_ascii_digit()) { Ok(code.to_owned()) } else { Err(malformed()) }
+    let digits = version && code.bytes().all(|b| b.is_ascii_digit());
+    if digits { code.parse().map_err(|_number| malformed()) } else { Err(malformed()) }
 }
 
 #[cfg(test)]

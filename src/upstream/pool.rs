@@ -21,7 +21,8 @@ use super::Error;
 use super::dial::{Connected, Dialler, Through};
 use super::shape::{to_absolute_form, to_http1, to_http2};
 use super::stream::Stream;
-use crate::head::{Expectation, Gate, Limits};
+use super::unprocessed;
+use crate::head::{Expectation, Gate, Limits, Metered};
 use crate::local::LocalExecutor;
 use crate::model::{Authority, Scheme};
 
@@ -91,10 +92,23 @@ struct Http1<B> {
 }
 
 struct Http2<B> {
-    sender: http2::SendRequest<B>,
+    shared: Shared<B>,
     agent: Arc<str>,
-    address: SocketAddr,
     idle_since: Instant,
+}
+
+/// What each request on an HTTP/2 connection is handed.
+struct Shared<B> {
+    sender: http2::SendRequest<B>,
+    address: SocketAddr,
+    /// Which connection it is.
+    number: u64,
+}
+
+impl<B> Clone for Shared<B> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), address: self.address, number: self.number }
+    }
 }
 
 struct HostPool<B> {
@@ -108,6 +122,8 @@ pub(crate) struct Pool<B: Body + 'static> {
     dialler: Arc<Dialler>,
     hosts: RefCell<HashMap<Authority, HostPool<B>>>,
     warming: RefCell<HashMap<Authority, Vec<Warming>>>,
+    /// HTTP/2 connections so far.
+    numbered: Cell<u64>,
 }
 
 /// A connection that is being dialled ahead for an agent; the first request of that agent waits for it instead of dialling again.
@@ -162,7 +178,7 @@ where
 {
     /// An empty pool over `dialler`. Call inside a `LocalSet`.
     pub(crate) fn new(dialler: Arc<Dialler>) -> Rc<Self> {
-        Rc::new(Self { dialler, hosts: RefCell::default(), warming: RefCell::default() })
+        Rc::new(Self { dialler, hosts: RefCell::default(), warming: RefCell::default(), numbered: Cell::new(0) })
     }
 
     /// Drops what has been idle too long; run now and then.
@@ -172,7 +188,7 @@ where
         self.hosts.borrow_mut().retain(|_authority, host| {
             host.clear.retain(|idle| fresh(idle.idle_since) && !idle.sender.is_closed());
             host.tls.retain(|idle| fresh(idle.idle_since) && !idle.sender.is_closed());
-            host.http2.retain(|shared| fresh(shared.idle_since) && !shared.sender.is_closed());
+            host.http2.retain(|http2| fresh(http2.idle_since) && !http2.shared.sender.is_closed());
             !(host.clear.is_empty() && host.tls.is_empty() && host.http2.is_empty())
         });
         self.warming.borrow_mut().retain(|_authority, waiting| {
@@ -189,11 +205,6 @@ where
         })
     }
 
-    /// Whether a live HTTP/2 connection to `authority` is known.
-    pub(crate) fn speaks_http2(&self, authority: &Authority) -> bool {
-        self.hosts.borrow().get(authority).is_some_and(|host| !host.http2.is_empty())
-    }
-
     /// Dials ahead of the first request, so that the caller's handshake and the service's overlap.
     pub(crate) async fn warm(self: Rc<Self>, authority: Authority, agent: Arc<str>) {
         let (fail, failed) = oneshot::channel();
@@ -205,7 +216,7 @@ where
     }
 
     async fn warm_one(self: &Rc<Self>, authority: &Authority, agent: &Arc<str>) -> Result<(), Error> {
-        let connected = self.dialler.connect(Scheme::Https, authority, Versions::Any).await?;
+        let connected = self.dialler.connect(Scheme::Https, authority, Versions::Any, agent).await?;
         if connected.http2 {
             return self.start_http2(connected, authority, agent).await.map(drop);
         }
@@ -265,7 +276,7 @@ where
     }
 
     async fn send_on_new(self: &Rc<Self>, to: &Destination<'_>, request: Request<B>) -> Result<Sent<B>, Error> {
-        let connected = self.dialler.connect(to.scheme, to.authority, to.versions).await?;
+        let connected = self.dialler.connect(to.scheme, to.authority, to.versions, to.agent).await?;
         let gone =
             || Error::Unreachable { authority: to.authority.clone(), cause: std::io::ErrorKind::ConnectionAborted.into() };
         let outcome = if connected.http2 {
@@ -294,16 +305,23 @@ where
         }
     }
 
-    fn shared_http2(&self, to: &Destination<'_>) -> Option<(http2::SendRequest<B>, SocketAddr)> {
+    fn shared_http2(&self, to: &Destination<'_>) -> Option<Shared<B>> {
         if to.versions == Versions::Http1 || to.scheme == Scheme::Http {
             return None;
         }
         let mut hosts = self.hosts.borrow_mut();
         let host = hosts.get_mut(to.authority)?;
-        host.http2.retain(|shared| !shared.sender.is_closed());
-        let shared = host.http2.iter_mut().find(|shared| shared.agent == *to.agent)?;
-        shared.idle_since = Instant::now();
-        Some((shared.sender.clone(), shared.address))
+        host.http2.retain(|http2| !http2.shared.sender.is_closed());
+        let http2 = host.http2.iter_mut().find(|http2| http2.agent == *to.agent)?;
+        http2.idle_since = Instant::now();
+        Some(http2.shared.clone())
+    }
+
+    /// Takes no more requests to the HTTP/2 connection `number`; those on it go on.
+    fn forget_http2(&self, authority: &Authority, number: u64) {
+        if let Some(host) = self.hosts.borrow_mut().get_mut(authority) {
+            host.http2.retain(|http2| http2.shared.number != number);
+        }
     }
 
     async fn start_http1(&self, connected: Connected, authority: &Authority) -> Result<Http1<B>, Error> {
@@ -329,12 +347,7 @@ where
         })
     }
 
-    async fn start_http2(
-        &self,
-        connected: Connected,
-        authority: &Authority,
-        agent: &Arc<str>,
-    ) -> Result<(http2::SendRequest<B>, SocketAddr), Error> {
+    async fn start_http2(&self, connected: Connected, authority: &Authority, agent: &Arc<str>) -> Result<Shared<B>, Error> {
         let broken = |cause| Error::Broken { authority: authority.clone(), cause };
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
@@ -343,7 +356,7 @@ where
             .max_header_list_size(64 * 1024)
             .keep_alive_interval(Duration::from_secs(60))
             .keep_alive_timeout(Duration::from_secs(20))
-            .handshake(TokioIo::new(connected.stream))
+            .handshake(TokioIo::new(Metered::responses(connected.stream)))
             .await
             .map_err(broken)?;
         tokio::task::spawn_local(async move {
@@ -353,10 +366,10 @@ where
         });
         let mut hosts = self.hosts.borrow_mut();
         let host = hosts.entry(authority.clone()).or_default();
-        let shared =
-            Http2 { sender: sender.clone(), agent: Arc::clone(agent), address: connected.address, idle_since: Instant::now() };
-        host.http2.push(shared);
-        Ok((sender, connected.address))
+        self.numbered.set(self.numbered.get() + 1);
+        let shared = Shared { sender, address: connected.address, number: self.numbered.get() };
+        host.http2.push(Http2 { shared: shared.clone(), agent: Arc::clone(agent), idle_since: Instant::now() });
+        Ok(shared)
     }
 
     /// `Ok(Err(request))`: nothing was written; it may go elsewhere.
@@ -379,7 +392,7 @@ where
         };
         if connection.through.is_some() && response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             // It is between the parent and us; the caller has nothing to answer it with.
-            return Err(Error::Parent { authority: to.authority.clone(), reason: "it answered 407".to_owned() });
+            return Err(Error::ParentPassword);
         }
         let address = connection.address;
         let loan =
@@ -391,7 +404,7 @@ where
     async fn send_http2(
         &self,
         to: &Destination<'_>,
-        (mut sender, address): (http2::SendRequest<B>, SocketAddr),
+        Shared { mut sender, address, number }: Shared<B>,
         request: Request<B>,
     ) -> Result<Result<Sent<B>, Request<B>>, Error> {
         if sender.ready().await.is_err() {
@@ -405,20 +418,36 @@ where
                 let bodiless = is_bodiless(to, response.status());
                 Ok(Ok(Sent { response, lease: Lease(None), address, http2: true, bodiless }))
             }
-            Err(mut failed) => unsent_or_broken(to, true, failed.take_message(), failed.into_error()),
+            Err(mut failed) => {
+                let (message, cause) = (failed.take_message(), failed.into_error());
+                if let Some(why) = unprocessed::why(&cause) {
+                    // It may go on turning requests away, or be about to end: the next one goes on another connection.
+                    self.forget_http2(to.authority, number);
+                    return Err(Error::Unprocessed { authority: to.authority.clone(), why, cause });
+                }
+                unsent_or_broken(to, true, message, cause)
+            }
         }
     }
 
-    /// Waits for the response head, at most `head_timeout` after the request body last moved.
+    /// Waits for the response head, at most `head_timeout` after the request body last moved, and as long as the body keeps its pace.
     async fn until_head<T>(&self, to: &Destination<'_>, sending: impl Future<Output = T>) -> Result<T, Error> {
         let mut sending = std::pin::pin!(sending);
+        let settings = &self.dialler.settings;
+        let mut waited = Duration::ZERO;
         loop {
             let moved = to.progress.get();
-            match tokio::time::timeout(self.dialler.settings.head_timeout, &mut sending).await {
+            match tokio::time::timeout(settings.head_timeout, &mut sending).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(_elapsed) if to.progress.get() != moved => {}
                 Err(_elapsed) => return Err(Error::HeadTimeout { authority: to.authority.clone() }),
             }
+            // It has moved since: when this wait began it was not whole.
+            let owed = waited.saturating_sub(settings.upload_grace).as_secs().saturating_mul(settings.upload_rate);
+            if to.progress.get() < owed {
+                return Err(Error::UploadTooSlow { authority: to.authority.clone() });
+            }
+            waited += settings.head_timeout;
         }
     }
 }

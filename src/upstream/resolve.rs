@@ -1,8 +1,10 @@
 //! From a host to addresses that may be dialled.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::address::{Class, canonical, classify};
+use super::lookup::Lookups;
 use super::{Error, Settings};
 use crate::model::{Authority, Host};
 
@@ -31,6 +33,7 @@ const METADATA_NAMES: [&str; 6] = [
 /// (threat 90).
 pub(super) async fn addresses(
     settings: &Settings,
+    lookup: Lookup<'_>,
     own: &[SocketAddr],
     authority: &Authority,
 ) -> Result<Vec<SocketAddr>, Error> {
@@ -39,7 +42,7 @@ pub(super) async fn addresses(
     }
     let found = match &authority.host {
         Host::Ip(address) => vec![SocketAddr::new(*address, authority.port)],
-        Host::Name(name) => look_up(name, authority.port).await?,
+        Host::Name(name) => lookup.find(name, authority.port).await?,
     };
     for address in &found {
         if is_own(own, *address) {
@@ -90,10 +93,17 @@ pub(super) fn is_own(own: &[SocketAddr], address: SocketAddr) -> bool {
     })
 }
 
-async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-    let fail = |cause| Error::NoSuchHost { host: name.to_owned(), cause };
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((name, port)).await.map_err(fail)?.collect();
-    if found.is_empty() { Err(fail(std::io::ErrorKind::NotFound.into())) } else { Ok(found) }
+/// A look-up on behalf of an agent.
+pub(super) struct Lookup<'a> {
+    pub(super) lookups: &'a Lookups,
+    pub(super) agent: &'a Arc<str>,
+}
+
+impl Lookup<'_> {
+    async fn find(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        let fail = |cause| Error::NoSuchHost { host: name.to_owned(), cause };
+        self.lookups.find(self.agent, name, port).await.map_err(fail)
+    }
 }
 
 #[cfg(test)]

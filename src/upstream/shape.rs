@@ -17,6 +17,8 @@ pub(super) fn to_http2<B>(to: &Destination<'_>, mut request: Request<B>) -> Requ
     *request.version_mut() = http::Version::HTTP_2;
     request.headers_mut().remove(http::header::HOST);
     request.headers_mut().remove(http::header::CONNECTION);
+    // No 100 is heard there: the body finds out otherwise whether it is wanted.
+    request.headers_mut().remove(http::header::EXPECT);
     request
 }
 

@@ -87,6 +87,9 @@ pub struct Entry {
     pub expires_at: Option<SystemTime>,
     /// Exact hosts the credential may reach, sealed at registration. Empty in entries that JarvisCore wrote.
     pub hosts: Vec<String>,
+    /// Token endpoints that the refresh token and the client's secret may be sent to, as the provider's file wrote them when they were
+    /// sealed at registration.
+    pub token_urls: Vec<String>,
     /// Whether it can be used.
     pub status: Status,
     /// Members of the JSON object that are kept word for word.
@@ -103,9 +106,16 @@ impl Entry {
             registered_at: None,
             expires_at: None,
             hosts: Vec::new(),
+            token_urls: Vec::new(),
             status: Status::Active,
             other: Unknown::default(),
         }
+    }
+
+    /// Whether its refresh token and its client's secret may be sent to `token_url`. An entry in which nothing is sealed (as JarvisCore
+    /// writes them) goes where the provider's file says; one that was sealed before the file named any token endpoint goes to none.
+    pub fn may_renew_at(&self, token_url: &str) -> bool {
+        (self.hosts.is_empty() && self.token_urls.is_empty()) || self.token_urls.iter().any(|sealed| sealed == token_url)
     }
 
     /// The field called `name` as a request should use it.
@@ -149,6 +159,7 @@ impl Entry {
             && self.provider == other.provider
             && self.auth_type == other.auth_type
             && self.hosts == other.hosts
+            && self.token_urls == other.token_urls
             && same_fields(&self.fields, &other.fields)
             && self.other.0.len() == other.other.0.len()
             && self.other.0.iter().zip(&other.other.0).all(|(one, two)| one.0 == two.0 && one.1.matches(two.1.expose()))

@@ -1,7 +1,7 @@
 //! One entry as JSON: JarvisCore's members flat, ours under names that it ignores.
 //!
-//! `provider`, `auth_type`, the credential's fields as strings, `registered_at` (RFC 3339); ours: `schema` (1), `hosts` (array of
-//! strings), `expires_at` (RFC 3339; Unix seconds are read too) and `status` (`attention`), each left out when there is nothing to say.
+//! `provider`, `auth_type`, the credential's fields as strings, `registered_at` (RFC 3339); ours: `schema` (1), `hosts` and
+//! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too) and `status` (`attention`), each left out when there is nothing to say.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,7 +21,8 @@ use crate::model::{Credential, IdError, ProviderId, Secret};
 const SCHEMA: &str = "1";
 
 /// Names with a meaning of their own; no credential field may have one.
-pub(super) const RESERVED: [&str; 7] = ["provider", "auth_type", "registered_at", "schema", "hosts", "expires_at", "status"];
+pub(super) const RESERVED: [&str; 8] =
+    ["provider", "auth_type", "registered_at", "schema", "hosts", "token_urls", "expires_at", "status"];
 
 /// Why a member of the vault is not an entry to us.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub enum NotUnderstood {
     /// Sealed hosts that we can't read must not count as none.
     #[error("its hosts are not a list of strings")]
     Hosts,
+    /// Nor must sealed token endpoints.
+    #[error("its token_urls are not a list of strings")]
+    TokenUrls,
 }
 
 /// The members of a JSON object, their values untouched in the text they were read from. Of equal names the last value
@@ -107,6 +111,10 @@ fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), No
         "provider" => text(value).as_deref() == Some(entry.provider.as_str()),
         "hosts" => {
             entry.hosts = serde_json::from_str(value.get()).ok().ok_or(NotUnderstood::Hosts)?;
+            true
+        }
+        "token_urls" => {
+            entry.token_urls = serde_json::from_str(value.get()).ok().ok_or(NotUnderstood::TokenUrls)?;
             true
         }
         "registered_at" => {
@@ -178,6 +186,9 @@ impl Serialize for Entry {
         if !self.hosts.is_empty() {
             map.serialize_entry("hosts", &self.hosts)?;
         }
+        if !self.token_urls.is_empty() {
+            map.serialize_entry("token_urls", &self.token_urls)?;
+        }
         if let Some(at) = self.expires_at {
             self.serialize_time(&mut map, "expires_at", at)?;
         }
@@ -212,6 +223,7 @@ impl Entry {
         match name {
             "provider" | "auth_type" | "schema" => true,
             "hosts" => !self.hosts.is_empty(),
+            "token_urls" => !self.token_urls.is_empty(),
             // A kept time that can be read was known, so its absence now is what we say.
             "registered_at" => self.registered_at.is_some() || self.kept(name).and_then(time).is_some(),
             "expires_at" => self.expires_at.is_some() || self.kept(name).and_then(time).is_some(),

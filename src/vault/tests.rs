@@ -130,6 +130,7 @@ fn an_entry_is_laid_out_as_python_would() {
     entry.registered_at = Some(UNIX_EPOCH);
     entry.expires_at = Some(UNIX_EPOCH + Duration::from_secs(u64::MAX >> 8));
     entry.hosts = vec![String::from("api.github.com")];
+    entry.token_urls = vec![String::from("https://github.com/login")];
     entry.status = Status::Attention;
     let mut document = document("{}");
     assert_eq!(rendered(&document), "{}");
@@ -144,6 +145,9 @@ fn an_entry_is_laid_out_as_python_would() {
     "schema": 1,
     "hosts": [
       "api.github.com"
+    ],
+    "token_urls": [
+      "https://github.com/login"
     ],
     "expires_at": "9999-12-30T22:00:00.999999999+00:00",
     "status": "attention"

@@ -220,3 +220,53 @@ fn i2_a_widened_file_reaches_a_credential_only_after_it_is_trusted() {
     let said = world.nexus(&["providers", "trust", "stripe"]).failed(1);
     assert!(said.contains("has no connection"), "{said}");
 }
+
+const RENEWING: &str = "name = \"acme\"\nslots = [\"authorization\"]\n[oauth2]\ntoken_url = \"https://auth.acme.test/token\"\n[[inject]]\nhosts = [\"api.acme.test\"]\nstrategy = { bearer = \"{access_token}\" }\n";
+
+#[test]
+fn i2_a_file_that_moves_the_token_endpoint_is_told_of_and_takes_effect_when_trusted() {
+    let world = World::new();
+    world.provider("acme", RENEWING);
+    world.register(&["acme"], "access_token=at-0123456789\nrefresh_token=rt-0123456789\nclient_secret=cs-0123456789\n");
+    let shown = world.nexus(&["show", "acme", "--json"]).json();
+    assert_eq!(shown["token_urls"], serde_json::json!(["https://auth.acme.test/token"]));
+    assert_eq!(world.nexus(&["status", "--json"]).json()["vault"]["widened"], serde_json::json!([]));
+    let moved = RENEWING.replace("auth.acme.test", "evil.test") + "[placeholder]\nACME_TOKEN = \"acme_\"\n";
+    world.provider("acme", &moved);
+    let status = world.nexus(&["status"]);
+    assert_eq!(status.code, Some(1), "{}", status.out);
+    assert!(
+        status.out.contains("token endpoint https://evil.test/token") && status.out.contains("nexus providers trust acme"),
+        "{}",
+        status.out
+    );
+    let up = world.up_saying("nexus providers trust acme");
+    // Put back and moved again under the running proxy: each load looks.
+    world.provider("acme", RENEWING);
+    world.provider("acme", &moved);
+    up.says("nexus providers trust acme");
+    up.kill();
+    let said = world.nexus(&["providers", "trust", "acme"]).failed(1);
+    assert!(
+        said.contains("  + token endpoint https://evil.test/token")
+            && said.contains("  - token endpoint https://auth.acme.test"),
+        "{said}"
+    );
+    let yes = world.nexus(&["providers", "trust", "acme", "--yes", "--json"]).json();
+    assert_eq!(yes["changes"][0]["token_urls"]["after"], serde_json::json!(["https://evil.test/token"]));
+    assert_eq!(world.nexus(&["status", "--json"]).json()["ok"], true);
+}
+
+#[test]
+fn i2_a_credential_without_an_access_token_yet_is_sealed_all_the_same() {
+    let world = World::new();
+    world.provider("acme", RENEWING);
+    for fields in [
+        "client_id=id\nclient_secret=cs-0123456789\nrefresh_token=rt-0123456789\n",
+        "client_id=id\nclient_secret=cs-0123456789\n",
+    ] {
+        world.register(&["acme"], fields);
+        let shown = world.nexus(&["show", "acme", "--json"]).json();
+        assert_eq!(shown["hosts"], serde_json::json!(["api.acme.test"]), "{fields}");
+    }
+}

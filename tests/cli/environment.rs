@@ -55,6 +55,11 @@ fn i1_a_placeholder_has_the_shape_of_the_credential_and_nothing_of_it() {
     assert!(json["GITHUB_TOKEN"].as_str().unwrap().starts_with("ghp_"), "{json}");
     assert_eq!(json["OPENAI_API_KEY"], read(&["env", "--json"])["OPENAI_API_KEY"]);
     assert!(json.get("STRIPE_API_KEY").is_none(), "{json}");
+    // Mailchimp's clients read the host off the end of the key.
+    world.register(&["mailchimp"], "api_key=0123456789abcdef0123456789abcdef-us21\n");
+    let json = read(&["env", "--json"]);
+    let placeholder = json["MAILCHIMP_API_KEY"].as_str().unwrap();
+    assert!(placeholder.ends_with("-us21") && placeholder.len() == 36 + 5, "{placeholder}");
     assert!(!json.to_string().contains("0123456789abcdef"));
 }
 

@@ -44,6 +44,17 @@ fn what_is_refused_is_refused_with_its_reason() {
 }
 
 #[test]
+fn a_token_endpoint_of_several_providers_is_ours_as_soon_as_one_has_a_connection() {
+    let world = World::new();
+    let url = "https://oauth2.googleapis.com/token";
+    assert_eq!(outcome(&world, &["POST", url]), "pass");
+    // Drive comes first in the catalogue, and has no connection.
+    world.register(&["google-sheets"], "access_token=ya29-0123456789abcdef\n");
+    let answer = explain(&world, &["POST", url]);
+    assert_eq!((answer["outcome"].as_str(), answer["provider"].as_str()), (Some("refuse"), Some("google_sheets")), "{answer}");
+}
+
+#[test]
 fn an_unknown_host_is_tunnelled_or_as_configured() {
     let world = World::new();
     assert_eq!(outcome(&world, &["https://example.test/"]), "tunnel");

@@ -13,6 +13,8 @@ mod harness;
 
 mod agents;
 mod authority;
+mod catalogue;
+mod clients;
 mod credentials;
 mod environment;
 mod explained;

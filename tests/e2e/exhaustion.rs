@@ -166,6 +166,10 @@ fn t111_t112_http2_floods_end_their_own_connection_and_nothing_else() {
                 drop(stream.flush().await);
             });
             let (_flooded, ()) = tokio::join!(flood, others_are_served(&caller));
+            let mut sink = tokio::io::sink();
+            let closing = tokio::io::copy(&mut stream, &mut sink);
+            // A reset is an end too.
+            drop(tokio::time::timeout(Duration::from_secs(10), closing).await.unwrap_or_else(|_| panic!("{what}: not closed")));
             others_are_served(&caller).await;
             let grown = memory(&nexus).saturating_sub(before);
             assert!(grown < 64 * 1024, "{what}: {grown} KiB more");
@@ -204,12 +208,19 @@ fn t116_descriptors_return_after_aborted_requests_and_half_closed_sockets() {
         let base = descriptors(&nexus);
         let mut half_closed = Vec::new();
         for number in 0..500 {
-            match number % 5 {
+            match number % 6 {
                 0 => {
                     let mut stream = caller.tls(HOST, &["http/1.1"]).await;
                     stream.write_all(format!("GET /never HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("a write");
                 }
                 1 => drop(caller.tunnel("api.acme.test:443").await.expect("a tunnel")),
+                5 => {
+                    // A stream is reset, and then all of them are gone.
+                    let mut session = caller.http2(HOST).await;
+                    let asking =
+                        session.begin(request(http::Method::GET, "https://api.acme.test/never", crate::harness::empty()));
+                    drop(tokio::time::timeout(Duration::from_millis(20), asking).await);
+                }
                 2 => {
                     let mut stream = caller.tcp().await;
                     stream.write_all(b"CONNECT api.acme.test:443 HTTP/1.1\r\n").await.expect("a write");

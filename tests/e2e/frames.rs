@@ -6,11 +6,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PUSH_PROMISE: u8 = 5;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const ACK: u8 = 1;
@@ -64,6 +66,77 @@ pub(crate) fn get(stream: u32, path: &str) -> Vec<u8> {
     ];
     let block: Vec<u8> = fields.iter().flat_map(|(name, value)| field(name, value)).collect();
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+}
+
+/// The service's end of a connection.
+pub(crate) struct Service<S> {
+    stream: S,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Service<S> {
+    /// Reads the preface and says hello.
+    pub(crate) async fn accept(mut stream: S) -> Option<Self> {
+        stream.read_exact(&mut [0; 24]).await.ok()?;
+        let mut service = Self { stream };
+        service.send(&frame(SETTINGS, 0, 0, b"")).await.then_some(service)
+    }
+
+    /// Whether it could be sent.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok() && self.stream.flush().await.is_ok()
+    }
+
+    /// The next frame that is not about the connection itself.
+    async fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+        loop {
+            match next(&mut self.stream).await? {
+                (SETTINGS, flags, ..) if flags & ACK == 0 => drop(self.send(&frame(SETTINGS, ACK, 0, b"")).await),
+                came @ (_, _, 1.., _) => return Some(came),
+                _ => {}
+            }
+        }
+    }
+
+    /// The stream of the next request, and whether its head is all of it.
+    pub(crate) async fn request(&mut self) -> Option<(u32, bool)> {
+        loop {
+            if let (HEADERS, flags, stream, _block) = self.next().await? {
+                return Some((stream, flags & END_STREAM != 0));
+            }
+        }
+    }
+
+    /// Its body, at least `length` bytes of it; the window is left as it is.
+    pub(crate) async fn body(&mut self, length: usize) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        while body.len() < length {
+            if let (DATA, _flags, _stream, data) = self.next().await? {
+                body.extend(data);
+            }
+        }
+        Some(body)
+    }
+
+    /// 200 with two bytes.
+    pub(crate) async fn answer(&mut self, stream: u32) -> bool {
+        let head = frame(HEADERS, END_HEADERS, stream, &[0x88]);
+        self.send(&[head, frame(DATA, END_STREAM, stream, b"ok")].concat()).await
+    }
+
+    /// GOAWAY: streams above `last` were not processed.
+    pub(crate) async fn go_away(&mut self, last: u32) -> bool {
+        self.send(&frame(GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())).await
+    }
+
+    /// RST_STREAM.
+    pub(crate) async fn reset(&mut self, stream: u32, code: u32) -> bool {
+        self.send(&frame(RST_STREAM, 0, stream, &code.to_be_bytes())).await
+    }
+
+    /// The stream itself.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
 }
 
 /// One frame that came: kind, flags, stream, payload.

@@ -101,6 +101,60 @@ fn every_pair_of_versions_carries_a_request() {
 }
 
 #[test]
+fn a_status_of_the_services_own_passes_on_every_pair() {
+    run(async {
+        let world =
+            World::new(
+                |call| async move { answer(call.seen.path.trim_start_matches('/').parse().expect("a status"), "as ever") },
+            )
+            .await;
+        for (down, host, up) in PAIRS {
+            for status in [599, 600, 999] {
+                let path = format!("/{status}");
+                let reply = world.session(down, host).await.get(&path).await;
+                assert_eq!((reply.status, reply.text()), (status, "as ever"), "{down:?} to {up:?}");
+                let line = world.nexus.closed(&path).await;
+                assert_eq!(line["status"], status, "{line}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_trailer_that_no_field_announced_does_not_cross_http_1_1_and_does_no_harm() {
+    run(async {
+        let world = World::new(|mut call| async move {
+            call.read().await.expect("a body");
+            let (mut sender, body) = channel();
+            tokio::spawn(async move {
+                sender.send_data(Bytes::from_static(b"answer")).await.expect("a reader");
+                sender.send_trailers(fields(&[("x-down", "of the service")])).await.expect("a reader");
+            });
+            Response::new(body)
+        })
+        .await;
+        for (down, host, up) in PAIRS {
+            let (mut sender, body) = channel();
+            let mut sent = request(Method::POST, "/trailers", body);
+            sent.headers_mut().insert("te", HeaderValue::from_static("trailers"));
+            if down == Version::HTTP_11 {
+                sent.headers_mut().insert("connection", HeaderValue::from_static("te"));
+            }
+            tokio::spawn(async move {
+                sender.send_data(Bytes::from_static(b"question")).await.expect("a reader");
+                sender.send_trailers(fields(&[("x-up", "of the caller")])).await.expect("a reader");
+            });
+            let reply = world.session(down, host).await.send(sent).await;
+            assert_eq!((reply.status, reply.text()), (200, "answer"));
+            let both = down == Version::HTTP_2 && up == Version::HTTP_2;
+            let seen = world.service(host).seen().pop().expect("a request");
+            assert_eq!(seen.body.as_deref(), Some(&b"question"[..]));
+            assert_eq!((reply.trailers.is_some(), seen.trailers.is_some()), (both, both), "{down:?} to {up:?}");
+        }
+    });
+}
+
+#[test]
 fn trailers_go_both_ways_on_every_pair() {
     run(async {
         let world = World::new(|mut call| async move {

@@ -4,5 +4,6 @@ mod crowd;
 mod endpoint;
 pub(crate) mod house;
 mod life;
+mod moved;
 mod once;
 mod opinion;

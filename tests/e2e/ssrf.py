@@ -1,14 +1,14 @@
 """In namespaces of its own: a DNS server that changes its mind, listeners that must not be reached, and nexus between them."""
-import json, os, socket, struct, subprocess, sys, threading
+import json, os, socket, struct, subprocess, sys, threading, time
 
-nexus, home, secret, token = sys.argv[1:5]
+nexus, home, secret, token, modest = sys.argv[1:6]
 PUBLIC = "93.184.216.34"
 run = lambda *words: subprocess.run(words, check=True)
 run("mount", "--make-rprivate", "/")
 run("ip", "link", "set", "lo", "up")
 run("ip", "address", "add", PUBLIC + "/32", "dev", "lo")
 with open(os.path.join(home, "resolv.conf"), "w") as file:
-    file.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    file.write("nameserver 127.0.0.1\noptions timeout:5 attempts:1\n")
 run("mount", "--bind", os.path.join(home, "resolv.conf"), "/etc/resolv.conf")
 
 NAMES = {
@@ -21,8 +21,9 @@ NAMES = {
     "zero.test": [["0.0.0.0"]],
     "api.acme.test": [["127.0.0.1"]],
     "self.test": [[PUBLIC]],
+    "allowed.test": [[PUBLIC]],
 }
-asked = {}
+asked, dead, stalled = {}, set(), threading.Semaphore(0)
 
 
 def answer(query):
@@ -32,6 +33,10 @@ def answer(query):
         at += query[at] + 1
     kind, = struct.unpack(">H", query[at + 1:at + 3])
     name, records = ".".join(labels), []
+    if name.startswith("dead"):
+        dead.add(name)
+        stalled.release()
+        return None
     turns = NAMES.get(name, [[]])
     if kind == 1:
         asked[name] = asked.get(name, 0) + 1
@@ -47,7 +52,9 @@ def answer(query):
 def dns():
     while True:
         query, peer = server.recvfrom(512)
-        server.sendto(answer(query), peer)
+        reply = answer(query)
+        if reply:
+            server.sendto(reply, peer)
 
 
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -82,7 +89,7 @@ process = subprocess.Popen(
 port = int(process.stdout.readline().decode().split()[1].rsplit(":", 1)[1])
 
 
-def connect(authority):
+def connect(authority, token=token):
     with socket.create_connection(("127.0.0.1", port), timeout=20) as stream:
         stream.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: Bearer {token}\r\n\r\n".encode())
         return stream.recv(4096).split(b"\r\n")[0].decode()
@@ -97,6 +104,24 @@ for authority in [
     status = connect(authority)
     results.append([authority.replace(str(port), "PORT"), status, reached["public"] - before["public"], reached["inside"] - before["inside"]])
 poisoned = connect("api.acme.test:443")
+
+
+def stall(number):
+    try:
+        connect(f"dead{number}.test:443")
+    except OSError:
+        pass
+
+
+# One agent asks for names that nobody answers for, more of them than there are threads; another one asks for a sound one.
+for number in range(400):
+    threading.Thread(target=stall, args=(number,), daemon=True).start()
+stalled.acquire()
+begun = time.monotonic()
+other = connect("allowed.test:443", modest)
+waited = time.monotonic() - begun
+stalling = len(dead)
+refused = connect("secret-data.refused.test:443", modest)
 process.terminate()
 process.wait()
-print(json.dumps({"results": results, "inside": reached["inside"], "queries": asked, "poisoned": poisoned}))
+print(json.dumps({"results": results, "inside": reached["inside"], "queries": asked, "poisoned": poisoned, "other": other, "waited": waited, "stalling": stalling, "refused": refused}))

@@ -157,18 +157,19 @@ fn t94_other_schemes_are_malformed() {
 /// Needs root: it makes a network and a mount namespace, so that the test's DNS server is the machine's.
 #[test]
 #[cfg(target_os = "linux")]
-fn t89_t90_t91_i5_the_address_that_was_checked_is_the_one_that_is_dialled() {
+fn t89_t90_t91_t95_i5_the_address_that_was_checked_is_the_one_that_is_dialled() {
     run(async {
         let ca = Authority::new();
         let config = "[proxy]\nlisten = [\"0.0.0.0:8091\"]\nconnect_ports = [8091]\n[policy]\ndefault = \"allow\"";
         let builder = Builder::new(&ca).config(config).provider("acme", ACME).register("acme", &[("api_key", KEY)]);
         let (builder, token) = builder.agent("a", |_agent| {});
+        let (builder, modest) = builder.agent("modest", |agent| agent.hosts = Some(vec!["allowed.test".to_owned()]));
         builder.write_config();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/ssrf.py");
         let output = tokio::process::Command::new("unshare")
             .args(["--net", "--mount", "python3", script, env!("CARGO_BIN_EXE_nexus")])
             .arg(builder.home().path())
-            .args([SECRET, &token])
+            .args([SECRET, &token, &modest])
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()
@@ -205,5 +206,10 @@ fn t89_t90_t91_i5_the_address_that_was_checked_is_the_one_that_is_dialled() {
             "the rule host is refused inside: {report:#}"
         );
         assert!(HOST.ends_with("acme.test"));
+        let other = report["other"].as_str().is_some_and(|line| line.contains("200"));
+        assert!(other && report["waited"].as_f64().is_some_and(|waited| waited < 4.0), "another agent's names: {report:#}");
+        assert!(report["stalling"].as_u64().is_some_and(|names| (1..=32).contains(&names)), "16 at once: {report:#}");
+        assert!(report["queries"].get("secret-data.refused.test").is_none(), "a refused name is not asked for: {report:#}");
+        assert!(report["refused"].is_string(), "{report:#}");
     });
 }

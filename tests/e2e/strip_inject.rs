@@ -375,6 +375,32 @@ fn t46_a_placeholder_outside_the_slots_stays_a_placeholder() {
     });
 }
 
+/// git, wget2 and Java show no token unasked: what `nexus run` runs is then known by its user, and means what its placeholder says.
+#[test]
+fn i6_a_command_without_its_token_is_the_user_who_runs_it_until_agents_are_defined() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["api.acme.test"], Offers::Both, |_call| async { answer(200, "") }).await;
+        let builder = || {
+            let builder = home(&ca, &service).register("acme:alice", &[("api_key", "alice-key-0123456789abcdef")]);
+            builder.agent("run-1", |agent| agent.ephemeral = true).0
+        };
+        let ask = async |nexus: &Nexus, owner: &str| {
+            let tail = nexus.placeholder_key().tail(&owner.parse().expect("a name"), &"acme:alice".parse().expect("a handle"));
+            let mut request = request(Method::GET, "https://api.acme.test/", empty());
+            request.headers_mut().insert("authorization", format!("Bearer acme_{tail}").parse().expect("a value"));
+            Caller::new(nexus).send(request).await.status
+        };
+        let nexus = builder().start();
+        assert_eq!(ask(&nexus, "run-1").await, 200);
+        assert_eq!(service.seen().pop().expect("a request").bearer(), Some("alice-key-0123456789abcdef"));
+        let (builder, _token) = builder().agent("lasting", |_agent| {});
+        let nexus = builder.start();
+        assert_eq!(Caller::new(&nexus).tunnel("api.acme.test:443").await.expect_err("no token").status, 407);
+        assert_eq!(service.count(), 1);
+    });
+}
+
 #[test]
 fn i2_hosts_are_sealed_and_tenants_are_one_label() {
     run(async {

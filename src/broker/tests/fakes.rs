@@ -81,6 +81,7 @@ fn copy(entry: &Entry) -> Entry {
     let mut copy = Entry::new(entry.provider.clone(), entry.auth_type.clone(), fields);
     (copy.registered_at, copy.expires_at, copy.status) = (entry.registered_at, entry.expires_at, entry.status);
     copy.hosts.clone_from(&entry.hosts);
+    copy.token_urls.clone_from(&entry.token_urls);
     copy
 }
 
@@ -265,6 +266,11 @@ impl House {
         vault.edit(&id, |entry| entry.expires_at = life.map(|life| time(epoch) + life));
         let broker = broker(&vault, &endpoint, settings, epoch);
         Self { broker, vault, endpoint, provider: provider(), id, epoch }
+    }
+
+    /// What another process does while it renews; it ends when the guard goes.
+    pub(super) fn lock(&self) -> Box<dyn Send> {
+        Window(Arc::clone(&self.vault)).lock(&self.id, Duration::ZERO).expect("the lock")
     }
 
     /// The wall clock.

@@ -3,7 +3,7 @@
 use super::Error;
 use super::source::{Text, Value};
 use crate::provider::rule::{Derived, Field, Placeholder};
-use crate::provider::template::is_field_name;
+use crate::provider::template::{Template, is_field_name};
 
 /// Variables (or beginnings of their names) that steer programs: a provider file must not be able to set them.
 const STEERING: [&str; 27] = [
@@ -36,11 +36,11 @@ const STEERING: [&str; 27] = [
     "_",
 ];
 
-pub(super) fn placeholders(value: Value<'_>) -> Result<Vec<Placeholder>, Error> {
-    value.entries()?.into_iter().map(|(key, value)| placeholder(&key, &value)).collect()
+pub(super) fn placeholders(value: Value<'_>, fields: &[Field]) -> Result<Vec<Placeholder>, Error> {
+    value.entries()?.into_iter().map(|(key, value)| placeholder(&key, &value, fields)).collect()
 }
 
-fn placeholder(key: &Text<'_>, value: &Value<'_>) -> Result<Placeholder, Error> {
+fn placeholder(key: &Text<'_>, value: &Value<'_>, fields: &[Field]) -> Result<Placeholder, Error> {
     let name = key.value;
     let shaped = name.starts_with(|first: char| first.is_ascii_uppercase() || first == '_')
         && name.len() <= 128
@@ -51,13 +51,41 @@ fn placeholder(key: &Text<'_>, value: &Value<'_>) -> Result<Placeholder, Error> 
     if name.contains("PROXY") || STEERING.iter().any(|word| name.starts_with(word)) {
         return Err(key.refuse(format!("{name} steers programs; a provider file cannot set it")));
     }
-    let fixed = value.is_table();
-    let text = if fixed { value.table(&["fixed"])?.need("fixed")?.text()? } else { value.text()? };
-    let quiet = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'`' | b'$' | b'\\');
-    if text.value.len() > 256 || !text.value.bytes().all(quiet) {
-        return Err(text.refuse("a placeholder is visible ASCII without spaces, quotes, $ and backslashes"));
+    let table = if value.is_table() { Some(value.table(&["fixed", "prefix", "suffix"])?) } else { None };
+    let fixed = table.as_ref().and_then(|table| table.get("fixed"));
+    let text = match (&table, &fixed) {
+        (None, _) => value.text()?,
+        (Some(_), Some(fixed)) => fixed.text()?,
+        (Some(table), None) => table.need("prefix")?.text()?,
+    };
+    let suffix = table.as_ref().and_then(|table| table.get("suffix"));
+    if let (Some(_), Some(suffix)) = (&fixed, &suffix) {
+        return Err(suffix.refuse("a fixed value has no suffix"));
     }
-    Ok(Placeholder { variable: name.to_owned(), prefix: text.value.to_owned(), fixed })
+    quiet(&text)?;
+    let suffix = suffix.map(|suffix| suffix_of(&suffix.text()?, fields)).transpose()?;
+    Ok(Placeholder { variable: name.to_owned(), prefix: text.value.to_owned(), fixed: fixed.is_some(), suffix })
+}
+
+/// Nothing that a shell would read.
+fn quiet(text: &Text<'_>) -> Result<(), Error> {
+    let quiet = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'`' | b'$' | b'\\');
+    if text.value.len() <= 256 && text.value.bytes().all(quiet) {
+        return Ok(());
+    }
+    Err(text.refuse("a placeholder is visible ASCII without spaces, quotes, $ and backslashes"))
+}
+
+/// What everybody sees in the environment holds no secret.
+fn suffix_of(text: &Text<'_>, fields: &[Field]) -> Result<Template, Error> {
+    quiet(text)?;
+    let template: Template = text.parse()?;
+    let open = |name: &str| fields.iter().any(|field| field.name == name && !field.secret);
+    if let Some(name) = template.fields().find(|name| !open(name)) {
+        let message = format!("{{{name}}} is no [[field]] with secret = false, so it cannot stand in a variable");
+        return Err(text.refuse(message));
+    }
+    Ok(template)
 }
 
 pub(super) fn field(value: Value<'_>) -> Result<Field, Error> {

@@ -71,7 +71,7 @@ fn headers(value: &Value<'_>, slots: &[Slot]) -> Result<Vec<(HeaderName, HeaderV
     let mut headers = Vec::new();
     for (key, value) in value.entries()? {
         let name = parse_header_name(key.value).map_err(|error| key.refuse(error.to_string()))?;
-        if slots.contains(&Slot::Header(name.clone())) {
+        if name == http::header::AUTHORIZATION || slots.contains(&Slot::Header(name.clone())) {
             return Err(key.refuse(format!("{name} is a slot; a credential goes there by `strategy`")));
         }
         let text = value.text()?;

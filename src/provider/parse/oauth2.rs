@@ -21,6 +21,7 @@ const KEYS: &[&str] = &[
     "default_lifetime_secs",
     "authorize_params",
     "token_body",
+    "pkce",
 ];
 
 /// Parameters of the authorization request that are Nexus's own (RFC 6749 §4.1.1, RFC 7636 §4.3).
@@ -49,11 +50,8 @@ pub(super) fn read(value: Value<'_>) -> Result<OAuth2, Error> {
         oauth2.scope_separator = word(&separator, &[(" ", " "), (",", ",")])?.to_owned();
     }
     if let Some(method) = table.get("client_authentication") {
-        let words = [
-            ("client_secret_basic", ClientAuthentication::Basic),
-            ("client_secret_post", ClientAuthentication::Post),
-            ("none", ClientAuthentication::None),
-        ];
+        let words = [ClientAuthentication::Basic, ClientAuthentication::Post, ClientAuthentication::None];
+        let words = words.map(|method| (method.word(), method));
         oauth2.client_authentication = word(&method, &words)?;
     }
     if let Some(seconds) = table.get("default_lifetime_secs") {
@@ -61,6 +59,9 @@ pub(super) fn read(value: Value<'_>) -> Result<OAuth2, Error> {
     }
     if let Some(params) = table.get("authorize_params") {
         oauth2.authorize_params = authorize_params(&params)?;
+    }
+    if let Some(pkce) = table.get("pkce") {
+        oauth2.pkce = pkce.boolean()?;
     }
     if let Some(body) = table.get("token_body") {
         oauth2.token_body = word(&body, &[("form", TokenBody::Form), ("json", TokenBody::Json)])?;

@@ -8,7 +8,13 @@ import (
 )
 
 func main() {
-	answer, err := http.Get(os.Args[1])
+	request, err := http.NewRequest("GET", os.Args[1], nil)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	request.Header.Set("Authorization", "Bearer "+os.Getenv("CLIENTS_API_KEY"))
+	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -1,3 +1,3 @@
 import Anthropic from '@anthropic-ai/sdk';
-const client = new Anthropic({ apiKey: 'placeholder', baseURL: process.argv[2], maxRetries: 0 });
+const client = new Anthropic({ apiKey: process.env.CLIENTS_API_KEY, baseURL: process.argv[2], maxRetries: 0 });
 console.log(JSON.stringify(await client.models.retrieve('m')));

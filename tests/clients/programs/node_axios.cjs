@@ -1,1 +1,2 @@
-require('axios').get(process.argv[2]).then((answer) => console.log(JSON.stringify(answer.data)));
+const headers = { authorization: `Bearer ${process.env.CLIENTS_API_KEY}` };
+require('axios').get(process.argv[2], { headers }).then((answer) => console.log(JSON.stringify(answer.data)));

@@ -1,2 +1,3 @@
 import got from 'got';
-console.log(await got(process.argv[2], { retry: { limit: 0 } }).text());
+const headers = { authorization: `Bearer ${process.env.CLIENTS_API_KEY}` };
+console.log(await got(process.argv[2], { headers, retry: { limit: 0 } }).text());

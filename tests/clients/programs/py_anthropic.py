@@ -1,3 +1,3 @@
-import sys, anthropic
-client = anthropic.Anthropic(api_key="placeholder", base_url=sys.argv[1], max_retries=0, timeout=20)
+import os, sys, anthropic
+client = anthropic.Anthropic(api_key=os.environ["CLIENTS_API_KEY"], base_url=sys.argv[1], max_retries=0, timeout=20)
 print(client.models.with_raw_response.retrieve("m").http_response.text)

@@ -1,2 +1,3 @@
-import sys, urllib.request
-print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())
+import os, sys, urllib.request
+request = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer " + os.environ["CLIENTS_API_KEY"]})
+print(urllib.request.urlopen(request, timeout=20).read().decode())

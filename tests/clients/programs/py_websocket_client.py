@@ -1,4 +1,5 @@
-import sys, websocket
-socket = websocket.create_connection(sys.argv[1], timeout=20)
-socket.send("hello")
+import os, sys, websocket
+header = ["Authorization: Bearer " + os.environ["CLIENTS_API_KEY"]]
+socket = websocket.create_connection(sys.argv[1], timeout=20, header=header)
+socket.send("proxied")
 print(socket.recv())

@@ -1,4 +1,4 @@
 require 'faraday'
-answer = Faraday.get(ARGV[0])
+answer = Faraday.get(ARGV[0], nil, 'Authorization' => "Bearer #{ENV['CLIENTS_API_KEY']}")
 puts answer.body
 exit(answer.status == 200)

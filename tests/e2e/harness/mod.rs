@@ -7,6 +7,7 @@ mod body;
 mod caller;
 mod nexus;
 mod program;
+pub(crate) mod socket;
 mod token_server;
 mod upstream;
 

@@ -214,6 +214,14 @@ impl Nexus {
         register(&self.home, &self.store, connection, fields, expires_at);
     }
 
+    /// Changes `providers/NAME.toml`, as a person would, and returns what it said before.
+    pub(crate) fn write_provider(&self, name: &str, text: &str) -> String {
+        let file = self.home.providers().join(format!("{name}.toml"));
+        let before = std::fs::read_to_string(&file).unwrap_or_default();
+        nexus::disk::write_atomic(&file, text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+        before
+    }
+
     /// Reads configuration, providers and agents again (library only).
     pub(crate) fn reload(&self) {
         match &self.life {
@@ -370,8 +378,7 @@ fn register(home: &Home, store: &Store, connection: &str, fields: &[(&str, &str)
     assert!(mistakes.is_empty(), "{mistakes:?}");
     let provider = catalogue.get(id.provider()).expect("a provider");
     let mut entry = Entry::new(id.provider().clone(), auth_type, credential);
-    let hosts = provider.bound_hosts(&|name| entry.fields.field(name)).expect("hosts");
-    entry.hosts = hosts.iter().map(ToString::to_string).collect();
+    nexus::app::Reach::named(provider, &entry).expect("hosts").seal(&mut entry);
     entry.expires_at = expires_at;
     store.register(&id, entry).expect("a registration");
 }

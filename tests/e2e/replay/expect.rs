@@ -21,7 +21,11 @@ const ONE_WORKER: &str = "[proxy]\nworkers = 1\n[replay]\nmemory = \"64KiB\"";
 
 /// A service that judges by the head and reads no body it does not want.
 async fn strict(config: &'static str) -> House {
-    House::answering(Plan { offers: Offers::Http1, config, ..Plan::default() }, |tokens, mut call| async move {
+    judging(Offers::Http1, config).await
+}
+
+async fn judging(offers: Offers, config: &'static str) -> House {
+    House::answering(Plan { offers, config, ..Plan::default() }, |tokens, mut call| async move {
         if !tokens.accepts(call.seen.bearer()) {
             return answer(401, "not you");
         }
@@ -70,6 +74,83 @@ fn a_large_body_stays_here_until_the_service_wants_it() {
             }
         }
         house.no_mistakes();
+    });
+}
+
+#[test]
+fn over_http2_a_large_body_stops_where_it_would_no_longer_be_kept() {
+    run(async {
+        for http2 in [false, true] {
+            for told in [true, false] {
+                let house = judging(Offers::Http2, LIMIT).await;
+                let mut session = if http2 { house.caller().http2(API).await } else { house.caller().http1(API).await };
+                house.tokens.expire();
+                let path = format!("/{http2}/{told}");
+                let reply = session.send(large(&path, told)).await;
+                assert_eq!((reply.status, reply.text()), (200, "1048576"), "{path}");
+                let seen: Vec<_> = house.service.seen().into_iter().filter(|seen| seen.path == path).collect();
+                assert_eq!(seen.len(), 2, "{path}");
+                assert!(seen.iter().all(|seen| seen.header("expect").is_none()), "no 100 would be heard: {seen:?}");
+                assert!(seen[0].body.is_none() && seen[1].body == Some(noise(LARGE)), "{path}");
+                let line = house.nexus.closed(&path).await;
+                assert_eq!(line["notes"], serde_json::json!(["renewed", "replayed"]));
+                assert_eq!(line["bytes_up"], LARGE, "the caller sent it once: {line}");
+            }
+        }
+    });
+}
+
+#[test]
+fn over_http2_a_small_body_of_unknown_length_waits_for_nothing() {
+    run(async {
+        // Half an hour, should anything be held.
+        let house =
+            judging(Offers::Http2, "[proxy]\nworkers = 1\n[replay]\nmemory = \"64KiB\"\nexpect_timeout_millis = 1800000").await;
+        for mut session in [house.caller().http1(API).await, house.caller().http2(API).await] {
+            let (mut sender, body) = channel();
+            let feeding = async {
+                sender.send_data(noise(1000)).await.expect("it is read");
+                drop(sender);
+            };
+            let (reply, ()) = tokio::join!(session.send(request(Method::POST, "/small", body)), feeding);
+            assert_eq!((reply.status, reply.text()), (200, "1000"));
+        }
+    });
+}
+
+#[test]
+fn over_http2_an_upload_that_is_refused_ends_at_the_limit() {
+    run(async {
+        let house =
+            House::answering(Plan { offers: Offers::Http2, config: LIMIT, ..Plan::default() }, |_tokens, _call| async {
+                answer(413, "too much")
+            })
+            .await;
+        let sessions = [house.caller().http1(API).await, house.caller().http2(API).await];
+        for (number, mut session) in sessions.into_iter().enumerate() {
+            let path = format!("/{number}");
+            let reply = session.send(large(&path, false)).await;
+            assert_eq!((reply.status, reply.text()), (413, "too much"));
+            let line = house.nexus.closed(&path).await;
+            assert!(line["bytes_up"].as_u64().is_some_and(|bytes| bytes <= 128 * 1024), "{line}");
+        }
+    });
+}
+
+#[test]
+fn over_http2_silence_costs_one_wait() {
+    run(async {
+        // The service reads all of the body before it says anything, as most do.
+        let config = "[proxy]\nworkers = 1\n[replay]\nmemory = \"64KiB\"\nexpect_timeout_millis = 300";
+        let house = House::with(Plan { offers: Offers::Http2, config, ..Plan::default() }).await;
+        let mut session = house.caller().http2(API).await;
+        let begun = std::time::Instant::now();
+        assert_eq!(session.send(large("/first", true)).await.text(), "1048576");
+        assert!(begun.elapsed() >= std::time::Duration::from_millis(300), "it was held: {:?}", begun.elapsed());
+        house.tokens.expire();
+        let reply = session.send(large("/second", true)).await;
+        assert_eq!((reply.status, house.nexus.notes("/second").await), (401, vec!["renewed".into(), "not_replayable".into()]));
+        assert_eq!(session.send(large("/third", true)).await.text(), "1048576");
     });
 }
 

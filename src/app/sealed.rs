@@ -1,0 +1,98 @@
+//! What was sealed with a credential, held against what the provider files say now.
+
+use std::fmt;
+
+use crate::model::ConnectionId;
+use crate::provider::{BindError, Catalogue, Provider};
+use crate::vault::{Entry, Snapshot};
+
+/// Hosts that a credential may reach and token endpoints that its secrets may be sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// Exact names.
+    pub hosts: Vec<String>,
+    /// As the provider's file writes them.
+    pub token_urls: Vec<String>,
+}
+
+impl Reach {
+    /// What the provider's file gives the credential of `entry`.
+    ///
+    /// # Errors
+    /// A field that names a tenant and is no label.
+    pub fn named(provider: &Provider, entry: &Entry) -> Result<Self, BindError> {
+        // An access token that is yet to be fetched goes where it will go.
+        let token = |name: &str| entry.fields.field("refresh_token").filter(|_| name == "access_token");
+        let hosts = provider.bound_hosts(&|name| entry.effective_field(name).or_else(|| token(name)))?;
+        Ok(Self { hosts: hosts.iter().map(ToString::to_string).collect(), token_urls: provider.token_urls() })
+    }
+
+    /// What is sealed in `entry`.
+    pub fn sealed(entry: &Entry) -> Self {
+        Self { hosts: entry.hosts.clone(), token_urls: entry.token_urls.clone() }
+    }
+
+    /// Seals it in `entry`.
+    pub fn seal(&self, entry: &mut Entry) {
+        entry.hosts.clone_from(&self.hosts);
+        entry.token_urls.clone_from(&self.token_urls);
+    }
+}
+
+/// A credential whose provider's file has come to name more than was sealed with it. What is new has no effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Widened {
+    /// Whose credential.
+    pub connection: ConnectionId,
+    /// What the file names and the credential does not reach.
+    pub beyond: Reach,
+}
+
+impl Widened {
+    /// Whether its renewals fail for it.
+    pub fn stops_renewals(&self) -> bool {
+        !self.beyond.token_urls.is_empty()
+    }
+}
+
+/// Ends with the command to type.
+impl fmt::Display for Widened {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (connection, provider) = (&self.connection, self.connection.provider());
+        let Reach { hosts, token_urls } = &self.beyond;
+        write!(formatter, "the provider file of {provider} names what was not sealed with {connection}: ")?;
+        let endpoints = token_urls.iter().map(|url| format!("token endpoint {url} (no renewal until then)"));
+        let all: Vec<String> = hosts.iter().cloned().chain(endpoints).collect();
+        write!(formatter, "{}; run `nexus providers trust {provider}` if that is right", all.join(", "))
+    }
+}
+
+/// Every credential in `vault` whose provider's file names more than was sealed with it.
+pub fn widened(catalogue: &Catalogue, vault: &Snapshot) -> Vec<Widened> {
+    let look = |(connection, entry): (&ConnectionId, &std::sync::Arc<Entry>)| {
+        let provider = catalogue.get(connection.provider())?;
+        let sealed = Reach::sealed(entry);
+        // As JarvisCore writes them: nothing is sealed, so nothing is beyond it.
+        let unsealed = sealed.hosts.is_empty() && sealed.token_urls.is_empty();
+        let named = Reach::named(provider, entry).ok().filter(|_| !unsealed)?;
+        let hosts: Vec<String> = named.hosts.into_iter().filter(|host| !sealed.hosts.contains(host)).collect();
+        // An endpoint that replaces another matters where there is something to renew with.
+        let renewable = entry.fields.field("refresh_token").is_some();
+        let token_urls = named.token_urls.into_iter().filter(|url| renewable && !sealed.token_urls.contains(url));
+        let beyond = Reach { hosts, token_urls: token_urls.collect() };
+        let more = !beyond.hosts.is_empty() || !beyond.token_urls.is_empty();
+        more.then(|| Widened { connection: connection.clone(), beyond })
+    };
+    vault.iter().filter_map(look).collect()
+}
+
+/// Tells the log of them.
+pub(super) fn tell(catalogue: &Catalogue, vault: &Snapshot) {
+    for widened in widened(catalogue, vault) {
+        if widened.stops_renewals() {
+            tracing::error!(connection = %widened.connection, "{widened}");
+        } else {
+            tracing::warn!(connection = %widened.connection, "{widened}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! HTTP/2 peers that send frames without substance: so many, and the stream has ended.
+//!
+//! The engine answers each PING and SETTINGS and drops what it does not know, for as long as they come (CVE-2019-9512, CVE-2019-9515
+//! and their kin). Here only the nine bytes before each frame are looked at (RFC 9113 §4.1); what is wrong with them is the
+//! engine's to say.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Frames without substance that a peer may be ahead by.
+const ALLOWANCE: u32 = 1000;
+/// One more of them each.
+const REFILL: Duration = Duration::from_millis(30);
+/// Bytes of ours that entitle a peer to one frame in answer: a window opened, a message without a body. Twice a shortest frame's worth.
+const ANSWERED: usize = 5;
+/// Answers that a peer may owe.
+const OWED: u32 = 100_000;
+/// What a caller sends before its first frame (RFC 9113 §3.4).
+const PREFACE: usize = 24;
+const HEAD: usize = 9;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const WINDOW_UPDATE: u8 = 8;
+const END_STREAM: u8 = 1;
+
+/// A peer floods.
+#[derive(Debug, thiserror::Error)]
+#[error("too many HTTP/2 frames without substance")]
+pub(crate) struct Flood;
+
+/// An HTTP/2 stream whose incoming frames are counted.
+#[derive(Debug)]
+pub(crate) struct Metered<S> {
+    stream: S,
+    meter: Meter,
+}
+
+#[derive(Debug)]
+struct Meter {
+    head: [u8; HEAD],
+    /// Bytes of `head` that have come.
+    have: usize,
+    /// Bytes until the next head.
+    skip: usize,
+    left: u32,
+    /// Frames that the peer may send on account of what we sent.
+    owed: u32,
+    /// When `left` was last filled up.
+    filled: Instant,
+}
+
+impl<S> Metered<S> {
+    /// What a caller sends.
+    pub(crate) fn requests(stream: S) -> Self {
+        Self { stream, meter: Meter::new(PREFACE) }
+    }
+
+    /// What a service sends.
+    pub(crate) fn responses(stream: S) -> Self {
+        Self { stream, meter: Meter::new(0) }
+    }
+}
+
+impl Meter {
+    fn new(skip: usize) -> Self {
+        Self { head: [0; HEAD], have: 0, skip, left: ALLOWANCE, owed: 0, filled: Instant::now() }
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
+        while !bytes.is_empty() {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            let (_payload, rest) = bytes.split_at(skipped);
+            let wanted = (HEAD - self.have).min(rest.len());
+            let (head, rest) = rest.split_at(wanted);
+            if let Some(room) = self.head.get_mut(self.have..self.have + wanted) {
+                room.copy_from_slice(head);
+            }
+            self.have += wanted;
+            if self.have == HEAD {
+                self.have = 0;
+                self.weigh()?;
+            }
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Weighs the frame whose head is whole.
+    fn weigh(&mut self) -> Result<(), Flood> {
+        let [high, middle, low, kind, flags, ..] = self.head;
+        self.skip = u32::from_be_bytes([0, high, middle, low]) as usize;
+        let last = flags & END_STREAM != 0;
+        match kind {
+            DATA if self.skip > 0 || last => self.left = ALLOWANCE.min(self.left + 1),
+            // Windows open as fast as we fill them, and messages without a body answer one of ours.
+            WINDOW_UPDATE if self.owed > 0 => self.owed -= 1,
+            HEADERS if last && self.owed > 0 => self.owed -= 1,
+            _ => self.spend()?,
+        }
+        Ok(())
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        let owed = u32::try_from(bytes / ANSWERED).unwrap_or(OWED);
+        self.owed = OWED.min(self.owed.saturating_add(owed).saturating_add(1));
+    }
+
+    fn spend(&mut self) -> Result<(), Flood> {
+        if self.left == 0 {
+            let earned = self.filled.elapsed().as_millis() / REFILL.as_millis();
+            self.left = ALLOWANCE.min(u32::try_from(earned).unwrap_or(ALLOWANCE));
+            self.filled = Instant::now();
+        }
+        self.left = self.left.checked_sub(1).ok_or(Flood)?;
+        Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let came = buffer.filled().get(before..).unwrap_or_default();
+        Poll::Ready(this.meter.take(came).map_err(io::Error::other))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes))?;
+        this.meter.wrote(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(context, slices))?;
+        this.meter.wrote(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: usize) -> Vec<u8> {
+        let length = u32::try_from(payload).expect("a length").to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, 1][..], &vec![0; payload][..]].concat()
+    }
+
+    fn flooded(mut meter: Meter, bytes: &[u8], step: usize) -> bool {
+        bytes.chunks(step).any(|piece| meter.take(piece).is_err())
+    }
+
+    #[test]
+    fn t112_frames_without_substance_are_bounded_however_they_arrive() {
+        let rows = [
+            ("ping", frame(6, 0, 8)),
+            ("settings", frame(4, 0, 6)),
+            ("empty data", frame(DATA, 0, 0)),
+            ("continuation", frame(9, 0, 0)),
+            ("reset", frame(3, 0, 4)),
+            ("interim responses", frame(HEADERS, 4, 20)),
+            ("a kind that nobody knows", frame(0xee, 0, 3)),
+            ("windows", frame(WINDOW_UPDATE, 0, 4)),
+            ("messages without a body", frame(HEADERS, 4 | END_STREAM, 20)),
+        ];
+        for (what, one) in rows {
+            for step in [1, 7, 9, 4096] {
+                assert!(!flooded(Meter::new(0), &one.repeat(900), step), "{what} {step}");
+                assert!(flooded(Meter::new(0), &one.repeat(1500), step), "{what} {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_carries_something_is_never_too_much() {
+        let exchange = [frame(HEADERS, 4, 30), frame(DATA, 0, 1), frame(DATA, END_STREAM, 0), frame(6, 0, 8)].concat();
+        assert!(!flooded(Meter::new(0), &exchange.repeat(10_000), 1000));
+        let short = [frame(HEADERS, 4 | END_STREAM, 30), frame(WINDOW_UPDATE, 0, 4).repeat(2)].concat();
+        let mut meter = Meter::new(0);
+        for _ in 0..10_000 {
+            // The least that answers it: a head, and one byte in a frame of its own.
+            meter.wrote(10);
+            meter.wrote(10);
+            meter.take(&short).expect("an exchange");
+        }
+    }
+
+    #[test]
+    fn the_preface_is_no_frame() {
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        assert_eq!(preface.len(), PREFACE);
+        for step in [1, 10, 5000] {
+            let sound = [&preface[..], &frame(4, 0, 12), &frame(DATA, 0, 16_384).repeat(50)].concat();
+            assert!(!flooded(Meter::new(PREFACE), &sound, step));
+            let flood = [&preface[..], &frame(6, 0, 8).repeat(1500)].concat();
+            assert!(flooded(Meter::new(PREFACE), &flood, step));
+        }
+    }
+}
