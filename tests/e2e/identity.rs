@@ -105,13 +105,18 @@ fn t134_guessing_is_slowed_and_locks_nobody_else_out() {
     });
 }
 
+/// Writes other agents and has them read.
+fn change_agents(nexus: &Nexus, change: impl FnOnce(Vec<nexus::agent::Registered>) -> Vec<nexus::agent::Registered>) {
+    let file = nexus.home().agents_file();
+    let rows = nexus::agent::read(&std::fs::read_to_string(&file).expect("a file")).expect("agents");
+    let text = nexus::agent::write(&change(rows)).expect("text");
+    nexus::disk::write_atomic(&file, text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+    nexus.reload();
+}
+
 /// As `nexus agent revoke`.
 fn revoke(nexus: &Nexus, name: &str) {
-    let rows = nexus::agent::read(&std::fs::read_to_string(nexus.home().agents_file()).expect("a file")).expect("agents");
-    let left: Vec<_> = rows.into_iter().filter(|row| row.name.as_str() != name).collect();
-    let text = nexus::agent::write(&left).expect("text");
-    nexus::disk::write_atomic(&nexus.home().agents_file(), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
-    nexus.reload();
+    change_agents(nexus, |rows| rows.into_iter().filter(|row| row.name.as_str() != name).collect());
 }
 
 #[test]
@@ -204,12 +209,14 @@ fn i6_an_agents_streams_end_with_its_time() {
         let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = plain.local_addr().expect("an address");
         tokio::spawn(async move { echo(plain.accept().await.expect("a stream").0).await });
-        let (builder, a) = Builder::new(&ca).resolve("any.test", address).config("[proxy]\nconnect_ports = [7]").agent(
-            "a",
-            // The file keeps whole seconds.
-            |agent| agent.expires = Some(std::time::SystemTime::now() + Duration::from_secs(3)),
-        );
+        let builder = Builder::new(&ca).resolve("any.test", address).config("[proxy]\nconnect_ports = [7]");
+        let (builder, a) = builder.agent("a", |_agent| {});
         let nexus = builder.start();
+        let soon = std::time::SystemTime::now() + Duration::from_secs(6);
+        change_agents(&nexus, |mut rows| {
+            rows.iter_mut().for_each(|row| row.expires = Some(soon));
+            rows
+        });
         let mut tunnel = Caller::new(&nexus).agent("a", &a).tunnel("any.test:7").await.expect("a tunnel");
         assert_eq!(echoed(&mut tunnel).await, Some(b'x'));
         ended(&mut tunnel).await;
