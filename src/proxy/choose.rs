@@ -58,8 +58,24 @@ impl Worker {
             return self.without_credential(&named, inquiry, entry);
         };
         entry.connection(&connection);
-        let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules).await;
-        let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))?;
+        let permit = self.permit(&named, &connection, inquiry, entry).await?;
+        entry.verdict(Verdict::Inject);
+        if let Some(placement) = permit.provider().inject.get(permit.rule()).and_then(|rule| rule.placements.first()) {
+            entry.strategy(placement.word());
+        }
+        Ok(Way::Permitted(permit, named.occupants))
+    }
+
+    /// The right to send this one request with the credential of `connection`.
+    async fn permit(
+        self: &Rc<Self>,
+        named: &Named,
+        connection: &ConnectionId,
+        inquiry: &Inquiry<'_>,
+        entry: &mut Entry,
+    ) -> Result<broker::Permit, Refusal> {
+        let permit = self.proxy.broker.authorize(connection, &named.provider, &named.rules).await;
+        let permit = permit.map_err(|error| self.no_permit(&named.provider, connection, error, entry))?;
         if let Some(step) = permit.step() {
             entry.note(step);
             // It took its time, in which the agent may have been revoked.
@@ -67,14 +83,11 @@ impl Worker {
                 return Err(Refusal::UnknownAgent);
             }
         }
-        if !reaches(&permit, &inquiry.arrived.target) {
-            return Err(Refusal::NotSealed(named.provider.id.to_string()));
+        if reaches(&permit, &inquiry.arrived.target) {
+            Ok(permit)
+        } else {
+            Err(Refusal::NotSealed(named.provider.id.to_string()))
         }
-        entry.verdict(Verdict::Inject);
-        if let Some(placement) = permit.provider().inject.get(permit.rule()).and_then(|rule| rule.placements.first()) {
-            entry.strategy(placement.word());
-        }
-        Ok(Way::Permitted(permit, named.occupants))
     }
 
     /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one. `None` only
