@@ -260,7 +260,7 @@ fn t52_i6_a_pushed_response_ends_its_connection_and_reaches_nobody() {
                         }
                         GOAWAY => tell.send((number, GOAWAY, payload)).expect("the test listens"),
                         HEADERS => {
-                            bytes.extend(if number == 0 { pushed(id) } else { Vec::new() });
+                            bytes.extend((number == 0).then(|| pushed(id)).into_iter().flatten());
                             bytes.extend(frame(HEADERS, END_HEADERS, id, &[0x88]));
                             bytes.extend(frame(DATA, END_STREAM, id, b"ok"));
                         }
