@@ -54,11 +54,12 @@ impl Worker {
         if named.rules.iter().any(|rule| named.provider.inject.get(*rule).is_some_and(|rule| rule.secret_path)) {
             entry.secret_path();
         }
-        let Some(connection) = self.choose(&named, inquiry)? else {
+        let listed = self.proxy.broker.connections_of(&named.provider.id).map_err(Refusal::Vault)?;
+        let Some(connection) = self.choose(&named, &listed.ids, inquiry)? else {
             return self.without_credential(&named, inquiry, entry);
         };
         entry.connection(&connection);
-        let permit = self.permit(&named, &connection, inquiry, entry).await?;
+        let permit = self.permit(&named, (&connection, listed.version), inquiry, entry).await?;
         entry.verdict(Verdict::Inject);
         if let Some(placement) = permit.provider().inject.get(permit.rule()).and_then(|rule| rule.placements.first()) {
             entry.strategy(placement.word());
@@ -70,11 +71,11 @@ impl Worker {
     async fn permit(
         self: &Rc<Self>,
         named: &Named,
-        connection: &ConnectionId,
+        (connection, version): (&ConnectionId, u64),
         inquiry: &Inquiry<'_>,
         entry: &mut Entry,
     ) -> Result<broker::Permit, Refusal> {
-        let permit = self.proxy.broker.authorize(connection, &named.provider, &named.rules).await;
+        let permit = self.proxy.broker.authorize(connection, &named.provider, &named.rules, Some(version)).await;
         let permit = permit.map_err(|error| self.no_permit(&named.provider, connection, error, entry))?;
         if let Some(step) = permit.step() {
             entry.note(step);
@@ -92,27 +93,31 @@ impl Worker {
 
     /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one. `None` only
     /// where the provider has none at all: once it has one its slots are ours, and what a caller sent in them goes nowhere.
-    fn choose(&self, named: &Named, inquiry: &Inquiry<'_>) -> Result<Option<ConnectionId>, Refusal> {
+    fn choose(
+        &self,
+        named: &Named,
+        existing: &Arc<[ConnectionId]>,
+        inquiry: &Inquiry<'_>,
+    ) -> Result<Option<ConnectionId>, Refusal> {
         let Inquiry { agent, headers, .. } = inquiry;
-        let existing = self.proxy.broker.connections_of(&named.provider.id).map_err(Refusal::Vault)?;
         if let Some(wanted) = headers.get(NEXUS_CONNECTION) {
             let not_yours = || Refusal::Connection("that Nexus-Connection names");
             let wanted: ConnectionId = wanted.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(not_yours)?;
             let usable = *wanted.provider() == named.provider.id && may_use(agent, &wanted);
             return match usable {
                 true if existing.contains(&wanted) => Ok(Some(wanted)),
-                true => self.missing(named, &existing, wanted.user()),
+                true => self.missing(named, existing, wanted.user()),
                 false => Err(not_yours()),
             };
         }
-        let known = self.placeholders(agent, &named.provider.id, &existing);
+        let known = self.placeholders(agent, &named.provider.id, existing);
         if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry) {
             let theirs = (whose == agent.name || self.runs_commands(agent)) && may_use(agent, &meant);
             return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }
-        match ConnectionId::preferred(&existing, agent.user.as_ref()) {
+        match ConnectionId::preferred(existing, agent.user.as_ref()) {
             Some(preferred) => Ok(Some(preferred.clone())),
-            None => self.missing(named, &existing, agent.user.as_ref()),
+            None => self.missing(named, existing, agent.user.as_ref()),
         }
     }
 
@@ -167,7 +172,7 @@ impl Worker {
     /// The first of `providers` that has a connection.
     fn registered<'p>(&self, providers: &'p [Arc<Provider>]) -> Result<Option<&'p Arc<Provider>>, Refusal> {
         for provider in providers {
-            if !self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.is_empty() {
+            if !self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.ids.is_empty() {
                 return Ok(Some(provider));
             }
         }

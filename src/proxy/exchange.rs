@@ -36,6 +36,20 @@ pub(super) enum Answer {
     Switched(Response<ResponseBody>, Box<Relay>),
 }
 
+/// A request as it came. On the heap, so that no step carries it along.
+pub(super) struct Asked {
+    parts: request::Parts,
+    incoming: Option<Incoming>,
+}
+
+impl Asked {
+    /// Takes `request` apart.
+    pub(super) fn new(request: Request<Incoming>) -> Box<Self> {
+        let (parts, incoming) = request.into_parts();
+        Box::new(Self { parts, incoming: Some(incoming) })
+    }
+}
+
 /// What `decide` and `authorize` made of a request.
 pub(super) enum Way {
     /// Forwarded as it is, hop-by-hop fields aside.
@@ -60,64 +74,36 @@ impl Way {
 
 impl Worker {
     /// Answers one request. Never fails: an error becomes a response, and either way the record is closed.
-    pub(super) async fn exchange(self: &Rc<Self>, door: &Door, request: Request<Incoming>, busy: Busy) -> Answer {
+    pub(super) async fn exchange(self: &Rc<Self>, door: &Door, asked: &mut Asked, busy: Busy) -> Answer {
         door.used();
         let mut entry = self.spool.begin(Kind::Request);
         entry.source(door.origin().peer);
-        entry.http(request.version());
-        let id = entry.id();
-        match self.attempt(door, request, entry, busy).await {
-            Ok(answer) => answer,
-            Err((refusal, entry)) => {
-                let mut entry = *entry;
-                entry.refusal(refusal.kind(), refusal.status().as_u16());
-                Answer::Response(refusal.response(id.as_str()))
-            }
-        }
-    }
-
-    async fn attempt(
-        self: &Rc<Self>,
-        door: &Door,
-        request: Request<Incoming>,
-        mut entry: Entry,
-        busy: Busy,
-    ) -> Result<Answer, (Refusal, Box<Entry>)> {
-        let (parts, incoming) = request.into_parts();
+        entry.http(asked.parts.version);
         // An HTTP/1.1 caller can't be told to stop sending.
-        let linger = parts.version != http::Version::HTTP_2;
-        let mut incoming = Some(incoming);
-        let stepped = self.steps(door, parts, &mut incoming, &mut entry).await;
-        if linger && let Some(unread) = incoming {
+        let linger = asked.parts.version != http::Version::HTTP_2;
+        let stepped = self.steps(door, asked, &mut entry).await;
+        if linger && let Some(unread) = asked.incoming.take() {
             read_away(unread);
         }
-        match stepped {
-            Ok(stepped) => Ok(self.answer(stepped, entry, busy, linger)),
-            Err(Stop::Page(response)) => {
-                // Nothing leaves, but who reads our own pages is worth a line too.
-                entry.verdict(Verdict::Pass);
-                entry.status(response.status().as_u16());
-                if let Err(error) = entry.open().await {
-                    return Err((error.into(), Box::new(entry)));
-                }
-                Ok(Answer::Response(response))
-            }
-            Err(Stop::Refusal(refusal)) => Err((refusal, Box::new(entry))),
-        }
+        let refusal = match stepped {
+            Ok(stepped) => return self.answer(stepped, entry, busy, linger),
+            Err(Stop::Page(response)) => match Box::pin(show(&mut entry, response)).await {
+                Ok(response) => return Answer::Response(response),
+                Err(refusal) => refusal,
+            },
+            Err(Stop::Refusal(refusal)) => refusal,
+        };
+        entry.refusal(refusal.kind(), refusal.status().as_u16());
+        Answer::Response(refusal.response(entry.id().as_str()))
     }
 
     /// Steps 2 to 7. What it returns is ready to be observed.
-    async fn steps(
-        self: &Rc<Self>,
-        door: &Door,
-        parts: request::Parts,
-        incoming: &mut Option<Incoming>,
-        entry: &mut Entry,
-    ) -> Result<Stepped, Stop> {
-        door.note(entry, &parts);
-        let arrived = door.identify(self, &parts)?; // 2 identify
+    async fn steps(self: &Rc<Self>, door: &Door, asked: &mut Asked, entry: &mut Entry) -> Result<Stepped, Stop> {
+        let Asked { parts, incoming } = asked;
+        door.note(entry, parts);
+        let arrived = door.identify(self, parts)?; // 2 identify
         note_arrival(entry, door, &arrived);
-        check_method(&parts)?;
+        check_method(parts)?;
         let counted = self.count(&arrived)?;
         if is_own_name(&arrived.target.authority.host) {
             return Err(Stop::Page(internal::page(self, &arrived)?));
@@ -126,7 +112,7 @@ impl Worker {
         let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
         let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
-        let (upgrade, extended) = (upgrade::asked(&parts), parts.method == Method::CONNECT);
+        let (upgrade, extended) = (upgrade::asked(parts), parts.method == Method::CONNECT);
         let stripped = way.stripped().map(Arc::clone);
         let outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
@@ -142,7 +128,7 @@ impl Worker {
             return Err(Stop::Refusal(Refusal::NotSwitched));
         }
         let offer = outbound.headers.get(UPGRADE).filter(|_offer| upgrade).cloned();
-        let switch = offer.map(|offer| Switch { offer, agent });
+        let switch = offer.map(|offer| Box::new(Switch { offer, agent }));
         Ok(Stepped { sent, permit, replay, counted, switch })
     }
 
@@ -248,13 +234,21 @@ impl Worker {
     }
 }
 
+/// Nothing leaves, but who reads our own pages is worth a line too.
+async fn show(entry: &mut Entry, response: Response<ResponseBody>) -> Result<Response<ResponseBody>, Refusal> {
+    entry.verdict(Verdict::Pass);
+    entry.status(response.status().as_u16());
+    entry.open().await?;
+    Ok(response)
+}
+
 /// What [`Worker::steps`] hands to the answer.
 struct Stepped {
     sent: Sent<RequestBody>,
     permit: Option<Permit>,
     replay: Rc<Replay>,
     counted: Option<Counted>,
-    switch: Option<Switch>,
+    switch: Option<Box<Switch>>,
 }
 
 /// What a change of protocols needs: the protocols that the caller offered, and whose stream it will be.
@@ -307,13 +301,13 @@ fn hops_used_up(headers: &HeaderMap) -> bool {
 /// The request without anything that belongs to this hop or to the slots of the host's providers; the credential is put on per send.
 fn outbound(
     arrived: Arrived,
-    parts: request::Parts,
+    parts: &mut request::Parts,
     occupants: Option<&Occupants>,
     agent: &Arc<Agent>,
     upgrade: bool,
 ) -> Result<Outbound, Refusal> {
     let mut target = arrived.target;
-    let mut headers = parts.headers;
+    let mut headers = std::mem::take(&mut parts.headers);
     let kept = upgrade.then(|| upgrade::request_fields(&headers, &parts.extensions));
     let trailers = takes_trailers(&headers);
     join_cookies(&mut headers);

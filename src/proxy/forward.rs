@@ -138,9 +138,9 @@ impl Worker {
         };
         let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
         let body = replay.body(held).ok_or_else(gone)?;
-        let mut request = build(outbound, permit, body).map_err(|cause| Error::Unsendable { cause: Box::new(cause) })?;
-        if let Some(hold) = hold {
-            expect_continue(&mut request, hold);
+        let mut request = Some(build(outbound, permit, body).map_err(|cause| Error::Unsendable { cause: Box::new(cause) })?);
+        if let (Some(hold), Some(request)) = (hold, &mut request) {
+            expect_continue(request, hold);
         }
         let to = Destination {
             scheme: outbound.target.scheme,
@@ -152,7 +152,7 @@ impl Worker {
             upgrade: outbound.upgrade,
             on_http2: &|| hold.into_iter().for_each(|hold| hold.only_at_limit()),
         };
-        let mut sent = self.pool.send(&to, request).await?;
+        let mut sent = self.pool.send(&to, &mut request).await?;
         if authenticates_connection(&outbound.headers, sent.response.headers()) {
             sent.lease.retire();
         }

@@ -65,7 +65,7 @@ mod tests {
     fn stalled() -> (mpsc::Sender<()>, impl FnOnce() -> io::Result<()> + Send + 'static) {
         let (end, ended) = mpsc::channel::<()>();
         (end, move || {
-            drop(ended.recv());
+            let _ended = ended.recv();
             Ok(())
         })
     }

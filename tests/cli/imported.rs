@@ -45,7 +45,11 @@ fn connections_are_taken_over_with_their_hosts_sealed() {
     // Our own vault is opened by our own secret again.
     let world = world.with("NEXUS_SECRET", "");
     let shown = world.nexus(&["show", "openai", "--json"]).json();
-    assert_eq!(shown["hosts"], serde_json::json!(["api.openai.com", "eu.api.openai.com"]));
+    let mut named: Vec<String> =
+        serde_json::from_value(world.nexus(&["providers", "show", "openai", "--json"]).json()["hosts"].clone()).unwrap();
+    named.sort();
+    assert!(named.contains(&"api.openai.com".to_owned()));
+    assert_eq!(shown["hosts"], serde_json::json!(named));
 }
 
 #[test]
