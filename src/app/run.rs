@@ -283,7 +283,7 @@ fn proxy(
     Ok(Proxy {
         settings: parts::proxy_settings(config),
         rules: ArcSwap::from_pointee(parts.rules),
-        agents: ArcSwap::from_pointee(parts.registry),
+        agents: crate::agent::Agents::new(parts.registry),
         guesses: Guesses::default(),
         loads: Loads::default(),
         broker: Broker::new(ports, parts::broker_settings(config)),

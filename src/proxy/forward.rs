@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use super::hold::{Held, Hold};
 use super::replay::{Replay, RequestBody};
 use super::worker::Worker;
+use crate::agent::Agent;
 use crate::audit::Opened;
 use crate::broker::Permit;
 use crate::model::{Authority, Target};
@@ -30,6 +31,8 @@ pub(super) struct Outbound {
 /// What is sent, as often as it takes. No request leaves without `opened`, the proof that the log names it (I8).
 pub(super) struct Sending<'a> {
     pub(super) outbound: &'a Outbound,
+    /// Who asks: it may be revoked before the second send.
+    pub(super) agent: &'a Arc<Agent>,
     pub(super) replay: &'a Replay,
     pub(super) opened: &'a Opened,
     /// Why it went out once more on account of the connection, for the record.
