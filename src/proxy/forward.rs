@@ -227,6 +227,12 @@ pub(super) fn host_value(target: &Target) -> Option<HeaderValue> {
 
 /// Sets `Host`, keeping its place in the order if it has one.
 pub(super) fn set_host(headers: &mut HeaderMap, target: &Target) {
+    // Nearly always it is there already, as it has to be.
+    let mut said = headers.get_all(HOST).iter();
+    let plain = said.next().is_some_and(|host| target.authority.is_plainly(target.scheme, host.as_bytes()));
+    if plain && said.next().is_none() {
+        return;
+    }
     if let Some(value) = host_value(target) {
         headers.insert(HOST, value);
     }
