@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -106,6 +107,21 @@ fn every_command_exists() {
         let output = Command::new(env!("CARGO_BIN_EXE_nexus")).args([&command, "--help"]).output().expect("nexus runs");
         assert!(output.status.success(), "nexus {command}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+#[test]
+fn the_page_of_clients_names_those_that_are_tested_and_their_tier() {
+    let output = Command::new("python3").arg(root().join("tests/clients/run.py")).arg("--list").output().expect("python3");
+    let tested: BTreeMap<String, String> = serde_json::from_slice(&output.stdout).expect("a list");
+    let page = std::fs::read_to_string(root().join("docs/howto/clients.md")).expect("text");
+    let table = page.split("\n\n").find(|part| part.starts_with("| clients |")).expect("the table");
+    let mut named = BTreeMap::new();
+    for row in table.lines().skip(2) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let clients = cells[0].split('`').skip(1).step_by(2);
+        named.extend(clients.map(|client| (client.to_owned(), cells[1].to_owned())));
+    }
+    assert_eq!(named, tested);
 }
 
 #[test]

@@ -21,7 +21,8 @@ if [ "$tier" = all ]; then
     fi
 fi
 
-lists=$(cat "$root/tests/apt.txt" "$root/tests/requirements.txt" "$root/tests/clients/install.sh" | sha256sum)
+lists=$(cat "$root/tests/apt.txt" "$root/tests/requirements.txt" "$root/tests/clients/install.sh" \
+    "$root/tests/clients/programs/go_net_http.go" | sha256sum)
 stamp=$target/test-clients.$tier
 if [ -x "$target/test-venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$lists" ]; then
     exit 0

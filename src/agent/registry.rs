@@ -42,6 +42,11 @@ impl Agent {
         self.hosts.as_ref().is_none_or(|allowed| allowed.contains(&host.to_string()))
     }
 
+    /// How long its time still is; `None` = without end.
+    pub(crate) fn time_left(&self, now: SystemTime) -> Option<Duration> {
+        self.expires.map(|end| end.duration_since(now).unwrap_or_default())
+    }
+
     /// Whether its time is up.
     pub(crate) fn expired(&self, now: SystemTime) -> bool {
         self.expires.is_some_and(|end| now >= end)

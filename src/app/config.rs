@@ -3,12 +3,17 @@
 mod shipped;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::Deserialize;
+
+use crate::model::Host;
+
+/// How many names the certificate of the proxy port may have besides its own.
+const NAMES: usize = 100;
 
 /// Why the configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +86,8 @@ pub struct Proxy {
     pub unmatched: Unmatched,
     /// A provider's host without a credential: `pass` or `refuse`; by default `pass` without agents, `refuse` with them.
     pub unregistered: Option<Unregistered>,
+    /// More names and addresses under which callers reach the proxy's own TLS.
+    pub names: Vec<String>,
     /// Ports besides 80 and 443 that CONNECT may name.
     pub connect_ports: Vec<u16>,
     /// Worker threads; 0 = one per core.
@@ -213,6 +220,8 @@ pub struct Limits {
     pub agent_requests: usize,
     /// Name look-ups of one agent at once.
     pub agent_lookups: usize,
+    /// Names without an address that one agent may ask for in a minute before it has to wait.
+    pub unknown_names_per_minute: u32,
     /// Streams of one HTTP/2 connection.
     pub http2_streams: u32,
     /// A request head must be whole after this.
@@ -330,6 +339,12 @@ impl Config {
         if self.proxy.listen.is_empty() && self.proxy.agent_listen.is_empty() {
             return refuse("proxy.listen", "name at least one address");
         }
+        if let Some(name) = self.proxy.names.iter().find(|name| parse_name(name).is_none()) {
+            return refuse("proxy.names", &format!("{name:?} is not a host name or address: no scheme, no port, no `*`"));
+        }
+        if self.proxy.names.len() > NAMES {
+            return refuse("proxy.names", &format!("at most {NAMES}, since one certificate holds them all"));
+        }
         if self.proxy.connect_ports.contains(&0) {
             return refuse("proxy.connect_ports", "0 is not a port");
         }
@@ -347,6 +362,7 @@ impl Config {
             ("limits.agent_connections", self.limits.agent_connections),
             ("limits.agent_requests", self.limits.agent_requests),
             ("limits.agent_lookups", self.limits.agent_lookups),
+            ("limits.unknown_names_per_minute", self.limits.unknown_names_per_minute as usize),
             ("ca.cache_hosts", self.ca.cache_hosts),
             ("renewal.waiters", self.renewal.waiters),
             ("renewal.connections", self.renewal.connections),
@@ -393,6 +409,11 @@ fn without_values(message: &str) -> String {
         }
         _ => message.to_owned(),
     }
+}
+
+/// A name of `proxy.names`: an IPv6 address may stand without its brackets.
+pub(super) fn parse_name(text: &str) -> Option<Host> {
+    text.parse().ok().map(|address: IpAddr| Host::from(address)).or_else(|| text.parse().ok())
 }
 
 /// `NEXUS__PROXY__LISTEN=["0.0.0.0:1"]` -> `proxy.listen`; a value that is not TOML is taken as text.

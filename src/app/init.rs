@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::home::{Home, HomeError, read_public_text, read_text, write};
-use super::secret::{Origin, SecretError, passphrase};
+use super::secret::{Origin, SecretError, is_given, passphrase};
 use crate::ca::{self, Root, Rotation, Signs};
 use crate::disk;
 use crate::model::Secret;
@@ -13,6 +13,9 @@ use crate::vault;
 const PEM_LIMIT: u64 = 1024 * 1024;
 /// What callers read: certificates only.
 const READABLE: u32 = 0o644;
+
+/// An overlap that doesn't end by itself.
+const NEVER: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
 /// Why a home folder could not be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +69,8 @@ pub fn init(home: &Home, variable: &dyn Fn(&str) -> Option<String>, example: &st
         disk::create_private_dir(&folder).map_err(InitError::Folder)?;
     }
     let mut made = Made::default();
-    let given = ["NEXUS_SECRET", "NEXUS_SECRET_FILE"].iter().any(|name| variable(name).is_some_and(|value| !value.is_empty()));
     let has_vault = home.vault().file.exists();
-    if !home.dotenv().exists() && !given && !has_vault {
+    if !home.dotenv().exists() && !is_given(variable) && !has_vault {
         write(&home.dotenv(), dotenv()?.expose().as_bytes(), disk::PRIVATE)?;
         made.files.push(".env");
     }
@@ -178,7 +180,8 @@ pub fn trusted(home: &Home) -> Result<Vec<String>, InitError> {
     let current = read_public(&home.ca())?.ok_or(InitError::HalfCa("ca.pem"))?;
     let (next, retired) = (read_public(&home.next_ca())?, read_public(&home.retired_ca())?.unwrap_or_default());
     let rotation = Rotation { current: &current, next: next.as_deref(), retired: &retired };
-    Ok(rotation.plan(SystemTime::now(), ca::OVERLAP)?.roots)
+    // Whatever the calendar says, the one in `ca.pem` signs until `rotate` has put another there.
+    Ok(rotation.plan(SystemTime::now(), NEVER)?.roots)
 }
 
 /// One step of a rotation: makes the next root and puts it into the bundle, or, when `finish` is set or the overlap is over, lets it
@@ -217,6 +220,24 @@ pub fn rotate(home: &Home, key: &DataKey, overlap: Duration, finish: bool, host_
     }
     write_bundle(home)?;
     Ok(Rotated::Finished)
+}
+
+/// Ends the trust in the roots that signed before: they leave the bundle now instead of when they expire. Returns them as PEM, empty
+/// where there were none.
+///
+/// # Errors
+/// As [`InitError`] says.
+pub fn drop_old(home: &Home) -> Result<String, InitError> {
+    let retired = read_public(&home.retired_ca())?;
+    if retired.is_some() {
+        let fail = |cause| disk::Error::Io { doing: "remove", path: home.retired_ca(), cause };
+        std::fs::remove_file(home.retired_ca())
+            .map_err(fail)
+            .map_err(|cause| HomeError::File { path: home.retired_ca(), cause })?;
+    }
+    // Also where there are none: a call that was cut short between the two left them in the bundle.
+    write_bundle(home)?;
+    Ok(retired.unwrap_or_default())
 }
 
 /// What a step of a rotation did.

@@ -17,7 +17,7 @@ use crate::broker;
 use crate::ca::{self, Issuer};
 use crate::decide::{self, Rules};
 use crate::head;
-use crate::model::{Authority, Secret};
+use crate::model::{Authority, Host, Secret};
 use crate::provider::Catalogue;
 use crate::proxy::{self, Pages};
 use crate::seal::{DataKey, Passphrase};
@@ -90,6 +90,18 @@ pub enum BuildError {
 /// The one TLS provider.
 pub(super) fn crypto() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Draws the first random number for TLS on a thread of its own. It takes some 30 ms of gathering noise, which pass while the vault's
+/// key is derived; without it the first caller would wait for them.
+pub fn warm_up() {
+    let draw = || {
+        if crypto().secure_random.fill(&mut [0; 32]).is_err() {
+            tracing::error!("the system gives no random numbers for TLS");
+        }
+    };
+    // Without a thread whoever needs the number first draws it.
+    drop(std::thread::Builder::new().name("nexus-warm".into()).spawn(draw));
 }
 
 pub(super) fn unlock(setup: &Setup) -> Result<DataKey, BuildError> {
@@ -169,7 +181,17 @@ pub(super) fn proxy_settings(config: &Config) -> proxy::Settings {
         },
         wrong_tokens_per_minute: limits.wrong_tokens_per_minute,
         agent_listen_any_user: config.proxy.agent_listen_any_user,
+        names: names(config),
     }
+}
+
+/// Every name and address under which a caller may reach the proxy's own TLS.
+fn names(config: &Config) -> Vec<Host> {
+    let proxy = &config.proxy;
+    let everywhere = ["localhost", "nexus.internal", "127.0.0.1", "::1"].into_iter();
+    let listens = proxy.listen.iter().chain(proxy.agent_listen.values()).map(|address| address.ip().to_canonical());
+    let listens = listens.filter(|address| !address.is_unspecified()).map(Host::from);
+    everywhere.chain(proxy.names.iter().map(String::as_str)).filter_map(config::parse_name).chain(listens).collect()
 }
 
 pub(super) fn broker_settings(config: &Config) -> broker::Settings {
@@ -229,6 +251,7 @@ pub(super) fn upstream_settings(home: &Home, config: &Config) -> Result<upstream
         upload_grace: Duration::from_secs(config.limits.upload_grace_secs),
         upload_rate: config.limits.upload_rate.as_u64(),
         agent_lookups: config.limits.agent_lookups,
+        unknown_names_per_minute: config.limits.unknown_names_per_minute,
         pool_idle_timeout: Duration::from_secs(upstream.pool_idle_timeout_secs),
         pool_idle_per_host: upstream.pool_idle_per_host,
         http2: upstream.http2,

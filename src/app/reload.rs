@@ -1,4 +1,4 @@
-//! What changes while we run: providers, agents, the default policy. A bad file leaves the old one live.
+//! What changes while we run: providers, agents, the default policy, the root that signs. A bad file leaves the old one live.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,10 +9,13 @@ use tokio::sync::mpsc;
 
 use super::config::Config;
 use super::home::{Home, HomeError};
+use super::parts::BuildError;
 use super::{parts, sealed};
 use crate::agent::Registered;
+use crate::ca;
 use crate::provider::Catalogue;
-use crate::proxy::Proxy;
+use crate::proxy::{Pages, Proxy};
+use crate::seal::DataKey;
 use crate::vault::Store;
 
 /// Changes that come close together are taken as one.
@@ -24,6 +27,7 @@ pub(super) struct Reload {
     pub(super) overrides: Vec<(String, String)>,
     pub(super) extra_agents: Vec<Registered>,
     pub(super) live: Mutex<Live>,
+    pub(super) root: SigningRoot,
     pub(super) proxy: Arc<Proxy>,
     pub(super) store: Arc<Store>,
 }
@@ -41,6 +45,19 @@ impl Live {
     pub(super) fn new(home: &Home, config: &Config, catalogue: Catalogue) -> Mutex<Self> {
         let from_file = !matches!(home.config_text(), Ok(None));
         Mutex::new(Self { config: config.clone(), from_file, catalogue })
+    }
+}
+
+/// Which root signs, and what opens its key once there is another.
+pub(super) struct SigningRoot {
+    key: DataKey,
+    fingerprint: Mutex<String>,
+}
+
+impl SigningRoot {
+    /// The root that `pages` tell of.
+    pub(super) fn new(key: DataKey, pages: &Pages) -> Self {
+        Self { key, fingerprint: Mutex::new(pages.fingerprint.clone()) }
     }
 }
 
@@ -65,6 +82,25 @@ impl Reload {
             Err(error) => tracing::error!("nexus.toml was not taken; the old one stays: {error}"),
         }
         self.rules(&mut live);
+        if let Err(error) = self.roots(&live.config) {
+            tracing::error!(error = &error as &dyn std::error::Error, "the CA's files were not taken; the old root signs");
+        }
+    }
+
+    /// A rotation changes what signs, and every step of it what callers should trust.
+    fn roots(&self, config: &Config) -> Result<(), BuildError> {
+        let mut signing = self.root.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = super::home::read_public_text(&self.home.ca())?.unwrap_or_default();
+        let there = ca::describe(&there)?.into_iter().next().map(|about| about.sha256);
+        if there.is_some_and(|there| there != *signing) {
+            let (issuer, fingerprint) = parts::issuer(&self.home, &self.root.key, config, &parts::crypto())?;
+            issuer.warm()?;
+            self.proxy.issuer.store(Arc::new(issuer));
+            tracing::info!(sha256 = fingerprint, "another root signs from now on");
+            *signing = fingerprint;
+        }
+        self.proxy.pages.store(Arc::new(parts::pages(&self.home, signing.clone())?));
+        Ok(())
     }
 
     /// A provider file with a mistake leaves its old provider, and nothing else, as it was.
@@ -83,12 +119,14 @@ impl Reload {
     }
 }
 
-/// Tells of changes in the home folder and its `providers/`. The watcher lives as long as what is returned.
+/// Tells of changes in the home folder (its TOML and PEM files) and its `providers/`. The watcher lives as long as what is returned.
 pub(super) fn watch(home: &Home) -> notify::Result<(notify::RecommendedWatcher, mpsc::Receiver<()>)> {
     let (tell, told) = mpsc::channel(1);
     let interesting = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name == "nexus.toml" || name == "agents.toml" || path.extension().is_some_and(|extension| extension == "toml")
+        name == "nexus.toml"
+            || name == "agents.toml"
+            || path.extension().is_some_and(|extension| extension == "toml" || extension == "pem")
     };
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let relevant = event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(|path| interesting(path)));

@@ -62,6 +62,7 @@ struct Parts {
     catalogue: Catalogue,
     rules: crate::decide::Rules,
     pages: crate::proxy::Pages,
+    key: DataKey,
 }
 
 /// A started proxy. Dropping it does not stop it; [`Running::stop`] does.
@@ -92,6 +93,7 @@ impl App {
     /// # Errors
     /// As [`BuildError`] says.
     pub fn with_overrides(setup: Setup, overrides: Vec<(String, String)>) -> Result<Self, BuildError> {
+        parts::warm_up();
         let key = parts::unlock(&setup)?;
         Self::with_key(setup, overrides, &key)
     }
@@ -133,6 +135,7 @@ impl App {
             catalogue,
             rules,
             pages,
+            key: key.duplicate(),
         };
         Ok(Self { home: setup.home, config: setup.config, overrides, setup_agents: setup.agents, parts })
     }
@@ -155,10 +158,12 @@ impl App {
         let drain = Duration::from_secs(config.limits.drain_secs);
         let log = Arc::clone(&parts.log);
         let dialler = Arc::clone(&parts.dialler);
+        let root = reload::SigningRoot::new(parts.key.duplicate(), &parts.pages);
         let store = Arc::clone(&parts.store);
         let live = reload::Live::new(&home, &config, parts.catalogue.clone());
         let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, live, proxy: Arc::clone(&proxy), store });
+        let reload = Reload { home, overrides, extra_agents: setup_agents, live, root, proxy: Arc::clone(&proxy), store };
+        let reload = Arc::new(reload);
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..worker_count(&config) {
@@ -279,11 +284,11 @@ fn proxy(
     Ok(Proxy {
         settings: parts::proxy_settings(config),
         rules: ArcSwap::from_pointee(parts.rules),
-        agents: ArcSwap::from_pointee(parts.registry),
+        agents: crate::agent::Agents::new(parts.registry),
         guesses: Guesses::default(),
         loads: Loads::default(),
         broker: Broker::new(ports, parts::broker_settings(config)),
-        issuer: parts.issuer,
+        issuer: ArcSwap::new(parts.issuer),
         placeholders: parts.placeholders,
         local: Arc::new(local),
         pages: ArcSwap::from_pointee(parts.pages),
@@ -340,7 +345,7 @@ async fn control_plane(
     ended: tokio::sync::oneshot::Receiver<()>,
 ) {
     // The first random number of the process takes 30 ms; the first caller should not wait for it.
-    let issuer = Arc::clone(&reload.proxy.issuer);
+    let issuer = reload.proxy.issuer.load_full();
     tokio::task::spawn_blocking(move || {
         if let Err(error) = issuer.warm() {
             tracing::error!(%error, "no leaf certificates can be made");

@@ -64,8 +64,8 @@ pub fn passphrase(home: &Home, variable: &dyn Fn(&str) -> Option<String>) -> Res
     if let Some(text) = variable("NEXUS_SECRET").filter(|text| !text.is_empty()) {
         return Ok((given(text)?, Origin::Given));
     }
-    if let Some(number) = variable("NEXUS_SECRET_FD").filter(|number| !number.is_empty()) {
-        return Ok((given(read_descriptor(&number)?)?, Origin::Given));
+    if let Some(text) = handed_down(variable)? {
+        return Ok((given(text.expose().clone())?, Origin::Given));
     }
     if let Some(path) = variable("NEXUS_SECRET_FILE").filter(|path| !path.is_empty()) {
         return Ok((given(read(Path::new(&path))?)?, Origin::Given));
@@ -82,7 +82,22 @@ pub fn passphrase(home: &Home, variable: &dyn Fn(&str) -> Option<String>) -> Res
     Passphrase::of_this_machine().map(|passphrase| (passphrase, Origin::Machine)).ok_or(SecretError::None)
 }
 
-/// What stands in the descriptor that was handed down; it can be read once, so nothing stays in it.
+/// The secret in the descriptor that `NEXUS_SECRET_FD` names. A pipe can be read once, so nothing stays in it.
+///
+/// # Errors
+/// [`SecretError::Descriptor`], and [`SecretError::Missing`] for what is no number.
+pub fn handed_down(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Secret<String>>, SecretError> {
+    let number = variable("NEXUS_SECRET_FD").filter(|number| !number.is_empty());
+    number.map(|number| read_descriptor(&number).map(Secret::new)).transpose()
+}
+
+/// Whether somebody named a secret other than the one in `$NEXUS_HOME/.env`.
+pub(super) fn is_given(variable: &dyn Fn(&str) -> Option<String>) -> bool {
+    let named = |name| variable(name).is_some_and(|value| !value.is_empty());
+    let folder = variable("CREDENTIALS_DIRECTORY").is_some_and(|folder| Path::new(&folder).join("NEXUS_SECRET").exists());
+    folder || ["NEXUS_SECRET", "NEXUS_SECRET_FD", "NEXUS_SECRET_FILE"].into_iter().any(named)
+}
+
 fn read_descriptor(number: &str) -> Result<String, SecretError> {
     use std::io::Read as _;
     let path = Path::new("/dev/fd")

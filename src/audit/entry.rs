@@ -10,14 +10,15 @@ use super::spool::{Opened, Spool};
 #[derive(Debug)]
 pub(crate) struct Entry {
     spool: Spool,
-    record: Record,
+    /// On the heap: it goes through many hands.
+    record: Box<Record>,
     opened: bool,
     discarded: bool,
 }
 
 impl Entry {
     pub(super) fn new(spool: Spool, record: Record) -> Self {
-        Self { spool, record, opened: false, discarded: false }
+        Self { spool, record: Box::new(record), opened: false, discarded: false }
     }
 
     /// Writes the opening line, as [`Spool::open`].

@@ -16,6 +16,9 @@ use super::settings::{Fsync, OnFailure, Settings};
 use super::spool::Spool;
 use super::spool_file::SpoolFile;
 
+/// The number of the spool that holds nothing but the end; names sort by it.
+const LAST: u32 = 9999;
+
 /// The log of one process. Many processes may share its folder; one of them at a time chains for all.
 #[derive(Debug)]
 pub struct Log {
@@ -97,14 +100,27 @@ impl Log {
     /// Notes the end, chains what is written and ends the thread. Spools that still live can write; a later run chains that.
     pub fn stop(&self) {
         let Some(thread) = hold(&self.thread).take() else { return };
-        if let Err(error) = self.event("stop", &[]) {
+        if let Err(error) = self.note_stop() {
             tracing::error!(error = &error as &dyn std::error::Error, "the end of the audit log can't be noted");
         }
-        hold(&self.own).take();
         self.bell.stop();
         if thread.join().is_err() {
             tracing::error!("the audit chain ended early");
         }
+    }
+
+    /// In a file of its own that is taken last: whoever finds it finds before it all that was written until now.
+    fn note_stop(&self) -> Result<(), Error> {
+        let Some((own, mut clock)) = hold(&self.own).take() else { return Err(Error::Stopped) };
+        drop(own);
+        let mut file = SpoolFile::create(&self.settings, self.run, LAST)?;
+        let mut text = Vec::new();
+        line::write_event(&mut text, "stop", &[], &mut clock);
+        file.append(&text).map_err(|failed| failed.error)?;
+        if self.settings.fsync == Fsync::Always {
+            file.file().sync_data().map_err(Error::io("sync", &file.path()))?;
+        }
+        Ok(())
     }
 
     pub(super) fn settings(&self) -> &Settings {

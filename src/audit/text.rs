@@ -80,10 +80,9 @@ pub(super) fn decimal(out: &mut Vec<u8>, mut number: u64) {
 
 /// Appends `bytes` in lower-case hex.
 pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    for byte in bytes {
-        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-    }
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
+    out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
 }
 
 /// Appends `address` as `1.2.3.4:5` or `[::1]:5`.

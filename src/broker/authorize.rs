@@ -9,7 +9,7 @@ use super::error::{Error, Why};
 use super::flight::Outcome;
 use super::generation::{Due, Live};
 use super::permit::Permit;
-use super::port::Ports;
+use super::port::{Listed, Ports};
 use super::settings::Settings;
 use crate::model::{ConnectionId, ProviderId};
 use crate::provider::Provider;
@@ -31,7 +31,7 @@ impl Broker {
     ///
     /// # Errors
     /// When the vault cannot be read.
-    pub(crate) fn connections_of(&self, provider: &ProviderId) -> Result<Arc<[ConnectionId]>, Error> {
+    pub(crate) fn connections_of(&self, provider: &ProviderId) -> Result<Listed, Error> {
         self.shared.ports.vault.connections(provider).map_err(Error::Vault)
     }
 
@@ -46,6 +46,8 @@ impl Broker {
     /// The live credential of `connection`, made ready for the first of `rules` (numbers in `provider.inject`, all of which match
     /// the request) whose fields it has.
     ///
+    /// `version` is that of a [`Listed`] which the request has just been given: the vault is not looked at again for it.
+    ///
     /// Renews first when it is about to expire, and goes with the old one should that fail while it lives. An expired
     /// credential that cannot be renewed for want of a refresh token is used: our clock is no proof, the service's 401 is.
     ///
@@ -56,9 +58,10 @@ impl Broker {
         connection: &ConnectionId,
         provider: &Arc<Provider>,
         rules: &[usize],
+        version: Option<u64>,
     ) -> Result<Permit, Error> {
         let connection = self.connection(connection)?;
-        let live = connection.refresh().inspect_err(|error| self.forget(&connection, error))?;
+        let live = connection.current(version).inspect_err(|error| self.forget(&connection, error))?;
         let due = live.due((self.shared.ports.clock)());
         if due == Due::Later {
             return permit(connection, live, provider, rules);

@@ -54,6 +54,8 @@ pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) shared: Arc<Shared>,
     live: ArcSwap<Live>,
+    /// The version of the vault at which `live` was last found to be what it holds.
+    looked: AtomicU64,
     book: Mutex<Book>,
     seats: Semaphore,
 }
@@ -77,6 +79,7 @@ impl Connection {
             id: id.clone(),
             shared: Arc::clone(shared),
             live: ArcSwap::from_pointee(Live { version, entry, generation }),
+            looked: AtomicU64::new(version),
             book: Mutex::new(Book::new(Instant::now(), &shared.settings)),
             seats: Semaphore::new(shared.settings.waiters.min(Semaphore::MAX_PERMITS)),
         }
@@ -84,7 +87,16 @@ impl Connection {
 
     /// The credential as of this moment, the vault looked at.
     pub(super) fn refresh(&self) -> Result<Arc<Live>, Error> {
-        self.adopt(self.shared.ports.vault.entry(&self.id).map_err(Error::Vault)?)
+        let seen = self.shared.ports.vault.entry(&self.id).map_err(Error::Vault)?;
+        let version = seen.version;
+        let live = self.adopt(seen)?;
+        self.looked.fetch_max(version, Ordering::AcqRel);
+        Ok(live)
+    }
+
+    /// The credential as of `version` of the vault, which was looked at a moment ago.
+    pub(super) fn current(&self, version: Option<u64>) -> Result<Arc<Live>, Error> {
+        if version == Some(self.looked.load(Ordering::Acquire)) { Ok(self.live.load_full()) } else { self.refresh() }
     }
 
     /// Takes over what the vault showed, unless something newer is known.

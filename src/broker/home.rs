@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::port::{Cause, Seen, Vault};
+use super::port::{Cause, Listed, Seen, Vault};
 use crate::disk::{Lock, create_private_dir};
 use crate::model::{ConnectionId, ProviderId};
 use crate::vault::{Entry, Store};
@@ -28,8 +28,9 @@ impl Vault for Home {
         Ok(Seen { version: snapshot.generation(), entry: snapshot.get(id).cloned() })
     }
 
-    fn connections(&self, provider: &ProviderId) -> Result<Arc<[ConnectionId]>, Cause> {
-        Ok(self.store.snapshot().map_err(cause)?.of_provider(provider))
+    fn connections(&self, provider: &ProviderId) -> Result<Listed, Cause> {
+        let snapshot = self.store.snapshot().map_err(cause)?;
+        Ok(Listed { version: snapshot.generation(), ids: snapshot.of_provider(provider) })
     }
 
     fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause> {

@@ -19,7 +19,7 @@ pub(crate) use port::{BoxFuture, Cause, Ports, TokenEndpoint};
 pub(crate) use settings::Settings;
 
 #[cfg(test)]
-pub(crate) use port::{Seen, Vault};
+pub(crate) use port::{Listed, Seen, Vault};
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,15 @@ pub(crate) struct Seen {
     pub(crate) entry: Option<Arc<Entry>>,
 }
 
+/// The connections of one provider at some moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    /// As in [`Seen`].
+    pub(crate) version: u64,
+    /// The default one first.
+    pub(crate) ids: Arc<[ConnectionId]>,
+}
+
 /// Where credentials rest. All calls block: [`Vault::entry`] and [`Vault::connections`] for one `stat` while nothing
 /// changes, the others for a disk.
 pub(crate) trait Vault: Send + Sync + 'static {
@@ -41,7 +50,7 @@ pub(crate) trait Vault: Send + Sync + 'static {
     fn entry(&self, id: &ConnectionId) -> Result<Seen, Cause>;
 
     /// The connections of `provider`, the default one first.
-    fn connections(&self, provider: &ProviderId) -> Result<Arc<[ConnectionId]>, Cause>;
+    fn connections(&self, provider: &ProviderId) -> Result<Listed, Cause>;
 
     /// Changes the connection under the vault's lock. When this returns `Ok`, the change survives a power cut.
     fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause>;

@@ -36,6 +36,8 @@ pub struct Issuer {
     template: ServerConfig,
     run: OnceLock<Run>,
     leaves: Cache<Host, Arc<Leaf>>,
+    /// By the address that callers came to; not among `leaves`, since these name more than one host.
+    doors: Cache<Host, Arc<Leaf>>,
 }
 
 /// What all leaves of a run share; drawn late, because the first random bytes of a process take some 30 ms.
@@ -45,6 +47,9 @@ struct Run {
     ticketer: Arc<dyn ProducesTickets>,
 }
 
+/// How many addresses of our own have a certificate kept.
+const DOORS: usize = 64;
+
 /// One host's certificate and the configurations made of it so far.
 struct Leaf {
     /// From its first valid moment to half its life; outside, it is made anew, whichever way the clock went.
@@ -52,7 +57,6 @@ struct Leaf {
     resolver: Arc<SingleCertAndKey>,
     named: OnceLock<Arc<ServerConfig>>,
     unnamed: OnceLock<Arc<ServerConfig>>,
-    listener: OnceLock<Arc<ServerConfig>>,
 }
 
 impl Issuer {
@@ -69,6 +73,7 @@ impl Issuer {
             template: template(provider)?,
             run: OnceLock::new(),
             leaves: Cache::new(settings.cache_hosts.max(1)),
+            doors: Cache::new(DOORS),
         })
     }
 
@@ -97,7 +102,7 @@ impl Issuer {
     /// As there.
     pub fn server_config_at(&self, host: &Host, sni: bool, now: SystemTime) -> Result<Arc<ServerConfig>, Error> {
         let run = self.run()?;
-        let leaf = self.leaf(run, host, now)?;
+        let leaf = self.leaf(&self.leaves, run, (host, &[]), now)?;
         let config = if sni && host.name().is_some() {
             leaf.named.get_or_init(|| {
                 let mut config = self.config(&leaf);
@@ -111,13 +116,16 @@ impl Issuer {
         Ok(Arc::clone(config))
     }
 
-    /// The configuration for a proxy port that itself speaks TLS under the name `host`: ALPN `http/1.1` only, no tickets.
+    /// The configuration for a proxy port that itself speaks TLS and is reached at `host`: ALPN `http/1.1` only, no tickets.
+    ///
+    /// The certificate names `host` and all of `other`: whoever reaches us by a forwarded port, or sends no server name, is
+    /// shown the name he knows. `other` is the same in every call.
     ///
     /// # Errors
     /// As for [`Issuer::server_config`].
-    pub fn listener_config(&self, host: &Host) -> Result<Arc<ServerConfig>, Error> {
-        let leaf = self.leaf(self.run()?, host, SystemTime::now())?;
-        let config = leaf.listener.get_or_init(|| {
+    pub fn listener_config(&self, host: &Host, other: &[Host]) -> Result<Arc<ServerConfig>, Error> {
+        let leaf = self.leaf(&self.doors, self.run()?, (host, other), SystemTime::now())?;
+        let config = leaf.unnamed.get_or_init(|| {
             let mut config = self.config(&leaf);
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             Arc::new(config)
@@ -130,28 +138,34 @@ impl Issuer {
         self.leaves.len()
     }
 
-    /// The host's leaf, made if there is none that is fresh.
-    fn leaf(&self, run: &Run, host: &Host, now: SystemTime) -> Result<Arc<Leaf>, Error> {
+    /// The host's leaf in `kept`, made if there is none that is fresh.
+    fn leaf(
+        &self,
+        kept: &Cache<Host, Arc<Leaf>>,
+        run: &Run,
+        names: (&Host, &[Host]),
+        now: SystemTime,
+    ) -> Result<Arc<Leaf>, Error> {
         check_range(&self.root_validity, now)?;
-        if let Some(leaf) = self.leaves.get(host) {
+        let (host, _other) = names;
+        if let Some(leaf) = kept.get(host) {
             if leaf.fresh.contains(&now) {
                 return Ok(leaf);
             }
-            self.leaves.remove_if(host, |leaf| !leaf.fresh.contains(&now));
+            kept.remove_if(host, |leaf| !leaf.fresh.contains(&now));
         }
-        self.leaves.get_or_insert_with(host, || self.mint(run, host, now).map(Arc::new))
+        kept.get_or_insert_with(host, || self.mint(run, names, now).map(Arc::new))
     }
 
-    fn mint(&self, run: &Run, host: &Host, now: SystemTime) -> Result<Leaf, Error> {
+    fn mint(&self, run: &Run, names: (&Host, &[Host]), now: SystemTime) -> Result<Leaf, Error> {
         let validity = leaf::validity(&self.root_validity, now)?;
-        let certificate = leaf::mint(&self.signer, &run.key, host, &validity)?;
+        let certificate = leaf::mint(&self.signer, &run.key, names, &validity)?;
         let half = validity.end.duration_since(now).map_or(now, |left| now + left / 2);
         Ok(Leaf {
             fresh: validity.start..half,
             resolver: Arc::new(SingleCertAndKey::from(CertifiedKey::new(vec![certificate], Arc::clone(&run.signing)))),
             named: OnceLock::new(),
             unnamed: OnceLock::new(),
-            listener: OnceLock::new(),
         })
     }
 

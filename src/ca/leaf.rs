@@ -26,20 +26,26 @@ pub(super) fn validity(root: &Range<SystemTime>, now: SystemTime) -> Result<Rang
     Ok(start..end)
 }
 
-/// Signs a certificate for `host` and the key of `subject`.
+/// Signs a certificate for the key of `subject`, for `host` and its `other` names.
 pub(super) fn mint(
     issuer: &rcgen::Issuer<'_, Signer>,
     subject: &Signer,
-    host: &Host,
+    (host, other): (&Host, &[Host]),
     validity: &Range<SystemTime>,
 ) -> Result<CertificateDer<'static>, Error> {
     let refused = |cause| Error::SignLeaf { host: host.clone(), cause };
+    let mut names = vec![host];
+    for name in other {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     let mut parameters = CertificateParams::default();
     parameters.not_before = read::asn1(validity.start)?.to_datetime();
     parameters.not_after = read::asn1(validity.end)?.to_datetime();
     parameters.serial_number = Some(serial_number()?);
     parameters.distinguished_name = subject_name(host);
-    parameters.subject_alt_names = vec![alternative_name(host).map_err(refused)?];
+    parameters.subject_alt_names = names.into_iter().map(alternative_name).collect::<Result<_, _>>().map_err(refused)?;
     parameters.is_ca = IsCa::ExplicitNoCa;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -8,12 +8,12 @@
 //! |---|---|---|---|
 //! | before | `ca.pem` | current | current |
 //! | `nexus ca rotate` | and `ca.next.pem` with its sealed key | current | current, next |
-//! | after [`OVERLAP`], or `nexus ca rotate --finish` | next becomes `ca.pem`, current goes to `ca.old.pem`, its key is deleted | next | next, current |
-//! | the old root expires, or `--drop-old` | `ca.old.pem` is cleared | next | next |
+//! | after the overlap, or `nexus ca rotate --finish` | next becomes `ca.pem`, current goes to `ca.old.pem`, its key is deleted | next | next, current |
+//! | the old root expires, or `nexus ca rotate --drop-old` | `ca.old.pem` is cleared | next | next |
 //!
 //! Each step first writes the bundle that holds more, then changes the signer, so that a crash between two writes leaves a
 //! root too many, never one too few. Nothing here forces a caller to read the bundle again: one that runs for longer than
-//! the overlap must be restarted, which is why the overlap is as long as a leaf lives.
+//! the overlap must be restarted, which is why the overlap should be no shorter than [`OVERLAP`], the life of a leaf.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ use super::leaf;
 use super::read;
 use super::root::{BACKDATE, check_range};
 
-/// How long the next root is in the bundle before it signs, unless someone finishes earlier.
+/// The shortest overlap that makes sense: how long the next root is in the bundle before it signs.
 pub const OVERLAP: Duration = leaf::LIFE;
 
 /// The roots of an installation, as PEM texts.

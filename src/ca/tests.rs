@@ -32,7 +32,7 @@ fn host(text: &str) -> Host {
 fn minted(root: &Root, host: &Host, now: SystemTime) -> Vec<u8> {
     let validity = leaf::validity(&(root.not_before()..root.not_after()), now).unwrap();
     let key = super::signer::Signer::generate().unwrap();
-    leaf::mint(&root.issuer(), &key, host, &validity).unwrap().to_vec()
+    leaf::mint(&root.issuer(), &key, (host, &[]), &validity).unwrap().to_vec()
 }
 
 mod leaf_certificates {
@@ -222,7 +222,8 @@ mod an_issuer {
         let host = host("proxy.example");
         assert_eq!(issuer.server_config(&host, true).unwrap().alpn_protocols, [&b"h2"[..], b"http/1.1"]);
         assert_eq!(issuer.server_config(&host, false).unwrap().alpn_protocols, [&b"h2"[..], b"http/1.1"]);
-        assert_eq!(issuer.listener_config(&host).unwrap().alpn_protocols, [b"http/1.1"]);
+        assert_eq!(issuer.listener_config(&host, &[]).unwrap().alpn_protocols, [b"http/1.1"]);
+        assert_eq!(issuer.cached_hosts(), 1, "a port's certificate is kept apart from those of hosts");
     }
 
     #[test]

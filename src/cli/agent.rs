@@ -108,7 +108,7 @@ fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
                 all(names(&agent.providers)),
                 all(agent.hosts.clone()),
                 agent.expires.map_or_else(|| "never".to_owned(), |end| when::day(end, now)),
-                when::or_dash(agent.created),
+                when::minute(agent.created),
             ]
         });
         Terminal::table(&["Agent", "User", "Providers", "Hosts", "Expires", "Created"], cells.collect())

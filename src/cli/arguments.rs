@@ -10,23 +10,28 @@ use super::run::Confine;
 
 /// What scripts may rely on; `nexus run` has codes of its own.
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed (stderr says why and what to type next), 2 misused.
-`nexus run` exits with its command's code, 128 + n when signal n ended it, 127 when there is no such command,
-126 when it can't be run, 125 when it could not be shut out of the home folder.
-Data goes to stdout, everything else to stderr. Colours only on a terminal; NO_COLOR and CLICOLOR_FORCE are honoured.";
+Exit codes: 0 done, 1 failed (stderr says why and what to do), 2 misused.
+`nexus run` exits with its command's code; 128 + n when signal n ended it, 127
+when there is no such command, 126 when it can't be run, 125 when it could not
+be shut out of the home folder.
+Data goes to stdout, all else to stderr. Colours only on a terminal; NO_COLOR
+and CLICOLOR_FORCE are honoured.";
+
+/// Over the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
 
 /// Holds credentials so that programs don't: a forward proxy that injects auth by host name.
 #[derive(Debug, Parser)]
 #[command(name = "nexus", version, max_term_width = 100, propagate_version = true, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
-    /// The home folder.
-    #[arg(long, global = true, env = "NEXUS_HOME", value_name = "FOLDER", hide_env_values = true)]
+    /// The home folder [env: NEXUS_HOME] [default: ~/.nexus]
+    #[arg(long, global = true, value_name = "FOLDER", help_heading = EVERYWHERE)]
     pub(crate) home: Option<PathBuf>,
-    /// Print data as JSON.
-    #[arg(long, global = true)]
+    /// Print data as JSON
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
-    /// When to use colours.
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", help_heading = EVERYWHERE)]
     pub(crate) color: Color,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -184,9 +189,10 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "nexus explain [OPTIONS] [METHOD] <URL>")]
 pub(crate) struct Explain {
-    /// `[METHOD] URL`: `https://api.github.com/user`, `POST https://api.openai.com/v1/responses`
-    #[arg(required = true, num_args = 1..=2, value_names = ["METHOD", "URL"])]
+    /// A URL, and a method before it: `https://api.github.com/user`, `POST https://api.openai.com/v1/responses`
+    #[arg(required = true, num_args = 1..=2, value_name = "URL")]
     pub(crate) request: Vec<String>,
     /// For this agent
     #[arg(long, value_name = "NAME")]
@@ -286,6 +292,9 @@ pub(crate) enum Ca {
         /// Let the new root sign now
         #[arg(long)]
         finish: bool,
+        /// End the overlap: roots that signed before are not trusted any more
+        #[arg(long, conflicts_with = "finish")]
+        drop_old: bool,
     },
 }
 

@@ -41,8 +41,7 @@ pub(super) fn tail(context: &Context, terminal: &Terminal, options: &arguments::
 
 /// One event in one line; [`Summary`] holds plain ASCII only.
 fn told(summary: &Summary) -> String {
-    let event = event_style(&summary.event);
-    let mut line = format!("{DIM}{}{DIM:#} {event}{:<7}{event:#}", summary.time, summary.event);
+    let mut line = String::new();
     if let Some(agent) = &summary.agent {
         line.push_str(&format!(" {agent}"));
     }
@@ -67,7 +66,9 @@ fn told(summary: &Summary) -> String {
     for note in &summary.notes {
         line.push_str(&format!(" [{note}]"));
     }
-    line
+    let event = event_style(&summary.event);
+    let width = if line.is_empty() { 0 } else { 7 };
+    format!("{DIM}{}{DIM:#} {event}{:<width$}{event:#}{line}", summary.time, summary.event)
 }
 
 fn event_style(event: &str) -> Style {

@@ -2,24 +2,25 @@
 
 use std::time::{Duration, SystemTime};
 
-use nexus::app::{InitError, Rotated, rotate, trusted};
+use nexus::app::{InitError, Rotated, drop_old, rotate, trusted};
 use nexus::ca::{About, describe};
 use nexus::disk;
 use nexus::seal::DataKey;
 use serde_json::{Value, json};
 
 use super::arguments::Ca;
-use super::context::Context;
+use super::context::{Context, Hint};
 use super::init::host_name;
 use super::terminal::Terminal;
-use super::when;
+use super::{surroundings, when};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, action: &Ca) -> anyhow::Result<()> {
     context.require_home()?;
     match action {
         Ca::Show => show(context, terminal),
         Ca::Export { bundle } => export(context, terminal, *bundle),
-        Ca::Rotate { finish } => turn(context, terminal, *finish),
+        Ca::Rotate { drop_old: true, .. } => forget(context, terminal),
+        Ca::Rotate { finish, .. } => turn(context, terminal, *finish),
     }
 }
 
@@ -89,12 +90,38 @@ fn turn(context: &Context, terminal: &Terminal, finish: bool) -> anyhow::Result<
     let due = from.map(|from| format!("; from {}", when::day(from, now))).unwrap_or_default();
     terminal.either(&json!({ "rotation": word, "signs_from": from.map(when::show) }), || format!("{text}{due}\n"))?;
     terminal.hint(match done {
-        Rotated::Begun { .. } => "restart programs that read the bundle at their start, and `nexus up`, before that day",
+        Rotated::Begun { .. } => "restart programs that read the bundle at their start before that day",
         Rotated::Waiting { .. } => {
             "`nexus ca rotate --finish` lets it sign now; programs that have not read the new bundle will fail"
         }
-        Rotated::Finished => "restart `nexus up`, which signs with the root it was started with",
+        Rotated::Finished => {
+            "once every program has read the new bundle, `nexus ca rotate --drop-old` ends the trust in the old root"
+        }
     });
+    Ok(())
+}
+
+/// Ends the overlap after a rotation.
+fn forget(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
+    let dropped = describe(&drop_old(&context.home)?)?;
+    surroundings::write_roots(context)?;
+    if dropped.is_empty() {
+        let (message, next) = match context.home.next_ca().exists() {
+            true => (
+                "there is no old root: the rotation is under way, and the current root still signs",
+                "nexus ca rotate --finish",
+            ),
+            false => ("there is no old root: what signs now is all that callers trust", "nexus ca show"),
+        };
+        anyhow::bail!(Hint::new(message, next));
+    }
+    let value = json!({ "rotation": "ended", "dropped": dropped.iter().map(|about| &about.sha256).collect::<Vec<_>>() });
+    terminal.either(&value, || {
+        dropped.iter().map(|about| format!("{} is trusted no more (SHA-256 {})\n", about.subject, about.sha256)).collect()
+    })?;
+    terminal.hint(
+        "take it out of every other trust store you put it into; programs that run keep trusting it until they start anew",
+    );
     Ok(())
 }
 

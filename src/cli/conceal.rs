@@ -1,37 +1,63 @@
 //! `NEXUS_SECRET` out of `/proc/PID/environ`, which shows for as long as a process lives what it was started with (I1).
 
-use std::ffi::OsString;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 
 use rustix::io::FdFlags;
+use zeroize::Zeroizing;
 
-/// The variable whose text must not stay.
+use super::context::Context;
+use super::terminal::Terminal;
+
+/// The variable whose text is handed on.
 const SECRET: &str = "NEXUS_SECRET";
+/// What other commands read, and a process that lives long has no use for.
+const OTHERS: [&str; 5] = ["NEXUS_AGENT_TOKEN", "NEXUS_API_KEY", "NEXUS_CLIENT_SECRET", "NEXUS_PASSWORD", "NEXUS_ACCESS_TOKEN"];
 /// Names the descriptor from which the process that takes our place reads it, once.
 const DESCRIPTOR: &str = "NEXUS_SECRET_FD";
 
 /// Starts this program anew in this process, with the secret in a pipe instead of the environment. Returns only if there is nothing to
-/// hide, or if that failed: then the secret stays where it is and the reason is given.
-pub(super) fn secret() -> std::io::Result<()> {
-    let Some(text) = std::env::var_os(SECRET).filter(|text| !text.is_empty()) else { return Ok(()) };
-    let (read, write) = rustix::pipe::pipe()?;
-    fill(write, &text)?;
-    rustix::io::fcntl_setfd(&read, FdFlags::empty())?;
+/// hide, or, with a warning, if that failed: then the secret stays where it is.
+pub(super) fn secret(context: &Context, terminal: &Terminal) {
+    if let Err(error) = begin_anew(context) {
+        terminal
+            .warn(&format!("NEXUS_SECRET stays readable in the process's environment ({error}); NEXUS_SECRET_FILE does not"));
+    }
+}
+
+fn begin_anew(context: &Context) -> std::io::Result<()> {
+    let set = |name: &&str| std::env::var_os(name).is_some_and(|text| !text.is_empty());
+    if ![SECRET].iter().chain(&OTHERS).any(set) {
+        return Ok(());
+    }
     let mut again = std::process::Command::new(std::env::current_exe()?);
     let mut arguments = std::env::args_os();
     if let Some(name) = arguments.next() {
         again.arg0(name);
     }
-    again.args(arguments).env_remove(SECRET).env(DESCRIPTOR, read.as_raw_fd().to_string());
-    Err(again.exec())
+    again.args(arguments);
+    for name in [SECRET].iter().chain(&OTHERS) {
+        again.env_remove(name);
+    }
+    // Open until the other takes over.
+    let mut pipe = None;
+    if let Some(text) = context.variable_or_secret(SECRET).filter(|text| !text.is_empty()).map(Zeroizing::new) {
+        let (read, write) = rustix::pipe::pipe()?;
+        fill(write, &text)?;
+        rustix::io::fcntl_setfd(&read, FdFlags::empty())?;
+        again.env(DESCRIPTOR, read.as_raw_fd().to_string());
+        pipe = Some(read);
+    }
+    let failed = again.exec();
+    drop(pipe);
+    Err(failed)
 }
 
 /// A pipe takes at least 4 KiB without a reader; a longer secret is refused instead of waited for.
-fn fill(write: std::os::fd::OwnedFd, text: &OsString) -> std::io::Result<()> {
+fn fill(write: std::os::fd::OwnedFd, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     if text.len() > 4096 {
         return Err(std::io::ErrorKind::InvalidInput.into());
     }
-    std::fs::File::from(write).write_all(text.as_encoded_bytes())
+    std::fs::File::from(write).write_all(text.as_bytes())
 }

@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use nexus::app::{Config, Home, Origin, dotenv_value, passphrase};
-use nexus::model::ConnectionId;
+use nexus::app::{Config, Home, InitError, Origin, dotenv_value, handed_down, passphrase};
+use nexus::model::{ConnectionId, Secret};
 use nexus::provider::Catalogue;
 use nexus::seal::{DataKey, Passphrase};
 use nexus::vault::{self, Store};
@@ -33,22 +33,35 @@ const KNOWN: [&str; 14] = [
 /// The surroundings of one command.
 pub(crate) struct Context {
     pub(crate) home: Home,
+    /// What came through a descriptor, which can be read once.
+    handed_down: Option<Secret<String>>,
     key: OnceCell<DataKey>,
 }
 
 impl Context {
     /// `$NEXUS_HOME`, else `~/.nexus`. A `.env` in the working folder is never read.
     pub(crate) fn new(home: Option<PathBuf>) -> anyhow::Result<Self> {
-        let home = match home {
+        // A variable that is set to nothing is not set, as everywhere.
+        let named = || std::env::var_os("NEXUS_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let home = match home.or_else(named) {
             Some(path) => std::path::absolute(path)?,
             None => std::env::home_dir().context("there is no home folder; set NEXUS_HOME")?.join(".nexus"),
         };
-        Ok(Self { home: Home::new(home), key: OnceCell::new() })
+        Ok(Self { home: Home::new(home), handed_down: handed_down(&Self::variable)?, key: OnceCell::new() })
     }
 
     /// One variable of the environment.
     pub(crate) fn variable(name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+
+    /// One variable of the environment, or the secret that was taken out of it (`conceal.rs`).
+    pub(crate) fn variable_or_secret(&self, name: &str) -> Option<String> {
+        match (name, &self.handed_down) {
+            ("NEXUS_SECRET", Some(secret)) => Some(secret.expose().clone()),
+            ("NEXUS_SECRET_FD", _) => None,
+            _ => Self::variable(name),
+        }
     }
 
     /// `NEXUS__SECTION__KEY` variables, and names that look like ours but are not.
@@ -64,7 +77,7 @@ impl Context {
     }
 
     pub(crate) fn passphrase(&self) -> anyhow::Result<(Passphrase, Origin)> {
-        Ok(passphrase(&self.home, &Self::variable)?)
+        Ok(passphrase(&self.home, &|name| self.variable_or_secret(name))?)
     }
 
     /// The vault's key: takes a tenth of a second, once. A home that is not there is not begun by looking into it.
@@ -83,7 +96,7 @@ impl Context {
         if dotenv_value(&self.home, "NEXUS_SECRET")?.is_none() {
             return self.key();
         }
-        let masked = |name: &str| Self::variable(name).filter(|_| name != "NEXUS_SECRET");
+        let masked = |name: &str| self.variable_or_secret(name).filter(|_| name != "NEXUS_SECRET");
         let (passphrase, _origin) = passphrase(&self.home, &masked)?;
         Ok(vault::unlock(&self.home.vault(), &passphrase)?)
     }
@@ -103,6 +116,11 @@ impl Context {
 
     /// Refuses to go on without `nexus init`.
     pub(crate) fn require_home(&self) -> anyhow::Result<()> {
+        match (self.home.ca().exists(), self.home.ca_key().exists()) {
+            (true, false) => anyhow::bail!(InitError::HalfCa("ca.key.enc")),
+            (false, true) => anyhow::bail!(InitError::HalfCa("ca.pem")),
+            _ => {}
+        }
         anyhow::ensure!(self.home.is_ready(), Hint::new(format!("{} is not set up", self.home.path().display()), "nexus init"));
         Ok(())
     }

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use nexus::agent::{Registered, Token};
-use nexus::app::{App, Home, Origin, Running, Setup, init};
+use nexus::app::{App, Home, Origin, Running, Setup, init, warm_up};
 use nexus::model::AgentName;
 use nexus::vault::Store;
 
 use super::arguments;
+use super::conceal;
 use super::context::{Context, Hint};
 use super::init::{EXAMPLE, host_name};
 use super::process::{harden, start_log};
@@ -24,7 +25,9 @@ const DRAIN: (&str, &str) = ("NEXUS__LIMITS__DRAIN_SECS", "2");
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Run) -> anyhow::Result<ExitCode> {
     start_log(terminal, "nexus=warn");
+    conceal::secret(context, terminal);
     harden(terminal);
+    warm_up();
     make_home(context, terminal)?;
     let agent = Passing::new(options.user.as_deref())?;
     let catalogue = context.catalogue(terminal);
@@ -65,7 +68,7 @@ fn make_home(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     if context.home.is_ready() {
         return Ok(());
     }
-    let made = init(&context.home, &Context::variable, EXAMPLE, &host_name())?;
+    let made = init(&context.home, &|name| context.variable_or_secret(name), EXAMPLE, &host_name())?;
     terminal.say(&format!("nexus: made {} (CA SHA-256 {})", context.home.path().display(), made.fingerprint));
     terminal.hint(
         "nothing is registered yet, so requests go out as the command sends them; `nexus register github` adds a credential",

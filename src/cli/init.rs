@@ -10,7 +10,7 @@ use super::terminal::{Terminal, WEAK_SECRET};
 pub(super) const EXAMPLE: &str = include_str!("../../config/nexus.example.toml");
 
 pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
-    let made = init(&context.home, &Context::variable, EXAMPLE, &host_name())?;
+    let made = init(&context.home, &|name| context.variable_or_secret(name), EXAMPLE, &host_name())?;
     if made.weak_secret {
         terminal.warn(WEAK_SECRET);
     }

@@ -36,8 +36,8 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
                 row.auth_type.as_str().to_owned(),
                 row.client_id.clone().unwrap_or_else(|| "-".to_owned()),
                 row.connection.user().map_or_else(|| "-".to_owned(), ToString::to_string),
-                when::or_dash(row.expires_at),
-                when::or_dash(row.registered_at),
+                when::minute(row.expires_at),
+                when::minute(row.registered_at),
             ]
         });
         Terminal::table(&["Provider", "Auth type", "Client ID", "User", "Expires", "Registered"], cells.collect())

@@ -1,5 +1,6 @@
 //! The commands. Floor 5: one file each; `terminal.rs` owns every printed word.
 
+mod advice;
 mod agent;
 mod arguments;
 mod audit;

@@ -90,7 +90,7 @@ fn config(context: &Context) -> Looked {
     let (_catalogue, mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
     let wrong: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     let value = json!({ "listen": listen, "agents": agents, "mistakes": wrong });
-    let text = if wrong.is_empty() { format!("listens on {}, {agents} agents", listen.join(", ")) } else { wrong.join("\n") };
+    let text = if wrong.is_empty() { format!("listens on {}; agents: {agents}", listen.join(", ")) } else { wrong.join("\n") };
     Ok((Some(wrong.is_empty()), text, value))
 }
 
@@ -120,15 +120,15 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     let (catalogue, _mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
     let widened = nexus::app::widened(&catalogue, &snapshot);
     let stopped = widened.iter().any(nexus::app::Widened::stops_renewals);
-    let mut text = format!("opens, {count} connections");
+    let mut text = format!("opens; connections: {count}");
     if !attention.is_empty() {
-        text.push_str(&format!(", register again: {}", attention.join(", ")));
+        text.push_str(&format!("; register again: {}", attention.join(", ")));
     }
     if strangers > 0 {
-        text.push_str(&format!(", {strangers} members that are not understood"));
+        text.push_str(&format!("; members that are not understood: {strangers}"));
     }
     if snapshot.rolled_back() {
-        text.push_str(", older than what was last seen: somebody put back an old copy");
+        text.push_str("; older than what was last seen: somebody put back an old copy");
     }
     for one in &widened {
         text.push_str(&format!("\n{one}"));

@@ -5,10 +5,13 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
+use super::advice::advice;
 use super::arguments::Color;
-use super::context::Hint;
+
+/// Between two columns.
+const GAP: u16 = 2;
 
 /// For what is named.
 pub(crate) const BOLD: Style = Style::new().bold();
@@ -107,19 +110,20 @@ impl Terminal {
     /// Says what failed and why, and what to type next. Exit code 1.
     pub(crate) fn failed(&self, error: &anyhow::Error) -> ExitCode {
         let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-        self.error(&causes.join(": "));
-        if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<Hint>()) {
-            self.hint(&format!("run `{}`", hint.command));
+        self.error(causes.join(": ").trim_end());
+        if let Some(advice) = advice(error) {
+            self.hint(&advice);
         }
         ExitCode::FAILURE
     }
 
-    /// A plain table, its head in bold where colours are.
+    /// A plain table, its head in bold where colours are. On a terminal its cells are as narrow as they must be.
     pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head.to_vec());
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(head.to_vec());
+        let widest = widest_words(head, &rows);
         table.add_rows(rows);
-        columns(&mut table);
+        columns(&mut table, &widest);
         let mut lines = table.lines().map(|line| line.trim_end().to_owned());
         let first = lines.next().unwrap_or_default();
         lines.fold(format!("{BOLD}{first}{BOLD:#}\n"), |text, line| text + &line + "\n")
@@ -171,9 +175,18 @@ impl Terminal {
     }
 }
 
-/// No frame: columns begin at the margin and stand two blanks apart.
-fn columns(table: &mut Table) {
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+/// No frame: columns begin at the margin and stand two blanks apart. None gets so narrow that a word is cut.
+fn columns(table: &mut Table, widest_words: &[usize]) {
+    for (column, word) in table.column_iter_mut().zip(widest_words) {
+        let least = u16::try_from(word.saturating_add(GAP.into())).unwrap_or(u16::MAX);
+        column.set_padding((0, GAP)).set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
     }
+}
+
+/// The length of the longest word in each column.
+fn widest_words(head: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let widest = |text: &str| text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or_default();
+    let cells =
+        |column: usize| rows.iter().filter_map(move |row| row.get(column)).map(|cell| widest(cell)).max().unwrap_or_default();
+    head.iter().enumerate().map(|(column, title)| widest(title).max(cells(column))).collect()
 }

@@ -1,11 +1,11 @@
 //! `nexus up`: the proxy in the foreground. SIGHUP reloads, SIGTERM and SIGINT drain.
 
 use anyhow::Context as _;
-use nexus::app::{App, BuildError, Origin, Running, Setup};
-use nexus::vault;
+use nexus::app::{App, BuildError, Origin, Running, Setup, warm_up, write_bundle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Up;
+use super::conceal;
 use super::context::{Context, Hint};
 use super::process::{harden, start_log};
 use super::terminal::{Terminal, WEAK_SECRET};
@@ -13,24 +13,24 @@ use super::terminal::{Terminal, WEAK_SECRET};
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyhow::Result<()> {
     context.require_home()?;
     start_log(terminal, "nexus=info");
-    if let Err(error) = super::conceal::secret() {
-        terminal
-            .warn(&format!("NEXUS_SECRET stays readable in the process's environment ({error}); NEXUS_SECRET_FILE does not"));
-    }
+    conceal::secret(context, terminal);
+    harden(terminal);
+    warm_up();
     let (overrides, unknown) = Context::overrides();
     for name in unknown {
         terminal.warn(&format!("{name} is not a variable of Nexus; keys of nexus.toml are set by NEXUS__SECTION__KEY"));
     }
     let (passphrase, origin) = context.passphrase()?;
-    // After the secret has been read: a process that hides its memory can't open its own descriptors by name.
-    harden(terminal);
     if origin == Origin::Machine {
         terminal.warn(WEAK_SECRET);
     }
     let config = context.home.config(&overrides)?;
-    // Once: it takes a tenth of a second, and a secret that came through a pipe can't be read twice.
-    let key = vault::unlock(&context.home.vault(), &passphrase)?;
+    let key = context.key()?;
     super::ca::finish_if_due(context, terminal, &key)?;
+    if !context.home.bundle().exists() {
+        // Callers are given it at http://nexus.internal/ca-bundle.pem.
+        write_bundle(&context.home)?;
+    }
     let weak_secret = origin == Origin::Machine;
     let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: Vec::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -12,9 +12,16 @@ use super::terminal::Terminal;
 pub(super) fn told(error: &clap::Error) -> ExitCode {
     let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if asked_for || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // A reader that left early is no error.
-        error.print().ok();
-        return if asked_for { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        let written = match error.print() {
+            // A reader that left early is no error.
+            Err(error) => error.kind() == std::io::ErrorKind::BrokenPipe,
+            Ok(()) => true,
+        };
+        return match (asked_for, written) {
+            (true, true) => ExitCode::SUCCESS,
+            (true, false) => ExitCode::FAILURE,
+            (false, _) => ExitCode::from(2),
+        };
     }
     let text = error.to_string();
     let (message, tips) = split(&text);

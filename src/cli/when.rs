@@ -36,6 +36,12 @@ pub(super) fn or_dash(time: Option<SystemTime>) -> String {
     time.map_or_else(|| "-".to_owned(), show)
 }
 
+/// To the minute, for a column of a table; `-` where there is none.
+pub(super) fn minute(time: Option<SystemTime>) -> String {
+    let text = |time| Timestamp::try_from(time).ok().map(|time| time.strftime("%Y-%m-%dT%H:%MZ").to_string());
+    time.and_then(text).unwrap_or_else(|| "-".to_owned())
+}
+
 /// The day, and how far off it is: `2036-11-21 (in 3652 days)`.
 pub(super) fn day(time: SystemTime, now: SystemTime) -> String {
     let days = |distance: Duration| distance.as_secs() / 86_400;
@@ -65,5 +71,6 @@ mod tests {
             (show(now), day(now + Duration::from_secs(86_400 * 3), now)),
             ("2027-01-15T08:00:00Z".into(), "2027-01-18 (in 3 days)".into())
         );
+        assert_eq!((minute(Some(now)), minute(None)), ("2027-01-15T08:00Z".into(), "-".into()));
     }
 }

@@ -149,6 +149,8 @@ pub(crate) struct Rules {
     tenants: HashMap<Box<str>, HostRules>,
     token_endpoints: HashMap<Host, Vec<(usize, PathPattern)>>,
     ports: HashSet<u16>,
+    /// 443 and those of the providers' rules.
+    tls_ports: HashSet<u16>,
 }
 
 impl Rules {
@@ -164,6 +166,7 @@ impl Rules {
             tenants: HashMap::new(),
             token_endpoints: HashMap::new(),
             ports,
+            tls_ports: HashSet::from([443]),
         };
         for index in 0..rules.providers.len() {
             rules.add(index);
@@ -187,6 +190,7 @@ impl Rules {
         let Some(provider) = self.providers.get(index).map(Arc::clone) else { return };
         for (number, rule) in provider.inject.iter().enumerate() {
             self.ports.insert(rule.port);
+            self.tls_ports.insert(rule.port);
             for pattern in &rule.hosts {
                 let entry = match pattern {
                     HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
@@ -247,6 +251,12 @@ impl Rules {
             return if shut { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
         };
         self.decide_known(target, agent, &matching, occupants)
+    }
+
+    /// Whether a shut tunnel to `port` takes any bytes: cleartext HTTP's, and those that the operator lists and that are nobody's for
+    /// TLS. What goes to a TLS port is TLS, listed or not.
+    pub(crate) fn takes_any_bytes(&self, port: u16) -> bool {
+        port == 80 || (self.settings.connect_ports.contains(&port) && !self.tls_ports.contains(&port))
     }
 
     /// TLS goes to the ports that CONNECT may name; cleartext also to those that no well-known protocol of another kind has, so that

@@ -279,3 +279,16 @@ fn i1_a_host_spelled_out_by_one_provider_keeps_what_another_says_of_it_as_a_tena
     let used = rules.decide(&shared_target(Method::GET, "/p0/x"), &agent(None));
     assert!(matches!(&used, Route::Inject(named) if named.provider.id.as_str() == "p0"), "{used:?}");
 }
+
+#[test]
+fn t28_t93_a_listed_port_takes_any_bytes_unless_tls_is_spoken_there() {
+    let mut catalogue = Catalogue::default();
+    for (file, text) in PROVIDERS {
+        catalogue.add(file, text).expect("a provider");
+    }
+    let connect_ports = vec![25, 443, 8443];
+    let settings = Settings { unmatched: Unmatched::Tunnel, unregistered: Unregistered::Pass, connect_ports, allow: true };
+    let rules = Rules::compile(&catalogue, settings);
+    let taken = [25, 80, 443, 8443, 22].map(|port| rules.takes_any_bytes(port));
+    assert_eq!(taken, [true, true, false, false, false]);
+}

@@ -74,6 +74,8 @@ impl Provider {
     pub fn reaches(&self, host: &Host, sealed: Option<&[String]>, fields: Fields<'_>) -> bool {
         match sealed {
             None => self.hosts().any(|pattern| pattern.bind(fields).is_ok_and(|bound| bound.as_ref() == Some(host))),
+            // Sealed as it is written in full, so the same text is the same host; another text may be another spelling of it.
+            Some(sealed) if sealed.iter().any(|allowed| host.name() == Some(allowed.as_str())) => true,
             Some(sealed) => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: Host| allowed == *host)),
         }
     }

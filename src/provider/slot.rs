@@ -135,14 +135,18 @@ pub(super) fn without_parameter(query: &str, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&kept).into_owned())
 }
 
-/// CGI's heirs read `X_Api_Key` as `X-Api-Key` (RFC 3875 §4.1.18).
+/// Whether two field names are one to CGI's heirs, who read `X_Api_Key` as `X-Api-Key` (RFC 3875 §4.1.18).
+pub(crate) fn same_field(one: &str, two: &str) -> bool {
+    one.len() == two.len() && one.bytes().map(dashed).eq(two.bytes().map(dashed))
+}
+
 fn strip_underscored(slots: &[Slot], headers: &mut HeaderMap) {
     if !headers.keys().any(|name| name.as_str().contains('_')) {
         return;
     }
-    let same = |one: &str, two: &str| one.len() == two.len() && one.bytes().map(dashed).eq(two.bytes().map(dashed));
-    let is_slot =
-        |name: &HeaderName| slots.iter().any(|slot| matches!(slot, Slot::Header(own) if same(own.as_str(), name.as_str())));
+    let is_slot = |name: &HeaderName| {
+        slots.iter().any(|slot| matches!(slot, Slot::Header(own) if same_field(own.as_str(), name.as_str())))
+    };
     let names: Vec<HeaderName> = headers.keys().filter(|name| is_slot(name)).cloned().collect();
     for name in &names {
         headers.remove(name);

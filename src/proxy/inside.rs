@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::body::ResponseBody;
 use super::door::Door;
-use super::exchange::Answer;
+use super::exchange::{Answer, Asked};
 use super::refusal::Refusal;
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
@@ -119,13 +119,13 @@ impl Worker {
         let service = {
             let (worker, stream) = (Rc::clone(self), Rc::clone(&stream));
             service_fn(move |request| {
-                let (worker, stream) = (Rc::clone(&worker), Rc::clone(&stream));
+                let (worker, stream, asked) = (Rc::clone(&worker), Rc::clone(&stream), Asked::new(request));
                 // On the heap while it lasts: an idle stream holds no exchange.
-                Box::pin(async move { Ok::<_, Infallible>(worker.serve_http1(&stream, request).await) })
+                Box::pin(async move { Ok::<_, Infallible>(worker.serve_http1(&stream, asked).await) })
             })
         };
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(None).max_headers(100).auto_date_header(false);
+        builder.timer(TokioTimer::new()).header_read_timeout(None).auto_date_header(false);
         let mut connection = builder.serve_connection(TokioIo::new(gate), service);
         let driven = Driven {
             poll: |context: &mut Context<'_>, shut: bool| {
@@ -202,6 +202,9 @@ impl Worker {
                 () = tokio::time::sleep(look) => {
                     let idle = stream.idle_for();
                     shut = idle > settings.keep_alive;
+                    if stream.activity.busy.get() > 0 && self.revoked(&stream.door) {
+                        return Err(());
+                    }
                     let unread = idle > settings.keep_alive + 2 * look || stream.stalled_for() > settings.idle_timeout + look;
                     if unread || stream.head_late(settings.head_timeout) {
                         return Err(());
@@ -217,12 +220,17 @@ impl Worker {
         }
     }
 
-    async fn serve_http1(self: &Rc<Self>, stream: &Rc<Stream>, request: Request<Incoming>) -> Response<ResponseBody> {
+    /// A response that has no end, such as a stream of events, ends with its agent.
+    fn revoked(&self, door: &Door) -> bool {
+        door.agent().is_some_and(|agent| !self.proxy.still_known(&agent))
+    }
+
+    async fn serve_http1(self: &Rc<Self>, stream: &Rc<Stream>, mut asked: Box<Asked>) -> Response<ResponseBody> {
         if let Some(malformed) = stream.malformed() {
             return self.refuse_malformed(&stream.door, malformed);
         }
         let number = stream.requests.get();
-        let answer = self.exchange(&stream.door, request, Busy::new(&stream.activity)).await;
+        let answer = self.exchange(&stream.door, &mut asked, Busy::new(&stream.activity)).await;
         match answer {
             Answer::Response(response) => {
                 if let Some(verdict) = &stream.verdict {
@@ -250,8 +258,8 @@ impl Worker {
         if upgrade.is_some() && !upgrade::is_websocket(&parts.method, &parts.extensions) {
             return self.refuse_malformed(&stream.door, Malformed::Upgrade);
         }
-        let request = Request::from_parts(parts, body);
-        match self.exchange(&stream.door, request, Busy::new(&stream.activity)).await {
+        let mut asked = Asked::new(Request::from_parts(parts, body));
+        match self.exchange(&stream.door, &mut asked, Busy::new(&stream.activity)).await {
             Answer::Response(response) => response,
             Answer::Switched(response, relay) => {
                 let (mut parts, body) = response.into_parts();
@@ -270,6 +278,7 @@ impl Worker {
     }
 
     fn refuse_malformed(&self, door: &Door, malformed: Malformed) -> Response<ResponseBody> {
+        door.used();
         let mut entry = self.spool.begin(Kind::Request);
         entry.source(door.origin().peer);
         if let Door::Inside(inside) = door {

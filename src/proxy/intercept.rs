@@ -24,7 +24,7 @@ impl Worker {
                 inside.sni = name;
                 return Err("sni_mismatch");
             }
-            let config = self.proxy.issuer.server_config(&inside.authority.host, name.is_some());
+            let config = self.proxy.issuer.load().server_config(&inside.authority.host, name.is_some());
             let config = config.map_err(|error| {
                 tracing::warn!(%error, host = %inside.authority.host, "no leaf certificate");
                 "no_certificate"
@@ -48,7 +48,9 @@ impl Worker {
         if let Some(sni) = &inside.sni {
             entry.sni(sni.as_bytes());
         }
-        entry.refusal("tls", 421);
+        if inside.refused.is_none() {
+            entry.refusal("tls", 421);
+        }
         entry.note(word);
     }
 }

@@ -11,6 +11,7 @@ mod door;
 mod exchange;
 mod forward;
 mod hello;
+mod hold;
 mod inside;
 mod intercept;
 mod internal;

@@ -101,6 +101,7 @@ impl Refusal {
                 upstream::Error::ConnectTimeout { .. }
                 | upstream::Error::HeadTimeout { .. }
                 | upstream::Error::UploadTooSlow { .. } => "timeout",
+                upstream::Error::UnknownNames => "limit",
                 upstream::Error::Tls { .. } => "upstream-tls",
                 upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
@@ -135,6 +136,7 @@ impl Refusal {
                 upstream::Error::ConnectTimeout { .. }
                 | upstream::Error::HeadTimeout { .. }
                 | upstream::Error::UploadTooSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
+                upstream::Error::UnknownNames => StatusCode::TOO_MANY_REQUESTS,
                 upstream::Error::Tls { .. }
                 | upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
@@ -174,6 +176,7 @@ impl Refusal {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Limit(_) | Self::Draining => Some(1),
+            Self::Upstream(upstream::Error::UnknownNames) => Some(60),
             Self::Renewal(error) => error.retry_after().map(|wait| wait.as_secs().max(1)).or(Some(1)),
             _ => None,
         }
@@ -268,6 +271,7 @@ fn sentence(text: &str) -> String {
 
 fn upstream_advice(error: &upstream::Error) -> String {
     match error {
+        upstream::Error::UnknownNames => "Wait as Retry-After says, and ask for names that exist.".into(),
         upstream::Error::NoSuchHost { .. } => "Check the spelling of the host name.".into(),
         upstream::Error::Forbidden { .. } => {
             "Private and local addresses are not reached through the proxy; the operator can allow a range in upstream.allow_private.".into()

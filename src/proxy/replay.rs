@@ -1,10 +1,9 @@
-//! A request body that can be sent twice, up to a limit, and that can be held back until the service says 100.
+//! A request body that can be sent twice, up to a limit, and that can be held back until the service wants it.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,8 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::Notify;
-use tokio::time::Sleep;
 
+use super::hold::Held;
 use crate::decide::Occupants;
 use crate::head::{Malformed, check_trailers};
 use crate::provider::strip;
@@ -33,6 +32,9 @@ pub(super) enum Error {
     /// A trailer that may not follow a body, or that HTTP/1.1 can't carry (RFC 9110 §6.5.1).
     #[error("the request trailers are malformed")]
     Trailers(#[from] Malformed),
+    /// It broke off for one reader, so it is whole for none.
+    #[error("the request body broke off")]
+    Broken,
     /// The request is being sent again elsewhere.
     #[error("the request is sent again on another connection")]
     Superseded,
@@ -44,84 +46,8 @@ impl Error {
         match self {
             Self::Caller(cause) => Malformed::in_chain(cause),
             Self::Trailers(malformed) => Some(*malformed),
-            Self::Superseded => None,
+            Self::Broken | Self::Superseded => None,
         }
-    }
-}
-
-/// Holds a body back until it is released: by a 100, by a final answer, or by the clock of its reader.
-#[derive(Debug, Default)]
-pub(super) struct Hold {
-    released: AtomicBool,
-    answered: AtomicBool,
-    /// The body is held only where it would no longer be kept.
-    at_limit: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-}
-
-impl Hold {
-    /// Lets the body go. Called from hyper's 1xx callback too.
-    pub(super) fn release(&self) {
-        self.released.store(true, Ordering::Release);
-        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            waker.wake();
-        }
-    }
-
-    /// A final answer came in time: the clock does not release the body any more.
-    pub(super) fn answered(&self) {
-        self.answered.store(true, Ordering::Release);
-    }
-
-    /// Lets as much of the body go as is kept: no 100 will be heard.
-    pub(super) fn only_at_limit(&self) {
-        self.at_limit.store(true, Ordering::Release);
-    }
-
-    /// Whether the body is held only where it would no longer be kept.
-    pub(super) fn is_at_limit(&self) -> bool {
-        self.at_limit.load(Ordering::Acquire)
-    }
-
-    fn released(&self) -> bool {
-        self.released.load(Ordering::Acquire)
-    }
-
-    fn poll(&self, context: &Context<'_>) -> Poll<()> {
-        if self.released() {
-            return Poll::Ready(());
-        }
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
-        if self.released() { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-/// A reader's end of a [`Hold`], with the clock: it runs from the moment that the reader is held back.
-pub(super) struct Held {
-    hold: Arc<Hold>,
-    patience: Duration,
-    clock: Option<Pin<Box<Sleep>>>,
-    silent: Box<dyn Fn()>,
-}
-
-impl Held {
-    /// Waits at most `patience` for a word of the service; calls `silent` if there is none.
-    pub(super) fn new(hold: Arc<Hold>, patience: Duration, silent: Box<dyn Fn()>) -> Self {
-        Self { hold, patience, clock: None, silent }
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.hold.poll(context).is_ready() {
-            return Poll::Ready(());
-        }
-        let patience = self.patience;
-        let clock = self.clock.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        std::task::ready!(clock.as_mut().poll(context));
-        if self.hold.answered.load(Ordering::Acquire) {
-            return Poll::Pending;
-        }
-        (self.silent)();
-        Poll::Ready(())
     }
 }
 
@@ -161,6 +87,8 @@ struct State {
     overflowed: bool,
     trailers: Option<HeaderMap>,
     ended: bool,
+    /// It ended before its end: what was kept is a part of it, and the engine that reads it would call that the end.
+    broken: bool,
     received: u64,
 }
 
@@ -177,6 +105,7 @@ impl Replay {
             overflowed: false,
             trailers: None,
             ended,
+            broken: false,
             received: 0,
         };
         let source = Source {
@@ -198,7 +127,7 @@ impl Replay {
 
     /// A reader from the beginning; whoever read before is cut off. `None` if what was read can't be read again.
     pub(super) fn body(&self, held: Option<Held>) -> Option<RequestBody> {
-        if self.source.state.borrow().overflowed {
+        if !self.repeatable() {
             return None;
         }
         let source = Rc::clone(&self.source);
@@ -210,9 +139,10 @@ impl Replay {
         Some(RequestBody { turn: source.newest.get(), source, position: 0, given: 0, trailers_given: false, held })
     }
 
-    /// Whether nothing of the body was read yet, or all that was read is kept.
+    /// Whether nothing of the body was read yet, or all that was read is kept and the rest can still come.
     pub(super) fn repeatable(&self) -> bool {
-        !self.source.state.borrow().overflowed
+        let state = self.source.state.borrow();
+        !state.overflowed && !state.broken
     }
 
     /// Whether the service has been given all of it.
@@ -278,7 +208,9 @@ pub(super) fn read_away(mut incoming: Incoming) {
 }
 
 impl Source {
-    fn broken(&self, error: Error) -> Error {
+    /// From now on the body is broken for every reader.
+    fn broken(&self, state: &mut State, error: Error) -> Error {
+        state.broken = true;
         self.malformed.set(error.malformed());
         error
     }
@@ -302,12 +234,15 @@ impl Source {
 
     fn poll_incoming(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut state = self.state.borrow_mut();
+        if state.broken {
+            return Poll::Ready(Some(Err(Error::Broken)));
+        }
         if state.ended {
             return Poll::Ready(None);
         }
         let frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
             Some(Ok(frame)) => frame,
-            Some(Err(error)) => return Poll::Ready(Some(Err(self.broken(Error::Caller(error))))),
+            Some(Err(error)) => return Poll::Ready(Some(Err(self.broken(&mut state, Error::Caller(error))))),
             None => {
                 state.ended = true;
                 return Poll::Ready(None);
@@ -320,7 +255,7 @@ impl Source {
         }
         let Ok(mut trailers) = frame.into_trailers() else { return Poll::Ready(None) };
         if let Err(malformed) = check_trailers(&trailers) {
-            return Poll::Ready(Some(Err(self.broken(malformed.into()))));
+            return Poll::Ready(Some(Err(self.broken(&mut state, malformed.into()))));
         }
         if let Some(occupants) = &self.strip {
             strip(&occupants.slots, &mut trailers, None);
@@ -350,7 +285,7 @@ impl State {
 impl RequestBody {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &self.held {
-            Some(held) if held.hold.is_at_limit() => self.source.held.set(false),
+            Some(held) if held.only_at_limit() => self.source.held.set(false),
             Some(_) => std::task::ready!(self.poll_held(context)),
             None => {}
         }

@@ -33,7 +33,7 @@ pub(super) async fn stream(worker: &Rc<Worker>, stream: TcpStream, peer: SocketA
     // The way to the first request is on the heap while it lasts, so that a stream that waits for the next one holds little.
     match Box::pin(arrive(worker, stream, peer, listener)).await {
         Some(Then::Requests(opened)) => worker.requests(opened).await,
-        Some(Then::Http1(caller, buffer, origin)) => Box::pin(worker.http1(caller, buffer, Door::Open(origin))).await,
+        Some(Then::Http1(caller, buffer, origin)) => Box::pin(worker.http1(caller, buffer, Door::open(origin))).await,
         Some(Then::Tunnel(caller, buffer, tunnel)) => Box::pin(worker.tunnel(*caller, buffer, tunnel)).await,
         None => {}
     }
@@ -77,9 +77,10 @@ pub(super) async fn unless_draining<T>(worker: &Worker, work: impl Future<Output
     }
 }
 
-/// Ends the TLS of a caller that speaks it to the proxy itself: one identity, the address it came to.
+/// Ends the TLS of a caller that speaks it to the proxy itself, with a certificate for the address it came to and all our names.
 async fn end_tls(worker: &Worker, stream: Prefixed<TcpStream>, local: SocketAddr) -> Option<Caller> {
-    let config = worker.proxy.issuer.listener_config(&Host::from(local.ip()));
+    let (host, issuer) = (Host::from(local.ip().to_canonical()), worker.proxy.issuer.load());
+    let config = issuer.listener_config(&host, &worker.proxy.settings.names);
     let config = config.map_err(|error| tracing::warn!(%error, "no certificate for the proxy's own address")).ok()?;
     let accepting = TlsAcceptor::from(config).accept(stream);
     match timeout(worker.proxy.settings.handshake_timeout, accepting).await {

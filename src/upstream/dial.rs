@@ -52,7 +52,7 @@ impl Dialler {
     /// If rustls refuses the provider.
     pub(crate) fn new(settings: Settings, provider: &Arc<CryptoProvider>) -> Result<Self, rustls::Error> {
         let configs = Configs::new(provider, &settings.extra_roots)?;
-        let lookups = Lookups::new(settings.agent_lookups);
+        let lookups = Lookups::new(settings.agent_lookups, settings.unknown_names_per_minute);
         Ok(Self { settings, configs, lookups, own: ArcSwap::default() })
     }
 
@@ -95,8 +95,7 @@ impl Dialler {
         if let Host::Ip(address) = authority.host {
             resolve::permit(&self.settings, authority, address)?;
         }
-        let addresses = self.lookups.find(agent, &parent_host(&parent.authority), parent.authority.port).await;
-        let addresses = addresses.map_err(|cause| Error::NoSuchHost { host: parent.authority.host.to_string(), cause })?;
+        let addresses = self.lookups.find(agent, &parent_host(&parent.authority), parent.authority.port).await?;
         let (stream, address) = first_of(addresses, &parent.authority, self.settings.connect_timeout).await?;
         if meets_ourselves(&self.own.load(), &stream) {
             return Err(Error::Loop { authority: parent.authority.clone() });

@@ -13,6 +13,9 @@ pub(crate) enum Error {
         #[source]
         cause: std::io::Error,
     },
+    /// Names can carry data out, whether they exist or not (threat 95).
+    #[error("too many names without an address")]
+    UnknownNames,
     /// The text leaves the address out: a caller must not learn what our resolver knows about inside names.
     #[error("{host} leads to {reason}")]
     Forbidden { host: String, address: IpAddr, reason: &'static str },

@@ -1,44 +1,89 @@
 //! Name look-ups, so many of each agent at once: the system's resolver holds a thread until it gives up, so names that nobody answers
-//! for would use up the threads of all (I7).
+//! for would use up the threads of all (I7). Names that don't exist are counted: they can carry data out.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
+
+use super::Error;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// The look-ups of all agents. Those beyond an agent's share wait for one of its own to end.
 #[derive(Debug)]
 pub(super) struct Lookups {
     share: usize,
-    agents: DashMap<Arc<str>, Arc<Semaphore>>,
+    unknown: u32,
+    agents: DashMap<Arc<str>, Arc<Share>>,
+}
+
+/// What one agent has under way, and what it asked for in vain.
+#[derive(Debug)]
+struct Share {
+    places: Arc<Semaphore>,
+    unknown: Mutex<Unknown>,
+}
+
+/// Names without an address in the minute that began `since`.
+#[derive(Debug)]
+struct Unknown {
+    since: Instant,
+    count: u32,
+}
+
+impl Share {
+    fn unknown(&self) -> u32 {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        if unknown.since.elapsed() > MINUTE {
+            *unknown = Unknown { since: Instant::now(), count: 0 };
+        }
+        unknown.count
+    }
+
+    /// One more; says how many there are.
+    fn count_unknown(&self) -> u32 {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.count = unknown.count.saturating_add(1);
+        unknown.count
+    }
 }
 
 impl Lookups {
-    /// At most `share` look-ups of one agent at once.
-    pub(super) fn new(share: usize) -> Self {
-        Self { share: share.min(Semaphore::MAX_PERMITS), agents: DashMap::new() }
+    /// At most `share` look-ups of one agent at once, and `unknown` names without an address a minute.
+    pub(super) fn new(share: usize, unknown: u32) -> Self {
+        Self { share: share.min(Semaphore::MAX_PERMITS), unknown, agents: DashMap::new() }
     }
 
     /// The addresses of `name`, asked for by `agent`.
     ///
     /// # Errors
-    /// What the system's resolver says; `NotFound` where it knows no address.
-    pub(super) async fn find(&self, agent: &Arc<str>, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let name = name.to_owned();
-        let found = self.run(agent, move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect)).await?;
-        let found: Vec<SocketAddr> = found;
-        if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found) }
+    /// [`Error::NoSuchHost`] with what the system's resolver says; [`Error::UnknownNames`] once that was said too often.
+    pub(super) async fn find(&self, agent: &Arc<str>, name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        let share = self.of(agent);
+        if share.unknown() >= self.unknown {
+            return Err(Error::UnknownNames);
+        }
+        let asked = name.to_owned();
+        let found = Self::run(&share, move || (asked.as_str(), port).to_socket_addrs().map(Iterator::collect)).await;
+        let found: io::Result<Vec<SocketAddr>> = found;
+        let cause = match found {
+            Ok(found) if !found.is_empty() => return Ok(found),
+            Ok(_none) => io::ErrorKind::NotFound.into(),
+            Err(cause) => cause,
+        };
+        if share.count_unknown() == self.unknown {
+            tracing::warn!(%agent, "an agent asks for many names that have no address");
+        }
+        Err(Error::NoSuchHost { host: name.to_owned(), cause })
     }
 
     /// Runs `work` on a thread that may block. It counts until it has ended, whoever has stopped waiting for it.
-    async fn run<T: Send + 'static>(
-        &self,
-        agent: &Arc<str>,
-        work: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let place = self.places(agent).acquire_owned().await.map_err(io::Error::other)?;
+    async fn run<T: Send + 'static>(share: &Share, work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+        let place = Arc::clone(&share.places).acquire_owned().await.map_err(io::Error::other)?;
         let working = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(place);
@@ -47,11 +92,15 @@ impl Lookups {
         working.await.map_err(io::Error::other)?
     }
 
-    fn places(&self, agent: &Arc<str>) -> Arc<Semaphore> {
-        if let Some(places) = self.agents.get(agent) {
-            return Arc::clone(&places);
+    fn of(&self, agent: &Arc<str>) -> Arc<Share> {
+        if let Some(share) = self.agents.get(agent) {
+            return Arc::clone(&share);
         }
-        Arc::clone(&self.agents.entry(Arc::clone(agent)).or_insert_with(|| Arc::new(Semaphore::new(self.share))))
+        let new = || {
+            let unknown = Mutex::new(Unknown { since: Instant::now(), count: 0 });
+            Arc::new(Share { places: Arc::new(Semaphore::new(self.share)), unknown })
+        };
+        Arc::clone(&self.agents.entry(Arc::clone(agent)).or_insert_with(new))
     }
 }
 
@@ -65,34 +114,34 @@ mod tests {
     fn stalled() -> (mpsc::Sender<()>, impl FnOnce() -> io::Result<()> + Send + 'static) {
         let (end, ended) = mpsc::channel::<()>();
         (end, move || {
-            drop(ended.recv());
+            ended.recv().ok();
             Ok(())
         })
     }
 
     #[tokio::test]
     async fn i7_an_agent_whose_names_stall_holds_up_only_itself() {
-        let lookups = Lookups::new(2);
-        let (greedy, other): (Arc<str>, Arc<str>) = ("greedy".into(), "other".into());
+        let lookups = Lookups::new(2, 9);
+        let (greedy, other) = (lookups.of(&"greedy".into()), lookups.of(&"other".into()));
         let (first, work) = stalled();
-        let mut one = Box::pin(lookups.run(&greedy, work));
+        let mut one = Box::pin(Lookups::run(&greedy, work));
         let (second, work) = stalled();
-        let mut two = Box::pin(lookups.run(&greedy, work));
-        let mut three = Box::pin(lookups.run(&greedy, || Ok(3)));
+        let mut two = Box::pin(Lookups::run(&greedy, work));
+        let mut three = Box::pin(Lookups::run(&greedy, || Ok(3)));
         let all = async {
             tokio::select! { biased; _ = &mut one => 1, _ = &mut two => 2, _ = &mut three => 3 }
         };
         tokio::select! {
             biased;
             which = all => panic!("look-up {which} of an agent whose share is used up"),
-            found = lookups.run(&other, || Ok("found")) => assert_eq!(found.expect("an answer"), "found"),
+            found = Lookups::run(&other, || Ok("found")) => assert_eq!(found.expect("an answer"), "found"),
         }
         // Nobody waits for the stalled ones any more: they count all the same.
         drop((one, two));
         tokio::select! {
             biased;
             _ = &mut three => panic!("a look-up that nobody waits for still holds its thread"),
-            found = lookups.run(&other, || Ok("again")) => assert_eq!(found.expect("an answer"), "again"),
+            found = Lookups::run(&other, || Ok("again")) => assert_eq!(found.expect("an answer"), "again"),
         }
         drop(first);
         assert_eq!(three.await.expect("a place"), 3);
@@ -100,10 +149,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_without_address_is_an_error() {
-        let error = Lookups::new(1).find(&"a".into(), "nobody.invalid", 443).await.expect_err("no address");
-        assert_ne!(error.kind(), io::ErrorKind::TimedOut, "{error}");
-        let here = Lookups::new(1).find(&"a".into(), "127.0.0.1", 443).await.expect("an address");
+    async fn t95_names_without_an_address_are_counted_for_each_agent() {
+        let lookups = Lookups::new(1, 3);
+        for _ in 0..3 {
+            let error = lookups.find(&"a".into(), "data.invalid", 443).await.expect_err("no address");
+            assert!(matches!(error, Error::NoSuchHost { .. }), "{error:?}");
+        }
+        let error = lookups.find(&"a".into(), "127.0.0.1", 443).await.expect_err("a limit");
+        assert!(matches!(error, Error::UnknownNames), "{error:?}");
+        let here = lookups.find(&"b".into(), "127.0.0.1", 443).await.expect("an address");
         assert_eq!(here, ["127.0.0.1:443".parse().expect("an address")]);
+        lookups.of(&"a".into()).unknown.lock().expect("a lock").since -= 2 * MINUTE;
+        assert!(lookups.find(&"a".into(), "127.0.0.1", 443).await.is_ok(), "the minute is over");
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) upload_rate: u64,
     /// Name look-ups of one agent at once.
     pub(crate) agent_lookups: usize,
+    /// Names without an address that one agent may ask for in a minute.
+    pub(crate) unknown_names_per_minute: u32,
     /// How long an unused connection is kept.
     pub(crate) pool_idle_timeout: Duration,
     /// How many unused connections one worker keeps for one host.

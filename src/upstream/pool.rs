@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,14 +76,15 @@ pub(crate) struct Upgraded {
 pub(crate) struct Lease<B: Body + 'static>(Option<Loan<B>>);
 
 struct Loan<B: Body + 'static> {
-    connection: Http1<B>,
-    authority: Authority,
-    scheme: Scheme,
+    connection: Box<Http1<B>>,
     pool: Rc<Pool<B>>,
-    reusable: bool,
 }
 
+/// On the heap all its life: it changes hands twice per request.
 struct Http1<B> {
+    authority: Authority,
+    scheme: Scheme,
+    reusable: bool,
     sender: http1::SendRequest<B>,
     gate: Arc<Expectation>,
     through: Option<Through>,
@@ -112,8 +114,8 @@ impl<B> Clone for Shared<B> {
 }
 
 struct HostPool<B> {
-    clear: Vec<Http1<B>>,
-    tls: Vec<Http1<B>>,
+    clear: Vec<Box<Http1<B>>>,
+    tls: Vec<Box<Http1<B>>>,
     http2: Vec<Http2<B>>,
 }
 
@@ -138,30 +140,38 @@ where
 {
     /// Puts the connection back for the next request. Call it at the end of the response body.
     pub(crate) fn release(&mut self) {
-        let Some(Loan { mut connection, authority, scheme, pool, reusable }) = self.0.take() else { return };
-        if !reusable || connection.sender.is_closed() {
+        let Some(Loan { mut connection, pool }) = self.0.take() else { return };
+        if !connection.reusable || connection.sender.is_closed() {
             return;
         }
+        connection.idle_since = Instant::now();
         let limit = pool.dialler.settings.pool_idle_per_host;
         let mut hosts = pool.hosts.borrow_mut();
-        let host = hosts.entry(authority).or_insert_with(HostPool::default);
-        let idle = if scheme == Scheme::Https { &mut host.tls } else { &mut host.clear };
-        if idle.len() < limit {
-            connection.idle_since = Instant::now();
-            idle.push(connection);
+        match hosts.get_mut(&connection.authority) {
+            Some(host) => host.keep(connection, limit),
+            None => hosts.entry(connection.authority.clone()).or_default().keep(connection, limit),
         }
     }
 
     /// Closes the connection instead of keeping it: it may know who spoke on it.
     pub(crate) fn retire(&mut self) {
         if let Some(loan) = &mut self.0 {
-            loan.reusable = false;
+            loan.connection.reusable = false;
         }
     }
 
     /// The raw stream once the service has answered 101; `None` if it broke first.
     pub(crate) async fn upgraded(mut self) -> Option<Upgraded> {
         self.0.take()?.connection.upgraded?.await.ok()
+    }
+}
+
+impl<B> HostPool<B> {
+    fn keep(&mut self, connection: Box<Http1<B>>, limit: usize) {
+        let idle = if connection.scheme == Scheme::Https { &mut self.tls } else { &mut self.clear };
+        if idle.len() < limit {
+            idle.push(connection);
+        }
     }
 }
 
@@ -220,10 +230,8 @@ where
         if connected.http2 {
             return self.start_http2(connected, authority, agent).await.map(drop);
         }
-        let connection = self.start_http1(connected, authority).await?;
-        let loan =
-            Loan { connection, authority: authority.clone(), scheme: Scheme::Https, pool: Rc::clone(self), reusable: true };
-        Lease(Some(loan)).release();
+        let connection = self.start_http1(connected, Scheme::Https, authority).await?;
+        Lease(Some(Loan { connection, pool: Rc::clone(self) })).release();
         Ok(())
     }
 
@@ -246,17 +254,20 @@ where
         claimed.failed.await.map_or(Ok(true), Err)
     }
 
-    /// Sends `request` on a kept or a new connection. One that was never written is moved to another connection by itself.
+    /// Sends what `request` holds on a kept or a new connection. One that was never written is moved to another connection by itself.
     ///
     /// # Errors
     /// [`Error::Stale`] if a kept connection died after the request was written and before anything came back: whether it may be
     /// sent again is the caller's decision.
-    pub(crate) async fn send(self: &Rc<Self>, to: &Destination<'_>, mut request: Request<B>) -> Result<Sent<B>, Error> {
+    pub(crate) async fn send(
+        self: &Rc<Self>,
+        to: &Destination<'_>,
+        request: &mut Option<Request<B>>,
+    ) -> Result<Sent<B>, Error> {
         loop {
             if let Some(shared) = self.shared_http2(to) {
-                match self.send_http2(to, shared, request).await? {
-                    Ok(sent) => return Ok(sent),
-                    Err(unsent) => request = unsent,
+                if let Some(sent) = Box::pin(self.send_http2(to, shared, request)).await? {
+                    return Ok(sent);
                 }
                 continue;
             }
@@ -266,31 +277,28 @@ where
                 }
                 break;
             };
-            match self.send_http1(to, connection, true, request).await? {
-                Ok(sent) => return Ok(sent),
-                Err(unsent) => request = unsent,
+            if let Some(sent) = self.send_http1(to, connection, true, request).await? {
+                return Ok(sent);
             }
         }
         // Dialling is rare and its state is large: only then is it held.
         Box::pin(self.send_on_new(to, request)).await
     }
 
-    async fn send_on_new(self: &Rc<Self>, to: &Destination<'_>, request: Request<B>) -> Result<Sent<B>, Error> {
+    async fn send_on_new(self: &Rc<Self>, to: &Destination<'_>, request: &mut Option<Request<B>>) -> Result<Sent<B>, Error> {
         let connected = self.dialler.connect(to.scheme, to.authority, to.versions, to.agent).await?;
-        let gone =
-            || Error::Unreachable { authority: to.authority.clone(), cause: std::io::ErrorKind::ConnectionAborted.into() };
         let outcome = if connected.http2 {
             let shared = self.start_http2(connected, to.authority, to.agent).await?;
             self.send_http2(to, shared, request).await?
         } else {
-            let connection = self.start_http1(connected, to.authority).await?;
+            let connection = self.start_http1(connected, to.scheme, to.authority).await?;
             self.send_http1(to, connection, false, request).await?
         };
-        outcome.map_err(|_unsent| gone())
+        outcome.ok_or_else(|| gone(to))
     }
 
     /// The most recently used connection that still lives.
-    async fn idle_http1(&self, to: &Destination<'_>) -> Option<Http1<B>> {
+    async fn idle_http1(&self, to: &Destination<'_>) -> Option<Box<Http1<B>>> {
         loop {
             let mut connection = {
                 let mut hosts = self.hosts.borrow_mut();
@@ -299,7 +307,9 @@ where
             };
             // It was put back when its response had ended; its task may need one more turn to notice. One that is still busy with
             // the request (the service answered before the body was whole) is another caller's trouble: it is closed.
-            if let Ok(Ok(())) = tokio::time::timeout(SETTLE, connection.sender.ready()).await {
+            let ready = connection.sender.is_ready()
+                || matches!(Box::pin(tokio::time::timeout(SETTLE, connection.sender.ready())).await, Ok(Ok(())));
+            if ready {
                 return Some(connection);
             }
         }
@@ -324,11 +334,10 @@ where
         }
     }
 
-    async fn start_http1(&self, connected: Connected, authority: &Authority) -> Result<Http1<B>, Error> {
+    async fn start_http1(&self, connected: Connected, scheme: Scheme, authority: &Authority) -> Result<Box<Http1<B>>, Error> {
         let (gate, handle) = Gate::responses(connected.stream, Limits::default());
         let broken = |cause| Error::Broken { authority: authority.clone(), cause };
-        let (sender, connection) =
-            http1::Builder::new().max_headers(100).handshake(TokioIo::new(gate)).await.map_err(broken)?;
+        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(gate)).await.map_err(broken)?;
         let (upgrade, upgraded) = oneshot::channel();
         tokio::task::spawn_local(async move {
             match connection.without_shutdown().await {
@@ -337,14 +346,17 @@ where
                 Err(error) => tracing::debug!(%error, "a connection to a service ended"),
             }
         });
-        Ok(Http1 {
+        Ok(Box::new(Http1 {
+            authority: authority.clone(),
+            scheme,
+            reusable: true,
             sender,
             gate: handle,
             upgraded: Some(upgraded),
             address: connected.address,
             through: connected.through,
             idle_since: Instant::now(),
-        })
+        }))
     }
 
     async fn start_http2(&self, connected: Connected, authority: &Authority, agent: &Arc<str>) -> Result<Shared<B>, Error> {
@@ -372,67 +384,73 @@ where
         Ok(shared)
     }
 
-    /// `Ok(Err(request))`: nothing was written; it may go elsewhere.
+    /// `Ok(None)`: nothing was written and `request` is there again; it may go elsewhere.
     async fn send_http1(
         self: &Rc<Self>,
         to: &Destination<'_>,
-        mut connection: Http1<B>,
+        mut connection: Box<Http1<B>>,
         reused: bool,
-        request: Request<B>,
-    ) -> Result<Result<Sent<B>, Request<B>>, Error> {
+        request: &mut Option<Request<B>>,
+    ) -> Result<Option<Sent<B>>, Error> {
         connection.gate.expect(to.head_method, to.upgrade);
-        let mut request = to_http1(to, request);
-        if let Some(through) = &connection.through {
-            to_absolute_form(to, through, &mut request);
+        if let Some(request) = request {
+            to_http1(to, request);
+            if let Some(through) = &connection.through {
+                to_absolute_form(to, through, request);
+            }
         }
-        let sending = connection.sender.try_send_request(request);
-        let response = match self.until_head(to, sending).await? {
+        let answered = {
+            let sending = pin!(connection.sender.try_send_request(request.take().ok_or_else(|| gone(to))?));
+            self.until_head(to, sending).await?
+        };
+        let response = match answered {
             Ok(response) => response,
-            Err(mut failed) => return unsent_or_broken(to, reused, failed.take_message(), failed.into_error()),
+            Err(mut failed) => {
+                *request = failed.take_message();
+                return unsent_or_broken(to, reused, request, failed.into_error());
+            }
         };
         if connection.through.is_some() && response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             // It is between the parent and us; the caller has nothing to answer it with.
             return Err(Error::ParentPassword);
         }
         let address = connection.address;
-        let loan =
-            Loan { connection, authority: to.authority.clone(), scheme: to.scheme, pool: Rc::clone(self), reusable: true };
+        let loan = Loan { connection, pool: Rc::clone(self) };
         let bodiless = is_bodiless(to, response.status());
-        Ok(Ok(Sent { response, lease: Lease(Some(loan)), address, http2: false, bodiless }))
+        Ok(Some(Sent { response, lease: Lease(Some(loan)), address, http2: false, bodiless }))
     }
 
     async fn send_http2(
         &self,
         to: &Destination<'_>,
         Shared { mut sender, address, number }: Shared<B>,
-        request: Request<B>,
-    ) -> Result<Result<Sent<B>, Request<B>>, Error> {
+        request: &mut Option<Request<B>>,
+    ) -> Result<Option<Sent<B>>, Error> {
         if sender.ready().await.is_err() {
-            return Ok(Err(request));
+            return Ok(None);
         }
         (to.on_http2)();
-        let request = to_http2(to, request);
-        let sending = sender.try_send_request(request);
-        match self.until_head(to, sending).await? {
+        let sending = sender.try_send_request(to_http2(to, request.take().ok_or_else(|| gone(to))?));
+        match self.until_head(to, pin!(sending)).await? {
             Ok(response) => {
                 let bodiless = is_bodiless(to, response.status());
-                Ok(Ok(Sent { response, lease: Lease(None), address, http2: true, bodiless }))
+                Ok(Some(Sent { response, lease: Lease(None), address, http2: true, bodiless }))
             }
             Err(mut failed) => {
-                let (message, cause) = (failed.take_message(), failed.into_error());
+                *request = failed.take_message();
+                let cause = failed.into_error();
                 if let Some(why) = unprocessed::why(&cause) {
                     // It may go on turning requests away, or be about to end: the next one goes on another connection.
                     self.forget_http2(to.authority, number);
                     return Err(Error::Unprocessed { authority: to.authority.clone(), why, cause });
                 }
-                unsent_or_broken(to, true, message, cause)
+                unsent_or_broken(to, true, request, cause)
             }
         }
     }
 
     /// Waits for the response head, at most `head_timeout` after the request body last moved, and as long as the body keeps its pace.
-    async fn until_head<T>(&self, to: &Destination<'_>, sending: impl Future<Output = T>) -> Result<T, Error> {
-        let mut sending = std::pin::pin!(sending);
+    async fn until_head<T>(&self, to: &Destination<'_>, mut sending: Pin<&mut impl Future<Output = T>>) -> Result<T, Error> {
         let settings = &self.dialler.settings;
         let mut waited = Duration::ZERO;
         loop {
@@ -452,6 +470,11 @@ where
     }
 }
 
+/// Nothing can take the request, which is lost with its connection.
+fn gone(to: &Destination<'_>) -> Error {
+    Error::Unreachable { authority: to.authority.clone(), cause: std::io::ErrorKind::ConnectionAborted.into() }
+}
+
 fn is_bodiless(to: &Destination<'_>, status: http::StatusCode) -> bool {
     to.head_method || matches!(status, http::StatusCode::NO_CONTENT | http::StatusCode::NOT_MODIFIED)
 }
@@ -459,11 +482,11 @@ fn is_bodiless(to: &Destination<'_>, status: http::StatusCode) -> bool {
 fn unsent_or_broken<B: Body + 'static>(
     to: &Destination<'_>,
     reused: bool,
-    message: Option<Request<B>>,
+    message: &Option<Request<B>>,
     cause: hyper::Error,
-) -> Result<Result<Sent<B>, Request<B>>, Error> {
-    if let Some(request) = message {
-        return Ok(Err(request));
+) -> Result<Option<Sent<B>>, Error> {
+    if message.is_some() {
+        return Ok(None);
     }
     let authority = to.authority.clone();
     let nothing_came = cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled() || is_cut(&cause);

@@ -42,7 +42,7 @@ pub(super) async fn addresses(
     }
     let found = match &authority.host {
         Host::Ip(address) => vec![SocketAddr::new(*address, authority.port)],
-        Host::Name(name) => lookup.find(name, authority.port).await?,
+        Host::Name(name) => lookup.lookups.find(lookup.agent, name, authority.port).await?,
     };
     for address in &found {
         if is_own(own, *address) {
@@ -97,13 +97,6 @@ pub(super) fn is_own(own: &[SocketAddr], address: SocketAddr) -> bool {
 pub(super) struct Lookup<'a> {
     pub(super) lookups: &'a Lookups,
     pub(super) agent: &'a Arc<str>,
-}
-
-impl Lookup<'_> {
-    async fn find(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-        let fail = |cause| Error::NoSuchHost { host: name.to_owned(), cause };
-        self.lookups.find(self.agent, name, port).await.map_err(fail)
-    }
 }
 
 #[cfg(test)]

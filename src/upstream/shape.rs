@@ -37,13 +37,13 @@ pub(super) fn to_absolute_form<B>(to: &Destination<'_>, through: &Through, reque
 }
 
 /// The inverse, for a request that HTTP/2 gave back unsent. `TE` is the next hop's only (RFC 9110 §10.1.4).
-pub(super) fn to_http1<B>(to: &Destination<'_>, mut request: Request<B>) -> Request<B> {
+pub(super) fn to_http1<B>(to: &Destination<'_>, request: &mut Request<B>) {
     let headers = request.headers_mut();
     if headers.contains_key(http::header::TE) && !headers.contains_key(http::header::CONNECTION) {
         headers.insert(http::header::CONNECTION, http::HeaderValue::from_static("TE"));
     }
     if request.version() != http::Version::HTTP_2 {
-        return request;
+        return;
     }
     let authority = to.authority.as_written(to.scheme);
     let path = request.uri().path_and_query().cloned();
@@ -52,5 +52,4 @@ pub(super) fn to_http1<B>(to: &Destination<'_>, mut request: Request<B>) -> Requ
     if let Ok(value) = authority.parse() {
         request.headers_mut().insert(http::header::HOST, value);
     }
-    request
 }

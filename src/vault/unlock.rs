@@ -1,6 +1,7 @@
 //! From secret and salt file to the key.
 
 use std::path::Path;
+use std::time::Instant;
 
 use super::error::Error;
 use super::store::Settings;
@@ -19,7 +20,11 @@ pub fn unlock(settings: &Settings, passphrase: &Passphrase) -> Result<DataKey, E
         Some(salt) => salt,
         None => create_salt(settings)?,
     };
-    Ok(DataKey::derive(passphrase, &salt))
+    let began = Instant::now();
+    let key = DataKey::derive(passphrase, &salt);
+    // What `benches/start.py` takes for the time of one derivation.
+    tracing::debug!(micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), "the key is derived");
+    Ok(key)
 }
 
 fn read_salt(path: &Path) -> Result<Option<Salt>, Error> {

@@ -101,7 +101,7 @@ fn tls_1_0_and_1_1_are_refused_by_us() {
 fn each_door_offers_its_protocols() {
     let authority = Authority::new();
     let intercept = authority.serve(HOST);
-    let listener = Server::start(authority.issuer.listener_config(&host(HOST)).expect("a configuration"));
+    let listener = Server::start(authority.issuer.listener_config(&host(HOST), &[]).expect("a configuration"));
     let agreed = |server: &Server, offered: &[&str]| {
         let mut config = trusting(&authority.ca_file());
         config.alpn_protocols = offered.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();

@@ -1,6 +1,6 @@
 //! `nexus ca`.
 
-use crate::world::World;
+use crate::world::{Done, World, eventually};
 
 #[test]
 fn the_root_is_shown_and_exported() {
@@ -38,6 +38,55 @@ fn a_rotation_begins_waits_and_finishes() {
     assert_eq!(parts(), ["signs", "retired"]);
     assert_ne!(world.read("ca.pem"), old);
     assert_eq!(world.nexus(&["ca", "export"]).ok().matches("BEGIN CERTIFICATE").count(), 2);
+}
+
+#[test]
+fn the_overlap_of_a_rotation_is_ended_by_hand() {
+    let world = World::new();
+    let said = world.nexus(&["ca", "rotate", "--drop-old"]).failed(1);
+    assert!(said.contains("there is no old root") && said.contains("nexus ca show"), "{said}");
+    let old = world.read("ca.pem");
+    world.nexus(&["ca", "rotate"]).ok();
+    // While the old one still signs there is nothing to drop.
+    let said = world.nexus(&["ca", "rotate", "--drop-old"]).failed(1);
+    assert!(said.contains("nexus ca rotate --finish") && world.read("ca-bundle.pem").contains(old.trim()), "{said}");
+    world.nexus(&["ca", "rotate", "--finish"]).ok();
+    assert!(world.read("ca-bundle.pem").contains(old.trim()));
+    let done = world.nexus(&["ca", "rotate", "--drop-old", "--json"]).json();
+    assert_eq!((done["rotation"].as_str(), done["dropped"].as_array().map(Vec::len)), (Some("ended"), Some(1)), "{done}");
+    let new = world.read("ca.pem");
+    for file in ["ca-bundle.pem", "env/ca.pem"] {
+        assert!(!world.read(file).contains(old.trim()) && world.read(file).contains(new.trim()), "{file}");
+    }
+    assert_eq!(world.nexus(&["ca", "export"]).ok(), new);
+    world.nexus(&["ca", "rotate", "--drop-old", "--finish"]).failed(2);
+}
+
+#[test]
+fn a_proxy_that_is_up_follows_a_rotation() {
+    let world = World::new();
+    let up = world.up();
+    let proxy = format!("https://localhost:{}", up.address.rsplit(':').next().unwrap());
+    // The proxy's own certificate is signed by the root that signs now.
+    let trusted = |file: &str| {
+        let arguments = ["-sS", "-x", &proxy, "--proxy-cacert", file, "-o", "/dev/null", "http://nexus.internal/ca.pem"];
+        world.program("curl", &arguments).output().unwrap().status.success()
+    };
+    let shown = || {
+        Done::from(world.program("curl", &["-sS", "-x", &up.address, "http://nexus.internal/ca.pem"]).output().unwrap()).ok()
+    };
+    let old = world.path("old.pem");
+    std::fs::copy(world.home("ca.pem"), &old).unwrap();
+    assert!(trusted(old.to_str().unwrap()));
+    world.nexus(&["ca", "rotate"]).ok();
+    eventually(|| shown().matches("BEGIN CERTIFICATE").count() == 2);
+    world.nexus(&["ca", "rotate", "--finish"]).ok();
+    let new = world.home("ca.pem");
+    eventually(|| trusted(new.to_str().unwrap()));
+    assert!(!trusted(old.to_str().unwrap()));
+    world.nexus(&["ca", "rotate", "--drop-old"]).ok();
+    eventually(|| shown() == world.read("ca.pem"));
+    assert_eq!(up.stop(), Some(0));
 }
 
 #[test]

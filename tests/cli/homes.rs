@@ -78,6 +78,62 @@ fn the_home_folder_is_where_it_is_said_to_be() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let world = World::new().with("NEXUS_HOME", "").with("NEXUS_SECRET", "");
+    assert_eq!(world.nexus(&["status", "--json"]).json()["home"], world.home("").to_str().unwrap().trim_end_matches('/'));
+}
+
+#[test]
+fn a_secret_that_does_not_fit_is_told_of_with_what_to_do() {
+    let world = World::new();
+    world.register(&["stripe"], "api_key=sk_test_0123456789\n");
+    for (variable, value) in
+        [("NEXUS_SECRET", "wrong"), ("NEXUS_SECRET_FILE", "/nonexistent/secret"), ("NEXUS_SECRET_FD", "99")]
+    {
+        for arguments in [&["list"][..], &["up"], &["run", "true"], &["show", "stripe"]] {
+            let done = crate::world::Done::from(world.command(arguments).env(variable, value).output().unwrap());
+            let said = done.failed(1);
+            assert!(said.contains("nexus: hint: the secret comes from NEXUS_SECRET"), "{variable} {arguments:?}: {said}");
+        }
+    }
+    assert_eq!(world.nexus(&["list", "--json"]).json()["connections"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn half_a_certificate_authority_is_named_by_every_command() {
+    let world = World::new();
+    std::fs::rename(world.home("ca.key.enc"), world.path("kept")).unwrap();
+    for arguments in [&["up"][..], &["init"], &["list"], &["run", "true"], &["ca", "show"]] {
+        let said = world.nexus(arguments).failed(1);
+        assert!(said.contains("ca.key.enc is missing although its other half is there; restore it"), "{arguments:?}: {said}");
+    }
+    std::fs::rename(world.path("kept"), world.home("ca.key.enc")).unwrap();
+    world.nexus(&["list"]).ok();
+}
+
+#[test]
+fn a_bundle_that_is_gone_is_made_anew_when_the_proxy_starts() {
+    let world = World::new();
+    let before = world.read("ca-bundle.pem");
+    std::fs::remove_file(world.home("ca-bundle.pem")).unwrap();
+    let said = world.nexus(&["env"]).failed(1);
+    assert!(said.contains("ca-bundle.pem") && said.contains("nexus init"), "{said}");
+    let up = world.up();
+    assert_eq!(world.read("ca-bundle.pem"), before);
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn listening_beyond_loopback_says_what_it_lacks() {
+    let world = World::new();
+    world.config("[proxy]\nlisten = [\"0.0.0.0:0\"]\n");
+    assert!(world.nexus(&["up"]).failed(1).contains("policy.default: must be written"));
+    world.config("[proxy]\nlisten = [\"0.0.0.0:0\"]\n[policy]\ndefault = \"allow\"\n");
+    let said = world.nexus(&["up"]).failed(1);
+    assert!(said.contains("needs agents") && said.contains("hint: run `nexus agent add NAME`"), "{said}");
+}
+
+#[test]
 fn status_tells_of_every_part() {
     let world = World::new();
     world.register(&["stripe"], "api_key=sk_test_0123456789\n");

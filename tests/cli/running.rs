@@ -98,6 +98,40 @@ fn i1_credentials_of_the_environment_stay_behind_unless_kept() {
     assert!(!seen(&["--clean"]).contains("EDITOR"));
 }
 
+/// All that `/proc` shows of a process that was started with secrets, as far as we may look.
+fn shown_of(process: u32) -> Vec<u8> {
+    let files = ["environ", "cmdline"].map(|file| std::fs::read(format!("/proc/{process}/{file}")).unwrap_or_default());
+    files.concat()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn i1_no_secret_stays_in_the_environment_of_a_private_proxy() {
+    let secrets = ["a-secret-of-this-test-0001", "a-key-of-this-test-0002", "a-token-of-this-test-0003"];
+    let world = World::bare()
+        .with("NEXUS_SECRET", secrets[0])
+        .with("NEXUS_API_KEY", secrets[1])
+        .with("NEXUS_AGENT_TOKEN", secrets[2])
+        .with("PLAIN_WITNESS", "is-there");
+    let holds = |text: &[u8]| secrets.iter().any(|secret| String::from_utf8_lossy(text).contains(secret));
+    // Unconfined: the command may look at whatever a process of its user may look at.
+    let script = "cat /proc/$PPID/environ /proc/$PPID/cmdline 2>/dev/null; env; echo ready; read word";
+    let arguments = ["run", "--confine", "off", "--", "sh", "-c", script];
+    let mut child = world.command(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).split(b'\n').map(Result::unwrap);
+    let seen: Vec<Vec<u8>> = lines.by_ref().take_while(|line| line != b"ready").collect();
+    assert!(seen.iter().any(|line| line.starts_with(b"PLAIN_WITNESS=")) && !holds(&seen.concat()));
+    let outside = shown_of(child.id());
+    let readable = std::fs::metadata(format!("/proc/{}", std::process::id())).unwrap();
+    let is_root = std::os::unix::fs::MetadataExt::uid(&readable) == 0;
+    assert_eq!(memchr::memmem::find(&outside, b"is-there").is_some(), is_root, "only root looks into a process that hides");
+    assert!(!holds(&outside));
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    // It was the given secret that sealed the home, not one of its own making.
+    assert!(!world.home(".env").exists() && world.nexus(&["list"]).code == Some(0));
+}
+
 #[test]
 fn i10_the_command_does_not_see_the_home() {
     let world = World::new();

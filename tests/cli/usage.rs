@@ -38,6 +38,45 @@ fn help_and_version_are_data() {
 }
 
 #[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    let world = World::bare();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(world.command(&["--help"]).stdout(full).status().unwrap().code(), Some(1));
+    assert_eq!(world.command(&["--version"]).stdout(std::process::Stdio::null()).status().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_table_fits_a_terminal_of_eighty_columns_and_cuts_no_word() {
+    let world = World::new();
+    let line = format!("stty cols 80; exec {} providers list --color never", env!("CARGO_BIN_EXE_nexus"));
+    let shown = world.on_terminal(&line, &[]).out.replace('\r', "");
+    let longest = shown.lines().map(|line| line.chars().count()).max();
+    assert!(longest.is_some_and(|longest| longest <= 80), "{shown}");
+    assert!(shown.lines().any(|line| line.trim() == "raw.githubusercontent.com"), "{shown}");
+    // Without a terminal one entry is one line.
+    let piped = world.nexus(&["providers", "list"]).ok();
+    assert!(piped.lines().any(|line| line.starts_with("github ") && line.ends_with("raw.githubusercontent.com")), "{piped}");
+}
+
+#[test]
+fn every_command_has_help_of_its_own() {
+    let world = World::bare();
+    let folder = world.path("man");
+    world.nexus(&["man", "--dir", folder.to_str().unwrap()]).ok();
+    let mut pages = 0;
+    for page in std::fs::read_dir(&folder).unwrap() {
+        let name = page.unwrap().file_name().into_string().unwrap();
+        // `import` and `jarviscore`, not `import-jarviscore`: no command has a hyphen in its name.
+        let words: Vec<&str> = name.trim_end_matches(".1").split('-').skip(1).chain(["--help"]).collect();
+        let help = world.nexus(&words).ok();
+        assert!(help.contains("Usage: nexus") && help.contains("[env: NEXUS_HOME]"), "{name}: {help}");
+        assert!(!help.contains("[METHOD] URL>"), "{help}");
+        pages += 1;
+    }
+    assert!(pages > 25, "{pages}");
+}
+
+#[test]
 fn completions_are_taken_by_their_shells() {
     let world = World::bare();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {

@@ -173,6 +173,15 @@ impl World {
     }
 }
 
+/// Asks again until it is so; a machine that is busy is given ten seconds.
+pub(crate) fn eventually(mut so: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !so() {
+        assert!(std::time::Instant::now() < end, "it never was so");
+        std::thread::yield_now();
+    }
+}
+
 /// A running `nexus up`.
 pub(crate) struct Up {
     child: Child,

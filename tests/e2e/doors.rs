@@ -199,6 +199,32 @@ fn the_proxy_port_speaks_tls_and_then_http1() {
 }
 
 #[test]
+fn the_tls_of_the_proxy_port_answers_to_every_name_of_ours_and_to_no_other() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca).await;
+        let nexus = home(&ca, &service).config("[proxy]\nnames = [\"nexus\", \"proxy.team.test\", \"fd00::5\"]\n").start();
+        let caller = Caller::new(&nexus);
+        for name in ["localhost", "127.0.0.1", "::1", "nexus.internal", "nexus", "proxy.team.test", "fd00::5"] {
+            let stream = caller.tcp().await;
+            assert!(caller.handshake(stream, name, &["http/1.1"]).await.is_ok(), "{name}");
+        }
+        for name in ["api.door.test", "other.team.test", "127.0.0.2"] {
+            let stream = caller.tcp().await;
+            assert!(caller.handshake(stream, name, &["http/1.1"]).await.is_err(), "{name}");
+        }
+        // A certificate of the port is not one for an intercepted host of the same name, nor the other way round.
+        let curl = |proxy: String| {
+            let curl = Program::new(&nexus, "curl", None).args(&["-sS", "--fail", "-x", &proxy, "--proxy-cacert"]);
+            curl.arg(nexus.ca_file()).arg("https://api.door.test/by-name")
+        };
+        let port = nexus.address.port();
+        assert_eq!(curl(format!("https://localhost:{port}")).run().await.ok(), "/by-name 0");
+        assert_eq!(curl(format!("https://127.0.0.1:{port}")).run().await.ok(), "/by-name 0");
+    });
+}
+
+#[test]
 fn our_own_pages_are_read_in_every_way() {
     run(async {
         let ca = Authority::new();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use crate::attack::{HOST, home};
@@ -163,6 +163,21 @@ enum Broken {
     LargeHead,
 }
 
+/// The first request meets the broken answer, later ones a sound one.
+async fn breaking<S: AsyncRead + AsyncWrite + Unpin>(mut service: Service<S>, bytes: &Mutex<Vec<Vec<u8>>>, how: Broken) {
+    while let Some((stream, _bare)) = service.request().await {
+        let broken = bytes.lock().expect("a lock").pop();
+        let Some(broken) = broken else {
+            service.answer(stream).await;
+            continue;
+        };
+        service.send(&broken).await;
+        if how == Broken::EndInside {
+            return;
+        }
+    }
+}
+
 #[test]
 fn t74_t75_t76_t78_malformed_answers_over_http2_are_never_whole() {
     run(async {
@@ -195,19 +210,8 @@ fn t74_t75_t76_t78_malformed_answers_over_http2_are_never_whole() {
             let service = Upstream::raw(&ca, &[HOST], Offers::Http2, move |stream, _number| {
                 let bytes = Arc::clone(&bytes);
                 async move {
-                    let Some(mut service) = Service::accept(stream).await else { return };
-                    // The first request meets the broken answer, later ones a sound one.
-                    while let Some((stream, _bare)) = service.request().await {
-                        let broken = bytes.lock().expect("a lock").pop();
-                        let Some(broken) = broken else {
-                            service.answer(stream).await;
-                            continue;
-                        };
-                        service.send(&broken).await;
-                        if how == EndInside {
-                            return;
-                        }
-                    }
+                    let Some(service) = Service::accept(stream).await else { return };
+                    breaking(service, &bytes, how).await;
                 }
             })
             .await;

@@ -1,6 +1,7 @@
 //! Behind a company's proxy: squid and tinyproxy as Debian ships them, each the only one that knows where the services are.
 //! `tests/install.sh all` installs them; without them the quick form says so and ends.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ fn installed(name: &str) -> Option<PathBuf> {
     let found = places.iter().chain([&PathBuf::from("/usr/sbin")]).map(|folder| folder.join(name)).find(|path| path.is_file());
     if found.is_none() {
         assert!(std::env::var_os("NEXUS_TEST_ALL").is_none(), "{name} is not installed: tests/install.sh all");
-        println!("skipped: {name} is not installed");
+        writeln!(std::io::stderr(), "skipped: {name} is not installed").expect("a terminal or a pipe");
     }
     found
 }

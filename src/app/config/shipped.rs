@@ -15,6 +15,7 @@ impl Default for Proxy {
             agent_listen_any_user: false,
             unmatched: Unmatched::Tunnel,
             unregistered: None,
+            names: Vec::new(),
             connect_ports: Vec::new(),
             workers: 0,
         }
@@ -74,6 +75,7 @@ impl Default for Limits {
             agent_connections: 10_000,
             agent_requests: 10_000,
             agent_lookups: 16,
+            unknown_names_per_minute: 300,
             http2_streams: 100,
             head_timeout_secs: 30,
             handshake_timeout_secs: 10,

@@ -64,6 +64,43 @@ fn an_untouched_log_verifies_and_leaves_no_spool() {
     assert_eq!(spools(&settings), Vec::<PathBuf>::new());
 }
 
+/// Where the only `stop` stands, and how many lines of requests stand before it.
+fn before_the_stop(settings: &Settings) -> (usize, usize) {
+    let lines = chained(settings);
+    let stop = lines.iter().position(|line| line.contains("\"event\":\"stop\"")).expect("a stop");
+    let requests = lines[..stop].iter().filter(|line| line.contains("\"event\":\"close\"")).count();
+    (lines.len() - stop, requests)
+}
+
+#[test]
+fn the_end_stands_after_all_that_was_written_before_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    // After its first look the chain rests until it is told to stop, so that the last lines of all workers are taken at once.
+    let settings = Settings { poll: Duration::from_secs(60), ..settings(home.path()) };
+    let log = Log::start(settings.clone()).expect("a log");
+    for _worker in 0..3 {
+        fill(&log, 20);
+    }
+    log.stop();
+    assert_eq!(before_the_stop(&settings), (1, 60));
+}
+
+#[test]
+fn the_end_stands_last_where_another_process_chains() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (settings, holder) = (settings(home.path()), start(home.path()));
+    let mut tail = Tail::open(&settings.folder, Since::Start).expect("a tail");
+    assert!(tail.next_line(Duration::from_secs(60)).expect("readable").is_some(), "it holds the chain");
+    let other = start(home.path());
+    for _worker in 0..3 {
+        fill(&other, 20);
+    }
+    other.stop();
+    while !tail.next_line(Duration::from_secs(10)).expect("a readable log").expect("a stop").contains("\"event\":\"stop\"") {}
+    assert_eq!(before_the_stop(&settings).1, 60);
+    holder.stop();
+}
+
 #[test]
 fn an_edit_shows() {
     let home = tempfile::tempdir().expect("a folder");

@@ -126,9 +126,9 @@ async fn a_clock_that_is_wrong_by_five_minutes_makes_no_loop() {
 #[tokio::test(start_paused = true)]
 async fn rules_are_tried_in_order_and_the_first_whose_fields_exist_wins() {
     let house = House::new(None);
-    let permit = house.broker.authorize(&house.id, &house.provider, &[1, 0]).await.expect("a permit");
+    let permit = house.broker.authorize(&house.id, &house.provider, &[1, 0], None).await.expect("a permit");
     assert_eq!((permit.rule(), token(&permit)), (0, String::from("access-1")));
-    let none = house.broker.authorize(&house.id, &house.provider, &[1, 99]).await;
+    let none = house.broker.authorize(&house.id, &house.provider, &[1, 99], None).await;
     assert!(matches!(none, Err(Error::MissingFields { .. })));
 }
 
@@ -138,7 +138,7 @@ async fn what_goes_on_a_request_is_prepared_once_per_generation_and_file() {
     let (one, two) = (house.permit().await, house.permit().await);
     assert!(std::ptr::eq(one.prepared(), two.prepared()));
     let reloaded: Arc<Provider> = House::new(None).provider;
-    let three = house.broker.authorize(&house.id, &reloaded, &[0]).await.expect("a permit");
+    let three = house.broker.authorize(&house.id, &reloaded, &[0], None).await.expect("a permit");
     assert!(!std::ptr::eq(one.prepared(), three.prepared()) && Arc::ptr_eq(three.provider(), &reloaded));
     assert_eq!(one.generation(), three.generation());
 }
@@ -148,13 +148,13 @@ async fn connections_come_and_go_with_the_vault() {
     let house = House::new(None);
     let alice = "acme:alice".parse().expect("a name");
     assert!(!house.broker.has(&alice).expect("a vault"));
-    assert!(matches!(house.broker.authorize(&alice, &house.provider, &[0]).await, Err(Error::NotRegistered { .. })));
+    assert!(matches!(house.broker.authorize(&alice, &house.provider, &[0], None).await, Err(Error::NotRegistered { .. })));
     house.vault.put(&alice, registered(&[("access_token", "alices")]));
-    let permit = house.broker.authorize(&alice, &house.provider, &[0]).await.expect("a permit");
+    let permit = house.broker.authorize(&alice, &house.provider, &[0], None).await.expect("a permit");
     assert_eq!((permit.connection(), token(&permit)), (&alice, String::from("alices")));
-    assert_eq!(house.broker.connections_of(house.id.provider()).expect("a list")[..], [house.id.clone(), alice.clone()]);
+    assert_eq!(house.broker.connections_of(house.id.provider()).expect("a list").ids[..], [house.id.clone(), alice.clone()]);
     house.vault.remove(&alice);
-    assert!(matches!(house.broker.authorize(&alice, &house.provider, &[0]).await, Err(Error::NotRegistered { .. })));
+    assert!(matches!(house.broker.authorize(&alice, &house.provider, &[0], None).await, Err(Error::NotRegistered { .. })));
     assert_eq!(house.request().await, "access-1");
 }
 

@@ -9,7 +9,9 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::broker::{BoxFuture, Broker, Cause, Error, Permit, Ports, Renewal, Seen, Settings, TokenEndpoint, Vault, Why};
+use crate::broker::{
+    BoxFuture, Broker, Cause, Error, Listed, Permit, Ports, Renewal, Seen, Settings, TokenEndpoint, Vault, Why,
+};
 use crate::model::{ConnectionId, Credential, ProviderId, Secret};
 use crate::oauth::{TokenReply, TokenRequest};
 use crate::provider::Provider;
@@ -104,9 +106,10 @@ impl Vault for Window {
         Ok(self.0.look(id))
     }
 
-    fn connections(&self, provider: &ProviderId) -> Result<Arc<[ConnectionId]>, Cause> {
+    fn connections(&self, provider: &ProviderId) -> Result<Listed, Cause> {
         let entries = self.0.entries.lock().expect("a lock");
-        Ok(entries.1.keys().filter(|id| id.provider() == provider).cloned().collect())
+        let ids = entries.1.keys().filter(|id| id.provider() == provider).cloned().collect();
+        Ok(Listed { version: entries.0, ids })
     }
 
     fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause> {
@@ -286,7 +289,7 @@ impl House {
     }
 
     pub(super) async fn authorize(&self) -> Result<Permit, Error> {
-        self.broker.authorize(&self.id, &self.provider, &[0]).await
+        self.broker.authorize(&self.id, &self.provider, &[0], None).await
     }
 
     pub(super) async fn permit(&self) -> Permit {

@@ -99,7 +99,7 @@ async fn t120_success_elsewhere_says_nothing_about_here() {
     let house = House::new(None);
     house.vault.edit(&house.id, |entry| entry.fields.set("api_key", String::from("key").into()));
     let permit = house.permit().await;
-    let elsewhere = house.broker.authorize(&house.id, &house.provider, &[1]).await.expect("a permit");
+    let elsewhere = house.broker.authorize(&house.id, &house.provider, &[1], None).await.expect("a permit");
     assert_eq!(permit.generation(), elsewhere.generation());
     let sent_at = Instant::now();
     advance(Duration::from_millis(1)).await;

@@ -9,7 +9,7 @@ pub(crate) enum Format {
     Sh,
     /// fish: `nexus env --format fish | source`.
     Fish,
-    /// `PowerShell`: `nexus env --format powershell | Out-String | Invoke-Expression`.
+    /// PowerShell: `nexus env --format powershell | Out-String | Invoke-Expression`.
     Powershell,
     /// A `.env` file.
     Dotenv,
@@ -55,7 +55,7 @@ fn line(name: &str, value: &str, format: Format) -> Result<String, Error> {
     })
 }
 
-/// `PowerShell` takes the typographic single quotes for straight ones; each is doubled.
+/// PowerShell takes the typographic single quotes for straight ones; each is doubled.
 fn powershell(value: &str) -> String {
     let quoted = |c: char| matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}');
     value.chars().flat_map(|c| std::iter::repeat_n(c, if quoted(c) { 2 } else { 1 })).collect()

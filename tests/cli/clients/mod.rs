@@ -4,6 +4,7 @@
 mod service;
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use self::service::{EXPECTED, HOST, KEY, PLAIN_HOST};
 use crate::harness::{Authority, run_within};
 use crate::world::{Done, World};
 
-/// The quick form takes a third of a minute, the long one three.
-const LIMIT: Duration = Duration::from_secs(600);
+/// Long past what either form takes on two busy cores.
+const LIMIT: Duration = Duration::from_secs(1200);
 const PROVIDER: &str = r#"
 name = "clients"
 title = "Clients"
@@ -75,24 +76,26 @@ fn matrix(world: &World, way: &[&str]) {
 
 fn judge(done: &Done) {
     let rows: Vec<Value> = serde_json::from_str(&done.out).unwrap_or_else(|error| panic!("{error}: {}{}", done.out, done.err));
-    let (mut table, mut wrong, mut served) = (String::new(), Vec::new(), 0);
+    let (mut table, mut wrong, mut skipped) = (String::new(), Vec::new(), Vec::new());
     for row in &rows {
-        let (name, result, note) = (row["client"].as_str().unwrap(), row["result"].as_str().unwrap(), &row["note"]);
-        let word = if result == "absent" { "skipped, not installed" } else { result };
-        writeln!(table, "{name:<20} {word} {}", note.as_str().unwrap()).unwrap();
+        let [name, result, note] = ["client", "result", "note"].map(|key| row[key].as_str().expect("text"));
+        writeln!(table, "{name:<20} {result} {note}").expect("room");
         match result {
-            "ok" => served += 1,
-            "absent" if !everything() => {}
+            "ok" => {}
+            "absent" if !everything() => skipped.push(format!("{name} ({note})")),
             _ => wrong.push(name),
         }
     }
-    println!("{table}");
-    assert!(wrong.is_empty(), "without their answer: {}\n{table}", wrong.join(", "));
+    if !skipped.is_empty() {
+        // Past the test's captured output: who reads only what failed should see it as well.
+        writeln!(std::io::stderr(), "skipped, not installed: {}", skipped.join(", ")).expect("a terminal or a pipe");
+    }
+    assert!(wrong.is_empty(), "without their answer: {}\n{table}{}", wrong.join(", "), done.err);
     // The two that `tests/apt.txt` and `tests/requirements.txt` bring.
     for name in ["curl", "py-requests"] {
         assert!(rows.iter().any(|row| row["client"] == name && row["result"] == "ok"), "{name} was not tried\n{table}");
     }
-    assert!(served > 0 && !done.out.contains(KEY), "a client saw the credential\n{table}");
+    assert!(!done.out.contains(KEY), "a client saw the credential\n{table}");
 }
 
 /// One way of giving clients their environment: `more` configuration, and what `way` makes of the world before it is up.

@@ -14,7 +14,7 @@ mod upstream;
 use std::time::Duration;
 
 pub(crate) use authority::Authority;
-pub(crate) use body::{Body, channel, empty, full};
+pub(crate) use body::{Body, BoxError, channel, empty, full};
 pub(crate) use caller::{Caller, Refused, Reply, Session, read, read_head, request};
 pub(crate) use nexus::{Builder, Nexus, SECRET};
 pub(crate) use program::{Done, Program};
