@@ -262,6 +262,8 @@ pub struct Audit {
     pub spool_file: ByteSize,
     /// How many segments are kept; 0 = all.
     pub keep_segments: u32,
+    /// Refusals of callers without an agent that are a line each, of one address in a minute.
+    pub stranger_lines_per_minute: u32,
     /// What the network says is cut to this size in a line.
     pub line: ByteSize,
     /// How long a closing line may wait for company.

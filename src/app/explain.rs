@@ -8,11 +8,13 @@ use serde::Serialize;
 
 use super::config::Config;
 use super::home::{Home, HomeError};
-use super::parts;
+use super::parts::{self, BuildError};
 use crate::agent::{Agent, Registry};
 use crate::decide::{Connect, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered};
-use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Scheme, Target};
+use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Host, Scheme, Target};
 use crate::provider::{Catalogue, InjectRule, Provider, prepare};
+use crate::proxy::{self, Foreseen};
+use crate::upstream;
 use crate::vault::{self, Status, Store};
 
 /// Why there is nothing to explain.
@@ -33,6 +35,9 @@ pub enum ExplainError {
     /// `agents.toml`.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// `upstream.resolve`.
+    #[error(transparent)]
+    Config(#[from] BuildError),
     /// The vault.
     #[error(transparent)]
     Vault(#[from] vault::Error),
@@ -50,10 +55,12 @@ pub enum Outcome {
     Tunnel,
     /// It goes on without any credential.
     Strip,
-    /// It is refused by rule.
+    /// It is refused: by rule, by method or by address.
     Refuse,
     /// It is refused until a credential is registered.
     AuthRequired,
+    /// It is answered with a page of the proxy's own.
+    OwnPage,
 }
 
 /// The rule that matched.
@@ -124,32 +131,55 @@ pub fn explain(
     let (catalogue, _mistakes) = Catalogue::with_user_folder(&home.providers());
     let rules = parts::rules(&catalogue, config, &registry);
     let target = target(method, url)?;
-    let connect = (target.scheme == Scheme::Https).then(|| rules.decide_connect(&target.authority, &agent));
+    let own = proxy::is_own(&target.authority);
+    let decide = || if own { Connect::Intercept } else { rules.decide_connect(&target.authority, &agent) };
+    let connect = (target.scheme == Scheme::Https).then(decide);
     let case = Case { rules: &rules, store, agent: &agent, target: &target };
     let mut answer = match &connect {
         Some(Connect::Refuse(refusal)) => case.refused(refusal.0),
-        Some(Connect::Tunnel) => {
-            case.answer(Outcome::Tunnel, "no provider names this host, so its TLS is left shut".to_owned())
-        }
-        Some(Connect::Intercept) | None => case.routed(rules.decide(&target, &agent))?,
+        Some(Connect::Tunnel) => case.tunnelled(),
+        Some(Connect::Intercept) | None => case.opened()?,
     };
     answer.connect = connect.map(|connect| match connect {
         Connect::Tunnel => "tunnel",
         Connect::Intercept => "intercept",
         Connect::Refuse(_) => "refuse",
     });
-    Ok(answer)
+    dialled(answer, &target.authority, config)
 }
 
-/// `https://HOST[:PORT][/PATH]`; a host alone means `https://`.
+/// The answer once the address that would be dialled has been looked at, as far as it is known.
+fn dialled(answer: Explanation, authority: &Authority, config: &Config) -> Result<Explanation, ExplainError> {
+    if !matches!(answer.outcome, Outcome::Inject | Outcome::Pass | Outcome::Strip | Outcome::Tunnel) {
+        return Ok(answer);
+    }
+    let (proxy, upstream) = (&config.proxy, &config.upstream);
+    let own: Vec<_> = proxy.listen.iter().chain(proxy.agent_listen.values()).chain([&config.gateway.listen]).copied().collect();
+    let policy = upstream::Policy {
+        allow_private: &upstream.allow_private,
+        resolve: &parts::overrides(upstream)?,
+        own: &own,
+        parent: upstream.proxy.is_some(),
+    };
+    Ok(match proxy::before_dialling(&policy, authority) {
+        Some(Foreseen::Refused(why)) => {
+            // A CONNECT that only turns out to lead nowhere is refused like one by rule: accepted, and the request inside is told.
+            let connect = answer.connect.map(|connect| if connect == "tunnel" { "refuse" } else { connect });
+            Explanation { outcome: Outcome::Refuse, connect, why, command: None, ..answer }
+        }
+        Some(Foreseen::OwnPage) | None => answer,
+    })
+}
+
+/// `https://HOST[:PORT][/PATH]`; a host alone means `https://`, and a WebSocket begins as a request (RFC 6455 §4.1).
 fn target(method: &str, url: &str) -> Result<Target, ExplainError> {
     let bad = || ExplainError::Url(url.to_owned());
     let whole = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
     let whole = whole.split('#').next().unwrap_or_default();
     let uri: Uri = whole.parse().map_err(|_malformed: http::uri::InvalidUri| bad())?;
     let scheme = match uri.scheme_str() {
-        Some("https") => Scheme::Https,
-        Some("http") => Scheme::Http,
+        Some("https" | "wss") => Scheme::Https,
+        Some("http" | "ws") => Scheme::Http,
         _ => return Err(bad()),
     };
     let authority = uri.authority().ok_or_else(bad)?;
@@ -190,6 +220,24 @@ impl Case<'_> {
 
     fn refused(&self, reason: Reason) -> Explanation {
         self.answer(Outcome::Refuse, format!("refused by rule ({}): {}", reason.word(), reason.advice()))
+    }
+
+    /// Nothing of the request is seen, its method neither.
+    fn tunnelled(&self) -> Explanation {
+        let later = match self.target.authority.host {
+            Host::Name(_) => "; its address is checked when it is dialled",
+            Host::Ip(_) => "",
+        };
+        self.answer(Outcome::Tunnel, format!("no provider names this host, so its TLS is left shut{later}"))
+    }
+
+    /// A request that the proxy reads.
+    fn opened(&self) -> Result<Explanation, ExplainError> {
+        match proxy::before_rules(self.target) {
+            Some(Foreseen::OwnPage) => Ok(self.answer(Outcome::OwnPage, "the proxy answers this name itself".to_owned())),
+            Some(Foreseen::Refused(why)) => Ok(self.answer(Outcome::Refuse, why)),
+            None => self.routed(self.rules.decide(self.target, self.agent)),
+        }
     }
 
     fn routed(&self, route: Route) -> Result<Explanation, ExplainError> {
@@ -343,6 +391,8 @@ mod tests {
         assert_eq!(target("API.GitHub.com/user").expect("a host alone"), "GET api.github.com:443 /user");
         assert_eq!(target("http://a.example").expect("no path"), "GET a.example:80 /");
         assert_eq!(target("https://a.example:8443/x?y#z").expect("a port"), "GET a.example:8443 /x?y");
+        assert_eq!(target("wss://a.example/x").expect("a WebSocket"), "GET a.example:443 /x");
+        assert_eq!(target("ws://a.example/x").expect("a WebSocket"), "GET a.example:80 /x");
         for url in ["", "ftp://a", "https://", "https://u@a/", "https://a b/"] {
             assert!(target(url).is_err(), "{url}");
         }

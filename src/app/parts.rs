@@ -227,6 +227,7 @@ pub(super) fn audit_settings(home: &Home, config: &Config) -> audit::Settings {
         spool_bytes: config.audit.spool.as_u64(),
         spool_file_bytes: config.audit.spool_file.as_u64(),
         keep_segments: (config.audit.keep_segments > 0).then_some(config.audit.keep_segments),
+        stranger_lines: config.audit.stranger_lines_per_minute,
         max_line: usize::try_from(config.audit.line.as_u64()).unwrap_or(usize::MAX),
         linger: Duration::from_millis(config.audit.linger_millis),
         poll: Duration::from_millis(config.audit.poll_millis),
@@ -243,7 +244,7 @@ pub(super) fn upstream_settings(home: &Home, config: &Config) -> Result<upstream
     Ok(upstream::Settings {
         extra_roots,
         allow_private: upstream.allow_private.clone(),
-        resolve: upstream.resolve.iter().map(|(name, address)| parse_override(name, *address)).collect::<Result<_, _>>()?,
+        resolve: overrides(upstream)?,
         parent: parent(home, upstream)?,
         connect_timeout: Duration::from_secs(upstream.connect_timeout_secs),
         handshake_timeout: Duration::from_secs(upstream.handshake_timeout_secs),
@@ -256,6 +257,10 @@ pub(super) fn upstream_settings(home: &Home, config: &Config) -> Result<upstream
         pool_idle_per_host: upstream.pool_idle_per_host,
         http2: upstream.http2,
     })
+}
+
+pub(super) fn overrides(upstream: &config::Upstream) -> Result<Vec<Override>, BuildError> {
+    upstream.resolve.iter().map(|(name, address)| parse_override(name, *address)).collect()
 }
 
 fn certificates(file: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, BuildError> {

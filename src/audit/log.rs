@@ -6,15 +6,17 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::chain::Chain;
 use super::clock::Clock;
 use super::error::Error;
 use super::line;
+use super::record::{Field, Record};
 use super::settings::{Fsync, OnFailure, Settings};
 use super::spool::Spool;
 use super::spool_file::SpoolFile;
+use super::strangers::{Strangers, Unwritten};
 
 /// The number of the spool that holds nothing but the end; names sort by it.
 const LAST: u32 = 9999;
@@ -25,6 +27,7 @@ pub struct Log {
     settings: Settings,
     run: u64,
     workers: AtomicU32,
+    strangers: Strangers,
     own: Mutex<Option<(SpoolFile, Clock)>>,
     bell: Arc<Bell>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -44,6 +47,7 @@ impl Log {
         let chain = Chain::new(settings.clone(), Arc::clone(&bell), run);
         let folder = settings.folder.clone();
         let log = Self {
+            strangers: Strangers::new(settings.stranger_lines),
             settings,
             run,
             workers: AtomicU32::new(1),
@@ -97,9 +101,34 @@ impl Log {
         Ok(())
     }
 
+    /// Whether a refusal is told by a line of its own: those of an agent are, those of strangers so many in a minute.
+    pub(super) fn tells(&self, record: &Record) -> bool {
+        let Some(source) = record.source.filter(|_| record.text(Field::Agent).is_none()) else { return true };
+        let (told, left) = self.strangers.count(source, Instant::now());
+        self.tell_unwritten(left);
+        told
+    }
+
+    /// Tells of the refusals that had no lines of their own in the minutes that are over; to be called now and then.
+    pub(crate) fn tell_strangers(&self) {
+        self.tell_unwritten(self.strangers.take(Instant::now(), false));
+    }
+
+    fn tell_unwritten(&self, unwritten: impl IntoIterator<Item = Unwritten>) {
+        for Unwritten { source, count, within } in unwritten {
+            let source = source.map_or_else(|| "others".to_owned(), |address| address.to_string());
+            let (count, within) = (count.to_string(), within.as_secs().to_string());
+            let details = [("source", source.as_str()), ("count", &count), ("within_secs", &within)];
+            if let Err(error) = self.event("refuse_many", &details) {
+                tracing::warn!(error = &error as &dyn std::error::Error, source, count, "refusals can't be noted");
+            }
+        }
+    }
+
     /// Notes the end, chains what is written and ends the thread. Spools that still live can write; a later run chains that.
     pub fn stop(&self) {
         let Some(thread) = hold(&self.thread).take() else { return };
+        self.tell_unwritten(self.strangers.take(Instant::now(), true));
         if let Err(error) = self.note_stop() {
             tracing::error!(error = &error as &dyn std::error::Error, "the end of the audit log can't be noted");
         }

@@ -19,6 +19,7 @@ mod segment;
 mod settings;
 mod spool;
 mod spool_file;
+mod strangers;
 mod summary;
 mod tail;
 mod text;

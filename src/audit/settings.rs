@@ -14,6 +14,8 @@ pub struct Settings {
     pub fsync: Fsync,
     /// Bound of the network's text in one line, in bytes; what is longer is cut and marked.
     pub max_line: usize,
+    /// Refusals of callers without an agent that are a line each, of one address in a minute.
+    pub stranger_lines: u32,
     /// A segment that has grown to this many bytes is followed by a new one.
     pub segment_bytes: u64,
     /// How many segments are kept; `None` keeps all. The oldest go first.
@@ -56,6 +58,7 @@ impl Settings {
             on_failure: OnFailure::Refuse,
             fsync: Fsync::Rotate,
             max_line: 8 * 1024,
+            stranger_lines: 120,
             segment_bytes: 64 * 1024 * 1024,
             keep_segments: None,
             spool_file_bytes: 8 * 1024 * 1024,

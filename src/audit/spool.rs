@@ -83,9 +83,16 @@ impl Spool {
         self.writer.add(Moment::Close, record);
     }
 
-    /// Tells of a request that never left; never waits.
+    /// Tells of a request that never left; never waits. Of strangers' many, it tells the number.
     pub(crate) fn refused(&self, record: &Record) {
-        self.writer.add(Moment::Refuse, record);
+        if self.writer.log().tells(record) {
+            self.writer.add(Moment::Refuse, record);
+        }
+    }
+
+    /// Tells of the refusals that had no lines of their own.
+    pub(crate) fn tell_strangers(&self) {
+        self.writer.log().tell_strangers();
     }
 
     /// Writes what waits, now.

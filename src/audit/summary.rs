@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub struct Summary {
     /// RFC 3339, UTC.
     pub time: String,
-    /// `open`, `close`, `refuse`, `tunnel_open`, …, `start`, `stop`, `lost`, `torn`.
+    /// `open`, `close`, `refuse`, `tunnel_open`, …, `refuse_many`, `start`, `stop`, `lost`, `torn`.
     pub event: String,
     /// The record's name, which both of its lines bear.
     pub id: Option<String>,
@@ -61,6 +61,10 @@ struct Line<'a> {
     #[serde(borrow, default)]
     notes: Vec<Cow<'a, str>>,
     #[serde(borrow)]
+    source: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    count: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     lines: Option<Cow<'a, str>>,
     #[serde(borrow)]
     bytes: Option<Cow<'a, str>>,
@@ -73,7 +77,10 @@ pub fn describe(line: &str) -> Option<Summary> {
     let hits = line.guard_hits.map(|hits| format!("{hits} reflected secrets replaced"));
     let lost = line.lines.as_deref().map(|lines| format!("{} lines lost", plain(lines)));
     let torn = line.bytes.as_deref().map(|bytes| format!("{} bytes of a torn line", plain(bytes)));
-    let notes = refusal.chain(line.notes.iter().map(|note| plain(note))).chain(hits).chain(lost).chain(torn).collect();
+    let many = line.count.as_deref().filter(|_| line.event == "refuse_many");
+    let many = many.map(|count| format!("{} more of {}", plain(count), plain(line.source.as_deref().unwrap_or_default())));
+    let notes =
+        refusal.chain(line.notes.iter().map(|note| plain(note))).chain(hits).chain(many).chain(lost).chain(torn).collect();
     let host = line.host.as_deref().map(|host| match line.port {
         None | Some(443) => plain(host),
         Some(port) => format!("{}:{port}", plain(host)),

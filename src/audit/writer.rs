@@ -86,6 +86,10 @@ impl Writer {
         self.log.settings()
     }
 
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
     pub(super) fn record(&self, kind: Kind) -> Record {
         let mut pending = self.pending();
         let id = pending.ids.next(SystemTime::now());

@@ -242,7 +242,8 @@ impl Rules {
         }
         let owners = self.token_endpoint(target);
         if !owners.is_empty() {
-            return Route::TokenEndpoint(owners);
+            let theirs = owners.iter().any(|owner| agent.may_use(&owner.id));
+            return if theirs { Route::TokenEndpoint(owners) } else { Route::Refuse(Reason::Agent) };
         }
         let matching = self.matching(host);
         let Some(occupants) = self.occupants_of(host, &matching) else {
@@ -280,7 +281,12 @@ impl Rules {
         }
         let Some(provider) = most_specific(&at_port, path) else {
             let shut = !self.settings.allow || at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
-            return if shut { Route::Refuse(Reason::Path) } else { Route::Strip(occupants) };
+            let theirs = at_port.iter().any(|(provider, _, _)| agent.may_use(&provider.id));
+            return match (theirs, shut) {
+                (false, _) => Route::Refuse(Reason::Agent),
+                (true, true) => Route::Refuse(Reason::Path),
+                (true, false) => Route::Strip(occupants),
+            };
         };
         if !agent.may_use(&provider.id) {
             return Route::Refuse(Reason::Agent);

@@ -143,6 +143,29 @@ fn agent(providers: Option<&[&str]>) -> Agent {
     })
 }
 
+/// B8: an agent that may use one provider has no business at the others' hosts, whatever the path.
+#[test]
+fn i2_an_agents_list_of_providers_holds_where_no_rule_names_the_path() {
+    let rules = rules();
+    let at = |host: &str, path: &str, only: &str| {
+        let authority = Authority { host: host.parse().expect("a host"), port: 443 };
+        let path = path.parse().expect("a path");
+        rules.decide(&Target { scheme: Scheme::Https, authority, method: Method::GET, path }, &agent(Some(&[only])))
+    };
+    assert!(matches!(at("api.three.test", "/a/x/b", "three"), Route::Inject(_)));
+    assert!(matches!(at("api.three.test", "/other", "three"), Route::Strip(_)));
+    for path in ["/a/x/b", "/other", "/"] {
+        assert!(matches!(at("api.three.test", path, "one"), Route::Refuse(Reason::Agent)), "{path}");
+    }
+    assert!(matches!(at("nobody.test", "/", "one"), Route::Pass), "hosts that no provider names have a list of their own");
+    let rules = with_endpoint("https://auth.four.test/token", Unmatched::Intercept, true);
+    let authority = Authority { host: "auth.four.test".parse().expect("a host"), port: 443 };
+    let path = "/token".parse().expect("a path");
+    let target = Target { scheme: Scheme::Https, authority, method: Method::POST, path };
+    assert!(matches!(rules.decide(&target, &agent(Some(&["one"]))), Route::Refuse(Reason::Agent)));
+    assert!(matches!(rules.decide(&target, &agent(Some(&["four"]))), Route::TokenEndpoint(_)));
+}
+
 /// The rule's text read by a person: which provider, if any, this target may get a credential of.
 fn named(scheme: Scheme, host: &str, port: u16, method: &str, path: &str) -> Option<&'static str> {
     let plain =

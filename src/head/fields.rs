@@ -24,6 +24,9 @@ pub(super) struct Seen {
     proxy_authorizations: u8,
     chunked: bool,
     pub(super) upgrade: bool,
+    /// An upgrade to cleartext HTTP/2 is offered, and nothing else: a server may pass over it (RFC 9110 §7.8), so it ends here.
+    http2: bool,
+    http2_settings: bool,
     length: Option<u64>,
 }
 
@@ -39,11 +42,17 @@ impl Seen {
                 check(trim(raw).eq_ignore_ascii_case(b"100-continue"), Malformed::Expect)
             }
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.upgrade = true;
-                check(!members(raw).any(is_http2), Malformed::Upgrade)
+                let alone = trim(raw).eq_ignore_ascii_case(b"h2c");
+                self.http2 |= alone;
+                self.upgrade |= !alone;
+                check(alone || !members(raw).any(is_http2), Malformed::Upgrade)
             }
             10 if name.eq_ignore_ascii_case(b"connection") => check(!members(raw).any(is_essential), Malformed::Connection),
-            14 if name.eq_ignore_ascii_case(b"http2-settings") => Err(Malformed::Upgrade),
+            14 if name.eq_ignore_ascii_case(b"http2-settings") => {
+                check(!self.http2_settings, Malformed::Upgrade)?;
+                self.http2_settings = true;
+                Ok(())
+            }
             19 if name.eq_ignore_ascii_case(b"proxy-authorization") => {
                 self.proxy_authorizations = self.proxy_authorizations.saturating_add(1);
                 check(self.proxy_authorizations == 1, Malformed::ProxyAuthorizationRepeated)
@@ -85,7 +94,8 @@ impl Seen {
     pub(super) fn check_request(&self, version: Version, connect: bool, declared: Declared) -> Result<(), Malformed> {
         let least = u8::from(version == Version::HTTP_11);
         check((least..=1).contains(&self.hosts), Malformed::HostCount)?;
-        check(!self.upgrade || version == Version::HTTP_11, Malformed::Upgrade)?;
+        check(!self.upgrade || (version == Version::HTTP_11 && !self.http2), Malformed::Upgrade)?;
+        check(!self.http2_settings || self.http2, Malformed::Upgrade)?;
         let switches = connect || self.upgrade;
         check(!switches || matches!(declared, Declared::Nothing | Declared::Length(0)), Malformed::UpgradeBody)
     }

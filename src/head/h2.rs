@@ -5,24 +5,35 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hyper::ext::Protocol;
 
-use super::Malformed;
 use super::fields::{check, may_trail};
 use super::grammar::{check_text, decimal, is_host_port, is_origin_form, is_token};
+use super::{Limits, Malformed};
 
-/// The same bound as for an HTTP/1.1 head.
-const FIELDS: usize = 100;
-
-/// Checks a request that came over HTTP/2 by the rules that [`super::Gate`] keeps for HTTP/1.1.
+/// Checks a request that came over HTTP/2 by the rules that [`super::Gate`] keeps for HTTP/1.1, its
+/// bounds among them: a head is as large as it would be there.
 ///
 /// # Errors
 /// [`Malformed`] for whatever could mean something else once it is written as HTTP/1.1.
-pub(crate) fn check_h2_request(parts: &Parts) -> Result<(), Malformed> {
+pub(crate) fn check_h2_request(parts: &Parts, limits: &Limits) -> Result<(), Malformed> {
+    check_size(parts, limits)?;
     check_pseudo_fields(parts)?;
-    check(parts.headers.len() <= FIELDS, Malformed::TooManyFields)?;
     for (name, value) in &parts.headers {
         check_field(name, value)?;
     }
     check_single(&parts.headers)
+}
+
+/// What [`Limits`] allow, counted as HTTP/1.1 would write it.
+fn check_size(parts: &Parts, limits: &Limits) -> Result<(), Malformed> {
+    let within = |length: usize, limit: u32| u32::try_from(length).is_ok_and(|length| length <= limit);
+    let target = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    check(within(target, limits.target), Malformed::TargetTooLong)?;
+    check(parts.headers.len() <= usize::from(limits.fields), Malformed::TooManyFields)?;
+    let line = |length: usize, around: &str| length + around.len();
+    let fields = parts.headers.iter().map(|(name, value)| line(name.as_str().len() + value.len(), ": \r\n"));
+    let start = line(parts.method.as_str().len() + target, "  HTTP/1.1\r\n");
+    let host = parts.uri.authority().map_or(0, |authority| line(authority.as_str().len(), "host: \r\n"));
+    check(within(start + host + fields.sum::<usize>() + "\r\n".len(), limits.head), Malformed::HeadTooLarge)
 }
 
 /// Checks the trailers of a message that came over HTTP/2.

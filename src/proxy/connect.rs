@@ -16,11 +16,12 @@ use super::caller::{Caller, Prefixed};
 use super::door::{Door, Inside, is_own_name};
 use super::load::Counted;
 use super::refusal::Refusal;
+use super::refused::Refused;
 use super::tunnel::{self, Leave};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Door as Entrance, Entry, Kind, Verdict};
-use crate::decide::{Connect, ConnectRefusal, Reason};
+use crate::decide::{Connect, ConnectRefusal};
 use crate::head::Head;
 use crate::model::{Authority, AuthorityError, Host, Scheme};
 
@@ -94,21 +95,24 @@ impl Worker {
         let Some(connection) = load.connection(self.proxy.settings.agent_connections) else {
             return Next::Close(refuse(entry, &Refusal::Limit("connections of this agent")));
         };
-        let rules = self.proxy.rules.load();
         let own = is_own_name(&authority.host);
-        let refused = match if own { Connect::Intercept } else { rules.decide_connect(&authority, &agent) } {
-            Connect::Tunnel => {
-                drop(rules);
-                return self.dial_tunnel(agent, authority, entry, connection).await;
-            }
+        let way = if own { Connect::Intercept } else { self.proxy.rules.load().decide_connect(&authority, &agent) };
+        let refused = match way {
+            Connect::Tunnel => match self.dial_tunnel(&agent, &authority, &mut entry).await {
+                Ok(service) => {
+                    let port = authority.port;
+                    return Next::Tunnel(Box::new(Tunnel { service, entry, agent, port, _connection: connection }));
+                }
+                Err(refusal) => match self.told_inside(&refusal, authority.port) {
+                    Some(refused) => Some(refused),
+                    None => return Next::Close(refuse(entry, &refusal)),
+                },
+            },
             Connect::Intercept => None,
-            Connect::Refuse(ConnectRefusal(reason)) => Some(reason),
+            Connect::Refuse(ConnectRefusal(reason)) => Some(Refused::Rule(reason)),
         };
-        match refused {
-            Some(reason) => {
-                let refusal = Refusal::Policy(reason);
-                entry.refusal(refusal.kind(), refusal.status().as_u16());
-            }
+        match refused.as_ref().map(Refused::refusal) {
+            Some(refusal) => entry.refusal(refusal.kind(), refusal.status().as_u16()),
             None => entry.verdict(Verdict::Intercept),
         }
         if refused.is_none() && !own && authority.port != 80 {
@@ -128,24 +132,19 @@ impl Worker {
         }
     }
 
-    async fn dial_tunnel(
-        self: &Rc<Self>,
-        agent: Arc<Agent>,
-        authority: Authority,
-        mut entry: Entry,
-        connection: Counted,
-    ) -> Next {
+    async fn dial_tunnel(&self, agent: &Agent, authority: &Authority, entry: &mut Entry) -> Result<TcpStream, Refusal> {
         entry.verdict(Verdict::Tunnel);
-        if let Err(error) = entry.open().await {
-            return Next::Close(refuse(entry, &error.into()));
-        }
-        match self.dialler.tcp(&authority, &agent.label).await {
-            Ok((service, address)) => {
-                entry.dialled(address);
-                Next::Tunnel(Box::new(Tunnel { service, entry, agent, port: authority.port, _connection: connection }))
-            }
-            Err(error) => Next::Close(refuse(entry, &error.into())),
-        }
+        entry.open().await?;
+        let (service, address) = self.dialler.tcp(authority, &agent.label).await?;
+        entry.dialled(address);
+        Ok(service)
+    }
+
+    /// What was decided of an address is told to the request inside, since nobody shows the body of a refused CONNECT. Where neither
+    /// TLS nor HTTP is spoken there is none to tell.
+    fn told_inside(&self, refusal: &Refusal, port: u16) -> Option<Refused> {
+        let spoken = port == 80 || !self.proxy.rules.load().takes_any_bytes(port);
+        Refused::decided(refusal).filter(|_| spoken)
     }
 
     /// Moves bytes both ways until one side ends.
@@ -250,7 +249,8 @@ impl Worker {
     async fn not_tls(self: &Rc<Self>, mut caller: Caller, inside: Inside) {
         let mut entry = self.failed(&inside);
         entry.note("not_tls");
-        let response = refuse(entry, &Refusal::Target("what goes to this port must be TLS"));
+        let refusal = inside.refused.as_ref().map(Refused::refusal);
+        let response = refuse(entry, &refusal.unwrap_or(Refusal::Target("what goes to this port must be TLS")));
         drop(super::serve::answer(&mut caller, response).await);
     }
 }
@@ -282,7 +282,7 @@ fn inside(
     authority: Authority,
     agent: Option<Arc<Agent>>,
     connection: Option<Counted>,
-    refused: Option<Reason>,
+    refused: Option<Refused>,
 ) -> Inside {
     Inside {
         origin: origin.clone(),

@@ -11,10 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request};
 use super::authenticate::{Origin, Shown};
 use super::load::{Counted, Load};
 use super::refusal::Refusal;
+use super::refused::Refused;
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Door as Entrance, Entry};
-use crate::decide::Reason;
 use crate::model::{Authority, Host, Scheme, Target};
 use crate::provider::same_field;
 
@@ -45,8 +45,8 @@ pub(super) struct Inside {
     pub(super) agent: Option<Arc<Agent>>,
     pub(super) load: Option<Arc<Load>>,
     pub(super) _connection: Option<Counted>,
-    /// The CONNECT was refused by rule; each request is told so.
-    pub(super) refused: Option<Reason>,
+    /// Nothing goes through the CONNECT; each request is told why.
+    pub(super) refused: Option<Refused>,
     pub(super) sni: Option<Box<str>>,
     /// The last `Host` that was held against the authority, so that the next request compares bytes only.
     pub(super) known_host: RefCell<Option<HeaderValue>>,
@@ -135,8 +135,8 @@ impl Door {
 impl Inside {
     fn identify(&self, worker: &Worker, parts: &request::Parts) -> Result<Arrived, Refusal> {
         self.check_authority(parts)?;
-        if let Some(reason) = self.refused {
-            return Err(Refusal::Policy(reason));
+        if let Some(refused) = &self.refused {
+            return Err(refused.refusal());
         }
         if let Some(agent) = &self.agent
             && !worker.proxy.still_known(agent)

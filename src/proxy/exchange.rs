@@ -283,13 +283,19 @@ fn note_arrival(entry: &mut Entry, door: &Door, arrived: &Arrived) {
 /// TRACE echoes what it was sent (RFC 9110 §9.3.8); a second CONNECT would leave the tunnel.
 fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
     let extended = parts.extensions.get::<hyper::ext::Protocol>().is_some();
-    match parts.method {
-        Method::TRACE => Err(Refusal::Method("TRACE is not forwarded")),
-        Method::CONNECT if !extended => Err(Refusal::Method("CONNECT inside a tunnel is not allowed")),
-        Method::OPTIONS if hops_used_up(&parts.headers) => Err(Refusal::Method("OPTIONS with Max-Forwards: 0 goes no further")),
-        _ if parts.method.as_str().eq_ignore_ascii_case("trace") => Err(Refusal::Method("TRACE is not forwarded")),
-        _ if parts.method.as_str().eq_ignore_ascii_case("track") => Err(Refusal::Method("TRACK is not forwarded")),
-        _ => Ok(()),
+    if parts.method == Method::OPTIONS && hops_used_up(&parts.headers) {
+        return Err(Refusal::Method("OPTIONS with Max-Forwards: 0 goes no further"));
+    }
+    refused_method(&parts.method).filter(|_why| !extended).map_or(Ok(()), |why| Err(Refusal::Method(why)))
+}
+
+/// Why no request of this method is forwarded, if none is.
+pub(super) fn refused_method(method: &Method) -> Option<&'static str> {
+    match method.as_str() {
+        "CONNECT" => Some("CONNECT inside a tunnel is not allowed"),
+        name if name.eq_ignore_ascii_case("trace") => Some("TRACE is not forwarded"),
+        name if name.eq_ignore_ascii_case("track") => Some("TRACK is not forwarded"),
+        _ => None,
     }
 }
 

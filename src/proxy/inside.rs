@@ -29,6 +29,8 @@ use crate::local::LocalExecutor;
 
 /// How often a quiet stream is looked at.
 const LOOK: Duration = Duration::from_secs(5);
+/// The engine's own bound of a head is this at least; past it there is no answer of ours.
+const LEAST_LIST: u32 = 256 * 1024;
 /// A TLS close or the like may take this long.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -163,7 +165,8 @@ impl Worker {
         let connection = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.proxy.settings.http2_streams)
-            .max_header_list_size(64 * 1024)
+            // Above our own bound, so that it is we who say what is wrong.
+            .max_header_list_size(self.proxy.settings.head.head.saturating_mul(4).max(LEAST_LIST))
             .initial_stream_window_size(256 * 1024)
             .initial_connection_window_size(1024 * 1024)
             .max_send_buf_size(256 * 1024)
@@ -252,7 +255,7 @@ impl Worker {
     async fn serve_http2(self: &Rc<Self>, stream: &Rc<Stream>, mut request: Request<Incoming>) -> Response<ResponseBody> {
         let upgrade = request.extensions().get::<hyper::ext::Protocol>().is_some().then(|| hyper::upgrade::on(&mut request));
         let (parts, body) = request.into_parts();
-        if let Err(malformed) = check_h2_request(&parts) {
+        if let Err(malformed) = check_h2_request(&parts, &self.proxy.settings.head) {
             return self.refuse_malformed(&stream.door, malformed);
         }
         if upgrade.is_some() && !upgrade::is_websocket(&parts.method, &parts.extensions) {

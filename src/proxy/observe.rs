@@ -192,7 +192,8 @@ fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have none of it: one look at the names costs less than a search for each.
     if headers.keys().any(|name| {
-        matches!(name.as_str(), "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade") || is_proxys(name)
+        matches!(name.as_str(), "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade" | "http2-settings")
+            || is_proxys(name)
     }) {
         remove_hop_by_hop(headers);
     }
@@ -206,13 +207,16 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
         .collect();
     let proxys: Vec<HeaderName> = headers.keys().filter(|name| is_proxys(name)).cloned().collect();
-    for name in named.iter().chain(&proxys).chain(&[CONNECTION, KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE]) {
+    for name in named.iter().chain(&proxys).chain(&[CONNECTION, KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE, HTTP2_SETTINGS]) {
         headers.remove(name);
     }
     if headers.get(TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers")) {
         headers.remove(TE);
     }
 }
+
+/// RFC 7540 §3.2.1.
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// `Proxy-Authorization` and its kin, and `Proxy`, which CGI programs take for their own proxy setting.
 fn is_proxys(name: &HeaderName) -> bool {

@@ -218,6 +218,11 @@ impl Refusal {
         }
     }
 
+    /// What is wrong and what to do now.
+    pub(super) fn detail(&self) -> String {
+        format!("{}: {}", sentence(&self.to_string()), self.advice())
+    }
+
     /// The response. `request_id` is the one in the audit log.
     pub(super) fn response(&self, request_id: &str) -> Response<ResponseBody> {
         let (kind, status) = (self.kind(), self.status());
@@ -225,7 +230,7 @@ impl Refusal {
             "type": format!("urn:nexus:refusal:{kind}"),
             "title": self.to_string(),
             "status": status.as_u16(),
-            "detail": format!("{}: {}", sentence(&self.to_string()), self.advice()),
+            "detail": self.detail(),
             "request_id": request_id,
         });
         if let (Self::AuthRequired(missing), Some(members)) = (self, document.as_object_mut()) {

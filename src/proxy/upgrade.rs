@@ -39,7 +39,9 @@ pub(super) fn asked(parts: &request::Parts) -> bool {
     let named = |value: &HeaderValue| {
         value.as_bytes().split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
     };
-    parts.headers.contains_key(UPGRADE) && parts.headers.get_all(CONNECTION).iter().any(named)
+    // Cleartext HTTP/2 is the one protocol that is offered and passed over: it would be spoken past every rule (threat 64).
+    let offered = parts.headers.get(UPGRADE).is_some_and(|offer| !offer.as_bytes().trim_ascii().eq_ignore_ascii_case(b"h2c"));
+    offered && parts.headers.get_all(CONNECTION).iter().any(named)
 }
 
 /// The fields that carry the wish to the service, taken before hop-by-hop fields are stripped. For extended CONNECT they are made.

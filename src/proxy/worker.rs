@@ -183,6 +183,7 @@ impl Worker {
     /// Drops connections to services that have been idle too long.
     pub(crate) fn sweep(&self) {
         self.pool.sweep();
+        self.spool.tell_strangers();
         self.expectations.sweep();
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use dial::Dialler;
 pub(crate) use error::Error;
 pub(crate) use parent::Parent;
 pub(crate) use pool::{Destination, Lease, Pool, Sent, Versions};
-pub(crate) use resolve::Override;
+pub(crate) use resolve::{Override, Policy};
 pub(crate) use stream::Stream;
 
 use std::time::Duration;

@@ -1,7 +1,9 @@
 //! From a host to addresses that may be dialled.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::address::{Class, canonical, classify};
 use super::lookup::Lookups;
@@ -37,7 +39,7 @@ pub(super) async fn addresses(
     own: &[SocketAddr],
     authority: &Authority,
 ) -> Result<Vec<SocketAddr>, Error> {
-    if let Some(address) = overridden(settings, authority) {
+    if let Some(address) = overridden(&settings.resolve, authority) {
         return if is_own(own, address) { Err(Error::Loop { authority: authority.clone() }) } else { Ok(vec![address]) };
     }
     let found = match &authority.host {
@@ -53,17 +55,62 @@ pub(super) async fn addresses(
     Ok(found)
 }
 
-/// Whether `address` may be dialled for `authority`.
+/// Whether `address` may be dialled for `authority`; one that may not be is told to the operator.
 pub(super) fn permit(settings: &Settings, authority: &Authority, address: IpAddr) -> Result<(), Error> {
-    let refuse = |reason| {
+    let permitted = judge(&settings.allow_private, authority, address);
+    if let Err(Error::Forbidden { reason, .. }) = &permitted {
         tracing::warn!(host = %authority.host, %address, reason, "an address is not dialled");
-        Err(Error::Forbidden { host: authority.host.to_string(), address, reason })
-    };
+    }
+    permitted
+}
+
+fn judge(allow_private: &[IpNet], authority: &Authority, address: IpAddr) -> Result<(), Error> {
+    let refuse = |reason| Err(Error::Forbidden { host: authority.host.to_string(), address, reason });
     match classify(address) {
         Class::Public => Ok(()),
         Class::Never(reason) => refuse(reason),
-        Class::Private(_) if settings.allow_private.iter().any(|range| range.contains(&canonical(address))) => Ok(()),
+        Class::Private(_) if allow_private.iter().any(|range| range.contains(&canonical(address))) => Ok(()),
         Class::Private(reason) => refuse(reason),
+    }
+}
+
+/// What is known of an address before it is looked up, for those who ask without dialling.
+#[derive(Debug)]
+pub(crate) struct Policy<'a> {
+    /// Private ranges that may be dialled.
+    pub(crate) allow_private: &'a [IpNet],
+    /// Names that are dialled elsewhere.
+    pub(crate) resolve: &'a [Override],
+    /// Our own listeners.
+    pub(crate) own: &'a [SocketAddr],
+    /// A parent looks names up, not we.
+    pub(crate) parent: bool,
+}
+
+impl Policy<'_> {
+    /// Whether `authority` may be dialled: an address is judged as when it is dialled, a name only if everybody knows where it leads.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] and [`Error::Loop`], as the dial would give them.
+    pub(crate) fn permit(&self, authority: &Authority) -> Result<(), Error> {
+        permit_name(authority)?;
+        let looped =
+            |address| if is_own(self.own, address) { Err(Error::Loop { authority: authority.clone() }) } else { Ok(()) };
+        if let Some(address) = overridden(self.resolve, authority) {
+            return looped(address);
+        }
+        match &authority.host {
+            Host::Ip(address) => {
+                looped(SocketAddr::new(*address, authority.port))?;
+                judge(self.allow_private, authority, *address)
+            }
+            // RFC 6761 §6.3. Whichever of the two it is, one that may be dialled is enough not to say no.
+            Host::Name(name) if !self.parent && (**name == *"localhost" || name.ends_with(".localhost")) => {
+                let loopback = |address| judge(self.allow_private, authority, address);
+                loopback(Ipv4Addr::LOCALHOST.into()).or_else(|_| loopback(Ipv6Addr::LOCALHOST.into()))
+            }
+            Host::Name(_) => Ok(()),
+        }
     }
 }
 
@@ -73,13 +120,13 @@ pub(super) fn permit_name(authority: &Authority) -> Result<(), Error> {
     if !metadata {
         return Ok(());
     }
-    let address = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254));
+    let address = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
     Err(Error::Forbidden { host: authority.host.to_string(), address, reason: "a cloud metadata service" })
 }
 
-fn overridden(settings: &Settings, authority: &Authority) -> Option<SocketAddr> {
+fn overridden(resolve: &[Override], authority: &Authority) -> Option<SocketAddr> {
     let exact = |entry: &&Override| entry.host == authority.host && entry.port.is_none_or(|port| port == authority.port);
-    settings.resolve.iter().find(exact).map(|entry| entry.address)
+    resolve.iter().find(exact).map(|entry| entry.address)
 }
 
 /// One of our own listeners, by any address of this machine that reaches it.

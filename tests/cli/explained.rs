@@ -111,3 +111,36 @@ fn nonsense_is_not_explained() {
         assert!(said.contains(wanted), "{arguments:?}: {said}");
     }
 }
+
+/// What the request path answers by itself, no rule asked.
+#[test]
+fn what_is_refused_by_address_or_method_is_told_as_it_would_be() {
+    let world = World::new();
+    world.register(&["github"], "access_token=ghp_0123456789abcdef\n");
+    for (arguments, wanted, connect, word) in [
+        (&["https://169.254.169.254/"][..], "refuse", Some("refuse"), "metadata"),
+        (&["https://metadata.google.internal/"], "refuse", Some("refuse"), "metadata"),
+        (&["https://localhost/"], "refuse", Some("refuse"), "loopback"),
+        (&["https://[::ffff:10.0.0.1]/"], "refuse", Some("refuse"), "private"),
+        (&["http://10.0.0.1/"], "refuse", None, "private"),
+        (&["http://127.0.0.1:8090/"], "refuse", None, "proxy itself"),
+        (&["https://nexus.internal/ca.pem"], "own_page", Some("intercept"), "itself"),
+        (&["http://nexus.internal/env"], "own_page", None, "itself"),
+        (&["TRACE", "https://api.github.com/"], "refuse", Some("intercept"), "TRACE"),
+        (&["CONNECT", "https://api.github.com/"], "refuse", Some("intercept"), "CONNECT"),
+        (&["TRACE", "https://example.test/"], "tunnel", Some("tunnel"), "when it is dialled"),
+        (&["wss://api.github.com/user"], "inject", Some("intercept"), "github"),
+        (&["ws://example.test/"], "pass", None, "no provider"),
+    ] {
+        let answer = explain(&world, arguments);
+        let said = (answer["outcome"].as_str(), answer["connect"].as_str());
+        assert_eq!(said, (Some(wanted), connect), "{arguments:?}: {answer}");
+        assert!(answer["why"].as_str().unwrap().contains(word), "{arguments:?}: {answer}");
+    }
+    world.config("[upstream]\nallow_private = [\"10.0.0.0/8\"]\nresolve = { \"localhost\" = \"127.0.0.1:9443\" }\n");
+    assert_eq!(outcome(&world, &["https://10.0.0.1/"]), "tunnel");
+    assert_eq!(outcome(&world, &["https://localhost/"]), "tunnel");
+    assert_eq!(outcome(&world, &["https://127.0.0.1/"]), "refuse");
+    let answer = explain(&world, &["http://127.0.0.1:8091/"]);
+    assert!(answer["why"].as_str().unwrap().contains("proxy itself"), "where it listens by default: {answer}");
+}

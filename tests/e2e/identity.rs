@@ -393,3 +393,37 @@ fn i7_an_agent_has_its_share_and_a_greedy_one_starves_nobody() {
         assert_eq!(other.get("https://api.acme.test/later").await.status, 200);
     });
 }
+
+/// Whoever reaches the port can be refused as often as he likes; the disk is not his to fill.
+#[test]
+fn t118_i7_refusals_of_strangers_are_counted_and_those_of_agents_written() {
+    run(async {
+        let (_ca, _service, mut nexus, a, _b) = two_agents("[audit]\nstranger_lines_per_minute = 10").await;
+        let caller = Caller::new(&nexus);
+        for number in 0..60 {
+            let stranger = caller.clone().agent("a", &format!("guess{number}"));
+            let refused = stranger.tunnel("api.acme.test:443").await.expect_err("a guess");
+            assert!([407, 429].contains(&refused.status), "{refused:?}");
+            let raw = talk(caller.tcp().await, b"GET http://api.acme.test/ HTTP/1.1\r\nHost: api.acme.test\r\n\r\n").await;
+            assert_eq!(raw.status(), 407, "{raw:?}");
+            let raw = talk(caller.tcp().await, b"nonsense\r\n\r\n").await;
+            assert_eq!(raw.status(), 400, "{raw:?}");
+        }
+        let known = caller.agent("a", &a);
+        for number in 0..30 {
+            let reply = known.get(&format!("https://api.acme.test/mint-by-get?{number}")).await;
+            assert_eq!(reply.status, 403, "{reply:?}");
+        }
+        nexus.stop();
+        let lines = nexus.audit();
+        let refused = |line: &&serde_json::Value| line["event"].as_str().is_some_and(|event| event.ends_with("refuse"));
+        let of_a = lines.iter().filter(refused).filter(|line| line["agent"] == "a").count();
+        let strangers = lines.iter().filter(refused).filter(|line| line.get("agent").is_none()).count();
+        assert_eq!((of_a, strangers), (30, 10), "{lines:#?}");
+        let many: Vec<_> = lines.iter().filter(|line| line["event"] == "refuse_many").collect();
+        let told = many.iter().map(|line| (line["source"].as_str(), line["count"].as_str())).collect::<Vec<_>>();
+        assert_eq!(told, [(Some("127.0.0.1"), Some("170"))], "{many:#?}");
+        let said = nexus::audit::describe(&many[0].to_string()).expect("a line").to_string();
+        assert!(said.contains("refuse_many") && said.contains("170 more of 127.0.0.1"), "{said}");
+    });
+}

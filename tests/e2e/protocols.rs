@@ -433,3 +433,73 @@ fn i6_an_unfinished_upload_holds_nobody_else_up() {
         drop(sender);
     });
 }
+
+/// B3: the same bounds on both versions, in the caller's own terms: an answer, and the stream goes on.
+#[test]
+fn i7_the_bounds_of_a_head_are_told_on_both_versions() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Both, |_call| async { answer(200, "inside") }).await;
+        let config =
+            "[proxy]\nunmatched = \"intercept\"\n[limits]\nhead_size = \"4KiB\"\ntarget_size = \"1KiB\"\nhead_fields = 20";
+        let nexus = Builder::new(&ca).resolve("any.test", service.address).config(config).start();
+        let caller = Caller::new(&nexus);
+        let with = |path: String, count: usize, length: usize| {
+            let mut request = request(Method::GET, &format!("https://any.test{path}"), empty());
+            for number in 0..count {
+                let name = http::HeaderName::from_bytes(format!("x-{number}").as_bytes()).expect("a name");
+                request.headers_mut().insert(name, "v".repeat(length).parse().expect("a value"));
+            }
+            request
+        };
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            for (path, count, length, status) in [
+                (format!("/{}", "a".repeat(900)), 0, 0, 200),
+                (format!("/{}", "a".repeat(2000)), 0, 0, 414),
+                (format!("/{}", "a".repeat(20_000)), 0, 0, 414),
+                ("/many".to_owned(), 15, 1, 200),
+                ("/too-many".to_owned(), 30, 1, 431),
+                ("/large".to_owned(), 1, 3000, 200),
+                ("/too-large".to_owned(), 1, 6000, 431),
+                ("/far-too-large".to_owned(), 1, 70_000, 431),
+                ("/several".to_owned(), 3, 2000, 431),
+            ] {
+                let mut session =
+                    if version == Version::HTTP_2 { caller.http2("any.test").await } else { caller.http1("any.test").await };
+                let reply = session.send(with(path.clone(), count, length)).await;
+                let what = format!("{version:?} {} {count} {length}", path.len());
+                assert_eq!(reply.status, status, "{what}: {reply:?}");
+                assert_eq!(reply.refusal(), (status != 200).then_some("too-large"), "{what}");
+                if version == Version::HTTP_2 {
+                    assert_eq!(session.get("https://any.test/next").await.status, 200, "the others go on: {what}");
+                }
+            }
+        }
+    });
+}
+
+/// B17: a server may pass over an offer (RFC 9110 §7.8); curl makes this one by itself.
+#[test]
+fn t64_an_offer_of_cleartext_http2_is_passed_over_and_goes_no_further() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Http1, |_call| async { answer(200, "inside") }).await;
+        let config = "[proxy]\nunmatched = \"intercept\"";
+        let nexus = Builder::new(&ca).resolve("any.test", service.address).config(config).start();
+        let mut session = Caller::new(&nexus).http1("any.test").await;
+        for (method, body) in [(Method::GET, ""), (Method::POST, "a body"), (Method::GET, "")] {
+            let mut request = request(method, "https://any.test/", full(body));
+            for (name, value) in [("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AAMAAABk")]
+            {
+                request.headers_mut().insert(name, value.parse().expect("a value"));
+            }
+            let reply = session.send(request).await;
+            assert_eq!((reply.status, reply.text()), (200, "inside"), "{reply:?}");
+        }
+        assert_eq!(service.count(), 3);
+        for seen in service.seen() {
+            let hop = ["connection", "upgrade", "http2-settings"].map(|name| seen.header(name).is_some());
+            assert_eq!(hop, [false; 3], "{seen:?}");
+        }
+    });
+}

@@ -89,10 +89,19 @@ process = subprocess.Popen(
 port = int(process.stdout.readline().decode().split()[1].rsplit(":", 1)[1])
 
 
-def connect(authority, token=token):
+def connect(authority, token=token, inside=False):
+    """The status of the CONNECT, or of the request inside where the CONNECT was accepted only to say no."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as stream:
         stream.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: Bearer {token}\r\n\r\n".encode())
-        return stream.recv(4096).split(b"\r\n")[0].decode()
+        status = stream.recv(4096).split(b"\r\n")[0].decode()
+        if inside and " 200 " in status:
+            stream.sendall(b"GET / HTTP/1.1\r\nHost: " + authority.encode() + b"\r\n\r\n")
+            try:
+                answer = stream.recv(4096).split(b"\r\n")[0].decode()
+            except ConnectionResetError:
+                answer = ""
+            status = answer or status
+        return status
 
 
 results = []
@@ -101,7 +110,7 @@ for authority in [
     f"self.test:{port}", f"{PUBLIC}:{port}", "localhost:443", "127.0.0.1:443", "[::1]:443",
 ]:
     before = dict(reached)
-    status = connect(authority)
+    status = connect(authority, inside=True)
     results.append([authority.replace(str(port), "PORT"), status, reached["public"] - before["public"], reached["inside"] - before["inside"]])
 poisoned = connect("api.acme.test:443")
 

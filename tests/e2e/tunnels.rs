@@ -416,3 +416,35 @@ fn an_ipv6_address_is_dialled() {
         assert_eq!(rest(&mut stream).await, "six");
     });
 }
+
+/// DESIGN 4: clients don't show the body of a refused CONNECT.
+#[test]
+fn i5_a_connect_to_an_address_that_is_not_dialled_is_told_why_inside() {
+    run(async {
+        let ca = Authority::new();
+        let nexus = Builder::new(&ca).start();
+        let caller = Caller::new(&nexus);
+        for host in ["169.254.169.254", "10.0.0.1", "127.0.0.1", "metadata.google.internal", "localhost"] {
+            for version in ["http/1.1", "h2"] {
+                let mut session = if version == "h2" { caller.http2(host).await } else { caller.http1(host).await };
+                let reply = session.get(&format!("https://{host}/secret")).await;
+                assert_eq!((reply.status, reply.refusal()), (403, Some("private-address")), "{host} {version} {reply:?}");
+                let document: serde_json::Value = serde_json::from_slice(&reply.body).expect("a problem document");
+                assert_eq!(document["type"], "urn:nexus:refusal:private-address", "{document}");
+            }
+            let line = nexus.audit_line(|line| line["host"] == host && line["event"] == "refuse").await;
+            assert_eq!((line["refusal"].as_str(), line["path"].as_str()), (Some("private-address"), Some("/secret")), "{line}");
+            let line = nexus.audit_line(|line| line["host"] == host && line["event"] == "tunnel_close").await;
+            assert_eq!((line["verdict"].as_str(), line.get("dialled")), (Some("refuse"), None), "{line}");
+        }
+        let mut stream = caller.tunnel("10.0.0.1:80").await.expect("a tunnel");
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n").await.expect("a write");
+        let head = read_head(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 403 ") && head.contains("private-address"), "{head}");
+        // What speaks HTTP without TLS to a port of TLS is told the same.
+        let mut stream = caller.tunnel("10.0.0.1:443").await.expect("a tunnel");
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n").await.expect("a write");
+        let head = read_head(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 403 ") && head.contains("private-address"), "{head}");
+    });
+}

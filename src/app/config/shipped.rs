@@ -100,6 +100,7 @@ impl Default for Audit {
             spool: ByteSize::gib(1),
             spool_file: ByteSize::mib(8),
             keep_segments: 0,
+            stranger_lines_per_minute: 120,
             line: ByteSize::kib(8),
             linger_millis: 50,
             poll_millis: 100,

@@ -23,6 +23,7 @@ fn settings(folder: &Path) -> Settings {
         on_failure: OnFailure::Refuse,
         fsync: Fsync::Never,
         max_line: 8 * 1024,
+        stranger_lines: 5,
         segment_bytes: 16 * 1024,
         keep_segments: None,
         spool_file_bytes: 4 * 1024,

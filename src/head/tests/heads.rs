@@ -158,11 +158,17 @@ fn t59_lines_that_are_no_fields_are_refused() {
 }
 
 #[test]
-fn t64_an_upgrade_to_cleartext_http2_is_refused() {
+fn t64_an_upgrade_to_cleartext_http2_is_passed_over_or_refused() {
+    for line in ["Upgrade: h2c", "upgrade: H2C ", "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk"] {
+        let head = head(&with_lines(&format!("Connection: Upgrade, HTTP2-Settings\r\n{line}\r\n")));
+        assert!(head.is_ok(), "{line}");
+    }
     for line in [
-        "Upgrade: h2c",
-        "upgrade: H2C",
         "Upgrade: websocket, h2c",
+        "Upgrade: websocket\r\nUpgrade: h2c",
+        "Upgrade: h2c\r\nUpgrade: websocket",
+        "Upgrade: h2c, h2c",
+        "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nHTTP2-Settings: AAMAAABk",
         "Upgrade: h2",
         "Upgrade: HTTP/2.0",
         "Upgrade: h2c-14",

@@ -3,7 +3,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use hyper::ext::Protocol;
 
 use super::*;
-use crate::head::{check_h2_request, check_trailers};
+use crate::head::{Limits, check_h2_request, check_trailers};
 
 fn request(method: &str, uri: &str, fields: &[(&str, &str)]) -> Parts {
     let mut builder = Request::builder().method(method).uri(uri);
@@ -14,13 +14,13 @@ fn request(method: &str, uri: &str, fields: &[(&str, &str)]) -> Parts {
 }
 
 fn checked(fields: &[(&str, &str)]) -> Result<(), Malformed> {
-    check_h2_request(&request("GET", "https://a.example/b?c", fields))
+    check_h2_request(&request("GET", "https://a.example/b?c", fields), &Limits::default())
 }
 
 #[test]
 fn sound_requests_are_taken() {
     assert_eq!(checked(&[("te", "trailers"), ("content-length", "5"), ("host", "A.example:443"), ("x", "")]), Ok(()));
-    assert_eq!(check_h2_request(&request("OPTIONS", "https://a.example/", &[])), Ok(()));
+    assert_eq!(check_h2_request(&request("OPTIONS", "https://a.example/", &[]), &Limits::default()), Ok(()));
 }
 
 #[test]
@@ -28,8 +28,11 @@ fn t23_a_host_that_disagrees_is_refused() {
     assert_eq!(checked(&[("host", "b.example")]), Err(Malformed::Host));
     assert_eq!(checked(&[("host", "a.example:8443")]), Err(Malformed::Host));
     assert_eq!(checked(&[("host", "a.example"), ("host", "a.example")]), Err(Malformed::HostCount));
-    assert_eq!(check_h2_request(&request("GET", "/b", &[("host", "a.example")])), Err(Malformed::PseudoField));
-    assert_eq!(check_h2_request(&request("GET", "https://u@a.example/", &[])), Err(Malformed::PseudoField));
+    assert_eq!(
+        check_h2_request(&request("GET", "/b", &[("host", "a.example")]), &Limits::default()),
+        Err(Malformed::PseudoField)
+    );
+    assert_eq!(check_h2_request(&request("GET", "https://u@a.example/", &[]), &Limits::default()), Err(Malformed::PseudoField));
 }
 
 #[test]
@@ -38,15 +41,15 @@ fn t69_bytes_that_http1_can_not_carry_are_refused() {
         let Ok(value) = HeaderValue::from_bytes(value) else { continue };
         let mut parts = request("GET", "https://a.example/", &[]);
         parts.headers.insert("x", value.clone());
-        assert_eq!(check_h2_request(&parts), Err(Malformed::Field), "{value:?}");
+        assert_eq!(check_h2_request(&parts, &Limits::default()), Err(Malformed::Field), "{value:?}");
     }
     for bad in [&b"a\r\nb"[..], b"a\0", b"a\nb"] {
         assert!(HeaderValue::from_bytes(bad).is_err(), "the engine's own type refuses {}", bad.escape_ascii());
     }
     assert!(HeaderName::from_bytes(b"a:b").is_err() && HeaderName::from_bytes(b"a b").is_err());
-    assert_eq!(check_h2_request(&request("GET", "http://a.example/", &[])), Err(Malformed::PseudoField));
-    assert_eq!(check_h2_request(&request("GET", "https://a.example/\u{e9}", &[])), Err(Malformed::Target));
-    assert_eq!(check_h2_request(&request("GET", "*", &[])), Err(Malformed::PseudoField));
+    assert_eq!(check_h2_request(&request("GET", "http://a.example/", &[]), &Limits::default()), Err(Malformed::PseudoField));
+    assert_eq!(check_h2_request(&request("GET", "https://a.example/\u{e9}", &[]), &Limits::default()), Err(Malformed::Target));
+    assert_eq!(check_h2_request(&request("GET", "*", &[]), &Limits::default()), Err(Malformed::PseudoField));
 }
 
 #[test]
@@ -75,14 +78,14 @@ fn t70_lengths_and_expectations_are_checked_as_on_http1() {
 
 #[test]
 fn t71_a_connect_is_taken_only_in_its_extended_form() {
-    assert_eq!(check_h2_request(&request("CONNECT", "a.example:443", &[])), Err(Malformed::Method));
+    assert_eq!(check_h2_request(&request("CONNECT", "a.example:443", &[]), &Limits::default()), Err(Malformed::Method));
     let mut extended = request("CONNECT", "https://a.example/chat", &[]);
-    assert_eq!(check_h2_request(&extended), Err(Malformed::Method));
+    assert_eq!(check_h2_request(&extended, &Limits::default()), Err(Malformed::Method));
     extended.extensions.insert(Protocol::from_static("websocket"));
-    assert_eq!(check_h2_request(&extended), Ok(()));
+    assert_eq!(check_h2_request(&extended, &Limits::default()), Ok(()));
     let mut plain = request("GET", "https://a.example/chat", &[]);
     plain.extensions.insert(Protocol::from_static("websocket"));
-    assert_eq!(check_h2_request(&plain), Err(Malformed::Method));
+    assert_eq!(check_h2_request(&plain, &Limits::default()), Err(Malformed::Method));
 }
 
 #[test]
@@ -92,4 +95,20 @@ fn t61_trailers_over_http2_keep_the_same_rules() {
     assert_eq!(check_trailers(&trailers), Ok(()));
     trailers.insert("authorization", HeaderValue::from_static("x"));
     assert_eq!(check_trailers(&trailers), Err(Malformed::Trailer));
+}
+
+#[test]
+fn i7_the_bounds_of_a_head_hold_for_http2_too() {
+    let limits = Limits { fields: 4, head: 200, target: 50, ..Limits::default() };
+    let checked = |path: &str, fields: &[(&str, &str)]| {
+        check_h2_request(&request("GET", &format!("https://a.example{path}"), fields), &limits)
+    };
+    let long = "a".repeat(200);
+    assert_eq!(checked(&format!("/{}", &long[..49]), &[]), Ok(()));
+    assert_eq!(checked(&format!("/{}", &long[..50]), &[]), Err(Malformed::TargetTooLong));
+    assert_eq!(checked("/", &[("x", "1"); 4]), Ok(()));
+    assert_eq!(checked("/", &[("x", "1"); 5]), Err(Malformed::TooManyFields));
+    // `GET / HTTP/1.1`, `host: a.example`, `x: ...` and an empty line, each with its CR LF.
+    assert_eq!(checked("/", &[("x", &long[..200 - 16 - 17 - 5 - 2])]), Ok(()));
+    assert_eq!(checked("/", &[("x", &long[..200 - 16 - 17 - 5 - 1])]), Err(Malformed::HeadTooLarge));
 }
