@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::config::Config;
 use super::home::Home;
 use super::parts::BuildError;
+use super::restart::waiting;
 use super::{parts, sealed};
 use crate::agent::Registered;
 use crate::ca;
@@ -26,6 +27,8 @@ pub(super) struct Reload {
     pub(super) home: Home,
     pub(super) overrides: Vec<(String, String)>,
     pub(super) extra_agents: Vec<Registered>,
+    /// The configuration of the start.
+    pub(super) started: Config,
     pub(super) root: SigningRoot,
     pub(super) proxy: Arc<Proxy>,
     pub(super) store: Arc<Store>,
@@ -55,6 +58,8 @@ impl Reload {
         }
         match self.home.config(&self.overrides) {
             Ok(config) => {
+                self.tell_waiting(&config);
+                parts::warn_of_strangers(&config, &self.proxy.agents.load());
                 self.rules(&config);
                 if let Err(error) = self.roots(&config) {
                     tracing::error!(
@@ -64,6 +69,14 @@ impl Reload {
                 }
             }
             Err(error) => tracing::error!("nexus.toml was not taken; the old one stays: {error}"),
+        }
+    }
+
+    /// What was changed and does not take effect now.
+    fn tell_waiting(&self, config: &Config) {
+        let keys = waiting(&self.started, config);
+        if !keys.is_empty() {
+            tracing::warn!(keys = keys.join(", "), "these keys take effect at the next start of the proxy");
         }
     }
 
@@ -92,6 +105,7 @@ impl Reload {
             return;
         }
         self.proxy.rules.store(Arc::new(parts::rules(&catalogue, config, &self.proxy.agents.load())));
+        parts::warn_of_takeovers(&catalogue);
         tracing::info!("configuration taken");
         match self.store.snapshot() {
             Ok(vault) => sealed::tell(&catalogue, &vault),

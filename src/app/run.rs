@@ -73,7 +73,6 @@ pub struct Running {
     control: Option<(tokio::sync::oneshot::Sender<()>, std::thread::JoinHandle<()>)>,
     log: Arc<Log>,
     count: Arc<AtomicUsize>,
-    drain: Duration,
 }
 
 type Accepted = (std::net::TcpStream, SocketAddr, Arc<Listener>);
@@ -113,7 +112,9 @@ impl App {
                 return Err(BuildError::NoAgents);
             }
         }
+        parts::warn_of_strangers(&setup.config, &registry);
         let (catalogue, mistakes) = Catalogue::with_user_folder(&setup.home.providers());
+        parts::warn_of_takeovers(&catalogue);
         let rules = parts::rules(&catalogue, &setup.config, &registry);
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
@@ -162,7 +163,15 @@ impl App {
         let root = reload::SigningRoot::new(parts.key.duplicate(), &parts.pages);
         let store = Arc::clone(&parts.store);
         let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, root, proxy: Arc::clone(&proxy), store });
+        let reload = Arc::new(Reload {
+            home,
+            overrides,
+            extra_agents: setup_agents,
+            started: config.clone(),
+            root,
+            proxy: Arc::clone(&proxy),
+            store,
+        });
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..worker_count(&config) {
@@ -183,7 +192,7 @@ impl App {
             control.block_on(control_plane(sockets, workers, stop, watching, ended));
             control.shutdown_timeout(Duration::from_secs(1));
         })?;
-        Ok(Running { addresses, draining, reload, threads, control: Some((end, thread)), log, count, drain })
+        Ok(Running { addresses, draining, reload, threads, control: Some((end, thread)), log, count })
     }
 }
 
@@ -222,7 +231,7 @@ impl Running {
             }
         }
         self.log.stop();
-        tracing::info!(drain_secs = self.drain.as_secs(), "stopped");
+        tracing::info!("stopped");
     }
 }
 

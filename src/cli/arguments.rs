@@ -129,16 +129,16 @@ pub(crate) struct Register {
     /// OAuth access token (better from a prompt, --stdin or NEXUS_ACCESS_TOKEN)
     #[arg(long)]
     pub(crate) access_token: Option<String>,
-    /// OAuth refresh token
+    /// OAuth refresh token (better from a prompt, --stdin or NEXUS_REFRESH_TOKEN)
     #[arg(long)]
     pub(crate) refresh_token: Option<String>,
     /// When the access token ends: `30d`, `12h`, seconds, or RFC 3339
     #[arg(long, value_name = "WHEN")]
     pub(crate) expires: Option<String>,
-    /// Any other field, such as a tenant: `--field site=acme`
+    /// Any other field, such as a tenant: `--field site=acme` (a secret better from a prompt or --stdin)
     #[arg(long = "field", value_name = "NAME=VALUE")]
     pub(crate) fields: Vec<String>,
-    /// Read fields from standard input, one `name=value` a line
+    /// Read fields from standard input, one `name=value` a line: `access_token=gho_…`
     #[arg(long)]
     pub(crate) stdin: bool,
 }
