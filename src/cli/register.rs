@@ -56,6 +56,9 @@ fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at:
     sendable(provider, &entry)?;
     let reach = Reach::named(provider, &entry).context("a field that is part of a host name is not valid")?;
     reach.seal(&mut entry);
+    if entry.hosts.is_empty() {
+        anyhow::bail!(other_fields(provider));
+    }
     entry.expires_at = expires_at;
     Ok(entry)
 }
