@@ -11,7 +11,7 @@ use super::context::{Context, Hint};
 use super::terminal::Terminal;
 
 /// How alike two names must be to be taken for a slip of the finger.
-const ALIKE: f64 = 0.75;
+const ALIKE: f64 = 0.85;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, action: &Providers) -> anyhow::Result<()> {
     match action {

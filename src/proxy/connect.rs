@@ -106,8 +106,7 @@ impl Worker {
         };
         match refused {
             Some(reason) => {
-                let refusal = Refusal::Policy(reason);
-                entry.refusal(refusal.kind(), refusal.status().as_u16());
+                Refusal::Policy(reason).record_in(&mut entry);
             }
             None => entry.verdict(Verdict::Intercept),
         }
@@ -299,7 +298,7 @@ fn inside(
 }
 
 pub(super) fn refuse(mut entry: Entry, refusal: &Refusal) -> Response<ResponseBody> {
-    entry.refusal(refusal.kind(), refusal.status().as_u16());
+    refusal.record_in(&mut entry);
     refusal.response(entry.id().as_str())
 }
 
