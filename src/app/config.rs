@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::Host;
 
@@ -49,7 +49,7 @@ pub enum Error {
 }
 
 /// The whole file.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The callers' side.
@@ -73,7 +73,7 @@ pub struct Config {
 }
 
 /// `[proxy]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Proxy {
     /// Where callers connect.
@@ -95,7 +95,7 @@ pub struct Proxy {
 }
 
 /// `proxy.unmatched`.
-#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Unmatched {
     /// Bytes pass untouched.
@@ -107,7 +107,7 @@ pub enum Unmatched {
 }
 
 /// `proxy.unregistered`.
-#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Unregistered {
     /// What the caller sent goes on.
@@ -117,7 +117,7 @@ pub enum Unregistered {
 }
 
 /// `[upstream]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Upstream {
     /// PEM files trusted besides the system's roots; relative to the home folder.
@@ -149,7 +149,7 @@ pub struct Upstream {
 }
 
 /// `[replay]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Replay {
     /// A request body kept for the second send.
@@ -159,7 +159,7 @@ pub struct Replay {
 }
 
 /// `[renewal]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Renewal {
     /// How long before its end a token is renewed.
@@ -191,7 +191,7 @@ pub struct Renewal {
 }
 
 /// `[policy]`.
-#[derive(Debug, Clone, Deserialize, Default)]
+#[derive(Debug, Clone, Deserialize, Serialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Where no rule matches: `allow` or `deny`. Must be written when listening beyond loopback.
@@ -199,7 +199,7 @@ pub struct Policy {
 }
 
 /// `policy.default`.
-#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Goes on.
@@ -209,7 +209,7 @@ pub enum Verdict {
 }
 
 /// `[limits]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections of all callers.
@@ -247,7 +247,7 @@ pub struct Limits {
 }
 
 /// `[audit]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Audit {
     /// What happens to requests when the log can't be written.
@@ -273,7 +273,7 @@ pub struct Audit {
 }
 
 /// `audit.on_failure`.
-#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// They are refused (503 `audit`).
@@ -283,7 +283,7 @@ pub enum OnFailure {
 }
 
 /// `audit.fsync`.
-#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Fsync {
     /// When a segment is closed.
@@ -293,7 +293,7 @@ pub enum Fsync {
 }
 
 /// `[ca]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ca {
     /// Leaf certificates that are kept.
@@ -303,10 +303,10 @@ pub struct Ca {
 }
 
 /// `[gateway]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gateway {
-    /// Where the control plane listens.
+    /// Where the control plane will listen, on loopback. Nothing listens there yet; callers of the proxy are kept away from it.
     pub listen: SocketAddr,
 }
 
@@ -369,6 +369,9 @@ impl Config {
             ("renewal.waiters", self.renewal.waiters),
             ("renewal.connections", self.renewal.connections),
         ];
+        if !self.gateway.listen.ip().is_loopback() {
+            return refuse("gateway.listen", "must be an address of loopback, such as 127.0.0.1:8090");
+        }
         for (key, value) in bounds {
             if value == 0 {
                 return refuse(key, "must be at least 1");
@@ -460,6 +463,15 @@ mod tests {
         assert_eq!(config.proxy.listen, ["127.0.0.1:7".parse().expect("address")]);
         let error = Config::parse("nexus.toml", "", &set("NEXUS__PROXY__NOPE", "1")).expect_err("unknown");
         assert!(error.to_string().contains("NEXUS__PROXY__NOPE"), "{error}");
+    }
+
+    #[test]
+    fn the_control_plane_is_kept_on_loopback() {
+        for address in ["0.0.0.0:8090", "10.0.0.5:8090", "[::]:8090"] {
+            let error = Config::parse("nexus.toml", &format!("[gateway]\nlisten = \"{address}\"\n"), &[]).expect_err("refused");
+            assert!(matches!(error, Error::Value { key: "gateway.listen", .. }), "{error}");
+        }
+        assert!(Config::parse("nexus.toml", "[gateway]\nlisten = \"[::1]:1\"\n", &[]).is_ok());
     }
 
     #[test]

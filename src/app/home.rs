@@ -7,7 +7,6 @@ use crate::agent;
 use crate::disk;
 
 const CONFIG_LIMIT: u64 = 1024 * 1024;
-const ANNOUNCED_LIMIT: u64 = 64 * 1024;
 const AGENTS_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Why a file of the home folder can't be used.
@@ -116,7 +115,7 @@ impl Home {
         self.0.join("locks")
     }
 
-    /// `proxy.addr`: where the running proxy listens, for `nexus run` and `nexus status`.
+    /// `proxy.addr`: where the proxies that are up listen, for `nexus run` and `nexus status`.
     pub fn address_file(&self) -> PathBuf {
         self.0.join("proxy.addr")
     }
@@ -203,52 +202,4 @@ pub(super) fn read_public_text(file: &Path) -> Result<Option<String>, HomeError>
     let bytes = disk::read_regular(file, AGENTS_LIMIT).map_err(|cause| HomeError::File { path: file.to_owned(), cause })?;
     let text = bytes.map(String::from_utf8).transpose();
     text.map_err(|_not_text| HomeError::Text(file.to_owned()))
-}
-
-/// A proxy that is running.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announced {
-    /// Its process.
-    pub process: i32,
-    /// Where it listens, in the order of its configuration: `proxy.listen`, then `proxy.agent_listen`.
-    pub addresses: Vec<std::net::SocketAddr>,
-}
-
-impl Home {
-    /// Writes down where the running proxy listens, for `nexus run` and `nexus status`.
-    ///
-    /// # Errors
-    /// As [`HomeError`] says.
-    pub fn announce(&self, addresses: &[std::net::SocketAddr]) -> Result<(), HomeError> {
-        let lines: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        write(&self.address_file(), format!("{}\n{}\n", std::process::id(), lines.join("\n")).as_bytes(), disk::PRIVATE)
-    }
-
-    /// What the running proxy wrote down, if its process is still there. Only it is ours to believe: the file is private.
-    ///
-    /// # Errors
-    /// As [`HomeError`] says.
-    pub fn announced(&self) -> Result<Option<Announced>, HomeError> {
-        let Some(text) = read_text(&self.address_file(), ANNOUNCED_LIMIT)? else { return Ok(None) };
-        let mut lines = text.lines();
-        let process = lines.next().and_then(|line| line.parse().ok());
-        let addresses: Vec<_> = lines.filter_map(|line| line.parse().ok()).collect();
-        let alive = process
-            .and_then(rustix::process::Pid::from_raw)
-            .filter(|process| rustix::process::test_kill_process(*process).is_ok());
-        Ok(alive
-            .filter(|_| !addresses.is_empty())
-            .map(|process| Announced { process: process.as_raw_nonzero().get(), addresses }))
-    }
-
-    /// Takes that back, unless another proxy has announced itself since.
-    pub fn unannounce(&self) {
-        let ours = i32::try_from(std::process::id()).ok();
-        if self.announced().is_ok_and(|found| found.is_some_and(|found| Some(found.process) != ours)) {
-            return;
-        }
-        if let Err(error) = std::fs::remove_file(self.address_file()) {
-            tracing::debug!(%error, "the address file was gone already");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Configuration, build, start, reload, drain. Floor 4.
 
+mod announced;
 pub mod config;
 mod endpoint;
 mod explain;
@@ -7,13 +8,15 @@ mod home;
 mod init;
 mod parts;
 mod reload;
+mod restart;
 mod run;
 mod sealed;
 mod secret;
 
+pub use announced::Announced;
 pub use config::Config;
 pub use explain::{ExplainError, Explanation, MatchedRule, Outcome, explain};
-pub use home::{Announced, Home, HomeError};
+pub use home::{Home, HomeError};
 pub use init::{InitError, Made, Rotated, drop_old, init, open_root, rotate, trusted, write_bundle};
 pub use parts::{BuildError, Setup, warm_up};
 pub use run::{App, Running};

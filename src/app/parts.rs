@@ -161,6 +161,20 @@ pub(super) fn agents(home: &Home, extra: &[Registered], previous: &Registry) -> 
     Ok(Registry::update(previous, &rows).closed(!extra.is_empty()))
 }
 
+/// A listener that is bound to nobody answers 407 to everybody. The agent may come later, so this is no error.
+pub(super) fn warn_of_strangers(config: &Config, agents: &Registry) {
+    for name in config.proxy.agent_listen.keys().filter(|name| !agents.names().any(|known| known.as_str() == name.as_str())) {
+        tracing::warn!("proxy.agent_listen names {name}, which is no agent: it gets 407 until `nexus agent add {name}`");
+    }
+}
+
+/// A file of the user's own that stands before a provider that ships: its credential stops there, which somebody may not mean.
+pub(super) fn warn_of_takeovers(catalogue: &Catalogue) {
+    for takeover in catalogue.takeovers() {
+        tracing::warn!("{takeover}");
+    }
+}
+
 pub(super) fn proxy_settings(config: &Config) -> proxy::Settings {
     let limits = &config.limits;
     proxy::Settings {

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts::BuildError;
+use super::restart::waiting;
 use super::{parts, sealed};
 use crate::agent::Registered;
 use crate::ca;
@@ -35,6 +36,8 @@ pub(super) struct Reload {
 /// What was taken last of each part.
 pub(super) struct Live {
     config: Config,
+    /// The configuration of the start, whose addresses and bounds are in force.
+    started: Config,
     /// The configuration came from a file: then that file does not just go.
     from_file: bool,
     catalogue: Catalogue,
@@ -44,7 +47,15 @@ impl Live {
     /// What the start took.
     pub(super) fn new(home: &Home, config: &Config, catalogue: Catalogue) -> Mutex<Self> {
         let from_file = !matches!(home.config_text(), Ok(None));
-        Mutex::new(Self { config: config.clone(), from_file, catalogue })
+        Mutex::new(Self { config: config.clone(), started: config.clone(), from_file, catalogue })
+    }
+
+    /// What of `config` is new and does not take effect now.
+    fn tell_waiting(&self, config: &Config) {
+        let keys = waiting(&self.started, config);
+        if !keys.is_empty() && !waiting(&self.config, config).is_empty() {
+            tracing::warn!(keys = keys.join(", "), "these keys take effect at the next start of the proxy");
+        }
     }
 }
 
@@ -73,7 +84,11 @@ impl Reload {
             }
         }
         match self.home.written_config(&self.overrides) {
-            Ok(Some(config)) => (live.config, live.from_file) = (config, true),
+            Ok(Some(config)) => {
+                live.tell_waiting(&config);
+                parts::warn_of_strangers(&config, &self.proxy.agents.load());
+                (live.config, live.from_file) = (config, true);
+            }
             Ok(None) if live.from_file => {
                 let gone = HomeError::Vanished(self.home.config_file());
                 tracing::error!("nexus.toml was not taken; the old one stays: {gone}");
@@ -109,6 +124,7 @@ impl Reload {
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
+        parts::warn_of_takeovers(&catalogue);
         self.proxy.rules.store(Arc::new(parts::rules(&catalogue, &live.config, &self.proxy.agents.load())));
         tracing::info!("configuration taken");
         match self.store.snapshot() {

@@ -74,7 +74,6 @@ pub struct Running {
     control: Option<(tokio::sync::oneshot::Sender<()>, std::thread::JoinHandle<()>)>,
     log: Arc<Log>,
     count: Arc<AtomicUsize>,
-    drain: Duration,
 }
 
 type Accepted = (std::net::TcpStream, SocketAddr, Arc<Listener>);
@@ -114,7 +113,9 @@ impl App {
                 return Err(BuildError::NoAgents);
             }
         }
+        parts::warn_of_strangers(&setup.config, &registry);
         let (catalogue, mistakes) = Catalogue::with_user_folder(&setup.home.providers());
+        parts::warn_of_takeovers(&catalogue);
         let rules = parts::rules(&catalogue, &setup.config, &registry);
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
@@ -184,7 +185,7 @@ impl App {
             control.block_on(control_plane(sockets, workers, stop, watching, ended));
             control.shutdown_timeout(Duration::from_secs(1));
         })?;
-        Ok(Running { addresses, draining, reload, threads, control: Some((end, thread)), log, count, drain })
+        Ok(Running { addresses, draining, reload, threads, control: Some((end, thread)), log, count })
     }
 }
 
@@ -223,7 +224,7 @@ impl Running {
             }
         }
         self.log.stop();
-        tracing::info!(drain_secs = self.drain.as_secs(), "stopped");
+        tracing::info!("stopped");
     }
 }
 

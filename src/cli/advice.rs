@@ -1,6 +1,6 @@
 //! What a person can do about an error: the hint below it.
 
-use nexus::app::{BuildError, InitError, SecretError};
+use nexus::app::{BuildError, HomeError, InitError, SecretError};
 use nexus::{seal, vault};
 
 use super::context::Hint;
@@ -17,8 +17,39 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
         let stored = || cause.downcast_ref().and_then(on_vault);
         let sealed = || cause.downcast_ref().and_then(on_seal);
         let secret = || cause.downcast_ref().and_then(on_secret);
-        hint.or_else(|| built().or_else(made).or_else(stored).or_else(sealed).or_else(secret).map(str::to_owned))
+        let configured = || cause.downcast_ref().and_then(on_config);
+        hint.or_else(configured)
+            .or_else(|| built().or_else(made).or_else(stored).or_else(sealed).or_else(secret).map(str::to_owned))
     })
+}
+
+/// What is written where a parser says only what it would have liked.
+const WRITTEN: [(&str, &str); 5] = [
+    ("socket address", "an address is an IP and a port in quotes, \"127.0.0.1:8091\"; a name such as localhost is none"),
+    ("parsable string", "a size is written in quotes: \"512KiB\", \"1MiB\""),
+    ("expected a sequence", "a list stands in brackets: [\"127.0.0.1:8091\"]"),
+    ("expected a boolean", "write true or false, without quotes"),
+    ("expected a map", "pairs stand in braces: { ci = \"127.0.0.1:8092\" }"),
+];
+/// As alike as two names must be to be taken for a slip of the finger.
+const ALIKE: f64 = 0.8;
+
+/// The words of `nexus.toml`: how a value is written, or which key was meant.
+fn on_config(error: &HomeError) -> Option<String> {
+    let HomeError::Config(error) = error else { return None };
+    let text = error.to_string();
+    let written = WRITTEN.iter().find(|(word, _)| text.contains(word)).map(|(_, advice)| (*advice).to_owned());
+    written.or_else(|| meant(&text))
+}
+
+/// ``unknown field `a`, expected one of `b`, `c` `` names all that there is.
+fn meant(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("unknown field ")?;
+    let mut names = rest.split('`').skip(1).step_by(2);
+    let wrong = names.next()?;
+    let scored = names.map(|name| (strsim::jaro_winkler(wrong, name), name)).filter(|(score, _)| *score >= ALIKE);
+    let best = scored.max_by(|one, two| one.0.total_cmp(&two.0));
+    best.map(|(_, name)| format!("did you mean `{name}`?"))
 }
 
 fn on_build(error: &BuildError) -> Option<&'static str> {
@@ -76,6 +107,17 @@ mod tests {
             SecretError::Missing("/nope".into()).into(),
         ] {
             assert_eq!(advice(&error).as_deref(), Some(SECRET), "{error:?}");
+        }
+        for (text, word) in [
+            ("[proxy]\nlisten = [\"localhost:0\"]", "an IP and a port"),
+            ("[proxy]\nlisten = \"127.0.0.1:1\"", "a list stands in brackets"),
+            ("[limits]\nhead_size = 4096.5", "a size is written in quotes"),
+            ("[proxy]\nlissten = []", "did you mean `listen`?"),
+            ("[upstream]\nhttp2 = \"yes\"", "true or false"),
+        ] {
+            let error = HomeError::from(nexus::app::Config::parse("nexus.toml", text, &[]).unwrap_err());
+            let said = advice(&anyhow::Error::from(error)).unwrap_or_default();
+            assert!(said.contains(word), "{text} {said}");
         }
         let hint = anyhow::Error::from(Hint::new("x", "nexus list")).context("y");
         assert_eq!(advice(&hint).as_deref(), Some("run `nexus list`"));

@@ -10,12 +10,30 @@ use super::run::Confine;
 
 /// What scripts may rely on; `nexus run` has codes of its own.
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed (stderr says why and what to do), 2 misused.
-`nexus run` exits with its command's code; 128 + n when signal n ended it, 127
-when there is no such command, 126 when it can't be run, 125 when it could not
-be shut out of the home folder.
-Data goes to stdout, all else to stderr. Colours only on a terminal; NO_COLOR
-and CLICOLOR_FORCE are honoured.";
+Exit codes:
+  0      done
+  1      failed; stderr says why, and what to do
+  2      misused
+  `nexus run` exits with the code of its command, or with
+  125    it could not be shut out of the home folder
+  126    it can't be run
+  127    there is no such command
+  128+N  signal N ended it
+
+Data goes to stdout, all else to stderr. Colours only on a terminal;
+NO_COLOR and CLICOLOR_FORCE are honoured. NEXUS_LOG=debug logs more
+(error, warn, info, debug, trace; or by part: nexus::upstream=debug).";
+
+/// The words that `nexus explain` answers with.
+const OUTCOMES: &str = "\
+Outcomes:
+  inject         the caller's credential is taken off, the stored one put on
+  strip          a provider's host outside its rules: the caller's credential
+                 is taken off, none put on
+  pass           forwarded as the caller sent it
+  tunnel         bytes go through unseen: no provider names the host
+  refuse         answered by Nexus, nothing is sent
+  auth required  refused until somebody runs `nexus register`";
 
 /// Over the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
@@ -129,16 +147,16 @@ pub(crate) struct Register {
     /// OAuth access token (better from a prompt, --stdin or NEXUS_ACCESS_TOKEN)
     #[arg(long)]
     pub(crate) access_token: Option<String>,
-    /// OAuth refresh token
+    /// OAuth refresh token (better from a prompt, --stdin or NEXUS_REFRESH_TOKEN)
     #[arg(long)]
     pub(crate) refresh_token: Option<String>,
     /// When the access token ends: `30d`, `12h`, seconds, or RFC 3339
     #[arg(long, value_name = "WHEN")]
     pub(crate) expires: Option<String>,
-    /// Any other field, such as a tenant: `--field site=acme`
+    /// Any other field, such as a tenant: `--field site=acme` (a secret better from a prompt or --stdin)
     #[arg(long = "field", value_name = "NAME=VALUE")]
     pub(crate) fields: Vec<String>,
-    /// Read fields from standard input, one `name=value` a line
+    /// Read fields from standard input, one `name=value` a line: `access_token=gho_…`
     #[arg(long)]
     pub(crate) stdin: bool,
 }
@@ -189,7 +207,7 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
-#[command(override_usage = "nexus explain [OPTIONS] [METHOD] <URL>")]
+#[command(override_usage = "nexus explain [OPTIONS] [METHOD] <URL>", after_help = OUTCOMES)]
 pub(crate) struct Explain {
     /// A URL, and a method before it: `https://api.github.com/user`, `POST https://api.openai.com/v1/responses`
     #[arg(required = true, num_args = 1..=2, value_name = "URL")]

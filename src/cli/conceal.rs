@@ -12,7 +12,14 @@ use super::terminal::Terminal;
 /// The variable whose text is handed on.
 const SECRET: &str = "NEXUS_SECRET";
 /// What other commands read, and a process that lives long has no use for.
-const OTHERS: [&str; 5] = ["NEXUS_AGENT_TOKEN", "NEXUS_API_KEY", "NEXUS_CLIENT_SECRET", "NEXUS_PASSWORD", "NEXUS_ACCESS_TOKEN"];
+const OTHERS: [&str; 6] = [
+    "NEXUS_AGENT_TOKEN",
+    "NEXUS_API_KEY",
+    "NEXUS_CLIENT_SECRET",
+    "NEXUS_PASSWORD",
+    "NEXUS_ACCESS_TOKEN",
+    "NEXUS_REFRESH_TOKEN",
+];
 /// Names the descriptor from which the process that takes our place reads it, once.
 const DESCRIPTOR: &str = "NEXUS_SECRET_FD";
 

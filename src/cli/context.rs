@@ -13,7 +13,7 @@ use nexus::vault::{self, Store};
 use super::terminal::Terminal;
 
 /// Variables that Nexus itself reads; another `NEXUS_*` name is a mistake worth telling.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "NEXUS_HOME",
     "NEXUS_SECRET_FD",
     "NEXUS_SECRET",
@@ -28,6 +28,7 @@ const KNOWN: [&str; 14] = [
     "NEXUS_CLIENT_SECRET",
     "NEXUS_PASSWORD",
     "NEXUS_ACCESS_TOKEN",
+    "NEXUS_REFRESH_TOKEN",
 ];
 
 /// The surroundings of one command.

@@ -45,7 +45,9 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
     for row in rows.iter().filter(|row| row.status == Status::Attention) {
         terminal.warn(&format!("{} needs attention: its last renewal was refused for good; register it again", row.connection));
     }
-    if rows.is_empty() && !terminal.json {
+    if let (true, false, Some(user)) = (rows.is_empty(), terminal.json, &user) {
+        terminal.hint(&format!("{user} has no connection; `nexus list` shows those of everybody"));
+    } else if rows.is_empty() && !terminal.json {
         terminal.hint("nothing is registered yet; run `nexus register github`, or see `nexus providers list`");
     }
     Ok(())

@@ -6,7 +6,13 @@ use super::terminal::Terminal;
 
 /// What the process itself says goes to stderr; `NEXUS_LOG` chooses how much, else `default` does.
 pub(super) fn start_log(terminal: &Terminal, default: &str) {
-    let filter = EnvFilter::try_from_env("NEXUS_LOG").unwrap_or_else(|_unset| EnvFilter::new(default));
+    // A variable that is set to nothing is not set, as everywhere; an empty filter would silence errors.
+    let asked = std::env::var("NEXUS_LOG").ok().filter(|text| !text.trim().is_empty());
+    let filter = asked.map(EnvFilter::try_new).transpose().unwrap_or_else(|error| {
+        terminal.warn(&format!("NEXUS_LOG is not a filter such as info or nexus=debug ({error}); it is left out"));
+        None
+    });
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let started =
         if terminal.json { builder.json().try_init() } else { builder.with_ansi(terminal.coloured_talk()).try_init() };

@@ -11,7 +11,7 @@ use super::context::{Context, Hint};
 use super::terminal::Terminal;
 
 /// How alike two names must be to be taken for a slip of the finger.
-const ALIKE: f64 = 0.75;
+const ALIKE: f64 = 0.85;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, action: &Providers) -> anyhow::Result<()> {
     match action {
@@ -160,13 +160,23 @@ fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {
     // Parsed first by itself, so that one that ships can be checked as well.
     let provider = nexus::provider::parse(&name, &text)?;
     let mut catalogue = Catalogue::builtin();
-    if !catalogue.is_builtin(&provider.id) {
+    let builtin = catalogue.is_builtin(&provider.id);
+    if !builtin {
         catalogue.add(&name, &text)?;
     }
+    let mut warnings: Vec<String> = catalogue.takeovers().iter().map(ToString::to_string).collect();
+    if builtin {
+        let id = &provider.id;
+        warnings
+            .push(format!("{id} comes with nexus: in your own folder a file of this name is not taken; choose another name"));
+    }
     let hosts = hosts(&provider);
-    terminal.either(&json!({ "name": provider.id.as_str(), "valid": true, "hosts": hosts }), || {
-        format!("{name} is valid: {} for {}\n", provider.id, hosts.join(", "))
-    })
+    let value = json!({ "name": provider.id.as_str(), "valid": true, "hosts": hosts, "warnings": warnings });
+    terminal.either(&value, || format!("{name} is valid: {} for {}\n", provider.id, hosts.join(", ")))?;
+    for warning in warnings.iter().filter(|_| !terminal.json) {
+        terminal.warn(warning);
+    }
+    Ok(())
 }
 
 /// What would change for one connection.

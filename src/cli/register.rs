@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use nexus::app::Reach;
 use nexus::model::{ConnectionId, Credential, Secret};
-use nexus::provider::Provider;
+use nexus::provider::{Provider, prepare};
 use nexus::vault::{AuthType, Entry};
 use serde_json::json;
 
@@ -21,7 +21,13 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     gateway::warn_if_away(context, terminal);
     let catalogue = context.catalogue(terminal);
     let provider = providers::find(&catalogue, id.provider())?;
-    let mut fields = collect(terminal, options)?;
+    let store = context.store()?;
+    let replaced = store.get(&id)?.is_some();
+    if replaced && terminal.can_ask() {
+        let question = format!("{id} is registered already. Replace its credential, with all that belongs to it?");
+        anyhow::ensure!(terminal.confirm(&question)?, "nothing was changed: {id} keeps its credential");
+    }
+    let mut fields = collect(terminal, provider, options)?;
     if fields.names().next().is_none() {
         ask(terminal, provider, &mut fields)?;
     }
@@ -29,8 +35,6 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let expires_at = options.expires.as_deref().map(|text| when::parse(text, SystemTime::now())).transpose()?;
     let entry = entry(provider, &id, fields, expires_at)?;
     let hosts = entry.hosts.clone();
-    let store = context.store()?;
-    let replaced = store.get(&id)?.is_some();
     store.register(&id, entry)?;
     if !provider.verified {
         terminal.warn(&format!("the facts about {} were not verified against its documentation", provider.title));
@@ -49,6 +53,7 @@ fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at:
     if !usable && entry.fields.field("refresh_token").is_none() {
         anyhow::bail!(other_fields(provider));
     }
+    sendable(provider, &entry)?;
     let reach = Reach::named(provider, &entry).context("a field that is part of a host name is not valid")?;
     reach.seal(&mut entry);
     if entry.hosts.is_empty() {
@@ -58,11 +63,28 @@ fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at:
     Ok(entry)
 }
 
+/// Refuses now what each request would fail at later.
+fn sendable(provider: &Provider, entry: &Entry) -> anyhow::Result<()> {
+    for name in entry.fields.names() {
+        let odd = entry.fields.field(name).is_some_and(|value| value.expose().contains(char::is_control));
+        anyhow::ensure!(!odd, "{name} holds a line end or another control character, so nothing was stored; leave it out");
+    }
+    let fields = |name: &str| entry.effective_field(name);
+    for rule in provider.inject.iter().filter(|rule| rule.accepts(&fields)) {
+        prepare(&rule.placements, &fields).context("the credential cannot go on a request, so nothing was stored")?;
+    }
+    Ok(())
+}
+
 fn other_fields(provider: &Provider) -> Hint {
-    let wanted: Vec<String> = provider.fields.iter().map(|field| format!("--field {}=…", field.name)).collect();
-    let wanted = if wanted.is_empty() { "--api-key …".to_owned() } else { wanted.join(" ") };
-    let message = format!("{} needs other fields than were given", provider.title);
-    Hint::new(message, format!("nexus register {} {wanted}", provider.id))
+    let wanted = wanted(provider);
+    let lines: Vec<String> = wanted.iter().map(|field| format!("{}=…", field.name)).collect();
+    let plain = wanted.iter().filter(|field| !field.secret).map(|field| format!(" --field {}=…", field.name));
+    let rest = if wanted.iter().any(|field| field.secret) { " --stdin" } else { "" };
+    Hint::new(
+        format!("{} needs other fields than were given: {}", provider.title, lines.join(", ")),
+        format!("nexus register {}{}{rest}", provider.id, plain.collect::<String>()),
+    )
 }
 
 fn auth_type(fields: &Credential) -> AuthType {
@@ -77,7 +99,7 @@ fn auth_type(fields: &Credential) -> AuthType {
 }
 
 /// Fields from flags, the environment and standard input, each secret from the moment it is read.
-fn collect(terminal: &Terminal, options: &Register) -> anyhow::Result<Credential> {
+fn collect(terminal: &Terminal, provider: &Provider, options: &Register) -> anyhow::Result<Credential> {
     let mut fields = Credential::default();
     let given = [
         ("client_id", &options.client_id, None),
@@ -86,12 +108,11 @@ fn collect(terminal: &Terminal, options: &Register) -> anyhow::Result<Credential
         ("username", &options.username, None),
         ("password", &options.password, Some("NEXUS_PASSWORD")),
         ("access_token", &options.access_token, Some("NEXUS_ACCESS_TOKEN")),
-        ("refresh_token", &options.refresh_token, None),
+        ("refresh_token", &options.refresh_token, Some("NEXUS_REFRESH_TOKEN")),
     ];
     for (name, flag, variable) in given {
-        let secret = !matches!(name, "client_id" | "username");
-        if flag.is_some() && secret {
-            terminal.warn(&format!("{name} came by the command line, where other processes and the shell's history see it; prefer a prompt, --stdin or a variable"));
+        if flag.is_some() {
+            warn_if_secret(terminal, provider, name);
         }
         let value = flag.clone().or_else(|| variable.and_then(Context::variable));
         if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -100,6 +121,7 @@ fn collect(terminal: &Terminal, options: &Register) -> anyhow::Result<Credential
     }
     for field in &options.fields {
         let (name, value) = field.split_once('=').with_context(|| "--field takes NAME=VALUE".to_owned())?;
+        warn_if_secret(terminal, provider, name);
         fields.set(name, Secret::new(value.to_owned()));
     }
     if options.stdin {
@@ -108,35 +130,71 @@ fn collect(terminal: &Terminal, options: &Register) -> anyhow::Result<Credential
             if line.trim().is_empty() {
                 continue;
             }
-            let (name, value) = line.split_once('=').context("standard input takes one name=value a line")?;
+            let named = line.split_once('=').filter(|(name, _)| is_name(name.trim()));
+            let (name, value) = named.ok_or_else(|| {
+                let example =
+                    wanted(provider).into_iter().find(|field| field.secret).map(|field| field.name).unwrap_or_default();
+                anyhow::anyhow!("standard input takes one name=value a line, such as {example}=… for {}", provider.title)
+            })?;
             fields.set(name.trim(), Secret::new(value.to_owned()));
         }
     }
     Ok(fields)
 }
 
+/// The command line is seen by other processes and kept by shells.
+fn warn_if_secret(terminal: &Terminal, provider: &Provider, name: &str) {
+    let known = matches!(name, "client_secret" | "api_key" | "password" | "access_token" | "refresh_token");
+    if known || provider.fields.iter().any(|field| field.name == name && field.secret) {
+        terminal.warn(&format!("{name} came by the command line, where other processes and the shell's history see it; prefer a prompt, --stdin or a variable"));
+    }
+}
+
+/// So that a bare token that ends in `=` is not taken for a name.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// What a person must hand over.
+struct Wanted {
+    name: String,
+    prompt: String,
+    secret: bool,
+}
+
+fn wanted(provider: &Provider) -> Vec<Wanted> {
+    if provider.fields.is_empty() {
+        let name = if provider.oauth2.is_some() { "access_token" } else { "api_key" };
+        return vec![Wanted { name: name.to_owned(), prompt: name.replace('_', " "), secret: true }];
+    }
+    let of = |field: &nexus::provider::Field| Wanted {
+        name: field.name.clone(),
+        prompt: field.prompt.clone(),
+        secret: field.secret,
+    };
+    provider.fields.iter().map(of).collect()
+}
+
 /// Asks a person for what the provider's file says it needs.
 fn ask(terminal: &Terminal, provider: &Provider, fields: &mut Credential) -> anyhow::Result<()> {
     if !terminal.can_ask() {
+        let lines: Vec<String> = wanted(provider).iter().map(|field| format!("{}=…", field.name)).collect();
         anyhow::bail!(Hint::new(
-            "no field was given and there is nobody to ask",
+            format!("no field was given and there is nobody to ask; --stdin takes a line for each: {}", lines.join(", ")),
             format!("nexus register {} --stdin", provider.id)
         ));
     }
     if let Some(console) = &provider.console {
         terminal.say(&format!("{}: make or find the credential at {console}", provider.title));
     }
-    let wanted: Vec<(String, String, bool)> = if provider.fields.is_empty() {
-        let name = if provider.oauth2.is_some() { "access_token" } else { "api_key" };
-        vec![(name.to_owned(), name.replace('_', " "), true)]
-    } else {
-        provider.fields.iter().map(|field| (field.name.clone(), field.prompt.clone(), field.secret)).collect()
-    };
-    for (name, prompt, secret) in wanted {
+    for Wanted { name, prompt, secret } in wanted(provider) {
         let value = if secret { terminal.ask_secret(&prompt)? } else { terminal.ask(&prompt)? };
         if !value.is_empty() {
             fields.set(&name, Secret::new(value));
         }
+    }
+    if fields.names().next().is_none() {
+        anyhow::bail!(Hint::new("nothing was typed, so nothing was stored", format!("nexus register {}", provider.id)));
     }
     Ok(())
 }

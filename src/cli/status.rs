@@ -90,8 +90,19 @@ fn config(context: &Context) -> Looked {
     let (_catalogue, mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
     let wrong: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     let value = json!({ "listen": listen, "agents": agents, "mistakes": wrong });
-    let text = if wrong.is_empty() { format!("listens on {}; agents: {agents}", listen.join(", ")) } else { wrong.join("\n") };
+    let mut text = format!("listens on {}; agents: {agents}", listen.join(", "));
+    if moved(context, &config.proxy.listen)? {
+        text.push_str("\nthe proxy that is up listens elsewhere until it is started again");
+    }
+    let text = if wrong.is_empty() { text } else { wrong.join("\n") };
     Ok((Some(wrong.is_empty()), text, value))
+}
+
+/// Whether the configuration names an address that no proxy of this home listens on, while one is up. Port 0 means any.
+fn moved(context: &Context, listen: &[std::net::SocketAddr]) -> anyhow::Result<bool> {
+    let up = context.home.announced()?;
+    let heard = |address: &std::net::SocketAddr| up.iter().any(|one| one.addresses.contains(address));
+    Ok(!up.is_empty() && listen.iter().any(|address| address.port() != 0 && !heard(address)))
 }
 
 fn proxy(context: &Context) -> Looked {

@@ -19,13 +19,17 @@ use super::{gateway, run};
 /// Certificates are for everyone to read.
 const READABLE: u32 = 0o644;
 
-/// The proxy that is up and shows our root; whoever else listens there is not it.
+/// The first proxy that is up and shows our root; whoever else listens there is not it.
 pub(super) async fn running(context: &Context) -> anyhow::Result<Option<Announced>> {
-    let Some(announced) = context.home.announced()? else { return Ok(None) };
     let ca = disk::read_regular(&context.home.ca(), 1024 * 1024)?.unwrap_or_default();
-    let Some(first) = announced.addresses.first() else { return Ok(None) };
-    let ours = run::answers(&reachable(*first), &ca).await;
-    Ok(ours.then_some(announced))
+    for announced in context.home.announced()? {
+        if let Some(first) = announced.addresses.first()
+            && run::answers(&reachable(*first), &ca).await
+        {
+            return Ok(Some(announced));
+        }
+    }
+    Ok(None)
 }
 
 /// Where a program on this machine reaches a listener: one on every address is reached by loopback.

@@ -1,5 +1,7 @@
 //! `nexus up`: the proxy in the foreground. SIGHUP reloads, SIGTERM and SIGINT drain.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 use nexus::app::{App, BuildError, Origin, Running, Setup, warm_up, write_bundle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -35,12 +37,15 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: Vec::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = runtime.block_on(async { Signals::listen() })?;
-    let running = App::with_key(setup, overrides, &key)?.start().map_err(in_use)?;
-    let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
+    let running = App::with_key(setup, overrides, &key)?.start().map_err(|error| in_use(context, error))?;
+    if let Some(other) = context.home.announced()?.first() {
+        let (process, place) = (other.process, joined(&other.addresses));
+        terminal.warn(&format!("another proxy of this home is up on {place} (process {process}); `nexus run` uses that one"));
+    }
     context.home.announce(running.addresses())?;
-    terminal.say(&format!("nexus: the proxy listens on {}", addresses.join(", ")));
+    terminal.say(&format!("nexus: the proxy listens on {}", joined(running.addresses())));
     if options.announce {
-        terminal.data(&format!("listening {}\n", addresses.join(" ")))?;
+        terminal.data(&format!("listening {}\n", joined(running.addresses()).replace(", ", " ")))?;
     }
     runtime.block_on(signals.until_told(&running));
     terminal.say("nexus: draining");
@@ -49,14 +54,30 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     Ok(())
 }
 
-/// An address that is taken most often means that the proxy is up already.
-fn in_use(error: BuildError) -> anyhow::Error {
-    match &error {
-        BuildError::Listen { address, cause } if cause.kind() == std::io::ErrorKind::AddrInUse => {
-            Hint::new(format!("cannot listen on {address}: something listens there already"), "nexus status").into()
-        }
-        _ => error.into(),
+fn joined(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// An address that is taken: by a proxy of this home, or by something that only another address goes around.
+fn in_use(context: &Context, error: BuildError) -> anyhow::Error {
+    let BuildError::Listen { address, cause } = &error else { return error.into() };
+    if cause.kind() != std::io::ErrorKind::AddrInUse {
+        return error.into();
     }
+    let others = context.home.announced().unwrap_or_default();
+    match others.iter().find(|other| other.addresses.contains(address)) {
+        Some(other) => Hint::new(
+            format!("cannot listen on {address}: the proxy of this home listens there already (process {})", other.process),
+            "nexus status",
+        ),
+        None => Hint::new(
+            format!(
+                "cannot listen on {address}: another program listens there; set proxy.listen in nexus.toml, or the variable"
+            ),
+            "NEXUS__PROXY__LISTEN='[\"127.0.0.1:8191\"]' nexus up",
+        ),
+    }
+    .into()
 }
 
 /// The signals we heed. Listened for before anybody can know that we are up, so that none ends us without a drain.

@@ -2,26 +2,25 @@
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context as _;
 use jiff::{SpanRelativeTo, Timestamp};
 
 /// `3600` (seconds from now), `30d`, `12h 30m`, or RFC 3339.
 pub(super) fn parse(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
-    let wrong = || format!("{text:?} is not a time: write 30d, 12h, seconds from now, or 2027-01-31T12:00:00Z");
+    let wrong = || anyhow::anyhow!("{text:?} is not a time: write 30d, 12h, seconds from now, or 2027-01-31T12:00:00Z");
     let ahead = if let Ok(seconds) = text.parse::<u64>() {
         Some(Duration::from_secs(seconds))
     } else if let Ok(span) = text.parse::<jiff::Span>() {
-        let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).with_context(wrong)?;
-        Some(Duration::try_from(length).with_context(wrong)?)
+        let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_cause| wrong())?;
+        Some(Duration::try_from(length).map_err(|_cause| wrong())?)
     } else {
         None
     };
     let time = match ahead {
-        Some(ahead) => now.checked_add(ahead).with_context(wrong)?,
-        None => text.parse::<Timestamp>().with_context(wrong)?.into(),
+        Some(ahead) => now.checked_add(ahead).ok_or_else(wrong)?,
+        None => text.parse::<Timestamp>().map_err(|_cause| wrong())?.into(),
     };
     // What no certificate, file or table could hold is refused here.
-    Timestamp::try_from(time).with_context(wrong)?;
+    Timestamp::try_from(time).map_err(|_cause| wrong())?;
     anyhow::ensure!(time > now, "{text:?} is in the past");
     Ok(time)
 }
@@ -64,7 +63,8 @@ mod tests {
         assert_eq!(ahead("30d").unwrap(), 30 * 86_400);
         assert_eq!(ahead("12h 30m").unwrap(), 45_000);
         assert_eq!(ahead("2027-01-15T08:00:01Z").unwrap(), 1);
-        for text in ["", "soon", "-3", "-3d", "2020-01-01T00:00:00Z", "0", "99999999999999999", "9999999d"] {
+        assert_eq!(format!("{:#}", ahead("1y").unwrap_err()).matches(": ").count(), 1, "one sentence, nobody else's words");
+        for text in ["", "soon", "1y", "-3", "-3d", "2020-01-01T00:00:00Z", "0", "99999999999999999", "9999999d"] {
             assert!(parse(text, now).is_err(), "{text}");
         }
         assert_eq!(

@@ -80,7 +80,9 @@ impl Reason {
             Self::Unmatched => "Hosts that no rule names are refused here; ask the operator to add a provider or rule for it.",
             Self::Cleartext => "Credentials go over TLS only: use the https:// URL.",
             Self::Port => "This provider is reached on its own port only; leave the port out of the URL.",
-            Self::ConnectPort => "CONNECT to this port is not allowed; the operator can list it in proxy.connect_ports.",
+            Self::ConnectPort => {
+                "Only ports 80, 443 and those of the providers are reached; the operator can list another one in proxy.connect_ports."
+            }
             Self::Mint => "This endpoint answers with a new credential, which callers do not get; use the API without it.",
             Self::Path => "This path is not among those that the provider's rule allows.",
         }

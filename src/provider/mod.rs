@@ -9,6 +9,7 @@ mod presented;
 mod rule;
 mod slot;
 mod strategy;
+mod takeover;
 mod template;
 
 pub use catalogue::Catalogue;
@@ -22,4 +23,5 @@ pub use rule::{
 pub(crate) use slot::same_field;
 pub use slot::{SlotError, strip, strip_target};
 pub use strategy::{Fields, InjectError, Placement, Prepared, prepare};
+pub use takeover::Takeover;
 pub use template::{Template, TemplateError};

@@ -112,7 +112,7 @@ impl Worker {
             Connect::Refuse(ConnectRefusal(reason)) => Some(Refused::Rule(reason)),
         };
         match refused.as_ref().map(Refused::refusal) {
-            Some(refusal) => entry.refusal(refusal.kind(), refusal.status().as_u16()),
+            Some(refusal) => refusal.record_in(&mut entry),
             None => entry.verdict(Verdict::Intercept),
         }
         if refused.is_none() && !own && authority.port != 80 {
@@ -299,7 +299,7 @@ fn inside(
 }
 
 pub(super) fn refuse(mut entry: Entry, refusal: &Refusal) -> Response<ResponseBody> {
-    entry.refusal(refusal.kind(), refusal.status().as_u16());
+    refusal.record_in(&mut entry);
     refusal.response(entry.id().as_str())
 }
 

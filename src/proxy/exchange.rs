@@ -93,7 +93,7 @@ impl Worker {
             },
             Err(Stop::Refusal(refusal)) => refusal,
         };
-        entry.refusal(refusal.kind(), refusal.status().as_u16());
+        refusal.record_in(&mut entry);
         Answer::Response(refusal.response(entry.id().as_str()))
     }
 

@@ -28,7 +28,7 @@ pub(super) struct AuthRequired {
 /// An answer Nexus made itself.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("the request is malformed: {0}")]
+    #[error("the request is {}: {}", if .0.is_too_large() { "too large" } else { "malformed" }, .0)]
     Malformed(#[from] Malformed),
     #[error("the request is malformed: {0}")]
     Target(&'static str),
@@ -150,6 +150,19 @@ impl Refusal {
         }
     }
 
+    /// Puts it into the record: kind and status, and which rule it was.
+    pub(super) fn record_in(&self, entry: &mut audit::Entry) {
+        entry.refusal(self.kind(), self.status().as_u16());
+        let which = match self {
+            Self::Policy(reason) => reason.word(),
+            Self::TokenEndpoint(_) => "token_endpoint",
+            Self::Connection(_) => "connection",
+            Self::NotSealed(_) | Self::EndpointNotSealed(_) => "not_sealed",
+            _ => return,
+        };
+        entry.note(which);
+    }
+
     /// Who is to blame: decides whether trying again makes sense.
     pub(super) fn blame(&self) -> Blame {
         match self {
@@ -185,6 +198,12 @@ impl Refusal {
     /// What the reader, often an LLM, should do now. Nothing of the request is echoed.
     fn advice(&self) -> String {
         match self {
+            Self::Target(text) if text.contains("base URL") => {
+                "Write it as http://HOST:PORT/~TOKEN/api.example.com/path, with the token of `nexus agent add`; it is for programs, not for pages in a browser.".into()
+            }
+            Self::Malformed(malformed) if malformed.is_too_large() => {
+                "Send less; the operator can change limits.head_size, limits.head_fields and limits.target_size.".into()
+            }
             Self::Malformed(_) | Self::Target(_) => "Send a request that follows RFC 9110 and RFC 9112; the proxy rejects what it would have to repair.".into(),
             Self::Misdirected => "Open a new CONNECT for this host; the Host of a request must be the host of its tunnel.".into(),
             Self::Method(_) => "Use another method.".into(),
@@ -277,11 +296,17 @@ fn sentence(text: &str) -> String {
 fn upstream_advice(error: &upstream::Error) -> String {
     match error {
         upstream::Error::UnknownNames => "Wait as Retry-After says, and ask for names that exist.".into(),
-        upstream::Error::NoSuchHost { .. } => "Check the spelling of the host name.".into(),
+        upstream::Error::NoSuchHost { .. } => "Check the spelling of the host name, or the name server of the proxy.".into(),
+        upstream::Error::Forbidden { reason: upstream::METADATA, .. } => {
+            "It hands out credentials of the machine to whoever asks, so no setting lets callers reach it.".into()
+        }
         upstream::Error::Forbidden { .. } => {
             "Private and local addresses are not reached through the proxy; the operator can allow a range in upstream.allow_private.".into()
         }
         upstream::Error::Loop { .. } => "The proxy is not reached through itself; call http://nexus.internal/ for its own pages.".into(),
+        upstream::Error::Tls { cause, .. } if !upstream::is_certificate(cause) => {
+            "The handshake failed before any certificate was in doubt, and nothing was sent: the service may not speak TLS on this port.".into()
+        }
         upstream::Error::Tls { .. } => {
             "The service's certificate could not be verified, so nothing was sent. A private CA goes into upstream.extra_roots.".into()
         }

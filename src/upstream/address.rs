@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Why a metadata service is not reached.
+pub(crate) const METADATA: &str = "a cloud metadata service";
+
 /// What kind of address it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
@@ -66,7 +69,7 @@ fn classify_v4(v4: Ipv4Addr) -> Class {
         | [169, 254, 0, 23]
         | [100, 100, 100, 200]
         | [192, 0, 0, 192]
-        | [168, 63, 129, 16] => Class::Never("a cloud metadata service"),
+        | [168, 63, 129, 16] => Class::Never(METADATA),
         [0, ..] => Class::Never("the unspecified network 0.0.0.0/8"),
         [224..=239, ..] => Class::Never("a multicast address"),
         [255, 255, 255, 255] => Class::Never("the broadcast address"),
@@ -86,7 +89,7 @@ fn classify_v6(v6: Ipv6Addr) -> Class {
     match v6.segments() {
         [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254 | 0x23]
         | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
-        | [0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe] => Class::Never("a cloud metadata service"),
+        | [0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe] => Class::Never(METADATA),
         segments if tunnelled_v4(segments).is_some_and(|v4| matches!(classify_v4(v4), Class::Never(_))) => {
             Class::Never("a tunnel to an address that is never dialled")
         }

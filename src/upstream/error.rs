@@ -70,3 +70,22 @@ pub(crate) enum Error {
         cause: hyper::Error,
     },
 }
+
+/// Whether a failed handshake was about the service's certificate.
+pub(crate) fn is_certificate(cause: &std::io::Error) -> bool {
+    let said = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(said, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_in_doubt_is_told_from_a_service_without_tls() {
+        let failed = |error| is_certificate(&std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+        assert!(failed(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired)));
+        assert!(!failed(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)));
+        assert!(!is_certificate(&std::io::Error::from(std::io::ErrorKind::UnexpectedEof)));
+    }
+}

@@ -15,8 +15,9 @@ mod stream;
 mod tls;
 mod unprocessed;
 
+pub(crate) use address::METADATA;
 pub(crate) use dial::Dialler;
-pub(crate) use error::Error;
+pub(crate) use error::{Error, is_certificate};
 pub(crate) use parent::Parent;
 pub(crate) use pool::{Destination, Lease, Pool, Sent, Versions};
 pub(crate) use resolve::{Override, Policy};

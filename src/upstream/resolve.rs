@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::address::{Class, canonical, classify};
+use super::address::{Class, METADATA, canonical, classify};
 use super::lookup::Lookups;
 use super::{Error, Settings};
 use crate::model::{Authority, Host};
@@ -121,7 +121,7 @@ pub(super) fn permit_name(authority: &Authority) -> Result<(), Error> {
         return Ok(());
     }
     let address = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
-    Err(Error::Forbidden { host: authority.host.to_string(), address, reason: "a cloud metadata service" })
+    Err(Error::Forbidden { host: authority.host.to_string(), address, reason: METADATA })
 }
 
 fn overridden(resolve: &[Override], authority: &Authority) -> Option<SocketAddr> {

@@ -51,6 +51,62 @@ fn a_secret_comes_from_a_variable_without_a_word_and_by_argument_with_a_warning(
 }
 
 #[test]
+fn a_secret_of_a_field_by_argument_is_warned_of_and_no_hint_asks_for_one_there() {
+    let world = World::new();
+    let fields =
+        ["register", "jira", "--field", "password=0123456789abcdef", "--field", "site=acme", "--username", "a@b.example"];
+    let loud = world.nexus(&fields);
+    assert_eq!(loud.err.matches("came by the command line").count(), 1, "{}", loud.err);
+    assert!(loud.err.contains("password came by the command line") && !loud.err.contains("0123456789abcdef"), "{}", loud.err);
+    let said = world.nexus_with(&["register", "jira", "--stdin"], "site=acme\n").failed(1);
+    assert!(said.contains("password=…") && !said.contains("--field password"), "{said}");
+    let world = World::new().with("NEXUS_REFRESH_TOKEN", "ghr_0123456789");
+    let quiet = world.nexus(&["register", "github", "--client-id", "x"]);
+    assert_eq!(quiet.err, "", "{quiet:?}");
+    assert!(world.nexus(&["show", "github"]).ok().contains("refresh_token"));
+}
+
+#[test]
+fn i1_a_credential_that_no_header_can_carry_is_refused_at_registration() {
+    let world = World::new();
+    for (arguments, word) in [
+        (["register", "stripe", "--api-key", "sk\r\nX-Evil: 1"], "api_key holds a line end"),
+        (["register", "stripe", "--api-key", "sk_\u{e9}"], "api_key holds a character"),
+        (["register", "github", "--refresh-token", "ghr_1\n"], "refresh_token holds a line end"),
+    ] {
+        let said = world.nexus(&arguments).failed(1);
+        assert!(said.contains(word) && said.contains("nothing was stored") && !said.contains("Evil"), "{said}");
+    }
+    assert_eq!(world.nexus(&["list", "--json"]).json()["connections"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn a_bare_token_is_told_which_name_goes_before_it() {
+    let world = World::new();
+    for text in ["gho_0123456789\n", "Z2hvXzAxMjM0NTY3ODk=\n"] {
+        let said = world.nexus_with(&["register", "github", "--stdin"], text).failed(1);
+        assert!(said.contains("such as access_token=…") && !said.contains("0123456789"), "{said}");
+    }
+    let said = world.nexus_with(&["register", "github"], "gho_0123456789\n").failed(1);
+    assert!(said.contains("a line for each: access_token=…"), "{said}");
+}
+
+#[test]
+fn on_a_terminal_nothing_typed_stores_nothing_and_a_second_registration_is_asked_about() {
+    let world = World::new();
+    let line = format!("{} register openai", env!("CARGO_BIN_EXE_nexus"));
+    let done = world.on_terminal(&line, &[("api key: ", "\n")]);
+    assert!(done.code == Some(1) && done.out.contains("nothing was typed"), "{}", done.out);
+    world.register(&["openai"], "api_key=sk-first-0123456789\n");
+    let before = world.read("nexus.enc");
+    let done = world.on_terminal(&line, &[("[y/N]: ", "n\n")]);
+    assert!(done.code == Some(1) && done.out.contains("nothing was changed"), "{}", done.out);
+    assert_eq!(world.read("nexus.enc"), before);
+    let done = world.on_terminal(&line, &[("[y/N]: ", "y\n"), ("api key: ", "sk-second-0123456789\n")]);
+    assert!(done.code == Some(0) && done.out.contains("replaced openai"), "{}", done.out);
+}
+
+#[test]
 fn t138_i1_a_registration_leaves_no_core() {
     use std::io::BufRead as _;
     let world = World::new();
@@ -207,6 +263,16 @@ fn a_provider_file_is_checked_and_a_mistake_shown_with_a_caret() {
     std::fs::write(&file, ACME.replace("api.acme.test", "api.github.com")).unwrap();
     let said = world.nexus(&["providers", "check", path]).failed(1);
     assert!(said.contains("belongs to github already"), "{said}");
+    let before = ACME.replace("api.acme.test\"]", "api.github.com\"]\npaths = [\"/v1/**\"]");
+    std::fs::write(&file, before).unwrap();
+    let done = world.nexus(&["providers", "check", path]);
+    assert!(done.err.contains("acme takes /v1/** of api.github.com over from github"), "{done:?}");
+    done.ok();
+    let file = world.path("github.toml");
+    std::fs::write(&file, include_str!("../../config/providers/github.toml")).unwrap();
+    let done = world.nexus(&["providers", "check", file.to_str().unwrap()]);
+    assert!(done.err.contains("github comes with nexus"), "{done:?}");
+    done.ok();
     let said = world.nexus(&["providers", "check", "nowhere.toml"]).failed(1);
     assert!(said.contains("cannot read nowhere.toml"), "{said}");
 }

@@ -217,11 +217,77 @@ fn a_second_proxy_says_that_the_port_is_taken() {
     let up = world.up();
     world.config(&format!("[proxy]\nlisten = [\"{}\"]\n", up.address));
     let said = world.nexus(&["up"]).failed(1);
-    assert!(said.contains("something listens there already") && said.contains("nexus status"), "{said}");
+    assert!(said.contains("the proxy of this home listens there already") && said.contains("nexus status"), "{said}");
     // The one that is up is still announced.
     assert_eq!(world.nexus(&["status", "--json"]).json()["proxy"]["up"], true);
     assert_eq!(up.stop(), Some(0));
     assert!(!world.home("proxy.addr").exists());
+}
+
+#[test]
+fn a_port_that_another_program_holds_is_told_of_with_the_key_that_names_another() {
+    let world = World::new();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    world.config(&format!("[proxy]\nlisten = [\"{}\"]\n", other.local_addr().unwrap()));
+    let said = world.nexus(&["up"]).failed(1);
+    assert!(said.contains("another program listens there") && said.contains("NEXUS__PROXY__LISTEN"), "{said}");
+}
+
+#[test]
+fn two_proxies_of_one_home_leave_each_other_announced() {
+    let world = World::new();
+    let first = world.up();
+    let second = world.up_saying("another proxy of this home is up on ");
+    let announced = || world.nexus(&["status", "--json"]).json()["proxy"]["addresses"][0].as_str().map(str::to_owned);
+    assert_eq!(announced().as_ref(), Some(&first.address));
+    let kept = second.address.clone();
+    assert_eq!(second.stop(), Some(0));
+    assert_eq!(announced().as_ref(), Some(&first.address), "the one that ended took only its own line back");
+    let third = world.up();
+    assert_ne!(third.address, kept);
+    assert_eq!(first.stop(), Some(0));
+    assert_eq!(announced().as_ref(), Some(&third.address));
+    // One that was killed leaves its line; the next is found all the same.
+    let fourth = world.up();
+    third.kill();
+    assert_eq!(announced().as_ref(), Some(&fourth.address));
+    assert_eq!(fourth.stop(), Some(0));
+    assert!(!world.home("proxy.addr").exists());
+}
+
+#[test]
+fn a_key_that_waits_for_the_next_start_is_named_while_the_proxy_is_up() {
+    let world = World::new();
+    let up = world.up_saying("listens on");
+    world.config(
+        "[proxy]\nlisten = [\"127.0.0.1:9\"]\n[limits]\ndrain_secs = 1\nhead_size = \"8KiB\"\ntarget_size = \"1KiB\"\n",
+    );
+    up.hang_up();
+    up.says("keys=\"proxy.listen, limits.head_size, limits.target_size\"");
+    let status = world.nexus(&["status"]).ok();
+    assert!(status.contains("listens elsewhere until it is started again"), "{status}");
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_listener_for_an_agent_that_nobody_added_is_told_of() {
+    let world = World::new();
+    world.config("[proxy]\nlisten = [\"127.0.0.1:0\"]\nagent_listen = { ghost = \"127.0.0.1:0\" }\n[limits]\ndrain_secs = 1\n");
+    let up = world.up_saying("proxy.agent_listen names ghost, which is no agent");
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn an_empty_or_wrong_log_filter_silences_nothing() {
+    let world = World::new().with("NEXUS_LOG", "");
+    let up = world.up_saying("the proxy listens on");
+    world.config("[proxy]\nlissten = 1\n");
+    up.hang_up();
+    up.says("nexus.toml was not taken");
+    assert_eq!(up.stop(), Some(0));
+    let world = World::new().with("NEXUS_LOG", "nexus=loud");
+    let up = world.up_saying("NEXUS_LOG is not a filter");
+    assert_eq!(up.stop(), Some(0));
 }
 
 /// A home without a NEXUS_SECRET, as JarvisCore would have it; `None` where the machine has no hardware address to fall back on.

@@ -207,6 +207,11 @@ impl Up {
         }
     }
 
+    /// SIGHUP: reads its files again, whether it watches them yet or not.
+    pub(crate) fn hang_up(&self) {
+        signal(&self.child, rustix::process::Signal::HUP);
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

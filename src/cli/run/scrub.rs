@@ -9,32 +9,23 @@ const CLEAN: [&str; 7] = ["PATH", "HOME", "TERM", "LANG", "USER", "SHELL", "TMPD
 
 /// Variables in which well-known tools and SDKs look for a credential, or for a file with one.
 const CREDENTIALS: &str = "\
-    ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_RUNTIME_TOKEN AIRTABLE_API_KEY AIRTABLE_TOKEN ANTHROPIC_API_KEY \
-    ANTHROPIC_AUTH_TOKEN APOLLO_API_KEY ASANA_ACCESS_TOKEN ATLASSIAN_API_TOKEN BITBUCKET_TOKEN BREVO_API_KEY \
-    BUNDLE_RUBYGEMS__PKG__GITHUB__COM CARGO_REGISTRY_TOKEN CI_JOB_TOKEN CIRCLE_TOKEN CLAUDE_CODE_OAUTH_TOKEN \
-    CLOUDFLARE_API_KEY CLOUDFLARE_API_TOKEN CODECOV_TOKEN COHERE_API_KEY CO_API_KEY COMPOSER_AUTH DATADOG_API_KEY DD_API_KEY \
-    DD_APP_KEY DEEPSEEK_API_KEY DIGITALOCEAN_ACCESS_TOKEN DISCORD_TOKEN DOCKER_AUTH_CONFIG DOCKER_PASSWORD DOPPLER_TOKEN \
-    FASTLY_API_TOKEN FIGMA_TOKEN FLY_API_TOKEN GEMINI_API_KEY GH_ENTERPRISE_TOKEN GH_TOKEN GITHUB_ENTERPRISE_TOKEN \
-    GITHUB_PAT GITHUB_PERSONAL_ACCESS_TOKEN GITHUB_TOKEN GITLAB_TOKEN GOOGLE_API_KEY GOOGLE_APPLICATION_CREDENTIALS \
-    GOOGLE_CREDENTIALS GROQ_API_KEY HEROKU_API_KEY HF_TOKEN HOMEBREW_GITHUB_API_TOKEN HUBSPOT_ACCESS_TOKEN HUBSPOT_API_KEY \
-    HUGGING_FACE_HUB_TOKEN HUGGINGFACE_TOKEN JIRA_API_TOKEN LANGCHAIN_API_KEY LANGSMITH_API_KEY LINEAR_API_KEY \
-    MAILCHIMP_API_KEY MAILGUN_API_KEY MISTRAL_API_KEY NETLIFY_AUTH_TOKEN NEW_RELIC_API_KEY NODE_AUTH_TOKEN NOTION_API_KEY \
-    NOTION_TOKEN NPM_TOKEN NUGET_API_KEY OPENAI_ADMIN_KEY OPENAI_API_KEY OPENROUTER_API_KEY OP_SERVICE_ACCOUNT_TOKEN \
-    PERPLEXITY_API_KEY PINECONE_API_KEY PULUMI_ACCESS_TOKEN PYPI_TOKEN REPLICATE_API_TOKEN SENDGRID_API_KEY \
-    SENTRY_AUTH_TOKEN SNYK_TOKEN TAVILY_API_KEY TELEGRAM_BOT_TOKEN TOGETHER_API_KEY TWILIO_API_SECRET TWILIO_AUTH_TOKEN \
-    TWINE_PASSWORD UV_PUBLISH_TOKEN VAULT_TOKEN VERCEL_TOKEN XAI_API_KEY ZAPIER_API_KEY";
+    BUNDLE_RUBYGEMS__PKG__GITHUB__COM COMPOSER_AUTH DD_APP_KEY DOCKER_AUTH_CONFIG GITHUB_PAT MYSQL_PWD OPENAI_ADMIN_KEY \
+    PGPASSWORD REDISCLI_AUTH SSHPASS";
+
+/// What the names of credentials end in, whoever made them up. Compared without case.
+const ENDINGS: [&str; 9] =
+    ["_ACCESS_KEY", "_API_KEY", "_CREDENTIALS", "_PASSPHRASE", "_PASSWORD", "_PRIVATE_KEY", "_SECRET", "_SECRET_KEY", "_TOKEN"];
 
 /// Families of variables: what they begin with and end in.
-const FAMILIES: [(&str, &str); 10] = [
+const FAMILIES: [(&str, &str); 9] = [
     ("AWS_", ""),
     ("AZURE_", "_KEY"),
-    ("AZURE_", "_SECRET"),
-    ("AZURE_", "_TOKEN"),
-    ("CARGO_REGISTRIES_", "_TOKEN"),
     ("GIT_CONFIG_", ""), // `http.extraHeader` with a token, or `http.proxy`
-    ("SLACK_", "_SECRET"),
-    ("SLACK_", "_TOKEN"),
+    ("SLACK_WEBHOOK", ""),
     ("STRIPE_", ""),
+    ("npm_config_", "_auth"),
+    ("npm_config_", "_authToken"),
+    ("npm_config_", "_password"),
     ("npm_config_//", ""),
 ];
 
@@ -77,7 +68,9 @@ fn lists(names: &str, name: &str) -> bool {
 
 fn is_credential(name: &str) -> bool {
     let family = |(start, end): &(&str, &str)| name.starts_with(start) && name.ends_with(end);
-    lists(CREDENTIALS, name) || (FAMILIES.iter().any(family) && !lists(HARMLESS, name))
+    let upper = name.to_ascii_uppercase();
+    let ending = ENDINGS.iter().any(|end| upper.ends_with(end) || end.strip_prefix('_') == Some(upper.as_str()));
+    lists(CREDENTIALS, name) || ((ending || FAMILIES.iter().any(family)) && !lists(HARMLESS, name))
 }
 
 #[cfg(test)]
@@ -133,6 +126,26 @@ mod tests {
             "SLACK_CHANNEL",
         ];
         assert_eq!(passed(&names, &job()), ["AWS_REGION", "EDITOR", "SLACK_CHANNEL"]);
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_is_a_credential_by_its_ending() {
+        let names = [
+            "TOKEN",
+            "MY_TOKEN",
+            "my_service_password",
+            "npm_config__authToken",
+            "npm_config__auth",
+            "PGPASSWORD",
+            "SLACK_WEBHOOK_URL",
+            "ACME_API_KEY",
+            "DATABASE_URL",
+            "SSH_AUTH_SOCK",
+            "TOKENIZERS_PARALLELISM",
+            "npm_config_registry",
+        ];
+        let stays = ["DATABASE_URL", "SSH_AUTH_SOCK", "TOKENIZERS_PARALLELISM", "npm_config_registry"];
+        assert_eq!(passed(&names, &job()), stays);
     }
 
     #[test]
