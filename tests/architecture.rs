@@ -166,6 +166,19 @@ fn i1_only_the_listed_files_look_at_a_secret() {
 }
 
 #[test]
+fn i4_t99_no_code_can_switch_verification_off() {
+    // The doors that rustls has for it, and the words that such a switch is usually called by.
+    const DOORS: [&str; 6] =
+        ["dangerous", "ServerCertVerifier", "custom_certificate_verifier", "insecure", "verify_none", "skip_verify"];
+    for (file, lines) in sources() {
+        let line = lines.iter().find(|line| DOORS.iter().any(|word| line.contains(word)));
+        assert!(line.is_none(), "{file}: {line:?}");
+    }
+    let features = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    assert!(!features.contains("dangerous") && !features.contains("insecure"));
+}
+
+#[test]
 fn only_the_terminal_and_the_confined_process_print() {
     const PRINTING: [&str; 2] = ["cli/terminal.rs", "cli/run/confine.rs"];
     let prints = |line: &String| {

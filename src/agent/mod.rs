@@ -1,10 +1,12 @@
 //! Identities of callers: who they are, what they may use, how their tokens are recognised. Floor 1.
 
+mod current;
 mod file;
 mod placeholder;
 mod registry;
 mod token;
 
+pub(crate) use current::Agents;
 pub use file::{Error, Registered, read, write};
 pub use placeholder::PlaceholderKey;
 pub(crate) use placeholder::Placeholders;

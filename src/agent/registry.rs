@@ -42,6 +42,11 @@ impl Agent {
         self.hosts.as_ref().is_none_or(|allowed| allowed.contains(&host.to_string()))
     }
 
+    /// How long its time still is; `None` = without end.
+    pub(crate) fn time_left(&self, now: SystemTime) -> Option<Duration> {
+        self.expires.map(|end| end.duration_since(now).unwrap_or_default())
+    }
+
     /// Whether its time is up.
     pub(crate) fn expired(&self, now: SystemTime) -> bool {
         self.expires.is_some_and(|end| now >= end)
@@ -68,6 +73,7 @@ pub(crate) struct Registry {
     by_name: HashMap<AgentName, Arc<Agent>>,
     rows: Vec<Registered>,
     defined: bool,
+    closed: bool,
 }
 
 impl Registry {
@@ -87,12 +93,28 @@ impl Registry {
             by_name: agents.iter().map(|(_hash, agent)| (agent.name.clone(), Arc::clone(agent))).collect(),
             by_token: agents.into_iter().collect(),
             defined: rows.iter().any(|row| !row.ephemeral),
+            closed: false,
         }
+    }
+
+    /// With nobody served as `local` if `closed`, whatever agents there are.
+    pub(crate) fn closed(self, closed: bool) -> Self {
+        Self { closed, ..self }
     }
 
     /// Whether callers must show a token: true as soon as one lasting agent is defined.
     pub(crate) fn defined(&self) -> bool {
         self.defined
+    }
+
+    /// Whether loopback callers of our own user need no token: no lasting agent is defined, nor is this a proxy for one agent alone.
+    pub(crate) fn serves_local(&self) -> bool {
+        !self.defined && !self.closed
+    }
+
+    /// Whether it knows agents besides `extra`.
+    pub(crate) fn knows_more_than(&self, extra: &[Registered]) -> bool {
+        self.rows.iter().any(|row| !extra.contains(row))
     }
 
     /// The agent whose token this is. The look-up is by SHA-256 of 190 random bits, so its timing tells nothing.

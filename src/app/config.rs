@@ -18,21 +18,25 @@ const NAMES: usize = 100;
 /// Why the configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not TOML, an unknown key or a wrong type; the text shows line, column and the line itself.
-    #[error("{file} is not valid:\n{cause}")]
+    /// Not TOML, an unknown key or a wrong type. The text tells the place but never shows what stands there: a password may.
+    #[error("{file} is not valid at line {line}, column {column}: {what}")]
     Syntax {
         /// The file.
         file: String,
-        /// What and where.
-        cause: Box<toml::de::Error>,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// What is wrong.
+        what: String,
     },
     /// An override that does not fit.
-    #[error("{variable} is not valid: {cause}")]
+    #[error("{variable} is not valid: {what}")]
     Override {
         /// The environment variable.
         variable: String,
-        /// What.
-        cause: Box<toml::de::Error>,
+        /// What is wrong.
+        what: String,
     },
     /// Two keys that contradict each other, or a value out of its range.
     #[error("{key}: {why}")]
@@ -76,6 +80,8 @@ pub struct Proxy {
     pub listen: Vec<SocketAddr>,
     /// More listeners, each bound to one agent, for clients that can't send credentials (Java).
     pub agent_listen: BTreeMap<String, SocketAddr>,
+    /// Whether every user of this machine may use those on loopback; by default only the user that runs the proxy may.
+    pub agent_listen_any_user: bool,
     /// Hosts no provider names: `tunnel`, `intercept` or `refuse`.
     pub unmatched: Unmatched,
     /// A provider's host without a credential: `pass` or `refuse`; by default `pass` without agents, `refuse` with them.
@@ -308,13 +314,21 @@ impl Config {
     /// # Errors
     /// As [`Error`] says.
     pub fn parse(file: &str, text: &str, overrides: &[(String, String)]) -> Result<Self, Error> {
-        let syntax = |cause| Error::Syntax { file: file.to_owned(), cause: Box::new(cause) };
+        let syntax = |cause: toml::de::Error| {
+            let before = text.get(..cause.span().map_or(0, |span| span.start)).unwrap_or_default();
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            let (line, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
+            Error::Syntax { file: file.to_owned(), line, column, what: without_values(cause.message()) }
+        };
         let mut config: Self = toml::from_str(text).map_err(syntax)?;
         let mut table: toml::Table = toml::from_str(text).map_err(syntax)?;
         for (variable, value) in overrides {
             lay_over(&mut table, variable, value)?;
             let again = table.clone().try_into();
-            config = again.map_err(|cause| Error::Override { variable: variable.clone(), cause: Box::new(cause) })?;
+            config = again.map_err(|cause: toml::de::Error| Error::Override {
+                variable: variable.clone(),
+                what: without_values(cause.message()),
+            })?;
         }
         config.check()?;
         Ok(config)
@@ -383,6 +397,17 @@ impl Config {
     /// Whether any listener can be reached from other machines.
     pub fn beyond_loopback(&self) -> bool {
         self.proxy.listen.iter().chain(self.proxy.agent_listen.values()).any(|address| !address.ip().is_loopback())
+    }
+}
+
+/// A parser's words without the values that it quotes: `invalid type: string "…", expected a boolean`.
+fn without_values(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            let (before, after) = (message.get(..first).unwrap_or_default(), message.get(last + 1..).unwrap_or_default());
+            format!("{before}\"…\"{after}")
+        }
+        _ => message.to_owned(),
     }
 }
 

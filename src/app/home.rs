@@ -25,6 +25,9 @@ pub enum HomeError {
     /// Not UTF-8.
     #[error("{0} is not UTF-8 text")]
     Text(PathBuf),
+    /// A file that something relied on is not there any more, or nothing is left in it.
+    #[error("{0} is gone or empty; put it back (a comment alone means the shipped values, `agent = []` means no agents)")]
+    Vanished(PathBuf),
     /// The configuration is refused.
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -133,18 +136,39 @@ impl Home {
     /// # Errors
     /// As [`HomeError`] says.
     pub fn config(&self, overrides: &[(String, String)]) -> Result<Config, HomeError> {
-        let file = self.config_file();
-        let text = read_text(&file, CONFIG_LIMIT)?.unwrap_or_default();
-        Ok(Config::parse(&file.display().to_string(), &text, overrides)?)
+        self.parse_config(&self.config_text()?.unwrap_or_default(), overrides)
     }
 
-    /// Reads `agents.toml`.
+    /// As [`Home::config`]; `None` where there is no file, or nothing in it.
+    pub(super) fn written_config(&self, overrides: &[(String, String)]) -> Result<Option<Config>, HomeError> {
+        self.config_text()?.map(|text| self.parse_config(&text, overrides)).transpose()
+    }
+
+    /// `nexus.toml` as it stands, if there is anything in it.
+    pub(super) fn config_text(&self) -> Result<Option<String>, HomeError> {
+        Ok(read_text(&self.config_file(), CONFIG_LIMIT)?.filter(|text| !text.trim().is_empty()))
+    }
+
+    fn parse_config(&self, text: &str, overrides: &[(String, String)]) -> Result<Config, HomeError> {
+        Ok(Config::parse(&self.config_file().display().to_string(), text, overrides)?)
+    }
+
+    /// Reads `agents.toml`; without the file there are none.
     ///
     /// # Errors
-    /// As [`HomeError`] says.
+    /// As [`HomeError`] says. We write no empty file, so that one is damaged.
     pub fn agents(&self) -> Result<Vec<agent::Registered>, HomeError> {
-        let text = read_text(&self.agents_file(), AGENTS_LIMIT)?.unwrap_or_default();
-        Ok(agent::read(&text)?)
+        Ok(self.registered()?.unwrap_or_default())
+    }
+
+    /// As [`Home::agents`]; `None` where there is no file.
+    pub(super) fn registered(&self) -> Result<Option<Vec<agent::Registered>>, HomeError> {
+        let file = self.agents_file();
+        match read_text(&file, AGENTS_LIMIT)? {
+            None => Ok(None),
+            Some(text) if text.trim().is_empty() => Err(HomeError::Vanished(file)),
+            Some(text) => Ok(Some(agent::read(&text)?)),
+        }
     }
 
     /// Changes `agents.toml` under its lock: what another process wrote meanwhile is not lost.

@@ -130,6 +130,7 @@ pub(super) fn placeholder_key(key: &DataKey) -> PlaceholderKey {
 
 /// Compiles the catalogue.
 pub(super) fn rules(catalogue: &Catalogue, config: &Config, agents: &Registry) -> Rules {
+    let allow = config.policy.default != Some(config::Verdict::Deny);
     let settings = decide::Settings {
         unmatched: match config.proxy.unmatched {
             config::Unmatched::Tunnel => decide::Unmatched::Tunnel,
@@ -139,19 +140,25 @@ pub(super) fn rules(catalogue: &Catalogue, config: &Config, agents: &Registry) -
         unregistered: match config.proxy.unregistered {
             Some(config::Unregistered::Pass) => decide::Unregistered::Pass,
             Some(config::Unregistered::Refuse) => decide::Unregistered::Refuse,
-            None if agents.defined() => decide::Unregistered::Refuse,
+            None if agents.defined() || !allow => decide::Unregistered::Refuse,
             None => decide::Unregistered::Pass,
         },
         connect_ports: config.proxy.connect_ports.clone(),
-        allow: config.policy.default != Some(config::Verdict::Deny),
+        allow,
     };
     Rules::compile(catalogue, settings)
 }
 
 pub(super) fn agents(home: &Home, extra: &[Registered], previous: &Registry) -> Result<Registry, HomeError> {
-    let mut rows = home.agents()?;
+    let mut rows = match home.registered()? {
+        Some(rows) => rows,
+        // Without them callers would need no token.
+        None if previous.knows_more_than(extra) => return Err(HomeError::Vanished(home.agents_file())),
+        None => Vec::new(),
+    };
     rows.extend(extra.iter().cloned());
-    Ok(Registry::update(previous, &rows))
+    // A proxy that was started for agents of its own, such as that of one `nexus run`, has no other callers.
+    Ok(Registry::update(previous, &rows).closed(!extra.is_empty()))
 }
 
 pub(super) fn proxy_settings(config: &Config) -> proxy::Settings {
@@ -173,6 +180,7 @@ pub(super) fn proxy_settings(config: &Config) -> proxy::Settings {
             ..head::Limits::default()
         },
         wrong_tokens_per_minute: limits.wrong_tokens_per_minute,
+        agent_listen_any_user: config.proxy.agent_listen_any_user,
         names: names(config),
     }
 }

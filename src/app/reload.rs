@@ -8,7 +8,7 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use super::config::Config;
-use super::home::Home;
+use super::home::{Home, HomeError};
 use super::parts::BuildError;
 use super::{parts, sealed};
 use crate::agent::Registered;
@@ -26,9 +26,26 @@ pub(super) struct Reload {
     pub(super) home: Home,
     pub(super) overrides: Vec<(String, String)>,
     pub(super) extra_agents: Vec<Registered>,
+    pub(super) live: Mutex<Live>,
     pub(super) root: SigningRoot,
     pub(super) proxy: Arc<Proxy>,
     pub(super) store: Arc<Store>,
+}
+
+/// What was taken last of each part.
+pub(super) struct Live {
+    config: Config,
+    /// The configuration came from a file: then that file does not just go.
+    from_file: bool,
+    catalogue: Catalogue,
+}
+
+impl Live {
+    /// What the start took.
+    pub(super) fn new(home: &Home, config: &Config, catalogue: Catalogue) -> Mutex<Self> {
+        let from_file = !matches!(home.config_text(), Ok(None));
+        Mutex::new(Self { config: config.clone(), from_file, catalogue })
+    }
 }
 
 /// Which root signs, and what opens its key once there is another.
@@ -45,25 +62,28 @@ impl SigningRoot {
 }
 
 impl Reload {
-    /// Reads everything again; each part that is right takes effect, each that is wrong is told of and stays as it was.
+    /// Reads everything again; each part that is right takes effect, each that is wrong is told of and stays as it was. A file that is
+    /// gone or empty, and was not before, is wrong: editors empty a file before they write it, and that moment must open nothing.
     pub(super) fn run(&self) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         match parts::agents(&self.home, &self.extra_agents, &self.proxy.agents.load()) {
             Ok(registry) => self.proxy.agents.store(Arc::new(registry)),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "agents.toml was not taken; the old one stays");
             }
         }
-        match self.home.config(&self.overrides) {
-            Ok(config) => {
-                self.rules(&config);
-                if let Err(error) = self.roots(&config) {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "the CA's files were not taken; the old root signs"
-                    );
-                }
+        match self.home.written_config(&self.overrides) {
+            Ok(Some(config)) => (live.config, live.from_file) = (config, true),
+            Ok(None) if live.from_file => {
+                let gone = HomeError::Vanished(self.home.config_file());
+                tracing::error!("nexus.toml was not taken; the old one stays: {gone}");
             }
+            Ok(None) => {}
             Err(error) => tracing::error!("nexus.toml was not taken; the old one stays: {error}"),
+        }
+        self.rules(&mut live);
+        if let Err(error) = self.roots(&live.config) {
+            tracing::error!(error = &error as &dyn std::error::Error, "the CA's files were not taken; the old root signs");
         }
     }
 
@@ -83,20 +103,19 @@ impl Reload {
         Ok(())
     }
 
-    fn rules(&self, config: &Config) {
-        let (catalogue, mistakes) = Catalogue::with_user_folder(&self.home.providers());
+    /// A provider file with a mistake leaves its old provider, and nothing else, as it was.
+    fn rules(&self, live: &mut Live) {
+        let (catalogue, mistakes) = live.catalogue.again(&self.home.providers());
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
-        if !mistakes.is_empty() {
-            return;
-        }
-        self.proxy.rules.store(Arc::new(parts::rules(&catalogue, config, &self.proxy.agents.load())));
+        self.proxy.rules.store(Arc::new(parts::rules(&catalogue, &live.config, &self.proxy.agents.load())));
         tracing::info!("configuration taken");
         match self.store.snapshot() {
             Ok(vault) => sealed::tell(&catalogue, &vault),
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the vault cannot be read"),
         }
+        live.catalogue = catalogue;
     }
 }
 

@@ -59,6 +59,7 @@ struct Parts {
     log: Arc<Log>,
     placeholders: crate::agent::PlaceholderKey,
     registry: Registry,
+    catalogue: Catalogue,
     rules: crate::decide::Rules,
     pages: crate::proxy::Pages,
     key: DataKey,
@@ -123,9 +124,6 @@ impl App {
         let store = Store::with_key(setup.home.vault(), key.duplicate());
         // A vault that can't be opened is told of now, not at the first request.
         let snapshot = store.snapshot()?;
-        if snapshot.rolled_back() {
-            tracing::warn!("the vault is older than the one that was last seen: somebody put back an old copy");
-        }
         sealed::tell(&catalogue, &snapshot);
         let parts = Parts {
             store: Arc::new(store),
@@ -134,6 +132,7 @@ impl App {
             log: Log::start(parts::audit_settings(&setup.home, &setup.config))?,
             placeholders: parts::placeholder_key(key),
             registry,
+            catalogue,
             rules,
             pages,
             key: key.duplicate(),
@@ -161,8 +160,10 @@ impl App {
         let dialler = Arc::clone(&parts.dialler);
         let root = reload::SigningRoot::new(parts.key.duplicate(), &parts.pages);
         let store = Arc::clone(&parts.store);
+        let live = reload::Live::new(&home, &config, parts.catalogue.clone());
         let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Arc::new(Reload { home, overrides, extra_agents: setup_agents, root, proxy: Arc::clone(&proxy), store });
+        let reload = Reload { home, overrides, extra_agents: setup_agents, live, root, proxy: Arc::clone(&proxy), store };
+        let reload = Arc::new(reload);
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..worker_count(&config) {
@@ -283,7 +284,7 @@ fn proxy(
     Ok(Proxy {
         settings: parts::proxy_settings(config),
         rules: ArcSwap::from_pointee(parts.rules),
-        agents: ArcSwap::from_pointee(parts.registry),
+        agents: crate::agent::Agents::new(parts.registry),
         guesses: Guesses::default(),
         loads: Loads::default(),
         broker: Broker::new(ports, parts::broker_settings(config)),

@@ -34,7 +34,7 @@ impl Reach {
 
     /// Seals it in `entry`.
     pub fn seal(&self, entry: &mut Entry) {
-        entry.hosts.clone_from(&self.hosts);
+        entry.seal(self.hosts.clone());
         entry.token_urls.clone_from(&self.token_urls);
     }
 }
@@ -73,8 +73,7 @@ pub fn widened(catalogue: &Catalogue, vault: &Snapshot) -> Vec<Widened> {
         let provider = catalogue.get(connection.provider())?;
         let sealed = Reach::sealed(entry);
         // As JarvisCore writes them: nothing is sealed, so nothing is beyond it.
-        let unsealed = sealed.hosts.is_empty() && sealed.token_urls.is_empty();
-        let named = Reach::named(provider, entry).ok().filter(|_| !unsealed)?;
+        let named = Reach::named(provider, entry).ok().filter(|_| entry.is_sealed())?;
         let hosts: Vec<String> = named.hosts.into_iter().filter(|host| !sealed.hosts.contains(host)).collect();
         // An endpoint that replaces another matters where there is something to renew with.
         let renewable = entry.fields.field("refresh_token").is_some();

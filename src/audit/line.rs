@@ -35,8 +35,11 @@ pub(super) fn write(out: &mut Vec<u8>, moment: Moment, record: &Record, clock: &
     quoted(out, br#","id":""#, record.id.as_str().as_bytes());
     time(out, clock);
     what(out, record);
-    if moment != Moment::Close {
-        whence(out, record);
+    match (moment, record.kind) {
+        (Moment::Close, Kind::Request) => {}
+        // A tunnel has its handshake after it was opened.
+        (Moment::Close, Kind::Tunnel) => text(out, br#","sni":""#, record, Field::Sni),
+        (Moment::Open | Moment::Refuse, _) => whence(out, record),
     }
     if moment != Moment::Open {
         outcome(out, record);
@@ -145,6 +148,7 @@ fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Inject => "inject",
         Verdict::Pass => "pass",
         Verdict::Tunnel => "tunnel",
+        Verdict::Intercept => "intercept",
         Verdict::Refuse => "refuse",
     }
 }

@@ -42,6 +42,8 @@ pub(crate) enum Verdict {
     Pass,
     /// Bytes both ways, unread.
     Tunnel,
+    /// A CONNECT that is opened: what is inside is decided by itself.
+    Intercept,
     /// Answered by Nexus.
     Refuse,
 }

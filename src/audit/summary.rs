@@ -17,7 +17,7 @@ pub struct Summary {
     pub id: Option<String>,
     /// Who asked.
     pub agent: Option<String>,
-    /// `inject`, `pass`, `tunnel` or `refuse`.
+    /// `inject`, `pass`, `tunnel`, `intercept` or `refuse`.
     pub verdict: Option<String>,
     /// The account that was used.
     pub connection: Option<String>,

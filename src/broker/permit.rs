@@ -70,9 +70,9 @@ impl Permit {
         &self.ready.prepared
     }
 
-    /// Exact hosts the credential may reach. Empty = the exact hosts of the provider's patterns.
-    pub(crate) fn hosts(&self) -> &[String] {
-        &self.live.entry.hosts
+    /// Exact hosts the credential may reach. `None` = the exact hosts of the provider's patterns.
+    pub(crate) fn hosts(&self) -> Option<&[String]> {
+        self.live.entry.sealed_hosts()
     }
 
     /// A field of the connection, to bind a tenant's host to.

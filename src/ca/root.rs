@@ -16,6 +16,11 @@ use super::signer::Signer;
 use crate::model::Secret;
 
 /// How long a root lives: ten years of 365 days and the leap days between.
+///
+/// Two would be shorter than what callers are built for: the root is copied into images, key stores and profiles that nobody visits
+/// again, and all of them fail on one day. A short life would protect against a stolen key only after the theft was over: whoever has
+/// it uses it at once. What protects is that each installation has a root of its own, its key is sealed, it signs hosts only
+/// (path length 0) for seven days, and `nexus ca rotate` replaces it on any day.
 const LIFE: Duration = Duration::from_secs((10 * 365 + 2) * 24 * 60 * 60);
 
 /// How far a certificate's start lies in the past, for callers whose clock is slow.

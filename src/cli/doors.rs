@@ -11,7 +11,7 @@ use nexus::vault::Store;
 
 use super::arguments;
 use super::conceal;
-use super::context::Context;
+use super::context::{Context, Hint};
 use super::init::{EXAMPLE, host_name};
 use super::process::{harden, start_log};
 use super::run::{self, Door, Job};
@@ -137,6 +137,7 @@ impl Drop for Guard {
 
 async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::Result<Door<Guard>> {
     if let Some(announced) = surroundings::running(context).await? {
+        binding(context, agent)?;
         let proxy = announced.addresses.first().map(|address| surroundings::reachable(*address)).unwrap_or_default();
         let now = SystemTime::now();
         let over = |row: &Registered| row.ephemeral && row.expires.is_some_and(|end| end <= now);
@@ -153,10 +154,22 @@ async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow
     private(context, terminal, agent)
 }
 
-/// A proxy in this process, on a port of its own.
+/// `--user` binds only where a caller without a token is nobody.
+fn binding(context: &Context, agent: &Passing) -> anyhow::Result<()> {
+    if agent.row.user.is_none() || context.home.agents()?.iter().any(|row| !row.ephemeral) {
+        return Ok(());
+    }
+    anyhow::bail!(Hint::new(
+        "--user would not bind the command: the proxy that is up serves whoever shows no token with every user's connections",
+        "nexus agent add NAME"
+    ))
+}
+
+/// A proxy in this process, on a port of its own, and on another one for clients that can't show a token (Java).
 fn private(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::Result<Door<Guard>> {
     let (mut overrides, _unknown) = Context::overrides();
-    let own = [("NEXUS__PROXY__LISTEN", "[\"127.0.0.1:0\"]"), ("NEXUS__PROXY__AGENT_LISTEN", "{}"), DRAIN];
+    let bound = format!("{{ \"{}\" = \"127.0.0.1:0\" }}", agent.row.name);
+    let own = [("NEXUS__PROXY__LISTEN", "[\"127.0.0.1:0\"]"), ("NEXUS__PROXY__AGENT_LISTEN", bound.as_str()), DRAIN];
     overrides.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let (passphrase, origin) = context.passphrase()?;
     let weak_secret = origin == Origin::Machine;
@@ -166,6 +179,7 @@ fn private(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::R
     let config = context.home.config(&overrides)?;
     let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: vec![agent.row.clone()] };
     let running = App::with_key(setup, overrides, &context.key()?)?.start()?;
-    let proxy = running.addresses().first().map(ToString::to_string).unwrap_or_default();
-    Ok(Door { proxy, java_proxy: None, agent: agent.shown(), guard: Guard::Private(Some(running)) })
+    let mut addresses = running.addresses().iter().map(ToString::to_string);
+    let (proxy, java_proxy) = (addresses.next().unwrap_or_default(), addresses.next());
+    Ok(Door { proxy, java_proxy, agent: agent.shown(), guard: Guard::Private(Some(running)) })
 }

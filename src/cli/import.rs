@@ -67,6 +67,9 @@ fn sealed(terminal: &Terminal, catalogue: &Catalogue, id: &ConnectionId, entry: 
     let mut entry = entry;
     let Some(provider) = catalogue.get(id.provider()) else {
         terminal.warn(&format!("{id}: nexus knows no provider of that name; it is kept, but used for no host"));
+        terminal.hint(&format!("after adding its provider file: nexus providers trust {}", id.provider()));
+        // A file that somebody adds later must not take it by its name alone.
+        entry.seal(Vec::new());
         return Ok(entry);
     };
     provider.derive_fields(&mut entry.fields);

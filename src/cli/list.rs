@@ -66,7 +66,11 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
         "registered_at": entry.registered_at.map(when::show),
     });
     terminal.either(&value, || {
-        let hosts = if entry.hosts.is_empty() { "those of the provider".to_owned() } else { entry.hosts.join(", ") };
+        let hosts = match entry.sealed_hosts() {
+            None => "those of the provider".to_owned(),
+            Some([]) => "none".to_owned(),
+            Some(hosts) => hosts.join(", "),
+        };
         Terminal::pairs(&[
             ("Connection", id.to_string()),
             ("Auth type", entry.auth_type.as_str().to_owned()),

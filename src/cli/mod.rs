@@ -42,6 +42,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return usage::told(&error),
     };
     let terminal = Terminal::new(arguments.json, arguments.color);
+    process::leave_no_core(&terminal);
     let context = match Context::new(arguments.home.clone()) {
         Ok(context) => context,
         Err(error) => return terminal.failed(&error),

@@ -15,12 +15,16 @@ pub(super) fn start_log(terminal: &Terminal, default: &str) {
     }
 }
 
-/// No core dump and no debugger gets at the keys (I1).
-pub(super) fn harden(terminal: &Terminal) {
+/// No core dump gets at what passes through a command (I1).
+pub(super) fn leave_no_core(terminal: &Terminal) {
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     if rustix::process::setrlimit(rustix::process::Resource::Core, none).is_err() {
         terminal.warn("core dumps could not be switched off");
     }
+}
+
+/// No debugger, nor any other process of this user, gets at the keys (I1).
+pub(super) fn harden(terminal: &Terminal) {
     #[cfg(target_os = "linux")]
     if rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).is_err() {
         terminal.warn("other processes of this user can read the proxy's memory");

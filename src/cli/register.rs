@@ -47,20 +47,22 @@ fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at:
     let mut entry = Entry::new(id.provider().clone(), auth_type, fields);
     let usable = provider.inject.iter().any(|rule| rule.accepts(&|name| entry.effective_field(name)));
     if !usable && entry.fields.field("refresh_token").is_none() {
-        let wanted: Vec<String> = provider.fields.iter().map(|field| format!("--field {}=…", field.name)).collect();
-        anyhow::bail!(Hint::new(
-            format!("{} needs other fields than were given", provider.title),
-            format!(
-                "nexus register {} {}",
-                provider.id,
-                if wanted.is_empty() { "--api-key …".to_owned() } else { wanted.join(" ") }
-            )
-        ));
+        anyhow::bail!(other_fields(provider));
     }
     let reach = Reach::named(provider, &entry).context("a field that is part of a host name is not valid")?;
     reach.seal(&mut entry);
+    if entry.hosts.is_empty() {
+        anyhow::bail!(other_fields(provider));
+    }
     entry.expires_at = expires_at;
     Ok(entry)
+}
+
+fn other_fields(provider: &Provider) -> Hint {
+    let wanted: Vec<String> = provider.fields.iter().map(|field| format!("--field {}=…", field.name)).collect();
+    let wanted = if wanted.is_empty() { "--api-key …".to_owned() } else { wanted.join(" ") };
+    let message = format!("{} needs other fields than were given", provider.title);
+    Hint::new(message, format!("nexus register {} {wanted}", provider.id))
 }
 
 fn auth_type(fields: &Credential) -> AuthType {

@@ -36,7 +36,7 @@ pub(crate) struct Settings {
     pub(crate) unregistered: Unregistered,
     /// Ports besides 80 and 443 that CONNECT may name.
     pub(crate) connect_ports: Vec<u16>,
-    /// `[policy] default`: false = hosts that no provider names are refused.
+    /// `[policy] default`: false = what no provider's rule names by host and path is refused.
     pub(crate) allow: bool,
 }
 
@@ -149,6 +149,8 @@ pub(crate) struct Rules {
     tenants: HashMap<Box<str>, HostRules>,
     token_endpoints: HashMap<Host, Vec<(usize, PathPattern)>>,
     ports: HashSet<u16>,
+    /// 443 and those of the providers' rules.
+    tls_ports: HashSet<u16>,
 }
 
 impl Rules {
@@ -164,6 +166,7 @@ impl Rules {
             tenants: HashMap::new(),
             token_endpoints: HashMap::new(),
             ports,
+            tls_ports: HashSet::from([443]),
         };
         for index in 0..rules.providers.len() {
             rules.add(index);
@@ -187,6 +190,7 @@ impl Rules {
         let Some(provider) = self.providers.get(index).map(Arc::clone) else { return };
         for (number, rule) in provider.inject.iter().enumerate() {
             self.ports.insert(rule.port);
+            self.tls_ports.insert(rule.port);
             for pattern in &rule.hosts {
                 let entry = match pattern {
                     HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
@@ -242,11 +246,17 @@ impl Rules {
         }
         let matching = self.matching(host);
         let Some(occupants) = self.occupants_of(host, &matching) else {
-            let shut = !self.settings.allow || self.settings.unmatched == Unmatched::Refuse;
-            let endpoint = self.token_endpoints.contains_key(host);
-            return if shut && !endpoint { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
+            let stranger = !self.token_endpoints.contains_key(host);
+            let shut = !self.settings.allow || (stranger && self.settings.unmatched == Unmatched::Refuse);
+            return if shut { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
         };
         self.decide_known(target, agent, &matching, occupants)
+    }
+
+    /// Whether a shut tunnel to `port` takes any bytes: cleartext HTTP's, and those that the operator lists and that are nobody's for
+    /// TLS. What goes to a TLS port is TLS, listed or not.
+    pub(crate) fn takes_any_bytes(&self, port: u16) -> bool {
+        port == 80 || (self.settings.connect_ports.contains(&port) && !self.tls_ports.contains(&port))
     }
 
     /// TLS goes to the ports that CONNECT may name; cleartext also to those that no well-known protocol of another kind has, so that
@@ -269,7 +279,7 @@ impl Rules {
             return Route::Refuse(Reason::Mint);
         }
         let Some(provider) = most_specific(&at_port, path) else {
-            let shut = at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
+            let shut = !self.settings.allow || at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
             return if shut { Route::Refuse(Reason::Path) } else { Route::Strip(occupants) };
         };
         if !agent.may_use(&provider.id) {
@@ -354,12 +364,17 @@ fn behind_first_dot(text: &str) -> &str {
     text.split_once('.').map_or(text, |(_label, rest)| rest)
 }
 
-/// The endpoint's host, and its path as a pattern without wildcards; one whose host is a tenant's has none.
+/// The endpoint's host, and its path as a pattern. What stands for a field of the connection, or has more than one spelling, is any
+/// segment.
 fn host_and_path(url: &str) -> Option<(Host, PathPattern)> {
     let rest = url.strip_prefix("https://")?;
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let authority = Authority::parse(authority, Some(443)).ok()?;
-    Some((authority.host, format!("/{path}").parse().ok()?))
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let plain = |segment: &&str| format!("/{segment}").parse::<PathPattern>().is_ok();
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    let segments: Vec<&str> = segments.map(|segment| Some(segment).filter(plain).unwrap_or("*")).collect();
+    Some((authority.host, format!("/{}", segments.join("/")).parse().ok()?))
 }
 
 #[cfg(test)]

@@ -45,13 +45,87 @@ strategy = { bearer = "{api_key}" }
 ];
 
 fn rules() -> Rules {
-    let mut catalogue = Catalogue::default();
-    for (file, text) in PROVIDERS {
-        catalogue.add(file, text).expect("a provider");
-    }
     let settings =
         Settings { unmatched: Unmatched::Intercept, unregistered: Unregistered::Pass, connect_ports: vec![8080], allow: true };
+    compiled(&PROVIDERS, settings)
+}
+
+fn compiled(providers: &[(&str, &str)], settings: Settings) -> Rules {
+    let mut catalogue = Catalogue::default();
+    for (file, text) in providers {
+        catalogue.add(file, text).expect("a provider");
+    }
     Rules::compile(&catalogue, settings)
+}
+
+/// One provider on `api.four.test`, its token endpoint at `token_url`, under the given default.
+fn with_endpoint(token_url: &str, unmatched: Unmatched, allow: bool) -> Rules {
+    let text = format!(
+        "name = \"four\"\nslots = [\"authorization\"]\n[oauth2]\ntoken_url = \"{token_url}\"\n\
+         [[inject]]\nhosts = [\"api.four.test\"]\npaths = [\"/v1/**\"]\nstrategy = {{ bearer = \"{{access_token}}\" }}\n"
+    );
+    let settings = Settings { unmatched, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow };
+    compiled(&[("four.toml", &text)], settings)
+}
+
+/// What becomes of a POST to `url`, in one word.
+fn outcome(rules: &Rules, url: &str) -> &'static str {
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let (host, path) = rest.split_once('/').expect("a path");
+    let (scheme, port) = if scheme == "https" { (Scheme::Https, 443) } else { (Scheme::Http, 80) };
+    let authority = Authority { host: host.parse().expect("a host"), port };
+    let target = Target { scheme, authority, method: Method::POST, path: format!("/{path}").parse().expect("a path") };
+    match rules.decide(&target, &agent(None)) {
+        Route::Pass => "pass",
+        Route::Strip(_) => "strip",
+        Route::TokenEndpoint(_) => "endpoint",
+        Route::Inject(_) => "inject",
+        Route::Refuse(_) => "refuse",
+    }
+}
+
+#[test]
+fn i2_where_the_default_is_deny_only_what_a_rule_names_goes_out() {
+    let requests = [
+        "https://api.four.test/v1/x",
+        "https://auth.four.test/token",
+        "https://auth.four.test/anything",
+        "http://auth.four.test/exfil",
+        "https://api.four.test/elsewhere",
+        "https://stranger.test/x",
+    ];
+    let outcomes = |unmatched, allow| {
+        let rules = with_endpoint("https://auth.four.test/token", unmatched, allow);
+        requests.map(|url| outcome(&rules, url))
+    };
+    for unmatched in [Unmatched::Tunnel, Unmatched::Intercept, Unmatched::Refuse] {
+        let denied = outcomes(unmatched, false);
+        assert_eq!(denied, ["inject", "endpoint", "refuse", "refuse", "refuse", "refuse"], "{unmatched:?}");
+    }
+    assert_eq!(outcomes(Unmatched::Refuse, true), ["inject", "endpoint", "pass", "pass", "strip", "refuse"]);
+    assert_eq!(outcomes(Unmatched::Tunnel, true), ["inject", "endpoint", "pass", "pass", "strip", "pass"]);
+}
+
+#[test]
+fn i2_a_token_endpoint_is_known_in_every_way_that_a_file_can_write_it() {
+    for (token_url, taken, others) in [
+        ("https://auth.four.test/token", ["/token", "/Token/", "/x/../token"], ["/tokens", "/"]),
+        ("https://auth.four.test/{site}/token", ["/t1/token", "/t2/%74oken", "//t1/token"], ["/token", "/t1/other"]),
+        ("https://auth.four.test/x-{site}/token", ["/x-t1/token", "/x-t2/token/", "/x-%74/token"], ["/token", "/x-t1"]),
+        ("https://auth.four.test/token?grant=x", ["/token", "/token?grant=y", "/TOKEN"], ["/", "/x"]),
+        ("https://auth.four.test//o/to%6ben", ["/o/token", "/o/to%6Ben", "//o/token"], ["/o", "/x/token"]),
+        ("https://api.four.test/v1/{site}/token", ["/v1/t1/token", "/v1/t1/token/", "/v1/./t1/token"], ["/v1", "/v1/x"]),
+    ] {
+        let rules = with_endpoint(token_url, Unmatched::Intercept, true);
+        let (host, _) = token_url.trim_start_matches("https://").split_once('/').expect("a path");
+        let at = |path: &str| outcome(&rules, &format!("https://{host}{path}"));
+        for path in taken {
+            assert_eq!(at(path), "endpoint", "{token_url} {path}");
+        }
+        for path in others {
+            assert_ne!(at(path), "endpoint", "{token_url} {path}");
+        }
+    }
 }
 
 fn agent(providers: Option<&[&str]>) -> Agent {
@@ -204,4 +278,17 @@ fn i1_a_host_spelled_out_by_one_provider_keeps_what_another_says_of_it_as_a_tena
     assert!(matches!(mint, Route::Refuse(Reason::Mint)), "{mint:?}");
     let used = rules.decide(&shared_target(Method::GET, "/p0/x"), &agent(None));
     assert!(matches!(&used, Route::Inject(named) if named.provider.id.as_str() == "p0"), "{used:?}");
+}
+
+#[test]
+fn t28_t93_a_listed_port_takes_any_bytes_unless_tls_is_spoken_there() {
+    let mut catalogue = Catalogue::default();
+    for (file, text) in PROVIDERS {
+        catalogue.add(file, text).expect("a provider");
+    }
+    let connect_ports = vec![25, 443, 8443];
+    let settings = Settings { unmatched: Unmatched::Tunnel, unregistered: Unregistered::Pass, connect_ports, allow: true };
+    let rules = Rules::compile(&catalogue, settings);
+    let taken = [25, 80, 443, 8443, 22].map(|port| rules.takes_any_bytes(port));
+    assert_eq!(taken, [true, true, false, false, false]);
 }

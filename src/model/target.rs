@@ -81,6 +81,11 @@ impl Authority {
     pub fn as_written(&self, scheme: Scheme) -> String {
         if self.port == scheme.default_port() { self.host.to_string() } else { self.to_string() }
     }
+
+    /// Whether `text` is what [`Self::as_written`] gives; false for some texts that it may give where there is a port or an address.
+    pub fn is_plainly(&self, scheme: Scheme, text: &[u8]) -> bool {
+        self.port == scheme.default_port() && self.host.name().is_some_and(|name| name.as_bytes() == text)
+    }
 }
 
 /// `a:1` -> (`a`, `1`), `[::1]:1` -> (`[::1]`, `1`); a text with no colon after the host has no port.

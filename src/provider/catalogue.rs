@@ -41,16 +41,33 @@ impl Catalogue {
     /// The compiled-in providers and those of every `*.toml` in `folder`. A file with a mistake is left out and told; a
     /// missing folder is an empty one.
     pub fn with_user_folder(folder: &Path) -> (Self, Vec<Error>) {
+        Self::default().again(folder)
+    }
+
+    /// As [`Catalogue::with_user_folder`], but a file with a mistake leaves the provider that this catalogue has of it, and a folder that
+    /// can't be read leaves them all.
+    pub fn again(&self, folder: &Path) -> (Self, Vec<Error>) {
         let mut catalogue = Self::builtin();
-        let files = match user_files(folder) {
-            Ok(files) => files,
-            Err(cause) => return (catalogue, vec![Error::Unreadable { file: folder.to_owned(), cause }]),
-        };
         let mut errors = Vec::new();
-        for path in files {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let added = read(&path).and_then(|text| catalogue.add(&name, &text));
-            errors.extend(added.err());
+        let mut stay = Vec::new();
+        match user_files(folder) {
+            Ok(files) => {
+                for path in files {
+                    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                    let Err(error) = read(&path).and_then(|text| catalogue.add(&name, &text)) else { continue };
+                    errors.push(error);
+                    stay.extend(path.file_stem().and_then(|stem| stem.to_str()?.parse::<ProviderId>().ok()));
+                }
+            }
+            Err(error) => {
+                errors.push(error);
+                stay.extend(self.providers.keys().cloned());
+            }
+        }
+        for provider in stay.iter().filter_map(|id| self.get(id)) {
+            if catalogue.get(&provider.id).is_none() {
+                errors.extend(catalogue.insert(&format!("{}.toml", provider.id), Arc::clone(provider)).err());
+            }
         }
         (catalogue, errors)
     }
@@ -60,9 +77,12 @@ impl Catalogue {
     /// # Errors
     /// A mistake in the text, a name that is taken, a host that another provider has on the same paths.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), Error> {
-        let provider = parse(file, text)?;
+        self.insert(file, Arc::new(parse(file, text)?))
+    }
+
+    fn insert(&mut self, file: &str, provider: Arc<Provider>) -> Result<(), Error> {
         if self.providers.contains_key(&provider.id) {
-            return Err(Error::NameTaken { file: file.to_owned(), name: provider.id });
+            return Err(Error::NameTaken { file: file.to_owned(), name: provider.id.clone() });
         }
         for other in self.providers.values() {
             if let Some(host) = clash(&provider, other) {
@@ -72,7 +92,7 @@ impl Catalogue {
                 return Err(Error::EndpointTaken { file: file.to_owned(), url: url.to_owned(), other: other.id.clone() });
             }
         }
-        self.providers.insert(provider.id.clone(), Arc::new(provider));
+        self.providers.insert(provider.id.clone(), provider);
         Ok(())
     }
 
@@ -134,14 +154,21 @@ fn same_reach(one: &InjectRule, two: &InjectRule) -> bool {
     paths(one).iter().any(ambiguous)
 }
 
-fn user_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
+fn user_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let unreadable = |cause| Error::Unreadable { file: folder.to_owned(), cause };
+    let untrusted = |reason| Error::Untrusted { file: folder.to_owned(), reason };
+    let about = match fs::symlink_metadata(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
+        about => about.map_err(unreadable)?,
     };
+    // Whoever can write into the folder can put a file of his own in the place of ours.
+    if !about.is_dir() {
+        return Err(untrusted("it is not a folder (symbolic links are not followed)"));
+    }
+    only_ours(&about).map_err(untrusted)?;
     let mut files = Vec::new();
-    for entry in entries.take(MAX_FILES) {
-        let path = entry?.path();
+    for entry in fs::read_dir(folder).map_err(unreadable)?.take(MAX_FILES) {
+        let path = entry.map_err(unreadable)?.path();
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
         if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
             files.push(path);
@@ -149,6 +176,16 @@ fn user_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Whether nobody but us and root can write there.
+fn only_ours(about: &fs::Metadata) -> Result<(), &'static str> {
+    let ours = [0, rustix::process::geteuid().as_raw()].contains(&about.uid());
+    match (ours, about.mode() & 0o022) {
+        (true, 0) => Ok(()),
+        (true, _) => Err("others can write it; take that right away with chmod go-w"),
+        (false, _) => Err("it belongs to another user; make it yours with chown"),
+    }
 }
 
 /// A provider file steers credentials, so it must be a plain file that nobody else can write.
@@ -160,9 +197,7 @@ fn read(path: &Path) -> Result<String, Error> {
     }
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.mode() & 0o022 != 0 {
-        return Err(untrusted("others can write it; take that right away with chmod go-w"));
-    }
+    only_ours(&file.metadata().map_err(unreadable)?).map_err(untrusted)?;
     let mut text = String::new();
     let limit = u64::try_from(MAX_FILE + 1).unwrap_or(u64::MAX);
     let length = file.take(limit).read_to_string(&mut text).map_err(unreadable)?;

@@ -62,7 +62,8 @@ fn i2_a_credential_reaches_only_the_hosts_of_its_kind_and_tenant() {
     assert_eq!(hosts_for(jira, &basic), ["acme.atlassian.net", "api.atlassian.com"]);
     assert_eq!(hosts_for(jira, &credential(&[("access_token", "t"), ("site", "acme")])), ["api.atlassian.com"]);
     assert_eq!(hosts_for(jira, &credential(&[("username", "me"), ("password", "t")])), ["api.atlassian.com"]);
-    assert!(hosts_for(jira, &credential(&[])).is_empty());
+    // What is yet to be fetched (an access token) binds every host, but never a tenant that nobody named.
+    assert_eq!(hosts_for(jira, &credential(&[("refresh_token", "r")])), ["api.atlassian.com"]);
     let bad = credential(&[("username", "me"), ("password", "t"), ("site", "evil.example/")]);
     assert!(jira.bound_hosts(&|name| bad.field(name)).is_err());
 }
@@ -210,4 +211,72 @@ fn a_missing_folder_is_an_empty_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let (catalogue, errors) = Catalogue::with_user_folder(&folder.path().join("none"));
     assert!(errors.is_empty() && catalogue.get(&id("github")).is_some());
+}
+
+#[test]
+fn t146_a_folder_that_others_can_change_gives_nothing() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let (folder, link) = (parent.path().join("providers"), parent.path().join("link"));
+    fs::create_dir(&folder).expect("made");
+    fs::write(folder.join("acme.toml"), ACME).expect("written");
+    fs::set_permissions(folder.join("acme.toml"), fs::Permissions::from_mode(0o600)).expect("mode set");
+    std::os::unix::fs::symlink(&folder, &link).expect("linked");
+    let told = |folder: &Path| {
+        let (catalogue, errors) = Catalogue::with_user_folder(folder);
+        let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        (catalogue.get(&id("acme")).is_some(), text)
+    };
+    let mode = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).expect("mode set");
+    mode(0o755);
+    assert_eq!(told(&folder), (true, String::new()));
+    for open in [0o777, 0o775, 0o757] {
+        mode(open);
+        let (taken, text) = told(&folder);
+        assert!(!taken && text.contains("providers is not taken: others can write it"), "{text}");
+    }
+    mode(0o700);
+    let (taken, text) = told(&link);
+    assert!(!taken && text.contains("link is not taken: it is not a folder"), "{text}");
+}
+
+#[test]
+fn t146_what_belongs_to_another_user_gives_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("acme.toml");
+    fs::write(&file, ACME).expect("written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("mode set");
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("only root can give a file away");
+    }
+    for (path, name) in [(file.as_path(), "acme.toml"), (folder.path(), "")] {
+        std::os::unix::fs::chown(path, Some(65534), None).expect("given away");
+        let (catalogue, errors) = Catalogue::with_user_folder(folder.path());
+        let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        assert!(catalogue.get(&id("acme")).is_none() && text.contains("belongs to another user"), "{text}");
+        assert!(text.contains(name), "{text}");
+        std::os::unix::fs::chown(path, Some(0), None).expect("taken back");
+    }
+}
+
+#[test]
+fn a_file_with_a_mistake_leaves_its_old_provider_and_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).expect("written");
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o600)).expect("mode set");
+    };
+    put("acme.toml", ACME);
+    put("gone.toml", &ACME.replace("\"acme\"", "\"gone\"").replace("acme.example", "gone.example"));
+    let (before, errors) = Catalogue::with_user_folder(folder.path());
+    assert!(errors.is_empty() && before.get(&id("gone")).is_some(), "{errors:?}");
+    put("acme.toml", "");
+    put("new.toml", &ACME.replace("\"acme\"", "\"new\"").replace("acme.example", "new.example"));
+    fs::remove_file(folder.path().join("gone.toml")).expect("gone");
+    let (after, errors) = before.again(folder.path());
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let there = |name: &str| after.get(&id(name)).is_some();
+    assert_eq!((there("acme"), there("new"), there("gone")), (true, true, false));
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("mode set");
+    let (shut, errors) = after.again(folder.path());
+    assert!(errors.len() == 1 && shut.get(&id("acme")).is_some() && shut.get(&id("new")).is_some(), "{errors:?}");
 }

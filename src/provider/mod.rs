@@ -19,6 +19,7 @@ pub use presented::presented;
 pub use rule::{
     ClientAuthentication, Derived, Field, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot, TokenBody,
 };
+pub(crate) use slot::same_field;
 pub use slot::{SlotError, strip, strip_target};
 pub use strategy::{Fields, InjectError, Placement, Prepared, prepare};
 pub use template::{Template, TemplateError};

@@ -39,8 +39,8 @@ pub enum Error {
         #[source]
         cause: std::io::Error,
     },
-    /// Not a regular file, or one that others may write.
-    #[error("the provider file {} is not taken: {reason}", file.display())]
+    /// Not a regular file or folder, or one that is another's or that others may write.
+    #[error("{} is not taken: {reason}", file.display())]
     Untrusted {
         /// The file.
         file: PathBuf,

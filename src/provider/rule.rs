@@ -51,13 +51,15 @@ impl Provider {
         self.inject.iter().flat_map(|rule| &rule.hosts)
     }
 
-    /// The exact hosts that a credential with these fields may reach, each once: what registration seals in the entry.
+    /// The exact hosts that a credential with these fields may reach, each once: what registration seals in the entry. Those of the
+    /// rules that take it; where none does yet (its access token is still to be fetched), those of every rule.
     ///
     /// # Errors
     /// A tenant field that is there, but is not a DNS label.
     pub fn bound_hosts(&self, fields: Fields<'_>) -> Result<Vec<Host>, BindError> {
         let mut hosts = Vec::new();
-        for rule in self.inject.iter().filter(|rule| rule.accepts(fields)) {
+        let taken = self.inject.iter().any(|rule| rule.accepts(fields));
+        for rule in self.inject.iter().filter(|rule| !taken || rule.accepts(fields)) {
             for pattern in &rule.hosts {
                 hosts.extend(pattern.bind(fields)?);
             }
@@ -67,12 +69,14 @@ impl Provider {
         Ok(hosts)
     }
 
-    /// Whether a credential with these fields may go to `host`: the hosts that were sealed with it decide; one without any (as
-    /// JarvisCore writes them) reaches what these patterns bind.
-    pub fn reaches(&self, host: &Host, sealed: &[String], fields: Fields<'_>) -> bool {
+    /// Whether a credential with these fields may go to `host`: the hosts that were sealed with it decide; one in which nothing was
+    /// sealed (as JarvisCore writes them) reaches what these patterns bind.
+    pub fn reaches(&self, host: &Host, sealed: Option<&[String]>, fields: Fields<'_>) -> bool {
         match sealed {
-            [] => self.hosts().any(|pattern| pattern.bind(fields).is_ok_and(|bound| bound.as_ref() == Some(host))),
-            sealed => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: Host| allowed == *host)),
+            None => self.hosts().any(|pattern| pattern.bind(fields).is_ok_and(|bound| bound.as_ref() == Some(host))),
+            // Sealed as it is written in full, so the same text is the same host; another text may be another spelling of it.
+            Some(sealed) if sealed.iter().any(|allowed| host.name() == Some(allowed.as_str())) => true,
+            Some(sealed) => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: Host| allowed == *host)),
         }
     }
 }

@@ -135,14 +135,18 @@ pub(super) fn without_parameter(query: &str, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&kept).into_owned())
 }
 
-/// CGI's heirs read `X_Api_Key` as `X-Api-Key` (RFC 3875 §4.1.18).
+/// Whether two field names are one to CGI's heirs, who read `X_Api_Key` as `X-Api-Key` (RFC 3875 §4.1.18).
+pub(crate) fn same_field(one: &str, two: &str) -> bool {
+    one.len() == two.len() && one.bytes().map(dashed).eq(two.bytes().map(dashed))
+}
+
 fn strip_underscored(slots: &[Slot], headers: &mut HeaderMap) {
     if !headers.keys().any(|name| name.as_str().contains('_')) {
         return;
     }
-    let same = |one: &str, two: &str| one.len() == two.len() && one.bytes().map(dashed).eq(two.bytes().map(dashed));
-    let is_slot =
-        |name: &HeaderName| slots.iter().any(|slot| matches!(slot, Slot::Header(own) if same(own.as_str(), name.as_str())));
+    let is_slot = |name: &HeaderName| {
+        slots.iter().any(|slot| matches!(slot, Slot::Header(own) if same_field(own.as_str(), name.as_str())))
+    };
     let names: Vec<HeaderName> = headers.keys().filter(|name| is_slot(name)).cloned().collect();
     for name in &names {
         headers.remove(name);
@@ -187,10 +191,18 @@ pub(super) fn decode_form(text: &[u8]) -> Vec<u8> {
     percent_decode(&spaced).collect()
 }
 
-/// Whether a decoded parameter name means `slot`: PHP and Rails read `key[]` as `key`, and trim what stands around it.
+/// Whether a decoded parameter name means `slot` to some service: many are blind to letter case, PHP and Rails read `key[]` as `key`, PHP
+/// reads `api.key`, `api key` and `api[key` as `api_key`, and some trim what stands around a name.
 fn names_slot(name: &[u8], slot: &str) -> bool {
-    let name = name.split(|b| *b == b'[' || *b == 0).next().unwrap_or_default();
-    name.trim_ascii() == slot.as_bytes()
+    let whole = name.split(|b| *b == 0).next().unwrap_or_default();
+    let name = whole.split(|b| *b == b'[').next().unwrap_or_default();
+    let folded = |b: &u8| if matches!(b, b'.' | b' ' | b'[') { b'_' } else { b.to_ascii_lowercase() };
+    let same = |name: &[u8]| {
+        let name = name.trim_ascii();
+        let name = name.strip_suffix(b".").unwrap_or(name);
+        name.iter().map(folded).eq(slot.as_bytes().iter().map(folded))
+    };
+    same(name) || same(whole)
 }
 
 /// `text` without the pieces that `taken` names, each with one separator of its own; `None` if there are none.

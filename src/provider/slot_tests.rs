@@ -79,7 +79,9 @@ fn i3_query_parameters_go_in_every_spelling_and_the_rest_stays() {
         ("key&key=&key=s&a", "a"),
         ("key[]=s&a=1", "a=1"),
         ("+key=s&a=1&key%00x=s", "a=1"),
-        ("Key=x&keys=y&monkey=z", "Key=x&keys=y&monkey=z"),
+        ("Key=s&ACCESS_TOKEN=s&%4bEY=s&keys=y&monkey=z", "keys=y&monkey=z"),
+        ("access.token=s&access%20token=s&access+token=s&access[token=s&access.token[]=s&accesstoken=x", "accesstoken=x"),
+        ("key.=s&key.[]=s&.key=x&a.key=y", ".key=x&a.key=y"),
         ("q=key&q=access_token", "q=key&q=access_token"),
         ("&&a=1&&key=s&&", "&&a=1&&&"),
     ] {

@@ -216,7 +216,8 @@ fn cookie_octet(byte: u8) -> bool {
 }
 
 impl Prepared {
-    /// The secret values that are on the wire now, as the response guard must know them: raw fields, and the Basic blob.
+    /// The secret values that are on the wire now, as the response guard must know them: raw fields, the Basic blob, and a
+    /// query value as it is encoded.
     pub fn secrets(&self) -> &[Secret<String>] {
         &self.secrets
     }
@@ -267,8 +268,12 @@ impl Prepared {
             Placement::Header { name, value } => self.add_header(name, "", value, fields),
             Placement::Query { name, value } => {
                 let Some(filled) = self.fill(value, fields, true)? else { return Ok(false) };
-                let encoded = utf8_percent_encode(&filled.text, ESCAPED).to_string();
-                self.query.push((name.clone(), Secret::new(encoded)));
+                let encoded = Secret::new(utf8_percent_encode(&filled.text, ESCAPED).to_string());
+                if *encoded.expose() != *filled.text {
+                    // A service may encode the whole URL once more.
+                    self.secrets.push(encoded.duplicate());
+                }
+                self.query.push((name.clone(), encoded));
                 Ok(true)
             }
             Placement::Cookie { name, value } => {

@@ -48,9 +48,10 @@ impl Worker {
         };
         let Some((name, token)) = token else {
             return match &origin.listener.agent {
+                Some(_) if self.is_a_stranger(origin) => Err(Refusal::UnknownAgent),
                 Some(bound) => agents.by_name(bound, now).ok_or(Refusal::UnknownAgent),
-                None if agents.defined() => Err(Refusal::UnknownAgent),
-                None => self.local(origin),
+                None if agents.serves_local() => self.local(origin),
+                None => Err(Refusal::UnknownAgent),
             };
         };
         let found = agents.by_token(&token, now).filter(|agent| name.is_none_or(|name| name == agent.name.as_str()));
@@ -68,8 +69,19 @@ impl Worker {
     /// With no agents defined, loopback callers of our own user are `local`; loopback alone is no identity (threat 131).
     fn local(&self, origin: &Origin) -> Result<Arc<Agent>, Refusal> {
         let loopback = origin.peer.ip().is_loopback() && origin.local.ip().is_loopback();
-        let ours = loopback && self.peers.as_ref().is_some_and(|peers| peers.same_user(origin.peer, origin.local));
-        if ours { Ok(Arc::clone(&self.proxy.local)) } else { Err(Refusal::UnknownAgent) }
+        if loopback && self.same_user(origin) { Ok(Arc::clone(&self.proxy.local)) } else { Err(Refusal::UnknownAgent) }
+    }
+
+    /// Whether another user of this machine came to a listener that is bound to an agent. Beyond loopback the kernel can't tell; there
+    /// the network has to keep strangers away.
+    fn is_a_stranger(&self, origin: &Origin) -> bool {
+        let loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        let here = loopback(&origin.peer) || loopback(&origin.local);
+        here && !self.proxy.settings.agent_listen_any_user && !self.same_user(origin)
+    }
+
+    fn same_user(&self, origin: &Origin) -> bool {
+        self.peers.as_ref().is_some_and(|peers| peers.same_user(origin.peer, origin.local))
     }
 }
 

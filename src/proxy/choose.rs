@@ -14,7 +14,7 @@ use crate::agent::{Agent, Placeholders};
 use crate::audit::{Entry, Verdict};
 use crate::broker;
 use crate::decide::{Named, Occupants, Route, Unregistered};
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, Target, UserName};
 use crate::provider::{Provider, Slot};
 
 /// A request as far as the choice of its connection is concerned.
@@ -59,12 +59,7 @@ impl Worker {
             return self.without_credential(&named, inquiry, entry);
         };
         entry.connection(&connection);
-        let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules, Some(listed.version)).await;
-        let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))?;
-        permit.step().into_iter().for_each(|step| entry.note(step));
-        if !reaches(&permit, inquiry.arrived) {
-            return Err(Refusal::NotSealed(named.provider.id.to_string()));
-        }
+        let permit = self.permit(&named, (&connection, listed.version), inquiry, entry).await?;
         entry.verdict(Verdict::Inject);
         if let Some(placement) = permit.provider().inject.get(permit.rule()).and_then(|rule| rule.placements.first()) {
             entry.strategy(placement.word());
@@ -72,7 +67,32 @@ impl Worker {
         Ok(Way::Permitted(permit, named.occupants))
     }
 
-    /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one.
+    /// The right to send this one request with the credential of `connection`.
+    async fn permit(
+        self: &Rc<Self>,
+        named: &Named,
+        (connection, version): (&ConnectionId, u64),
+        inquiry: &Inquiry<'_>,
+        entry: &mut Entry,
+    ) -> Result<broker::Permit, Refusal> {
+        let permit = self.proxy.broker.authorize(connection, &named.provider, &named.rules, Some(version)).await;
+        let permit = permit.map_err(|error| self.no_permit(&named.provider, connection, error, entry))?;
+        if let Some(step) = permit.step() {
+            entry.note(step);
+            // It took its time, in which the agent may have been revoked.
+            if !self.proxy.still_known(inquiry.agent) {
+                return Err(Refusal::UnknownAgent);
+            }
+        }
+        if reaches(&permit, &inquiry.arrived.target) {
+            Ok(permit)
+        } else {
+            Err(Refusal::NotSealed(named.provider.id.to_string()))
+        }
+    }
+
+    /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one. `None` only
+    /// where the provider has none at all: once it has one its slots are ours, and what a caller sent in them goes nowhere.
     fn choose(
         &self,
         named: &Named,
@@ -80,18 +100,41 @@ impl Worker {
         inquiry: &Inquiry<'_>,
     ) -> Result<Option<ConnectionId>, Refusal> {
         let Inquiry { agent, headers, .. } = inquiry;
-        if let Some(wanted) = headers.get(NEXUS_CONNECTION) {
+        let mut wanted = headers.get_all(NEXUS_CONNECTION).iter();
+        if let Some(only) = wanted.next() {
             let not_yours = || Refusal::Connection("that Nexus-Connection names");
+            // Two readers could take two different ones.
+            let wanted = if wanted.next().is_none() { only } else { return Err(not_yours()) };
             let wanted: ConnectionId = wanted.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(not_yours)?;
             let usable = *wanted.provider() == named.provider.id && may_use(agent, &wanted);
-            return if usable { Ok(existing.contains(&wanted).then_some(wanted)) } else { Err(not_yours()) };
+            return match usable {
+                true if existing.contains(&wanted) => Ok(Some(wanted)),
+                true => self.missing(named, existing, wanted.user()),
+                false => Err(not_yours()),
+            };
         }
         let known = self.placeholders(agent, &named.provider.id, existing);
         if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry) {
             let theirs = (whose == agent.name || self.runs_commands(agent)) && may_use(agent, &meant);
             return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }
-        Ok(ConnectionId::preferred(existing, agent.user.as_ref()).cloned())
+        match ConnectionId::preferred(existing, agent.user.as_ref()) {
+            Some(preferred) => Ok(Some(preferred.clone())),
+            None => self.missing(named, existing, agent.user.as_ref()),
+        }
+    }
+
+    /// The connection of `user` is not there.
+    fn missing(
+        &self,
+        named: &Named,
+        existing: &[ConnectionId],
+        user: Option<&UserName>,
+    ) -> Result<Option<ConnectionId>, Refusal> {
+        if existing.is_empty() {
+            return Ok(None);
+        }
+        Err(self.auth_required(&named.provider, user.map(ToString::to_string)))
     }
 
     /// Whether `agent` is our own user without a token, where no lasting agent is defined. The other agents are then commands that this
@@ -191,8 +234,8 @@ fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
 }
 
 /// The hosts a credential may reach were sealed when it was registered; a rule that was widened since does not widen it.
-fn reaches(permit: &broker::Permit, arrived: &Arrived) -> bool {
-    let host = &arrived.target.authority.host;
+pub(super) fn reaches(permit: &broker::Permit, target: &Target) -> bool {
+    let host = &target.authority.host;
     permit.provider().reaches(host, permit.hosts(), &|name| permit.field(name))
 }
 

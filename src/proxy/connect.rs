@@ -1,6 +1,6 @@
 //! CONNECT (RFC 9110 §9.3.6): who asks, for what, and what becomes of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::caller::{Caller, Prefixed};
 use super::door::{Door, Inside, is_own_name};
 use super::load::Counted;
 use super::refusal::Refusal;
-use super::tunnel;
+use super::tunnel::{self, Leave};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Door as Entrance, Entry, Kind, Verdict};
@@ -40,6 +40,7 @@ pub(super) enum Next {
 pub(super) struct Tunnel {
     service: TcpStream,
     entry: Entry,
+    agent: Arc<Agent>,
     port: u16,
     _connection: Counted,
 }
@@ -85,7 +86,7 @@ impl Worker {
         self.connect_as(agent, authority, origin, entry).await
     }
 
-    async fn connect_as(self: &Rc<Self>, agent: Arc<Agent>, authority: Authority, origin: &Origin, entry: Entry) -> Next {
+    async fn connect_as(self: &Rc<Self>, agent: Arc<Agent>, authority: Authority, origin: &Origin, mut entry: Entry) -> Next {
         if *self.proxy.draining.borrow() {
             return Next::Close(refuse(entry, &Refusal::Draining));
         }
@@ -98,28 +99,42 @@ impl Worker {
         let refused = match if own { Connect::Intercept } else { rules.decide_connect(&authority, &agent) } {
             Connect::Tunnel => {
                 drop(rules);
-                return self.dial_tunnel(authority, &agent, entry, connection).await;
+                return self.dial_tunnel(agent, authority, entry, connection).await;
             }
             Connect::Intercept => None,
             Connect::Refuse(ConnectRefusal(reason)) => Some(reason),
         };
-        entry.discard();
+        match refused {
+            Some(reason) => {
+                let refusal = Refusal::Policy(reason);
+                entry.refusal(refusal.kind(), refusal.status().as_u16());
+            }
+            None => entry.verdict(Verdict::Intercept),
+        }
         if refused.is_none() && !own && authority.port != 80 {
-            self.dial_ahead(&authority, &agent);
+            self.dial_ahead(&authority, &agent, &mut entry).await;
         }
         let mut inside = inside(origin, authority, Some(agent), Some(connection), refused);
         inside.load = Some(load);
+        inside.unused.set(Some(Box::new(entry)));
         Next::Open(Box::new(inside))
     }
 
-    /// The caller's handshake and the service's overlap.
-    fn dial_ahead(self: &Rc<Self>, authority: &Authority, agent: &Agent) {
-        if !self.pool.has_idle(Scheme::Https, authority) {
+    /// The caller's handshake and the service's overlap. The name is resolved and shown to the service whether or not a request
+    /// follows, so the log has it first (I8); without the log nothing is dialled, and the request will be told why.
+    async fn dial_ahead(self: &Rc<Self>, authority: &Authority, agent: &Agent, entry: &mut Entry) {
+        if !self.pool.has_idle(Scheme::Https, authority) && entry.open().await.is_ok() {
             tokio::task::spawn_local(Rc::clone(&self.pool).warm(authority.clone(), Arc::clone(&agent.label)));
         }
     }
 
-    async fn dial_tunnel(self: &Rc<Self>, authority: Authority, agent: &Agent, mut entry: Entry, connection: Counted) -> Next {
+    async fn dial_tunnel(
+        self: &Rc<Self>,
+        agent: Arc<Agent>,
+        authority: Authority,
+        mut entry: Entry,
+        connection: Counted,
+    ) -> Next {
         entry.verdict(Verdict::Tunnel);
         if let Err(error) = entry.open().await {
             return Next::Close(refuse(entry, &error.into()));
@@ -127,7 +142,7 @@ impl Worker {
         match self.dialler.tcp(&authority, &agent.label).await {
             Ok((service, address)) => {
                 entry.dialled(address);
-                Next::Tunnel(Box::new(Tunnel { service, entry, port: authority.port, _connection: connection }))
+                Next::Tunnel(Box::new(Tunnel { service, entry, agent, port: authority.port, _connection: connection }))
             }
             Err(error) => Next::Close(refuse(entry, &error.into())),
         }
@@ -135,7 +150,7 @@ impl Worker {
 
     /// Moves bytes both ways until one side ends.
     pub(super) async fn tunnel(self: &Rc<Self>, mut caller: Caller, mut buffer: BytesMut, tunnel: Box<Tunnel>) {
-        let Tunnel { mut service, mut entry, port, _connection } = *tunnel;
+        let Tunnel { mut service, mut entry, agent, port, _connection } = *tunnel;
         if caller.write_all(ESTABLISHED).await.is_err() || caller.flush().await.is_err() {
             return entry.note("caller_left");
         }
@@ -146,16 +161,16 @@ impl Worker {
         if service.write_all_buf(&mut buffer).await.is_err() {
             return entry.note("broken_off");
         }
-        let idle = self.proxy.settings.idle_timeout;
+        let leave = Leave { idle: self.proxy.settings.idle_timeout, revoked: self.proxy.until_unknown(&agent) };
         let (moved, outcome) = match caller {
-            Caller::Tcp(caller) => relay_tcp(caller, service, idle).await,
-            caller @ Caller::Tls(_) => tunnel::relay(caller, service, idle).await,
+            Caller::Tcp(caller) => relay_tcp(caller, service, leave).await,
+            caller @ Caller::Tls(_) => tunnel::relay(caller, service, leave).await,
         };
         entry.status(200);
         entry.sent(moved.up + early);
         entry.received(moved.down);
-        if let Err(error) = outcome {
-            entry.note(if error.kind() == std::io::ErrorKind::TimedOut { "idle" } else { "broken_off" });
+        if let Err(end) = outcome {
+            entry.note(end.word());
         }
     }
 
@@ -167,8 +182,7 @@ impl Worker {
         entry: &mut Entry,
         port: u16,
     ) -> Result<(), &'static str> {
-        let raw = port == 80 || self.proxy.rules.load().settings().connect_ports.contains(&port);
-        if raw {
+        if self.proxy.rules.load().takes_any_bytes(port) {
             return Ok(());
         }
         let reading = super::hello::read(caller, buffer);
@@ -222,13 +236,13 @@ impl Worker {
 
     /// The record of a CONNECT that was accepted and got no further.
     pub(super) fn failed(&self, inside: &Inside) -> Entry {
+        if let Some(entry) = inside.unused.take() {
+            return *entry;
+        }
         let mut entry = self.spool.begin(Kind::Tunnel);
         entry.source(inside.origin.peer);
         entry.door(Entrance::Connect);
         entry.authority(&inside.authority);
-        if let Some(agent) = &inside.agent {
-            entry.agent(&agent.name);
-        }
         entry
     }
 
@@ -245,22 +259,22 @@ impl Worker {
 async fn relay_tcp(
     caller: Prefixed<TcpStream>,
     service: TcpStream,
-    idle: std::time::Duration,
-) -> (tunnel::Moved, std::io::Result<()>) {
+    leave: Leave<impl Future<Output = ()>>,
+) -> (tunnel::Moved, Result<(), tunnel::End>) {
     let (prefix, caller) = caller.into_parts();
     if prefix.is_empty() {
-        return tunnel::relay_tcp(&caller, &service, idle).await;
+        return tunnel::relay_tcp(&caller, &service, leave).await;
     }
-    tunnel::relay(Prefixed::new(prefix, caller), service, idle).await
+    tunnel::relay(Prefixed::new(prefix, caller), service, leave).await
 }
 
 #[cfg(not(target_os = "linux"))]
 async fn relay_tcp(
     caller: Prefixed<TcpStream>,
     service: TcpStream,
-    idle: std::time::Duration,
-) -> (tunnel::Moved, std::io::Result<()>) {
-    tunnel::relay(caller, service, idle).await
+    leave: Leave<impl Future<Output = ()>>,
+) -> (tunnel::Moved, Result<(), tunnel::End>) {
+    tunnel::relay(caller, service, leave).await
 }
 
 fn inside(
@@ -280,6 +294,7 @@ fn inside(
         refused,
         sni: None,
         known_host: RefCell::new(None),
+        unused: Cell::new(None),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Every way in becomes one `Target`: requests inside a tunnel, absolute-form, and the base-URL path.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{HOST, ORIGIN, PROXY_AUTHORIZATION};
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method, Uri, Version, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request};
 
 use super::authenticate::{Origin, Shown};
 use super::load::{Counted, Load};
@@ -16,6 +16,7 @@ use crate::agent::Agent;
 use crate::audit::{Door as Entrance, Entry};
 use crate::decide::Reason;
 use crate::model::{Authority, Host, Scheme, Target};
+use crate::provider::same_field;
 
 /// The proxy's own name: its pages are here.
 pub(super) const OWN_NAME: &str = "nexus.internal";
@@ -23,9 +24,16 @@ pub(super) const OWN_NAME: &str = "nexus.internal";
 /// A way in, for the requests of one stream.
 pub(super) enum Door {
     /// Absolute-form and base-URL requests on the proxy port; each shows who it is.
-    Open(Origin),
+    Open(Outside),
     /// Inside a CONNECT, whose agent and authority bind every request.
     Inside(Box<Inside>),
+}
+
+/// A stream of requests to the proxy port itself.
+pub(super) struct Outside {
+    origin: Origin,
+    /// Who the last request came from.
+    agent: RefCell<Option<Arc<Agent>>>,
 }
 
 /// What a CONNECT settled.
@@ -42,6 +50,16 @@ pub(super) struct Inside {
     pub(super) sni: Option<Box<str>>,
     /// The last `Host` that was held against the authority, so that the next request compares bytes only.
     pub(super) known_host: RefCell<Option<HeaderValue>>,
+    /// The record of the CONNECT, until a request inside has one of its own.
+    pub(super) unused: Cell<Option<Box<Entry>>>,
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Some(mut entry) = self.unused.take() {
+            entry.note("no_request");
+        }
+    }
 }
 
 /// A request whose way is known.
@@ -53,11 +71,33 @@ pub(super) struct Arrived {
 }
 
 impl Door {
+    /// For requests to the proxy port itself.
+    pub(super) fn open(origin: Origin) -> Self {
+        Self::Open(Outside { origin, agent: RefCell::new(None) })
+    }
+
     /// Where the stream comes from.
     pub(super) fn origin(&self) -> &Origin {
         match self {
-            Self::Open(origin) => origin,
+            Self::Open(outside) => &outside.origin,
             Self::Inside(inside) => &inside.origin,
+        }
+    }
+
+    /// Whose request is under way.
+    pub(super) fn agent(&self) -> Option<Arc<Agent>> {
+        match self {
+            Self::Open(outside) => outside.agent.borrow().clone(),
+            Self::Inside(inside) => inside.agent.clone(),
+        }
+    }
+
+    /// A request is on record: the CONNECT that it came by needs no more words, but for a closing line where it dialled ahead.
+    pub(super) fn used(&self) {
+        if let Self::Inside(inside) = self
+            && let Some(entry) = inside.unused.take()
+        {
+            entry.discard();
         }
     }
 
@@ -83,7 +123,11 @@ impl Door {
     pub(super) fn identify(&self, worker: &Rc<Worker>, parts: &request::Parts) -> Result<Arrived, Refusal> {
         match self {
             Self::Inside(inside) => inside.identify(worker, parts),
-            Self::Open(origin) => identify_open(worker, origin, parts),
+            Self::Open(outside) => {
+                let arrived = identify_open(worker, &outside.origin, parts)?;
+                outside.agent.borrow_mut().clone_from(&arrived.agent);
+                Ok(arrived)
+            }
         }
     }
 }
@@ -238,15 +282,28 @@ fn path_of(uri: &Uri) -> Result<PathAndQuery, Refusal> {
 /// Names the connection that the caller wants; never forwarded.
 pub(super) const NEXUS_CONNECTION: HeaderName = HeaderName::from_static("nexus-connection");
 
-/// Fields by which some services pick another host, path or method than the request's; not forwarded to a provider (threat 21).
+/// Takes out the fields by which some services pick another host, path or method than the request's (threat 21), as they are and with
+/// `_` for `-`, as CGI's heirs read them.
+pub(super) fn strip_routing_hints(headers: &mut HeaderMap) {
+    // Nearly no request has one: their first letters tell.
+    if !headers.keys().any(|name| matches!(name.as_str().as_bytes(), [b'x', b'-' | b'_', ..] | [b'f', b'o', ..])) {
+        return;
+    }
+    let is_hint = |name: &&HeaderName| ROUTING_HINTS.iter().any(|hint| same_field(hint, name.as_str()));
+    let spelled: Vec<HeaderName> = headers.keys().filter(is_hint).cloned().collect();
+    for name in spelled {
+        headers.remove(name);
+    }
+}
+
 /// Rules about minting endpoints speak of methods, so an overriding one would slip past them.
-pub(super) const ROUTING_HINTS: [HeaderName; 8] = [
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
+const ROUTING_HINTS: [&str; 8] = [
+    "x-forwarded-host",
+    "forwarded",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-forwarded-proto",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
 ];

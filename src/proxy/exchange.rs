@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{ALT_SVC, COOKIE, EXPECT, MAX_FORWARDS, TE};
+use http::header::{ALT_SVC, COOKIE, EXPECT, MAX_FORWARDS, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::body::ResponseBody;
-use super::choose::Inquiry;
+use super::choose::{Inquiry, reaches};
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::{Outbound, Sending, set_host};
 use super::inside::Busy;
@@ -75,6 +75,7 @@ impl Way {
 impl Worker {
     /// Answers one request. Never fails: an error becomes a response, and either way the record is closed.
     pub(super) async fn exchange(self: &Rc<Self>, door: &Door, asked: &mut Asked, busy: Busy) -> Answer {
+        door.used();
         let mut entry = self.spool.begin(Kind::Request);
         entry.source(door.origin().peer);
         entry.http(asked.parts.version);
@@ -117,7 +118,8 @@ impl Worker {
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let Some(incoming) = incoming.take() else { return Err(Refusal::Draining.into()) };
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
-        let sending = Sending { outbound: &outbound, replay: &replay, opened: &opened, resent: RefCell::default() };
+        let sending =
+            Sending { outbound: &outbound, agent: &agent, replay: &replay, opened: &opened, resent: RefCell::default() };
         let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
         sending.resent.take().into_iter().for_each(|why| entry.note(why));
         let (sent, permit) = forwarded.map_err(|refusal| replay.malformed().map_or(refusal, Refusal::Malformed))?;
@@ -125,7 +127,9 @@ impl Worker {
             // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
             return Err(Stop::Refusal(Refusal::NotSwitched));
         }
-        Ok((sent, permit, replay, counted))
+        let offer = outbound.headers.get(UPGRADE).filter(|_offer| upgrade).cloned();
+        let switch = offer.map(|offer| Box::new(Switch { offer, agent }));
+        Ok(Stepped { sent, permit, replay, counted, switch })
     }
 
     async fn forward_and_renew(
@@ -171,6 +175,16 @@ impl Worker {
             }
         };
         entry.note("renewed");
+        // While the service's answer was on its way, another tenant's account may have been registered, or the agent revoked.
+        let stops = match () {
+            () if !reaches(&fresh, &sending.outbound.target) => Some("not_sealed"),
+            () if !self.proxy.still_known(sending.agent) => Some("agent_revoked"),
+            () => None,
+        };
+        if let Some(why) = stops {
+            entry.note(why);
+            return Ok((sent, Some(permit)));
+        }
         if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
             entry.note("not_replayable");
             return Ok((sent, Some(permit)));
@@ -186,12 +200,14 @@ impl Worker {
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
-    fn answer(self: &Rc<Self>, (sent, permit, replay, counted): Stepped, mut entry: Entry, busy: Busy, linger: bool) -> Answer {
+    fn answer(self: &Rc<Self>, stepped: Stepped, mut entry: Entry, busy: Busy, linger: bool) -> Answer {
+        let Stepped { sent, permit, replay, counted, switch } = stepped;
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
         entry.status(parts.status.as_u16());
-        let switched = (parts.status == StatusCode::SWITCHING_PROTOCOLS).then(|| upgrade::keep_fields(&parts.headers));
+        let switched = switch.filter(|_asked| parts.status == StatusCode::SWITCHING_PROTOCOLS);
+        let switched = switched.map(|switch| (upgrade::keep_fields(&switch.offer, &parts.headers), switch.agent));
         strip_hop_by_hop(&mut parts.headers);
         // Another way to the service would be a way around the proxy.
         parts.headers.remove(ALT_SVC);
@@ -201,9 +217,9 @@ impl Worker {
         // A reason phrase could carry anything; the caller gets the standard one.
         parts.extensions.clear();
         parts.version = http::Version::HTTP_11;
-        if let Some(fields) = switched {
+        if let Some((fields, agent)) = switched {
             parts.headers.extend(fields);
-            let relay = Relay { lease: sent.lease, entry, _counted: counted, _busy: busy };
+            let relay = Relay { lease: sent.lease, entry, agent, _counted: counted, _busy: busy };
             return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
         busy.moved();
@@ -227,7 +243,19 @@ async fn show(entry: &mut Entry, response: Response<ResponseBody>) -> Result<Res
 }
 
 /// What [`Worker::steps`] hands to the answer.
-type Stepped = (Sent<RequestBody>, Option<Permit>, Rc<Replay>, Option<Counted>);
+struct Stepped {
+    sent: Sent<RequestBody>,
+    permit: Option<Permit>,
+    replay: Rc<Replay>,
+    counted: Option<Counted>,
+    switch: Option<Box<Switch>>,
+}
+
+/// What a change of protocols needs: the protocols that the caller offered, and whose stream it will be.
+struct Switch {
+    offer: HeaderValue,
+    agent: Arc<Agent>,
+}
 
 /// Why the steps ended early.
 enum Stop {
@@ -292,9 +320,7 @@ fn outbound(
     if let Some(occupants) = occupants {
         strip_target(&occupants.slots, &mut headers, &mut target.path)
             .map_err(|_long| Refusal::Target("the path is too long"))?;
-        for name in super::door::ROUTING_HINTS {
-            headers.remove(name);
-        }
+        super::door::strip_routing_hints(&mut headers);
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));

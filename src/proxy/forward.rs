@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use super::hold::{Held, Hold};
 use super::replay::{Replay, RequestBody};
 use super::worker::Worker;
+use crate::agent::Agent;
 use crate::audit::Opened;
 use crate::broker::Permit;
 use crate::model::{Authority, Target};
@@ -30,6 +31,8 @@ pub(super) struct Outbound {
 /// What is sent, as often as it takes. No request leaves without `opened`, the proof that the log names it (I8).
 pub(super) struct Sending<'a> {
     pub(super) outbound: &'a Outbound,
+    /// Who asks: it may be revoked before the second send.
+    pub(super) agent: &'a Arc<Agent>,
     pub(super) replay: &'a Replay,
     pub(super) opened: &'a Opened,
     /// Why it went out once more on account of the connection, for the record.
@@ -224,6 +227,12 @@ pub(super) fn host_value(target: &Target) -> Option<HeaderValue> {
 
 /// Sets `Host`, keeping its place in the order if it has one.
 pub(super) fn set_host(headers: &mut HeaderMap, target: &Target) {
+    // Nearly always it is there already, as it has to be.
+    let mut said = headers.get_all(HOST).iter();
+    let plain = said.next().is_some_and(|host| target.authority.is_plainly(target.scheme, host.as_bytes()));
+    if plain && said.next().is_none() {
+        return;
+    }
     if let Some(value) = host_value(target) {
         headers.insert(HOST, value);
     }

@@ -202,6 +202,9 @@ impl Worker {
                 () = tokio::time::sleep(look) => {
                     let idle = stream.idle_for();
                     shut = idle > settings.keep_alive;
+                    if stream.activity.busy.get() > 0 && self.revoked(&stream.door) {
+                        return Err(());
+                    }
                     let unread = idle > settings.keep_alive + 2 * look || stream.stalled_for() > settings.idle_timeout + look;
                     if unread || stream.head_late(settings.head_timeout) {
                         return Err(());
@@ -215,6 +218,11 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// A response that has no end, such as a stream of events, ends with its agent.
+    fn revoked(&self, door: &Door) -> bool {
+        door.agent().is_some_and(|agent| !self.proxy.still_known(&agent))
     }
 
     async fn serve_http1(self: &Rc<Self>, stream: &Rc<Stream>, mut asked: Box<Asked>) -> Response<ResponseBody> {
@@ -270,6 +278,7 @@ impl Worker {
     }
 
     fn refuse_malformed(&self, door: &Door, malformed: Malformed) -> Response<ResponseBody> {
+        door.used();
         let mut entry = self.spool.begin(Kind::Request);
         entry.source(door.origin().peer);
         if let Door::Inside(inside) = door {

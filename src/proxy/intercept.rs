@@ -48,7 +48,9 @@ impl Worker {
         if let Some(sni) = &inside.sni {
             entry.sni(sni.as_bytes());
         }
-        entry.refusal("tls", 421);
+        if inside.refused.is_none() {
+            entry.refusal("tls", 421);
+        }
         entry.note(word);
     }
 }

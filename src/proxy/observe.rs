@@ -9,6 +9,7 @@ use http::header::{CONNECTION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use memchr::memmem;
+use zeroize::Zeroizing;
 
 use super::inside::Busy;
 use super::load::Counted;
@@ -79,7 +80,8 @@ pub(super) fn clean_injected(headers: &mut HeaderMap, permit: &Permit) -> u32 {
     scrub(headers, permit)
 }
 
-/// Drops every field whose name or value holds the injected secret, as it is, in hexadecimal or in base64; says how many.
+/// Drops every field whose name or value holds the injected secret, as it is, in hexadecimal or in base64, behind any percent or JSON
+/// escapes; says how many.
 pub(super) fn scrub(headers: &mut HeaderMap, permit: &Permit) -> u32 {
     let longest = headers.iter().map(|(name, value)| value.len().max(name.as_str().len())).max().unwrap_or(0);
     if longest < SHORTEST_SECRET {
@@ -93,9 +95,13 @@ pub(super) fn scrub(headers: &mut HeaderMap, permit: &Permit) -> u32 {
         }
         let finder = memmem::Finder::new(secret);
         let holds = |value: &[u8]| finder.find(value).is_some() || holds_encoded(value, secret);
-        let lower = zeroize::Zeroizing::new(secret.to_ascii_lowercase());
+        let lower = Zeroizing::new(secret.to_ascii_lowercase());
+        // Names are in lower case but for what their escapes hide.
+        let names = |name: &[u8]| memmem::find(&name.to_ascii_lowercase(), &lower).is_some();
+        let guilty_name =
+            |name: &[u8]| memmem::find(name, &lower).is_some() || (name.contains(&b'%') && behind_escapes(name, &names));
         let guilty_field = |name: &HeaderName, value: &HeaderValue| {
-            (value.len() >= secret.len() && holds(value.as_bytes())) || memmem::find(name.as_str().as_bytes(), &lower).is_some()
+            (value.len() >= secret.len() && behind_escapes(value.as_bytes(), &holds)) || guilty_name(name.as_str().as_bytes())
         };
         guilty.extend(headers.iter().filter(|(name, value)| guilty_field(name, value)).map(|(name, _)| name.clone()));
     }
@@ -105,14 +111,69 @@ pub(super) fn scrub(headers: &mut HeaderMap, permit: &Permit) -> u32 {
     u32::try_from(guilty.len()).unwrap_or(u32::MAX)
 }
 
+/// A URL in a URL in a URL is the most that honest services write.
+const ESCAPES: usize = 4;
+
+/// Whether `text` holds it as it stands, or once its escapes are undone, and those that then stand there.
+fn behind_escapes(text: &[u8], holds: &dyn Fn(&[u8]) -> bool) -> bool {
+    if holds(text) {
+        return true;
+    }
+    let mut undone = unescaped(text);
+    for _ in 0..ESCAPES {
+        let Some(text) = undone else { return false };
+        if holds(&text) {
+            return true;
+        }
+        undone = unescaped(&text);
+    }
+    false
+}
+
+/// `text` with its percent escapes (RFC 3986 §2.1) and JSON escapes (RFC 8259 §7) undone; `None` if it has none.
+fn unescaped(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    memchr::memchr2(b'%', b'\\', text)?;
+    let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let undone = match first {
+            b'%' => after.split_at_checked(2).and_then(|(digits, after)| Some((byte(digits)?, after))),
+            b'\\' => json_escape(after),
+            _ => None,
+        };
+        let (letter, after) = undone.unwrap_or((*first, after));
+        plain.push(letter);
+        rest = after;
+    }
+    (plain.len() < text.len()).then_some(plain)
+}
+
+/// What follows a backslash: the letter itself, or `u00` and two digits. Secrets are ASCII, so that no other `\u` can be one's.
+fn json_escape(after: &[u8]) -> Option<(u8, &[u8])> {
+    match after.split_first()? {
+        (b'u', digits) => {
+            let (digits, after) = digits.split_at_checked(4)?;
+            Some((byte(digits.strip_prefix(b"00")?)?, after))
+        }
+        (letter @ (b'/' | b'\\' | b'"'), after) => Some((*letter, after)),
+        _ => None,
+    }
+}
+
+/// Two hexadecimal digits.
+fn byte(digits: &[u8]) -> Option<u8> {
+    let value = |digit: &u8| char::from(*digit).to_digit(16);
+    let [high, low] = digits else { return None };
+    u8::try_from(value(high)? * 16 + value(low)?).ok()
+}
+
 /// Hexadecimal in either case, or base64. Base64 at each of its three alignments: the middle of the encoding does not depend on what stands around the secret.
 fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
     if value.len() < secret.len() * 4 / 3 {
         return false;
     }
     if value.len() >= secret.len() * 2 {
-        let hexadecimal: zeroize::Zeroizing<String> =
-            zeroize::Zeroizing::new(secret.iter().map(|byte| format!("{byte:02x}")).collect());
+        let hexadecimal: Zeroizing<String> = Zeroizing::new(secret.iter().map(|byte| format!("{byte:02x}")).collect());
         if memmem::find(&value.to_ascii_lowercase(), hexadecimal.as_bytes()).is_some() {
             return true;
         }
@@ -120,8 +181,8 @@ fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
     (0..3).any(|skip| {
         let aligned = secret.get(skip..).unwrap_or_default();
         let whole = aligned.get(..aligned.len() / 3 * 3).unwrap_or_default();
-        let encoded = zeroize::Zeroizing::new(STANDARD.encode(whole));
-        let url_safe = zeroize::Zeroizing::new(URL_SAFE.encode(whole));
+        let encoded = Zeroizing::new(STANDARD.encode(whole));
+        let url_safe = Zeroizing::new(URL_SAFE.encode(whole));
         whole.len() >= 12
             && (memmem::find(value, encoded.as_bytes()).is_some() || memmem::find(value, url_safe.as_bytes()).is_some())
     })
@@ -181,6 +242,25 @@ mod tests {
         }
         strip_hop_by_hop(&mut headers);
         assert_eq!(headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x-b"]);
+    }
+
+    #[test]
+    fn t41_escapes_are_undone_layer_by_layer_and_broken_ones_stay() {
+        let undone = |text: &[u8]| unescaped(text).map(|plain| String::from_utf8_lossy(&plain).into_owned());
+        assert_eq!(undone(b"nothing to do"), None);
+        assert_eq!(undone(b"a%2fb%2Fc%5cu0064"), Some("a/b/c\\u0064".into()));
+        assert_eq!(undone(br#"{\"k\":\"a\/b\u002D\u00e9"#).map(|text| text.len()), Some(13));
+        for odd in [&b"100%"[..], b"%", b"%2", b"%zz", br"\", br"\u", br"\u00", br"\u12ff", br"\x", b"%+1", br"\u00+1"] {
+            assert_eq!(undone(odd), None, "{odd:?}");
+        }
+        let secret = b"abc/def+0123456789==";
+        let holds = |text: &[u8]| memmem::find(text, secret).is_some();
+        let mut text = secret.to_vec();
+        for layer in 0..=ESCAPES {
+            assert!(behind_escapes(&text, &holds), "{layer}");
+            text = text.iter().flat_map(|byte| format!("%{byte:02x}").into_bytes()).collect();
+        }
+        assert!(!behind_escapes(&text, &holds), "there is a bound");
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub(super) enum Error {
     /// A trailer that may not follow a body, or that HTTP/1.1 can't carry (RFC 9110 §6.5.1).
     #[error("the request trailers are malformed")]
     Trailers(#[from] Malformed),
+    /// It broke off for one reader, so it is whole for none.
+    #[error("the request body broke off")]
+    Broken,
     /// The request is being sent again elsewhere.
     #[error("the request is sent again on another connection")]
     Superseded,
@@ -43,7 +46,7 @@ impl Error {
         match self {
             Self::Caller(cause) => Malformed::in_chain(cause),
             Self::Trailers(malformed) => Some(*malformed),
-            Self::Superseded => None,
+            Self::Broken | Self::Superseded => None,
         }
     }
 }
@@ -84,6 +87,8 @@ struct State {
     overflowed: bool,
     trailers: Option<HeaderMap>,
     ended: bool,
+    /// It ended before its end: what was kept is a part of it, and the engine that reads it would call that the end.
+    broken: bool,
     received: u64,
 }
 
@@ -100,6 +105,7 @@ impl Replay {
             overflowed: false,
             trailers: None,
             ended,
+            broken: false,
             received: 0,
         };
         let source = Source {
@@ -121,7 +127,7 @@ impl Replay {
 
     /// A reader from the beginning; whoever read before is cut off. `None` if what was read can't be read again.
     pub(super) fn body(&self, held: Option<Held>) -> Option<RequestBody> {
-        if self.source.state.borrow().overflowed {
+        if !self.repeatable() {
             return None;
         }
         let source = Rc::clone(&self.source);
@@ -133,9 +139,10 @@ impl Replay {
         Some(RequestBody { turn: source.newest.get(), source, position: 0, given: 0, trailers_given: false, held })
     }
 
-    /// Whether nothing of the body was read yet, or all that was read is kept.
+    /// Whether nothing of the body was read yet, or all that was read is kept and the rest can still come.
     pub(super) fn repeatable(&self) -> bool {
-        !self.source.state.borrow().overflowed
+        let state = self.source.state.borrow();
+        !state.overflowed && !state.broken
     }
 
     /// Whether the service has been given all of it.
@@ -201,7 +208,9 @@ pub(super) fn read_away(mut incoming: Incoming) {
 }
 
 impl Source {
-    fn broken(&self, error: Error) -> Error {
+    /// From now on the body is broken for every reader.
+    fn broken(&self, state: &mut State, error: Error) -> Error {
+        state.broken = true;
         self.malformed.set(error.malformed());
         error
     }
@@ -225,12 +234,15 @@ impl Source {
 
     fn poll_incoming(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut state = self.state.borrow_mut();
+        if state.broken {
+            return Poll::Ready(Some(Err(Error::Broken)));
+        }
         if state.ended {
             return Poll::Ready(None);
         }
         let frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
             Some(Ok(frame)) => frame,
-            Some(Err(error)) => return Poll::Ready(Some(Err(self.broken(Error::Caller(error))))),
+            Some(Err(error)) => return Poll::Ready(Some(Err(self.broken(&mut state, Error::Caller(error))))),
             None => {
                 state.ended = true;
                 return Poll::Ready(None);
@@ -243,7 +255,7 @@ impl Source {
         }
         let Ok(mut trailers) = frame.into_trailers() else { return Poll::Ready(None) };
         if let Err(malformed) = check_trailers(&trailers) {
-            return Poll::Ready(Some(Err(self.broken(malformed.into()))));
+            return Poll::Ready(Some(Err(self.broken(&mut state, malformed.into()))));
         }
         if let Some(occupants) = &self.strip {
             strip(&occupants.slots, &mut trailers, None);

@@ -33,7 +33,7 @@ pub(super) async fn stream(worker: &Rc<Worker>, stream: TcpStream, peer: SocketA
     // The way to the first request is on the heap while it lasts, so that a stream that waits for the next one holds little.
     match Box::pin(arrive(worker, stream, peer, listener)).await {
         Some(Then::Requests(opened)) => worker.requests(opened).await,
-        Some(Then::Http1(caller, buffer, origin)) => Box::pin(worker.http1(caller, buffer, Door::Open(origin))).await,
+        Some(Then::Http1(caller, buffer, origin)) => Box::pin(worker.http1(caller, buffer, Door::open(origin))).await,
         Some(Then::Tunnel(caller, buffer, tunnel)) => Box::pin(worker.tunnel(*caller, buffer, tunnel)).await,
         None => {}
     }

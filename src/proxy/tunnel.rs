@@ -21,6 +21,39 @@ pub(super) struct Moved {
     pub(super) down: u64,
 }
 
+/// What ends a relay besides its two sides.
+pub(super) struct Leave<F> {
+    /// Silence both ways.
+    pub(super) idle: Duration,
+    /// Ready once the agent may not act any more.
+    pub(super) revoked: F,
+}
+
+/// Why a relay ended before both sides had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    /// One side broke.
+    #[error("one side broke off")]
+    Broken(#[from] io::Error),
+    /// Nothing moved for too long.
+    #[error("nothing moved")]
+    Idle,
+    /// The agent may not act any more.
+    #[error("the agent was revoked")]
+    Revoked,
+}
+
+impl End {
+    /// A stable word for records.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Broken(_) => "broken_off",
+            Self::Idle => "idle",
+            Self::Revoked => "agent_revoked",
+        }
+    }
+}
+
 /// What the two directions share: how much moved, and when something last did.
 #[derive(Debug)]
 struct Shared {
@@ -29,10 +62,10 @@ struct Shared {
     last: Cell<Instant>,
 }
 
-/// Relays until both sides have ended, one side fails, or nothing moved for `idle`.
+/// Relays until both sides have ended, one side fails, or it is time to `leave`.
 ///
 /// The count is right whichever way it ends.
-pub(super) async fn relay<A, B>(caller: A, service: B, idle: Duration) -> (Moved, io::Result<()>)
+pub(super) async fn relay<A, B>(caller: A, service: B, leave: Leave<impl Future<Output = ()>>) -> (Moved, Result<(), End>)
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
@@ -43,7 +76,7 @@ where
     let up = copy(caller_read, service_write, &shared, &shared.up);
     let down = copy(service_read, caller_write, &shared, &shared.down);
     let both = async { tokio::try_join!(up, down).map(|((), ())| ()) };
-    let outcome = until_idle(both, &shared, idle).await;
+    let outcome = until_end(both, &shared, leave).await;
     (Moved { up: shared.up.get(), down: shared.down.get() }, outcome)
 }
 
@@ -70,16 +103,22 @@ where
     }
 }
 
-/// Runs `work` until nothing has moved for `idle`.
-async fn until_idle(work: impl Future<Output = io::Result<()>>, shared: &Shared, idle: Duration) -> io::Result<()> {
-    let mut work = std::pin::pin!(work);
+/// Runs `work` until it is time to `leave`.
+async fn until_end(
+    work: impl Future<Output = io::Result<()>>,
+    shared: &Shared,
+    leave: Leave<impl Future<Output = ()>>,
+) -> Result<(), End> {
+    let Leave { idle, revoked } = leave;
+    let (mut work, mut revoked) = (std::pin::pin!(work), std::pin::pin!(revoked));
     loop {
         let left = idle.saturating_sub(shared.last.get().elapsed());
         if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
+            return Err(End::Idle);
         }
         tokio::select! {
-            outcome = &mut work => return outcome,
+            outcome = &mut work => return Ok(outcome?),
+            () = &mut revoked => return Err(End::Revoked),
             () = tokio::time::sleep(left) => {}
         }
     }
@@ -97,7 +136,7 @@ mod spliced {
     use tokio::io::Interest;
     use tokio::net::TcpStream;
 
-    use super::{Cell, Duration, Instant, Moved, Rc, Shared, io, until_idle};
+    use super::{Cell, End, Instant, Leave, Moved, Rc, Shared, io, until_end};
 
     const CHUNK: usize = 1024 * 1024;
 
@@ -105,13 +144,13 @@ mod spliced {
     pub(in super::super) async fn relay_tcp(
         caller: &TcpStream,
         service: &TcpStream,
-        idle: Duration,
-    ) -> (Moved, io::Result<()>) {
+        leave: Leave<impl Future<Output = ()>>,
+    ) -> (Moved, Result<(), End>) {
         let shared = Rc::new(Shared { up: Cell::new(0), down: Cell::new(0), last: Cell::new(Instant::now()) });
         let up = copy(caller, service, &shared, &shared.up);
         let down = copy(service, caller, &shared, &shared.down);
         let both = async { tokio::try_join!(up, down).map(|((), ())| ()) };
-        let outcome = until_idle(both, &shared, idle).await;
+        let outcome = until_end(both, &shared, leave).await;
         (Moved { up: shared.up.get(), down: shared.down.get() }, outcome)
     }
 
@@ -197,6 +236,10 @@ mod tests {
         assert!(answer == message && request == message);
     }
 
+    fn after(idle: Duration) -> Leave<impl Future<Output = ()>> {
+        Leave { idle, revoked: std::future::pending() }
+    }
+
     fn run(test: impl Future<Output = ()>) {
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime").block_on(test);
     }
@@ -205,7 +248,7 @@ mod tests {
     fn bytes_and_half_closes_go_both_ways() {
         run(async {
             let ((near, caller), (service, far)) = (pair().await, pair().await);
-            let relayed = relay(caller, service, Duration::from_secs(10));
+            let relayed = relay(caller, service, after(Duration::from_secs(10)));
             let ((), (moved, outcome)) = tokio::join!(talk(near, far), relayed);
             assert!(outcome.is_ok(), "{outcome:?}");
             assert_eq!(moved, Moved { up: 300_000, down: 300_000 });
@@ -217,7 +260,8 @@ mod tests {
     fn spliced_bytes_and_half_closes_go_both_ways() {
         run(async {
             let ((near, caller), (service, far)) = (pair().await, pair().await);
-            let ((), (moved, outcome)) = tokio::join!(talk(near, far), relay_tcp(&caller, &service, Duration::from_secs(10)));
+            let ((), (moved, outcome)) =
+                tokio::join!(talk(near, far), relay_tcp(&caller, &service, after(Duration::from_secs(10))));
             drop((caller, service));
             assert!(outcome.is_ok(), "{outcome:?}");
             assert_eq!(moved, Moved { up: 300_000, down: 300_000 });
@@ -228,9 +272,9 @@ mod tests {
     fn i7_a_silent_tunnel_ends() {
         run(async {
             let ((_near, caller), (service, _far)) = (pair().await, pair().await);
-            let (moved, outcome) = relay(caller, service, Duration::from_millis(20)).await;
+            let (moved, outcome) = relay(caller, service, after(Duration::from_millis(20))).await;
             assert_eq!(moved, Moved::default());
-            assert!(outcome.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
+            assert!(matches!(outcome, Err(End::Idle)), "{outcome:?}");
         });
     }
 
@@ -239,9 +283,9 @@ mod tests {
     fn i7_a_silent_spliced_tunnel_ends() {
         run(async {
             let ((_near, caller), (service, _far)) = (pair().await, pair().await);
-            let (moved, outcome) = relay_tcp(&caller, &service, Duration::from_millis(20)).await;
+            let (moved, outcome) = relay_tcp(&caller, &service, after(Duration::from_millis(20))).await;
             assert_eq!(moved, Moved::default());
-            assert!(outcome.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
+            assert!(matches!(outcome, Err(End::Idle)), "{outcome:?}");
         });
     }
 }

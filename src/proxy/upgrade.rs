@@ -1,6 +1,7 @@
 //! Other protocols over the same stream: `Upgrade` (RFC 9110 §7.8) and extended CONNECT (RFC 8441), relayed as bytes.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,8 +15,9 @@ use super::caller::Prefixed;
 use super::inside::Busy;
 use super::load::Counted;
 use super::replay::RequestBody;
-use super::tunnel;
+use super::tunnel::{self, Leave};
 use super::worker::Worker;
+use crate::agent::Agent;
 use crate::audit::Entry;
 use crate::upstream::Lease;
 
@@ -23,6 +25,8 @@ use crate::upstream::Lease;
 pub(super) struct Relay {
     pub(super) lease: Lease<RequestBody>,
     pub(super) entry: Entry,
+    /// Whose stream it is.
+    pub(super) agent: Arc<Agent>,
     pub(super) _counted: Option<Counted>,
     pub(super) _busy: Busy,
 }
@@ -59,10 +63,19 @@ fn websocket_key() -> Option<HeaderValue> {
     HeaderValue::from_str(&STANDARD.encode(nonce)).ok()
 }
 
-/// The fields of a 101 that the caller needs although they belong to the hop.
-pub(super) fn keep_fields(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let upgrade = headers.get(UPGRADE).map(|value| (UPGRADE, value.clone()));
-    upgrade.into_iter().chain([(CONNECTION, HeaderValue::from_static("Upgrade"))]).collect()
+/// The fields of a 101 that the caller needs although they belong to the hop. The protocols are told in the caller's own words: of
+/// what it offered, those that the service names (RFC 9110 §7.8). Whatever else stands there stays here.
+pub(super) fn keep_fields(offer: &HeaderValue, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let named = |offered: &&[u8]| {
+        headers.get_all(UPGRADE).iter().flat_map(members).any(|answered| answered.eq_ignore_ascii_case(offered))
+    };
+    let chosen: Vec<&[u8]> = members(offer).filter(named).collect();
+    let upgrade = HeaderValue::from_bytes(&chosen.join(&b", "[..])).ok().filter(|value| !value.is_empty());
+    upgrade.map(|value| (UPGRADE, value)).into_iter().chain([(CONNECTION, HeaderValue::from_static("Upgrade"))]).collect()
+}
+
+fn members(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
 /// Turns a 101 into what extended CONNECT answers with (RFC 8441 §5): 200, without the fields of HTTP/1.1's handshake.
@@ -88,19 +101,20 @@ impl Worker {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Relay { lease, mut entry, _counted, _busy } = relay;
+        let Relay { lease, mut entry, agent, _counted, _busy } = relay;
         let Some(upgraded) = lease.upgraded().await else {
             entry.note("broken_off");
             return;
         };
         let caller = Prefixed::new(read_ahead, caller);
         let service = Prefixed::new(BytesMut::from(upgraded.prefix), upgraded.stream);
-        let (moved, outcome) = tunnel::relay(caller, service, self.proxy.settings.idle_timeout).await;
+        let leave = Leave { idle: self.proxy.settings.idle_timeout, revoked: self.proxy.until_unknown(&agent) };
+        let (moved, outcome) = tunnel::relay(caller, service, leave).await;
         entry.sent(moved.up);
         entry.received(moved.down);
-        if let Err(error) = outcome {
-            tracing::debug!(%error, "an upgraded stream ended");
-            entry.note("broken_off");
+        if let Err(end) = outcome {
+            tracing::debug!(%end, "an upgraded stream ended");
+            entry.note(end.word());
         }
     }
 }

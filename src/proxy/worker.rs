@@ -15,7 +15,7 @@ use super::internal::Pages;
 use super::load::Loads;
 use super::placeholders::Kept;
 use super::replay::RequestBody;
-use crate::agent::{Agent, Guesses, PlaceholderKey, Registry};
+use crate::agent::{Agent, Agents, Guesses, PlaceholderKey};
 use crate::audit::Spool;
 use crate::broker::Broker;
 use crate::ca::Issuer;
@@ -50,15 +50,20 @@ pub(crate) struct Settings {
     pub(crate) head: head::Limits,
     /// Wrong tokens that one address may show in a minute.
     pub(crate) wrong_tokens_per_minute: u32,
+    /// Whether every user of this machine is the agent that a loopback listener is bound to.
+    pub(crate) agent_listen_any_user: bool,
     /// What the certificate of a proxy port that speaks TLS names, besides the address that a caller came to.
     pub(crate) names: Vec<Host>,
 }
+
+/// How often a long stream's agent is looked at without a reason.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// What all workers share.
 pub(crate) struct Proxy {
     pub(crate) settings: Settings,
     pub(crate) rules: ArcSwap<Rules>,
-    pub(crate) agents: ArcSwap<Registry>,
+    pub(crate) agents: Agents,
     pub(crate) guesses: Guesses,
     pub(crate) loads: Loads,
     pub(crate) broker: Arc<Broker>,
@@ -76,6 +81,23 @@ impl Proxy {
         let agents = self.agents.load();
         let local = Arc::ptr_eq(agent, &self.local) && !agents.defined();
         local || (agents.holds(agent) && !agent.expired(SystemTime::now()))
+    }
+
+    /// Waits until `agent` may not act any more.
+    pub(super) async fn until_unknown(&self, agent: &Arc<Agent>) {
+        let mut changes = self.agents.changes();
+        while self.still_known(agent) {
+            // A clock that is set meanwhile is noticed within the hour.
+            let left = agent.time_left(SystemTime::now()).unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
+            tokio::select! {
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                () = tokio::time::sleep(left) => {}
+            }
+        }
     }
 }
 

@@ -51,6 +51,17 @@ fn what_is_sealed_opens_again_and_never_looks_the_same() {
 }
 
 #[test]
+fn t143_no_nonce_comes_twice() {
+    let key = key();
+    // Sixteen characters of base64 are the twelve bytes of the nonce; half of them, should they be a counter or a clock, differ too.
+    let seals: Vec<String> = (0..10_000).map(|_| seal(&key, b"{}").expect("sealed")).collect();
+    for part in [0..16, 0..8, 8..16] {
+        let distinct: std::collections::HashSet<&str> = seals.iter().map(|sealed| &sealed[part.clone()]).collect();
+        assert_eq!(distinct.len(), seals.len(), "{part:?}");
+    }
+}
+
+#[test]
 fn published_test_cases_of_gcm_open() {
     // Test cases 13 and 14 of the GCM specification: a zero key and nonce over no plaintext, and over sixteen zero bytes.
     let zero = DataKey::from_bytes([0; 32]);

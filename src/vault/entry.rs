@@ -95,6 +95,8 @@ pub struct Entry {
     pub expires_at: Option<SystemTime>,
     /// Exact hosts the credential may reach, sealed at registration. Empty in entries that JarvisCore wrote.
     pub hosts: Vec<String>,
+    /// Whether the hosts were sealed: then it reaches those and no others, and none if there are none.
+    pub sealed: bool,
     /// Token endpoints that the refresh token and the client's secret may be sent to, as the provider's file wrote them when they were
     /// sealed at registration.
     pub token_urls: Vec<String>,
@@ -114,16 +116,32 @@ impl Entry {
             registered_at: None,
             expires_at: None,
             hosts: Vec::new(),
+            sealed: false,
             token_urls: Vec::new(),
             status: Status::Active,
             other: Unknown::default(),
         }
     }
 
+    /// Says which hosts the credential may reach, once and for all.
+    pub fn seal(&mut self, hosts: Vec<String>) {
+        (self.hosts, self.sealed) = (hosts, true);
+    }
+
+    /// The hosts it may reach; `None` where nothing was sealed (as JarvisCore writes entries) and the provider's file decides.
+    pub fn sealed_hosts(&self) -> Option<&[String]> {
+        (self.sealed || !self.hosts.is_empty()).then_some(self.hosts.as_slice())
+    }
+
+    /// Whether anything was sealed at all.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed_hosts().is_some() || !self.token_urls.is_empty()
+    }
+
     /// Whether its refresh token and its client's secret may be sent to `token_url`. An entry in which nothing is sealed (as JarvisCore
     /// writes them) goes where the provider's file says; one that was sealed before the file named any token endpoint goes to none.
     pub fn may_renew_at(&self, token_url: &str) -> bool {
-        (self.hosts.is_empty() && self.token_urls.is_empty()) || self.token_urls.iter().any(|sealed| sealed == token_url)
+        !self.is_sealed() || self.token_urls.iter().any(|sealed| sealed == token_url)
     }
 
     /// The field called `name` as a request should use it.
@@ -166,7 +184,7 @@ impl Entry {
         known(self) == known(other)
             && self.provider == other.provider
             && self.auth_type == other.auth_type
-            && self.hosts == other.hosts
+            && self.sealed_hosts() == other.sealed_hosts()
             && self.token_urls == other.token_urls
             && same_fields(&self.fields, &other.fields)
             && self.other.same_as(&other.other)

@@ -110,7 +110,7 @@ fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), No
         "auth_type" | "schema" => true,
         "provider" => text(value).as_deref() == Some(entry.provider.as_str()),
         "hosts" => {
-            entry.hosts = serde_json::from_str(value.get()).ok().ok_or(NotUnderstood::Hosts)?;
+            entry.seal(serde_json::from_str(value.get()).ok().ok_or(NotUnderstood::Hosts)?);
             true
         }
         "token_urls" => {
@@ -183,8 +183,8 @@ impl Serialize for Entry {
             self.serialize_time(&mut map, "registered_at", at)?;
         }
         map.serialize_entry("schema", &1)?;
-        if !self.hosts.is_empty() {
-            map.serialize_entry("hosts", &self.hosts)?;
+        if let Some(hosts) = self.sealed_hosts() {
+            map.serialize_entry("hosts", hosts)?;
         }
         if !self.token_urls.is_empty() {
             map.serialize_entry("token_urls", &self.token_urls)?;
@@ -222,7 +222,7 @@ impl Entry {
     fn says(&self, name: &str) -> bool {
         match name {
             "provider" | "auth_type" | "schema" => true,
-            "hosts" => !self.hosts.is_empty(),
+            "hosts" => self.sealed_hosts().is_some(),
             "token_urls" => !self.token_urls.is_empty(),
             // A kept time that can be read was known, so its absence now is what we say.
             "registered_at" => self.registered_at.is_some() || self.kept(name).and_then(time).is_some(),

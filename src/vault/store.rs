@@ -185,6 +185,12 @@ impl Store {
         let seen = Seen::read(self.file.path());
         let (sealed, plain) = self.read_settled(previous.as_deref())?;
         let rolled_back = seen.has_passed(sealed.digest.as_ref());
+        if rolled_back && !previous.as_ref().is_some_and(|previous| previous.snapshot.rolled_back()) {
+            tracing::error!(
+                file = %self.file.path().display(),
+                "the vault is older than the one that was last seen: somebody put back an old copy"
+            );
+        }
         let unchanged = previous
             .as_ref()
             .filter(|previous| previous.digest == sealed.digest && previous.snapshot.rolled_back() == rolled_back);

@@ -51,6 +51,23 @@ fn a_secret_comes_from_a_variable_without_a_word_and_by_argument_with_a_warning(
 }
 
 #[test]
+fn t138_i1_a_registration_leaves_no_core() {
+    use std::io::BufRead as _;
+    let world = World::new();
+    let mut command = world.command(&["register", "stripe", "--api-key", KEY, "--stdin"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // It warns of the argument, then waits for its standard input.
+    let mut line = String::new();
+    std::io::BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("came by the command line"), "{line}");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_person_is_asked_without_echo() {
     let world = World::new();
     let line = format!("{} register openai", env!("CARGO_BIN_EXE_nexus"));
@@ -192,6 +209,36 @@ fn a_provider_file_is_checked_and_a_mistake_shown_with_a_caret() {
     assert!(said.contains("belongs to github already"), "{said}");
     let said = world.nexus(&["providers", "check", "nowhere.toml"]).failed(1);
     assert!(said.contains("cannot read nowhere.toml"), "{said}");
+}
+
+/// Acme, which renews its tokens, as of its rule's first day and after a second host was written into it.
+fn acme_renews(hosts: &str) -> String {
+    format!(
+        "name = \"acme\"\nslots = [\"authorization\"]\n[oauth2]\ntoken_url = \"https://auth.acme.test/token\"\n\
+         [[inject]]\nhosts = [{hosts}]\nstrategy = {{ bearer = \"{{access_token}}\" }}\n"
+    )
+}
+
+#[test]
+fn i2_t32_a_credential_without_an_access_token_is_sealed_as_well() {
+    for fields in ["refresh_token=r-0123456789\nclient_id=c\n", "client_id=c\nclient_secret=s-0123456789abcdef\n"] {
+        let world = World::new();
+        world.provider("acme", &acme_renews("\"api.acme.test\""));
+        let done = world.nexus_with(&["register", "--stdin", "acme", "--json"], fields).json();
+        assert_eq!(done["hosts"], serde_json::json!(["api.acme.test"]), "{fields}");
+        world.provider("acme", &acme_renews("\"api.acme.test\", \"evil.test\""));
+        let answer = world.nexus(&["explain", "https://evil.test/", "--json"]).json();
+        assert_ne!(answer["outcome"], "inject", "{answer}");
+        assert_eq!(world.nexus(&["show", "acme", "--json"]).json()["hosts"], done["hosts"]);
+    }
+}
+
+#[test]
+fn i2_a_credential_whose_tenant_is_not_named_is_not_taken() {
+    let world = World::new();
+    world.provider("acme", &acme_renews("\"{site}.acme.test\""));
+    let said = world.nexus_with(&["register", "--stdin", "acme"], "refresh_token=r-0123456789\nclient_id=c\n").failed(1);
+    assert!(said.contains("needs other fields") && said.contains("--field site="), "{said}");
 }
 
 #[test]

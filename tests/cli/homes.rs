@@ -223,3 +223,46 @@ fn a_second_proxy_says_that_the_port_is_taken() {
     assert_eq!(up.stop(), Some(0));
     assert!(!world.home("proxy.addr").exists());
 }
+
+/// A home without a NEXUS_SECRET, as JarvisCore would have it; `None` where the machine has no hardware address to fall back on.
+fn guessable() -> Option<World> {
+    let world = World::bare();
+    nexus::disk::create_private_dir(&world.home("")).unwrap();
+    nexus::disk::write_atomic(&world.home(".env"), b"# no secret\n", nexus::disk::PRIVATE).unwrap();
+    let done = world.nexus(&["init"]);
+    if done.err.contains("no hardware address") {
+        return None;
+    }
+    done.ok();
+    Some(world)
+}
+
+#[test]
+fn t147_a_guessable_secret_is_warned_of_and_refused_beyond_loopback() {
+    let Some(world) = guessable() else { return eprintln!("this machine has no hardware address") };
+    world.nexus(&["agent", "add", "a"]).ok();
+    world.config("[proxy]\nlisten = [\"0.0.0.0:0\"]\n[policy]\ndefault = \"deny\"\n");
+    let said = world.nexus(&["up"]).failed(1);
+    assert!(said.contains("listening beyond loopback needs a NEXUS_SECRET of its own"), "{said}");
+    // A bound listener is one, too.
+    world.config("[proxy]\nlisten = [\"127.0.0.1:0\"]\nagent_listen = { a = \"0.0.0.0:0\" }\n[policy]\ndefault = \"deny\"\n");
+    let said = world.nexus(&["up"]).failed(1);
+    assert!(said.contains("needs a NEXUS_SECRET of its own"), "{said}");
+    world.config("[proxy]\nlisten = [\"127.0.0.1:0\"]\n[limits]\ndrain_secs = 1\n");
+    assert_eq!(world.up().stop(), Some(0), "on loopback it goes on");
+}
+
+#[test]
+fn t131_nobody_listens_beyond_loopback_without_agents() {
+    let world = World::new();
+    let beyond = "[proxy]\nlisten = [\"0.0.0.0:0\"]\n[policy]\ndefault = \"deny\"\n[limits]\ndrain_secs = 1\n";
+    world.config(beyond);
+    let said = world.nexus(&["up"]).failed(1);
+    assert!(said.contains("listening beyond loopback needs agents"), "{said}");
+    world.config(&beyond.replace("[policy]\ndefault = \"deny\"\n", ""));
+    let said = world.nexus(&["up"]).failed(1);
+    assert!(said.contains("policy.default"), "{said}");
+    world.config(beyond);
+    world.nexus(&["agent", "add", "a"]).ok();
+    assert_eq!(world.up().stop(), Some(0));
+}

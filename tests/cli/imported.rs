@@ -44,6 +44,12 @@ fn connections_are_taken_over_with_their_hosts_sealed() {
     assert_eq!(forced["imported"].as_array().unwrap().len(), 3);
     // Our own vault is opened by our own secret again.
     let world = world.with("NEXUS_SECRET", "");
+    // A file that comes later does not take a credential by its name alone (I2, threat 32).
+    world.provider("unheard_of", "name = \"unheard_of\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"api.unheard.test\"]\nstrategy = { bearer = \"{api_key}\" }\n");
+    let explain = || world.nexus(&["explain", "https://api.unheard.test/", "--json"]).json();
+    assert_eq!(explain()["outcome"], "refuse", "{}", explain());
+    world.nexus(&["providers", "trust", "unheard_of", "--yes"]).ok();
+    assert_eq!(explain()["outcome"], "inject", "{}", explain());
     let shown = world.nexus(&["show", "openai", "--json"]).json();
     let mut named: Vec<String> =
         serde_json::from_value(world.nexus(&["providers", "show", "openai", "--json"]).json()["hosts"].clone()).unwrap();

@@ -213,3 +213,34 @@ fn i1_curl_uses_a_credential_that_it_never_sees_through_either_proxy() {
         assert!(log.contains(" inject acme GET api.acme.test/private 200 ") && !log.contains(KEY), "{log}");
     });
 }
+
+/// A proxy's port as a shell word: `$HTTPS_PROXY` without the token, and the port that Java is told.
+const WITHOUT_TOKEN: &str = "http://$(printf %s \"$HTTPS_PROXY\" | sed 's/.*@//')";
+const OF_JAVA: &str = "http://127.0.0.1:$(printf %s \"$JAVA_TOOL_OPTIONS\" | sed 's/.*https.proxyPort=\\([0-9]*\\).*/\\1/')";
+
+#[test]
+fn t131_i6_a_command_that_runs_for_a_user_is_nobody_without_its_token() {
+    let world = World::new();
+    let ask = |proxy: &str| format!("curl -s -x \"{proxy}\" http://nexus.internal/whoami");
+    let status = format!("{} -o /dev/null -w '%{{http_code}}'", ask(WITHOUT_TOKEN));
+    let script = format!("{status}; echo; {}; {}", ask("$HTTPS_PROXY"), ask(OF_JAVA));
+    let text = world.nexus(&["run", "--user", "bob", "--", "sh", "-c", &script]).ok();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (3, "407"), "{text}");
+    // Java can't show a token: its port is the command's own.
+    assert!(lines[1].contains("\"user\":\"bob\"") && lines[1].contains("\"agent\":\"run-"), "{text}");
+    assert_eq!(lines[1], lines[2]);
+}
+
+#[test]
+fn t33_i6_a_shared_proxy_that_needs_no_token_binds_no_command_to_a_user() {
+    let world = World::new();
+    let up = world.up();
+    let said = world.nexus(&["run", "--user", "bob", "true"]).failed(1);
+    assert!(said.contains("--user would not bind the command") && said.contains("nexus agent add"), "{said}");
+    assert!(!world.read("agents.toml").contains("run-"), "{}", world.read("agents.toml"));
+    world.nexus(&["run", "true"]).ok();
+    world.nexus(&["agent", "add", "lasting"]).ok();
+    world.nexus(&["run", "--user", "bob", "true"]).ok();
+    assert_eq!(up.stop(), Some(0));
+}

@@ -258,6 +258,17 @@ fn our_own_pages_are_read_in_every_way() {
         for answer in own("/nothing", shown.clone()).await {
             assert!(answer.starts_with("HTTP/1.1 404 "), "{answer:.200}");
         }
+        // The files beside the certificate stay where they are (threat 100).
+        for path in ["/ca.key", "/ca.key.enc", "/ca.next.key.enc", "/nexus.enc", "/.salt", "/.env", "/agents.toml", "/"] {
+            for answer in own(path, shown.clone()).await {
+                assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer:.200}");
+            }
+        }
+        for path in ["/ca.pem/../ca.key.enc", "/%2e%2e/ca.key.enc", "/ca.pem%00/ca.key", "//ca.key.enc"] {
+            for answer in own(path, shown.clone()).await {
+                assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer:.200}");
+            }
+        }
         let direct = ask(nexus.address, "GET /ca.pem", "Host: nexus.internal\r\n").await;
         assert!(direct.ends_with(&pem), "{direct:.200}");
     });
@@ -378,6 +389,57 @@ fn a_listener_of_one_agent_needs_no_token() {
         assert_eq!(nexus.closed("/java").await["agent"], "java");
         assert_eq!(nexus.closed("/java-plain").await["agent"], "java");
         assert_eq!(Caller::new(&nexus).tunnel("api.door.test:443").await.expect_err("another listener").status, 407);
+    });
+}
+
+/// What curl, run by a user who is not ours, reads at `nexus.internal/whoami` through `proxy`: its status. Only root can become somebody
+/// else.
+fn as_another_user(proxy: SocketAddr) -> Option<String> {
+    use std::os::unix::process::CommandExt as _;
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let mut curl = std::process::Command::new("curl");
+    curl.args([
+        "-s",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "-x",
+        &format!("http://{proxy}"),
+        "http://nexus.internal/whoami",
+    ]);
+    let done = curl.uid(65534).gid(65534).current_dir("/").output().expect("curl");
+    Some(String::from_utf8(done.stdout).expect("a status"))
+}
+
+#[test]
+fn t131_i6_another_user_of_the_machine_is_not_the_agent_of_a_listener() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca).await;
+        for (config, expected) in [("", "407"), ("[proxy]\nagent_listen_any_user = true", "200")] {
+            let (builder, _token) = home(&ca, &service).config(config).agent("java", |_agent| {});
+            let nexus = builder.config("[proxy.agent_listen]\njava = \"127.0.0.1:0\"").start();
+            let bound = nexus.addresses[1];
+            assert_eq!(Caller::new(&nexus).through(bound).get("https://api.door.test/ours").await.status, 200);
+            let status = tokio::task::spawn_blocking(move || as_another_user(bound)).await.expect("a status");
+            assert!(status.as_deref().is_none_or(|status| status == expected), "{status:?} with {config:?}");
+        }
+    });
+}
+
+#[test]
+fn t131_i6_another_user_of_the_machine_is_not_local() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca).await;
+        let nexus = home(&ca, &service).start();
+        assert_eq!(Caller::new(&nexus).get("https://api.door.test/ours").await.status, 200);
+        let shared = nexus.address;
+        let status = tokio::task::spawn_blocking(move || as_another_user(shared)).await.expect("a status");
+        assert!(status.as_deref().is_none_or(|status| status == "407"), "{status:?}");
     });
 }
 

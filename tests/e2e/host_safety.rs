@@ -249,6 +249,51 @@ fn t28_t93_what_is_not_tls_is_closed_and_never_spliced() {
     });
 }
 
+/// Port 443, and a provider's, stay TLS even where the operator lists them.
+#[test]
+fn t28_t93_t18_listing_a_tls_port_does_not_switch_its_check_off() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let odd = "name = \"odd\"\ntitle = \"Odd\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"odd.acme.test\"]\nport = 8443\n\
+                   strategy = { bearer = \"{api_key}\" }";
+        let address = plain.local_addr().expect("an address");
+        let builder = home(&ca, &service).provider("odd", odd).config("[proxy]\nconnect_ports = [443, 8443, 80, 25]");
+        let builder = builder.resolve("mail.test:443", address).resolve("mail.test:8443", address);
+        let nexus = builder.resolve("mail.test:25", address).resolve("192.0.2.7:443", service.address).start();
+        let caller = Caller::new(&nexus);
+        let received = async {
+            let (mut stream, _peer) = plain.accept().await.expect("a stream");
+            let mut received = Vec::new();
+            drop(stream.read_to_end(&mut received).await);
+            received
+        };
+        for authority in ["mail.test:443", "mail.test:8443"] {
+            let talking = async {
+                let raw = talk(caller.tunnel(authority).await.expect("a tunnel"), b"EHLO evil\r\n").await;
+                assert!(raw.closed && raw.text.is_empty(), "{authority}: {raw:?}");
+            };
+            let reading = async {
+                let (mut stream, _peer) = plain.accept().await.expect("a stream");
+                let mut received = Vec::new();
+                drop(stream.read_to_end(&mut received).await);
+                received
+            };
+            let ((), received) = tokio::join!(talking, reading);
+            assert!(received.is_empty(), "{authority}: {received:?}");
+        }
+        let stream = caller.tunnel("192.0.2.7:443").await.expect("a tunnel");
+        assert!(caller.handshake(stream, HOST, &[]).await.is_err(), "an address does not hide the rule host");
+        assert_eq!(service.connections(), 0);
+        // A port that is nobody's for TLS takes any bytes once it is listed.
+        let mut stream = caller.tunnel("mail.test:25").await.expect("a tunnel");
+        stream.write_all(b"EHLO friend\r\n").await.expect("a write");
+        stream.shutdown().await.expect("a half-close");
+        assert_eq!(received.await, b"EHLO friend\r\n");
+    });
+}
+
 #[test]
 fn t22_every_request_of_a_stream_is_checked() {
     run(async {

@@ -219,3 +219,77 @@ fn t72_an_answer_before_the_upload_ends_leaves_no_busy_connection_to_the_next_ca
         drop(upload);
     });
 }
+
+/// A promise on `stream`, and the response that was promised.
+fn pushed(stream: u32) -> Vec<u8> {
+    use crate::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, PUSH_PROMISE, field, frame};
+    let fields: [(&[u8], &[u8]); 4] =
+        [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", HOST.as_bytes()), (b":path", b"/next")];
+    let block = fields.iter().flat_map(|(name, value)| field(name, value));
+    let promise: Vec<u8> = 2_u32.to_be_bytes().into_iter().chain(block).collect();
+    let frames = [
+        frame(PUSH_PROMISE, END_HEADERS, stream, &promise),
+        frame(HEADERS, END_HEADERS, 2, &[0x88]),
+        frame(DATA, END_STREAM, 2, b"EVIL"),
+    ];
+    frames.concat()
+}
+
+/// RFC 9113 §8.4: what nobody asked for answers nobody's request, and ends the connection that brought it.
+#[test]
+fn t52_i6_a_pushed_response_ends_its_connection_and_reaches_nobody() {
+    use crate::frames::{ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, SETTINGS, frame, next};
+    run(async {
+        let ca = Authority::new();
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let service = Upstream::raw(&ca, &[HOST], Offers::Http2, move |mut stream, number| {
+            let tell = tell.clone();
+            async move {
+                let mut preface = [0; 24];
+                if tokio::io::AsyncReadExt::read_exact(&mut stream, &mut preface).await.is_err() {
+                    return;
+                }
+                drop(stream.write_all(&frame(SETTINGS, 0, 0, b"")).await);
+                while let Some((kind, flags, id, payload)) = next(&mut stream).await {
+                    let mut bytes = Vec::new();
+                    match kind {
+                        SETTINGS if flags & ACK == 0 => {
+                            tell.send((number, SETTINGS, payload)).expect("the test listens");
+                            bytes.extend(frame(SETTINGS, ACK, 0, b""));
+                        }
+                        GOAWAY => tell.send((number, GOAWAY, payload)).expect("the test listens"),
+                        HEADERS => {
+                            bytes.extend((number == 0).then(|| pushed(id)).into_iter().flatten());
+                            bytes.extend(frame(HEADERS, END_HEADERS, id, &[0x88]));
+                            bytes.extend(frame(DATA, END_STREAM, id, b"ok"));
+                        }
+                        _ => {}
+                    }
+                    drop(stream.write_all(&bytes).await);
+                    drop(stream.flush().await);
+                }
+            }
+        })
+        .await;
+        let nexus = home(&ca, &service).config("[proxy]\nworkers = 1").start();
+        let caller = Caller::new(&nexus);
+        let reply = caller.get("https://api.acme.test/first").await;
+        assert_eq!((reply.status, reply.refusal()), (502, Some("upstream")), "{reply:?}");
+        for path in ["/next", "/last"] {
+            let reply = caller.get(&format!("https://{HOST}{path}")).await;
+            assert_eq!((reply.status, reply.text()), (200, "ok"), "{path}");
+        }
+        assert_eq!(service.connections(), 2);
+        // SETTINGS_ENABLE_PUSH = 0 (RFC 9113 §6.5.2), then PROTOCOL_ERROR (§7).
+        let (number, kind, settings) = told.recv().await.expect("settings");
+        assert_eq!((number, kind), (0, SETTINGS));
+        assert!(settings.chunks(6).any(|setting| setting == [0, 2, 0, 0, 0, 0]), "{settings:?}");
+        let goodbye = loop {
+            let (number, kind, payload) = told.recv().await.expect("a goodbye");
+            if number == 0 && kind == GOAWAY {
+                break payload;
+            }
+        };
+        assert_eq!(&goodbye[4..8], [0, 0, 0, 1]);
+    });
+}

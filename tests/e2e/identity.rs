@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::attack::{HOST, KEY, home, listen, service, talk};
 use crate::harness::{Authority, Builder, Caller, Nexus, Offers, Upstream, answer, read_head, run};
@@ -104,20 +105,241 @@ fn t134_guessing_is_slowed_and_locks_nobody_else_out() {
     });
 }
 
+/// Writes other agents and has them read.
+fn change_agents(nexus: &Nexus, change: impl FnOnce(Vec<nexus::agent::Registered>) -> Vec<nexus::agent::Registered>) {
+    let file = nexus.home().agents_file();
+    let rows = nexus::agent::read(&std::fs::read_to_string(&file).expect("a file")).expect("agents");
+    let text = nexus::agent::write(&change(rows)).expect("text");
+    nexus::disk::write_atomic(&file, text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+    nexus.reload();
+}
+
+/// As `nexus agent revoke`.
+fn revoke(nexus: &Nexus, name: &str) {
+    change_agents(nexus, |rows| rows.into_iter().filter(|row| row.name.as_str() != name).collect());
+}
+
 #[test]
 fn i6_a_revoked_agent_is_stopped_inside_its_tunnel() {
     run(async {
         let (_ca, service, nexus, a, b) = two_agents("").await;
         let mut session = Caller::new(&nexus).agent("a", &a).http1(HOST).await;
         assert_eq!(session.get("/before").await.status, 200);
-        let rows = nexus::agent::read(&std::fs::read_to_string(nexus.home().agents_file()).expect("a file")).expect("agents");
-        let left: Vec<_> = rows.into_iter().filter(|row| row.name.as_str() != "a").collect();
-        let text = nexus::agent::write(&left).expect("text");
-        nexus::disk::write_atomic(&nexus.home().agents_file(), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
-        nexus.reload();
+        revoke(&nexus, "a");
         assert_eq!(session.get("/after").await.status, 407);
         assert_eq!(Caller::new(&nexus).agent("b", &b).get("https://api.acme.test/b").await.status, 200);
         assert!(service.seen().iter().all(|seen| seen.path != "/after"));
+    });
+}
+
+/// Writes a byte and reads it back; `None` once the stream has ended.
+async fn echoed(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Option<u8> {
+    if stream.write_all(b"x").await.is_err() || stream.flush().await.is_err() {
+        return None;
+    }
+    tokio::time::timeout(Duration::from_secs(20), stream.read_u8()).await.expect("an echo or an end").ok()
+}
+
+/// Waits for the end of a stream on which nothing is sent any more.
+async fn ended(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut rest = Vec::new();
+    let reading = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+    assert!(reading.is_ok() && rest.is_empty(), "{rest:?}");
+}
+
+async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    while let Ok(byte) = stream.read_u8().await {
+        if stream.write_all(&[byte]).await.is_err() || stream.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn i6_a_revoked_agents_open_streams_end() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::raw(&ca, &[HOST], Offers::Http1, |mut stream, _number| async move {
+            let _head = read_head(&mut stream).await;
+            let head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+            stream.write_all(head).await.expect("a write");
+            stream.flush().await.expect("a flush");
+            echo(stream).await;
+        })
+        .await;
+        let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = plain.local_addr().expect("an address");
+        tokio::spawn(async move {
+            loop {
+                tokio::spawn(echo(plain.accept().await.expect("a stream").0));
+            }
+        });
+        let (builder, a) = home(&ca, &service).resolve("any.test", address).agent("a", |_agent| {});
+        let (builder, b) = builder.config("[proxy]\nconnect_ports = [7]").agent("b", |_agent| {});
+        let nexus = builder.start();
+        let mut streams = Vec::new();
+        for (name, token) in [("a", &a), ("b", &b)] {
+            let caller = Caller::new(&nexus).agent(name, token);
+            let mut tunnel = caller.tunnel("any.test:7").await.expect("a tunnel");
+            let mut socket = caller.tls(HOST, &["http/1.1"]).await;
+            let head = format!("GET /{name} HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+            socket.write_all(head.as_bytes()).await.expect("a write");
+            assert!(read_head(&mut socket).await.starts_with("HTTP/1.1 101 "));
+            assert_eq!((echoed(&mut tunnel).await, echoed(&mut socket).await), (Some(b'x'), Some(b'x')));
+            streams.push((tunnel, socket));
+        }
+        revoke(&nexus, "a");
+        let (mut tunnel, mut socket) = streams.remove(0);
+        ended(&mut tunnel).await;
+        ended(&mut socket).await;
+        for (event, host) in [("tunnel_close", "any.test"), ("close", HOST)] {
+            let of_a = |line: &serde_json::Value| line["event"] == event && line["host"] == host && line["agent"] == "a";
+            let line = nexus.audit_line(of_a).await;
+            assert!(line["notes"].to_string().contains("agent_revoked"), "{line}");
+        }
+        let (mut tunnel, mut socket) = streams.remove(0);
+        assert_eq!((echoed(&mut tunnel).await, echoed(&mut socket).await), (Some(b'x'), Some(b'x')), "others go on");
+    });
+}
+
+#[test]
+fn i6_an_agents_streams_end_with_its_time() {
+    run(async {
+        let ca = Authority::new();
+        let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = plain.local_addr().expect("an address");
+        tokio::spawn(async move { echo(plain.accept().await.expect("a stream").0).await });
+        let builder = Builder::new(&ca).resolve("any.test", address).config("[proxy]\nconnect_ports = [7]");
+        let (builder, a) = builder.agent("a", |_agent| {});
+        let nexus = builder.start();
+        let soon = std::time::SystemTime::now() + Duration::from_secs(6);
+        change_agents(&nexus, |mut rows| {
+            rows.iter_mut().for_each(|row| row.expires = Some(soon));
+            rows
+        });
+        let mut tunnel = Caller::new(&nexus).agent("a", &a).tunnel("any.test:7").await.expect("a tunnel");
+        assert_eq!(echoed(&mut tunnel).await, Some(b'x'));
+        ended(&mut tunnel).await;
+    });
+}
+
+#[test]
+fn i6_a_response_of_a_revoked_agent_does_not_go_on_for_ever() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[HOST], Offers::Both, |_call| async {
+            let (mut sender, body) = crate::harness::channel();
+            tokio::spawn(async move {
+                sender.send_data("data: tick\n\n".into()).await.expect("it is read");
+                std::future::pending::<()>().await;
+            });
+            http::Response::new(body)
+        })
+        .await;
+        let (builder, a) = home(&ca, &service).config("[limits]\nhead_timeout_secs = 1").agent("a", |_agent| {});
+        let (builder, _b) = builder.agent("b", |_agent| {});
+        let nexus = builder.start();
+        let caller = Caller::new(&nexus).agent("a", &a);
+        let (mut one, mut two) = (caller.http1(HOST).await, caller.http2(HOST).await);
+        let get = || crate::harness::request(http::Method::GET, "/events", crate::harness::empty());
+        let responses = [one.begin(get()).await.expect("a response"), two.begin(get()).await.expect("a response")];
+        let mut base_url = caller.tcp().await;
+        let head = format!("GET /~{a}/{HOST}/events HTTP/1.1\r\nHost: {}\r\n\r\n", nexus.address);
+        base_url.write_all(head.as_bytes()).await.expect("a write");
+        assert!(read_head(&mut base_url).await.starts_with("HTTP/1.1 200 "));
+        revoke(&nexus, "a");
+        let raw = listen(&mut base_url, Duration::from_secs(20)).await;
+        assert!(raw.closed && raw.text.contains("tick") && !raw.text.ends_with("0\r\n\r\n"), "{raw:?}");
+        for response in responses {
+            let outcome = tokio::time::timeout(Duration::from_secs(20), crate::harness::read(response)).await;
+            assert!(outcome.expect("it ends").is_err(), "it is cut off, not whole");
+        }
+    });
+}
+
+/// A 401 that comes after the agent was revoked is not answered with a fresh credential.
+#[test]
+fn i6_a_request_of_an_agent_that_was_revoked_meanwhile_is_not_sent_again() {
+    run(async {
+        let ca = Authority::new();
+        let go = std::sync::Arc::new(tokio::sync::Notify::new());
+        let waiting = std::sync::Arc::clone(&go);
+        let service = Upstream::serve(&ca, &[HOST], Offers::Http1, move |_call| {
+            let waiting = std::sync::Arc::clone(&waiting);
+            async move {
+                waiting.notified().await;
+                answer(401, "not you")
+            }
+        })
+        .await;
+        let (builder, a) = home(&ca, &service).agent("a", |_agent| {});
+        let (builder, _b) = builder.agent("b", |_agent| {});
+        let nexus = builder.start();
+        let caller = Caller::new(&nexus).agent("a", &a);
+        let meanwhile = async {
+            service.until(|seen| seen.len() == 1).await;
+            nexus.register("acme", &[("api_key", "another-key-0123456789abcdef")], None);
+            revoke(&nexus, "a");
+            go.notify_one();
+        };
+        let (reply, ()) = tokio::join!(caller.get("https://api.acme.test/again"), meanwhile);
+        assert_eq!((reply.status, service.count()), (401, 1), "{reply:?}");
+        assert_eq!(nexus.notes("/again").await, ["renewed", "agent_revoked"]);
+    });
+}
+
+/// Nor one whose credential had to be renewed first.
+#[test]
+fn i6_a_request_that_waited_for_a_renewal_is_asked_again_whose_it_is() {
+    use crate::renewal::house::{House, Plan};
+    run(async {
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        let house = House::with(Plan { expires_at: Some(long_ago), ..Plan::default() }).await;
+        house.tokens.hold();
+        let meanwhile = async {
+            house.tokens.until_used(1).await;
+            // From now on callers need a token.
+            let text = format!("[[agent]]\nname = \"other\"\ntoken_sha256 = \"{}\"\n", "ab".repeat(32));
+            let file = house.nexus.home().agents_file();
+            nexus::disk::write_atomic(&file, text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+            house.nexus.reload();
+            house.tokens.let_through(1);
+        };
+        let (caller, url) = (house.caller(), House::url("/a"));
+        let (reply, ()) = tokio::join!(caller.get(&url), meanwhile);
+        assert_eq!((reply.status, reply.refusal(), house.service.count()), (407, Some("unknown-agent"), 0));
+        assert_eq!(house.nexus.notes("/a").await, ["renewed"]);
+    });
+}
+
+/// Which connections and providers there are is none of an agent's business that may not use them.
+#[test]
+fn t51_what_an_agent_may_not_use_looks_like_what_is_not_there() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let other = crate::attack::ACME.replace("acme", "zeta");
+        let builder = home(&ca, &service).provider("zeta", &other).resolve("api.zeta.test", service.address);
+        let builder = builder.register("acme:bob", &[("api_key", "bob-key-0123456789abcdefgh")]);
+        let (builder, alice) = builder.agent("alice", |agent| agent.user = Some("alice".parse().expect("a user")));
+        let (builder, narrow) =
+            builder.agent("narrow", |agent| agent.providers = Some(vec!["github".parse().expect("a provider")]));
+        let nexus = builder.start();
+        let ask = async |name: &str, token: &str, host: &str, connection: Option<&str>| {
+            let named = connection.map(|connection| format!("Nexus-Connection: {connection}\r\n")).unwrap_or_default();
+            let bytes = format!("GET / HTTP/1.1\r\nHost: {host}\r\n{named}\r\n");
+            let caller = Caller::new(&nexus).agent(name, token);
+            let text = talk(caller.tls(host, &["http/1.1"]).await, bytes.as_bytes()).await.text;
+            let id = text.split("\"request_id\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an id").to_owned();
+            text.replace(&id, "ID")
+        };
+        let there = ask("alice", &alice, HOST, Some("acme:bob")).await;
+        assert!(there.starts_with("HTTP/1.1 403 "), "{there}");
+        assert_eq!(there, ask("alice", &alice, HOST, Some("acme:eve")).await);
+        let registered = ask("narrow", &narrow, HOST, None).await;
+        assert!(registered.starts_with("HTTP/1.1 403 "), "{registered}");
+        assert_eq!(registered, ask("narrow", &narrow, "api.zeta.test", None).await);
+        assert_eq!(service.count(), 0);
     });
 }
 

@@ -22,6 +22,7 @@ mod identity;
 mod placements;
 mod parents;
 mod protocols;
+mod reload;
 mod renewal;
 mod replay;
 mod secrets;

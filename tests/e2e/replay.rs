@@ -1,6 +1,7 @@
 //! The one second send: bodies byte for byte, bodies that wait for the service's word, and bodies that can't be sent twice.
 
 mod away;
+mod broken;
 mod early;
 mod expect;
 mod programs;

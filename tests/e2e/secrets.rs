@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use crate::attack::{HOST, KEY, home, service, talk};
-use crate::harness::{Authority, Caller, Offers, SECRET, full, request, run};
+use crate::harness::{Authority, Builder, Caller, Offers, SECRET, full, request, run};
 
 /// The spellings in which a secret would be recognised.
 fn spellings(secret: &str) -> Vec<Vec<u8>> {
@@ -22,7 +22,7 @@ fn spellings(secret: &str) -> Vec<Vec<u8>> {
     ]
 }
 
-fn assert_free_of(what: &str, bytes: &[u8], secrets: &[(&str, String)]) {
+pub(crate) fn assert_free_of(what: &str, bytes: &[u8], secrets: &[(&str, String)]) {
     for (name, secret) in secrets {
         for spelling in spellings(secret) {
             assert!(memchr::memmem::find(bytes, &spelling).is_none(), "{name} stands in {what}");
@@ -30,7 +30,7 @@ fn assert_free_of(what: &str, bytes: &[u8], secrets: &[(&str, String)]) {
     }
 }
 
-fn scan(folder: &Path, secrets: &[(&str, String)]) -> usize {
+pub(crate) fn scan(folder: &Path, secrets: &[(&str, String)]) -> usize {
     let mut files = 0;
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -90,6 +90,15 @@ fn t135_to_t139_i1_a_busy_session_leaves_no_secret_anywhere() {
         let mut alice = request(http::Method::POST, "https://api.acme.test/alice", full("body"));
         alice.headers_mut().insert("nexus-connection", "acme:alice".parse().expect("a value"));
         assert_eq!(caller.http2(HOST).await.send(alice).await.status, 200);
+        // A caller by HTTP/2 that brings its own, into slots and beside them.
+        for path in ["/h2", "/mint/h2", "/h2?token=TOKEN&x=TOKEN"] {
+            let mut stolen = request(http::Method::POST, &format!("https://{HOST}{}", path.replace("TOKEN", own)), full(own));
+            for name in ["authorization", "x-api-key", "cookie", "x-own"] {
+                stolen.headers_mut().insert(name, format!("session={own}").parse().expect("a value"));
+            }
+            let reply = caller.http2(HOST).await.send(stolen).await;
+            answers.push(format!("{:?}{}", reply.headers, reply.text()));
+        }
         let base =
             format!("GET /~{token}/{HOST}/base HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {own}\r\n\r\n", nexus.address);
         answers.push(talk(caller.tcp().await, base.as_bytes()).await.text);
@@ -115,4 +124,56 @@ fn t135_to_t139_i1_a_busy_session_leaves_no_secret_anywhere() {
             limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line").split_whitespace().collect();
         assert_eq!(core[4..6], ["0", "0"], "no core dump");
     });
+}
+
+/// As uid 65534 where the test may choose, else as ourselves.
+fn as_somebody(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = std::process::Command::new(program);
+    command.env_clear().current_dir("/").stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    command
+}
+
+fn give_away(path: &Path) {
+    std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("given away");
+    if path.is_dir() {
+        std::fs::read_dir(path).expect("a folder").for_each(|entry| give_away(&entry.expect("an entry").path()));
+    }
+}
+
+/// Root may read everything, so both sides are another user here, and the same one.
+#[test]
+fn t138_i1_not_even_the_same_user_looks_into_the_process() {
+    use std::io::BufRead as _;
+    let builder = Builder::new(&Authority::new());
+    builder.write_config();
+    let home = builder.home().path().to_owned();
+    let program = home.join("nexus-of-somebody");
+    std::fs::copy(env!("CARGO_BIN_EXE_nexus"), &program).expect("a copy");
+    if rustix::process::geteuid().is_root() {
+        give_away(home.parent().expect("a folder"));
+    }
+    let mut command = as_somebody(&program);
+    command.args(["up", "--announce"]).env("NEXUS_HOME", &home).env("NEXUS_SECRET", SECRET);
+    let mut nexus = command.stdout(std::process::Stdio::piped()).spawn().expect("the binary");
+    let mut line = String::new();
+    std::io::BufReader::new(nexus.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+    assert!(line.starts_with("listening "), "{line}");
+    let mut other = as_somebody("sleep").arg("60").spawn().expect("sleep");
+    let readable = |process: u32, file: &str| {
+        let mut head = as_somebody("head");
+        head.args(["-c", "1", &format!("/proc/{process}/{file}")]).stdout(std::process::Stdio::null());
+        head.status().expect("head").success()
+    };
+    for file in ["environ", "maps"] {
+        assert!(readable(other.id(), file), "{file} of any other process");
+        assert!(!readable(nexus.id(), file), "{file} of ours");
+    }
+    for child in [&mut other, &mut nexus] {
+        child.kill().expect("a kill");
+        child.wait().expect("an end");
+    }
 }

@@ -51,7 +51,10 @@ fn stolen(host: &str, path: &str, slots: &[Slot]) -> String {
             }
             Slot::Query(name) => {
                 let escaped = format!("%{:02x}{}", name.as_bytes()[0], &name[1..]);
-                for name in [name.clone(), escaped, format!("{name}[]"), format!("{name}%5B0%5D"), format!("+{name}")] {
+                let brackets = [format!("{name}[]"), format!("{name}%5B0%5D"), format!("+{name}")];
+                // To a service that is blind to letter case, and to PHP.
+                let folded = [name.to_uppercase(), format!("{name}."), name.replace('_', "."), name.replace('_', "+")];
+                for name in [name.clone(), escaped].into_iter().chain(brackets).chain(folded) {
                     query.push(format!("{name}={STOLEN}"));
                 }
                 query.push(format!("also=3;{name}={STOLEN}"));
@@ -113,7 +116,7 @@ fn t80_t82_i3_what_connection_names_cannot_take_the_credential_off() {
         ] {
             let bytes = format!(
                 "GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: {options}\r\nAuthorization: Bearer mine\r\nProxy-Authorization: Basic bWU6bWU=\r\n\
-                 Proxy-Connection: keep-alive\r\nProxy: http://evil.test\r\nProxy-X: 1\r\nX-Forwarded-Host: evil.test\r\nX-Original-URL: /evil\r\n\r\n"
+                 Proxy-Connection: keep-alive\r\nProxy: http://evil.test\r\nProxy-X: 1\r\n\r\n"
             );
             let raw = scene.inside(bytes.as_bytes()).await;
             let seen = scene.last();
@@ -129,6 +132,38 @@ fn t80_t82_i3_what_connection_names_cannot_take_the_credential_off() {
         for options in ["Host", "content-length", "Transfer-Encoding"] {
             let bytes = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: {options}\r\n\r\n");
             assert_eq!(scene.inside(bytes.as_bytes()).await.status(), 400, "{options}");
+        }
+    });
+}
+
+/// Whoever reads them picks another host, path or method than the one that was decided on.
+#[test]
+fn t21_t44_fields_that_reroute_a_request_stay_here_in_every_spelling() {
+    run(async {
+        let scene = scene("").await;
+        let hints = [
+            "X-Forwarded-Host: evil.test",
+            "X-Forwarded-Proto: http",
+            "Forwarded: host=evil.test",
+            "X-Original-URL: /mint/1",
+            "X-Rewrite-URL: /mint/1",
+            "X-HTTP-Method-Override: POST",
+            "X-HTTP-Method: POST",
+            "X-Method-Override: POST",
+        ];
+        for hint in hints {
+            let (name, value) = hint.split_once(':').expect("a field");
+            let half = name.replacen('-', "_", 1);
+            for name in [name.to_owned(), name.replace('-', "_"), name.to_uppercase().replace('-', "_"), half] {
+                let bytes = format!("GET /mint/1 HTTP/1.1\r\nHost: {HOST}\r\nAccept: text/plain\r\n{name}:{value}\r\n\r\n");
+                let raw = scene.inside(bytes.as_bytes()).await;
+                let seen = scene.last();
+                assert_eq!((raw.status(), seen.bearer()), (200, Some(KEY)), "{name}: {raw:?}");
+                let mut left: Vec<&str> = seen.headers.keys().map(http::HeaderName::as_str).collect();
+                left.sort_unstable();
+                left.retain(|name| !["accept", "authorization", "host"].contains(name));
+                assert!(left.is_empty(), "{name}: {left:?}");
+            }
         }
     });
 }
@@ -291,6 +326,58 @@ fn t33_i6_placeholders_mean_a_connection_and_another_agents_are_refused() {
     });
 }
 
+/// What a caller meant for a connection that is not there goes to nobody: the provider's slots are ours once it has one.
+#[test]
+fn t18_t33_i3_a_connection_that_is_not_there_lets_no_credential_of_the_callers_pass() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let alices = Builder::new(&ca).provider("acme", ACME).resolve(HOST, service.address);
+        let alices = alices.register("acme:alice", &[("api_key", "alice-key-0123456789abcdef")]);
+        for (builder, connections) in
+            [(home(&ca, &service), &[Some("acme:ghost")][..]), (alices, &[None, Some("acme"), Some("acme:ghost")])]
+        {
+            let nexus = builder.config("[proxy]\nunregistered = \"pass\"").start();
+            let caller = Caller::new(&nexus);
+            for connection in connections {
+                let named = connection.map(|connection| format!("Nexus-Connection: {connection}\r\n")).unwrap_or_default();
+                let bytes = format!(
+                    "GET /own HTTP/1.1\r\nHost: {HOST}\r\n{named}Authorization: Bearer {STOLEN}\r\nCookie: session={STOLEN}\r\n\
+                     X-Api-Key: {STOLEN}\r\nX-Forwarded-Host: evil.test\r\n\r\n"
+                );
+                let raw = talk(caller.tls(HOST, &["http/1.1"]).await, bytes.as_bytes()).await;
+                assert_eq!((raw.status(), raw.refusal()), (403, "auth_required"), "{connection:?}: {raw:?}");
+                assert!(raw.text.contains(connection.unwrap_or("acme")), "{connection:?}: {raw:?}");
+                assert_eq!(service.count(), 0, "{connection:?}");
+            }
+        }
+    });
+}
+
+/// A service may store or show whatever is not a credential's place.
+#[test]
+fn t46_a_placeholder_outside_the_slots_stays_a_placeholder() {
+    run(async {
+        let scene = scene("").await;
+        let tail = scene.nexus.placeholder_key().tail(&"local".parse().expect("a name"), &"acme".parse().expect("a handle"));
+        let placeholder = format!("acme_{tail}");
+        let bytes = format!(
+            "POST /note/{placeholder}?note={placeholder}&token={placeholder} HTTP/1.1\r\nHost: {HOST}\r\nUser-Agent: {placeholder}\r\n\
+             Referer: https://{HOST}/{placeholder}\r\nAuthorization: Bearer {placeholder}\r\nX-Note: {placeholder}\r\n\
+             Content-Length: {}\r\n\r\n{placeholder}",
+            placeholder.len()
+        );
+        let raw = scene.inside(bytes.as_bytes()).await;
+        assert_eq!(raw.status(), 200, "{raw:?}");
+        let seen = scene.last();
+        assert_eq!(seen.path, format!("/note/{placeholder}?note={placeholder}"));
+        assert_eq!(seen.bearer(), Some(KEY));
+        assert_eq!((seen.header("user-agent"), seen.header("x-note")), (Some(&*placeholder), Some(&*placeholder)));
+        assert_eq!(seen.header("referer"), Some(&*format!("https://{HOST}/{placeholder}")));
+        assert_eq!(seen.body.as_deref(), Some(placeholder.as_bytes()));
+    });
+}
+
 /// git, wget2 and Java show no token unasked: what `nexus run` runs is then known by its user, and means what its placeholder says.
 #[test]
 fn i6_a_command_without_its_token_is_the_user_who_runs_it_until_agents_are_defined() {
@@ -434,15 +521,21 @@ fn t35_to_t38_i1_reflections_in_fields_reason_and_trailers_do_not_reach_the_call
         let ca = Authority::new();
         let encoded = base64::engine::general_purpose::STANDARD.encode(format!("x:{KEY}"));
         let hexadecimal: String = KEY.bytes().map(|byte| format!("{byte:02X}")).collect();
+        let percent: String = KEY.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let json: String = KEY.bytes().map(|byte| format!("\\u00{byte:02X}")).collect();
         let service = Upstream::raw(&ca, &[HOST], Offers::Http1, move |mut stream, _number| {
             use tokio::io::AsyncWriteExt as _;
             let (encoded, hexadecimal) = (encoded.clone(), hexadecimal.clone());
+            let (percent, json, twice) = (percent.clone(), json.clone(), percent.replace('%', "%25"));
+            let partly = KEY.replace('-', "%2D");
             async move {
                 let _head = crate::harness::read_head(&mut stream).await;
                 let head = format!(
                     "HTTP/1.1 103 Early {KEY}\r\nLink: <{KEY}>\r\n\r\nHTTP/1.1 200 {KEY}\r\nX-Echo: Bearer {KEY}\r\nX-{KEY}: 1\r\nX-Base: {encoded}\r\n\
                      X-Hex: {hexadecimal}\r\nSet-Cookie: a={KEY}\r\nWWW-Authenticate: Bearer {KEY}\r\nLocation: /{KEY}\r\nX-Kept: yes\r\n\
-                     Trailer: X-Late\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Late: {KEY}\r\nX-Fine: 1\r\n\r\n"
+                     X-Percent: {percent}\r\nX-Partly: /a?b={partly}&c=100%\r\nX-Json: {{\"k\":\"{json}\"}}\r\nX-Twice: /next?to={twice}\r\n\
+                     X-Odd: 100% of \\u00 and \\\r\n\
+                     Trailer: X-Late\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Late: {KEY}\r\nX-Later: {percent}\r\nX-Fine: 1\r\n\r\n"
                 );
                 drop(stream.write_all(head.as_bytes()).await);
                 drop(stream.flush().await);
@@ -458,10 +551,41 @@ fn t35_to_t38_i1_reflections_in_fields_reason_and_trailers_do_not_reach_the_call
             raw.text.starts_with("HTTP/1.1 200 OK\r\n") && lower.contains("x-kept: yes") && raw.text.contains("ok"),
             "{raw:?}"
         );
-        for secret in [KEY, "YWNtZS1rZXk", "61636d652d6b6579", "103"] {
+        let spelled = ["x-percent", "x-partly", "x-json", "x-twice", "x-later", "%61", "u0061", "%2561"];
+        assert!(lower.contains("x-odd: 100% of \\u00 and \\"), "{raw:?}");
+        for secret in [KEY, "YWNtZS1rZXk", "61636d652d6b6579", "103"].into_iter().chain(spelled) {
             assert!(!lower.contains(&secret.to_lowercase()), "{secret}: {raw:?}");
         }
         let line = nexus.closed("/").await;
         assert!(line["guard_hits"].as_u64() >= Some(6), "{line}");
+    });
+}
+
+/// A service that redirects with the query it was sent shows what was put on, as it was put on.
+#[test]
+fn t35_t41_i1_a_key_in_the_query_does_not_come_back_in_a_redirect() {
+    run(async {
+        const SLASHED: &str = "abc/def+0123456789/ABCDEF==";
+        let maps = "name = \"maps\"\ntitle = \"Maps\"\nslots = [\"query:key\"]\n[[inject]]\nhosts = [\"api.acme.test\"]\n\
+                    strategy = { query = { name = \"key\", value = \"{api_key}\" } }";
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[HOST], Offers::Http1, |call| async move {
+            let mut response = answer(302, "");
+            let query = call.seen.path.split_once('?').expect("a query").1;
+            let next: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            for (name, value) in
+                [("location", format!("/other?{query}")), ("link", format!("</login?next={next}>")), ("x-kept", "yes".into())]
+            {
+                response.headers_mut().insert(name, value.parse().expect("a value"));
+            }
+            response
+        })
+        .await;
+        let builder = Builder::new(&ca).provider("maps", maps).register("maps", &[("api_key", SLASHED)]);
+        let nexus = builder.resolve(HOST, service.address).start();
+        let reply = Caller::new(&nexus).get("https://api.acme.test/tile?x=1").await;
+        assert_eq!(service.seen()[0].path, "/tile?x=1&key=abc%2Fdef%2B0123456789%2FABCDEF%3D%3D");
+        assert_eq!((reply.status, reply.headers.contains_key("x-kept")), (302, true));
+        assert!(!reply.headers.contains_key("location") && !reply.headers.contains_key("link"), "{reply:?}");
     });
 }

@@ -244,3 +244,35 @@ fn t107_i6_the_ticket_of_one_tunnel_opens_no_other() {
         assert!(!other.contains("Reused"), "{other}");
     });
 }
+
+#[test]
+fn t98_a_service_with_which_no_protocol_is_shared_is_502_and_nothing_breaks() {
+    run(async {
+        let ca = Authority::new();
+        let odd = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = odd.local_addr().expect("an address");
+        let acceptor = TlsAcceptor::from(ca.server_config(&["odd.test"], &["acme/9"]));
+        tokio::spawn(async move {
+            loop {
+                let (stream, _peer) = odd.accept().await.expect("a stream");
+                assert!(acceptor.accept(stream).await.is_err(), "no protocol is shared");
+            }
+        });
+        let service = crate::attack::service(&ca, crate::harness::Offers::Http2).await;
+        let nexus = crate::attack::home(&ca, &service)
+            .config("[proxy]\nunmatched = \"intercept\"\nworkers = 1")
+            .resolve("odd.test", address)
+            .start();
+        let caller = Caller::new(&nexus);
+        let upgrade = format!("GET /up HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        // Only HTTP/1.1 has an Upgrade; before and after an HTTP/2 connection is there.
+        for round in 0..2 {
+            let raw = crate::attack::talk(caller.tls(HOST, &["http/1.1"]).await, upgrade.as_bytes()).await;
+            assert_eq!((raw.status(), raw.refusal()), (502, "upstream-tls"), "{round}: {raw:?}");
+            let reply = caller.get("https://odd.test/").await;
+            assert_eq!((reply.status, reply.refusal()), (502, Some("upstream-tls")), "{round}: {reply:?}");
+            assert_eq!(caller.get("https://api.acme.test/").await.status, 200, "{round}");
+        }
+        assert!(service.seen().iter().all(|seen| seen.path == "/"));
+    });
+}

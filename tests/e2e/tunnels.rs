@@ -158,6 +158,125 @@ fn a_client_hello_glued_behind_a_connect_is_answered() {
     });
 }
 
+/// A ClientHello in pieces is waited for, never given up on and spliced.
+#[test]
+fn t29_a_client_hello_in_single_bytes_is_opened_like_any_other() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Http1, |_call| async { answer(200, "inside") }).await;
+        let nexus = Builder::new(&ca).resolve("any.test", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
+        let pem = std::fs::read_to_string(nexus.ca_file()).expect("the CA");
+        let mut client = client(&pem, "any.test");
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).expect("a hello");
+        let mut stream = Caller::new(&nexus).tunnel("any.test:443").await.expect("a tunnel");
+        stream.set_nodelay(true).expect("no delay");
+        for byte in hello {
+            stream.write_all(&[byte]).await.expect("a write");
+            tokio::task::yield_now().await;
+        }
+        // The client trusts our CA only: a spliced tunnel would have shown the service's.
+        assert!(get(client, &mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert_eq!(nexus.closed("/").await["host"], "any.test");
+    });
+}
+
+/// Everything that a folder holds, as text.
+fn everything_in(folder: &std::path::Path) -> String {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let text = |path: std::path::PathBuf| {
+        if path.is_dir() {
+            everything_in(&path)
+        } else {
+            String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+        }
+    };
+    entries.map(text).collect()
+}
+
+/// A name is a message: whoever resolves it or reads a ClientHello has it, request or not.
+#[test]
+fn i8_p4_a_connect_that_dials_ahead_is_in_the_log_before_the_dial() {
+    run(async {
+        let ca = Authority::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let tenants = "name = \"tenant\"\ntitle = \"Tenant\"\nslots = [\"authorization\"]\n[[field]]\nname = \"site\"\nprompt = \"Site\"\n\
+                       secret = false\n[[inject]]\nhosts = [\"{site}.tenant.test\"]\nstrategy = { bearer = \"{api_key}\" }";
+        for (host, config) in [
+            ("secretdata.evil.test", "[proxy]\nunmatched = \"intercept\""),
+            ("leak0123.tenant.test", "[proxy]\nunmatched = \"tunnel\""),
+        ] {
+            let nexus = Builder::new(&ca).resolve(host, address).provider("tenant", tenants).config(config).start();
+            let stream = Caller::new(&nexus).tunnel(&format!("{host}:443")).await.expect("a tunnel");
+            let (dialled, _peer) = listener.accept().await.expect("a dial");
+            assert!(everything_in(&nexus.home().audit()).contains(host), "{host}");
+            drop((stream, dialled));
+            let line = nexus.audit_line(|line| line["host"] == host && line["event"] == "tunnel_open").await;
+            assert_eq!((line["verdict"].as_str(), line["agent"].as_str()), (Some("intercept"), Some("local")), "{line}");
+            let line = nexus.audit_line(|line| line["host"] == host && line["event"] == "tunnel_close").await;
+            assert!(line["notes"].to_string().contains("no_request"), "{line}");
+        }
+    });
+}
+
+/// P4: every attempt, allowed or refused.
+#[test]
+fn i8_p4_a_connect_without_a_request_leaves_a_line() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Http1, |_call| async { answer(200, "inside") }).await;
+        let config = "[proxy]\nunmatched = \"intercept\"\nworkers = 1";
+        let builder = Builder::new(&ca).resolve("any.test", service.address).config(config);
+        let (builder, token) = builder.agent("a", |agent| agent.hosts = Some(vec!["any.test".to_owned()]));
+        let nexus = builder.start();
+        let caller = Caller::new(&nexus).agent("a", &token);
+        // The connection to the service is kept from here on, so that nothing is dialled ahead.
+        assert_eq!(caller.get("https://any.test/first").await.text(), "inside");
+        nexus.closed("/first").await;
+        let of_connect = |event: &'static str, note: &'static str| {
+            move |line: &serde_json::Value| line["event"] == event && line["notes"].to_string().contains(note)
+        };
+        drop(caller.tunnel("any.test:443").await.expect("a tunnel"));
+        let line = nexus.audit_line(of_connect("tunnel_refuse", "no_request")).await;
+        assert_eq!((line["host"].as_str(), line["agent"].as_str()), (Some("any.test"), Some("a")), "{line}");
+        assert_eq!((line["verdict"].as_str(), line["door"].as_str()), (Some("intercept"), Some("connect")), "{line}");
+        let seen = nexus.audit().len();
+        drop(caller.tls("any.test", &["http/1.1"]).await);
+        let again = of_connect("tunnel_refuse", "no_request");
+        crate::harness::eventually("a line", || nexus.audit().split_off(seen).into_iter().find(|line| again(line))).await;
+        // What policy refuses, too, though nobody asks why.
+        drop(caller.tunnel("stranger.test:443").await.expect("a CONNECT that is ended by us"));
+        let line = nexus.audit_line(|line| line["host"] == "stranger.test").await;
+        let said = (line["event"].as_str(), line["refusal"].as_str(), line["status"].as_u64());
+        assert_eq!(said, (Some("tunnel_refuse"), Some("policy"), Some(403)), "{line}");
+    });
+}
+
+/// The requests are the record; the CONNECT has lines of its own only where it did something by itself.
+#[test]
+fn i8_requests_inside_a_connect_do_not_double_its_lines() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["any.test"], Offers::Http1, |_call| async { answer(200, "inside") }).await;
+        let config = "[proxy]\nunmatched = \"intercept\"\nworkers = 1";
+        let nexus = Builder::new(&ca).resolve("any.test", service.address).config(config).start();
+        let caller = Caller::new(&nexus);
+        for connection in 0..3 {
+            let mut session = caller.http1("any.test").await;
+            for request in 0..3 {
+                assert_eq!(session.get(&format!("/{connection}/{request}")).await.text(), "inside");
+                nexus.closed(&format!("/{connection}/{request}")).await;
+            }
+        }
+        let lines = nexus.audit();
+        let count = |event: &str| lines.iter().filter(|line| line["event"] == event && line["host"] == "any.test").count();
+        // Only the first one had to dial.
+        let counts = ["open", "close", "tunnel_open", "tunnel_close", "tunnel_refuse"].map(count);
+        assert_eq!(counts, [9, 9, 1, 1, 0]);
+    });
+}
+
 #[test]
 fn unmatched_hosts_are_opened_where_the_operator_says_so() {
     run(async {

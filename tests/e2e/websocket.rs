@@ -170,3 +170,68 @@ fn early_bytes_and_half_closes_pass() {
         assert_eq!(rest, "early from the service;EARLY FROM THE CALLER");
     });
 }
+
+#[test]
+fn t43_i1_a_handshake_that_echoes_the_key_does_not_show_it() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::raw(&ca, &["ws.chat.test"], Offers::Http1, |mut stream, _number| async move {
+            loop {
+                let mut first = [0];
+                let Ok(1) = stream.read(&mut first).await else { return };
+                let head = read_head(&mut stream).await.to_ascii_lowercase();
+                let Some(key) = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ").map(str::to_owned)) else {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("a write");
+                    continue;
+                };
+                let head = format!(
+                    "HTTP/1.1 101 {KEY}\r\nConnection: Upgrade, {KEY}\r\nUpgrade: websocket, {KEY}\r\nSec-WebSocket-Accept: {}\r\n\
+                     Sec-WebSocket-Protocol: {KEY}\r\nX-Echo: Bearer {KEY}\r\nX-{KEY}: 1\r\nSet-Cookie: session={KEY}\r\nX-Kept: yes\r\n\r\n",
+                    accepted(&key)
+                );
+                stream.write_all(head.as_bytes()).await.expect("a write");
+                return;
+            }
+        })
+        .await;
+        let nexus = home(&ca, &service);
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let response = session(&nexus, version).await.begin(handshake(version, "/echo")).await.expect("an answer");
+            let shown = format!("{:?}", response.headers());
+            assert!(!shown.contains(KEY) && response.headers().contains_key("x-kept"), "{version:?}: {shown}");
+            assert!(!response.headers().contains_key("set-cookie"), "{version:?}: {shown}");
+            let upgrade = response.headers().get("upgrade").map(HeaderValue::as_bytes);
+            assert_eq!(upgrade, (version == Version::HTTP_11).then_some(&b"websocket"[..]), "{version:?}: {shown}");
+        }
+        let line = nexus.closed("/echo").await;
+        assert!(line["guard_hits"].as_u64() >= Some(3), "{line}");
+    });
+}
+
+/// RFC 9110 §7.8: a service may not switch to what nobody offered.
+#[test]
+fn t43_a_protocol_that_was_not_offered_is_not_named_to_the_caller() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::raw(&ca, &["ws.chat.test"], Offers::Http1, |mut stream, _number| async move {
+            let head = read_head(&mut stream).await;
+            let named = if head.starts_with("GET /second ") { "SECOND/2" } else { "other" };
+            let head = format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {named}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.expect("a write");
+        })
+        .await;
+        let nexus = home(&ca, &service);
+        for (path, expected) in [("/second", Some("upgrade: second/2\r\n")), ("/other", None)] {
+            let mut stream = Caller::new(&nexus).tls("ws.chat.test", &["http/1.1"]).await;
+            let sent =
+                format!("GET {path} HTTP/1.1\r\nHost: ws.chat.test\r\nConnection: Upgrade\r\nUpgrade: first, second/2\r\n\r\n");
+            stream.write_all(sent.as_bytes()).await.expect("a write");
+            let head = read_head(&mut stream).await.to_ascii_lowercase();
+            assert!(head.starts_with("http/1.1 101 "), "{path}: {head}");
+            match expected {
+                Some(expected) => assert!(head.contains(expected), "{path}: {head}"),
+                None => assert!(!head.contains("other") && !head.contains("\r\nupgrade:"), "{path}: {head}"),
+            }
+        }
+    });
+}

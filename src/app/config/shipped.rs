@@ -12,6 +12,7 @@ impl Default for Proxy {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8091))],
             agent_listen: BTreeMap::new(),
+            agent_listen_any_user: false,
             unmatched: Unmatched::Tunnel,
             unregistered: None,
             names: Vec::new(),

@@ -95,6 +95,23 @@ fn a_refused_tunnel_is_one_line() {
 }
 
 #[test]
+fn a_tunnel_says_the_name_of_its_handshake_when_it_ends() {
+    let mut record = record(Kind::Tunnel);
+    record.authority(&Authority::parse("192.0.2.7:443", None).expect("an authority"));
+    record.verdict(Verdict::Intercept);
+    let opened = without(parsed(Moment::Open, &record), &["id", "time"]);
+    let expected = json!({ "v": 1, "event": "tunnel_open", "host": "192.0.2.7", "port": 443, "verdict": "intercept" });
+    assert_eq!(opened, expected);
+    record.sni(b"api.github.com");
+    let closed = without(parsed(Moment::Close, &record), &["id", "time", "duration_us"]);
+    let expected = json!({
+        "v": 1, "event": "tunnel_close", "host": "192.0.2.7", "port": 443, "verdict": "intercept", "sni": "api.github.com",
+        "bytes_up": 0, "bytes_down": 0,
+    });
+    assert_eq!(closed, expected);
+}
+
+#[test]
 fn the_last_value_of_a_field_counts() {
     let mut record = full();
     record.secret_path();

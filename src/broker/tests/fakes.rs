@@ -82,7 +82,7 @@ fn copy(entry: &Entry) -> Entry {
     }
     let mut copy = Entry::new(entry.provider.clone(), entry.auth_type.clone(), fields);
     (copy.registered_at, copy.expires_at, copy.status) = (entry.registered_at, entry.expires_at, entry.status);
-    copy.hosts.clone_from(&entry.hosts);
+    (copy.hosts, copy.sealed) = (entry.hosts.clone(), entry.sealed);
     copy.token_urls.clone_from(&entry.token_urls);
     copy
 }

@@ -77,6 +77,12 @@ impl House {
         Self { tokens, service, nexus: builder.spawn().await }
     }
 
+    /// With Nexus as a process that says all it can, into `log`.
+    pub(crate) async fn spoken(plan: Plan, log: &std::path::Path) -> Self {
+        let (builder, tokens, service) = Self::build(plan, answer_by_token).await;
+        Self { tokens, service, nexus: builder.spawn_logged(&[("NEXUS_LOG", "trace")], log).await }
+    }
+
     async fn build<H, F>(plan: Plan, handler: H) -> (Builder, TokenServer, Upstream)
     where
         H: Fn(TokenServer, Call) -> F + Send + Sync + 'static,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use http::{Method, Version};
 
 use super::house::{API, House, Plan, answer_by_token};
-use crate::harness::{Authentication, Offers, access, answer, empty, full, refresh, request, run};
+use crate::harness::{Authentication, Odd, Offers, access, answer, empty, full, refresh, request, run};
 use nexus::vault::{Status, Store};
 
 #[test]
@@ -186,5 +186,36 @@ fn a_connection_without_a_refresh_token_keeps_its_401() {
         let reply = house.caller().get(&House::url("/a")).await;
         assert_eq!((reply.status, house.tokens.uses(), house.service.count()), (401, 0, 1));
         assert_eq!(house.nexus.notes("/a").await, ["no_refresh_token"]);
+    });
+}
+
+#[test]
+fn t135_i1_a_renewal_leaves_no_secret_in_the_log_or_the_home() {
+    run(async {
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        for authentication in [Authentication::Basic, Authentication::Post] {
+            let house = House::spoken(Plan { authentication, ..Plan::default() }, log.path()).await;
+            for path in ["/one", "/two"] {
+                house.tokens.expire();
+                let mut own = request(Method::POST, &House::url(path), full("a body"));
+                own.headers_mut().insert("authorization", "Bearer callers-own-0123456789".parse().expect("a value"));
+                assert_eq!(house.caller().http2(API).await.send(own).await.status, 200);
+            }
+            house.tokens.next(Odd::Status(400, "{\"error\":\"invalid_grant\",\"hint\":\"hint-0123456789\"}"));
+            house.tokens.expire();
+            assert_eq!(house.caller().get(&House::url("/refused")).await.status, 401);
+            house.nexus.closed("/refused").await;
+            let mut secrets = vec![
+                ("the client's secret", crate::harness::CLIENT_SECRET.to_owned()),
+                ("the caller's own credential", "callers-own-0123456789".to_owned()),
+                ("the endpoint's answer", "hint-0123456789".to_owned()),
+            ];
+            secrets
+                .extend((1..=3).flat_map(|number| [("an access token", access(number)), ("a refresh token", refresh(number))]));
+            let said = std::fs::read(log.path()).expect("the log");
+            assert!(said.len() > 1000, "the log is on");
+            crate::secrets::assert_free_of("the log", &said, &secrets);
+            assert!(crate::secrets::scan(house.nexus.home().path(), &secrets) > 5);
+        }
     });
 }

@@ -107,3 +107,38 @@ fn a_401_to_a_request_that_a_later_success_overtook_is_about_that_request() {
         assert_eq!(house.nexus.notes("/slow").await, ["not_ours"]);
     });
 }
+
+/// Hosts are sealed with each registration: the fresh credential is another tenant's.
+#[test]
+fn i2_a_credential_that_was_registered_for_another_tenant_meanwhile_does_not_go_out() {
+    run(async {
+        let tenants = "name = \"tenant\"\ntitle = \"Tenant\"\nslots = [\"authorization\"]\n[[field]]\nname = \"site\"\nprompt = \"Site\"\n\
+                       secret = false\n[[inject]]\nhosts = [\"{site}.tenant.test\"]\nstrategy = { bearer = \"{api_key}\" }";
+        let (ca, go) = (Authority::new(), std::sync::Arc::new(tokio::sync::Notify::new()));
+        let waiting = std::sync::Arc::clone(&go);
+        let service = Upstream::serve(&ca, &["a.tenant.test", "b.tenant.test"], Offers::Both, move |call| {
+            let waiting = std::sync::Arc::clone(&waiting);
+            async move {
+                if call.seen.bearer() == Some("key-of-a-0123456789abcdef") {
+                    waiting.notified().await;
+                    return answer(401, "no more");
+                }
+                answer(200, "b's")
+            }
+        })
+        .await;
+        let builder = Builder::new(&ca).provider("tenant", tenants).resolve("a.tenant.test", service.address);
+        let builder = builder.register("tenant", &[("api_key", "key-of-a-0123456789abcdef"), ("site", "a")]);
+        let nexus = builder.resolve("b.tenant.test", service.address).start();
+        let meanwhile = async {
+            service.until(|seen| seen.len() == 1).await;
+            nexus.register("tenant", &[("api_key", "key-of-b-0123456789abcdef"), ("site", "b")], None);
+            go.notify_one();
+        };
+        let caller = Caller::new(&nexus);
+        let (reply, ()) = tokio::join!(caller.get("https://a.tenant.test/mine"), meanwhile);
+        assert_eq!((reply.status, reply.text(), service.count()), (401, "no more", 1));
+        assert_eq!(nexus.notes("/mine").await, ["renewed", "not_sealed"]);
+        assert_eq!(caller.get("https://b.tenant.test/mine").await.text(), "b's");
+    });
+}

@@ -1,0 +1,180 @@
+//! What changes while the proxy runs: a file that is damaged, emptied or gone opens nothing, and holds up no other file.
+
+use std::path::Path;
+
+use crate::attack::{ACME, KEY, home, service};
+use crate::harness::{Authority, Builder, Caller, Nexus, Offers, Upstream, eventually, run};
+
+const STRANGER: &str = "stranger.test";
+
+fn put(file: &Path, text: &str) {
+    nexus::disk::write_atomic(file, text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+}
+
+/// A home whose strangers are refused by `nexus.toml` alone.
+async fn closed(ca: &Authority) -> (Upstream, Builder) {
+    let service = service(ca, Offers::Http1).await;
+    let builder = home(ca, &service).config("[policy]\ndefault = \"deny\"\n[proxy]\nunmatched = \"refuse\"");
+    let builder = builder.resolve(STRANGER, service.address);
+    (service, builder)
+}
+
+/// What becomes of a CONNECT to a stranger: refused inside, or let through.
+async fn stranger(nexus: &Nexus) -> &'static str {
+    let caller = Caller::new(nexus);
+    let stream = caller.tunnel("stranger.test:443").await.expect("accepted either way");
+    // Only our own refusal has a certificate that the caller trusts: the service's is signed by another.
+    match caller.handshake(stream, STRANGER, &["http/1.1"]).await {
+        Ok(_ours) => "refused",
+        Err(_theirs) => "tunnelled",
+    }
+}
+
+#[test]
+fn an_emptied_or_vanished_configuration_leaves_the_old_one_live() {
+    run(async {
+        let ca = Authority::new();
+        let (_service, builder) = closed(&ca).await;
+        let nexus = builder.start();
+        let file = nexus.home().config_file();
+        let written = std::fs::read_to_string(&file).expect("the file");
+        assert_eq!(stranger(&nexus).await, "refused");
+        for text in ["", "\n  \n", "[policy]\ndefault = \"de"] {
+            put(&file, text);
+            nexus.reload();
+            assert_eq!(stranger(&nexus).await, "refused", "{text:?}");
+        }
+        std::fs::remove_file(&file).expect("gone");
+        nexus.reload();
+        assert_eq!(stranger(&nexus).await, "refused");
+        // What is written takes effect, the shipped values too.
+        put(&file, &written.replace("\"deny\"", "\"allow\"").replace("\"refuse\"", "\"tunnel\""));
+        nexus.reload();
+        assert_eq!(stranger(&nexus).await, "tunnelled");
+    });
+}
+
+#[test]
+fn i6_emptied_or_vanished_agents_are_still_the_only_ones() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let (builder, token) = home(&ca, &service).agent("a", |_agent| {});
+        let nexus = builder.start();
+        let file = nexus.home().agents_file();
+        let nobody = Caller::new(&nexus);
+        let agent = nobody.clone().agent("a", &token);
+        let both = async |what: &str| {
+            let refused = nobody.tunnel("api.acme.test:443").await.expect_err(what);
+            assert_eq!(refused.status, 407, "{what}");
+            assert_eq!(agent.get("https://api.acme.test/").await.status, 200, "{what}");
+        };
+        both("as started").await;
+        put(&file, "");
+        nexus.reload();
+        both("emptied").await;
+        std::fs::remove_file(&file).expect("gone");
+        nexus.reload();
+        both("gone").await;
+        // Revoking the last one says so in the file, and only then callers of our own user need no token.
+        put(&file, &nexus::agent::write(&[]).expect("text"));
+        assert!(!std::fs::read_to_string(&file).expect("the file").trim().is_empty());
+        nexus.reload();
+        assert_eq!(nobody.get("https://api.acme.test/").await.status, 200);
+        assert_eq!(agent.tunnel("api.acme.test:443").await.expect_err("revoked").status, 407);
+    });
+}
+
+#[test]
+fn a_start_with_an_emptied_list_of_agents_is_refused() {
+    let (builder, _token) = Builder::new(&Authority::new()).agent("a", |_agent| {});
+    put(&builder.home().agents_file(), "\n");
+    let error = builder.home().agents().expect_err("damaged");
+    assert!(error.to_string().contains("agents.toml is gone or empty; put it back"), "{error}");
+}
+
+#[test]
+fn a_bad_provider_file_keeps_neither_policy_nor_other_providers_from_changing() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let builder = home(&ca, &service).config("[policy]\ndefault = \"allow\"").resolve(STRANGER, service.address);
+        let nexus = builder.start();
+        let caller = Caller::new(&nexus);
+        assert_eq!(stranger(&nexus).await, "tunnelled");
+        // A mistake in the file of a provider that is in use, a broken newcomer, and policy that got stricter at once.
+        let providers = nexus.home().providers();
+        put(&providers.join("acme.toml"), &ACME.replace("hosts =", "hosst ="));
+        put(&providers.join("broken.toml"), "name = ");
+        let config = nexus.home().config_file();
+        let stricter = std::fs::read_to_string(&config).expect("the file").replace("\"allow\"", "\"deny\"");
+        put(&config, &stricter);
+        nexus.reload();
+        assert_eq!(stranger(&nexus).await, "refused", "the policy is taken");
+        assert_eq!(caller.get("https://api.acme.test/old").await.status, 200);
+        assert_eq!(service.seen().last().and_then(|seen| seen.bearer()), Some(KEY), "the old rule is in force");
+        // Another file's change is taken beside them.
+        put(
+            &providers.join("other.toml"),
+            "name = \"other\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"stranger.test\"]\nstrategy = { bearer = \"{api_key}\" }\n",
+        );
+        nexus.reload();
+        let reply = caller.get("https://stranger.test/").await;
+        assert_eq!((reply.status, reply.refusal()), (403, Some("auth_required")), "{reply:?}");
+        // A provider whose file is taken away is gone.
+        std::fs::remove_file(providers.join("acme.toml")).expect("gone");
+        nexus.reload();
+        assert_eq!(caller.get("https://api.acme.test/gone").await.refusal(), Some("policy"));
+    });
+}
+
+#[test]
+fn t135_i1_a_mistake_in_the_configuration_is_logged_without_its_line() {
+    run(async {
+        let password = "parent-proxy-password-0123456789";
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let nexus = Builder::new(&Authority::new()).spawn_logged(&[("NEXUS_LOG", "trace")], log.path()).await;
+        let said = || std::fs::read_to_string(log.path()).expect("the log");
+        let broken = [
+            format!("[upstream]\nproxy = \"http://corp:{password}@proxy.corp.test:3128\n"),
+            format!("[upstream]\nhttp2 = \"http://corp:{password}@proxy.corp.test:3128\"\n"),
+            format!("[upstream]\nproxxy = \"http://corp:{password}@proxy.corp.test:3128\"\n"),
+        ];
+        for (number, text) in broken.iter().enumerate() {
+            put(&nexus.home().config_file(), text);
+            let told = || (said().matches("nexus.toml was not taken").count() > number).then_some(());
+            eventually("a word about the mistake", told).await;
+        }
+        assert!(!said().contains(password), "{}", said());
+        assert!(said().contains("line 2, column"), "{}", said());
+    });
+}
+
+#[test]
+fn t144_an_old_vault_put_back_under_a_running_proxy_is_an_error_in_the_log() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let nexus = home(&ca, &service).spawn_logged(&[], log.path()).await;
+        let told = || std::fs::read_to_string(log.path()).expect("the log").matches("the vault is older than").count();
+        let caller = Caller::new(&nexus);
+        let used = async |path: &str| {
+            assert_eq!(caller.get(&format!("https://api.acme.test{path}")).await.status, 200);
+            service.seen().last().and_then(|seen| seen.bearer().map(str::to_owned))
+        };
+        let vault = nexus.home().vault().file;
+        let old = std::fs::read(&vault).expect("the vault");
+        assert_eq!(used("/old").await.as_deref(), Some(KEY));
+        nexus.register("acme", &[("api_key", "a-fresh-key-0123456789abcdef")], None);
+        assert_eq!(used("/fresh").await.as_deref(), Some("a-fresh-key-0123456789abcdef"));
+        assert_eq!(told(), 0);
+        nexus::disk::write_atomic(&vault, &old, nexus::disk::PRIVATE).expect("put back");
+        assert_eq!(used("/back").await.as_deref(), Some(KEY));
+        eventually("the alarm", || (told() == 1).then_some(())).await;
+        assert!(std::fs::read_to_string(log.path()).expect("the log").contains("ERROR"));
+        // Once, not with every request.
+        used("/again").await;
+        assert_eq!(told(), 1);
+    });
+}
