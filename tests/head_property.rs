@@ -1,7 +1,6 @@
 //! What the strict head accepts, other careful readers read identically: h11, llhttp, and the HTTP engine behind the gate.
 //!
-//! Needs `node`, and Python with h11 at `target/test-venv/bin/python`:
-//! `python3 -m venv target/test-venv && target/test-venv/bin/pip install h11`.
+//! Needs what `tests/install.sh` installs: Node, whose built-in parser is llhttp, and Python with h11 in `target/test-venv`.
 
 #![expect(clippy::indexing_slicing, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -271,7 +270,9 @@ fn what_we_accept_h11_and_llhttp_read_identically() {
         messages.extend(accepted(&bytes, &readings));
     }
     assert!(messages.len() > INPUTS / 3 && refused > INPUTS / 4, "{} accepted, {refused} refused", messages.len());
-    let python: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-venv/bin/python");
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
+    let python = target.join("test-venv/bin/python");
     compare("h11", &messages, &ask(&python, "h11_reader.py", &messages), |_, _| false);
     // llhttp knows a closed list of methods; a message with another one it can't read at all.
     let unknown = |each: &Accepted, answer: &Value| {

@@ -70,6 +70,14 @@ impl Unknown {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
+
+    /// Whether `other` has the same members, in whatever order.
+    fn same_as(&self, other: &Self) -> bool {
+        let has = |(name, value): &(String, Secret<String>)| {
+            other.0.iter().any(|(other, text)| other == name && value.matches(text.expose()))
+        };
+        self.0.len() == other.0.len() && self.0.iter().all(has)
+    }
 }
 
 /// One connection: its secret fields and what we know about them.
@@ -179,8 +187,7 @@ impl Entry {
             && self.sealed_hosts() == other.sealed_hosts()
             && self.token_urls == other.token_urls
             && same_fields(&self.fields, &other.fields)
-            && self.other.0.len() == other.other.0.len()
-            && self.other.0.iter().zip(&other.other.0).all(|(one, two)| one.0 == two.0 && one.1.matches(two.1.expose()))
+            && self.other.same_as(&other.other)
     }
 }
 

@@ -40,6 +40,7 @@ pub use entry::{AuthType, Entry, Status, Unknown};
 pub use error::Error;
 pub use import::import_jarviscore;
 pub use json::NotUnderstood;
+pub(crate) use snapshot::written_anew;
 pub use snapshot::{Snapshot, Stranger};
 pub use store::{Settings, Store};
 pub use summary::Summary;

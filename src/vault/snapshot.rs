@@ -1,10 +1,14 @@
 //! `Snapshot`: the vault as it was at one moment.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use super::document::Document;
 use super::entry::Entry;
+use super::error::Error;
 use super::json::NotUnderstood;
 use crate::model::{ConnectionId, ProviderId};
 
@@ -100,4 +104,18 @@ impl Snapshot {
     pub fn rolled_back(&self) -> bool {
         self.rolled_back
     }
+}
+
+/// For the fuzz targets: what the opened text `plain` says, and the text with every entry written anew that a store would write.
+pub(crate) fn written_anew(plain: &[u8]) -> Result<(Snapshot, Zeroizing<Vec<u8>>), Error> {
+    let mut document = Document::parse(Path::new("nexus.enc"), plain)?;
+    let snapshot = Snapshot::of(&document, 1, false, None);
+    for (id, entry) in snapshot.iter() {
+        // Another spelling may be read where the own one is not understood; a store refuses to write there.
+        if matches!(document.entry(id), Some(Ok(_))) {
+            document.set(id, entry);
+        }
+    }
+    let text = document.render()?;
+    Ok((snapshot, text))
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nexus::seal::{DataKey, Passphrase};
@@ -20,9 +20,11 @@ const JARVIS: &str = r#"{
 
 fn python(arguments: &[&str], input: &str) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vault_reference.py");
-    let mut command = Command::new("python3");
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
+    let mut command = Command::new(target.join("test-venv/bin/python"));
     command.arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("python3 with the cryptography package is needed");
+    let mut child = command.spawn().expect("tests/install.sh makes target/test-venv, where Python has its `cryptography`");
     child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
     let output = child.wait_with_output().expect("waited");
     assert!(output.status.success(), "the reference failed: {arguments:?}");
