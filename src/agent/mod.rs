@@ -9,6 +9,5 @@ mod token;
 pub(crate) use current::Agents;
 pub use file::{Error, Registered, read, write};
 pub use placeholder::PlaceholderKey;
-pub(crate) use placeholder::Placeholders;
 pub(crate) use registry::{Agent, Guesses, Registry};
 pub use token::Token;

@@ -2,7 +2,6 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use subtle::ConstantTimeEq as _;
 
 use crate::model::{AgentName, ConnectionId};
 
@@ -39,25 +38,6 @@ impl Drop for PlaceholderKey {
     }
 }
 
-/// The placeholders of one agent for some connections, ready to be recognised.
-pub(crate) struct Placeholders(Vec<(ConnectionId, String)>);
-
-impl Placeholders {
-    /// Makes those of `agent` for `connections`.
-    pub(crate) fn new(key: &PlaceholderKey, agent: &AgentName, connections: impl Iterator<Item = ConnectionId>) -> Self {
-        Self(connections.map(|connection| (connection.clone(), key.tail(agent, &connection))).collect())
-    }
-
-    /// The connection whose placeholder stands somewhere in `value`.
-    pub(crate) fn find(&self, value: &[u8]) -> Option<&ConnectionId> {
-        if value.len() < LENGTH {
-            return None;
-        }
-        let holds = |tail: &str| value.windows(LENGTH).any(|window| bool::from(window.ct_eq(tail.as_bytes())));
-        self.0.iter().find(|(_connection, tail)| holds(tail)).map(|(connection, _tail)| connection)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,9 +51,5 @@ mod tests {
         assert_eq!(alice.len(), LENGTH);
         assert_ne!(alice, key.tail(&agent("a"), &connection("github")));
         assert_ne!(alice, key.tail(&agent("b"), &connection("github:alice")));
-        let known = Placeholders::new(&key, &agent("a"), [connection("github"), connection("github:alice")].into_iter());
-        let found = known.find(format!("Bearer ghp_{alice}").as_bytes());
-        assert_eq!(found.map(ConnectionId::as_str), Some("github:alice"));
-        assert!(known.find(b"Bearer ghp_").is_none());
     }
 }

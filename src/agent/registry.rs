@@ -127,9 +127,9 @@ impl Registry {
         self.by_name.get(name).filter(|agent| !agent.expired(now)).map(Arc::clone)
     }
 
-    /// All names.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &AgentName> {
-        self.by_name.keys()
+    /// All of them.
+    pub(crate) fn agents(&self) -> impl Iterator<Item = &Agent> {
+        self.by_name.values().map(|agent| &**agent)
     }
 
     /// Whether `agent` is still the one in force: same name, same token, same limits.

@@ -299,8 +299,8 @@ impl Case<'_> {
         let provider = &named.provider;
         let existing = self.existing(provider)?;
         let user = self.agent.user.as_ref();
-        let Some(connection) = ConnectionId::preferred(&existing, user) else { return Ok(self.unregistered(named, &existing)) };
-        let Some(entry) = self.store.get(connection)? else { return Ok(self.unregistered(named, &existing)) };
+        let Some(connection) = ConnectionId::preferred(&existing, user) else { return self.unregistered(named, &existing) };
+        let Some(entry) = self.store.get(connection)? else { return self.unregistered(named, &existing) };
         let fields = |name: &str| entry.effective_field(name);
         let answer =
             |outcome, why| Explanation { connection: Some(connection.to_string()), ..self.answer(outcome, why).of(provider) };
@@ -329,16 +329,17 @@ impl Case<'_> {
         })
     }
 
-    fn unregistered(&self, named: &Named, existing: &[ConnectionId]) -> Explanation {
+    fn unregistered(&self, named: &Named, existing: &[ConnectionId]) -> Result<Explanation, ExplainError> {
         let provider = &named.provider;
         let id = ConnectionId::new(provider.id.clone(), self.agent.user.clone());
-        let (outcome, then) = match self.rules.settings().unregistered {
-            Unregistered::Pass => (Outcome::Pass, "what the caller sent goes on"),
-            Unregistered::Refuse => (Outcome::AuthRequired, "the answer is auth_required"),
+        let (outcome, then) = if self.holder(&named.occupants.providers)?.is_none() {
+            (Outcome::Pass, "what the caller sent goes on")
+        } else {
+            (Outcome::AuthRequired, "the answer is auth_required")
         };
         let others = if existing.is_empty() { "" } else { " for this caller; a placeholder or Nexus-Connection names one" };
         let why = format!("no credential of {} is registered{others}; {then}", provider.title);
-        Explanation { command: Some(register(&id)), ..self.answer(outcome, why).of(provider) }
+        Ok(Explanation { command: Some(register(&id)), ..self.answer(outcome, why).of(provider) })
     }
 }
 

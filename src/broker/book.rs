@@ -21,9 +21,9 @@ pub(super) struct Book {
     pub(super) pending: Option<Arc<Pending>>,
     /// The generation whose refresh token was refused for good, should the vault not have taken the note.
     pub(super) refused: Option<(u64, Arc<Refused>)>,
-    /// Renewals in a row whose credential worked nowhere.
     /// The state of the vault in which a person was told that its file names a token endpoint which nobody trusted.
     told: Option<u64>,
+    /// Renewals in a row whose credential worked nowhere.
     fruitless: u32,
     failures: u32,
     paused_until: Option<Instant>,

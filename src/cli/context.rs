@@ -1,6 +1,8 @@
 //! What every command needs: the home folder, the environment, the vault.
 
 use std::cell::OnceCell;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -42,6 +44,7 @@ pub(crate) struct Context {
 impl Context {
     /// `$NEXUS_HOME`, else `~/.nexus`. A `.env` in the working folder is never read.
     pub(crate) fn new(home: Option<PathBuf>) -> anyhow::Result<Self> {
+        refuse_what_is_no_text()?;
         // A variable that is set to nothing is not set, as everywhere.
         let named = || std::env::var_os("NEXUS_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
         let home = match home.or_else(named) {
@@ -67,7 +70,8 @@ impl Context {
 
     /// `NEXUS__SECTION__KEY` variables, and names that look like ours but are not.
     pub(crate) fn overrides() -> (Vec<(String, String)>, Vec<String>) {
-        let ours = std::env::vars().filter(|(name, _)| name.starts_with("NEXUS_"));
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let ours = std::env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with("NEXUS_"));
         let (overrides, others): (Vec<_>, Vec<_>) = ours.partition(|(name, _)| name.starts_with("NEXUS__"));
         let unknown = others.into_iter().map(|(name, _)| name).filter(|name| !KNOWN.contains(&name.as_str()));
         (overrides, unknown.collect())
@@ -135,6 +139,18 @@ pub(crate) fn connection(provider: &str, user: Option<&str>) -> anyhow::Result<C
         (None, Some(user)) => Ok(ConnectionId::new(id.provider().clone(), Some(user.parse()?))),
         (Some(_), Some(_)) => anyhow::bail!("the person is named twice: in {provider} and by --user"),
     }
+}
+
+/// A variable of ours that can't be read as text would be passed over, and something else used instead: another secret, say.
+fn refuse_what_is_no_text() -> anyhow::Result<()> {
+    // A path need not be text.
+    let ours = std::env::vars_os().filter(|(name, _)| name != "NEXUS_HOME" && name.as_bytes().starts_with(b"NEXUS_"));
+    for (name, value) in ours {
+        let name = name.to_string_lossy();
+        let hint = || Hint::new(format!("{name} is not UTF-8 text; set it anew"), format!("unset {name}"));
+        anyhow::ensure!(value.to_str().is_some(), hint());
+    }
+    Ok(())
 }
 
 /// An error with the next command to type.

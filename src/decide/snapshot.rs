@@ -183,6 +183,7 @@ impl Rules {
         for (host, entry) in &mut exact {
             entry.rules.extend(self.tenant_rules(host));
             entry.rules.sort_unstable();
+            entry.rules.dedup();
             entry.occupants = self.occupants(&entry.rules);
         }
         self.exact = exact;

@@ -10,7 +10,7 @@ use super::door::{Arrived, NEXUS_CONNECTION};
 use super::exchange::Way;
 use super::refusal::{AuthRequired, Refusal};
 use super::worker::Worker;
-use crate::agent::{Agent, Placeholders};
+use crate::agent::Agent;
 use crate::audit::{Entry, Verdict};
 use crate::broker;
 use crate::decide::{Named, Occupants, Route, Unregistered};
@@ -113,6 +113,9 @@ impl Worker {
                 false => Err(not_yours()),
             };
         }
+        if existing.is_empty() {
+            return Ok(None);
+        }
         let known = self.placeholders(agent, &named.provider.id, existing);
         if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry) {
             let theirs = (whose == agent.name || self.runs_commands(agent)) && may_use(agent, &meant);
@@ -144,16 +147,18 @@ impl Worker {
         Arc::ptr_eq(agent, &self.proxy.local) && !self.proxy.agents.load().defined()
     }
 
-    /// `unregistered = "pass"` forwards what the caller sent; a placeholder, of whichever provider on the host, is never forwarded.
+    /// `unregistered = "pass"` forwards what the caller sent, unless a neighbour on the host has a connection: its slots are ours then.
+    /// A placeholder, of whichever agent for whichever provider on the host, is never forwarded.
     fn without_credential(&self, named: &Named, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Way, Refusal> {
         let (provider, agent) = (&named.provider, inquiry.agent);
-        let users = || agent.user.clone().map(Some).into_iter().chain([None]);
-        let meant = named.occupants.providers.iter();
-        let meant = meant.flat_map(|provider| users().map(|user| ConnectionId::new(provider.id.clone(), user)));
-        let placeholders = Placeholders::new(&self.proxy.placeholders, &agent.name, meant);
-        let carries_placeholder =
-            find_in_slots(&|value| placeholders.find(value).cloned(), &named.occupants, inquiry).is_some();
-        if !self.passes_unregistered() || carries_placeholder {
+        let neighbours = &named.occupants.providers;
+        let carries_placeholder = || {
+            neighbours.iter().any(|provider| {
+                let known = self.placeholders(agent, &provider.id, &[]);
+                find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry).is_some()
+            })
+        };
+        if !self.passes_unregistered() || self.registered(neighbours)?.is_some() || carries_placeholder() {
             return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
         }
         entry.verdict(Verdict::Pass);

@@ -167,7 +167,8 @@ fn byte(digits: &[u8]) -> Option<u8> {
     u8::try_from(value(high)? * 16 + value(low)?).ok()
 }
 
-/// Hexadecimal in either case, or base64. Base64 at each of its three alignments: the middle of the encoding does not depend on what stands around the secret.
+/// Hexadecimal in either case, or base64. Base64 at each of its three alignments: the middle of the encoding does not depend on
+/// what stands around the secret.
 fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
     if value.len() < secret.len() * 4 / 3 {
         return false;

@@ -27,7 +27,8 @@ pub(super) struct Known {
 }
 
 impl Worker {
-    /// The placeholders of `connections`, all of which are `provider`'s, for every agent.
+    /// The placeholders of `connections`, all of which are `provider`'s, for every agent. Where it has none: those that each agent may
+    /// still hold, of its user's connection and the default one.
     pub(super) fn placeholders(&self, agent: &Agent, provider: &ProviderId, connections: &[ConnectionId]) -> Rc<Known> {
         let registry = self.proxy.agents.load_full();
         if let Some(known) = self.kept_placeholders.0.borrow().get(provider)
@@ -36,17 +37,20 @@ impl Worker {
         {
             return Rc::clone(known);
         }
-        let mut agents: Vec<AgentName> = registry.names().cloned().chain([self.proxy.local.name.clone()]).collect();
-        let keep = agents.len().saturating_mul(connections.len()) <= KEPT;
+        let mut agents: Vec<&Agent> = registry.agents().chain([&*self.proxy.local]).collect();
+        let keep = agents.len().saturating_mul(connections.len().max(2)) <= KEPT;
         if !keep {
-            agents = vec![agent.name.clone()];
+            agents = vec![agent];
         }
-        let tail = |agent: &AgentName, connection: &ConnectionId| self.proxy.placeholders.tail(agent, connection);
-        let meaning =
-            |agent: &AgentName, connection: &ConnectionId| (tail(agent, connection), (agent.clone(), connection.clone()));
-        let meanings =
-            agents.iter().flat_map(|agent| connections.iter().map(move |connection| meaning(agent, connection))).collect();
-        let known = Rc::new(Known { registry, connections: connections.to_vec(), meanings });
+        let mut meanings = HashMap::new();
+        for agent in agents {
+            let own = [None, agent.user.clone()].map(|user| ConnectionId::new(provider.clone(), user));
+            for connection in if connections.is_empty() { &own[..] } else { connections } {
+                let tail = self.proxy.placeholders.tail(&agent.name, connection);
+                meanings.insert(tail, (agent.name.clone(), connection.clone()));
+            }
+        }
+        let known = Rc::new(Known { registry: Arc::clone(&registry), connections: connections.to_vec(), meanings });
         if keep {
             self.kept_placeholders.0.borrow_mut().insert(provider.clone(), Rc::clone(&known));
         }

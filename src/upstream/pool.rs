@@ -114,7 +114,9 @@ impl<B> Clone for Shared<B> {
 }
 
 struct HostPool<B> {
+    #[expect(clippy::vec_box, reason = "the connections change hands, and a box moves as one word")]
     clear: Vec<Box<Http1<B>>>,
+    #[expect(clippy::vec_box, reason = "the connections change hands, and a box moves as one word")]
     tls: Vec<Box<Http1<B>>>,
     http2: Vec<Http2<B>>,
 }

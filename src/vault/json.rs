@@ -1,7 +1,8 @@
 //! One entry as JSON: JarvisCore's members flat, ours under names that it ignores.
 //!
 //! `provider`, `auth_type`, the credential's fields as strings, `registered_at` (RFC 3339); ours: `schema` (1), `hosts` and
-//! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too) and `status` (`attention`), each left out when there is nothing to say.
+//! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too) and `status` (`attention`), each left out
+//! when there is nothing to say.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -22,7 +22,7 @@ pub fn unlock(settings: &Settings, passphrase: &Passphrase) -> Result<DataKey, E
     };
     let began = Instant::now();
     let key = DataKey::derive(passphrase, &salt);
-    // What `benches/start.py` takes for the time of one derivation.
+    // The bulk of every start by design, so it is told apart from the rest.
     tracing::debug!(micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), "the key is derived");
     Ok(key)
 }

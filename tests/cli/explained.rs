@@ -83,6 +83,20 @@ fn without_a_credential_the_command_to_type_is_told() {
 }
 
 #[test]
+fn one_connection_of_the_provider_or_of_its_host_is_enough_for_auth_required() {
+    let world = World::new();
+    world.provider(
+        "fitness",
+        "name = \"fitness\"\ntitle = \"Fitness\"\nslots = [\"x-fitness-key\"]\n[[inject]]\nhosts = [\"www.googleapis.com\"]\n\
+         paths = [\"/fitness/**\"]\nstrategy = { header = { name = \"x-fitness-key\", value = \"{api_key}\" } }\n",
+    );
+    let urls = ["https://www.googleapis.com/drive/v3/files", "https://www.googleapis.com/fitness/v1/users"];
+    assert_eq!(urls.map(|url| outcome(&world, &[url])), ["pass", "pass"]);
+    world.register(&["google-drive", "--user", "alice"], "access_token=ya29-0123456789abcdef\n");
+    assert_eq!(urls.map(|url| outcome(&world, &[url])), ["auth_required", "auth_required"]);
+}
+
+#[test]
 fn i6_each_agent_is_told_of_its_own_connection() {
     let world = World::new();
     world.register(&["stripe"], "api_key=sk_test_0123456789\n");

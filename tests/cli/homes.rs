@@ -99,6 +99,28 @@ fn a_secret_that_does_not_fit_is_told_of_with_what_to_do() {
     assert_eq!(world.nexus(&["list", "--json"]).json()["connections"].as_array().map(Vec::len), Some(1));
 }
 
+/// One byte that is no text would else make another secret of it: that of `.env`, or this machine's address.
+#[test]
+fn i9_a_variable_that_is_no_text_is_refused_instead_of_passed_over() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (world, bare) = (World::new(), World::bare());
+    let broken = std::ffi::OsStr::from_bytes(b"s3cret-\xff");
+    for variable in ["NEXUS_SECRET", "NEXUS_SECRET_FILE", "NEXUS_API_KEY", "NEXUS__PROXY__UNMATCHED"] {
+        for arguments in [&["list"][..], &["init"], &["up"], &["run", "true"], &["register", "stripe"]] {
+            for world in [&world, &bare] {
+                let done = crate::world::Done::from(world.command(arguments).env(variable, broken).output().unwrap());
+                let said = done.failed(1);
+                assert!(said.contains(&format!("{variable} is not UTF-8")), "{arguments:?}: {said}");
+                assert!(!said.contains("s3cret"), "{arguments:?}: {said}");
+            }
+        }
+    }
+    assert!(!bare.home("").exists(), "a home was made");
+    // What is not ours is nobody's mistake.
+    let done = crate::world::Done::from(world.command(&["list"]).env("OTHER", broken).output().unwrap());
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
 #[test]
 fn half_a_certificate_authority_is_named_by_every_command() {
     let world = World::new();

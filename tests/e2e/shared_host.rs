@@ -153,3 +153,16 @@ fn i1_a_placeholder_of_a_neighbour_is_never_forwarded() {
         assert_eq!((reply.status, reply.refusal(), service.count()), (403, Some("auth_required"), 0), "{reply:?}");
     });
 }
+
+#[test]
+fn i3_one_connection_on_the_host_is_enough_for_paths_of_a_provider_without_one() {
+    run(async {
+        let (service, nexus) =
+            scene(|builder| builder.register("google_drive", &[("access_token", "own-drive-token-0123456789")])).await;
+        let answered = steal(&nexus, DRIVE, "/fitness/v1/users").await;
+        assert_eq!((answered, service.count()), (403, 0), "{:?}", service.seen());
+        // Where nobody registered anything, it is the caller's own affair.
+        assert_eq!(steal(&nexus, SITE, "/wiki/rest/api/content").await, 200);
+        assert_eq!(service.count(), 1);
+    });
+}

@@ -404,6 +404,30 @@ fn i6_a_command_without_its_token_is_the_user_who_runs_it_until_agents_are_defin
     });
 }
 
+/// Its token was not shown, its provider has no connection (any more): what a command got instead of a credential still goes nowhere.
+#[test]
+fn i1_no_placeholder_of_any_agent_is_forwarded_where_a_provider_is_unregistered() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[HOST], Offers::Http1, |_call| async { answer(200, "") }).await;
+        let builder = Builder::new(&ca).provider("acme", ACME).resolve(HOST, service.address);
+        let (builder, _token) = builder.agent("run-1", |agent| agent.ephemeral = true);
+        let alice = |agent: &mut nexus::agent::Registered| {
+            (agent.ephemeral, agent.user) = (true, Some("alice".parse().expect("a name")));
+        };
+        let (builder, _token) = builder.agent("run-2", alice);
+        let nexus = builder.start();
+        for (owner, connection) in [("run-1", "acme"), ("run-2", "acme"), ("run-2", "acme:alice"), ("local", "acme")] {
+            let connection = connection.parse().expect("a handle");
+            let tail = nexus.placeholder_key().tail(&owner.parse().expect("a name"), &connection);
+            let mut asked = request(Method::GET, &format!("https://{HOST}/"), empty());
+            asked.headers_mut().insert("authorization", format!("Bearer acme_{tail}").parse().expect("a value"));
+            let reply = Caller::new(&nexus).send(asked).await;
+            assert_eq!((reply.status, reply.refusal(), service.count()), (403, Some("auth_required"), 0), "{owner}: {reply:?}");
+        }
+    });
+}
+
 #[test]
 fn i2_hosts_are_sealed_and_tenants_are_one_label() {
     run(async {
