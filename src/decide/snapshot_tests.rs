@@ -304,6 +304,23 @@ fn i1_a_host_spelled_out_by_one_provider_keeps_what_another_says_of_it_as_a_tena
 }
 
 #[test]
+fn a_rule_that_names_a_host_in_two_ways_is_one_rule() {
+    let text = r#"
+name = "both"
+title = "Both"
+slots = ["authorization"]
+[[inject]]
+hosts = ["{site}.example.com", "shared.example.com"]
+strategy = { bearer = "{api_key}" }
+"#;
+    let settings =
+        Settings { unmatched: Unmatched::Intercept, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow: true };
+    let rules = compiled(&[("both.toml", text)], settings);
+    let Route::Inject(named) = rules.decide(&shared_target(Method::GET, "/"), &agent(None)) else { panic!("it is its host") };
+    assert_eq!(named.rules, [0]);
+}
+
+#[test]
 fn t28_t93_a_listed_port_takes_any_bytes_unless_tls_is_spoken_there() {
     let mut catalogue = Catalogue::default();
     for (file, text) in PROVIDERS {
