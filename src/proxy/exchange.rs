@@ -123,6 +123,7 @@ impl Worker {
         let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
         sending.resent.take().into_iter().for_each(|why| entry.note(why));
         let (sent, permit) = forwarded.map_err(|refusal| replay.malformed().map_or(refusal, Refusal::Malformed))?;
+        replay.stands();
         if extended && sent.response.status().is_success() {
             // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
             return Err(Stop::Refusal(Refusal::NotSwitched));
