@@ -104,6 +104,7 @@ impl Worker {
             Connect::Intercept => None,
             Connect::Refuse(ConnectRefusal(reason)) => Some(reason),
         };
+        drop(rules);
         match refused {
             Some(reason) => {
                 let refusal = Refusal::Policy(reason);

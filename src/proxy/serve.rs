@@ -79,8 +79,8 @@ pub(super) async fn unless_draining<T>(worker: &Worker, work: impl Future<Output
 
 /// Ends the TLS of a caller that speaks it to the proxy itself, with a certificate for the address it came to and all our names.
 async fn end_tls(worker: &Worker, stream: Prefixed<TcpStream>, local: SocketAddr) -> Option<Caller> {
-    let (host, issuer) = (Host::from(local.ip().to_canonical()), worker.proxy.issuer.load());
-    let config = issuer.listener_config(&host, &worker.proxy.settings.names);
+    let host = Host::from(local.ip().to_canonical());
+    let config = worker.proxy.issuer.load().listener_config(&host, &worker.proxy.settings.names);
     let config = config.map_err(|error| tracing::warn!(%error, "no certificate for the proxy's own address")).ok()?;
     let accepting = TlsAcceptor::from(config).accept(stream);
     match timeout(worker.proxy.settings.handshake_timeout, accepting).await {
