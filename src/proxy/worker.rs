@@ -180,9 +180,11 @@ impl Worker {
         }
     }
 
-    /// Drops connections to services that have been idle too long.
+    /// Drops connections to services that have been idle too long, and forgets what nobody asks for any more.
     pub(crate) fn sweep(&self) {
         self.pool.sweep();
+        self.dialler.sweep();
+        self.proxy.loads.sweep();
         self.expectations.sweep();
     }
 }
