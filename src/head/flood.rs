@@ -19,12 +19,15 @@ const REFILL: Duration = Duration::from_millis(30);
 const ANSWERED: usize = 5;
 /// Answers that a peer may owe.
 const OWED: u32 = 100_000;
+/// PINGs that a peer may owe.
+const PINGS_OWED: u32 = 1000;
 /// What a caller sends before its first frame (RFC 9113 §3.4).
 const PREFACE: usize = 24;
 const HEAD: usize = 9;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 
@@ -42,62 +45,92 @@ pub(crate) struct Metered<S> {
 
 #[derive(Debug)]
 struct Meter {
+    came: Heads,
+    went: Heads,
+    left: u32,
+    /// Frames that the peer may send on account of what we sent.
+    owed: u32,
+    /// PINGs that it may send on account of the DATA frames we sent: gRPC measures its bandwidth by one for each.
+    pings: u32,
+    /// When `left` was last filled up.
+    filled: Instant,
+}
+
+/// The heads of the frames that go one way.
+#[derive(Debug)]
+struct Heads {
     head: [u8; HEAD],
     /// Bytes of `head` that have come.
     have: usize,
     /// Bytes until the next head.
     skip: usize,
-    left: u32,
-    /// Frames that the peer may send on account of what we sent.
-    owed: u32,
-    /// When `left` was last filled up.
-    filled: Instant,
+}
+
+/// What the head of a frame says of it.
+struct Frame {
+    length: usize,
+    kind: u8,
+    flags: u8,
 }
 
 impl<S> Metered<S> {
     /// What a caller sends.
     pub(crate) fn requests(stream: S) -> Self {
-        Self { stream, meter: Meter::new(PREFACE) }
+        Self { stream, meter: Meter::new(PREFACE, 0) }
     }
 
     /// What a service sends.
     pub(crate) fn responses(stream: S) -> Self {
-        Self { stream, meter: Meter::new(0) }
+        Self { stream, meter: Meter::new(0, PREFACE) }
+    }
+}
+
+impl Heads {
+    /// Bytes that are no frame come first: `skip` of them.
+    fn new(skip: usize) -> Self {
+        Self { head: [0; HEAD], have: 0, skip }
+    }
+
+    /// The next frame whose head is whole; `bytes` is moved behind that head, or to its end.
+    fn next(&mut self, bytes: &mut &[u8]) -> Option<Frame> {
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        let (_payload, rest) = bytes.split_at(skipped);
+        let wanted = (HEAD - self.have).min(rest.len());
+        let (head, rest) = rest.split_at(wanted);
+        *bytes = rest;
+        self.head.get_mut(self.have..self.have + wanted)?.copy_from_slice(head);
+        self.have += wanted;
+        if self.have < HEAD {
+            return None;
+        }
+        self.have = 0;
+        let [high, middle, low, kind, flags, ..] = self.head;
+        self.skip = u32::from_be_bytes([0, high, middle, low]) as usize;
+        Some(Frame { length: self.skip, kind, flags })
     }
 }
 
 impl Meter {
-    fn new(skip: usize) -> Self {
-        Self { head: [0; HEAD], have: 0, skip, left: ALLOWANCE, owed: 0, filled: Instant::now() }
+    /// Bytes that are no frame come first: so many of the peer's, and so many of ours.
+    fn new(came: usize, went: usize) -> Self {
+        let (came, went) = (Heads::new(came), Heads::new(went));
+        Self { came, went, left: ALLOWANCE, owed: 0, pings: 0, filled: Instant::now() }
     }
 
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
-        while !bytes.is_empty() {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            let (_payload, rest) = bytes.split_at(skipped);
-            let wanted = (HEAD - self.have).min(rest.len());
-            let (head, rest) = rest.split_at(wanted);
-            if let Some(room) = self.head.get_mut(self.have..self.have + wanted) {
-                room.copy_from_slice(head);
-            }
-            self.have += wanted;
-            if self.have == HEAD {
-                self.have = 0;
-                self.weigh()?;
-            }
-            bytes = rest;
+        while let Some(frame) = self.came.next(&mut bytes) {
+            self.weigh(&frame)?;
         }
         Ok(())
     }
 
-    /// Weighs the frame whose head is whole.
-    fn weigh(&mut self) -> Result<(), Flood> {
-        let [high, middle, low, kind, flags, ..] = self.head;
-        self.skip = u32::from_be_bytes([0, high, middle, low]) as usize;
-        let last = flags & END_STREAM != 0;
-        match kind {
-            DATA if self.skip > 0 || last => self.left = ALLOWANCE.min(self.left + 1),
+    fn weigh(&mut self, frame: &Frame) -> Result<(), Flood> {
+        let last = frame.flags & END_STREAM != 0;
+        match frame.kind {
+            DATA if frame.length > 0 || last => self.left = ALLOWANCE.min(self.left + 1),
+            // Our answers to PINGs are no DATA: they pay for none.
+            PING if self.pings > 0 => self.pings -= 1,
             // Windows open as fast as we fill them, and messages without a body answer one of ours.
             WINDOW_UPDATE if self.owed > 0 => self.owed -= 1,
             HEADERS if last && self.owed > 0 => self.owed -= 1,
@@ -106,9 +139,18 @@ impl Meter {
         Ok(())
     }
 
-    fn wrote(&mut self, bytes: usize) {
-        let owed = u32::try_from(bytes / ANSWERED).unwrap_or(OWED);
+    /// The first `written` bytes of `slices` went out.
+    fn wrote<'a>(&mut self, slices: impl IntoIterator<Item = &'a [u8]>, written: usize) {
+        let owed = u32::try_from(written / ANSWERED).unwrap_or(OWED);
         self.owed = OWED.min(self.owed.saturating_add(owed).saturating_add(1));
+        let mut left = written;
+        for slice in slices {
+            let mut bytes = slice.get(..left.min(slice.len())).unwrap_or_default();
+            left -= bytes.len();
+            while let Some(frame) = self.went.next(&mut bytes) {
+                self.pings = PINGS_OWED.min(self.pings + u32::from(frame.kind == DATA));
+            }
+        }
     }
 
     fn spend(&mut self) -> Result<(), Flood> {
@@ -136,7 +178,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes))?;
-        this.meter.wrote(written);
+        this.meter.wrote([bytes], written);
         Poll::Ready(Ok(written))
     }
 
@@ -147,7 +189,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(context, slices))?;
-        this.meter.wrote(written);
+        this.meter.wrote(slices.iter().map(|slice| &**slice), written);
         Poll::Ready(Ok(written))
     }
 
@@ -192,8 +234,8 @@ mod tests {
         ];
         for (what, one) in rows {
             for step in [1, 7, 9, 4096] {
-                assert!(!flooded(Meter::new(0), &one.repeat(900), step), "{what} {step}");
-                assert!(flooded(Meter::new(0), &one.repeat(1500), step), "{what} {step}");
+                assert!(!flooded(Meter::new(0, 0), &one.repeat(900), step), "{what} {step}");
+                assert!(flooded(Meter::new(0, 0), &one.repeat(1500), step), "{what} {step}");
             }
         }
     }
@@ -201,14 +243,35 @@ mod tests {
     #[test]
     fn what_carries_something_is_never_too_much() {
         let exchange = [frame(HEADERS, 4, 30), frame(DATA, 0, 1), frame(DATA, END_STREAM, 0), frame(6, 0, 8)].concat();
-        assert!(!flooded(Meter::new(0), &exchange.repeat(10_000), 1000));
+        assert!(!flooded(Meter::new(0, 0), &exchange.repeat(10_000), 1000));
         let short = [frame(HEADERS, 4 | END_STREAM, 30), frame(WINDOW_UPDATE, 0, 4).repeat(2)].concat();
-        let mut meter = Meter::new(0);
+        let mut meter = Meter::new(0, 0);
         for _ in 0..10_000 {
             // The least that answers it: a head, and one byte in a frame of its own.
-            meter.wrote(10);
-            meter.wrote(10);
+            meter.wrote([&frame(HEADERS, 4, 1)[..]], 10);
+            meter.wrote([&frame(DATA, 0, 1)[..]], 10);
             meter.take(&short).expect("an exchange");
+        }
+    }
+
+    #[test]
+    fn what_we_send_is_paid_for_by_as_many_pings_and_our_answers_to_them_are_not() {
+        let (ping, answer, data) = (frame(PING, 0, 8), frame(PING, 1, 8), frame(DATA, 0, 5));
+        for step in [1, 7, 9, 4096] {
+            let mut meter = Meter::new(0, PREFACE);
+            meter.wrote([&[b'P'; PREFACE][..]], PREFACE);
+            for _ in 0..5000 {
+                // One write may end anywhere, and hold slices that it did not come to.
+                for piece in [&data[..], &answer].concat().chunks(step) {
+                    meter.wrote([piece, &data], piece.len());
+                }
+                meter.take(&ping).expect("a ping that measures");
+            }
+            let flooded = (0..3000).any(|_| {
+                meter.wrote([&answer[..9], &answer[9..]], answer.len());
+                meter.take(&ping).is_err()
+            });
+            assert!(flooded, "pings are answered, and nothing else is sent");
         }
     }
 
@@ -218,9 +281,9 @@ mod tests {
         assert_eq!(preface.len(), PREFACE);
         for step in [1, 10, 5000] {
             let sound = [&preface[..], &frame(4, 0, 12), &frame(DATA, 0, 16_384).repeat(50)].concat();
-            assert!(!flooded(Meter::new(PREFACE), &sound, step));
+            assert!(!flooded(Meter::new(PREFACE, 0), &sound, step));
             let flood = [&preface[..], &frame(6, 0, 8).repeat(1500)].concat();
-            assert!(flooded(Meter::new(PREFACE), &flood, step));
+            assert!(flooded(Meter::new(PREFACE, 0), &flood, step));
         }
     }
 }

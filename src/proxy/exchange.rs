@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{ALT_SVC, COOKIE, EXPECT, MAX_FORWARDS, TE, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -123,12 +123,15 @@ impl Worker {
         let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
         sending.resent.take().into_iter().for_each(|why| entry.note(why));
         let (sent, permit) = forwarded.map_err(|refusal| replay.malformed().map_or(refusal, Refusal::Malformed))?;
-        if extended && sent.response.status().is_success() {
+        replay.stands();
+        let status = sent.response.status();
+        if extended && status.is_success() {
             // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
             return Err(Stop::Refusal(Refusal::NotSwitched));
         }
-        let offer = outbound.headers.get(UPGRADE).filter(|_offer| upgrade).cloned();
-        let switch = offer.map(|offer| Box::new(Switch { offer, agent }));
+        let offer = outbound.headers.get(UPGRADE).filter(|_offer| upgrade && status == StatusCode::SWITCHING_PROTOCOLS);
+        let fields = |offer| upgrade::keep_fields(offer, sent.response.headers()).ok_or(Refusal::NotSwitched);
+        let switch = offer.map(fields).transpose()?.map(|fields| Box::new(Switch { fields, agent }));
         Ok(Stepped { sent, permit, replay, counted, switch })
     }
 
@@ -206,8 +209,6 @@ impl Worker {
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
         entry.status(parts.status.as_u16());
-        let switched = switch.filter(|_asked| parts.status == StatusCode::SWITCHING_PROTOCOLS);
-        let switched = switched.map(|switch| (upgrade::keep_fields(&switch.offer, &parts.headers), switch.agent));
         strip_hop_by_hop(&mut parts.headers);
         // Another way to the service would be a way around the proxy.
         parts.headers.remove(ALT_SVC);
@@ -217,7 +218,8 @@ impl Worker {
         // A reason phrase could carry anything; the caller gets the standard one.
         parts.extensions.clear();
         parts.version = http::Version::HTTP_11;
-        if let Some((fields, agent)) = switched {
+        if let Some(switch) = switch {
+            let Switch { fields, agent } = *switch;
             parts.headers.extend(fields);
             let relay = Relay { lease: sent.lease, entry, agent, _counted: counted, _busy: busy };
             return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
@@ -251,9 +253,9 @@ struct Stepped {
     switch: Option<Box<Switch>>,
 }
 
-/// What a change of protocols needs: the protocols that the caller offered, and whose stream it will be.
+/// What a change of protocols needs: what the caller is told of it, and whose stream it will be.
 struct Switch {
-    offer: HeaderValue,
+    fields: [(HeaderName, HeaderValue); 2],
     agent: Arc<Agent>,
 }
 

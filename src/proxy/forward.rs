@@ -118,7 +118,7 @@ impl Worker {
             sending.resent.borrow_mut().push("expectation_failed");
             return self.send_held(sending, permit, None).await;
         }
-        // Refused for what the head says: the body stays here, for the second send or for good (RFC 9110 §10.1.1).
+        // Refused for what the head says: the body stays here, for the second send or until the answer has ended (RFC 9110 §10.1.1).
         if !(status.is_client_error() || status.is_server_error()) {
             hold.release();
         }

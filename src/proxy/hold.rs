@@ -13,6 +13,8 @@ use tokio::time::Sleep;
 pub(super) struct Hold {
     released: AtomicBool,
     answered: AtomicBool,
+    /// That answer is the caller's: there will be no second send.
+    stands: AtomicBool,
     /// The body is held only where it would no longer be kept.
     at_limit: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -22,14 +24,25 @@ impl Hold {
     /// Lets the body go. Called from hyper's 1xx callback too.
     pub(super) fn release(&self) {
         self.released.store(true, Ordering::Release);
-        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            waker.wake();
-        }
+        self.wake();
     }
 
     /// A final answer came in time: the clock does not release the body any more.
     pub(super) fn answered(&self) {
         self.answered.store(true, Ordering::Release);
+    }
+
+    /// That answer goes to the caller. A service may read all of the body before it ends its answer, so the clock runs
+    /// again.
+    pub(super) fn stands(&self) {
+        self.stands.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
     }
 
     /// Lets as much of the body go as is kept: no 100 will be heard.
@@ -42,7 +55,8 @@ impl Hold {
         self.at_limit.load(Ordering::Acquire)
     }
 
-    fn released(&self) -> bool {
+    /// Whether the body may go.
+    pub(super) fn released(&self) -> bool {
         self.released.load(Ordering::Acquire)
     }
 
@@ -69,6 +83,11 @@ impl Held {
         Self { hold, patience, clock: None, silent }
     }
 
+    /// What it is held by.
+    pub(super) fn hold(&self) -> &Arc<Hold> {
+        &self.hold
+    }
+
     /// Whether the reader may go as far as what it reads is kept.
     pub(super) fn only_at_limit(&self) -> bool {
         self.hold.is_at_limit()
@@ -82,10 +101,13 @@ impl Held {
         let patience = self.patience;
         let clock = self.clock.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         std::task::ready!(clock.as_mut().poll(context));
-        if self.hold.answered.load(Ordering::Acquire) {
+        if !self.hold.answered.load(Ordering::Acquire) {
+            (self.silent)();
+        } else if !self.hold.stands.load(Ordering::Acquire) {
+            self.clock = None;
             return Poll::Pending;
         }
-        (self.silent)();
+        self.hold.release();
         Poll::Ready(())
     }
 }

@@ -37,6 +37,11 @@ impl Loads {
         }
         Arc::clone(&self.0.entry(Arc::clone(agent)).or_default())
     }
+
+    /// Forgets agents that have nothing under way.
+    pub(crate) fn sweep(&self) {
+        self.0.retain(|_agent, load| Arc::strong_count(load) > 1);
+    }
 }
 
 impl Load {
@@ -83,5 +88,19 @@ mod tests {
         assert!(loads.of(&other).request(1).is_some());
         drop(first);
         assert!(loads.of(&greedy).request(1).is_some());
+    }
+
+    #[test]
+    fn i7_an_agent_is_forgotten_once_nothing_of_it_is_under_way() {
+        let loads = Loads::default();
+        let (busy, gone): (Arc<str>, Arc<str>) = ("busy".into(), "gone".into());
+        let first = loads.of(&busy).request(1).expect("room for one");
+        drop(loads.of(&gone).connection(1));
+        loads.sweep();
+        assert!(loads.0.contains_key(&busy) && !loads.0.contains_key(&gone));
+        assert!(loads.of(&busy).request(1).is_none(), "what is under way still counts");
+        drop(first);
+        loads.sweep();
+        assert!(loads.0.is_empty());
     }
 }

@@ -14,7 +14,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
-use super::hold::Held;
+use super::hold::{Held, Hold};
 use crate::decide::Occupants;
 use crate::head::{Malformed, check_trailers};
 use crate::provider::strip;
@@ -69,8 +69,8 @@ struct Source {
     strip: Option<Arc<Occupants>>,
     /// The newest reader, if it waits.
     parked: RefCell<Option<Waker>>,
-    /// The newest reader is held back.
-    held: Cell<bool>,
+    /// What the newest reader is held by.
+    hold: RefCell<Option<Arc<Hold>>>,
     /// The newest reader has given all of the body.
     whole: Cell<bool>,
     readers: Cell<usize>,
@@ -117,7 +117,7 @@ impl Replay {
             limit,
             strip,
             parked: RefCell::default(),
-            held: Cell::new(false),
+            hold: RefCell::default(),
             whole: Cell::new(false),
             readers: Cell::new(0),
             left: Notify::new(),
@@ -132,7 +132,7 @@ impl Replay {
         }
         let source = Rc::clone(&self.source);
         source.supersede();
-        source.held.set(held.is_some());
+        *source.hold.borrow_mut() = held.as_ref().map(|held| Arc::clone(held.hold()));
         source.whole.set(self.is_empty());
         source.readers.set(source.readers.get() + 1);
         let held = held.map(Box::new);
@@ -150,12 +150,15 @@ impl Replay {
         self.source.whole.get()
     }
 
-    /// The response has ended. A body that was held back until now stays here; what the caller still sends is read away where nobody
+    /// The service's answer goes to the caller: there will be no second send.
+    pub(super) fn stands(&self) {
+        self.source.hold.borrow().iter().for_each(|hold| hold.stands());
+    }
+
+    /// The response has ended. A body that nobody let go until now stays here; what the caller still sends is read away where nobody
     /// else reads it, if `linger`.
     pub(super) fn finish(&self, linger: bool) {
-        if self.source.held.get() {
-            self.source.supersede();
-        }
+        self.source.cut_held();
         let state = self.source.state.borrow();
         if linger && !state.ended && !state.incoming.is_end_stream() {
             let source = Rc::clone(&self.source);
@@ -186,6 +189,13 @@ impl Replay {
     /// Bytes that came from the caller so far.
     pub(super) fn received(&self) -> u64 {
         self.source.state.borrow().received
+    }
+}
+
+/// The exchange is over, also where its caller has left: nobody would let a held reader go any more.
+impl Drop for Replay {
+    fn drop(&mut self) {
+        self.source.cut_held();
     }
 }
 
@@ -220,6 +230,13 @@ impl Source {
         self.newest.set(self.newest.get() + 1);
         if let Some(waker) = self.parked.borrow_mut().take() {
             waker.wake();
+        }
+    }
+
+    /// Cuts off whoever is held back, or would be.
+    fn cut_held(&self) {
+        if self.hold.borrow().as_ref().is_some_and(|hold| !hold.released()) {
+            self.supersede();
         }
     }
 
@@ -285,7 +302,7 @@ impl State {
 impl RequestBody {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &self.held {
-            Some(held) if held.only_at_limit() => self.source.held.set(false),
+            Some(held) if held.only_at_limit() => {}
             Some(_) => std::task::ready!(self.poll_held(context)),
             None => {}
         }
@@ -333,9 +350,7 @@ impl RequestBody {
     /// Ready once the reader is not held back any more.
     fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(held) = &mut self.held else { return Poll::Ready(()) };
-        self.source.held.set(true);
         std::task::ready!(held.poll(context));
-        self.source.held.set(false);
         self.held = None;
         Poll::Ready(())
     }

@@ -66,14 +66,15 @@ fn websocket_key() -> Option<HeaderValue> {
 }
 
 /// The fields of a 101 that the caller needs although they belong to the hop. The protocols are told in the caller's own words: of
-/// what it offered, those that the service names (RFC 9110 §7.8). Whatever else stands there stays here.
-pub(super) fn keep_fields(offer: &HeaderValue, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+/// what it offered, those that the service names (RFC 9110 §7.8). Whatever else stands there stays here. `None` if it names none:
+/// nobody could say what the bytes behind this head mean.
+pub(super) fn keep_fields(offer: &HeaderValue, headers: &HeaderMap) -> Option<[(HeaderName, HeaderValue); 2]> {
     let named = |offered: &&[u8]| {
         headers.get_all(UPGRADE).iter().flat_map(members).any(|answered| answered.eq_ignore_ascii_case(offered))
     };
     let chosen: Vec<&[u8]> = members(offer).filter(named).collect();
-    let upgrade = HeaderValue::from_bytes(&chosen.join(&b", "[..])).ok().filter(|value| !value.is_empty());
-    upgrade.map(|value| (UPGRADE, value)).into_iter().chain([(CONNECTION, HeaderValue::from_static("Upgrade"))]).collect()
+    let upgrade = HeaderValue::from_bytes(&chosen.join(&b", "[..])).ok().filter(|value| !value.is_empty())?;
+    Some([(UPGRADE, upgrade), (CONNECTION, HeaderValue::from_static("Upgrade"))])
 }
 
 fn members(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {

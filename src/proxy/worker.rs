@@ -180,10 +180,12 @@ impl Worker {
         }
     }
 
-    /// Drops connections to services that have been idle too long.
+    /// Drops connections to services that have been idle too long, and forgets what nobody asks for any more.
     pub(crate) fn sweep(&self) {
         self.pool.sweep();
         self.spool.tell_strangers();
+        self.dialler.sweep();
+        self.proxy.loads.sweep();
         self.expectations.sweep();
     }
 }

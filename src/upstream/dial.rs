@@ -56,6 +56,11 @@ impl Dialler {
         Ok(Self { settings, configs, lookups, own: ArcSwap::default() })
     }
 
+    /// Forgets agents that ask for no names.
+    pub(crate) fn sweep(&self) {
+        self.lookups.sweep();
+    }
+
     /// Tells which addresses are our own listeners: they are never dialled (I5).
     pub(crate) fn set_own(&self, own: Vec<SocketAddr>) {
         self.own.store(Arc::new(own));
@@ -71,7 +76,7 @@ impl Dialler {
     async fn tcp_unbounded(&self, authority: &Authority, agent: &Arc<str>) -> Result<(TcpStream, SocketAddr), Error> {
         resolve::permit_name(authority)?;
         if let Some(parent) = self.parent_of(authority) {
-            let (mut stream, address) = self.reach(parent, authority, agent).await?;
+            let (mut stream, address) = self.reach(parent, authority).await?;
             parent.connect(&mut stream, authority).await?;
             return Ok((stream, address));
         }
@@ -91,11 +96,11 @@ impl Dialler {
     }
 
     /// A TCP stream to `parent`, which will be asked for `authority`.
-    async fn reach(&self, parent: &Parent, authority: &Authority, agent: &Arc<str>) -> Result<(TcpStream, SocketAddr), Error> {
+    async fn reach(&self, parent: &Parent, authority: &Authority) -> Result<(TcpStream, SocketAddr), Error> {
         if let Host::Ip(address) = authority.host {
             resolve::permit(&self.settings, authority, address)?;
         }
-        let addresses = self.lookups.find(agent, &parent_host(&parent.authority), parent.authority.port).await?;
+        let addresses = self.lookups.find_own(&parent_host(&parent.authority), parent.authority.port).await?;
         let (stream, address) = first_of(addresses, &parent.authority, self.settings.connect_timeout).await?;
         if meets_ourselves(&self.own.load(), &stream) {
             return Err(Error::Loop { authority: parent.authority.clone() });
@@ -104,12 +109,11 @@ impl Dialler {
     }
 
     /// Without TLS the parent forwards by itself: many refuse CONNECT to port 80.
-    async fn through_parent(&self, authority: &Authority, agent: &Arc<str>) -> Result<Option<Connected>, Error> {
+    async fn through_parent(&self, authority: &Authority) -> Result<Option<Connected>, Error> {
         let Some(parent) = self.parent_of(authority) else { return Ok(None) };
         resolve::permit_name(authority)?;
         let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
-        let (stream, address) =
-            timeout(self.settings.connect_timeout, self.reach(parent, authority, agent)).await.map_err(late)??;
+        let (stream, address) = timeout(self.settings.connect_timeout, self.reach(parent, authority)).await.map_err(late)??;
         let through = Some(Through { authorization: parent.authorization.clone() });
         Ok(Some(Connected { stream: Stream::Tcp(stream), http2: false, address, through }))
     }
@@ -123,7 +127,7 @@ impl Dialler {
         agent: &Arc<str>,
     ) -> Result<Connected, Error> {
         if scheme == Scheme::Http
-            && let Some(connected) = self.through_parent(authority, agent).await?
+            && let Some(connected) = self.through_parent(authority).await?
         {
             return Ok(connected);
         }

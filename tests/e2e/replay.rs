@@ -4,6 +4,7 @@ mod away;
 mod broken;
 mod early;
 mod expect;
+mod held;
 mod programs;
 mod stale;
 mod twice;
