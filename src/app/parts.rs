@@ -163,7 +163,9 @@ pub(super) fn agents(home: &Home, extra: &[Registered], previous: &Registry) -> 
 
 /// A listener that is bound to nobody answers 407 to everybody. The agent may come later, so this is no error.
 pub(super) fn warn_of_strangers(config: &Config, agents: &Registry) {
-    for name in config.proxy.agent_listen.keys().filter(|name| !agents.agents().any(|known| known.name.as_str() == name.as_str())) {
+    for name in
+        config.proxy.agent_listen.keys().filter(|name| !agents.agents().any(|known| known.name.as_str() == name.as_str()))
+    {
         tracing::warn!("proxy.agent_listen names {name}, which is no agent: it gets 407 until `nexus agent add {name}`");
     }
 }

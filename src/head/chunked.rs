@@ -75,6 +75,23 @@ impl Chunked {
         Progress { used: bytes.len(), result: Ok(Done::NotYet) }
     }
 
+    /// Reads to the next data: how many bytes of framing stand before it, and how many of data are here.
+    pub(super) fn pull(&mut self, bytes: &[u8]) -> Result<(usize, usize, Done), Malformed> {
+        for (read, &byte) in bytes.iter().enumerate() {
+            if self.at == At::Data {
+                let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - read);
+                self.left -= here as u64;
+                self.at = if self.left == 0 { At::DataReturn } else { At::Data };
+                return Ok((read, here, Done::NotYet));
+            }
+            self.at = self.step(byte)?;
+            if self.at == At::Last {
+                return Ok((read + 1, 0, Done::LastChunk));
+            }
+        }
+        Ok((bytes.len(), 0, Done::NotYet))
+    }
+
     fn step(&mut self, byte: u8) -> Result<At, Malformed> {
         match (self.at, byte) {
             (At::Size, _) => self.size(byte),

@@ -134,7 +134,7 @@ impl Expectation {
     }
 
     /// Bytes of the request go out.
-    pub(super) fn sending(&self) {
+    pub(crate) fn sending(&self) {
         let now = self.0.load(Ordering::Acquire);
         if now & (EXPECTED | SENT) == EXPECTED {
             self.0.store(now | SENT, Ordering::Release);

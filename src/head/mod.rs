@@ -13,12 +13,14 @@ mod handle;
 mod malformed;
 mod open;
 mod parse;
+mod pull;
 mod reader;
 mod start;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use fields::Declared;
 pub(crate) use flood::Metered;
 pub(crate) use gate::Gate;
 pub(crate) use h2::{check_h2_request, check_trailers};
@@ -26,7 +28,7 @@ pub(crate) use handle::{Expectation, Verdict};
 pub(crate) use malformed::Malformed;
 pub(crate) use open::{ReadError, read_head};
 pub(crate) use parse::{Head, Limits, Parser, Shape};
+pub(crate) use pull::{Framing, Piece, fields_of, section};
 pub(crate) use reader::{Reader, Watch};
 
-#[cfg(test)]
 pub(crate) use start::Form;

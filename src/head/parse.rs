@@ -94,7 +94,6 @@ impl Head {
     }
 
     /// The form of a request's target.
-    #[cfg(test)]
     pub(crate) fn form(&self) -> Option<Form> {
         match self.start {
             Start::Request { form, .. } => Some(form),
@@ -136,6 +135,11 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// Only fields, as trailers are.
+    pub(super) fn of_fields(fields: &'a [u8]) -> Self {
+        Self { method: "", target: "", fields }
+    }
+
     /// Every field's name as sent and its value without the white space around it, in order.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let lines = self.fields.split(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\r"));

@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::observe::Observation;
 use super::replay::RequestBody;
-use crate::upstream::Lease;
+use crate::upstream::{BodyError, Lease, Received};
 
 /// Why a response broke off.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The service's stream ended early or was malformed: the caller must see an incomplete answer, not a whole one.
     #[error("the service broke off its response body")]
-    Upstream(#[source] hyper::Error),
+    Upstream(#[source] BodyError),
     /// Nothing moved for too long.
     #[error("the service stopped sending")]
     Idle,
@@ -35,7 +34,7 @@ enum Kind {
 }
 
 struct Observed {
-    incoming: Incoming,
+    incoming: Received<RequestBody>,
     lease: Option<Lease<RequestBody>>,
     observation: Observation,
     idle_timeout: Duration,
@@ -67,7 +66,7 @@ impl ResponseBody {
 
     /// The service's body. When it has ended, the connection goes back to the pool and the record is closed.
     pub(super) fn observed(
-        incoming: Incoming,
+        incoming: Received<RequestBody>,
         lease: Lease<RequestBody>,
         observation: Observation,
         idle_timeout: Duration,

@@ -229,7 +229,7 @@ impl Worker {
             Opened::Tls(stream, inside) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 Box::pin(self.http2(stream, Door::Inside(inside))).await;
             }
-            Opened::Tls(stream, inside) => Box::pin(self.http1(stream, BytesMut::new(), Door::Inside(inside))).await,
+            Opened::Tls(stream, inside) => Box::pin(self.express(stream, Door::Inside(inside))).await,
         }
     }
 

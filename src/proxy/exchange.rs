@@ -4,21 +4,22 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{ALT_SVC, COOKIE, EXPECT, MAX_FORWARDS, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::activity::Busy;
 use super::body::ResponseBody;
 use super::choose::{Inquiry, reaches};
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::{Outbound, Sending, set_host};
-use super::inside::Busy;
 use super::internal;
 use super::load::Counted;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
 use super::refusal::Refusal;
-use super::replay::{Replay, RequestBody, read_away};
+use super::replay::{Inflow, Replay, RequestBody, read_away};
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::agent::Agent;
@@ -39,14 +40,24 @@ pub(super) enum Answer {
 /// A request as it came. On the heap, so that no step carries it along.
 pub(super) struct Asked {
     parts: request::Parts,
-    incoming: Option<Incoming>,
+    incoming: Option<Inflow>,
 }
 
 impl Asked {
     /// Takes `request` apart.
     pub(super) fn new(request: Request<Incoming>) -> Box<Self> {
         let (parts, incoming) = request.into_parts();
-        Box::new(Self { parts, incoming: Some(incoming) })
+        Box::new(Self { parts, incoming: Some(Inflow::Stream(incoming)) })
+    }
+
+    /// A request whose body is at hand.
+    pub(super) fn whole(parts: request::Parts, body: Bytes) -> Box<Self> {
+        Box::new(Self { parts, incoming: Some(Inflow::Whole(body)) })
+    }
+
+    /// Whether the method is HEAD.
+    pub(super) fn is_head(&self) -> bool {
+        self.parts.method == Method::HEAD
     }
 }
 

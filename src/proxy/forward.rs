@@ -151,11 +151,13 @@ impl Worker {
             progress: replay.progress(),
             head_method: outbound.target.method == Method::HEAD,
             upgrade: outbound.upgrade,
+            whole: replay.whole(),
             on_http2: &|| hold.into_iter().for_each(|hold| hold.only_at_limit()),
         };
         let mut sent = self.pool.send(&to, &mut request).await?;
         if authenticates_connection(&outbound.headers, sent.response.headers()) {
             sent.lease.retire();
+            sent.response.body_mut().retire();
         }
         Ok(sent)
     }

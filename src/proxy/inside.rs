@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use http::header::CONTENT_LENGTH;
@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
+use super::activity::{self, Activity, Busy};
 use super::body::ResponseBody;
 use super::door::Door;
 use super::exchange::{Answer, Asked};
@@ -27,12 +28,10 @@ use crate::audit::Kind;
 use crate::head::{Gate, Malformed, Metered, Verdict, check_h2_request};
 use crate::local::LocalExecutor;
 
-/// How often a quiet stream is looked at.
-const LOOK: Duration = Duration::from_secs(5);
 /// The engine's own bound of a head is this at least; past it there is no answer of ours.
 const LEAST_LIST: u32 = 256 * 1024;
 /// A TLS close or the like may take this long.
-const GOODBYE: Duration = Duration::from_secs(1);
+pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What the requests of one stream share.
 struct Stream {
@@ -43,66 +42,15 @@ struct Stream {
     activity: Rc<Activity>,
 }
 
-#[derive(Debug)]
-struct Activity {
-    /// Requests under way.
-    busy: Cell<usize>,
-    /// Those whose response is on its way to the caller.
-    answering: Cell<usize>,
-    /// When a request or a piece of a response last ended.
-    last: Cell<Instant>,
-}
-
-/// A request whose response has not ended.
-#[derive(Debug)]
-pub(super) struct Busy {
-    activity: Rc<Activity>,
-    answering: Cell<bool>,
-}
-
-impl Busy {
-    fn new(activity: &Rc<Activity>) -> Self {
-        activity.busy.set(activity.busy.get() + 1);
-        Self { activity: Rc::clone(activity), answering: Cell::new(false) }
-    }
-
-    /// A response begins, or a piece of it was taken by the caller.
-    pub(super) fn moved(&self) {
-        if !self.answering.replace(true) {
-            self.activity.answering.set(self.activity.answering.get() + 1);
-        }
-        self.activity.last.set(Instant::now());
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.activity.busy.set(self.activity.busy.get() - 1);
-        self.activity.answering.set(self.activity.answering.get() - usize::from(self.answering.get()));
-        self.activity.last.set(Instant::now());
-    }
-}
-
 impl Stream {
     fn new(door: Door, verdict: Option<Arc<Verdict>>) -> Rc<Self> {
-        let activity = Rc::new(Activity { busy: Cell::new(0), answering: Cell::new(0), last: Cell::new(Instant::now()) });
-        Rc::new(Self { door, verdict, requests: Cell::new(0), relay: RefCell::new(None), activity })
+        Rc::new(Self { door, verdict, requests: Cell::new(0), relay: RefCell::new(None), activity: Activity::new() })
     }
 
     /// The malformed head that this request stands for, if it does.
     fn malformed(&self) -> Option<Malformed> {
         self.requests.set(self.requests.get() + 1);
         self.verdict.as_ref()?.malformed_at(self.requests.get())
-    }
-
-    fn idle_for(&self) -> Duration {
-        if self.activity.busy.get() > 0 { Duration::ZERO } else { self.activity.last.get().elapsed() }
-    }
-
-    /// How long the caller has taken nothing of any response, when responses are all it waits for.
-    fn stalled_for(&self) -> Duration {
-        let answering = self.activity.answering.get();
-        if answering > 0 && answering == self.activity.busy.get() { self.activity.last.get().elapsed() } else { Duration::ZERO }
     }
 
     fn head_late(&self, limit: Duration) -> bool {
@@ -197,18 +145,18 @@ impl Worker {
         let mut draining = self.proxy.draining.clone();
         let mut shut = *draining.borrow();
         let settings = &self.proxy.settings;
-        let look = LOOK.min(settings.head_timeout / 2).min(settings.keep_alive / 2).max(Duration::from_millis(100));
+        let look = activity::look(settings);
         loop {
             let poll = std::future::poll_fn(|context| (driven.poll)(context, std::mem::take(&mut shut)));
             tokio::select! {
                 outcome = poll => return outcome,
                 () = tokio::time::sleep(look) => {
-                    let idle = stream.idle_for();
+                    let idle = stream.activity.idle_for();
                     shut = idle > settings.keep_alive;
-                    if stream.activity.busy.get() > 0 && self.revoked(&stream.door) {
+                    if stream.activity.is_busy() && self.revoked(&stream.door) {
                         return Err(());
                     }
-                    let unread = idle > settings.keep_alive + 2 * look || stream.stalled_for() > settings.idle_timeout + look;
+                    let unread = idle > settings.keep_alive + 2 * look || stream.activity.stalled_for() > settings.idle_timeout + look;
                     if unread || stream.head_late(settings.head_timeout) {
                         return Err(());
                     }
@@ -224,7 +172,7 @@ impl Worker {
     }
 
     /// A response that has no end, such as a stream of events, ends with its agent.
-    fn revoked(&self, door: &Door) -> bool {
+    pub(super) fn revoked(&self, door: &Door) -> bool {
         door.agent().is_some_and(|agent| !self.proxy.still_known(&agent))
     }
 

@@ -2,6 +2,7 @@
 //!
 //! [`exchange`] is the request path; everything else here brings requests to it or carries its answers away.
 
+mod activity;
 mod authenticate;
 mod body;
 mod caller;
@@ -9,6 +10,7 @@ mod choose;
 mod connect;
 mod door;
 mod exchange;
+mod express;
 mod foresee;
 mod forward;
 mod hello;
@@ -22,6 +24,7 @@ mod placeholders;
 mod refusal;
 mod refused;
 mod replay;
+mod respond;
 mod serve;
 mod tunnel;
 mod upgrade;

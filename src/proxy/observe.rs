@@ -11,7 +11,7 @@ use http_body::Frame;
 use memchr::memmem;
 use zeroize::Zeroizing;
 
-use super::inside::Busy;
+use super::activity::Busy;
 use super::load::Counted;
 use super::replay::Replay;
 use crate::audit::Entry;

@@ -51,6 +51,38 @@ impl Error {
     }
 }
 
+/// A request body as it comes from the caller.
+pub(super) enum Inflow {
+    /// From the engine, piece by piece.
+    Stream(Incoming),
+    /// All of it.
+    Whole(Bytes),
+}
+
+impl Inflow {
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Stream(incoming) => incoming.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+
+    /// Whether there is nothing to wait for.
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Stream(incoming) => incoming.is_end_stream(),
+            Self::Whole(_) => true,
+        }
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self {
+            Self::Stream(incoming) => Pin::new(incoming).poll_frame(context),
+            Self::Whole(_) => Poll::Ready(None),
+        }
+    }
+}
+
 /// The caller's body, kept while it streams. At most one [`RequestBody`] reads it at a time: the newest.
 pub(super) struct Replay {
     source: Rc<Source>,
@@ -60,6 +92,8 @@ struct Source {
     state: RefCell<State>,
     newest: Cell<u32>,
     hint: SizeHint,
+    /// All of it, where it was at hand from the beginning.
+    whole_body: Option<Bytes>,
     /// Bytes that moved towards the service, all sends together.
     moved: Rc<Cell<u64>>,
     /// What was malformed about the body: the engine that sends it does not say why it broke.
@@ -78,7 +112,7 @@ struct Source {
 }
 
 struct State {
-    incoming: Incoming,
+    incoming: Inflow,
     kept: Vec<Bytes>,
     kept_bytes: usize,
     /// What came next and would not be kept, while its reader is held back.
@@ -94,24 +128,31 @@ struct State {
 
 impl Replay {
     /// Keeps at most `limit` bytes of `incoming`.
-    pub(super) fn keep(incoming: Incoming, limit: usize, strip: Option<Arc<Occupants>>) -> Self {
+    pub(super) fn keep(incoming: Inflow, limit: usize, strip: Option<Arc<Occupants>>) -> Self {
         let hint = incoming.size_hint();
         let ended = incoming.is_end_stream();
+        let whole = match &incoming {
+            Inflow::Whole(bytes) => Some(bytes.clone()),
+            Inflow::Stream(_) => None,
+        };
+        let kept: Vec<Bytes> = whole.iter().filter(|bytes| !bytes.is_empty()).cloned().collect();
+        let kept_bytes = kept.iter().map(Bytes::len).sum::<usize>();
         let state = State {
             incoming,
-            kept: Vec::new(),
-            kept_bytes: 0,
+            kept,
+            kept_bytes,
             waiting: None,
             overflowed: false,
             trailers: None,
             ended,
             broken: false,
-            received: 0,
+            received: kept_bytes as u64,
         };
         let source = Source {
             state: RefCell::new(state),
             newest: Cell::new(0),
             hint,
+            whole_body: whole,
             moved: Rc::default(),
             malformed: Cell::new(None),
             limit,
@@ -145,9 +186,14 @@ impl Replay {
         !state.overflowed && !state.broken
     }
 
+    /// All of the body, where it was at hand from the beginning.
+    pub(super) fn whole(&self) -> Option<&Bytes> {
+        self.source.whole_body.as_ref()
+    }
+
     /// Whether the service has been given all of it.
     pub(super) fn sent(&self) -> bool {
-        self.source.whole.get()
+        self.source.whole.get() || self.source.whole_body.is_some()
     }
 
     /// The service's answer goes to the caller: there will be no second send.
@@ -210,8 +256,10 @@ pub(super) struct RequestBody {
 }
 
 /// Reads what the caller still sends, for a while.
-pub(super) fn read_away(mut incoming: Incoming) {
-    if !incoming.is_end_stream() {
+pub(super) fn read_away(incoming: Inflow) {
+    if let Inflow::Stream(mut incoming) = incoming
+        && !incoming.is_end_stream()
+    {
         let reading = async move { while incoming.frame().await.is_some_and(|frame| frame.is_ok()) {} };
         tokio::task::spawn_local(async move { drop(tokio::time::timeout(LINGER, reading).await) });
     }
@@ -245,7 +293,7 @@ impl Source {
         while self.readers.get() > 0 {
             self.left.notified().await;
         }
-        let next = |context: &mut Context<'_>| Pin::new(&mut self.state.borrow_mut().incoming).poll_frame(context);
+        let next = |context: &mut Context<'_>| self.state.borrow_mut().incoming.poll_frame(context);
         while std::future::poll_fn(next).await.is_some_and(|frame| frame.is_ok()) {}
     }
 
@@ -257,7 +305,7 @@ impl Source {
         if state.ended {
             return Poll::Ready(None);
         }
-        let frame = match std::task::ready!(Pin::new(&mut state.incoming).poll_frame(context)) {
+        let frame = match std::task::ready!(state.incoming.poll_frame(context)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(self.broken(&mut state, Error::Caller(error))))),
             None => {

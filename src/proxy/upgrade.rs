@@ -11,8 +11,8 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, r
 use hyper::ext::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::activity::Busy;
 use super::caller::Prefixed;
-use super::inside::Busy;
 use super::load::Counted;
 use super::replay::RequestBody;
 use super::tunnel::{self, Leave};

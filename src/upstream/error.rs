@@ -52,7 +52,7 @@ pub(crate) enum Error {
     Broken {
         authority: Authority,
         #[source]
-        cause: hyper::Error,
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The service said that it has not acted on the request (RFC 9113 §8.7).
     #[error("{authority} turned the request away unread")]
@@ -67,7 +67,7 @@ pub(crate) enum Error {
     Stale {
         authority: Authority,
         #[source]
-        cause: hyper::Error,
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 

@@ -5,11 +5,14 @@
 
 mod address;
 mod dial;
+mod direct;
 mod error;
 mod lookup;
 mod parent;
 mod pool;
+mod received;
 mod resolve;
+mod send;
 mod shape;
 mod stream;
 mod tls;
@@ -20,6 +23,7 @@ pub(crate) use dial::Dialler;
 pub(crate) use error::{Error, is_certificate};
 pub(crate) use parent::Parent;
 pub(crate) use pool::{Destination, Lease, Pool, Sent, Versions};
+pub(crate) use received::{BodyError, Received};
 pub(crate) use resolve::{Override, Policy};
 pub(crate) use stream::Stream;
 

@@ -53,3 +53,27 @@ pub(super) fn to_http1<B>(to: &Destination<'_>, request: &mut Request<B>) {
         request.headers_mut().insert(http::header::HOST, value);
     }
 }
+
+/// The bytes of a request whose body is `whole` (RFC 9112 §2.1). Its fields frame it, or it has no body.
+pub(super) fn written<B>(request: &Request<B>, whole: &bytes::Bytes) -> Vec<u8> {
+    let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let fields = request.headers();
+    let room = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
+    let mut bytes = Vec::with_capacity(request.method().as_str().len() + path.len() + room + whole.len() + 64);
+    bytes.extend_from_slice(request.method().as_str().as_bytes());
+    bytes.push(b' ');
+    bytes.extend_from_slice(path.as_bytes());
+    bytes.extend_from_slice(b" HTTP/1.1\r\n");
+    for (name, value) in fields {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    if !whole.is_empty() && !fields.contains_key(http::header::CONTENT_LENGTH) {
+        bytes.extend_from_slice(format!("content-length: {}\r\n", whole.len()).as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(whole);
+    bytes
+}

@@ -6,6 +6,7 @@ mod heads;
 mod http2;
 mod lines;
 mod property;
+mod pull;
 mod responses;
 
 use super::{Head, Limits, Malformed};

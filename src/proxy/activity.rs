@@ -1,0 +1,100 @@
+//! What moves on one caller's stream, so that an idle or stuck one can be told from a busy one.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::worker::Settings;
+
+/// How often a quiet stream is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What is under way on one stream.
+#[derive(Debug)]
+pub(super) struct Activity {
+    /// Requests under way.
+    busy: Cell<usize>,
+    /// Those whose response is on its way to the caller.
+    answering: Cell<usize>,
+    /// When a request or a piece of a response last ended.
+    last: Cell<Instant>,
+    /// Since when a head has been on its way, where nobody else counts that.
+    head: Cell<Option<Instant>>,
+}
+
+/// A request whose response has not ended.
+#[derive(Debug)]
+pub(super) struct Busy {
+    activity: Rc<Activity>,
+    answering: Cell<bool>,
+}
+
+impl Activity {
+    /// Of a new stream.
+    pub(super) fn new() -> Rc<Self> {
+        let (busy, answering, last) = (Cell::new(0), Cell::new(0), Cell::new(Instant::now()));
+        Rc::new(Self { busy, answering, last, head: Cell::new(None) })
+    }
+
+    /// How long no request has been under way.
+    pub(super) fn idle_for(&self) -> Duration {
+        if self.is_busy() { Duration::ZERO } else { self.last.get().elapsed() }
+    }
+
+    /// Whether a request is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.get() > 0
+    }
+
+    /// How long the caller has taken nothing of any response, when responses are all it waits for.
+    pub(super) fn stalled_for(&self) -> Duration {
+        let answering = self.answering.get();
+        if answering > 0 && answering == self.busy.get() { self.last.get().elapsed() } else { Duration::ZERO }
+    }
+
+    /// A part of a head is here and more must come.
+    pub(super) fn head_begun(&self) {
+        if self.head.get().is_none() {
+            self.head.set(Some(Instant::now()));
+        }
+    }
+
+    /// The head is here.
+    pub(super) fn head_complete(&self) {
+        self.head.set(None);
+    }
+
+    /// Whether a head has been on its way for longer than `limit`.
+    pub(super) fn head_late(&self, limit: Duration) -> bool {
+        self.head.get().is_some_and(|since| since.elapsed() > limit)
+    }
+}
+
+impl Busy {
+    /// One more request.
+    pub(super) fn new(activity: &Rc<Activity>) -> Self {
+        activity.busy.set(activity.busy.get() + 1);
+        Self { activity: Rc::clone(activity), answering: Cell::new(false) }
+    }
+
+    /// A response begins, or a piece of it was taken by the caller.
+    pub(super) fn moved(&self) {
+        if !self.answering.replace(true) {
+            self.activity.answering.set(self.activity.answering.get() + 1);
+        }
+        self.activity.last.set(Instant::now());
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.activity.busy.set(self.activity.busy.get() - 1);
+        self.activity.answering.set(self.activity.answering.get() - usize::from(self.answering.get()));
+        self.activity.last.set(Instant::now());
+    }
+}
+
+/// How often a stream is looked at under `settings`.
+pub(super) fn look(settings: &Settings) -> Duration {
+    LOOK.min(settings.head_timeout / 2).min(settings.keep_alive / 2).max(Duration::from_millis(100))
+}

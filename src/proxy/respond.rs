@@ -1,0 +1,188 @@
+//! Answers written by the task that holds the stream: a head, a body framed as that says, in as few writes as can be.
+
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER};
+use http::{Response, StatusCode};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+
+use super::body::ResponseBody;
+
+/// What is read ahead while an answer is awaited.
+const AHEAD: usize = 16 * 1024;
+/// A piece of a response up to this size goes with what stands before it in one write.
+const TOGETHER: usize = 16 * 1024;
+
+/// How the body of a response is framed (RFC 9112 §6.3).
+enum Framed {
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// The caller's stream while a request of it is being answered, and what it sent ahead.
+pub(super) struct Caller<'a, S> {
+    pub(super) stream: &'a mut S,
+    pub(super) ahead: &'a mut BytesMut,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Caller<'_, S> {
+    /// Waits for `work`, unless the caller leaves before; what it sends meanwhile is its next request.
+    pub(super) async fn stays_for<T>(&mut self, mut work: impl Future<Output = T> + Unpin) -> Option<T> {
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(done) = Pin::new(&mut work).poll(context) {
+                return Poll::Ready(Some(done));
+            }
+            while self.ahead.len() < AHEAD {
+                let mut piece = [MaybeUninit::uninit(); 1024];
+                let mut piece = ReadBuf::uninit(&mut piece);
+                match Pin::new(&mut *self.stream).poll_read(context, &mut piece) {
+                    Poll::Ready(Ok(())) if !piece.filled().is_empty() => self.ahead.extend_from_slice(piece.filled()),
+                    Poll::Ready(_) => return Poll::Ready(None),
+                    Poll::Pending => break,
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The next frame of `body`. What waits in `bytes` is written before it is waited for.
+    async fn next(&mut self, body: &mut ResponseBody, bytes: &mut Vec<u8>) -> Result<Option<Frame<Bytes>>, Failed> {
+        let at_once = std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *body).poll_frame(context))).await;
+        let frame = match at_once {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                self.write(bytes).await?;
+                self.stream.flush().await?;
+                self.stays_for(body.frame()).await.ok_or(Failed)?
+            }
+        };
+        frame.transpose().map_err(|_broken| Failed)
+    }
+
+    /// Writes `response`, and `Connection: close` with it if it is the `last` one.
+    pub(super) async fn respond(&mut self, response: Response<ResponseBody>, to_head: bool, last: bool) -> Result<(), Failed> {
+        let (parts, mut body) = response.into_parts();
+        let framed = framed(&parts, &body, to_head);
+        let mut bytes = head_of(&parts, &framed, last);
+        match framed {
+            Framed::None => {
+                // Read to its end, so that its connection can be used again; nothing in it is for the caller.
+                while self.next(&mut body, &mut bytes).await?.is_some() {}
+            }
+            Framed::Length(length) => self.counted(&mut body, &mut bytes, length).await?,
+            Framed::Chunked => self.chunked(&mut body, &mut bytes, parts.headers.contains_key(TRAILER)).await?,
+        }
+        self.write(&mut bytes).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// A body of `left` bytes: not one more, and not one less.
+    async fn counted(&mut self, body: &mut ResponseBody, bytes: &mut Vec<u8>, mut left: u64) -> Result<(), Failed> {
+        while left > 0 {
+            let frame = self.next(body, bytes).await?.ok_or(Failed)?;
+            let Ok(data) = frame.into_data() else { continue };
+            left = left.checked_sub(data.len() as u64).ok_or(Failed)?;
+            self.send(bytes, &data).await?;
+        }
+        if body.is_end_stream() {
+            return Ok(());
+        }
+        match self.next(body, bytes).await? {
+            Some(frame) if frame.data_ref().is_some_and(|data| !data.is_empty()) => Err(Failed),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// RFC 9112 §7.1. Trailers follow where the head `announced` some, which the engine does alike.
+    async fn chunked(&mut self, body: &mut ResponseBody, bytes: &mut Vec<u8>, announced: bool) -> Result<(), Failed> {
+        let mut trailers = None;
+        while let Some(frame) = self.next(body, bytes).await? {
+            match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => {
+                    bytes.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+                    self.send(bytes, &data).await?;
+                    bytes.extend_from_slice(b"\r\n");
+                }
+                Err(frame) => trailers = frame.into_trailers().ok().filter(|_| announced),
+            }
+        }
+        bytes.extend_from_slice(b"0\r\n");
+        trailers.iter().flatten().for_each(|(name, value)| field(bytes, name.as_str(), value.as_bytes()));
+        bytes.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// A piece of a body, behind what waits in `bytes`.
+    async fn send(&mut self, bytes: &mut Vec<u8>, data: &Bytes) -> Result<(), Failed> {
+        if data.len() > TOGETHER {
+            self.write(bytes).await?;
+            return Ok(self.stream.write_all(data).await?);
+        }
+        bytes.extend_from_slice(data);
+        if bytes.len() > TOGETHER { self.write(bytes).await } else { Ok(()) }
+    }
+
+    async fn write(&mut self, bytes: &mut Vec<u8>) -> Result<(), Failed> {
+        if !bytes.is_empty() {
+            self.stream.write_all(bytes).await?;
+            bytes.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The stream is of no use any more: what was written of a response must not be taken for the whole.
+pub(super) struct Failed;
+
+impl From<std::io::Error> for Failed {
+    fn from(_broken: std::io::Error) -> Self {
+        Self
+    }
+}
+
+fn framed(parts: &http::response::Parts, body: &ResponseBody, to_head: bool) -> Framed {
+    if to_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return Framed::None;
+    }
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    announced.or(body.size_hint().exact()).map_or(Framed::Chunked, Framed::Length)
+}
+
+/// RFC 9112 §4. Reasons are the standard ones.
+fn head_of(parts: &http::response::Parts, framed: &Framed, last: bool) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1024);
+    bytes.extend_from_slice(b"HTTP/1.1 ");
+    bytes.extend_from_slice(parts.status.as_str().as_bytes());
+    bytes.push(b' ');
+    bytes.extend_from_slice(parts.status.canonical_reason().unwrap_or("<none>").as_bytes());
+    bytes.extend_from_slice(b"\r\n");
+    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != CONNECTION) {
+        field(&mut bytes, name.as_str(), value.as_bytes());
+    }
+    match framed {
+        Framed::Length(length) if !parts.headers.contains_key(CONTENT_LENGTH) => {
+            field(&mut bytes, "content-length", length.to_string().as_bytes());
+        }
+        Framed::Chunked => field(&mut bytes, "transfer-encoding", b"chunked"),
+        Framed::Length(_) | Framed::None => {}
+    }
+    if last {
+        field(&mut bytes, "connection", b"close");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+fn field(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        bytes.extend_from_slice(part);
+    }
+}
