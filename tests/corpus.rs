@@ -1,6 +1,11 @@
 //! What the fuzz targets check, over their corpora and thousands of inputs made from them, on stable Rust and in seconds.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail by panicking, as tests do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
 
 #[path = "../fuzz/checks/config.rs"]
 mod config;
@@ -62,8 +67,8 @@ fn check_mutated(target: &str, count: usize, check: fn(&[u8])) {
         if let Err(cause) = panic::catch_unwind(|| check(&input)) {
             let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{target}-{number}"));
             fs::write(&file, &input).unwrap();
-            eprintln!("input {number} of {target} is in {}", file.display());
-            panic::resume_unwind(cause);
+            let why = cause.downcast_ref::<String>().map_or("it panicked", String::as_str);
+            panic!("input {number} of {target}, which is in {}: {why}", file.display());
         }
     }
 }

@@ -1,11 +1,6 @@
 //! What the tests, the demo and CI start or import stands in a list that installs it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "helpers of tests fail by panicking, as tests do"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking, as tests do")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -188,7 +183,7 @@ fn imported(text: &str) -> BTreeSet<String> {
         let first = |name: &str| name.trim().split(['.', ' ', ';']).next().unwrap_or_default().to_owned();
         let names = names.split([';', '#']).next().unwrap_or_default();
         if many {
-            modules.extend(names.split(',').map(first))
+            modules.extend(names.split(',').map(first));
         } else {
             modules.insert(first(names));
         }

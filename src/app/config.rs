@@ -359,6 +359,13 @@ impl Config {
         if beyond && self.policy.default.is_none() {
             return refuse("policy.default", "must be written (allow or deny) when proxy.listen is not loopback");
         }
+        if !self.gateway.listen.ip().is_loopback() {
+            return refuse("gateway.listen", "must be an address of loopback, such as 127.0.0.1:8090");
+        }
+        self.check_counts()
+    }
+
+    fn check_counts(&self) -> Result<(), Error> {
         let bounds = [
             ("limits.connections", self.limits.connections),
             ("limits.agent_connections", self.limits.agent_connections),
@@ -369,12 +376,9 @@ impl Config {
             ("renewal.waiters", self.renewal.waiters),
             ("renewal.connections", self.renewal.connections),
         ];
-        if !self.gateway.listen.ip().is_loopback() {
-            return refuse("gateway.listen", "must be an address of loopback, such as 127.0.0.1:8090");
-        }
         for (key, value) in bounds {
             if value == 0 {
-                return refuse(key, "must be at least 1");
+                return Err(Error::Value { key, why: "must be at least 1".to_owned() });
             }
         }
         Ok(())

@@ -24,9 +24,10 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
 }
 
 /// What is written where a parser says only what it would have liked.
-const WRITTEN: [(&str, &str); 5] = [
+const WRITTEN: [(&str, &str); 6] = [
     ("socket address", "an address is an IP and a port in quotes, \"127.0.0.1:8091\"; a name such as localhost is none"),
     ("parsable string", "a size is written in quotes: \"512KiB\", \"1MiB\""),
+    ("integer or string", "a size is written in quotes: \"512KiB\", \"1MiB\""),
     ("expected a sequence", "a list stands in brackets: [\"127.0.0.1:8091\"]"),
     ("expected a boolean", "write true or false, without quotes"),
     ("expected a map", "pairs stand in braces: { ci = \"127.0.0.1:8092\" }"),

@@ -45,12 +45,17 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
     for row in rows.iter().filter(|row| row.status == Status::Attention) {
         terminal.warn(&format!("{} needs attention: its last renewal was refused for good; register it again", row.connection));
     }
-    if let (true, false, Some(user)) = (rows.is_empty(), terminal.json, &user) {
-        terminal.hint(&format!("{user} has no connection; `nexus list` shows those of everybody"));
-    } else if rows.is_empty() && !terminal.json {
-        terminal.hint("nothing is registered yet; run `nexus register github`, or see `nexus providers list`");
+    if rows.is_empty() && !terminal.json {
+        say_that_there_is_none(terminal, user.as_ref());
     }
     Ok(())
+}
+
+fn say_that_there_is_none(terminal: &Terminal, user: Option<&UserName>) {
+    match user {
+        Some(user) => terminal.hint(&format!("{user} has no connection; `nexus list` shows those of everybody")),
+        None => terminal.hint("nothing is registered yet; run `nexus register github`, or see `nexus providers list`"),
+    }
 }
 
 pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> anyhow::Result<()> {

@@ -66,7 +66,7 @@ fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at:
 /// Refuses now what each request would fail at later.
 fn sendable(provider: &Provider, entry: &Entry) -> anyhow::Result<()> {
     for name in entry.fields.names() {
-        let odd = entry.fields.field(name).is_some_and(|value| value.expose().contains(char::is_control));
+        let odd = entry.fields.field(name).is_some_and(Secret::has_control);
         anyhow::ensure!(!odd, "{name} holds a line end or another control character, so nothing was stored; leave it out");
     }
     let fields = |name: &str| entry.effective_field(name);

@@ -28,6 +28,11 @@ impl Secret<String> {
         Self(self.0.clone())
     }
 
+    /// Whether it holds a line end or another control character, which no field of a request can carry (RFC 9110 §5.5).
+    pub fn has_control(&self) -> bool {
+        self.0.contains(char::is_control)
+    }
+
     /// Whether `other` is the same text, compared in constant time for equal lengths.
     pub fn matches(&self, other: &str) -> bool {
         use subtle::ConstantTimeEq as _;

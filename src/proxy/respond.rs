@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRAILER};
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{Response, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
@@ -77,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<'_, S> {
                 while self.next(&mut body, &mut bytes).await?.is_some() {}
             }
             Framed::Length(length) => self.counted(&mut body, &mut bytes, length).await?,
-            Framed::Chunked => self.chunked(&mut body, &mut bytes, parts.headers.contains_key(TRAILER)).await?,
+            Framed::Chunked => self.chunked(&mut body, &mut bytes).await?,
         }
         self.write(&mut bytes).await?;
         Ok(self.stream.flush().await?)
@@ -100,23 +100,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<'_, S> {
         }
     }
 
-    /// RFC 9112 §7.1. Trailers follow where the head `announced` some, which the engine does alike.
-    async fn chunked(&mut self, body: &mut ResponseBody, bytes: &mut Vec<u8>, announced: bool) -> Result<(), Failed> {
-        let mut trailers = None;
+    /// RFC 9112 §7.1. Whoever takes trailers has said so by `TE`, and takes the engine's way: here they are dropped (RFC 9110 §6.5.1).
+    async fn chunked(&mut self, body: &mut ResponseBody, bytes: &mut Vec<u8>) -> Result<(), Failed> {
         while let Some(frame) = self.next(body, bytes).await? {
-            match frame.into_data() {
-                Ok(data) if data.is_empty() => {}
-                Ok(data) => {
-                    bytes.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
-                    self.send(bytes, &data).await?;
-                    bytes.extend_from_slice(b"\r\n");
-                }
-                Err(frame) => trailers = frame.into_trailers().ok().filter(|_| announced),
+            if let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) {
+                bytes.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+                self.send(bytes, data).await?;
+                bytes.extend_from_slice(b"\r\n");
             }
         }
-        bytes.extend_from_slice(b"0\r\n");
-        trailers.iter().flatten().for_each(|(name, value)| field(bytes, name.as_str(), value.as_bytes()));
-        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(b"0\r\n\r\n");
         Ok(())
     }
 

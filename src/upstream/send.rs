@@ -69,7 +69,8 @@ where
             if let Some(whole) = to.direct()
                 && let Some(connection) = self.idle_direct(to)
             {
-                return self.send_direct(to, connection, true, request.as_ref(), whole).await;
+                let bytes = written(request.as_ref().ok_or_else(|| gone(to))?, whole);
+                return self.send_direct(to, connection, true, &bytes).await;
             }
             let Some(connection) = self.idle_http1(to).await else {
                 if let Some(connection) = self.idle_direct(to) {
@@ -98,7 +99,8 @@ where
             let shared = self.start_http2(connected, to.authority, to.agent).await?;
             self.send_http2(to, shared, request).await?
         } else if let Some(whole) = to.direct() {
-            return self.send_direct(to, Direct::new(connected, to.authority), false, request.as_ref(), whole).await;
+            let bytes = written(request.as_ref().ok_or_else(|| gone(to))?, whole);
+            return self.send_direct(to, Direct::new(connected, to.authority), false, &bytes).await;
         } else {
             let connection = self.start_http1(connected, to.scheme, to.authority).await?;
             self.send_http1(to, connection, false, request).await?
@@ -126,14 +128,11 @@ where
         to: &Destination<'_>,
         connection: Box<Direct>,
         reused: bool,
-        request: Option<&Request<B>>,
-        whole: &Bytes,
+        bytes: &[u8],
     ) -> Result<Sent<B>, Error> {
-        let request = request.ok_or_else(|| gone(to))?;
         let address = connection.address;
         let answered = {
-            let bytes = written(request, whole);
-            let calling = pin!(connection.call(&bytes, to.head_method, self));
+            let calling = pin!(connection.call(bytes, to.head_method, self));
             self.until_head(to, calling).await?
         };
         let authority = || to.authority.clone();
