@@ -93,8 +93,7 @@ impl Direct {
         };
         let framing = Framing::of_response(&head, bodiless);
         let reusable = framing.delimits() && head.version() == Version::HTTP_11 && !closes(&parts.headers);
-        let mut reading = Reading { connection: Some(self), buffer, framing, reusable, pool: Rc::clone(pool) };
-        reading.settle();
+        let reading = Reading { connection: Some(self), buffer, framing, reusable, pool: Rc::clone(pool) };
         Ok(Response::from_parts(parts, reading))
     }
 
@@ -215,6 +214,14 @@ impl<B: Body + 'static> Reading<B> {
                 }
             }
         }
+    }
+}
+
+/// A body that had ended before anyone read it gives its connection back here: until then the head may still be a reason to
+/// [retire](Reading::retire) it.
+impl<B: Body + 'static> Drop for Reading<B> {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 

@@ -6,7 +6,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::attack::{HOST, KEY, home, scene, service, talk};
-use crate::harness::{Authority, Body, Caller, Offers, Upstream, answer, empty, read, run};
+use crate::harness::{Authority, Body, Caller, Offers, Upstream, answer, empty, read, read_head, run};
 
 #[test]
 fn t1_to_t8_i2_a_request_inside_names_the_tunnels_host_or_is_refused() {
@@ -367,11 +367,41 @@ fn t26_i6_a_connection_that_knows_its_user_is_not_shared() {
             .resolve("evil.test", service.address)
             .start();
         let caller = Caller::new(&nexus);
-        let bytes = b"GET / HTTP/1.1\r\nHost: evil.test\r\nAuthorization: NTLM TlRMTVNTUAAB\r\nConnection: close\r\n\r\n";
-        assert_eq!(talk(caller.tls("evil.test", &[]).await, bytes).await.status(), 200);
-        assert_eq!(caller.get("https://evil.test/").await.status, 200);
-        let seen = service.seen();
-        assert_ne!(seen[0].connection, seen[1].connection);
+        for way in ["Connection: close\r\n", ""] {
+            let bytes = format!("GET / HTTP/1.1\r\nHost: evil.test\r\nAuthorization: NTLM TlRMTVNTUAAB\r\n{way}\r\n");
+            assert_eq!(talk(caller.tls("evil.test", &[]).await, bytes.as_bytes()).await.status(), 200);
+            assert_eq!(caller.get("https://evil.test/").await.status, 200);
+            let seen = service.seen();
+            assert_ne!(seen[seen.len() - 2].connection, seen[seen.len() - 1].connection, "{way:?}");
+        }
+    });
+}
+
+/// The answer that begins such a handshake has no body, so its end and its head are one.
+#[test]
+fn t26_i6_nor_is_one_whose_challenge_has_no_body() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::raw(&ca, &[HOST], Offers::Http1, |mut stream, number| async move {
+            loop {
+                let mut first = [0];
+                let Ok(1) = tokio::io::AsyncReadExt::read(&mut stream, &mut first).await else { return };
+                read_head(&mut stream).await;
+                let fields = format!("WWW-Authenticate: NTLM TlRMTVNTUAAC\r\nX-Connection: {number}\r\nContent-Length: 0");
+                drop(stream.write_all(format!("HTTP/1.1 403 Not Yet\r\n{fields}\r\n\r\n").as_bytes()).await);
+                drop(stream.flush().await);
+            }
+        })
+        .await;
+        let nexus = home(&ca, &service).config("[proxy]\nworkers = 1").start();
+        let caller = Caller::new(&nexus);
+        let mut connections = Vec::new();
+        for _ in 0..3 {
+            let reply = caller.get("https://api.acme.test/").await;
+            connections.push(reply.headers.get("x-connection").and_then(|number| number.to_str().ok()).map(str::to_owned));
+        }
+        connections.dedup();
+        assert_eq!(connections.len(), 3, "{connections:?}");
     });
 }
 

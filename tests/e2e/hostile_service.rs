@@ -7,6 +7,9 @@ use tokio::io::AsyncWriteExt as _;
 use crate::attack::{HOST, home, talk};
 use crate::harness::{Authority, Caller, Offers, Upstream, read_head, run};
 
+/// Fields that send a request the engine's way, and none, which sends it the short way.
+const WAYS: [&str; 2] = ["Connection: close\r\n", ""];
+
 /// A service that answers `/N` with the N-th of `answers` and then stays silent, anything else with a plain 200.
 async fn scripted(ca: &Authority, answers: Vec<Vec<u8>>) -> Upstream {
     Upstream::raw(ca, &[HOST], Offers::Http1, move |mut stream, number| {
@@ -63,13 +66,15 @@ fn t74_t76_t77_t78_malformed_answers_are_502_and_their_connection_is_not_used_ag
         let nexus = home(&ca, &service).config("[proxy]\nworkers = 1\n[upstream]\nhead_timeout_secs = 2").start();
         let caller = Caller::new(&nexus);
         for (number, (what, _)) in rows.iter().enumerate() {
-            let bytes = format!("GET /{number} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
-            let raw = talk(caller.tls(HOST, &[]).await, bytes.as_bytes()).await;
-            // Bytes that could still become a head are waited for.
-            let fits = raw.status() == 502 || (raw.status() == 504 && *what == "TLS in TLS");
-            assert!(fits && ["upstream", "timeout"].contains(&raw.refusal()), "{what}: {raw:?}");
-            let reply = caller.get("https://api.acme.test/usual").await;
-            assert_eq!((reply.status, reply.text()), (200, "ok"), "after {what}");
+            for way in WAYS {
+                let bytes = format!("GET /{number} HTTP/1.1\r\nHost: {HOST}\r\n{way}\r\n");
+                let raw = talk(caller.tls(HOST, &[]).await, bytes.as_bytes()).await;
+                // Bytes that could still become a head are waited for.
+                let fits = raw.status() == 502 || (raw.status() == 504 && *what == "TLS in TLS");
+                assert!(fits && ["upstream", "timeout"].contains(&raw.refusal()), "{what} {way:?}: {raw:?}");
+                let reply = caller.get("https://api.acme.test/usual").await;
+                assert_eq!((reply.status, reply.text()), (200, "ok"), "after {what} {way:?}");
+            }
             let line = nexus.closed(&format!("/{number}")).await;
             assert!(line["refusal"].is_string(), "{what}: {line}");
         }
@@ -102,12 +107,14 @@ fn t72_t73_t75_what_follows_or_lacks_an_answer_reaches_nobody_else() {
         let nexus = home(&ca, &service).config("[proxy]\nworkers = 1").start();
         let caller = Caller::new(&nexus);
         for (number, (what, method, ..)) in rows.iter().enumerate() {
-            let bytes = format!("{method} /{number} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
-            let raw = talk(caller.tls(HOST, &[]).await, bytes.as_bytes()).await;
-            assert!(!raw.text.contains("EVIL") && raw.responses() <= 1, "{what}: {raw:?}");
-            for _ in 0..3 {
-                let reply = caller.get("https://api.acme.test/usual").await;
-                assert_eq!((reply.status, reply.text()), (200, "ok"), "after {what}");
+            for way in WAYS {
+                let bytes = format!("{method} /{number} HTTP/1.1\r\nHost: {HOST}\r\n{way}\r\n");
+                let raw = talk(caller.tls(HOST, &[]).await, bytes.as_bytes()).await;
+                assert!(!raw.text.contains("EVIL") && raw.responses() <= 1, "{what} {way:?}: {raw:?}");
+                for _ in 0..3 {
+                    let reply = caller.get("https://api.acme.test/usual").await;
+                    assert_eq!((reply.status, reply.text()), (200, "ok"), "after {what} {way:?}");
+                }
             }
         }
     });
