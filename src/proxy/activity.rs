@@ -55,13 +55,16 @@ impl Activity {
     /// A part of a head is here and more must come.
     pub(super) fn head_begun(&self) {
         if self.head.get().is_none() {
-            self.head.set(Some(Instant::now()));
+            let now = Instant::now();
+            self.head.set(Some(now));
+            self.last.set(now);
         }
     }
 
-    /// The head is here.
+    /// The head is here: whoever has asked for something is not idle.
     pub(super) fn head_complete(&self) {
         self.head.set(None);
+        self.last.set(Instant::now());
     }
 
     /// Whether a head has been on its way for longer than `limit`.
@@ -97,4 +100,24 @@ impl Drop for Busy {
 /// How often a stream is looked at under `settings`.
 pub(super) fn look(settings: &Settings) -> Duration {
     LOOK.min(settings.head_timeout / 2).min(settings.keep_alive / 2).max(Duration::from_millis(100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_begins_ends_the_idle_time() {
+        let activity = Activity::new();
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).expect("a machine that has been up for a minute");
+        for begins in [Activity::head_begun, Activity::head_complete] {
+            activity.last.set(long_ago);
+            assert!(activity.idle_for() >= Duration::from_secs(60));
+            begins(&activity);
+            assert!(activity.idle_for() < Duration::from_secs(30));
+        }
+        activity.head.set(Some(long_ago));
+        activity.head_begun();
+        assert!(activity.head_late(Duration::from_secs(59)), "the first byte of a head counts");
+    }
 }
