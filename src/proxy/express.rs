@@ -23,7 +23,7 @@ use crate::head::{Declared, Form, Head, Parser, Shape, fields_of};
 
 /// Bodies up to this size are read before the request goes on.
 const BODY_LIMIT: u64 = 16 * 1024;
-/// How long the rest of such a body is waited for.
+/// How long all the rest of such a body is waited for.
 const BODY_PATIENCE: Duration = Duration::from_millis(500);
 /// What is read at once.
 const PIECE: usize = 4 * 1024;
@@ -79,10 +79,13 @@ impl Worker {
                 Next::Closed => return End::Over,
             };
             let whole = buffer.split_to(length).freeze();
+            let Some(mut asked) = asked(&head, &whole) else {
+                *buffer = BytesMut::from_iter(whole.into_iter().chain(buffer.split()));
+                return End::Engine;
+            };
             if buffer.is_empty() {
                 *buffer = BytesMut::new();
             }
-            let Some(mut asked) = asked(&head, &whole) else { return End::Broken };
             let is_head = asked.is_head();
             let busy = Busy::new(activity);
             let answer = {
@@ -125,15 +128,14 @@ impl Worker {
             }
         };
         activity.head_complete();
-        let Some(length) = plain_length(&head, buffer) else { return Next::Engine };
-        while buffer.len() < length {
-            // Whoever is slow with its body is given to the engine, which sends it on as it comes.
-            match tokio::time::timeout(BODY_PATIENCE, read_some(stream, buffer)).await {
-                Ok(Ok(1..)) => {}
-                Ok(Ok(0) | Err(_)) | Err(_) => return Next::Engine,
-            }
+        let limit = BODY_LIMIT.min(self.proxy.settings.replay_memory as u64);
+        let Some(length) = plain_length(&head, buffer, limit) else { return Next::Engine };
+        if buffer.len() < length {
+            // Whoever is slow with its body, or breaks it off, is given to the engine, which sends it on as it comes.
+            let rest = async { while buffer.len() < length && matches!(read_some(stream, buffer).await, Ok(1..)) {} };
+            drop(tokio::time::timeout(BODY_PATIENCE, rest).await);
         }
-        Next::Plain(head, length)
+        if buffer.len() < length { Next::Engine } else { Next::Plain(head, length) }
     }
 
     /// Ends a stream that is idle, or stuck, for too long, or idle when the proxy drains.
@@ -168,8 +170,8 @@ impl Worker {
     }
 }
 
-/// The length of a plain request with its body; `None` where the engine is to have it.
-fn plain_length(head: &Head, bytes: &[u8]) -> Option<usize> {
+/// The length of a plain request with its body of at most `limit` bytes; `None` where the engine is to have it.
+fn plain_length(head: &Head, bytes: &[u8], limit: u64) -> Option<usize> {
     if head.form() != Some(Form::Origin) || head.version() != Version::HTTP_11 || head.wants_upgrade() {
         return None;
     }
@@ -184,7 +186,7 @@ fn plain_length(head: &Head, bytes: &[u8]) -> Option<usize> {
     }
     let body = match head.declared() {
         Declared::Nothing => 0,
-        Declared::Length(length) if length <= BODY_LIMIT => usize::try_from(length).ok()?,
+        Declared::Length(length) if length <= limit => usize::try_from(length).ok()?,
         Declared::Length(_) | Declared::Chunked => return None,
     };
     Some(head.len() + body)

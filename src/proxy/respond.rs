@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -145,8 +145,7 @@ fn framed(parts: &http::response::Parts, body: &ResponseBody, to_head: bool) -> 
     if to_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Framed::None;
     }
-    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    announced.or(body.size_hint().exact()).map_or(Framed::Chunked, Framed::Length)
+    body.size_hint().exact().map_or(Framed::Chunked, Framed::Length)
 }
 
 /// RFC 9112 §4. Reasons are the standard ones.
@@ -157,15 +156,17 @@ fn head_of(parts: &http::response::Parts, framed: &Framed, last: bool) -> Vec<u8
     bytes.push(b' ');
     bytes.extend_from_slice(parts.status.canonical_reason().unwrap_or("<none>").as_bytes());
     bytes.extend_from_slice(b"\r\n");
-    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != CONNECTION) {
+    // How the body is framed is ours to say, from the body itself: a service's word, said over HTTP/2, frames nothing.
+    let ours = |name: &HeaderName| [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+    for (name, value) in parts.headers.iter().filter(|(name, _)| !ours(name)) {
         field(&mut bytes, name.as_str(), value.as_bytes());
     }
     match framed {
-        Framed::Length(length) if !parts.headers.contains_key(CONTENT_LENGTH) => {
-            field(&mut bytes, "content-length", length.to_string().as_bytes());
-        }
+        Framed::Length(length) => field(&mut bytes, "content-length", length.to_string().as_bytes()),
         Framed::Chunked => field(&mut bytes, "transfer-encoding", b"chunked"),
-        Framed::Length(_) | Framed::None => {}
+        // That of what is not sent (RFC 9110 §8.6).
+        Framed::None if parts.status == StatusCode::NO_CONTENT => {}
+        Framed::None => lone_length(&parts.headers).into_iter().for_each(|value| field(&mut bytes, "content-length", value)),
     }
     if last {
         field(&mut bytes, "connection", b"close");
@@ -174,8 +175,69 @@ fn head_of(parts: &http::response::Parts, framed: &Framed, last: bool) -> Vec<u8
     bytes
 }
 
+/// The one `Content-Length`, if there is one and it is a number.
+fn lone_length(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut said = headers.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let length = said.next().filter(|value| !value.is_empty() && value.iter().all(u8::is_ascii_digit))?;
+    said.next().is_none().then_some(length)
+}
+
 fn field(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
     for part in [name.as_bytes(), b": ", value, b"\r\n"] {
         bytes.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a caller reads of a response with these fields and this text, where the service said so over any version.
+    async fn written(
+        status: u16,
+        fields: &[(&'static str, &'static str)],
+        text: &'static str,
+        to_head: bool,
+        last: bool,
+    ) -> String {
+        let mut response = Response::new(ResponseBody::full(text));
+        *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+        for (name, value) in fields {
+            response.headers_mut().append(*name, HeaderValue::from_static(value));
+        }
+        let (mut near, mut far) = tokio::io::duplex(4096);
+        let mut ahead = BytesMut::new();
+        let mut caller = Caller { stream: &mut near, ahead: &mut ahead };
+        assert!(caller.respond(response, to_head, last).await.is_ok());
+        drop(near);
+        let mut read = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut far, &mut read).await.expect("text");
+        read
+    }
+
+    #[tokio::test]
+    async fn t74_the_framing_is_ours_whatever_the_service_said() {
+        let lies: [&[(&str, &str)]; 4] = [
+            &[("content-length", "2"), ("content-length", "9")],
+            &[("content-length", "+5")],
+            &[("transfer-encoding", "chunked"), ("content-length", "1")],
+            &[("connection", "close"), ("content-length", "0")],
+        ];
+        for fields in lies {
+            let read = written(200, fields, "hello", false, false).await;
+            assert_eq!(read, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "{fields:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_no_body_keeps_a_length_that_is_one() {
+        let head = |length: &str| format!("HTTP/1.1 200 OK\r\n{length}\r\n");
+        assert_eq!(written(200, &[("content-length", "5")], "", true, false).await, head("content-length: 5\r\n"));
+        assert_eq!(written(200, &[("content-length", "5"), ("content-length", "6")], "", true, false).await, head(""));
+        assert_eq!(written(200, &[("content-length", "+5")], "", true, false).await, head(""));
+        let not_modified = written(304, &[("content-length", "5")], "", false, false).await;
+        assert_eq!(not_modified, "HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n");
+        let last = written(200, &[], "x", false, true).await;
+        assert_eq!(last, "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: close\r\n\r\nx");
     }
 }

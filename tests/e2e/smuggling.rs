@@ -304,3 +304,18 @@ mod http2 {
         });
     }
 }
+
+/// 64 KiB is what the engine's own type of a target holds; the limits may be set above that.
+#[test]
+fn a_target_that_only_our_limits_allow_is_answered_and_on_record() {
+    run(async {
+        let scene = scene("[limits]\nhead_size = \"256KiB\"\ntarget_size = \"200KiB\"").await;
+        for way in ["Connection: close\r\n", ""] {
+            let long = "a".repeat(70_000);
+            let raw = scene.inside(format!("GET /{long} HTTP/1.1\r\nHost: {HOST}\r\n{way}\r\n").as_bytes()).await;
+            assert!((400..500).contains(&raw.status()), "{way:?}: {raw:?}");
+        }
+        assert!(scene.saw(0));
+        assert_eq!(scene.caller.get("https://api.acme.test/next").await.status, 200);
+    });
+}
