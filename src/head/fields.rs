@@ -24,6 +24,8 @@ pub(super) struct Seen {
     proxy_authorizations: u8,
     chunked: bool,
     pub(super) upgrade: bool,
+    /// Something is asked of the next hop alone: `TE`, `Expect`, or a `Connection` that is more than kept alive.
+    pub(super) of_hop: bool,
     /// An upgrade to cleartext HTTP/2 is offered, and nothing else: a server may pass over it (RFC 9110 §7.8), so it ends here.
     http2: bool,
     http2_settings: bool,
@@ -34,11 +36,16 @@ impl Seen {
     /// A field of a request head. `raw` still has its optional white space.
     pub(super) fn request_field(&mut self, name: &[u8], raw: &[u8]) -> Result<(), Malformed> {
         match name.len() {
+            2 if name.eq_ignore_ascii_case(b"te") => {
+                self.of_hop = true;
+                Ok(())
+            }
             4 if name.eq_ignore_ascii_case(b"host") => {
                 self.hosts = self.hosts.saturating_add(1);
                 check(is_host_port(trim(raw)), Malformed::Host)
             }
             6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.of_hop = true;
                 check(trim(raw).eq_ignore_ascii_case(b"100-continue"), Malformed::Expect)
             }
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
@@ -47,7 +54,10 @@ impl Seen {
                 self.upgrade |= !alone;
                 check(alone || !members(raw).any(is_http2), Malformed::Upgrade)
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => check(!members(raw).any(is_essential), Malformed::Connection),
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.of_hop |= !trim(raw).eq_ignore_ascii_case(b"keep-alive");
+                check(!members(raw).any(is_essential), Malformed::Connection)
+            }
             14 if name.eq_ignore_ascii_case(b"http2-settings") => {
                 check(!self.http2_settings, Malformed::Upgrade)?;
                 self.http2_settings = true;

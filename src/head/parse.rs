@@ -55,6 +55,8 @@ pub(crate) struct Head {
     version: Version,
     declared: Declared,
     upgrade: bool,
+    of_hop: bool,
+    count: u16,
     fields_at: u32,
     len: u32,
 }
@@ -86,6 +88,11 @@ impl Head {
     /// Whether a request asks for another protocol.
     pub(crate) fn wants_upgrade(&self) -> bool {
         self.upgrade
+    }
+
+    /// Whether a request asks something of the next hop alone: `TE`, `Expect`, or a `Connection` that is more than kept alive.
+    pub(crate) fn asks_of_hop(&self) -> bool {
+        self.of_hop
     }
 
     /// Whether it is a CONNECT request.
@@ -120,7 +127,8 @@ impl Head {
             Start::Status(_) | Start::None => ("", ""),
         };
         // The empty line at the end is no field.
-        View { method, target, fields: bytes.get(self.fields_at as usize..self.len().saturating_sub(2)).unwrap_or_default() }
+        let fields = bytes.get(self.fields_at as usize..self.len().saturating_sub(2)).unwrap_or_default();
+        View { method, target, fields, count: self.count.into() }
     }
 }
 
@@ -132,18 +140,26 @@ pub(crate) struct View<'a> {
     /// The request-target as sent.
     pub(crate) target: &'a str,
     fields: &'a [u8],
+    /// How many fields there are; 0 where nobody has counted.
+    pub(super) count: usize,
 }
 
 impl<'a> View<'a> {
     /// Only fields, as trailers are.
     pub(super) fn of_fields(fields: &'a [u8]) -> Self {
-        Self { method: "", target: "", fields }
+        Self { method: "", target: "", fields, count: 0 }
     }
 
     /// Every field's name as sent and its value without the white space around it, in order.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        let lines = self.fields.split(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\r"));
-        lines.filter_map(|line| split_at_byte(line, b':')).map(|(name, value)| (name, trim(value)))
+        let mut rest = self.fields;
+        let lines = std::iter::from_fn(move || {
+            let (line, after) = split_at_byte(rest, b'\n')?;
+            rest = after;
+            Some(line)
+        });
+        let fields = lines.filter_map(|line| split_at_byte(line.strip_suffix(b"\r")?, b':'));
+        fields.map(|(name, value)| (name, trim(value)))
     }
 
     /// The first field called `name`, in any case.
@@ -269,7 +285,8 @@ impl Parser {
         check(self.started, Malformed::LeadingLine)?;
         let (start, version) = (self.start, self.version);
         let declared = self.seen.declared(version)?;
-        let head = Head { start, version, declared, upgrade: self.seen.upgrade, fields_at: self.fields_at, len: self.line };
+        let Seen { upgrade, of_hop, count, .. } = self.seen;
+        let head = Head { start, version, declared, upgrade, of_hop, count, fields_at: self.fields_at, len: self.line };
         if self.shape == Shape::Request {
             self.seen.check_request(version, head.is_connect(), declared)?;
         }

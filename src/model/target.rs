@@ -82,9 +82,14 @@ impl Authority {
         if self.port == scheme.default_port() { self.host.to_string() } else { self.to_string() }
     }
 
-    /// Whether `text` is what [`Self::as_written`] gives; false for some texts that it may give where there is a port or an address.
+    /// Whether `text` is what [`Self::as_written`] gives; false for an address, whatever it is.
     pub fn is_plainly(&self, scheme: Scheme, text: &[u8]) -> bool {
-        self.port == scheme.default_port() && self.host.name().is_some_and(|name| name.as_bytes() == text)
+        let Some(after) = self.host.name().and_then(|name| text.strip_prefix(name.as_bytes())) else { return false };
+        let port = match after.strip_prefix(b":") {
+            Some(digits) => str::from_utf8(digits).ok().and_then(|digits| parse_port(digits).ok()),
+            None => after.is_empty().then(|| scheme.default_port()),
+        };
+        port == Some(self.port) && (after.is_empty() || self.port != scheme.default_port())
     }
 }
 

@@ -8,11 +8,10 @@ use bytes::BytesMut;
 use http::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
 use super::authenticate::{Origin, Shown};
 use super::body::ResponseBody;
-use super::caller::{Caller, Prefixed};
+use super::caller::{Caller, Intercepted, Prefixed};
 use super::door::{Door, Inside, is_own_name};
 use super::load::Counted;
 use super::refusal::Refusal;
@@ -49,7 +48,7 @@ pub(super) struct Tunnel {
 /// What is inside a CONNECT, ready to be read.
 pub(super) enum Opened {
     /// TLS, ended.
-    Tls(Box<TlsStream<Prefixed<Caller>>>, Box<Inside>),
+    Tls(Intercepted, Box<Inside>),
     /// Plain HTTP to port 80.
     Clear(Caller, BytesMut, Box<Inside>),
 }
@@ -226,7 +225,7 @@ impl Worker {
     pub(super) async fn requests(self: &Rc<Self>, opened: Opened) {
         match opened {
             Opened::Clear(caller, buffer, inside) => Box::pin(self.http1(caller, buffer, Door::Inside(inside))).await,
-            Opened::Tls(stream, inside) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            Opened::Tls(stream, inside) if stream.speaks_http2() => {
                 Box::pin(self.http2(stream, Door::Inside(inside))).await;
             }
             Opened::Tls(stream, inside) => Box::pin(self.express(stream, Door::Inside(inside))).await,

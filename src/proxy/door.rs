@@ -286,11 +286,9 @@ pub(super) const NEXUS_CONNECTION: HeaderName = HeaderName::from_static("nexus-c
 /// `_` for `-`, as CGI's heirs read them.
 pub(super) fn strip_routing_hints(headers: &mut HeaderMap) {
     // Nearly no request has one: their first letters tell.
-    if !headers.keys().any(|name| matches!(name.as_str().as_bytes(), [b'x', b'-' | b'_', ..] | [b'f', b'o', ..])) {
-        return;
-    }
+    let may_be = |name: &&HeaderName| matches!(name.as_str().as_bytes(), [b'x', b'-' | b'_', ..] | [b'f', b'o', ..]);
     let is_hint = |name: &&HeaderName| ROUTING_HINTS.iter().any(|hint| same_field(hint, name.as_str()));
-    let spelled: Vec<HeaderName> = headers.keys().filter(is_hint).cloned().collect();
+    let spelled: Vec<HeaderName> = headers.keys().filter(may_be).filter(is_hint).cloned().collect();
     for name in spelled {
         headers.remove(name);
     }

@@ -15,6 +15,7 @@ use http::{Method, Request, Version};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use super::activity::{self, Activity, Busy};
+use super::beside;
 use super::door::Door;
 use super::exchange::{Answer, Asked};
 use super::respond::Caller;
@@ -54,10 +55,8 @@ impl Worker {
     {
         let mut buffer = BytesMut::new();
         let activity = Activity::new();
-        let end = tokio::select! {
-            end = self.lane(&mut stream, &mut buffer, &door, &activity) => end,
-            end = self.watch(&activity, &door) => end,
-        };
+        let lane = self.lane(&mut stream, &mut buffer, &door, &activity);
+        let end = beside::either(lane, self.watch(&activity, &door)).await;
         match end {
             End::Engine => Box::pin(self.http1(stream, buffer, door)).await,
             End::Over => drop(tokio::time::timeout(super::inside::GOODBYE, stream.shutdown()).await),
@@ -129,7 +128,7 @@ impl Worker {
         };
         activity.head_complete();
         let limit = BODY_LIMIT.min(self.proxy.settings.replay_memory as u64);
-        let Some(length) = plain_length(&head, buffer, limit) else { return Next::Engine };
+        let Some(length) = plain_length(&head, limit) else { return Next::Engine };
         if buffer.len() < length {
             // Whoever is slow with its body, or breaks it off, is given to the engine, which sends it on as it comes.
             let rest = async { while buffer.len() < length && matches!(read_some(stream, buffer).await, Ok(1..)) {} };
@@ -171,17 +170,8 @@ impl Worker {
 }
 
 /// The length of a plain request with its body of at most `limit` bytes; `None` where the engine is to have it.
-fn plain_length(head: &Head, bytes: &[u8], limit: u64) -> Option<usize> {
-    if head.form() != Some(Form::Origin) || head.version() != Version::HTTP_11 || head.wants_upgrade() {
-        return None;
-    }
-    let unusual = |(name, value): (&[u8], &[u8])| match name.len() {
-        2 => name.eq_ignore_ascii_case(b"te"),
-        6 => name.eq_ignore_ascii_case(b"expect"),
-        10 => name.eq_ignore_ascii_case(b"connection") && !value.eq_ignore_ascii_case(b"keep-alive"),
-        _ => false,
-    };
-    if head.view(bytes).fields().any(unusual) {
+fn plain_length(head: &Head, limit: u64) -> Option<usize> {
+    if head.form() != Some(Form::Origin) || head.version() != Version::HTTP_11 || head.wants_upgrade() || head.asks_of_hop() {
         return None;
     }
     let body = match head.declared() {

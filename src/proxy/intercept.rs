@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::caller::{Caller, Prefixed};
+use super::caller::{Caller, Intercepted, Prefixed};
 use super::connect::Opened;
 use super::door::Inside;
 use super::worker::Worker;
@@ -35,7 +35,7 @@ impl Worker {
         };
         let outcome = timeout(self.proxy.settings.handshake_timeout, accepting).await;
         match outcome.unwrap_or(Err("handshake_late")) {
-            Ok(stream) => Some(Opened::Tls(Box::new(stream), inside)),
+            Ok(stream) => Some(Opened::Tls(Intercepted::new(stream), inside)),
             Err(word) => {
                 self.note_failed_handshake(&inside, word);
                 None

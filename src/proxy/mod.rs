@@ -4,6 +4,7 @@
 
 mod activity;
 mod authenticate;
+mod beside;
 mod body;
 mod caller;
 mod choose;

@@ -18,6 +18,9 @@ const AHEAD: usize = 16 * 1024;
 /// A piece of a response up to this size goes with what stands before it in one write.
 const TOGETHER: usize = 16 * 1024;
 
+/// The status line, our own framing, and the end.
+const AROUND_HEAD: usize = 128;
+
 /// How the body of a response is framed (RFC 9112 §6.3).
 enum Framed {
     None,
@@ -150,7 +153,12 @@ fn framed(parts: &http::response::Parts, body: &ResponseBody, to_head: bool) -> 
 
 /// RFC 9112 §4. Reasons are the standard ones.
 fn head_of(parts: &http::response::Parts, framed: &Framed, last: bool) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(1024);
+    let room = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
+    let body = match framed {
+        Framed::Length(length) => usize::try_from(*length).map_or(TOGETHER, |length| length.min(TOGETHER)),
+        Framed::Chunked | Framed::None => 0,
+    };
+    let mut bytes = Vec::with_capacity(room + body + AROUND_HEAD);
     bytes.extend_from_slice(b"HTTP/1.1 ");
     bytes.extend_from_slice(parts.status.as_str().as_bytes());
     bytes.push(b' ');

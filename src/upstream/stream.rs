@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -21,7 +21,14 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => {
+                // Asking TLS for what has not arrived costs more than asking the socket; it is asked several times per request.
+                let (tcp, session) = stream.get_ref();
+                if session.wants_read() {
+                    ready!(tcp.poll_read_ready(context))?;
+                }
+                Pin::new(stream).poll_read(context, buffer)
+            }
         }
     }
 }

@@ -1,0 +1,98 @@
+//! Two futures in one task, where the second seldom has anything to do.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Wakes the task, and remembers for whom.
+struct Own {
+    task: Waker,
+    woken: AtomicBool,
+}
+
+impl Wake for Own {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
+}
+
+/// What ends first: `often`, or `seldom`, which is looked at only when it was woken itself.
+pub(super) async fn either<T>(often: impl Future<Output = T>, seldom: impl Future<Output = T>) -> T {
+    let (mut often, mut seldom) = (pin!(often), pin!(seldom));
+    let mut own: Option<(Arc<Own>, Waker)> = None;
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(done) = often.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        let (own, waker) = match own.take() {
+            // A future may move to another task between two polls.
+            Some((known, waker)) if known.task.will_wake(context.waker()) => own.insert((known, waker)),
+            _ => own.insert(of_task(context.waker())),
+        };
+        if own.woken.swap(false, Ordering::AcqRel) {
+            seldom.as_mut().poll(&mut Context::from_waker(waker))
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// At first there is something to look at.
+fn of_task(task: &Waker) -> (Arc<Own>, Waker) {
+    let own = Arc::new(Own { task: task.clone(), woken: AtomicBool::new(true) });
+    let waker = Waker::from(Arc::clone(&own));
+    (own, waker)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Pending for so many looks.
+    async fn looks(seen: &Cell<u32>, enough: u32) {
+        std::future::poll_fn(|context| {
+            seen.set(seen.get() + 1);
+            if seen.get() >= enough {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn either_one_ends_it() {
+        let second = |seconds, name| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            name
+        };
+        assert_eq!(either(second(1, "often"), second(2, "seldom")).await, "often");
+        assert_eq!(either(second(2, "often"), second(1, "seldom")).await, "seldom");
+        assert_eq!(either(second(1, "often"), second(1, "seldom")).await, "often");
+    }
+
+    #[tokio::test]
+    async fn what_seldom_happens_is_not_looked_at_for_nothing() {
+        let (often, seldom) = (Cell::new(0), Cell::new(0));
+        let pending = async {
+            std::future::poll_fn(|_context| {
+                seldom.set(seldom.get() + 1);
+                Poll::Pending
+            })
+            .await;
+        };
+        either(looks(&often, 50), pending).await;
+        assert_eq!((often.get(), seldom.get()), (50, 1));
+    }
+}
