@@ -18,8 +18,8 @@ const AHEAD: usize = 16 * 1024;
 /// A piece of a response up to this size goes with what stands before it in one write.
 const TOGETHER: usize = 16 * 1024;
 
-/// The status line, our own framing, and the end.
-const AROUND_HEAD: usize = 128;
+/// Most heads are smaller.
+const HEAD: usize = 1024;
 
 /// How the body of a response is framed (RFC 9112 §6.3).
 enum Framed {
@@ -153,19 +153,20 @@ fn framed(parts: &http::response::Parts, body: &ResponseBody, to_head: bool) -> 
 
 /// RFC 9112 §4. Reasons are the standard ones.
 fn head_of(parts: &http::response::Parts, framed: &Framed, last: bool) -> Vec<u8> {
-    let room = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
     let body = match framed {
         Framed::Length(length) => usize::try_from(*length).map_or(TOGETHER, |length| length.min(TOGETHER)),
         Framed::Chunked | Framed::None => 0,
     };
-    let mut bytes = Vec::with_capacity(room + body + AROUND_HEAD);
+    let mut bytes = Vec::with_capacity(HEAD + body);
     bytes.extend_from_slice(b"HTTP/1.1 ");
     bytes.extend_from_slice(parts.status.as_str().as_bytes());
     bytes.push(b' ');
     bytes.extend_from_slice(parts.status.canonical_reason().unwrap_or("<none>").as_bytes());
     bytes.extend_from_slice(b"\r\n");
     // How the body is framed is ours to say, from the body itself: a service's word, said over HTTP/2, frames nothing.
-    let ours = |name: &HeaderName| [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+    let ours = |name: &HeaderName| {
+        matches!(name.as_str().len(), 10 | 14 | 17) && [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
+    };
     for (name, value) in parts.headers.iter().filter(|(name, _)| !ours(name)) {
         field(&mut bytes, name.as_str(), value.as_bytes());
     }
