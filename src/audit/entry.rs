@@ -28,7 +28,7 @@ impl Entry {
     pub(crate) async fn open(&mut self) -> Result<Opened, Error> {
         // First, so that an entry dropped while it waits ends with a closing line: its opening one may be written already.
         self.opened = true;
-        let opened = self.spool.open(&self.record).await;
+        let opened = self.spool.open(&mut self.record).await;
         self.opened = opened.is_ok();
         opened
     }

@@ -1,5 +1,7 @@
 //! A record's lines: JSON (RFC 8259), one event each, ASCII only.
 
+use std::ops::Range;
+
 use http::Version;
 
 use super::clock::Clock;
@@ -22,8 +24,8 @@ pub(super) enum Moment {
     Refuse,
 }
 
-/// Appends the line of `record`'s `moment`.
-pub(super) fn write(out: &mut Vec<u8>, moment: Moment, record: &Record, clock: &mut Clock) {
+/// Appends the line of `record`'s `moment`; says which bytes of `out` tell what both lines do, for [`Record::keep`].
+pub(super) fn write(out: &mut Vec<u8>, moment: Moment, record: &Record, clock: &mut Clock) -> Range<usize> {
     out.extend_from_slice(match (moment, record.kind) {
         (Moment::Open, Kind::Request) => OPEN,
         (Moment::Open, Kind::Tunnel) => TUNNEL_OPEN,
@@ -34,7 +36,12 @@ pub(super) fn write(out: &mut Vec<u8>, moment: Moment, record: &Record, clock: &
     });
     quoted(out, br#","id":""#, record.id.as_str().as_bytes());
     time(out, clock);
-    what(out, record);
+    let from = out.len();
+    match record.kept() {
+        Some(kept) => out.extend_from_slice(kept),
+        None => what(out, record),
+    }
+    let both = from..out.len();
     match (moment, record.kind) {
         (Moment::Close, Kind::Request) => {}
         // A tunnel has its handshake after it was opened.
@@ -45,6 +52,7 @@ pub(super) fn write(out: &mut Vec<u8>, moment: Moment, record: &Record, clock: &
         outcome(out, record);
     }
     out.extend_from_slice(b"}\n");
+    both
 }
 
 /// Appends the line of an event that is not a request's. Keys and name are ours, values may be anybody's.

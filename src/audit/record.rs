@@ -81,6 +81,7 @@ impl Field {
 struct Texts {
     bytes: Vec<u8>,
     places: [Option<(u32, u32)>; Field::COUNT],
+    kept: Option<(u32, u32)>,
     limit: usize,
 }
 
@@ -95,14 +96,23 @@ impl Texts {
             let raw = self.bytes.split_off(start);
             text::escape(&mut self.bytes, &raw, limit);
         }
-        let place = u32::try_from(start).ok().zip(u32::try_from(self.bytes.len()).ok());
+        let place = self.since(start);
+        self.kept = None;
         if let Some(slot) = self.places.get_mut(field as usize) {
             *slot = place;
         }
     }
 
+    fn since(&self, start: usize) -> Option<(u32, u32)> {
+        u32::try_from(start).ok().zip(u32::try_from(self.bytes.len()).ok())
+    }
+
     fn read(&self, field: Field) -> Option<&[u8]> {
-        let (start, end) = (*self.places.get(field as usize)?)?;
+        self.at(*self.places.get(field as usize)?)
+    }
+
+    fn at(&self, place: Option<(u32, u32)>) -> Option<&[u8]> {
+        let (start, end) = place?;
         self.bytes.get(start as usize..end as usize)
     }
 }
@@ -137,7 +147,7 @@ impl Record {
             id,
             kind,
             started: Instant::now(),
-            texts: Texts { bytes: memory, places: [None; Field::COUNT], limit },
+            texts: Texts { bytes: memory, places: [None; Field::COUNT], kept: None, limit },
             door: None,
             scheme: None,
             port: None,
@@ -176,6 +186,7 @@ impl Record {
 
     /// Where the request wants to go.
     pub(crate) fn target(&mut self, target: &Target) {
+        self.texts.kept = None;
         self.scheme = Some(target.scheme);
         self.set(Field::Method, target.method.as_str().as_bytes());
         self.authority(&target.authority);
@@ -184,6 +195,7 @@ impl Record {
 
     /// Where a tunnel wants to go.
     pub(crate) fn authority(&mut self, authority: &Authority) {
+        self.texts.kept = None;
         self.port = Some(authority.port);
         match &authority.host {
             Host::Name(name) => self.set(Field::Host, name.as_bytes()),
@@ -224,12 +236,13 @@ impl Record {
 
     /// What was decided.
     pub(crate) fn verdict(&mut self, verdict: Verdict) {
+        self.texts.kept = None;
         self.verdict = Some(verdict);
     }
 
     /// Why Nexus answered itself: the refusal's kind and status.
     pub(crate) fn refusal(&mut self, kind: &'static str, status: u16) {
-        self.verdict = Some(Verdict::Refuse);
+        self.verdict(Verdict::Refuse);
         self.status = Some(status);
         self.set(Field::Refusal, kind.as_bytes());
     }
@@ -281,6 +294,18 @@ impl Record {
         self.guard_hits = self.guard_hits.saturating_add(hits);
     }
 
+    /// Remembers the part of its first line that its last one repeats, until a setter changes what that says.
+    pub(super) fn keep(&mut self, both: &[u8]) {
+        let start = self.texts.bytes.len();
+        self.texts.bytes.extend_from_slice(both);
+        self.texts.kept = self.texts.since(start);
+    }
+
+    /// What [`keep`](Self::keep) was given, while that holds.
+    pub(super) fn kept(&self) -> Option<&[u8]> {
+        self.texts.at(self.texts.kept)
+    }
+
     /// The escaped text of `field`, if it was set.
     pub(super) fn text(&self, field: Field) -> Option<&[u8]> {
         self.texts.read(field)
@@ -288,7 +313,7 @@ impl Record {
 
     /// Gives back the memory of a record that isn't needed any more.
     pub(super) fn take_memory(&mut self) -> Vec<u8> {
-        self.texts.places = [None; Field::COUNT];
+        (self.texts.places, self.texts.kept) = ([None; Field::COUNT], None);
         std::mem::take(&mut self.texts.bytes)
     }
 

@@ -64,7 +64,7 @@ impl Spool {
     ///
     /// # Errors
     /// What the write said, for every request of the batch, where the settings say [`OnFailure::Refuse`].
-    pub(crate) async fn open(&self, record: &Record) -> Result<Opened, Error> {
+    pub(crate) async fn open(&self, record: &mut Record) -> Result<Opened, Error> {
         let opened = Opened { id: record.id() };
         let Some((batch, first)) = self.writer.join(record) else { return Ok(opened) };
         if first {

@@ -1,5 +1,6 @@
 //! `Writer`: the buffer behind a spool, who waits for it, and what becomes of lines that can't be written.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +23,7 @@ const FLUSH_BYTES: usize = 64 * 1024;
 const KEEP_BYTES: usize = 1024 * 1024;
 /// How many records' memory is kept for reuse.
 const SPARES: usize = 64;
-const RECORD_BYTES: usize = 320;
+const RECORD_BYTES: usize = 640;
 
 /// What a spool has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,13 +125,14 @@ impl Writer {
     }
 
     /// Adds an opening line to the batch of this turn; says whether it is its first. `None`: there is no room, and nobody minds.
-    pub(super) fn join(&self, record: &Record) -> Option<(Arc<Batch>, bool)> {
+    pub(super) fn join(&self, record: &mut Record) -> Option<(Arc<Batch>, bool)> {
         let mut pending = self.pending();
         if pending.is_full() && self.settings().on_failure == OnFailure::Warn {
             pending.lose(1);
             return None;
         }
-        pending.push(Moment::Open, record);
+        let both = pending.push(Moment::Open, record);
+        record.keep(pending.buffer.get(both).unwrap_or_default());
         let first = pending.batch.is_none();
         let batch = Arc::clone(pending.batch.get_or_insert_default());
         if pending.buffer.len() > FLUSH_BYTES && !pending.failing {
@@ -226,9 +228,9 @@ impl Writer {
 }
 
 impl Pending {
-    fn push(&mut self, moment: Moment, record: &Record) {
+    fn push(&mut self, moment: Moment, record: &Record) -> Range<usize> {
         self.lines += 1;
-        line::write(&mut self.buffer, moment, record, &mut self.clock);
+        line::write(&mut self.buffer, moment, record, &mut self.clock)
     }
 
     fn is_full(&self) -> bool {

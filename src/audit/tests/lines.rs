@@ -51,6 +51,37 @@ fn full() -> Record {
     record
 }
 
+/// Both lines, the second from what the first one left, once `change` is done; and the second written anew.
+fn pair(mut record: Record, change: impl FnOnce(&mut Record)) -> (Value, Value) {
+    let mut out = Vec::new();
+    let both = line::write(&mut out, Moment::Open, &record, &mut Clock::new());
+    record.keep(&out[both]);
+    change(&mut record);
+    let kept = record.kept().is_some();
+    let from_kept = parsed(Moment::Close, &record);
+    record.verdict(record.verdict.expect("a verdict"));
+    assert!(!kept || record.kept().is_none());
+    (without(from_kept, &["time", "duration_us"]), without(parsed(Moment::Close, &record), &["time", "duration_us"]))
+}
+
+#[test]
+fn the_last_line_repeats_the_first_as_long_as_that_is_true() {
+    let same = |change: fn(&mut Record)| {
+        let (kept, anew) = pair(full(), change);
+        assert_eq!(kept, anew);
+        kept
+    };
+    same(|_record| {});
+    same(|record| record.status(503));
+    assert_eq!(same(|record| record.refusal("limit", 429))["verdict"], "refuse");
+    assert_eq!(same(|record| record.verdict(Verdict::Pass))["verdict"], "pass");
+    assert_eq!(same(Record::secret_path)["path"], "/***");
+    assert_eq!(same(|record| record.agent(&"other".parse().expect("a name")))["agent"], "other");
+    assert_eq!(same(|record| record.connection(&"slack".parse().expect("a handle")))["connection"], "slack");
+    let elsewhere = |record: &mut Record| record.authority(&Authority::parse("example.com:8443", None).expect("an authority"));
+    assert_eq!(same(elsewhere)["port"], 8443);
+}
+
 fn without(mut line: Value, keys: &[&str]) -> Value {
     for key in keys {
         assert!(line.as_object_mut().expect("an object").remove(*key).is_some(), "{key}");

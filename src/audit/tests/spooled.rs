@@ -13,8 +13,8 @@ fn an_opening_line_is_on_file_before_open_returns() {
     let log = start(home.path());
     runtime().block_on(async {
         let spool = log.spool().expect("a spool");
-        let record = spool.record(Kind::Request);
-        let opened = spool.open(&record).await.expect("opened");
+        let mut record = spool.record(Kind::Request);
+        let opened = spool.open(&mut record).await.expect("opened");
         assert_eq!(opened.id(), record.id());
         assert_eq!((spool.counters().lines, spool.counters().writes), (1, 1));
     });
