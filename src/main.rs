@@ -2,6 +2,10 @@
 
 mod cli;
 
+/// A kept request makes some thirty allocations, some of them of kilobytes, which the C libraries are slow at (`docs/performance.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     if let Some(code) = cli::run::confined_entry() {
         return code;

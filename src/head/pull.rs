@@ -121,9 +121,6 @@ impl Framing {
     }
 }
 
-/// Fields that a message is given on its way through.
-const MORE: usize = 2;
-
 /// The fields of a trailer section, `whole` with its empty line.
 pub(crate) fn section(whole: &[u8]) -> View<'_> {
     View::of_fields(whole.strip_suffix(b"\r\n").unwrap_or(whole))
@@ -134,8 +131,7 @@ pub(crate) fn section(whole: &[u8]) -> View<'_> {
 /// # Errors
 /// [`Malformed::FieldName`] for one that the map can't hold, which the strict reader has refused before.
 pub(crate) fn fields_of(view: &View<'_>, whole: &Bytes) -> Result<HeaderMap, Malformed> {
-    // Some more, for what will be put on.
-    let mut fields = HeaderMap::try_with_capacity(view.count + MORE).map_err(|_full| Malformed::TooManyFields)?;
+    let mut fields = HeaderMap::try_with_capacity(view.count).map_err(|_full| Malformed::TooManyFields)?;
     for (name, value) in view.fields() {
         let name = HeaderName::from_bytes(name).map_err(|_invalid| Malformed::FieldName)?;
         let value = HeaderValue::from_maybe_shared(whole.slice_ref(value)).map_err(|_invalid| Malformed::FieldName)?;

@@ -151,7 +151,7 @@ impl Worker {
         sending: &Sending<'_>,
         way: Way,
         entry: &mut Entry,
-    ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
+    ) -> Result<(Box<Sent<RequestBody>>, Option<Permit>), Refusal> {
         let permit = match &way {
             Way::Permitted(permit, _) => Some(permit),
             Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => None,
@@ -178,9 +178,9 @@ impl Worker {
         self: &Rc<Self>,
         sending: &Sending<'_>,
         permit: Permit,
-        (sent, sent_at): (Sent<RequestBody>, Instant),
+        (sent, sent_at): (Box<Sent<RequestBody>>, Instant),
         entry: &mut Entry,
-    ) -> Result<(Sent<RequestBody>, Option<Permit>), Refusal> {
+    ) -> Result<(Box<Sent<RequestBody>>, Option<Permit>), Refusal> {
         let fresh = match permit.renew(sent_at).await {
             Renewal::Fresh(fresh) => fresh,
             Renewal::Keep(why) => {
@@ -257,7 +257,7 @@ async fn show(entry: &mut Entry, response: Response<ResponseBody>) -> Result<Res
 
 /// What [`Worker::steps`] hands to the answer.
 struct Stepped {
-    sent: Sent<RequestBody>,
+    sent: Box<Sent<RequestBody>>,
     permit: Option<Permit>,
     replay: Rc<Replay>,
     counted: Option<Counted>,
@@ -378,7 +378,7 @@ fn may_replay(permit: &Permit, method: &Method) -> bool {
 }
 
 /// Reads a refused answer's short body away, so that its connection can be used again, if the request was `whole` on it.
-fn drain(sent: Sent<RequestBody>, whole: bool) {
+fn drain(sent: Box<Sent<RequestBody>>, whole: bool) {
     if !whole {
         return;
     }

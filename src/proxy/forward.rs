@@ -89,14 +89,18 @@ impl Worker {
         self: &Rc<Self>,
         sending: &Sending<'_>,
         permit: Option<&Permit>,
-    ) -> Result<Sent<RequestBody>, Error> {
+    ) -> Result<Box<Sent<RequestBody>>, Error> {
         let outcome = self.send_once(sending, permit).await;
         let Some(why) = outcome.as_ref().err().and_then(|error| sending.again_after(error)) else { return outcome };
         sending.resent.borrow_mut().push(why);
         Box::pin(self.send_once(sending, permit)).await
     }
 
-    async fn send_once(self: &Rc<Self>, sending: &Sending<'_>, permit: Option<&Permit>) -> Result<Sent<RequestBody>, Error> {
+    async fn send_once(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        permit: Option<&Permit>,
+    ) -> Result<Box<Sent<RequestBody>>, Error> {
         if self.should_hold(sending, permit) {
             return Box::pin(self.send_expecting(sending, permit)).await;
         }
@@ -107,7 +111,7 @@ impl Worker {
         self: &Rc<Self>,
         sending: &Sending<'_>,
         permit: Option<&Permit>,
-    ) -> Result<Sent<RequestBody>, Error> {
+    ) -> Result<Box<Sent<RequestBody>>, Error> {
         let hold = Arc::<Hold>::default();
         let sent = self.send_held(sending, permit, Some(&hold)).await?;
         hold.answered();
@@ -130,7 +134,7 @@ impl Worker {
         sending: &Sending<'_>,
         permit: Option<&Permit>,
         hold: Option<&Arc<Hold>>,
-    ) -> Result<Sent<RequestBody>, Error> {
+    ) -> Result<Box<Sent<RequestBody>>, Error> {
         let &Sending { outbound, replay, opened, .. } = sending;
         tracing::trace!(id = opened.id().as_str(), "a request leaves");
         let gone = || Error::Unreachable {

@@ -58,7 +58,7 @@ impl Destination<'_> {
     }
 }
 
-/// A response, and the connection it came on.
+/// A response, and the connection it came on. Boxed where it is made: it goes through many hands.
 pub(crate) struct Sent<B: Body + 'static> {
     pub(crate) response: Response<Received<B>>,
     pub(crate) lease: Lease<B>,

@@ -58,7 +58,7 @@ where
         self: &Rc<Self>,
         to: &Destination<'_>,
         request: &mut Option<Request<B>>,
-    ) -> Result<Sent<B>, Error> {
+    ) -> Result<Box<Sent<B>>, Error> {
         loop {
             if let Some(shared) = self.shared_http2(to) {
                 if let Some(sent) = Box::pin(self.send_http2(to, shared, request)).await? {
@@ -93,7 +93,11 @@ where
         Box::pin(self.send_on_new(to, request)).await
     }
 
-    async fn send_on_new(self: &Rc<Self>, to: &Destination<'_>, request: &mut Option<Request<B>>) -> Result<Sent<B>, Error> {
+    async fn send_on_new(
+        self: &Rc<Self>,
+        to: &Destination<'_>,
+        request: &mut Option<Request<B>>,
+    ) -> Result<Box<Sent<B>>, Error> {
         let connected = self.dialler.connect(to.scheme, to.authority, to.versions, to.agent).await?;
         let outcome = if connected.http2 {
             let shared = self.start_http2(connected, to.authority, to.agent).await?;
@@ -129,7 +133,7 @@ where
         connection: Box<Direct>,
         reused: bool,
         bytes: &[u8],
-    ) -> Result<Sent<B>, Error> {
+    ) -> Result<Box<Sent<B>>, Error> {
         let address = connection.address;
         let answered = {
             let calling = pin!(connection.call(bytes, to.head_method, self));
@@ -141,7 +145,7 @@ where
             false => Error::Broken { authority: authority(), cause: error.into() },
         })?;
         let bodiless = is_bodiless(to, response.status());
-        Ok(Sent { response: response.map(Received::Direct), lease: Lease(None), address, http2: false, bodiless })
+        Ok(Box::new(Sent { response: response.map(Received::Direct), lease: Lease(None), address, http2: false, bodiless }))
     }
 
     /// The most recently used connection that still lives.
@@ -243,7 +247,7 @@ where
         mut connection: Box<Http1<B>>,
         reused: bool,
         request: &mut Option<Request<B>>,
-    ) -> Result<Option<Sent<B>>, Error> {
+    ) -> Result<Option<Box<Sent<B>>>, Error> {
         connection.gate.expect(to.head_method, to.upgrade);
         if let Some(request) = request {
             to_http1(to, request);
@@ -270,7 +274,7 @@ where
         let loan = Loan { connection, pool: Rc::clone(self) };
         let bodiless = is_bodiless(to, response.status());
         let response = response.map(Received::Engine);
-        Ok(Some(Sent { response, lease: Lease(Some(loan)), address, http2: false, bodiless }))
+        Ok(Some(Box::new(Sent { response, lease: Lease(Some(loan)), address, http2: false, bodiless })))
     }
 
     async fn send_http2(
@@ -278,7 +282,7 @@ where
         to: &Destination<'_>,
         Shared { mut sender, address, number }: Shared<B>,
         request: &mut Option<Request<B>>,
-    ) -> Result<Option<Sent<B>>, Error> {
+    ) -> Result<Option<Box<Sent<B>>>, Error> {
         if sender.ready().await.is_err() {
             return Ok(None);
         }
@@ -288,7 +292,7 @@ where
             Ok(response) => {
                 let bodiless = is_bodiless(to, response.status());
                 let response = response.map(Received::Engine);
-                Ok(Some(Sent { response, lease: Lease(None), address, http2: true, bodiless }))
+                Ok(Some(Box::new(Sent { response, lease: Lease(None), address, http2: true, bodiless })))
             }
             Err(mut failed) => {
                 *request = failed.take_message();
@@ -338,7 +342,7 @@ fn unsent_or_broken<B: Body + 'static>(
     reused: bool,
     message: &Option<Request<B>>,
     cause: hyper::Error,
-) -> Result<Option<Sent<B>>, Error> {
+) -> Result<Option<Box<Sent<B>>>, Error> {
     if message.is_some() {
         return Ok(None);
     }
