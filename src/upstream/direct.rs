@@ -40,6 +40,9 @@ pub(super) struct Direct {
 pub(crate) enum Error {
     #[error("the service closed the connection")]
     Closed,
+    /// After a part of a head, or an interim response.
+    #[error("the service broke off before its response was whole")]
+    BrokenOff(#[source] std::io::Error),
     #[error("the connection to the service failed")]
     Io(#[from] std::io::Error),
     #[error("the response is malformed")]
@@ -56,6 +59,15 @@ impl Error {
     /// Whether the connection ended before anything came on it.
     pub(super) fn nothing_came(&self) -> bool {
         matches!(self, Self::Closed | Self::Io(_))
+    }
+
+    /// The same once something had come.
+    fn after_all(self) -> Self {
+        match self {
+            Self::Closed => Self::BrokenOff(std::io::ErrorKind::UnexpectedEof.into()),
+            Self::Io(error) => Self::BrokenOff(error),
+            other => other,
+        }
     }
 }
 
@@ -88,7 +100,7 @@ impl Direct {
         let mut buffer = BytesMut::new();
         // A service that refuses a request unread may close before it is written: its answer may be here all the same.
         let (head, parts) = match (self.final_head(&mut buffer).await, written) {
-            (Err(_), Err(error)) => return Err(error.into()),
+            (Err(read), Err(error)) if read.nothing_came() => return Err(error.into()),
             (read, _) => read?,
         };
         let framing = Framing::of_response(&head, bodiless);
@@ -99,8 +111,8 @@ impl Direct {
 
     async fn final_head(&mut self, buffer: &mut BytesMut) -> Result<(Head, http::response::Parts), Error> {
         let limits = Limits::default();
-        for _ in 0..INTERIM_RESPONSES {
-            let head = self.head(buffer, &limits).await?;
+        for interim in 0..INTERIM_RESPONSES {
+            let head = self.head(buffer, &limits).await.map_err(|error| if interim > 0 { error.after_all() } else { error })?;
             let whole = buffer.split_to(head.len()).freeze();
             match head.status() {
                 101 => return Err(Malformed::UnrequestedSwitch.into()),
@@ -123,13 +135,12 @@ impl Direct {
                 return Ok(head);
             }
             buffer.reserve(HEAD_PIECE);
-            if self.stream.read_buf(buffer).await? == 0 {
-                return Err(if buffer.is_empty() {
-                    Error::Closed
-                } else {
-                    Error::Io(std::io::ErrorKind::UnexpectedEof.into())
-                });
-            }
+            let ended = match self.stream.read_buf(buffer).await {
+                Ok(1..) => continue,
+                Ok(0) => Error::Closed,
+                Err(error) => Error::Io(error),
+            };
+            return Err(if buffer.is_empty() { ended } else { ended.after_all() });
         }
     }
 }

@@ -46,3 +46,29 @@ fn an_idempotent_request_is_sent_again_and_another_is_not() {
         }
     });
 }
+
+#[test]
+fn a_request_whose_answer_had_begun_is_not_sent_again() {
+    run(async {
+        for begun in ["HTTP/1.1 20", "HTTP/1.1 200 OK\r\nContent-Len", "HTTP/1.1 103 Early Hints\r\n\r\n"] {
+            let ca = Authority::new();
+            let service = Upstream::raw(&ca, &["api.stale.test"], Offers::Http1, move |mut stream, _number| async move {
+                read_head(&mut stream).await;
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.expect("a write");
+                read_head(&mut stream).await;
+                stream.write_all(begun.as_bytes()).await.expect("a write");
+            })
+            .await;
+            let nexus = Builder::new(&ca)
+                .resolve("api.stale.test", service.address)
+                .provider("stale", PROVIDER)
+                .register("stale", &[("api_key", "stale-key-0123456789abcdef")])
+                .start();
+            let mut session = Caller::new(&nexus).http1("api.stale.test").await;
+            assert_eq!(session.get("/first").await.status, 200);
+            let reply = session.get("/second").await;
+            assert_eq!((reply.status, service.connections()), (502, 1), "{begun:?}: {reply:?}");
+            assert!(nexus.closed("/second").await["notes"].is_null(), "{begun:?}");
+        }
+    });
+}
