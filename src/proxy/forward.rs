@@ -158,7 +158,7 @@ impl Worker {
             whole: replay.whole(),
             on_http2: &|| hold.into_iter().for_each(|hold| hold.only_at_limit()),
         };
-        let mut sent = self.pool.send(&to, &mut request).await?;
+        let mut sent = Box::pin(self.pool.send(&to, &mut request)).await?;
         if authenticates_connection(&outbound.headers, sent.response.headers()) {
             sent.lease.retire();
             sent.response.body_mut().retire();
