@@ -18,13 +18,13 @@ use crate::provider::Provider;
 #[derive(Debug)]
 pub(crate) struct Broker {
     shared: Arc<Shared>,
-    connections: DashMap<ConnectionId, Arc<Connection>>,
+    connections: DashMap<ConnectionId, Arc<Connection>, foldhash::fast::RandomState>,
 }
 
 impl Broker {
     /// A broker that knows nothing yet.
     pub(crate) fn new(ports: Ports, settings: Settings) -> Arc<Self> {
-        Arc::new(Self { shared: Arc::new(Shared::new(ports, settings)), connections: DashMap::new() })
+        Arc::new(Self { shared: Arc::new(Shared::new(ports, settings)), connections: DashMap::default() })
     }
 
     /// The connections of `provider` that exist, the default one first.

@@ -1,12 +1,11 @@
 //! `Rules`: what is known about every host, indexed so that a decision's cost does not grow with their number.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::occupants::Occupants;
 use crate::agent::Agent;
-use crate::model::{Authority, Host, Scheme, Target};
+use crate::model::{Authority, Host, Map, Scheme, Target};
 use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider};
 
 /// What happens to hosts that no provider names.
@@ -146,13 +145,14 @@ pub(crate) struct Rules {
     providers: Vec<Arc<Provider>>,
     /// Each provider by itself, for the many hosts that have only one.
     alone: Vec<Arc<Occupants>>,
-    exact: HashMap<Host, HostRules>,
+    exact: Map<Host, HostRules>,
     /// Everything behind the first dot of a tenant pattern.
-    tenants: HashMap<Box<str>, HostRules>,
-    token_endpoints: HashMap<Host, Vec<(usize, PathPattern)>>,
-    ports: HashSet<u16>,
+    tenants: Map<Box<str>, HostRules>,
+    token_endpoints: Map<Host, Vec<(usize, PathPattern)>>,
+    /// Sorted, as those below: nearly always there are two or three.
+    ports: Vec<u16>,
     /// 443 and those of the providers' rules.
-    tls_ports: HashSet<u16>,
+    tls_ports: Vec<u16>,
 }
 
 impl Rules {
@@ -164,16 +164,20 @@ impl Rules {
             settings,
             alone: providers.iter().map(|provider| Arc::new(Occupants::new(vec![Arc::clone(provider)]))).collect(),
             providers,
-            exact: HashMap::new(),
-            tenants: HashMap::new(),
-            token_endpoints: HashMap::new(),
+            exact: Map::default(),
+            tenants: Map::default(),
+            token_endpoints: Map::default(),
             ports,
-            tls_ports: HashSet::from([443]),
+            tls_ports: vec![443],
         };
         for index in 0..rules.providers.len() {
             rules.add(index);
         }
         rules.complete();
+        for ports in [&mut rules.ports, &mut rules.tls_ports] {
+            ports.sort_unstable();
+            ports.dedup();
+        }
         rules
     }
 
@@ -192,8 +196,8 @@ impl Rules {
     fn add(&mut self, index: usize) {
         let Some(provider) = self.providers.get(index).map(Arc::clone) else { return };
         for (number, rule) in provider.inject.iter().enumerate() {
-            self.ports.insert(rule.port);
-            self.tls_ports.insert(rule.port);
+            self.ports.push(rule.port);
+            self.tls_ports.push(rule.port);
             for pattern in &rule.hosts {
                 let entry = match pattern {
                     HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
@@ -220,7 +224,7 @@ impl Rules {
         if !agent.may_reach(&authority.host) {
             return refuse(Reason::Agent);
         }
-        if !self.ports.contains(&authority.port) {
+        if self.ports.binary_search(&authority.port).is_err() {
             return refuse(Reason::ConnectPort);
         }
         if self.knows(&authority.host) {
@@ -248,8 +252,8 @@ impl Rules {
             let theirs = owners.iter().any(|owner| agent.may_use(&owner.id));
             return if theirs { Route::TokenEndpoint(owners) } else { Route::Refuse(Reason::Agent) };
         }
-        let matching = self.matching(host);
-        let Some(occupants) = self.occupants_of(host, &matching) else {
+        let (matching, occupants) = self.matching(host);
+        let Some(occupants) = occupants.or_else(|| self.occupants(&matching)) else {
             let stranger = !self.token_endpoints.contains_key(host);
             let shut = !self.settings.allow || (stranger && self.settings.unmatched == Unmatched::Refuse);
             return if shut { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
@@ -260,13 +264,13 @@ impl Rules {
     /// Whether a shut tunnel to `port` takes any bytes: cleartext HTTP's, and those that the operator lists and that are nobody's for
     /// TLS. What goes to a TLS port is TLS, listed or not.
     pub(crate) fn takes_any_bytes(&self, port: u16) -> bool {
-        port == 80 || (self.settings.connect_ports.contains(&port) && !self.tls_ports.contains(&port))
+        port == 80 || (self.settings.connect_ports.contains(&port) && self.tls_ports.binary_search(&port).is_err())
     }
 
     /// TLS goes to the ports that CONNECT may name; cleartext also to those that no well-known protocol of another kind has, so that
     /// a request's body is nobody's mail (threat 93).
     fn may_name_port(&self, scheme: Scheme, port: u16) -> bool {
-        self.ports.contains(&port) || (scheme == Scheme::Http && port >= 1024)
+        self.ports.binary_search(&port).is_ok() || (scheme == Scheme::Http && port >= 1024)
     }
 
     fn decide_known(&self, target: &Target, agent: &Agent, matching: &[Place], occupants: Arc<Occupants>) -> Route {
@@ -304,11 +308,11 @@ impl Rules {
         provider.inject.get(number).map(|rule| (provider, number, rule))
     }
 
-    /// Every rule whose host pattern names `host`.
-    fn matching(&self, host: &Host) -> Cow<'_, [Place]> {
+    /// Every rule whose host pattern names `host`, and its providers where they are known beforehand.
+    fn matching(&self, host: &Host) -> (Cow<'_, [Place]>, Option<Arc<Occupants>>) {
         match self.exact.get(host) {
-            Some(entry) => Cow::Borrowed(&entry.rules),
-            None => self.tenant_rules(host).into(),
+            Some(entry) => (Cow::Borrowed(&entry.rules), entry.occupants.as_ref().map(Arc::clone)),
+            None => (self.tenant_rules(host).into(), None),
         }
     }
 
@@ -322,14 +326,7 @@ impl Rules {
         rules
     }
 
-    /// The providers of `matching`, which are the rules for `host`; `None` where there are none.
-    fn occupants_of(&self, host: &Host, matching: &[Place]) -> Option<Arc<Occupants>> {
-        match self.exact.get(host).and_then(|entry| entry.occupants.as_ref()) {
-            Some(occupants) => Some(Arc::clone(occupants)),
-            None => self.occupants(matching),
-        }
-    }
-
+    /// The providers of `rules`; `None` where there are none.
     fn occupants(&self, rules: &[Place]) -> Option<Arc<Occupants>> {
         let (first, _) = *rules.first()?;
         if rules.iter().all(|(provider, _)| *provider == first) {
@@ -343,7 +340,7 @@ impl Rules {
 
     /// Whether a provider names `host`: requests to it are decided one by one.
     pub(crate) fn knows(&self, host: &Host) -> bool {
-        self.token_endpoints.contains_key(host) || !self.matching(host).is_empty()
+        self.token_endpoints.contains_key(host) || !self.matching(host).0.is_empty()
     }
 
     /// Any reading of the path counts: it is a refusal.

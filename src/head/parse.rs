@@ -158,8 +158,12 @@ impl<'a> View<'a> {
             rest = after;
             Some(line)
         });
-        let fields = lines.filter_map(|line| split_at_byte(line.strip_suffix(b"\r")?, b':'));
-        fields.map(|(name, value)| (name, trim(value)))
+        lines.filter_map(|line| {
+            let line = line.strip_suffix(b"\r")?;
+            // Names are short: a search in vectors would take longer.
+            let (name, value) = line.split_at_checked(line.iter().position(|&byte| byte == b':')?)?;
+            Some((name, trim(value.get(1..)?)))
+        })
     }
 
     /// The first field called `name`, in any case.

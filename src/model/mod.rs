@@ -3,11 +3,13 @@
 mod credential;
 mod host;
 mod id;
+mod map;
 mod secret;
 mod target;
 
 pub use credential::Credential;
 pub use host::{Host, HostError};
 pub use id::{AgentName, ConnectionId, IdError, ProviderId, UserName};
+pub use map::Map;
 pub use secret::Secret;
 pub use target::{Authority, AuthorityError, Scheme, Target};

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALT_SVC, COOKIE, EXPECT, MAX_FORWARDS, TE, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
+use http::header::{ALT_SVC, UPGRADE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -14,10 +14,11 @@ use super::activity::Busy;
 use super::body::ResponseBody;
 use super::choose::{Inquiry, reaches};
 use super::door::{Arrived, Door, is_own_name};
-use super::forward::{Outbound, Sending, set_host};
+use super::forward::Sending;
 use super::internal;
 use super::load::Counted;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
+use super::outbound::{check_method, outbound};
 use super::refusal::Refusal;
 use super::replay::{Inflow, Replay, RequestBody, read_away};
 use super::upgrade::{self, Relay};
@@ -26,7 +27,7 @@ use crate::agent::Agent;
 use crate::audit::{Entry, Kind, Verdict};
 use crate::broker::{Permit, Renewal};
 use crate::decide::Occupants;
-use crate::provider::{Provider, ReplayRule, strip_target};
+use crate::provider::{Provider, ReplayRule};
 use crate::upstream::Sent;
 
 /// What an exchange ended with.
@@ -290,82 +291,6 @@ fn note_arrival(entry: &mut Entry, door: &Door, arrived: &Arrived) {
     entry.target(&arrived.target);
     if let Some(agent) = &arrived.agent {
         entry.agent(&agent.name);
-    }
-}
-
-/// TRACE echoes what it was sent (RFC 9110 §9.3.8); a second CONNECT would leave the tunnel.
-fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
-    let extended = parts.extensions.get::<hyper::ext::Protocol>().is_some();
-    if parts.method == Method::OPTIONS && hops_used_up(&parts.headers) {
-        return Err(Refusal::Method("OPTIONS with Max-Forwards: 0 goes no further"));
-    }
-    refused_method(&parts.method).filter(|_why| !extended).map_or(Ok(()), |why| Err(Refusal::Method(why)))
-}
-
-/// Why no request of this method is forwarded, if none is.
-pub(super) fn refused_method(method: &Method) -> Option<&'static str> {
-    match method.as_str() {
-        "CONNECT" => Some("CONNECT inside a tunnel is not allowed"),
-        name if name.eq_ignore_ascii_case("trace") => Some("TRACE is not forwarded"),
-        name if name.eq_ignore_ascii_case("track") => Some("TRACK is not forwarded"),
-        _ => None,
-    }
-}
-
-/// RFC 9110 §7.6.2: a proxy does not pass on what may go no further.
-fn hops_used_up(headers: &HeaderMap) -> bool {
-    headers.get(MAX_FORWARDS).is_some_and(|left| !left.is_empty() && left.as_bytes().iter().all(|digit| *digit == b'0'))
-}
-
-/// The request without anything that belongs to this hop or to the slots of the host's providers; the credential is put on per send.
-fn outbound(
-    arrived: Arrived,
-    parts: &mut request::Parts,
-    occupants: Option<&Occupants>,
-    agent: &Arc<Agent>,
-    upgrade: bool,
-) -> Result<Outbound, Refusal> {
-    let mut target = arrived.target;
-    let mut headers = std::mem::take(&mut parts.headers);
-    let kept = upgrade.then(|| upgrade::request_fields(&headers, &parts.extensions));
-    let trailers = takes_trailers(&headers);
-    join_cookies(&mut headers);
-    if target.method == Method::CONNECT {
-        target.method = Method::GET;
-    }
-    strip_hop_by_hop(&mut headers);
-    headers.remove(EXPECT);
-    headers.remove(super::door::NEXUS_CONNECTION);
-    if let Some(occupants) = occupants {
-        strip_target(&occupants.slots, &mut headers, &mut target.path)
-            .map_err(|_long| Refusal::Target("the path is too long"))?;
-        super::door::strip_routing_hints(&mut headers);
-    }
-    if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-    set_host(&mut headers, &target);
-    headers.extend(kept.into_iter().flatten());
-    Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade })
-}
-
-/// Whether the caller takes trailers (RFC 9110 §10.1.4). The word is for one hop, so it is said anew.
-fn takes_trailers(headers: &HeaderMap) -> bool {
-    let member = |member: &[u8]| {
-        member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"trailers")
-    };
-    headers.get_all(TE).iter().any(|value| value.as_bytes().split(|byte| *byte == b',').any(member))
-}
-
-/// HTTP/2 may split the cookies (RFC 9113 §8.2.3); whoever reads HTTP/1.1 takes the first line for all of them.
-fn join_cookies(headers: &mut HeaderMap) {
-    if headers.get_all(COOKIE).iter().nth(1).is_none() {
-        return;
-    }
-    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if let Ok(mut whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-        whole.set_sensitive(true);
-        headers.insert(COOKIE, whole);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the request path answers by itself, for those who ask before they send: the same checks, with nothing dialled or resolved.
 
 use super::door::is_own_name;
-use super::exchange::refused_method;
+use super::outbound::refused_method;
 use super::refusal::Refusal;
 use crate::model::{Authority, Target};
 use crate::upstream;

@@ -21,6 +21,7 @@ mod intercept;
 mod internal;
 mod load;
 mod observe;
+mod outbound;
 mod placeholders;
 mod refusal;
 mod refused;

@@ -1,13 +1,12 @@
 //! Whose placeholder is this? Those of all agents for a provider's connections, made once and found by one look-up.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::worker::Worker;
 use crate::agent::{Agent, Registry};
-use crate::model::{AgentName, ConnectionId, ProviderId};
+use crate::model::{AgentName, ConnectionId, Map, ProviderId};
 
 /// The length of what follows a placeholder's prefix.
 const TAIL: usize = 36;
@@ -16,14 +15,14 @@ const KEPT: usize = 50_000;
 
 /// Kept per provider until its connections or the agents change.
 #[derive(Debug, Default)]
-pub(super) struct Kept(RefCell<HashMap<ProviderId, Rc<Known>>>);
+pub(super) struct Kept(RefCell<Map<ProviderId, Rc<Known>>>);
 
 /// What each placeholder of one provider means.
 #[derive(Debug)]
 pub(super) struct Known {
     registry: Arc<Registry>,
     connections: Vec<ConnectionId>,
-    meanings: HashMap<String, (AgentName, ConnectionId)>,
+    meanings: Map<String, (AgentName, ConnectionId)>,
 }
 
 impl Worker {
@@ -42,7 +41,7 @@ impl Worker {
         if !keep {
             agents = vec![agent];
         }
-        let mut meanings = HashMap::new();
+        let mut meanings = Map::default();
         for agent in agents {
             let own = [None, agent.user.clone()].map(|user| ConnectionId::new(provider.clone(), user));
             for connection in if connections.is_empty() { &own[..] } else { connections } {
@@ -75,7 +74,7 @@ mod tests {
     fn a_placeholder_is_found_behind_any_prefix() {
         let tail = "Abcdefghijklmnopqrstuvwxyz0123456789";
         let meaning: (AgentName, ConnectionId) = ("a".parse().expect("a name"), "github".parse().expect("a handle"));
-        let meanings = HashMap::from([(tail.to_owned(), meaning.clone())]);
+        let meanings = Map::from_iter([(tail.to_owned(), meaning.clone())]);
         let known = Known { registry: Arc::default(), connections: Vec::new(), meanings };
         for text in [format!("Bearer ghp_{tail}"), format!("ATATT{tail}"), format!("a=1; d={tail}; e=2"), tail.to_owned()] {
             assert_eq!(known.find(text.as_bytes()), Some(&meaning), "{text}");

@@ -3,7 +3,6 @@
 //! HTTP/1.1 connections are shared by all callers; HTTP/2 ones belong to one agent. A pool lives on one thread and takes no lock.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use super::direct::Direct;
 use super::received::Received;
 use super::stream::Stream;
 use crate::head::{Expectation, Gate};
-use crate::model::{Authority, Scheme};
+use crate::model::{Authority, Map, Scheme};
 
 /// Which versions the request can be sent with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,8 +128,8 @@ pub(super) struct HostPool<B> {
 /// One worker's connections.
 pub(crate) struct Pool<B: Body + 'static> {
     pub(super) dialler: Arc<Dialler>,
-    pub(super) hosts: RefCell<HashMap<Authority, HostPool<B>>>,
-    pub(super) warming: RefCell<HashMap<Authority, Vec<Warming>>>,
+    pub(super) hosts: RefCell<Map<Authority, HostPool<B>>>,
+    pub(super) warming: RefCell<Map<Authority, Vec<Warming>>>,
     /// HTTP/2 connections so far.
     pub(super) numbered: Cell<u64>,
 }

@@ -10,7 +10,7 @@ use super::document::Document;
 use super::entry::Entry;
 use super::error::Error;
 use super::json::NotUnderstood;
-use crate::model::{ConnectionId, ProviderId};
+use crate::model::{ConnectionId, Map, ProviderId};
 
 /// All connections as they stood in the file at one moment.
 ///
@@ -19,7 +19,7 @@ use crate::model::{ConnectionId, ProviderId};
 pub struct Snapshot {
     generation: u64,
     entries: BTreeMap<ConnectionId, Arc<Entry>>,
-    by_provider: HashMap<ProviderId, Arc<[ConnectionId]>>,
+    by_provider: Map<ProviderId, Arc<[ConnectionId]>>,
     strangers: Vec<Stranger>,
     rolled_back: bool,
 }
