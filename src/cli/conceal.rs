@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 /// The variable whose text is handed on.
 const SECRET: &str = "NEXUS_SECRET";
 /// What other commands read, and a process that lives long has no use for.
-const OTHERS: [&str; 6] = [
+pub(super) const OTHERS: [&str; 6] = [
     "NEXUS_AGENT_TOKEN",
     "NEXUS_API_KEY",
     "NEXUS_CLIENT_SECRET",

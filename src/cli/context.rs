@@ -12,10 +12,11 @@ use nexus::provider::Catalogue;
 use nexus::seal::{DataKey, Passphrase};
 use nexus::vault::{self, Store};
 
+use super::conceal;
 use super::terminal::Terminal;
 
-/// Variables that Nexus itself reads; another `NEXUS_*` name is a mistake worth telling.
-const KNOWN: [&str; 15] = [
+/// Variables that Nexus itself reads, besides those it [conceals](conceal::OTHERS); another `NEXUS_*` name is a mistake worth telling.
+const KNOWN: [&str; 9] = [
     "NEXUS_HOME",
     "NEXUS_SECRET_FD",
     "NEXUS_SECRET",
@@ -25,12 +26,6 @@ const KNOWN: [&str; 15] = [
     "NEXUS_GATEWAY_KEY",
     "NEXUS_DATABASE_URL",
     "NEXUS_LOG",
-    "NEXUS_AGENT_TOKEN",
-    "NEXUS_API_KEY",
-    "NEXUS_CLIENT_SECRET",
-    "NEXUS_PASSWORD",
-    "NEXUS_ACCESS_TOKEN",
-    "NEXUS_REFRESH_TOKEN",
 ];
 
 /// The surroundings of one command.
@@ -73,7 +68,8 @@ impl Context {
         let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         let ours = std::env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with("NEXUS_"));
         let (overrides, others): (Vec<_>, Vec<_>) = ours.partition(|(name, _)| name.starts_with("NEXUS__"));
-        let unknown = others.into_iter().map(|(name, _)| name).filter(|name| !KNOWN.contains(&name.as_str()));
+        let known = |name: &str| KNOWN.iter().chain(&conceal::OTHERS).any(|known| *known == name);
+        let unknown = others.into_iter().map(|(name, _)| name).filter(|name| !known(name));
         (overrides, unknown.collect())
     }
 
