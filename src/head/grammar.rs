@@ -121,6 +121,14 @@ pub(super) fn check_text(line: &[u8], obs_text: bool) -> Result<(), Malformed> {
     }
 }
 
+/// Whether nothing in lines that end with CR LF is foreign to a line, the last end included.
+pub(super) fn is_plain(lines: &[u8], obs_text: bool) -> bool {
+    let after = lines.get(1..).unwrap_or_default();
+    let ends = |byte: u8, next: u8| (byte == b'\n') | ((byte == b'\r') & (next == b'\n'));
+    let foreign = |byte, next| is_foreign(byte, obs_text) & !ends(byte, next);
+    !lines.iter().zip(after).fold(false, |bad, (&byte, &next)| bad | foreign(byte, next))
+}
+
 fn is_foreign(byte: u8, obs_text: bool) -> bool {
     ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f) | (!obs_text & (byte >= 0x80))
 }

@@ -7,7 +7,7 @@ use http::Version;
 
 use super::Malformed;
 use super::fields::{Declared, Seen, check, may_trail};
-use super::grammar::{check_text, is_token_byte, split_at_byte, trim};
+use super::grammar::{check_text, is_plain, is_token_byte, split_at_byte, trim};
 use super::start::{Form, Start, request_line, status_line};
 
 /// How much of a head is taken, and how long a refused caller is listened to.
@@ -172,6 +172,13 @@ impl<'a> View<'a> {
     }
 }
 
+/// Whether a line's bytes are looked at one by one (RFC 9110 §5.5), or all lines' together later.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Text {
+    Checked,
+    Unchecked,
+}
+
 /// Reads one section of fields, with its start line if it has one, from bytes that arrive in any pieces.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parser {
@@ -198,19 +205,37 @@ impl Parser {
     /// # Errors
     /// As [`Malformed`] says, as soon as the bytes at hand are known to be wrong.
     pub(crate) fn feed(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Head>, Malformed> {
+        // A section that is here as a whole has its bytes checked at once, in vectors. Whatever is odd about one is found line by line.
+        if self.scanned == 0 {
+            let mut quick = *self;
+            if let Ok(Some(head)) = quick.lines(bytes, limits, Text::Unchecked)
+                && bytes.get(..head.len()).is_some_and(|whole| is_plain(whole, self.takes_obs_text()))
+            {
+                *self = quick;
+                return Ok(Some(head));
+            }
+        }
+        self.lines(bytes, limits, Text::Checked)
+    }
+
+    fn lines(&mut self, bytes: &[u8], limits: &Limits, text: Text) -> Result<Option<Head>, Malformed> {
         loop {
             // Nothing beyond the limit counts, so that the first mistake is the same one however the bytes arrive.
             let room = self.room(limits);
             let within = bytes.get(..room).unwrap_or(bytes);
             let rest = within.get(self.scanned as usize..).unwrap_or_default();
             let Some(at) = memchr::memchr(b'\n', rest) else {
-                self.check_partial(rest)?;
+                if text == Text::Checked {
+                    self.check_partial(rest)?;
+                }
                 return if bytes.len() < room { Ok(None) } else { Err(self.overflow()) };
             };
             let end = self.scanned as usize + at;
             let line = within.get(self.line as usize..end).unwrap_or_default();
             let (line, ended) = line.strip_suffix(b"\r").map_or((line, false), |line| (line, true));
-            check_text(line, self.takes_obs_text())?;
+            if text == Text::Checked {
+                check_text(line, self.takes_obs_text())?;
+            }
             check(ended, Malformed::LineEnd)?;
             // Below the limit, a position always fits.
             self.scanned = u32::try_from(end + 1).unwrap_or(u32::MAX);
