@@ -227,9 +227,7 @@ impl Prepared {
     /// # Errors
     /// A target that grows beyond what `http` takes (64 KiB).
     pub fn apply(&self, headers: &mut HeaderMap, target: &mut PathAndQuery) -> Result<(), InjectError> {
-        if !self.query.is_empty() {
-            *target = self.target_of(target)?;
-        }
+        *target = self.target(target)?;
         for (name, value) in &self.headers {
             headers.insert(name, value.clone());
         }
@@ -245,6 +243,28 @@ impl Prepared {
             append_cookies(headers, field)?;
         }
         Ok(())
+    }
+
+    /// The fields that [`apply`](Self::apply) makes of `base` with `required` added where they are absent, without a copy of the map;
+    /// `None` where cookies are to be joined.
+    pub fn overlay<'a>(
+        &'a self,
+        base: &'a HeaderMap,
+        required: &'a [(HeaderName, HeaderValue)],
+    ) -> Option<impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>> {
+        let replaced = |name: &HeaderName| self.headers.iter().any(|(own, _)| own == name);
+        let kept = base.iter().filter(move |(name, _)| !replaced(name));
+        let added = required.iter().filter(move |(name, _)| !base.contains_key(name) && !replaced(name));
+        let fields = |(name, value): &'a (HeaderName, HeaderValue)| (name, value);
+        self.cookies.is_empty().then(|| kept.chain(added.map(fields)).chain(self.headers.iter().map(fields)))
+    }
+
+    /// The target that [`apply`](Self::apply) makes.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn target(&self, target: &PathAndQuery) -> Result<PathAndQuery, InjectError> {
+        if self.query.is_empty() { Ok(target.clone()) } else { self.target_of(target) }
     }
 
     fn target_of(&self, target: &PathAndQuery) -> Result<PathAndQuery, InjectError> {

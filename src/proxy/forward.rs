@@ -6,8 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, EXPECT, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use zeroize::Zeroizing;
 
 use super::hold::{Held, Hold};
 use super::replay::{Replay, RequestBody};
@@ -16,8 +18,8 @@ use crate::agent::Agent;
 use crate::audit::Opened;
 use crate::broker::Permit;
 use crate::model::{Authority, Target};
-use crate::provider::InjectError;
-use crate::upstream::{Destination, Error, Sent, Versions};
+use crate::provider::{InjectError, InjectRule, Prepared};
+use crate::upstream::{Destination, Error, Sent, Versions, request_written, written};
 
 /// A request without any credential: what is sent is a copy with one put on.
 pub(super) struct Outbound {
@@ -137,16 +139,7 @@ impl Worker {
     ) -> Result<Box<Sent<RequestBody>>, Error> {
         let &Sending { outbound, replay, opened, .. } = sending;
         tracing::trace!(id = opened.id().as_str(), "a request leaves");
-        let gone = || Error::Unreachable {
-            authority: outbound.target.authority.clone(),
-            cause: std::io::ErrorKind::BrokenPipe.into(),
-        };
-        let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
-        let body = replay.body(held).ok_or_else(gone)?;
-        let mut request = Some(build(outbound, permit, body).map_err(|cause| Error::Unsendable { cause: Box::new(cause) })?);
-        if let (Some(hold), Some(request)) = (hold, &mut request) {
-            expect_continue(request, hold);
-        }
+        let unsendable = |cause: InjectError| Error::Unsendable { cause: Box::new(cause) };
         let to = Destination {
             scheme: outbound.target.scheme,
             authority: &outbound.target.authority,
@@ -158,7 +151,22 @@ impl Worker {
             whole: replay.whole(),
             on_http2: &|| hold.into_iter().for_each(|hold| hold.only_at_limit()),
         };
-        let mut sent = Box::pin(self.pool.send(&to, &mut request)).await?;
+        let put_on = permit.map(PutOn::of);
+        let mut sent = match replay.at_hand().and_then(|whole| self.pool.claim(&to).map(|connection| (connection, whole))) {
+            Some((connection, whole)) => {
+                let bytes = bytes_of(outbound, put_on.as_ref(), whole).map_err(unsendable)?;
+                Box::pin(self.pool.send_claimed(&to, connection, &bytes)).await?
+            }
+            None => {
+                let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
+                let body = replay.body(held).ok_or_else(|| gone(&outbound.target.authority))?;
+                let mut request = build(outbound, put_on.as_ref(), body).map_err(unsendable)?;
+                if let Some(hold) = hold {
+                    expect_continue(&mut request, hold);
+                }
+                Box::pin(self.pool.send(&to, &mut Some(request))).await?
+            }
+        };
         if authenticates_connection(&outbound.headers, sent.response.headers()) {
             sent.lease.retire();
             sent.response.body_mut().retire();
@@ -187,6 +195,10 @@ impl Worker {
     }
 }
 
+fn gone(authority: &Authority) -> Error {
+    Error::Unreachable { authority: authority.clone(), cause: std::io::ErrorKind::BrokenPipe.into() }
+}
+
 /// RFC 9110 §10.1.1.
 fn expect_continue(request: &mut Request<RequestBody>, hold: &Arc<Hold>) {
     request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
@@ -208,15 +220,27 @@ fn authenticates_connection(request: &HeaderMap, response: &HeaderMap) -> bool {
     request.get_all(AUTHORIZATION).iter().chain(response.get_all(WWW_AUTHENTICATE)).any(bound)
 }
 
+/// What goes onto a request: a credential, and the fields that its rule insists on where the caller sent none.
+struct PutOn<'a> {
+    prepared: &'a Prepared,
+    rule: Option<&'a InjectRule>,
+}
+
+impl<'a> PutOn<'a> {
+    fn of(permit: &'a Permit) -> Self {
+        Self { prepared: permit.prepared(), rule: permit.provider().inject.get(permit.rule()) }
+    }
+}
+
 /// Parts to a request in origin-form with `Host`; the pool turns it into HTTP/2's form where that is spoken.
-fn build(outbound: &Outbound, permit: Option<&Permit>, body: RequestBody) -> Result<Request<RequestBody>, InjectError> {
+fn build<B>(outbound: &Outbound, put_on: Option<&PutOn<'_>>, body: B) -> Result<Request<B>, InjectError> {
     let mut headers = outbound.headers.clone();
     let mut path = outbound.target.path.clone();
-    if let Some(permit) = permit {
-        if let Some(rule) = permit.provider().inject.get(permit.rule()) {
+    if let Some(PutOn { prepared, rule }) = put_on {
+        if let Some(rule) = rule {
             rule.add_headers(&mut headers);
         }
-        permit.prepared().apply(&mut headers, &mut path)?;
+        prepared.apply(&mut headers, &mut path)?;
     }
     let mut request = Request::new(body);
     *request.method_mut() = outbound.target.method.clone();
@@ -224,6 +248,20 @@ fn build(outbound: &Outbound, permit: Option<&Permit>, body: RequestBody) -> Res
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = headers;
     Ok(request)
+}
+
+/// What [`build`] makes, as it is written on the wire with the body `whole`; nearly always without a copy of the fields.
+fn bytes_of(outbound: &Outbound, put_on: Option<&PutOn<'_>>, whole: &Bytes) -> Result<Zeroizing<Vec<u8>>, InjectError> {
+    let Target { method, path, .. } = &outbound.target;
+    let Some(PutOn { prepared, rule }) = put_on else {
+        return Ok(written(method, path.as_str(), outbound.headers.iter(), whole));
+    };
+    let required = rule.map(|rule| rule.headers.as_slice()).unwrap_or_default();
+    let Some(fields) = prepared.overlay(&outbound.headers, required) else {
+        let request = build(outbound, put_on, ())?;
+        return Ok(request_written(&request, whole));
+    };
+    Ok(written(method, prepared.target(path)?.as_str(), fields, whole))
 }
 
 /// `Host` as it is written on the wire: no default port.
@@ -241,5 +279,91 @@ pub(super) fn set_host(headers: &mut HeaderMap, target: &Target) {
     }
     if let Some(value) = host_value(target) {
         headers.insert(HOST, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Credential, Scheme, Secret};
+    use crate::provider::{Provider, parse, prepare};
+
+    fn provider(strategy: &str) -> Provider {
+        let text = format!(
+            r#"
+name = "acme"
+title = "Acme"
+slots = ["authorization", "x-key", "query:key", "cookie:session"]
+[[inject]]
+hosts = ["api.acme.test"]
+headers = {{ "x-version" = "2", "accept" = "a/b" }}
+strategy = {strategy}
+"#
+        );
+        parse("acme.toml", &text).expect("a provider")
+    }
+
+    fn outbound(path: &str, fields: &[(&'static str, &'static str)]) -> Outbound {
+        let target = Target {
+            scheme: Scheme::Https,
+            authority: "api.acme.test:443".parse().expect("an authority"),
+            method: Method::POST,
+            path: path.parse().expect("a path"),
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        Outbound { target, headers, agent: "a".into(), upgrade: false }
+    }
+
+    #[test]
+    fn i2_what_is_written_without_a_copy_is_what_the_engine_would_be_given() {
+        let strategies = [
+            r#"{ bearer = "{api_key}" }"#,
+            r#"{ header = { name = "x-key", value = "{api_key}" } }"#,
+            r#"[{ header = { name = "x-key", value = "{api_key}" } }, { bearer = "{api_key}" }]"#,
+            r#"{ query = { name = "key", value = "{api_key}" } }"#,
+            r#"{ cookie = { name = "session", value = "{api_key}" } }"#,
+        ];
+        let fields: [&[(&str, &str)]; 4] = [
+            &[("host", "api.acme.test"), ("x-a", "1"), ("x-b", "2"), ("x-a", "3")],
+            &[("accept", "c/d"), ("content-length", "4"), ("cookie", "a=1; b=2")],
+            // Nothing of the kind gets this far; were it to, it would go.
+            &[("authorization", "Bearer theirs"), ("x-key", "theirs"), ("authorization", "Basic theirs")],
+            &[],
+        ];
+        let mut credential = Credential::default();
+        credential.set("api_key", Secret::new("sk-0123456789/+=".to_owned()));
+        for strategy in strategies {
+            let provider = provider(strategy);
+            let rule = provider.inject.first().expect("a rule");
+            let prepared = prepare(&rule.placements, &|name| credential.field(name)).expect("sendable").expect("all fields");
+            for (fields, path) in
+                fields.iter().flat_map(|fields| ["/", "/a?b=c&key=theirs&d", "/a?key="].map(|path| (fields, path)))
+            {
+                let outbound = outbound(path, fields);
+                for put_on in [
+                    None,
+                    Some(PutOn { prepared: &prepared, rule: Some(rule) }),
+                    Some(PutOn { prepared: &prepared, rule: None }),
+                ] {
+                    for whole in [Bytes::new(), Bytes::from_static(b"body")] {
+                        let bytes = bytes_of(&outbound, put_on.as_ref(), &whole).expect("sendable");
+                        let request = build(&outbound, put_on.as_ref(), ()).expect("sendable");
+                        assert_eq!(lines(&bytes), lines(&request_written(&request, &whole)), "{strategy} {path} {fields:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The order of different fields says nothing (RFC 9110 §5.3).
+    fn lines(bytes: &[u8]) -> (String, Vec<String>) {
+        let text = String::from_utf8(bytes.to_vec()).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let mut lines: Vec<String> = head.lines().map(ToOwned::to_owned).collect();
+        lines[1..].sort_by_key(|line| line.split(':').next().map(ToOwned::to_owned));
+        (body.to_owned(), lines)
     }
 }

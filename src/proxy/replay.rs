@@ -191,6 +191,11 @@ impl Replay {
         self.source.whole_body.as_ref()
     }
 
+    /// The same as long as nobody reads it: it can be sent as it is, without a reader.
+    pub(super) fn at_hand(&self) -> Option<&Bytes> {
+        self.whole().filter(|_| self.source.readers.get() == 0)
+    }
+
     /// Whether the service has been given all of it.
     pub(super) fn sent(&self) -> bool {
         self.source.whole.get() || self.source.whole_body.is_some()

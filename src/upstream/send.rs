@@ -16,7 +16,7 @@ use super::dial::Connected;
 use super::direct::Direct;
 use super::pool::{Destination, Http1, Http2, Lease, Loan, Pool, Sent, Shared, Upgraded, Versions};
 use super::received::Received;
-use super::shape::{to_absolute_form, to_http1, to_http2, written};
+use super::shape::{request_written, to_absolute_form, to_http1, to_http2};
 use super::{Error, unprocessed};
 use crate::head::{Gate, Limits, Metered};
 use crate::local::LocalExecutor;
@@ -24,6 +24,9 @@ use crate::model::{Authority, Scheme};
 
 /// How long a kept connection may take to be ready again.
 const SETTLE: Duration = Duration::from_millis(20);
+
+/// A kept connection that the next request will be written to.
+pub(crate) struct Claimed(Box<Direct>);
 
 impl<B> Pool<B>
 where
@@ -69,7 +72,7 @@ where
             if let Some(whole) = to.direct()
                 && let Some(connection) = self.idle_direct(to)
             {
-                let bytes = written(request.as_ref().ok_or_else(|| gone(to))?, whole);
+                let bytes = request_written(request.as_ref().ok_or_else(|| gone(to))?, whole);
                 return self.send_direct(to, connection, true, &bytes).await;
             }
             let Some(connection) = self.idle_http1(to).await else {
@@ -103,13 +106,34 @@ where
             let shared = self.start_http2(connected, to.authority, to.agent).await?;
             self.send_http2(to, shared, request).await?
         } else if let Some(whole) = to.direct() {
-            let bytes = written(request.as_ref().ok_or_else(|| gone(to))?, whole);
+            let bytes = request_written(request.as_ref().ok_or_else(|| gone(to))?, whole);
             return self.send_direct(to, Direct::new(connected, to.authority), false, &bytes).await;
         } else {
             let connection = self.start_http1(connected, to.scheme, to.authority).await?;
             self.send_http1(to, connection, false, request).await?
         };
         outcome.ok_or_else(|| gone(to))
+    }
+
+    /// A kept connection on which a request whose body is at hand can go as bytes, without an engine; [`Pool::send`] has others.
+    pub(crate) fn claim(&self, to: &Destination<'_>) -> Option<Claimed> {
+        to.direct()?;
+        let has_http2 =
+            to.versions == Versions::Any && self.hosts.borrow().get(to.authority).is_some_and(|host| !host.http2.is_empty());
+        if has_http2 { None } else { self.idle_direct(to).map(Claimed) }
+    }
+
+    /// Sends `bytes`, a whole request with its body, on a claimed connection.
+    ///
+    /// # Errors
+    /// As [`Pool::send`].
+    pub(crate) async fn send_claimed(
+        self: &Rc<Self>,
+        to: &Destination<'_>,
+        connection: Claimed,
+        bytes: &[u8],
+    ) -> Result<Box<Sent<B>>, Error> {
+        self.send_direct(to, connection.0, true, bytes).await
     }
 
     /// The most recently used connection that no engine drives and that the service has not closed.

@@ -1,6 +1,9 @@
 //! The form a request takes for the version, and the way, that it goes by.
 
-use http::Request;
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue, Method, Request};
+use zeroize::Zeroizing;
 
 use super::Destination;
 use super::dial::Through;
@@ -54,26 +57,39 @@ pub(super) fn to_http1<B>(to: &Destination<'_>, request: &mut Request<B>) {
     }
 }
 
-/// The bytes of a request whose body is `whole` (RFC 9112 §2.1). Its fields frame it, or it has no body.
-pub(super) fn written<B>(request: &Request<B>, whole: &bytes::Bytes) -> Vec<u8> {
-    let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let fields = request.headers();
-    let room = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
-    let mut bytes = Vec::with_capacity(request.method().as_str().len() + path.len() + room + whole.len() + 64);
-    bytes.extend_from_slice(request.method().as_str().as_bytes());
+/// Most request heads are smaller.
+const HEAD: usize = 2 * 1024;
+
+/// The bytes of a request whose body is `whole` (RFC 9112 §2.1), wiped when they are dropped. Its fields frame it, or it has no body.
+pub(crate) fn written<'f>(
+    method: &Method,
+    target: &str,
+    fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
+    whole: &Bytes,
+) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(HEAD + target.len() + whole.len()));
+    bytes.extend_from_slice(method.as_str().as_bytes());
     bytes.push(b' ');
-    bytes.extend_from_slice(path.as_bytes());
+    bytes.extend_from_slice(target.as_bytes());
     bytes.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut framed = whole.is_empty();
     for (name, value) in fields {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
         bytes.extend_from_slice(value.as_bytes());
         bytes.extend_from_slice(b"\r\n");
+        framed |= *name == CONTENT_LENGTH;
     }
-    if !whole.is_empty() && !fields.contains_key(http::header::CONTENT_LENGTH) {
+    if !framed {
         bytes.extend_from_slice(format!("content-length: {}\r\n", whole.len()).as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(whole);
     bytes
+}
+
+/// As [`written`], of a request as the engine would take it.
+pub(crate) fn request_written<B>(request: &Request<B>, whole: &Bytes) -> Zeroizing<Vec<u8>> {
+    let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    written(request.method(), target, request.headers().iter(), whole)
 }
