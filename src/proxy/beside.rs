@@ -22,24 +22,26 @@ impl Wake for Own {
     }
 }
 
-/// What ends first: `often`, or `seldom`, which is looked at only when it was woken itself.
+/// What ends first: `often`, also when both do, or `seldom`, which is looked at only when it was woken itself.
 pub(super) async fn either<T>(often: impl Future<Output = T>, seldom: impl Future<Output = T>) -> T {
     let (mut often, mut seldom) = (pin!(often), pin!(seldom));
     let mut own: Option<(Arc<Own>, Waker)> = None;
     std::future::poll_fn(|context| {
-        if let Poll::Ready(done) = often.as_mut().poll(context) {
-            return Poll::Ready(done);
-        }
         let (own, waker) = match own.take() {
             // A future may move to another task between two polls.
             Some((known, waker)) if known.task.will_wake(context.waker()) => own.insert((known, waker)),
             _ => own.insert(of_task(context.waker())),
         };
-        if own.woken.swap(false, Ordering::AcqRel) {
-            seldom.as_mut().poll(&mut Context::from_waker(waker))
-        } else {
-            Poll::Pending
+        // First of the two: the other may use up all that the task may do in one turn, every time.
+        if own.woken.swap(false, Ordering::AcqRel)
+            && let Poll::Ready(done) = seldom.as_mut().poll(&mut Context::from_waker(waker))
+        {
+            return match often.as_mut().poll(context) {
+                Poll::Pending => Poll::Ready(done),
+                ended => ended,
+            };
         }
+        often.as_mut().poll(context)
     })
     .await
 }
@@ -80,6 +82,21 @@ mod tests {
         assert_eq!(either(second(1, "often"), second(2, "seldom")).await, "often");
         assert_eq!(either(second(2, "often"), second(1, "seldom")).await, "seldom");
         assert_eq!(either(second(1, "often"), second(1, "seldom")).await, "often");
+    }
+
+    #[tokio::test]
+    async fn what_never_rests_does_not_keep_the_other_from_its_turn() {
+        let (end, mut ended) = tokio::sync::mpsc::channel(1);
+        let busy = async {
+            for turn in 0..100_000 {
+                tokio::task::consume_budget().await;
+                if turn == 1000 {
+                    end.send("seldom").await.expect("it is waited for");
+                }
+            }
+            Some("often")
+        };
+        assert_eq!(either(busy, ended.recv()).await, Some("seldom"));
     }
 
     #[tokio::test]
