@@ -8,7 +8,7 @@
 //! | 3 | `proxy`: the data plane |
 //! | 2 | `broker`: live credentials; `decide`: rules compiled into one snapshot |
 //! | 1 | [`agent`], [`audit`], [`ca`], `listener`, `oauth`, [`provider`], `upstream`, [`vault`] |
-//! | 0 | [`disk`], `head`, `local`, [`model`], [`seal`] |
+//! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`] |
 
 pub mod app;
 
@@ -30,6 +30,7 @@ pub mod disk;
 mod head;
 mod local;
 pub mod model;
+mod plaintext;
 pub mod seal;
 
 #[doc(hidden)]

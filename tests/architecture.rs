@@ -24,6 +24,7 @@ const FLOORS: [(&str, i8); 19] = [
     ("disk", 0),
     ("head", 0),
     ("local", 0),
+    ("plaintext", 0),
     ("seal", 0),
     ("model", -1),
     ("cli", 6),

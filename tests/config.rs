@@ -94,6 +94,7 @@ ACME_TOKEN = "acme_"
         ),
         ("hosts = [\"api.acme.example\"]", "hosts = [\"{api_key}.acme.example\"]", (11, 23), ""),
         ("}\" }\n", "}\" }\nheaders = { authorization = \"x\" }\n", (12, 13), "authorization is a slot"),
+        ("}\" }\n", "}\" }\nheaders = { X-A = \"1\", x-a = \"2\" }\n", (12, 24), "x-a is there twice"),
         ("}\" }\n", "}\" }\nreplay = \"maybe\"\n", (12, 10), "expected one of all, safe, never"),
         ("}\" }\n", "}\" }\nport = 0\n", (12, 8), "expected a port from 1 to 65535"),
         ("}\" }\n", "}\" }\nport = 65536\n", (12, 8), "expected a port from 1 to 65535"),

@@ -96,6 +96,21 @@ impl Texts {
             let raw = self.bytes.split_off(start);
             text::escape(&mut self.bytes, &raw, limit);
         }
+        self.place(field, start);
+    }
+
+    /// As [`set`](Self::set), for a name of ours: its letters need no look.
+    fn set_name(&mut self, field: Field, name: &str) {
+        debug_assert!(text::all_plain(name.as_bytes()), "{name:?} is no name");
+        let start = self.bytes.len();
+        if name.len() > field.limit().min(self.limit.saturating_sub(start)) {
+            return self.set(field, |out| out.extend_from_slice(name.as_bytes()));
+        }
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.place(field, start);
+    }
+
+    fn place(&mut self, field: Field, start: usize) {
         let place = self.since(start);
         self.kept = None;
         if let Some(slot) = self.places.get_mut(field as usize) {
@@ -171,7 +186,7 @@ impl Record {
 
     /// Who asks.
     pub(crate) fn agent(&mut self, agent: &AgentName) {
-        self.set(Field::Agent, agent.as_str().as_bytes());
+        self.texts.set_name(Field::Agent, agent.as_str());
     }
 
     /// Where the caller's stream comes from.
@@ -220,18 +235,17 @@ impl Record {
 
     /// The service.
     pub(crate) fn provider(&mut self, provider: &ProviderId) {
-        self.set(Field::Provider, provider.as_str().as_bytes());
+        self.texts.set_name(Field::Provider, provider.as_str());
     }
 
-    /// The account, and with it the service.
+    /// The account.
     pub(crate) fn connection(&mut self, connection: &ConnectionId) {
-        self.provider(connection.provider());
-        self.set(Field::Connection, connection.as_str().as_bytes());
+        self.texts.set_name(Field::Connection, connection.as_str());
     }
 
     /// How the credential goes on: `bearer`, `header`, ….
     pub(crate) fn strategy(&mut self, strategy: &'static str) {
-        self.set(Field::Strategy, strategy.as_bytes());
+        self.texts.set_name(Field::Strategy, strategy);
     }
 
     /// What was decided.
@@ -244,7 +258,7 @@ impl Record {
     pub(crate) fn refusal(&mut self, kind: &'static str, status: u16) {
         self.verdict(Verdict::Refuse);
         self.status = Some(status);
-        self.set(Field::Refusal, kind.as_bytes());
+        self.texts.set_name(Field::Refusal, kind);
     }
 
     /// The address that was checked and dialled.
@@ -298,6 +312,8 @@ impl Record {
     pub(super) fn keep(&mut self, both: &[u8]) {
         let start = self.texts.bytes.len();
         self.texts.bytes.extend_from_slice(both);
+        // It is no text: what is set after it has the room that it would have had.
+        self.texts.limit = self.texts.limit.saturating_add(both.len());
         self.texts.kept = self.texts.since(start);
     }
 

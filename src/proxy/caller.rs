@@ -2,12 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::plaintext::Plaintext;
 
 /// Bytes that were read ahead, then the stream itself.
 #[derive(Debug)]
@@ -39,42 +41,41 @@ impl<S> Prefixed<S> {
 
 /// A stream whose TLS was ended here.
 #[derive(Debug)]
-pub(super) struct Intercepted(Box<TlsStream<Prefixed<Caller>>>);
+pub(super) struct Intercepted(Box<Plaintext<TlsStream<Prefixed<Caller>>>>);
 
 impl Intercepted {
     /// What a handshake made.
     pub(super) fn new(stream: TlsStream<Prefixed<Caller>>) -> Self {
-        Self(Box::new(stream))
+        Self(Box::new(Plaintext::new(stream)))
     }
 
     /// Whether the caller and we settled on HTTP/2 (RFC 7301).
     pub(super) fn speaks_http2(&self) -> bool {
-        self.0.get_ref().1.alpn_protocol() == Some(b"h2")
+        self.0.stream.get_ref().1.alpn_protocol() == Some(b"h2")
     }
+}
 
-    /// Ready when there may be something to read: the socket knows for less than TLS does.
-    fn poll_arrived(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.0.get_ref() {
-            (Prefixed { prefix, stream: Caller::Tcp(tcp) }, session)
-                if session.wants_read() && prefix.is_empty() && tcp.prefix.is_empty() =>
-            {
-                tcp.stream.poll_read_ready(context)
-            }
-            _ => Poll::Ready(Ok(())),
+/// Only the socket under a plain proxy port is known.
+fn arrived(stream: &TlsStream<Prefixed<Caller>>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    match stream.get_ref() {
+        (Prefixed { prefix, stream: Caller::Tcp(tcp) }, session)
+            if session.wants_read() && prefix.is_empty() && tcp.prefix.is_empty() =>
+        {
+            tcp.stream.poll_read_ready(context)
         }
+        _ => Poll::Ready(Ok(())),
     }
 }
 
 impl AsyncRead for Intercepted {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_arrived(context))?;
-        Pin::new(&mut self.get_mut().0).poll_read(context, buffer)
+        self.get_mut().0.poll_read(arrived, context, buffer)
     }
 }
 
 impl AsyncWrite for Intercepted {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write(context, bytes)
+        Pin::new(&mut self.get_mut().0.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -82,19 +83,19 @@ impl AsyncWrite for Intercepted {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write_vectored(context, slices)
+        Pin::new(&mut self.get_mut().0.stream).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.0.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_flush(context)
+        Pin::new(&mut self.get_mut().0.stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_shutdown(context)
+        Pin::new(&mut self.get_mut().0.stream).poll_shutdown(context)
     }
 }
 

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, EXPECT, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
-use zeroize::Zeroizing;
 
 use super::hold::{Held, Hold};
 use super::replay::{Replay, RequestBody};
@@ -19,9 +18,9 @@ use crate::audit::Opened;
 use crate::broker::Permit;
 use crate::model::{Authority, Target};
 use crate::provider::{InjectError, InjectRule, Prepared};
-use crate::upstream::{Destination, Error, Sent, Versions, request_written, written};
+use crate::upstream::{Destination, Error, Sent, Versions, Written, request_written, written};
 
-/// A request without any credential: what is sent is a copy with one put on.
+/// A request without any credential: what is sent has one put over it.
 pub(super) struct Outbound {
     pub(super) target: Target,
     pub(super) headers: HeaderMap,
@@ -153,10 +152,13 @@ impl Worker {
         };
         let put_on = permit.map(PutOn::of);
         let mut sent = match replay.at_hand().and_then(|whole| self.pool.claim(&to).map(|connection| (connection, whole))) {
-            Some((connection, whole)) => {
-                let bytes = bytes_of(outbound, put_on.as_ref(), whole).map_err(unsendable)?;
-                Box::pin(self.pool.send_claimed(&to, connection, &bytes)).await?
-            }
+            Some((connection, whole)) => match bytes_of(outbound, put_on.as_ref(), whole) {
+                Ok(bytes) => Box::pin(self.pool.send_claimed(&to, connection, &bytes)).await?,
+                Err(error) => {
+                    self.pool.give_back(connection);
+                    return Err(unsendable(error));
+                }
+            },
             None => {
                 let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
                 let body = replay.body(held).ok_or_else(|| gone(&outbound.target.authority))?;
@@ -251,17 +253,18 @@ fn build<B>(outbound: &Outbound, put_on: Option<&PutOn<'_>>, body: B) -> Result<
 }
 
 /// What [`build`] makes, as it is written on the wire with the body `whole`; nearly always without a copy of the fields.
-fn bytes_of(outbound: &Outbound, put_on: Option<&PutOn<'_>>, whole: &Bytes) -> Result<Zeroizing<Vec<u8>>, InjectError> {
+fn bytes_of(outbound: &Outbound, put_on: Option<&PutOn<'_>>, whole: &Bytes) -> Result<Written, InjectError> {
     let Target { method, path, .. } = &outbound.target;
     let Some(PutOn { prepared, rule }) = put_on else {
-        return Ok(written(method, path.as_str(), outbound.headers.iter(), whole));
+        return Ok(written(method, path.as_str(), || outbound.headers.iter(), whole));
     };
     let required = rule.map(|rule| rule.headers.as_slice()).unwrap_or_default();
-    let Some(fields) = prepared.overlay(&outbound.headers, required) else {
+    let overlay = || prepared.overlay(&outbound.headers, required);
+    if overlay().is_none() {
         let request = build(outbound, put_on, ())?;
         return Ok(request_written(&request, whole));
-    };
-    Ok(written(method, prepared.target(path)?.as_str(), fields, whole))
+    }
+    Ok(written(method, prepared.target(path)?.as_str(), || overlay().into_iter().flatten(), whole))
 }
 
 /// `Host` as it is written on the wire: no default port.

@@ -18,6 +18,7 @@ use super::stream::Stream;
 use super::tls::Configs;
 use super::{Error, Parent, Settings, Versions};
 use crate::model::{Authority, Host, Scheme};
+use crate::plaintext::Plaintext;
 
 /// Makes connections; shared by all workers.
 pub(crate) struct Dialler {
@@ -142,7 +143,7 @@ impl Dialler {
         let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
         let stream = timeout(self.settings.handshake_timeout, handshake).await.map_err(late)?.map_err(failed)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Connected { stream: Stream::Tls(Box::new(stream)), http2, address, through: None })
+        Ok(Connected { stream: Stream::Tls(Box::new(Plaintext::new(stream))), http2, address, through: None })
     }
 }
 

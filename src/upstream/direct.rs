@@ -58,7 +58,13 @@ impl From<Box<Direct>> for Connected {
 impl Error {
     /// Whether the connection ended before anything came on it.
     pub(super) fn nothing_came(&self) -> bool {
-        matches!(self, Self::Closed | Self::Io(_))
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match self {
+            Self::Closed => true,
+            // Not what TLS refuses: for that, something came.
+            Self::Io(error) => matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof),
+            Self::BrokenOff(_) | Self::Malformed(_) => false,
+        }
     }
 
     /// The same once something had come.
@@ -99,12 +105,13 @@ impl Direct {
         };
         let mut buffer = BytesMut::new();
         // A service that refuses a request unread may close before it is written: its answer may be here all the same.
-        let (head, parts) = match (self.final_head(&mut buffer).await, written) {
-            (Err(read), Err(error)) if read.nothing_came() => return Err(error.into()),
+        let (head, parts) = match (self.final_head(&mut buffer).await, &written) {
+            (Err(read), Err(_)) if read.nothing_came() => return Err(written.err().map_or(read, Error::from)),
             (read, _) => read?,
         };
         let framing = Framing::of_response(&head, bodiless);
-        let reusable = framing.delimits() && head.version() == Version::HTTP_11 && !closes(&parts.headers);
+        // Behind half a request, no other may stand.
+        let reusable = written.is_ok() && framing.delimits() && head.version() == Version::HTTP_11 && !closes(&parts.headers);
         let reading = Reading { connection: Some(self), buffer, framing, reusable, pool: Rc::clone(pool) };
         Ok(Response::from_parts(parts, reading))
     }
@@ -256,5 +263,21 @@ impl<B: Body + 'static> Body for Reading<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.framing.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn what_tls_refuses_did_come() {
+        let came = |kind: ErrorKind| !Error::Io(kind.into()).nothing_came();
+        assert!(!came(ErrorKind::ConnectionReset) && !came(ErrorKind::BrokenPipe) && !came(ErrorKind::UnexpectedEof));
+        assert!(came(ErrorKind::InvalidData), "a record that doesn't decrypt");
+        assert!(Error::Closed.nothing_came());
+        assert!(!Error::Closed.after_all().nothing_came());
     }
 }

@@ -25,7 +25,7 @@ pub(crate) use parent::Parent;
 pub(crate) use pool::{Destination, Lease, Pool, Sent, Versions};
 pub(crate) use received::{BodyError, Received};
 pub(crate) use resolve::{Override, Policy};
-pub(crate) use shape::{request_written, written};
+pub(crate) use shape::{Written, request_written, written};
 pub(crate) use stream::Stream;
 
 use std::time::Duration;

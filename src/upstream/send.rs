@@ -16,7 +16,7 @@ use super::dial::Connected;
 use super::direct::Direct;
 use super::pool::{Destination, Http1, Http2, Lease, Loan, Pool, Sent, Shared, Upgraded, Versions};
 use super::received::Received;
-use super::shape::{request_written, to_absolute_form, to_http1, to_http2};
+use super::shape::{Written, request_written, to_absolute_form, to_http1, to_http2};
 use super::{Error, unprocessed};
 use crate::head::{Gate, Limits, Metered};
 use crate::local::LocalExecutor;
@@ -72,7 +72,7 @@ where
             if let Some(whole) = to.direct()
                 && let Some(connection) = self.idle_direct(to)
             {
-                let bytes = request_written(request.as_ref().ok_or_else(|| gone(to))?, whole);
+                let bytes = self::bytes(to, request, whole)?;
                 return self.send_direct(to, connection, true, &bytes).await;
             }
             let Some(connection) = self.idle_http1(to).await else {
@@ -106,7 +106,7 @@ where
             let shared = self.start_http2(connected, to.authority, to.agent).await?;
             self.send_http2(to, shared, request).await?
         } else if let Some(whole) = to.direct() {
-            let bytes = request_written(request.as_ref().ok_or_else(|| gone(to))?, whole);
+            let bytes = self::bytes(to, request, whole)?;
             return self.send_direct(to, Direct::new(connected, to.authority), false, &bytes).await;
         } else {
             let connection = self.start_http1(connected, to.scheme, to.authority).await?;
@@ -133,7 +133,13 @@ where
         connection: Claimed,
         bytes: &[u8],
     ) -> Result<Box<Sent<B>>, Error> {
+        debug_assert_eq!(connection.0.authority, *to.authority, "claimed for another service");
         self.send_direct(to, connection.0, true, bytes).await
+    }
+
+    /// Keeps a claimed connection that nothing was sent on.
+    pub(crate) fn give_back(&self, connection: Claimed) {
+        self.keep_direct(connection.0);
     }
 
     /// The most recently used connection that no engine drives and that the service has not closed.
@@ -374,6 +380,12 @@ fn unsent_or_broken<B: Body + 'static>(
     let nothing_came = cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled() || is_cut(&cause);
     let cause = cause.into();
     Err(if reused && nothing_came { Error::Stale { authority, cause } } else { Error::Broken { authority, cause } })
+}
+
+fn bytes<B>(to: &Destination<'_>, request: &mut Option<Request<B>>, whole: &Bytes) -> Result<Written, Error> {
+    let request = request.as_mut().ok_or_else(|| gone(to))?;
+    to_http1(to, request);
+    Ok(request_written(request, whole))
 }
 
 /// Whether the stream itself ended; many services close TLS without a close_notify.

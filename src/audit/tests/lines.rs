@@ -35,6 +35,7 @@ fn full() -> Record {
         method: http::Method::GET,
         path: "/user?page=2&access_token=hunter2".parse().expect("a path"),
     });
+    record.provider(&"github".parse().expect("a name"));
     record.connection(&"github:alice".parse().expect("a handle"));
     record.strategy("bearer");
     record.verdict(Verdict::Inject);
@@ -62,6 +63,22 @@ fn pair(mut record: Record, change: impl FnOnce(&mut Record)) -> (Value, Value) 
     record.verdict(record.verdict.expect("a verdict"));
     assert!(!kept || record.kept().is_none());
     (without(from_kept, &["time", "duration_us"]), without(parsed(Moment::Close, &record), &["time", "duration_us"]))
+}
+
+#[test]
+fn what_is_kept_for_the_last_line_takes_no_room_from_its_texts() {
+    let mut record = Record::new(Ids::new(7).next(std::time::UNIX_EPOCH), Kind::Request, Vec::new(), 256);
+    record.agent(&"coder".parse().expect("a name"));
+    record.method(b"GET");
+    record.verdict(Verdict::Inject);
+    let mut out = Vec::new();
+    let both = line::write(&mut out, Moment::Open, &record, &mut Clock::new());
+    assert!(out.len() > 100);
+    for _ in 0..9 {
+        record.keep(&out[both.clone()]);
+    }
+    record.refusal("upstream_unreachable", 502);
+    assert_eq!(parsed(Moment::Close, &record)["refusal"], "upstream_unreachable");
 }
 
 #[test]

@@ -68,11 +68,14 @@ fn method_path(text: &Text<'_>) -> Result<MethodPath, Error> {
 }
 
 fn headers(value: &Value<'_>, slots: &[Slot]) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
-    let mut headers = Vec::new();
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
     for (key, value) in value.entries()? {
         let name = parse_header_name(key.value).map_err(|error| key.refuse(error.to_string()))?;
         if name == http::header::AUTHORIZATION || slots.contains(&Slot::Header(name.clone())) {
             return Err(key.refuse(format!("{name} is a slot; a credential goes there by `strategy`")));
+        }
+        if headers.iter().any(|(earlier, _)| *earlier == name) {
+            return Err(key.refuse(format!("{name} is there twice")));
         }
         let text = value.text()?;
         let value: HeaderValue = text.value.parse().map_err(|_bad: http::header::InvalidHeaderValue| {

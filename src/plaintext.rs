@@ -1,0 +1,138 @@
+//! Reading what TLS makes of what has arrived on its socket.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncBufRead, ReadBuf};
+
+/// A TLS stream whose reader first asks the socket. That is asked several times per request for what is not there yet, and knows it
+/// for less than TLS does.
+#[derive(Debug)]
+pub(crate) struct Plaintext<S> {
+    /// The TLS stream, for everything but reading.
+    pub(crate) stream: S,
+    /// An error that came behind data: nothing more needs to arrive for the reader to be told.
+    put_aside: Option<io::Error>,
+}
+
+impl<S: AsyncBufRead + Unpin> Plaintext<S> {
+    /// Reads `stream` from now on; nobody else may.
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, put_aside: None }
+    }
+
+    /// As [`AsyncRead::poll_read`](tokio::io::AsyncRead::poll_read), while something has `arrived`.
+    pub(crate) fn poll_read(
+        &mut self,
+        arrived: impl Fn(&S, &mut Context<'_>) -> Poll<io::Result<()>>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(error) = self.put_aside.take() {
+            return Poll::Ready(Err(error));
+        }
+        let mut some = false;
+        while buffer.remaining() > 0 {
+            let polled = match arrived(&self.stream, context) {
+                Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_fill_buf(context),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            };
+            let length = match polled {
+                Poll::Ready(Ok([])) => break,
+                Poll::Ready(Ok(data)) => {
+                    let piece = data.get(..buffer.remaining()).unwrap_or(data);
+                    buffer.put_slice(piece);
+                    piece.len()
+                }
+                Poll::Ready(Err(error)) if some => {
+                    self.put_aside = Some(error);
+                    break;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if some => break,
+                Poll::Pending => return Poll::Pending,
+            };
+            Pin::new(&mut self.stream).consume(length);
+            some = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Waker, ready};
+
+    use tokio::io::AsyncRead;
+
+    use super::*;
+
+    /// What TLS would say, one after the other; the last word holds.
+    struct Script {
+        pieces: Vec<io::Result<&'static [u8]>>,
+    }
+
+    impl AsyncRead for Script {
+        fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            buffer.put_slice(ready!(self.poll_fill_buf(context))?);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncBufRead for Script {
+        fn poll_fill_buf(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+            match self.get_mut().pieces.first() {
+                Some(Ok(piece)) => Poll::Ready(Ok(piece)),
+                Some(Err(error)) => Poll::Ready(Err(error.kind().into())),
+                None => Poll::Pending,
+            }
+        }
+
+        fn consume(mut self: Pin<&mut Self>, amount: usize) {
+            if let Some(Ok(piece)) = self.pieces.first_mut() {
+                *piece = piece.get(amount..).unwrap_or_default();
+                if piece.is_empty() {
+                    drop(self.pieces.remove(0));
+                }
+            }
+        }
+    }
+
+    fn read(script: &mut Plaintext<Script>, arrived: bool, room: usize) -> Poll<Result<Vec<u8>, io::ErrorKind>> {
+        let mut bytes = vec![0; room];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let socket = |_: &Script, _: &mut Context<'_>| if arrived { Poll::Ready(Ok(())) } else { Poll::Pending };
+        let polled = script.poll_read(socket, &mut Context::from_waker(Waker::noop()), &mut buffer);
+        polled.map(|done| done.map(|()| buffer.filled().to_vec()).map_err(|error| error.kind()))
+    }
+
+    fn script(pieces: Vec<io::Result<&'static [u8]>>) -> Plaintext<Script> {
+        Plaintext::new(Script { pieces })
+    }
+
+    #[test]
+    fn an_error_behind_data_is_told_although_nothing_more_arrives() {
+        let mut script = script(vec![Ok(b"ab"), Ok(b"cd"), Err(io::ErrorKind::InvalidData.into())]);
+        assert_eq!(read(&mut script, true, 9), Poll::Ready(Ok(b"abcd".to_vec())));
+        assert_eq!(read(&mut script, false, 9), Poll::Ready(Err(io::ErrorKind::InvalidData)));
+    }
+
+    #[test]
+    fn what_has_not_arrived_is_not_asked_for() {
+        let mut script = script(vec![Ok(b"abcd")]);
+        assert_eq!(read(&mut script, false, 9), Poll::Pending);
+        assert_eq!(read(&mut script, true, 3), Poll::Ready(Ok(b"abc".to_vec())));
+        assert_eq!(read(&mut script, true, 3), Poll::Ready(Ok(b"d".to_vec())));
+        assert_eq!(read(&mut script, true, 3), Poll::Pending);
+    }
+
+    #[test]
+    fn the_end_is_told_each_time() {
+        let mut script = script(vec![Ok(b"a"), Ok(b"")]);
+        assert_eq!(read(&mut script, true, 9), Poll::Ready(Ok(b"a".to_vec())));
+        assert_eq!(read(&mut script, true, 9), Poll::Ready(Ok(Vec::new())));
+        assert_eq!(read(&mut script, true, 9), Poll::Ready(Ok(Vec::new())));
+    }
+}
