@@ -144,7 +144,10 @@ impl Home {
     }
 
     /// `nexus.toml` as it stands, if there is anything in it.
-    pub(super) fn config_text(&self) -> Result<Option<String>, HomeError> {
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn config_text(&self) -> Result<Option<String>, HomeError> {
         Ok(read_text(&self.config_file(), CONFIG_LIMIT)?.filter(|text| !text.trim().is_empty()))
     }
 

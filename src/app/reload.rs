@@ -135,8 +135,17 @@ impl Reload {
     }
 }
 
-/// Tells of changes in the home folder (its TOML and PEM files) and its `providers/`. The watcher lives as long as what is returned.
-pub(super) fn watch(home: &Home) -> notify::Result<(notify::RecommendedWatcher, mpsc::Receiver<()>)> {
+/// What watches, as long as it lives, and what it has to say.
+pub(super) type Watch = (notify::RecommendedWatcher, mpsc::Receiver<()>);
+
+/// Tells of changes in the home folder (its TOML and PEM files) and its `providers/`; `None`, with a word to the log, where the system
+/// doesn't let us.
+pub(super) fn watch(home: &Home) -> Option<Watch> {
+    let refused = |error: notify::Error| tracing::warn!(%error, "files are not watched; SIGHUP reloads them");
+    start_watch(home).map_err(refused).ok()
+}
+
+fn start_watch(home: &Home) -> notify::Result<Watch> {
     let (tell, told) = mpsc::channel(1);
     let interesting = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -63,6 +63,8 @@ struct Parts {
     rules: crate::decide::Rules,
     pages: crate::proxy::Pages,
     key: DataKey,
+    /// From before anything was read, so that no change falls between.
+    watch: Option<reload::Watch>,
 }
 
 /// A started proxy. Dropping it does not stop it; [`Running::stop`] does.
@@ -102,6 +104,7 @@ impl App {
     /// # Errors
     /// As [`BuildError`] says.
     pub fn with_key(setup: Setup, overrides: Vec<(String, String)>, key: &DataKey) -> Result<Self, BuildError> {
+        let watch = reload::watch(&setup.home);
         let crypto = parts::crypto();
         let (issuer, fingerprint) = parts::issuer(&setup.home, key, &setup.config, &crypto)?;
         let registry = parts::agents(&setup.home, &setup.agents, &Registry::default())?;
@@ -137,6 +140,7 @@ impl App {
             rules,
             pages,
             key: key.duplicate(),
+            watch,
         };
         Ok(Self { home: setup.home, config: setup.config, overrides, setup_agents: setup.agents, parts })
     }
@@ -155,7 +159,8 @@ impl App {
             Builder::new_current_thread().enable_all().max_blocking_threads(128).build().map_err(BuildError::Thread)?;
         let (draining, drain_seen) = watch::channel(false);
         let count = Arc::new(AtomicUsize::new(0));
-        let Self { home, config, overrides, setup_agents, parts } = self;
+        let Self { home, config, overrides, setup_agents, mut parts } = self;
+        let watch = parts.watch.take();
         let drain = Duration::from_secs(config.limits.drain_secs);
         let log = Arc::clone(&parts.log);
         let dialler = Arc::clone(&parts.dialler);
@@ -182,7 +187,7 @@ impl App {
         let (end, ended) = tokio::sync::oneshot::channel();
         let watching = Arc::clone(&reload);
         let thread = spawn("nexus-control", move || {
-            control.block_on(control_plane(sockets, workers, stop, watching, ended));
+            control.block_on(control_plane(sockets, workers, stop, (watching, watch), ended));
             control.shutdown_timeout(Duration::from_secs(1));
         })?;
         Ok(Running { addresses, draining, reload, threads, control: Some((end, thread)), log, count })
@@ -342,7 +347,7 @@ async fn control_plane(
     sockets: Vec<(std::net::TcpListener, Listener)>,
     workers: Vec<mpsc::UnboundedSender<Accepted>>,
     stop: listener::Stop,
-    reload: Arc<Reload>,
+    (reload, watch): (Arc<Reload>, Option<reload::Watch>),
     ended: tokio::sync::oneshot::Receiver<()>,
 ) {
     // The first random number of the process takes 30 ms; the first caller should not wait for it.
@@ -352,16 +357,10 @@ async fn control_plane(
             tracing::error!(%error, "no leaf certificates can be made");
         }
     });
-    let watcher = match reload::watch(&reload.home) {
-        Ok((watcher, told)) => {
-            tokio::spawn(reload::on_change(Arc::clone(&reload), told));
-            Some(watcher)
-        }
-        Err(error) => {
-            tracing::warn!(%error, "files are not watched; SIGHUP reloads them");
-            None
-        }
-    };
+    let watcher = watch.map(|(watcher, told)| {
+        tokio::spawn(reload::on_change(Arc::clone(&reload), told));
+        watcher
+    });
     let workers = Arc::new(workers);
     let next = Arc::new(AtomicUsize::new(0));
     let mut doors = Vec::new();

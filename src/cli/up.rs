@@ -26,6 +26,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     if origin == Origin::Machine {
         terminal.warn(WEAK_SECRET);
     }
+    let read = context.home.config_text()?;
     let config = context.home.config(&overrides)?;
     let key = context.key()?;
     super::ca::finish_if_due(context, terminal, &key)?;
@@ -38,10 +39,11 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = runtime.block_on(async { Signals::listen() })?;
     let running = App::with_key(setup, overrides, &key)?.start().map_err(|error| in_use(context, error))?;
-    if let Some(other) = context.home.announced()?.first() {
-        let (process, place) = (other.process, joined(&other.addresses));
-        terminal.warn(&format!("another proxy of this home is up on {place} (process {process}); `nexus run` uses that one"));
+    // Files are watched since the start; the configuration was read before.
+    if !context.home.config_text().is_ok_and(|text| text == read) {
+        running.reload();
     }
+    tell_of_another(context, terminal)?;
     context.home.announce(running.addresses())?;
     terminal.say(&format!("nexus: the proxy listens on {}", joined(running.addresses())));
     if options.announce {
@@ -51,6 +53,14 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     terminal.say("nexus: draining");
     context.home.unannounce();
     running.stop();
+    Ok(())
+}
+
+fn tell_of_another(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
+    if let Some(other) = context.home.announced()?.first() {
+        let (process, place) = (other.process, joined(&other.addresses));
+        terminal.warn(&format!("another proxy of this home is up on {place} (process {process}); `nexus run` uses that one"));
+    }
     Ok(())
 }
 
