@@ -271,6 +271,8 @@ pub(crate) enum Providers {
     /// List the services that are known
     #[command(visible_alias = "ls")]
     List {
+        /// Only those with this in their name, title, category, hosts or variables
+        search: Option<String>,
         /// Only this category
         #[arg(long)]
         category: Option<String>,

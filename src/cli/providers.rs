@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use super::arguments::Providers;
 use super::context::{Context, Hint};
 use super::terminal::Terminal;
+use super::{register, when};
 
 /// How alike two names must be to be taken for a slip of the finger.
 const ALIKE: f64 = 0.85;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, action: &Providers) -> anyhow::Result<()> {
     match action {
-        Providers::List { category } => list(context, terminal, category.as_deref()),
+        Providers::List { search, category } => list(context, terminal, search.as_deref(), category.as_deref()),
         Providers::Show { name } => show(context, terminal, name),
         Providers::Check { file } => check(terminal, file),
         Providers::Trust { name, yes } => trust(context, terminal, name, *yes),
@@ -34,30 +35,48 @@ pub(super) fn find<'c>(catalogue: &'c Catalogue, id: &ProviderId) -> anyhow::Res
     anyhow::bail!(Hint::new(format!("there is no provider called {id}{meant}"), "nexus providers list"))
 }
 
-fn list(context: &Context, terminal: &Terminal, category: Option<&str>) -> anyhow::Result<()> {
+fn list(context: &Context, terminal: &Terminal, search: Option<&str>, category: Option<&str>) -> anyhow::Result<()> {
     let catalogue = context.catalogue(terminal);
-    let wanted: Vec<_> =
-        catalogue.iter().filter(|provider| category.is_none_or(|category| provider.category == category)).collect();
+    let mut wanted: Vec<&Provider> = catalogue
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|provider| category.is_none_or(|category| provider.category == category))
+        .filter(|provider| search.is_none_or(|search| mentions(provider, search)))
+        .collect();
+    wanted.sort_by_key(|provider| &provider.category);
     let value: Vec<Value> = wanted.iter().map(|provider| facts(&catalogue, provider)).collect();
     terminal.either(&json!({ "providers": value }), || {
         let cells = wanted.iter().map(|provider| {
             vec![
+                provider.category.clone(),
                 provider.id.to_string(),
                 provider.title.clone(),
-                provider.category.clone(),
                 takes(provider).join(", "),
                 hosts(provider).join(", "),
             ]
         });
-        Terminal::table(&["Name", "Title", "Category", "Takes", "Hosts"], cells.collect())
+        Terminal::table(&["Category", "Name", "Title", "Takes", "Hosts"], cells.collect())
     })?;
-    if let (true, Some(category)) = (wanted.is_empty(), category) {
-        let mut known: Vec<&str> = catalogue.iter().map(|provider| provider.category.as_str()).collect();
-        known.sort_unstable();
-        known.dedup();
-        terminal.hint(&format!("nothing is in {category:?}; categories are {}", known.join(", ")));
+    match (wanted.is_empty(), category, search) {
+        (false, ..) => {}
+        (true, Some(category), None) => {
+            let mut known: Vec<&str> = catalogue.iter().map(|provider| provider.category.as_str()).collect();
+            known.sort_unstable();
+            known.dedup();
+            terminal.hint(&format!("nothing is in {category:?}; categories are {}", known.join(", ")));
+        }
+        (true, ..) => terminal.hint("nothing was found; a file of your own in the providers folder adds a service"),
     }
     Ok(())
+}
+
+/// Whether `search` stands in what names the provider, in any case; `-` and `_` are the same letter.
+fn mentions(provider: &Provider, search: &str) -> bool {
+    let fold = |text: &str| text.to_ascii_lowercase().replace('-', "_");
+    let wanted = fold(search);
+    let names = [provider.id.as_str(), &provider.title, &provider.category].map(str::to_owned);
+    let variables = provider.placeholders.iter().map(|placeholder| placeholder.variable.clone());
+    names.into_iter().chain(hosts(provider)).chain(variables).any(|text| fold(&text).contains(&wanted))
 }
 
 fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
@@ -66,6 +85,7 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
         "title": provider.title,
         "category": provider.category,
         "console": provider.console,
+        "whoami": provider.whoami.as_ref().map(|whoami| json!({ "method": whoami.method.as_str(), "url": whoami.url() })),
         "builtin": catalogue.is_builtin(&provider.id),
         "verified": provider.verified,
         "takes": takes(provider),
@@ -142,7 +162,9 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
             ("Rules", rules.collect::<Vec<_>>().join("\n")),
             ("Strips", provider.slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         ];
-        rows.extend(provider.oauth2.as_ref().map(|oauth2| ("Renewed at", oauth2.renewal_url().to_owned())));
+        rows.push(("Expires", expires(provider)));
+        rows.push(("Register", register::example(provider)));
+        rows.extend(provider.whoami.iter().map(|whoami| ("Tried by", whoami.to_string())));
         rows.extend(provider.console.iter().map(|console| ("Console", console.clone())));
         rows.extend((!provider.fields.is_empty()).then(|| ("Fields", fields.collect::<Vec<_>>().join("\n"))));
         rows.extend((!variables.is_empty()).then(|| ("Variables", variables.join(", "))));
@@ -151,6 +173,16 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
         rows.push(("Source", format!("{source}{doubt}")));
         Terminal::pairs(&rows)
     })
+}
+
+/// What becomes of the credential, in words.
+fn expires(provider: &Provider) -> String {
+    let Some(oauth2) = &provider.oauth2 else {
+        return "never renewed: one that the service refuses is registered anew".to_owned();
+    };
+    let life =
+        oauth2.default_lifetime.map(|life| format!("\n  taken to live {} where the service doesn't say", when::span(life)));
+    format!("renewed before it expires and after a 401, at\n  {}{}", oauth2.renewal_url(), life.unwrap_or_default())
 }
 
 fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {

@@ -35,6 +35,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let expires_at = options.expires.as_deref().map(|text| when::parse(text, SystemTime::now())).transpose()?;
     let entry = entry(provider, &id, fields, expires_at)?;
     let hosts = entry.hosts.clone();
+    let check = provider.whoami.as_ref().filter(|whoami| whoami.method == http::Method::GET);
+    let check = check.and_then(|whoami| whoami.bound_url(&|name| entry.effective_field(name)));
     store.register(&id, entry)?;
     if !provider.verified {
         terminal.warn(&format!("the facts about {} were not verified against its documentation", provider.title));
@@ -42,7 +44,11 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let verb = if replaced { "replaced" } else { "registered" };
     terminal.either(&json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts }), || {
         format!("{verb} {id} for {}\n", hosts.join(", "))
-    })
+    })?;
+    if let Some(url) = check {
+        terminal.hint(&format!("whether it works: nexus run -- curl '{url}'"));
+    }
+    Ok(())
 }
 
 /// Makes the entry and seals the hosts that its fields bind and the token endpoints of the provider.
@@ -77,14 +83,16 @@ fn sendable(provider: &Provider, entry: &Entry) -> anyhow::Result<()> {
 }
 
 fn other_fields(provider: &Provider) -> Hint {
+    let lines: Vec<String> = wanted(provider).iter().map(|field| format!("{}=…", field.name)).collect();
+    Hint::new(format!("{} needs other fields than were given: {}", provider.title, lines.join(", ")), example(provider))
+}
+
+/// The command that registers a credential of `provider`, secrets from standard input.
+pub(super) fn example(provider: &Provider) -> String {
     let wanted = wanted(provider);
-    let lines: Vec<String> = wanted.iter().map(|field| format!("{}=…", field.name)).collect();
     let plain = wanted.iter().filter(|field| !field.secret).map(|field| format!(" --field {}=…", field.name));
     let rest = if wanted.iter().any(|field| field.secret) { " --stdin" } else { "" };
-    Hint::new(
-        format!("{} needs other fields than were given: {}", provider.title, lines.join(", ")),
-        format!("nexus register {}{}{rest}", provider.id, plain.collect::<String>()),
-    )
+    format!("nexus register {}{}{rest}", provider.id, plain.collect::<String>())
 }
 
 fn auth_type(fields: &Credential) -> AuthType {

@@ -51,6 +51,12 @@ pub(super) fn day(time: SystemTime, now: SystemTime) -> String {
     format!("{} ({distance})", show(time).get(..10).unwrap_or("-"))
 }
 
+/// A span of time in its largest units: `1h`, `23h 59m`.
+pub(super) fn span(span: Duration) -> String {
+    let round = |span| jiff::SignedDuration::try_from(span).ok()?.round(jiff::Unit::Second).ok();
+    round(span).map_or_else(|| "-".to_owned(), |span| format!("{span:#}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustix::fs::OFlags;
 
@@ -27,15 +27,18 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The compiled-in providers.
+    /// The compiled-in providers, read once per process. That none of them is in another's place is a test's to say.
     pub fn builtin() -> Self {
-        let mut catalogue = Self::default();
-        for (file, text) in builtin::FILES {
-            #[expect(clippy::expect_used, reason = "constants of the binary, each of which a test adds the same way")]
-            catalogue.add(file, text).expect("a compiled-in provider file is valid");
-        }
-        catalogue.builtin = catalogue.providers.keys().cloned().collect();
-        catalogue
+        static BUILTIN: LazyLock<Catalogue> = LazyLock::new(|| {
+            let read = |(file, text): &(&str, &str)| {
+                #[expect(clippy::expect_used, reason = "constants of the binary, each of which a test reads the same way")]
+                let provider = Arc::new(parse(file, text).expect("a compiled-in provider file is valid"));
+                (provider.id.clone(), provider)
+            };
+            let providers: BTreeMap<_, _> = builtin::FILES.iter().map(read).collect();
+            Catalogue { builtin: providers.keys().cloned().collect(), providers }
+        });
+        BUILTIN.clone()
     }
 
     /// The compiled-in providers and those of every `*.toml` in `folder`. A file with a mistake is left out and told; a

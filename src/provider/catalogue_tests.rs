@@ -41,10 +41,23 @@ fn every_file_of_the_folder_is_compiled_in() {
     let mut names: Vec<String> = fs::read_dir(folder)
         .expect("the folder")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .filter(|name| name != "README.md")
         .collect();
     names.sort();
     assert_eq!(names, builtin::FILES.iter().map(|(name, _text)| *name).collect::<Vec<_>>());
     assert_eq!(Catalogue::builtin().iter().count(), names.len());
+}
+
+#[test]
+fn i2_no_compiled_in_file_takes_the_place_of_another() {
+    let mut catalogue = Catalogue::default();
+    let errors: Vec<String> = builtin::FILES
+        .iter()
+        .filter_map(|(file, text)| catalogue.add(file, text).err())
+        .map(|error| error.to_string())
+        .collect();
+    assert_eq!(errors, Vec::<String>::new());
+    assert_eq!(catalogue.iter().count(), builtin::FILES.len(), "each has a name of its own");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod slot;
 mod strategy;
 mod takeover;
 mod template;
+mod whoami;
 
 pub use catalogue::Catalogue;
 pub use parse::{Error, Mistake, parse};
@@ -25,3 +26,4 @@ pub use slot::{SlotError, strip, strip_target};
 pub use strategy::{Fields, InjectError, Placement, Prepared, prepare};
 pub use takeover::Takeover;
 pub use template::{Template, TemplateError};
+pub use whoami::WhoAmI;

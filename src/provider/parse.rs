@@ -134,7 +134,7 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
     let source = Source { file, text };
     let document = DeTable::parse(text).map_err(|error| source.mistake(error.span().unwrap_or(0..0), error.message()))?;
     const KEYS: &[&str] =
-        &["name", "title", "category", "console", "slots", "verified", "oauth2", "inject", "placeholder", "field"];
+        &["name", "title", "category", "console", "whoami", "slots", "verified", "oauth2", "inject", "placeholder", "field"];
     let root = Table::open(source, document.get_ref(), document.span(), KEYS)?;
     let id = name(&root)?;
     let mut slots: Vec<Slot> = root.need("slots")?.list(|value| value.text()?.parse())?;
@@ -149,6 +149,7 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         title: text_of("title")?.unwrap_or_else(|| id.to_string()),
         category: text_of("category")?.unwrap_or_else(|| "other".to_owned()),
         console: root.get("console").map(|value| oauth2::url(&value)).transpose()?,
+        whoami: root.get("whoami").map(|value| extras::whoami(&value, &inject)).transpose()?,
         placeholders: root.get("placeholder").map_or(Ok(Vec::new()), |value| extras::placeholders(value, &fields))?,
         verified: root.get("verified").map_or(Ok(true), |value| value.boolean())?,
         id,

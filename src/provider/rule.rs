@@ -6,6 +6,7 @@ use super::path::PathPattern;
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
 use super::template::Template;
+use super::whoami::WhoAmI;
 use crate::model::{Host, ProviderId};
 
 /// A service Nexus knows.
@@ -19,6 +20,8 @@ pub struct Provider {
     pub category: String,
     /// The page where a person makes the app or key.
     pub console: Option<String>,
+    /// A request that shows whether a credential works.
+    pub whoami: Option<WhoAmI>,
     /// Every place where this provider takes a credential, and `Authorization` whatever its file says; all are stripped from what a
     /// caller sends.
     pub slots: Vec<Slot>,

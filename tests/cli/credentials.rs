@@ -227,7 +227,7 @@ fn a_gateway_that_is_away_is_told_and_the_local_vault_used() {
     assert_eq!(one(&world)["connection"], "stripe");
 }
 
-const ACME: &str = "name = \"acme\"\ntitle = \"Acme\"\ncategory = \"tests\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"api.acme.test\"]\nstrategy = { bearer = \"{api_key}\" }\n[placeholder]\nACME_TOKEN = \"acme_\"\nACME_REGION = { fixed = \"eu\" }\n";
+const ACME: &str = "name = \"acme\"\ntitle = \"Acme\"\ncategory = \"tests\"\nwhoami = \"GET https://api.acme.test/me?x=1\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"api.acme.test\"]\nstrategy = { bearer = \"{api_key}\" }\n[placeholder]\nACME_TOKEN = \"acme_\"\nACME_REGION = { fixed = \"eu\" }\n";
 
 #[test]
 fn the_catalogue_is_listed_and_shown() {
@@ -240,10 +240,15 @@ fn the_catalogue_is_listed_and_shown() {
     assert_eq!(list.lines().count(), 2, "{list}");
     let none = world.nexus(&["providers", "list", "--category", "nope"]);
     assert!(none.err.contains("categories are"), "{}", none.err);
+    let found = world.nexus(&["providers", "list", "ACME.test"]).ok();
+    assert!(found.lines().count() == 2 && found.contains("api.acme.test"), "{found}");
+    assert!(world.nexus(&["providers", "list", "acme-token"]).ok().contains("Acme"));
+    assert!(world.nexus(&["providers", "list", "no such thing"]).err.contains("nothing was found"));
     let shown = world.nexus(&["providers", "show", "acme"]).ok();
     assert!(
         shown.contains("Authorization: Bearer {api_key}")
             && shown.contains("ACME_TOKEN")
+            && shown.contains("GET https://api.acme.test/me?x=1")
             && shown.contains("a file of your own"),
         "{shown}"
     );

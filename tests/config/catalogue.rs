@@ -1,0 +1,209 @@
+//! The catalogue as a whole: what every file keeps to, and a table of what goes on the wire that was made without looking at any file.
+
+#![expect(clippy::expect_used, reason = "a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue};
+use nexus::model::{Credential, Host, Secret};
+use nexus::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider, Slot, Template, prepare, strip_target};
+use serde::Deserialize;
+
+/// Fields that every connection may have.
+const COMMON: [&str; 4] = ["access_token", "api_key", "password", "username"];
+
+fn files() -> Vec<(String, String)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/providers");
+    let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
+    let files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files
+        .map(|path| {
+            let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name").to_owned();
+            (name, std::fs::read_to_string(&path).expect("text"))
+        })
+        .collect()
+}
+
+#[test]
+fn every_file_is_written_alike() {
+    let order = ["name", "title", "category", "console", "whoami", "verified", "slots"];
+    for (name, text) in files() {
+        assert!(text.starts_with("# "), "{name} begins with a word about the service");
+        assert!(text.is_ascii() && text.ends_with('\n') && !text.contains('\t') && !text.contains("\n\n\n"), "{name}");
+        let long = text.lines().find(|line| line.len() > 140 || line.ends_with(' '));
+        assert_eq!(long, None, "{name}");
+        let head = text.lines().take_while(|line| !line.starts_with('['));
+        let keys = head.filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
+        let keys: Vec<&str> = keys.filter_map(|line| line.split([' ', '=']).next()).collect();
+        let sorted: Vec<&str> = order.into_iter().filter(|key| keys.contains(key)).collect();
+        assert_eq!(keys, sorted, "{name}: the keys at the top are in this order");
+    }
+}
+
+#[test]
+fn every_provider_says_what_a_person_needs() {
+    let categories: BTreeSet<&str> = include_str!("categories.txt").lines().collect();
+    for provider in Catalogue::builtin().iter() {
+        let id = &provider.id;
+        assert!(categories.contains(provider.category.as_str()), "{id}: {}", provider.category);
+        assert!(provider.console.is_some() || !provider.verified, "{id} has no console");
+        assert_ne!(provider.title, id.as_str());
+        for field in &provider.fields {
+            let tenant = provider.hosts().any(|host| host.tenant() == Some(&field.name));
+            let used = used(provider).any(|name| name == field.name);
+            assert!(tenant || used, "{id}: the field {} is used nowhere", field.name);
+            assert!(!tenant || !field.secret, "{id}: {} stands in a host name, which everyone sees", field.name);
+            assert!(field.prompt != field.name, "{id}: {} has no prompt of its own", field.name);
+        }
+    }
+}
+
+fn used(provider: &Provider) -> impl Iterator<Item = &str> {
+    let placed = provider.inject.iter().flat_map(|rule| &rule.placements).flat_map(|placement| placement.templates());
+    let suffixes = provider.placeholders.iter().filter_map(|placeholder| placeholder.suffix.as_ref());
+    placed.chain(suffixes).flat_map(Template::fields)
+}
+
+#[test]
+fn every_pattern_is_read_again_as_it_is_shown() {
+    for provider in Catalogue::builtin().iter() {
+        for host in provider.hosts() {
+            assert_eq!(host.to_string().parse::<HostPattern>().as_ref(), Ok(host));
+        }
+        for path in provider.inject.iter().flat_map(|rule| &rule.paths) {
+            assert_eq!(path.to_string().parse::<PathPattern>().as_ref(), Ok(path));
+        }
+        for slot in &provider.slots {
+            assert_eq!(slot.to_string().parse::<Slot>().as_ref(), Ok(slot));
+        }
+    }
+}
+
+/// One row of the table: a request to `host` for a connection with `fields` carries this and nothing else of the kind.
+#[derive(Debug, Deserialize)]
+struct Row {
+    provider: String,
+    alternative: u32,
+    host: String,
+    tenant: BTreeMap<String, String>,
+    fields: BTreeMap<String, String>,
+    headers: BTreeMap<String, String>,
+    query: BTreeMap<String, String>,
+    #[serde(default)]
+    required: BTreeMap<String, String>,
+    /// Required with a value that is the provider file's choice.
+    #[serde(default)]
+    required_any: Vec<String>,
+}
+
+impl Row {
+    /// Its fields under the names of our file. What has a name of its own at the vendor is one of the common fields here: every way of
+    /// reading it so.
+    fn credentials(&self, provider: &Provider) -> Vec<BTreeMap<String, String>> {
+        let known = |name: &&String| COMMON.contains(&name.as_str()) || used(provider).any(|used| used == *name);
+        let mut ways = vec![BTreeMap::new()];
+        for (name, value) in self.fields.iter().filter(|(name, _)| known(name)) {
+            ways.iter_mut().for_each(|way| drop(way.insert(name.clone(), value.clone())));
+        }
+        for (_name, value) in self.fields.iter().filter(|(name, _)| !known(name)) {
+            let with = |way: &BTreeMap<String, String>, name: &str| {
+                let mut way = way.clone();
+                way.insert(name.to_owned(), value.clone()).is_none().then_some(way)
+            };
+            ways = ways.iter().flat_map(|way| COMMON.into_iter().filter_map(move |name| with(way, name))).collect();
+        }
+        for field in provider.hosts().filter_map(HostPattern::tenant) {
+            let label = self.tenant.get(field).map_or("acme", String::as_str);
+            for way in &mut ways {
+                way.entry(field.to_owned()).or_insert_with(|| label.to_owned());
+            }
+        }
+        ways
+    }
+
+    /// What the first rule that takes `fields` puts on a request, and whether it insists on what the row does.
+    fn sent(&self, provider: &Provider, fields: &BTreeMap<String, String>) -> Option<(Wire, bool)> {
+        let mut credential = Credential::default();
+        fields.iter().for_each(|(name, value)| credential.set(name, Secret::new(value.clone())));
+        let host: Host = self.host.parse().expect("a host");
+        let there = provider.inject.iter().filter(|rule| rule.hosts.iter().any(|pattern| pattern.matches(&host)));
+        let (wire, rule) = there.filter_map(|rule| Some((placed(provider, rule, &credential)?, rule))).next()?;
+        let has = |name: &str, value: &str| rule.headers.iter().any(|(own, text)| own == name && text == value);
+        let named = |name: &String| rule.headers.iter().any(|(own, _)| own.as_str() == name.as_str());
+        Some((wire, self.required.iter().all(|(name, value)| has(name, value)) && self.required_any.iter().all(named)))
+    }
+
+    fn wanted(&self) -> Wire {
+        let pairs = |map: &BTreeMap<String, String>| map.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Wire { headers: pairs(&self.headers), query: pairs(&self.query) }
+    }
+}
+
+/// What `rule` puts on a request that carries a stranger's credential in every slot.
+fn placed(provider: &Provider, rule: &InjectRule, credential: &Credential) -> Option<Wire> {
+    // A reading that cannot be sent is none.
+    let prepared = prepare(&rule.placements, &|name| credential.field(name)).ok()??;
+    let mut headers = HeaderMap::new();
+    let mut query = vec!["kept=1".to_owned()];
+    for slot in &provider.slots {
+        match slot {
+            Slot::Header(name) => {
+                headers.append(name, HeaderValue::from_static("theirs"));
+            }
+            Slot::Query(name) => query.push(format!("{name}=theirs")),
+            Slot::Cookie(name) => {
+                headers.append("cookie", HeaderValue::from_str(&format!("{name}=theirs")).expect("a value"));
+            }
+        }
+    }
+    let mut target: PathAndQuery = format!("/probe?{}", query.join("&")).parse().expect("a target");
+    strip_target(&provider.slots, &mut headers, &mut target).expect("a target");
+    prepared.apply(&mut headers, &mut target).expect("room");
+    let text = |value: &HeaderValue| String::from_utf8(value.as_bytes().to_vec()).expect("text");
+    let headers = headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().expect("text").into_owned();
+    let pairs = target.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let query = pairs.filter(|(name, _)| *name != "kept").map(|(name, value)| (decode(name), decode(value)));
+    let (mut headers, mut query): (Vec<_>, Vec<_>) = (headers.collect(), query.collect());
+    headers.sort();
+    query.sort();
+    Some(Wire { headers, query })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Wire {
+    headers: Vec<(String, String)>,
+    query: Vec<(String, String)>,
+}
+
+/// Rows that the files read otherwise, and why.
+const OTHERWISE: &[(&str, u32, &str)] =
+    &[("mailchimp", 1, "any user name will do"), ("stripe", 2, "the one key is taken in both forms; it goes as Bearer")];
+
+#[test]
+fn i2_what_goes_on_the_wire_is_what_the_table_says() {
+    let rows: Vec<Row> = serde_json::from_str(include_str!("placements.json")).expect("the table");
+    let catalogue = Catalogue::builtin();
+    let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
+    for row in &rows {
+        let Some(provider) = catalogue.get(&row.provider.parse().expect("a name")) else { continue };
+        let sent: Vec<_> = row.credentials(provider).iter().filter_map(|fields| row.sent(provider, fields)).collect();
+        let fits = sent.iter().any(|(wire, insists)| *insists && *wire == row.wanted());
+        let otherwise =
+            OTHERWISE.iter().any(|(name, alternative, _why)| *name == row.provider && *alternative == row.alternative);
+        if fits {
+            seen.insert(provider.id.clone());
+        }
+        if fits == otherwise {
+            let Row { provider, alternative, required, required_any, .. } = row;
+            wrong.push(format!(
+                "{provider} {alternative}: {:?} with {required:?} {required_any:?}\n  but {sent:?}",
+                row.wanted()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+    let unseen = catalogue.iter().filter(|one| !seen.contains(&one.id)).map(|provider| provider.id.to_string());
+    assert_eq!(unseen.collect::<Vec<_>>(), Vec::<String>::new(), "no row holds for these");
+}

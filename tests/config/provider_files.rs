@@ -1,0 +1,203 @@
+//! Mistakes in a provider file, and the files that ship.
+
+use nexus::provider::{Catalogue, parse};
+
+/// A valid file; the cases below break one thing of it each.
+const ACME: &str = r#"name = "acme"
+title = "Acme"
+slots = ["authorization", "query:key"]
+
+[oauth2]
+token_url = "https://acme.example/token"
+
+[[inject]]
+hosts = ["api.acme.example"]
+paths = ["/v1/**"]
+strategy = { bearer = "{access_token}" }
+
+[placeholder]
+ACME_TOKEN = "acme_"
+"#;
+
+/// What to replace, by what, where the mistake is shown, what is said.
+const BROKEN: &[(&str, &str, (usize, usize), &str)] = &[
+    ("title =", "titel =", (2, 1), "unknown key `titel`; did you mean `title`?"),
+    ("hosts =", "host =", (9, 1), "unknown key `host`; did you mean `hosts`?"),
+    ("token_url =", "zzz = 1\ntoken_url =", (6, 1), "unknown key `zzz`"),
+    ("\"acme\"", "\"acme", (1, 13), "invalid basic string, expected `\"`"),
+    ("title = \"Acme\"", "title = \"Acme\"\ntitle = \"x\"", (3, 1), "duplicate key"),
+    ("title = \"Acme\"", "title = 7", (2, 9), "expected a text, found integer"),
+    ("title = \"Acme\"", "whoami = \"/v1/me\"", (2, 10), "expected GET or POST, a space and an https:// URL"),
+    ("title = \"Acme\"", "whoami = \"PUT https://api.acme.example/v1/me\"", (2, 10), "expected GET or POST"),
+    ("title = \"Acme\"", "whoami = \"GET http://api.acme.example/v1/me\"", (2, 10), "expected GET or POST"),
+    ("title = \"Acme\"", "whoami = \"GET https://api.acme.test/v1/me\"", (2, 10), "is not one of the hosts"),
+    ("title = \"Acme\"", "whoami = \"GET https://api.acme.example:8443/v1/me\"", (2, 10), "with port 8443"),
+    ("title = \"Acme\"", "whoami = \"GET https://api.acme.example/v2/me\"", (2, 10), "no [[inject]] of this host takes"),
+    ("\"acme\"", "\"acme inc\"", (1, 8), "provider name \"acme inc\" is not valid"),
+    ("\"acme\"", "\"other\"", (1, 8), "the provider other must be in a file called other.toml"),
+    ("slots = [\"authorization\", \"query:key\"]\n", "", (1, 1), "the key `slots` is missing"),
+    ("\"query:key\"", "\"body:key\"", (3, 27), "\"body\" is no kind of slot"),
+    ("\"query:key\"", "\"Host\"", (3, 27), "host belongs to the connection or the message"),
+    ("\"query:key\"", "\"proxy-authorization\"", (3, 27), "proxy-authorization belongs to the connection"),
+    ("\"authorization\", ", "", (11, 23), "`slots` does not list authorization, so a caller's own credential could pass there"),
+    ("https://acme.example/token", "http://acme.example/token", (6, 13), "must begin with https://"),
+    ("https://acme.example/token", "https://me@acme.example/", (6, 13), "user information before the host is not allowed"),
+    ("token_url", "device_url", (5, 1), "the key `token_url` is missing"),
+    (
+        "token\"\n",
+        "token\"\nclient_authentication = \"basic\"\n",
+        (7, 25),
+        "expected one of client_secret_basic, client_secret_post, none",
+    ),
+    ("token\"\n", "token\"\nscopes = [\"a b\"]\n", (7, 11), "not a scope"),
+    ("token\"\n", "token\"\nauthorize_params = { state = \"1\" }\n", (7, 22), "state is nexus's own to set"),
+    ("api.acme.example", "*.acme.example", (9, 10), "a host cannot hold *"),
+    ("api.acme.example", "{x}.co.uk", (9, 10), "anyone can register a name under co.uk"),
+    ("api.acme.example", "{x}.github.io", (9, 10), "anyone can register a name under github.io"),
+    ("api.acme.example", "{a}.{b}.acme.example", (9, 10), "a host can hold one {field}"),
+    ("api.acme.example", "10.0.0.1", (9, 10), "a credential goes to a name, never to an address"),
+    ("api.acme.example", "https://api.acme.example", (9, 10), "write the name alone, without https://, port or path"),
+    ("api.acme.example", "nexus.internal", (9, 10), "this host is served by nexus itself"),
+    ("[\"api.acme.example\"]", "[]", (9, 9), "must not be empty"),
+    ("[\"api.acme.example\"]", "\"api.acme.example\"", (9, 9), "expected a list, found string"),
+    ("/v1/**", "v1/**", (10, 10), "a path begins with /"),
+    ("/v1/**", "/v1/**/x", (10, 10), "** can only be the last segment"),
+    ("/v1/**", "/v1*", (10, 10), "* stands for a whole segment"),
+    ("/v1/**", "/v1/%2e", (10, 10), "a path pattern is plain"),
+    ("bearer", "barer", (11, 14), "unknown strategy `barer`; did you mean `bearer`?"),
+    ("bearer", "path", (11, 14), "unknown strategy `path`"),
+    ("{ bearer = \"{access_token}\" }", "{}", (11, 12), "expected one strategy"),
+    ("{ bearer = \"{access_token}\" }", "[]", (11, 12), "must not be empty"),
+    ("{access_token}", "{acces_token}", (11, 23), "unknown field {acces_token}; did you mean `access_token`?"),
+    ("{access_token}", "{client_secret}", (11, 23), "unknown field {client_secret}"),
+    ("{access_token}", "{refresh_token}", (11, 23), "{refresh_token} is for renewals only"),
+    ("{access_token}", "{access_token", (11, 23), "braces do not pair"),
+    ("{access_token}", "static", (11, 23), "names no {field}"),
+    ("{ bearer = \"{access_token}\" }", "{ basic = { username = \"x\" } }", (11, 22), "the key `password` is missing"),
+    (
+        "{ bearer = \"{access_token}\" }",
+        "{ header = { name = \"content-length\", value = \"{api_key}\" } }",
+        (11, 32),
+        "content-length belongs to the connection or the message",
+    ),
+    (
+        "{ bearer = \"{access_token}\" }",
+        "{ query = { name = \"a&b\", value = \"{api_key}\" } }",
+        (11, 31),
+        "\"a&b\" is not the name",
+    ),
+    (
+        "{ bearer = \"{access_token}\" }",
+        "[{ bearer = \"{access_token}\" }, { basic = { username = \"\", password = \"{api_key}\" } }]",
+        (11, 12),
+        "two strategies write to authorization",
+    ),
+    ("hosts = [\"api.acme.example\"]", "hosts = [\"{api_key}.acme.example\"]", (11, 23), ""),
+    ("}\" }\n", "}\" }\nheaders = { authorization = \"x\" }\n", (12, 13), "authorization is a slot"),
+    ("}\" }\n", "}\" }\nheaders = { X-A = \"1\", x-a = \"2\" }\n", (12, 24), "x-a is there twice"),
+    ("}\" }\n", "}\" }\nreplay = \"maybe\"\n", (12, 10), "expected one of all, safe, never"),
+    ("}\" }\n", "}\" }\nport = 0\n", (12, 8), "expected a port from 1 to 65535"),
+    ("}\" }\n", "}\" }\nport = 65536\n", (12, 8), "expected a port from 1 to 65535"),
+    ("}\" }\n", "}\" }\nset_cookie = 1\n", (12, 14), "expected true or false, found integer"),
+    ("}\" }\n", "}\" }\nmints = [\"FETCH /x\"]\n", (12, 10), "expected a method such as POST"),
+    ("}\" }\n", "}\" }\nmints = [\"POST x\"]\n", (12, 10), "a path begins with /"),
+    ("ACME_TOKEN", "acme_token", (14, 1), "a variable is upper-case letters, digits and _"),
+    ("ACME_TOKEN", "LD_PRELOAD", (14, 1), "LD_PRELOAD steers programs"),
+    ("ACME_TOKEN", "HTTPS_PROXY", (14, 1), "HTTPS_PROXY steers programs"),
+    ("\"acme_\"", "\"$(id)\"", (14, 14), "a placeholder is visible ASCII"),
+    ("\"acme_\"", "{ fix = \"x\" }", (14, 16), "unknown key `fix`; did you mean `fixed`?"),
+    ("\"acme_\"", "{ suffix = \"-x\" }", (14, 14), "the key `prefix` is missing"),
+    ("\"acme_\"", "{ prefix = \"a\", suffix = \"-{api_key}\" }", (14, 39), "{api_key} is no [[field]] with secret = false"),
+    ("\"acme_\"", "{ prefix = \"a\", suffix = \"$(id)\" }", (14, 39), "a placeholder is visible ASCII"),
+    ("\"acme_\"", "{ fixed = \"a\", suffix = \"-b\" }", (14, 38), "a fixed value has no suffix"),
+    ("acme_\"\n", "acme_\"\n[[field]]\nname = \"Site\"\nprompt = \"Site\"\n", (16, 8), "a field's name is lower-case"),
+    ("acme_\"\n", "acme_\"\n[[field]]\nname = \"site\"\n", (15, 1), "the key `prompt` is missing"),
+];
+
+#[test]
+fn the_example_is_valid() {
+    let provider = parse("acme.toml", ACME).expect("valid");
+    assert_eq!((provider.title.as_str(), provider.category.as_str(), provider.verified), ("Acme", "other", true));
+    assert_eq!((provider.inject.len(), provider.inject[0].port), (1, 443));
+}
+
+#[test]
+fn every_mistake_is_shown_at_its_place() {
+    for (from, to, place, message) in BROKEN {
+        let text = ACME.replacen(from, to, 1);
+        assert_ne!(&text, ACME, "{from} is in the example");
+        let text = if to.contains("{api_key}.") { text.replace("{access_token}", "{api_key}") } else { text };
+        let message = if message.is_empty() { "{api_key} names a host, which everyone can see" } else { message };
+        let error = parse("acme.toml", &text).expect_err(to);
+        let mistake = error.mistake().expect("a place");
+        assert_eq!((mistake.line, mistake.column), *place, "{error}");
+        assert!(mistake.message.contains(message), "{error}\nexpected: {message}");
+    }
+}
+
+#[test]
+fn a_mistake_is_drawn_with_a_caret() {
+    let error = parse("acme.toml", &ACME.replace("hosts =", "hosst =")).expect_err("a mistake");
+    let shown = "acme.toml:9:1: unknown key `hosst`; did you mean `hosts`?\n  |\n9 | hosst = [\"api.acme.example\"]\n  | ^^^^^";
+    assert_eq!(error.to_string(), shown);
+}
+
+#[test]
+fn text_of_any_kind_is_refused_without_a_panic() {
+    for text in ["", "\u{feff}", "=", "[", "name", "a = 1\0", "é = \"ü\"", "[[inject]]", "inject = 1", "name = \"\\u0000\""] {
+        let error = parse("acme.toml", text).expect_err(text);
+        assert!(!error.to_string().contains('\0'), "{text:?}");
+    }
+    for at in (0..ACME.len()).filter(|at| ACME.is_char_boundary(*at)) {
+        drop(parse("acme.toml", &ACME[..at]));
+        drop(parse("acme.toml", &format!("{}\u{1b}{}", &ACME[..at], &ACME[at..])).expect_err("a control character"));
+    }
+    assert!(parse("acme.toml", &" ".repeat(70_000)).expect_err("too large").to_string().contains("64 KiB"));
+}
+
+#[test]
+fn the_worked_examples_of_the_catalogue_are_valid() {
+    let text = include_str!("../../config/providers/README.md");
+    let examples: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let name = example.split('"').nth(1).expect("a name");
+        let provider = parse(&format!("{name}.toml"), example).unwrap_or_else(|error| panic!("{error}"));
+        assert!(provider.whoami.is_some() && provider.console.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn every_shipped_provider_is_valid_and_complete() {
+    let catalogue = Catalogue::builtin();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/providers");
+    for entry in std::fs::read_dir(folder).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        if path.ends_with("README.md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("text");
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        let provider = parse(name, &text).unwrap_or_else(|error| panic!("{error}"));
+        assert!(catalogue.is_builtin(&provider.id), "{name}");
+    }
+    for seed in [
+        "github",
+        "slack",
+        "notion",
+        "hubspot",
+        "linear",
+        "google-sheets",
+        "google-drive",
+        "stripe",
+        "airtable",
+        "brevo",
+        "mailchimp",
+        "apollo",
+        "jira",
+        "openai",
+        "anthropic",
+    ] {
+        assert!(catalogue.get(&seed.parse().expect("a name")).is_some(), "{seed}");
+    }
+}
