@@ -318,10 +318,14 @@ impl Rules {
 
     /// Those of them that name it with a tenant.
     fn tenant_rules(&self, host: &Host) -> Vec<Place> {
-        let tenants = host.name().and_then(|name| self.tenants.get(behind_first_dot(name)));
+        // The tenant may be any label but the last ones; its rules are found by what stands behind it.
+        let Some(name) = host.name() else { return Vec::new() };
+        let behind = name.match_indices('.').filter_map(|(dot, _)| name.get(dot + 1..));
+        let tenants = behind.filter_map(|behind| self.tenants.get(behind));
         let tenant = |pattern: &HostPattern| pattern.tenant().is_some() && pattern.matches(host);
         let names = |place: &&Place| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(tenant));
-        let mut rules: Vec<Place> = tenants.into_iter().flat_map(|tenants| &tenants.rules).filter(names).copied().collect();
+        let mut rules: Vec<Place> = tenants.flat_map(|tenants| &tenants.rules).filter(names).copied().collect();
+        rules.sort_unstable();
         rules.dedup();
         rules
     }

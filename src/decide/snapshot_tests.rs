@@ -304,6 +304,36 @@ fn i1_a_host_spelled_out_by_one_provider_keeps_what_another_says_of_it_as_a_tena
 }
 
 #[test]
+fn a_tenant_may_be_any_label_before_the_owners() {
+    let text = r#"
+name = "pods"
+title = "Pods"
+slots = ["authorization"]
+[[inject]]
+hosts = ["shared.{pod}.example.com", "{pod}-eu.example.com", "a.b.{pod}.c.example.com"]
+strategy = { bearer = "{api_key}" }
+"#;
+    let settings =
+        Settings { unmatched: Unmatched::Tunnel, unregistered: Unregistered::Pass, connect_ports: vec![443], allow: true };
+    let rules = compiled(&[("pods.toml", text)], settings);
+    let found = |host: &str| {
+        let target = Target {
+            authority: Authority { host: host.parse().expect("a host"), port: 443 },
+            ..shared_target(Method::GET, "/")
+        };
+        matches!(rules.decide(&target, &agent(None)), Route::Inject(_))
+    };
+    for host in ["shared.na1.example.com", "acme-eu.example.com", "a.b.x.c.example.com"] {
+        assert!(found(host), "{host}");
+    }
+    for host in
+        ["shared.example.com", "x.shared.na1.example.com", "shared.a.b.example.com", "other.na1.example.com", "na1.example.com"]
+    {
+        assert!(!found(host), "{host}");
+    }
+}
+
+#[test]
 fn a_rule_that_names_a_host_in_two_ways_is_one_rule() {
     let text = r#"
 name = "both"
