@@ -47,15 +47,9 @@ fn list(context: &Context, terminal: &Terminal, search: Option<&str>, category: 
     let value: Vec<Value> = wanted.iter().map(|provider| facts(&catalogue, provider)).collect();
     terminal.either(&json!({ "providers": value }), || {
         let cells = wanted.iter().map(|provider| {
-            vec![
-                provider.category.clone(),
-                provider.id.to_string(),
-                provider.title.clone(),
-                takes(provider).join(", "),
-                hosts(provider).join(", "),
-            ]
+            vec![provider.category.clone(), provider.id.to_string(), provider.title.clone(), takes(provider).join(", ")]
         });
-        Terminal::table(&["Category", "Name", "Title", "Takes", "Hosts"], cells.collect())
+        Terminal::table(&["Category", "Name", "Title", "Takes"], cells.collect())
     })?;
     match (wanted.is_empty(), category, search) {
         (false, ..) => {}

@@ -45,7 +45,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     terminal.either(&json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts }), || {
         format!("{verb} {id} for {}\n", hosts.join(", "))
     })?;
-    if let Some(url) = check {
+    if let Some(url) = check.filter(|_| terminal.can_ask()) {
         terminal.hint(&format!("whether it works: nexus run -- curl '{url}'"));
     }
     Ok(())
@@ -170,17 +170,24 @@ struct Wanted {
     secret: bool,
 }
 
+/// What the file declares, and what its first rule needs beside it.
 fn wanted(provider: &Provider) -> Vec<Wanted> {
-    if provider.fields.is_empty() {
-        let name = if provider.oauth2.is_some() { "access_token" } else { "api_key" };
-        return vec![Wanted { name: name.to_owned(), prompt: name.replace('_', " "), secret: true }];
-    }
     let of = |field: &nexus::provider::Field| Wanted {
         name: field.name.clone(),
         prompt: field.prompt.clone(),
         secret: field.secret,
     };
-    provider.fields.iter().map(of).collect()
+    let mut wanted: Vec<Wanted> = provider.fields.iter().map(of).collect();
+    let placements = provider.inject.first().map(|rule| rule.placements.as_slice()).unwrap_or_default();
+    for names in placements.iter().flat_map(|placement| placement.templates()).flat_map(nexus::provider::Template::holes) {
+        let usual = if provider.oauth2.is_some() { ["access_token", "api_key"] } else { ["api_key", "access_token"] };
+        let usual = usual.into_iter().find(|usual| names.iter().any(|name| &**name == *usual));
+        let Some(name) = usual.or_else(|| names.first().map(AsRef::as_ref)) else { continue };
+        if !wanted.iter().any(|known| names.iter().any(|name| **name == *known.name)) {
+            wanted.push(Wanted { name: name.to_owned(), prompt: name.replace('_', " "), secret: name != "username" });
+        }
+    }
+    wanted
 }
 
 /// Asks a person for what the provider's file says it needs.

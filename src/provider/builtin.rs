@@ -8,6 +8,24 @@ macro_rules! files {
 
 /// Name and text of every file in `config/providers`; a test holds this list against the folder.
 pub(super) const FILES: &[(&str, &str)] = files! {
-    "airtable" "anthropic" "apollo" "brevo" "github" "google_drive" "google_sheets" "hubspot" "jira" "linear" "mailchimp"
-    "notion" "openai" "slack" "stripe"
+    "activecampaign" "africas_talking" "agilecrm" "airtable" "algolia" "amplitude" "anthropic" "apify" "apollo" "asana" "assembla"
+    "assemblyai" "attio" "azure_devops" "azure_openai" "backblaze_b2" "bamboo" "beanstalk" "bitbucket" "box" "brave_search" "brevo"
+    "browserbase" "buildkite" "calendly" "capsulecrm" "cerebras" "circleci" "clickup" "close" "cloudflare" "coda" "cohere"
+    "confluence" "contentful" "crisp" "datadog" "deepgram" "deepseek" "digitalocean" "discord" "docusign" "drift" "dropbox"
+    "dropbox_sign" "dynamics" "e2b" "egnyte" "elevenlabs" "etsy" "exa" "fal" "figma" "firecrawl" "fireworks" "fly_io" "folk"
+    "freshbooks" "freshchat" "freshdesk" "freshsales" "fullstory" "gcs" "github" "gitlab" "gmail" "google_ads" "google_analytics"
+    "google_calendar" "google_chat" "google_drive" "google_gemini" "google_maps" "google_people" "google_sheets" "gorgias"
+    "grafana_cloud" "groq" "height" "heroku" "hetzner" "honeycomb" "hubspot" "huggingface" "infobip" "insightly" "intercom" "jina"
+    "jira" "keap" "kissmetrics" "klaviyo" "langfuse" "langsmith" "launchdarkly" "less_annoying_crm" "linear" "linkedin"
+    "linkedin_ads" "liquidplanner" "livechat" "logrocket" "mailchimp" "mailgun" "mailjet" "matomo" "miro" "mistral" "mixpanel"
+    "monday" "msgraph" "neon" "netlify" "netsuite" "new_relic" "nifty" "nimble" "notion" "nutshell" "nvidia_nim" "okta" "openai"
+    "openmrs" "openrouter" "oracle_cx" "oracle_erp" "pagerduty" "paystack" "pendo" "perplexity" "pinecone" "pipedrive"
+    "pivotal_tracker" "plaid" "planetscale" "plausible" "podio" "posthog" "postmark" "prembly" "proofhub" "qdrant_cloud"
+    "quickbooks" "railway" "reddit" "reddit_ads" "render" "replicate" "resend" "sage_business_cloud_accounting" "sage_pastel"
+    "salesflare" "salesforce" "sap" "segment" "sendgrid" "sentry" "serpapi" "serper" "servicenow" "shift4shop" "shortcut"
+    "simplepay" "slack" "snapchat_ads" "snowflake" "snyk" "sourceforge" "sourcegraph" "spotify" "square" "stability" "streak"
+    "stripe" "supabase" "tailscale" "targetprocess" "tavily" "tawkto" "teamcity" "terraform_cloud" "tiktok_ads" "todoist" "together"
+    "travis_ci" "trello" "twilio" "twitter" "typeform" "vercel" "voyage" "wandb" "wave_accounting" "webex" "webflow" "what3words"
+    "whatsapp_business" "wix_stores" "wordpress" "workfront" "wrike" "xai" "xero" "youtube" "zendesk" "zendesk_chat" "zoho_books"
+    "zoho_crm" "zoho_desk" "zoho_people" "zoho_shifts" "zoom"
 };

@@ -183,7 +183,7 @@ fn i2_a_token_endpoint_takes_no_place_of_another_providers_api() {
 #[test]
 fn another_port_or_path_prefix_tells_two_providers_apart() {
     assert!(add(r#"["api.github.com"]"#, "port = 8443").is_ok());
-    assert!(add(r#"["www.googleapis.com"]"#, "paths = [\"/calendar/**\"]").is_ok());
+    assert!(add(r#"["www.googleapis.com"]"#, "paths = [\"/tasks/**\"]").is_ok());
     assert!(add(r#"["acme.atlassian.net"]"#, "paths = [\"/wiki/**\"]").is_ok());
     for paths in ["[\"/drive/**\"]", "[\"/drive/v3/**\", \"/drive/*\"]"] {
         assert!(

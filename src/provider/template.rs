@@ -100,7 +100,8 @@ impl Template {
         self.holes().all(|names| names.iter().any(|name| has(name)))
     }
 
-    fn holes(&self) -> impl Iterator<Item = &[Box<str>]> {
+    /// The alternatives of each hole, in order.
+    pub fn holes(&self) -> impl Iterator<Item = &[Box<str>]> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Text(_) => None,
             Piece::Field(names) => Some(names.as_slice()),

@@ -27,9 +27,9 @@ title = "Wiki"
 slots = ["x-wiki-token", "cookie:wiki"]
 [[inject]]
 hosts = ["acme.atlassian.net"]
-paths = ["/wiki/**"]
+paths = ["/plugins/**"]
 strategy = { header = { name = "x-wiki-token", value = "{api_key}" } }
-mints = ["POST /wiki/rest/mint"]
+mints = ["POST /plugins/rest/mint"]
 "#;
 
 const JIRA_FIELDS: [(&str, &str); 3] =
@@ -86,7 +86,7 @@ fn i3_a_credential_passes_in_no_slot_of_a_provider_that_shares_the_host() {
         assert_eq!((seen.bearer(), seen.header("x-fitness-key")), (None, Some("own-fitness-key-0123456789")));
         assert_eq!(steal(&nexus, DRIVE, "/discovery/v1/apis").await, 200);
         assert_eq!(clean(&service).header("x-fitness-key"), None);
-        assert_eq!(steal(&nexus, SITE, "/wiki/rest/api/content").await, 200);
+        assert_eq!(steal(&nexus, SITE, "/plugins/rest/api/content").await, 200);
         let seen = clean(&service);
         assert_eq!((seen.header("authorization"), seen.header("x-wiki-token")), (None, Some("own-wiki-key-0123456789")));
         assert_eq!(steal(&nexus, SITE, "/rest/api/3/myself").await, 200);
@@ -114,7 +114,7 @@ fn i3_one_connection_on_the_host_is_enough_for_paths_of_nobody() {
 fn i1_what_mints_at_a_tenants_host_mints_there_too_when_another_provider_spells_it_out() {
     run(async {
         let (service, nexus) = scene(|builder| builder.register("jira", &JIRA_FIELDS)).await;
-        for path in ["/rest/auth/1/session", "/wiki/rest/mint"] {
+        for path in ["/rest/auth/1/session", "/plugins/rest/mint"] {
             let reply = Caller::new(&nexus).send(request(Method::POST, &format!("https://{SITE}{path}"), empty())).await;
             assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{path}: {reply:?}");
         }
@@ -162,7 +162,7 @@ fn i3_one_connection_on_the_host_is_enough_for_paths_of_a_provider_without_one()
         let answered = steal(&nexus, DRIVE, "/fitness/v1/users").await;
         assert_eq!((answered, service.count()), (403, 0), "{:?}", service.seen());
         // Where nobody registered anything, it is the caller's own affair.
-        assert_eq!(steal(&nexus, SITE, "/wiki/rest/api/content").await, 200);
+        assert_eq!(steal(&nexus, SITE, "/plugins/rest/api/content").await, 200);
         assert_eq!(service.count(), 1);
     });
 }

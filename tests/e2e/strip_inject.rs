@@ -1,7 +1,7 @@
 //! Points 6 and 8 of the main job: every slot is emptied, the credential goes on last, and what comes back is cleaned (I2, I3, I6).
 
 use http::{HeaderMap, Method, Request};
-use nexus::provider::{Catalogue, HostPattern, Slot};
+use nexus::provider::{Catalogue, HostPattern, Provider, Slot};
 
 use crate::attack::{ACME, HOST, KEY, home, scene, service, talk};
 use crate::harness::{Authority, Builder, Caller, Nexus, Offers, Reply, Upstream, answer, channel, empty, full, request, run};
@@ -17,11 +17,19 @@ const FIELDS: [(&str, &str); 7] = [
     ("client_id", "id"),
 ];
 
+/// What its file asks for beyond [`FIELDS`].
+fn own_fields(provider: &Provider) -> Vec<(String, String)> {
+    let tenant = |name: &str| provider.hosts().any(|host| host.tenant() == Some(name));
+    let value = |name: &str| if tenant(name) { "acme".to_owned() } else { format!("own-{name}-0123456789") };
+    let beyond = provider.fields.iter().filter(|field| !FIELDS.iter().any(|(name, _)| *name == field.name));
+    beyond.map(|field| (field.name.clone(), value(&field.name))).collect()
+}
+
 /// A host and a path that a rule of each provider names.
 fn rule_targets() -> Vec<(String, String, Vec<Slot>, String)> {
     let mut targets = Vec::new();
     for provider in Catalogue::builtin().iter() {
-        for rule in &provider.inject {
+        for rule in provider.inject.iter().filter(|rule| rule.port == 443) {
             let path = rule
                 .paths
                 .first()
@@ -29,11 +37,14 @@ fn rule_targets() -> Vec<(String, String, Vec<Slot>, String)> {
             let host = match &rule.hosts[0] {
                 HostPattern::Exact(host) => host.to_string(),
                 HostPattern::Tenant { before, field, after } => {
-                    let label = FIELDS.iter().find(|(name, _)| name == field).expect("a tenant").1;
+                    let label = FIELDS.iter().find(|(name, _)| name == field).map_or("acme", |(_, value)| *value);
                     format!("{before}{label}{after}")
                 }
             };
-            targets.push((host, path, provider.slots.clone(), provider.id.to_string()));
+            // What is refused reaches nobody.
+            if !provider.inject.iter().any(|rule| rule.mints(&http::Method::GET, &path)) {
+                targets.push((host, path, provider.slots.clone(), provider.id.to_string()));
+            }
         }
     }
     targets
@@ -77,7 +88,9 @@ fn t19_t20_i6_every_slot_of_every_provider_is_emptied_in_every_spelling() {
         let service = Upstream::serve(&ca, &names, Offers::Http1, |_call| async { answer(200, "") }).await;
         let mut builder = Builder::new(&ca);
         for provider in Catalogue::builtin().iter() {
-            builder = builder.register(provider.id.as_str(), &FIELDS);
+            let own: Vec<(String, String)> = own_fields(provider);
+            let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            builder = builder.register(provider.id.as_str(), &FIELDS.into_iter().chain(own).collect::<Vec<_>>());
         }
         for name in &names {
             builder = builder.resolve(name, service.address);
@@ -85,6 +98,7 @@ fn t19_t20_i6_every_slot_of_every_provider_is_emptied_in_every_spelling() {
         let nexus = builder.start();
         let caller = Caller::new(&nexus);
         for (host, path, slots, provider) in &targets {
+            println!("{provider}: https://{host}{path}");
             let raw = talk(caller.tls(host, &[]).await, stolen(host, path, slots).as_bytes()).await;
             assert_eq!(raw.status(), 200, "{provider} {host}{path}: {raw:?}");
             let seen = service.seen().pop().expect("a request");
