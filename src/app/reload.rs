@@ -83,7 +83,12 @@ impl Reload {
                 tracing::error!(error = &error as &dyn std::error::Error, "agents.toml was not taken; the old one stays");
             }
         }
-        match self.home.written_config(&self.overrides) {
+        let written = self.home.written_config(&self.overrides);
+        let config_taken = match &written {
+            Ok(config) => config.is_some() || !live.from_file,
+            Err(_) => false,
+        };
+        match written {
             Ok(Some(config)) => {
                 live.tell_waiting(&config);
                 parts::warn_of_strangers(&config, &self.proxy.agents.load());
@@ -96,7 +101,7 @@ impl Reload {
             Ok(None) => {}
             Err(error) => tracing::error!("nexus.toml was not taken; the old one stays: {error}"),
         }
-        self.rules(&mut live);
+        self.rules(&mut live, config_taken);
         if let Err(error) = self.roots(&live.config) {
             tracing::error!(error = &error as &dyn std::error::Error, "the CA's files were not taken; the old root signs");
         }
@@ -119,14 +124,16 @@ impl Reload {
     }
 
     /// A provider file with a mistake leaves its old provider, and nothing else, as it was.
-    fn rules(&self, live: &mut Live) {
+    fn rules(&self, live: &mut Live, config_taken: bool) {
         let (catalogue, mistakes) = live.catalogue.again(&self.home.providers());
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
         parts::warn_of_takeovers(&catalogue);
         self.proxy.rules.store(Arc::new(parts::rules(&catalogue, &live.config, &self.proxy.agents.load())));
-        tracing::info!("configuration taken");
+        if config_taken && mistakes.is_empty() {
+            tracing::info!("configuration taken");
+        }
         match self.store.snapshot() {
             Ok(vault) => sealed::tell(&catalogue, &vault),
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the vault cannot be read"),

@@ -13,6 +13,7 @@ use super::port::{Listed, Ports};
 use super::settings::Settings;
 use crate::model::{ConnectionId, ProviderId};
 use crate::provider::Provider;
+use crate::vault::Status;
 
 /// Live credentials of all connections.
 #[derive(Debug)]
@@ -35,12 +36,13 @@ impl Broker {
         self.shared.ports.vault.connections(provider).map_err(Error::Vault)
     }
 
-    /// Whether `connection` exists.
+    /// How `connection` stands; `None` where there is no such connection.
     ///
     /// # Errors
     /// When the vault cannot be read.
-    pub(crate) fn has(&self, connection: &ConnectionId) -> Result<bool, Error> {
-        Ok(self.shared.ports.vault.entry(connection).map_err(Error::Vault)?.entry.is_some())
+    pub(crate) fn status(&self, connection: &ConnectionId) -> Result<Option<Status>, Error> {
+        let entry = self.shared.ports.vault.entry(connection).map_err(Error::Vault)?.entry;
+        Ok(entry.map(|entry| entry.status))
     }
 
     /// The live credential of `connection`, made ready for the first of `rules` (numbers in `provider.inject`, all of which match

@@ -224,7 +224,7 @@ pub(crate) enum Agent {
     /// List the agents
     #[command(visible_alias = "ls")]
     List,
-    /// Take an agent's access away at once
+    /// Take an agent's access away: new requests at once, streams that are open within seconds
     #[command(visible_alias = "rm")]
     Revoke {
         /// Its name
@@ -236,7 +236,7 @@ pub(crate) enum Agent {
 pub(crate) struct AddAgent {
     /// Its name: letters, digits and - . _ ~
     pub(crate) name: String,
-    /// It acts for this person, whose connections it uses
+    /// It acts for this person and uses their connections and those of nobody; without it, it may name anybody's
     #[arg(long)]
     pub(crate) user: Option<String>,
     /// It may use this provider only; can be repeated

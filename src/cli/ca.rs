@@ -78,6 +78,9 @@ fn overlap(context: &Context) -> anyhow::Result<Duration> {
 }
 
 fn turn(context: &Context, terminal: &Terminal, finish: bool) -> anyhow::Result<()> {
+    if finish && !context.home.next_ca().exists() {
+        anyhow::bail!(Hint::new("no rotation is under way, so there is nothing to finish", "nexus ca rotate"));
+    }
     let done = rotate(&context.home, &context.key()?, overlap(context)?, finish, &host_name())?;
     let now = SystemTime::now();
     let (word, from, text) = match done {

@@ -35,11 +35,15 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let expires_at = options.expires.as_deref().map(|text| when::parse(text, SystemTime::now())).transpose()?;
     let entry = entry(provider, &id, fields, expires_at)?;
     let hosts = entry.hosts.clone();
+    let unbound = unbound(provider, &entry);
     let check = provider.whoami.as_ref().filter(|whoami| whoami.method == http::Method::GET);
     let check = check.and_then(|whoami| whoami.bound_url(&|name| entry.effective_field(name)));
     store.register(&id, entry)?;
     if !provider.verified {
         terminal.warn(&format!("the facts about {} were not verified against its documentation", provider.title));
+    }
+    for (field, host) in unbound {
+        terminal.warn(&format!("without --field {field}=… this credential does not go to {host}"));
     }
     let verb = if replaced { "replaced" } else { "registered" };
     terminal.either(&json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts }), || {
@@ -67,6 +71,20 @@ fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at:
     }
     entry.expires_at = expires_at;
     Ok(entry)
+}
+
+/// The tenants that nobody named, each with a host that the credential would otherwise go to.
+fn unbound(provider: &Provider, entry: &Entry) -> Vec<(String, String)> {
+    let fields = |name: &str| entry.effective_field(name);
+    let filled = provider.inject.iter().filter(|rule| matches!(prepare(&rule.placements, &fields), Ok(Some(_))));
+    let mut unbound: Vec<(String, String)> = Vec::new();
+    for host in filled.flat_map(|rule| &rule.hosts) {
+        let tenant = host.tenant().filter(|_| matches!(host.bind(&fields), Ok(None)));
+        if let Some(tenant) = tenant.filter(|tenant| !unbound.iter().any(|(known, _)| known == tenant)) {
+            unbound.push((tenant.to_owned(), host.to_string()));
+        }
+    }
+    unbound
 }
 
 /// Refuses now what each request would fail at later.

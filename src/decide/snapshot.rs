@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::occupants::Occupants;
 use crate::agent::Agent;
 use crate::model::{Authority, Host, Map, Scheme, Target};
-use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider};
+use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider, is_readable};
 
 /// What happens to hosts that no provider names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(crate) enum Reason {
     Mint,
     /// A path that the provider's rule refuses.
     Path,
+    /// A path that could be one whose answer carries a new credential: services read it in more than one way.
+    Unclear,
 }
 
 impl Reason {
@@ -69,6 +71,7 @@ impl Reason {
             Self::ConnectPort => "connect_port",
             Self::Mint => "mints_credentials",
             Self::Path => "path",
+            Self::Unclear => "unclear_path",
         }
     }
 
@@ -84,6 +87,9 @@ impl Reason {
             }
             Self::Mint => "This endpoint answers with a new credential, which callers do not get; use the API without it.",
             Self::Path => "This path is not among those that the provider's rule allows.",
+            Self::Unclear => {
+                "The path can be read in more than one way: write it from the root, without control characters, dot segments above the root or escapes of escapes."
+            }
         }
     }
 }
@@ -284,7 +290,8 @@ impl Rules {
         }
         let path = target.path.path();
         if at_port.iter().any(|(_, _, rule)| rule.mints(&target.method, path)) {
-            return Route::Refuse(Reason::Mint);
+            // A path without one plain reading counts as every path, and is refused for what it is.
+            return Route::Refuse(if is_readable(path) { Reason::Mint } else { Reason::Unclear });
         }
         let Some(provider) = most_specific(&at_port, path) else {
             let shut = !self.settings.allow || at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);

@@ -15,7 +15,7 @@ mod whoami;
 
 pub use catalogue::Catalogue;
 pub use parse::{Error, Mistake, parse};
-pub use path::{PathError, PathPattern, normalised};
+pub use path::{PathError, PathPattern, is_readable, normalised};
 pub use pattern::{BindError, HostPattern, PatternError};
 pub use presented::presented;
 pub use rule::{

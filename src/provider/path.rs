@@ -148,6 +148,11 @@ fn is_plain(path: &str) -> bool {
         && !path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
+/// Whether `path` has readings at all: it begins with `/`, stays below it, holds no control character, and its escapes come to an end.
+pub fn is_readable(path: &str) -> bool {
+    readings(path).is_ok()
+}
+
 /// As sent, decoded once, decoded until nothing changes.
 fn readings(path: &str) -> Result<Vec<Cow<'_, str>>, PathError> {
     if !path.starts_with('/') {

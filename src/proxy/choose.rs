@@ -54,7 +54,7 @@ impl Worker {
         if named.rules.iter().any(|rule| named.provider.inject.get(*rule).is_some_and(|rule| rule.secret_path)) {
             entry.secret_path();
         }
-        let listed = self.proxy.broker.connections_of(&named.provider.id).map_err(Refusal::Vault)?;
+        let listed = self.proxy.broker.connections_of(&named.provider.id).map_err(unreadable)?;
         let Some(connection) = self.choose(&named, &listed.ids, inquiry)? else {
             return self.without_credential(&named, inquiry, entry);
         };
@@ -180,7 +180,7 @@ impl Worker {
     /// The first of `providers` that has a connection.
     fn registered<'p>(&self, providers: &'p [Arc<Provider>]) -> Result<Option<&'p Arc<Provider>>, Refusal> {
         for provider in providers {
-            if !self.proxy.broker.connections_of(&provider.id).map_err(Refusal::Vault)?.ids.is_empty() {
+            if !self.proxy.broker.connections_of(&provider.id).map_err(unreadable)?.ids.is_empty() {
                 return Ok(Some(provider));
             }
         }
@@ -208,10 +208,7 @@ impl Worker {
                 log(&error);
                 return Refusal::Renewal(error);
             }
-            broker::Error::Vault(_) => {
-                log(&error);
-                return Refusal::Vault(error);
-            }
+            broker::Error::Vault(_) => return unreadable(error),
         };
         auth_required(provider, connection.to_string(), why)
     }
@@ -265,4 +262,10 @@ fn find_in<T>(find: &dyn Fn(&[u8]) -> Option<T>, value: &[u8]) -> Option<T> {
         return None;
     }
     find(&zeroize::Zeroizing::new(base64::engine::general_purpose::STANDARD.decode(rest).ok()?))
+}
+
+/// The caller learns that there is trouble, the log which.
+pub(super) fn unreadable(error: broker::Error) -> Refusal {
+    tracing::error!(error = &error as &dyn std::error::Error, "no credential for any request");
+    Refusal::Vault(error)
 }

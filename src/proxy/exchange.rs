@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALT_SVC, UPGRADE};
+use http::header::{ALT_SVC, CONTENT_LENGTH, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -224,6 +224,10 @@ impl Worker {
         strip_hop_by_hop(&mut parts.headers);
         // Another way to the service would be a way around the proxy.
         parts.headers.remove(ALT_SVC);
+        // RFC 9110 §8.6: a 204 has none, and an HTTP/2 caller would wait for what it promises.
+        if parts.status == StatusCode::NO_CONTENT {
+            parts.headers.remove(CONTENT_LENGTH);
+        }
         if let Some(permit) = &permit {
             entry.guard_hits(clean_injected(&mut parts.headers, permit));
         }

@@ -9,6 +9,7 @@ use super::door::Arrived;
 use super::refusal::Refusal;
 use super::worker::Worker;
 use crate::model::ConnectionId;
+use crate::vault::Status;
 
 /// What the pages are made of.
 #[derive(Debug, Default)]
@@ -62,7 +63,7 @@ fn environment(arrived: &Arrived, pages: &Pages) -> Result<Response<ResponseBody
     })))
 }
 
-/// `status_url` of `auth_required`: whether the connection is there yet.
+/// `status_url` of `auth_required`: whether the connection is there, and whether it works as far as we know.
 fn connection(worker: &Worker, arrived: &Arrived, name: &str) -> Result<Response<ResponseBody>, Refusal> {
     let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
     let id: ConnectionId = name.parse().map_err(|_invalid| Refusal::NoSuchPage)?;
@@ -70,8 +71,8 @@ fn connection(worker: &Worker, arrived: &Arrived, name: &str) -> Result<Response
     if !theirs {
         return Err(Refusal::NoSuchPage);
     }
-    let registered = worker.proxy.broker.has(&id).map_err(Refusal::Vault)?;
-    Ok(document(&json!({ "connection": id.as_str(), "status": if registered { "active" } else { "missing" } })))
+    let status = worker.proxy.broker.status(&id).map_err(super::choose::unreadable)?.map_or("missing", Status::as_str);
+    Ok(document(&json!({ "connection": id.as_str(), "status": status })))
 }
 
 fn document(value: &serde_json::Value) -> Response<ResponseBody> {

@@ -293,6 +293,14 @@ fn sentence(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+fn tls_advice(fault: Option<&str>) -> String {
+    let Some(fault) = fault else {
+        return "The handshake failed before any certificate was in doubt, and nothing was sent: the service may not speak TLS on this port.".into();
+    };
+    let more = if fault.contains("authority that") { " A private CA goes into upstream.extra_roots." } else { "" };
+    format!("The service's certificate {fault}, so nothing was sent.{more}")
+}
+
 fn upstream_advice(error: &upstream::Error) -> String {
     match error {
         upstream::Error::UnknownNames => "Wait as Retry-After says, and ask for names that exist.".into(),
@@ -304,12 +312,7 @@ fn upstream_advice(error: &upstream::Error) -> String {
             "Private and local addresses are not reached through the proxy; the operator can allow a range in upstream.allow_private.".into()
         }
         upstream::Error::Loop { .. } => "The proxy is not reached through itself; call http://nexus.internal/ for its own pages.".into(),
-        upstream::Error::Tls { cause, .. } if !upstream::is_certificate(cause) => {
-            "The handshake failed before any certificate was in doubt, and nothing was sent: the service may not speak TLS on this port.".into()
-        }
-        upstream::Error::Tls { .. } => {
-            "The service's certificate could not be verified, so nothing was sent. A private CA goes into upstream.extra_roots.".into()
-        }
+        upstream::Error::Tls { cause, .. } => tls_advice(upstream::certificate_fault(cause)),
         upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => "The service may be overloaded; try again later.".into(),
         upstream::Error::UploadTooSlow { .. } => "Send the body faster; the operator can change limits.upload_rate.".into(),
         upstream::Error::Unprocessed { .. } => "The service did not act on the request: send it again.".into(),

@@ -137,7 +137,10 @@ impl Dialler {
             return Ok(Connected { stream: Stream::Tcp(tcp), http2: false, address, through: None });
         }
         let offer = if versions == Versions::Any && self.settings.http2 { &self.configs.any } else { &self.configs.http1 };
-        let failed = |cause| Error::Tls { authority: authority.clone(), cause };
+        let failed = |cause: std::io::Error| {
+            tracing::warn!(%authority, %address, %cause, "the TLS of a service is not valid");
+            Error::Tls { authority: authority.clone(), cause }
+        };
         let name = server_name(&authority.host).map_err(|cause| failed(std::io::Error::other(cause)))?;
         let handshake = TlsConnector::from(Arc::clone(offer)).connect(name, tcp);
         let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };

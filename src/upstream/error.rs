@@ -71,10 +71,24 @@ pub(crate) enum Error {
     },
 }
 
-/// Whether a failed handshake was about the service's certificate.
-pub(crate) fn is_certificate(cause: &std::io::Error) -> bool {
-    let said = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(said, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+/// What was wrong with the service's certificate, where a handshake failed because of it.
+pub(crate) fn certificate_fault(cause: &std::io::Error) -> Option<&'static str> {
+    use rustls::CertificateError as Fault;
+    let fault = match cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())? {
+        rustls::Error::InvalidCertificate(fault) => fault,
+        rustls::Error::NoCertificatesPresented => return Some("was not shown"),
+        _ => return None,
+    };
+    Some(match fault {
+        Fault::Expired | Fault::ExpiredContext { .. } => "has expired",
+        Fault::NotValidYet | Fault::NotValidYetContext { .. } => "is not valid yet",
+        Fault::NotValidForName | Fault::NotValidForNameContext { .. } => "is for another name",
+        Fault::UnknownIssuer => "was signed by an authority that is not trusted",
+        Fault::InvalidPurpose | Fault::InvalidPurposeContext { .. } => "is not one of a server",
+        Fault::BadSignature => "does not bear the signature of its authority",
+        Fault::Revoked => "was revoked",
+        _ => "could not be verified",
+    })
 }
 
 #[cfg(test)]
@@ -83,9 +97,12 @@ mod tests {
 
     #[test]
     fn a_certificate_in_doubt_is_told_from_a_service_without_tls() {
-        let failed = |error| is_certificate(&std::io::Error::new(std::io::ErrorKind::InvalidData, error));
-        assert!(failed(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired)));
-        assert!(!failed(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)));
-        assert!(!is_certificate(&std::io::Error::from(std::io::ErrorKind::UnexpectedEof)));
+        let fault = |error| certificate_fault(&std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+        let invalid = |error| fault(rustls::Error::InvalidCertificate(error));
+        assert_eq!(invalid(rustls::CertificateError::Expired), Some("has expired"));
+        assert_eq!(invalid(rustls::CertificateError::NotValidForName), Some("is for another name"));
+        assert_eq!(invalid(rustls::CertificateError::UnhandledCriticalExtension), Some("could not be verified"));
+        assert_eq!(fault(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)), None);
+        assert_eq!(certificate_fault(&std::io::Error::from(std::io::ErrorKind::UnexpectedEof)), None);
     }
 }

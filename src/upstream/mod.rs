@@ -20,7 +20,7 @@ mod unprocessed;
 
 pub(crate) use address::METADATA;
 pub(crate) use dial::Dialler;
-pub(crate) use error::{Error, is_certificate};
+pub(crate) use error::{Error, certificate_fault};
 pub(crate) use parent::Parent;
 pub(crate) use pool::{Destination, Lease, Pool, Sent, Versions};
 pub(crate) use received::{BodyError, Received};

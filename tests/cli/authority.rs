@@ -26,6 +26,8 @@ fn a_rotation_begins_waits_and_finishes() {
         world.nexus(&whole).json()["rotation"].as_str().unwrap().to_owned()
     };
     let old = world.read("ca.pem");
+    let said = world.nexus(&["ca", "rotate", "--finish"]).failed(1);
+    assert!(said.contains("no rotation is under way") && !world.home("ca.next.pem").exists(), "{said}");
     assert_eq!((rotate(&[]), rotate(&[])), ("begun".into(), "waiting".into()));
     assert_eq!(world.read("ca.pem"), old);
     assert_eq!(world.nexus(&["status", "--json"]).json()["ca"]["rotating"], true);

@@ -389,3 +389,13 @@ fn i2_a_credential_without_an_access_token_yet_is_sealed_all_the_same() {
         assert_eq!(shown["hosts"], serde_json::json!(["api.acme.test"]), "{fields}");
     }
 }
+
+#[test]
+fn a_tenant_that_nobody_named_is_told_of() {
+    let world = World::new();
+    let done = world.nexus_with(&["register", "jira", "--stdin"], "username=me@acme.test\npassword=dummy-0123456789\n");
+    assert!(done.err.contains("without --field site=… this credential does not go to {site}.atlassian.net"), "{done:?}");
+    let done =
+        world.nexus_with(&["register", "jira", "--stdin"], "username=me@acme.test\npassword=dummy-0123456789\nsite=acme\n");
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""));
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::attack::{HOST, home, talk};
-use crate::harness::{Authority, Caller, Offers, Upstream, read_head, run};
+use crate::harness::{Authority, Caller, Offers, Upstream, empty, read_head, request, run};
 
 /// Fields that send a request the engine's way, and none, which sends it the short way.
 const WAYS: [&str; 2] = ["Connection: close\r\n", ""];
@@ -94,6 +94,7 @@ fn t72_t73_t75_what_follows_or_lacks_an_answer_reaches_nobody_else() {
             ("bytes behind the body", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokEVIL", true),
             ("a body on HEAD", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL", true),
             ("a body on 204", "GET", "HTTP/1.1 204 No Content\r\n\r\nEVIL", true),
+            ("a length on 204", "GET", "HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nEVIL", true),
             ("a body on 304", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nEVIL", true),
             (
                 "bytes behind the last chunk",
@@ -111,6 +112,11 @@ fn t72_t73_t75_what_follows_or_lacks_an_answer_reaches_nobody_else() {
                 let bytes = format!("{method} /{number} HTTP/1.1\r\nHost: {HOST}\r\n{way}\r\n");
                 let raw = talk(caller.tls(HOST, &[]).await, bytes.as_bytes()).await;
                 assert!(!raw.text.contains("EVIL") && raw.responses() <= 1, "{what} {way:?}: {raw:?}");
+                if what.ends_with("on 204") {
+                    let url = format!("https://{HOST}/{number}");
+                    let reply = caller.http2(HOST).await.send(request(http::Method::GET, &url, empty())).await;
+                    assert_eq!((reply.status, reply.text()), (204, ""), "{what} over HTTP/2");
+                }
                 for _ in 0..3 {
                     let reply = caller.get("https://api.acme.test/usual").await;
                     assert_eq!((reply.status, reply.text()), (200, "ok"), "after {what} {way:?}");

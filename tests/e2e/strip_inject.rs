@@ -227,6 +227,12 @@ fn t44_t45_minting_and_token_endpoints_are_refused_in_every_reading() {
             assert!([403, 400].contains(&raw.status()), "{line}: {raw:?}");
             assert!(scene.saw(0), "{line}");
         }
+        // Refused for what they are: no plain reading of them is such an endpoint.
+        for line in ["POST /%00", "POST /../x", "POST /%252525252525252541"] {
+            let raw = scene.inside(format!("{line} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await;
+            assert!(raw.status() == 403 && raw.text.contains("unclear_path"), "{line}: {raw:?}");
+            assert!(scene.saw(0), "{line}");
+        }
         let overriding = format!(
             "GET /mint/1 HTTP/1.1\r\nHost: {HOST}\r\nX-HTTP-Method-Override: POST\r\nX-Method-Override: POST\r\nX-HTTP-Method: POST\r\n\r\n"
         );

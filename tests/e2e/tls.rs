@@ -114,6 +114,16 @@ fn t96_i4_a_certificate_that_is_not_valid_gets_no_request() {
         for (what, host, came) in services {
             let reply = Caller::new(&nexus).get(&format!("https://{host}/")).await;
             assert_eq!((reply.status, reply.refusal()), (502, Some("upstream-tls")), "{what}: {reply:?}");
+            let said = match what {
+                "expired" => "has expired",
+                "not yet valid" => "is not valid yet",
+                "another name" | "its parent's name" | "*.test" => "is for another name",
+                "an unknown CA" => {
+                    "authority that is not trusted, so nothing was sent. A private CA goes into upstream.extra_roots"
+                }
+                _ => "certificate",
+            };
+            assert!(reply.text().contains(said), "{what}: {reply:?}");
             assert_eq!(came.load(std::sync::atomic::Ordering::SeqCst), 0, "{what}");
             let line = nexus
                 .audit_line(|line| line["host"] == host.as_str() && line["event"] == "refuse" || line["event"] == "close")

@@ -147,7 +147,7 @@ async fn what_goes_on_a_request_is_prepared_once_per_generation_and_file() {
 async fn connections_come_and_go_with_the_vault() {
     let house = House::new(None);
     let alice = "acme:alice".parse().expect("a name");
-    assert!(!house.broker.has(&alice).expect("a vault"));
+    assert_eq!(house.broker.status(&alice).expect("a vault"), None);
     assert!(matches!(house.broker.authorize(&alice, &house.provider, &[0], None).await, Err(Error::NotRegistered { .. })));
     house.vault.put(&alice, registered(&[("access_token", "alices")]));
     let permit = house.broker.authorize(&alice, &house.provider, &[0], None).await.expect("a permit");

@@ -63,6 +63,8 @@ fn invalid_grant_puts_the_connection_into_attention_until_a_person_acts() {
             assert_eq!(house.nexus.notes(path).await, ["attention"]);
         }
         assert_eq!((house.tokens.uses(), house.nexus.entry("renew").status), (1, Status::Attention));
+        let status = house.caller().get("https://nexus.internal/connections/renew").await;
+        assert!(status.text().contains("\"status\":\"attention\""), "{status:?}");
         // It is on disk: another run does not ask again.
         house.nexus.kill().await;
         house.nexus.respawn().await;
