@@ -104,6 +104,8 @@ const BROKEN: &[(&str, &str, (usize, usize), &str)] = &[
     ("ACME_TOKEN", "acme_token", (14, 1), "a variable is upper-case letters, digits and _"),
     ("ACME_TOKEN", "LD_PRELOAD", (14, 1), "LD_PRELOAD steers programs"),
     ("ACME_TOKEN", "HTTPS_PROXY", (14, 1), "HTTPS_PROXY steers programs"),
+    ("ACME_TOKEN", "PAGER", (14, 1), "PAGER steers programs"),
+    ("ACME_TOKEN", "PATHEXT", (14, 1), "PATHEXT steers programs"),
     ("\"acme_\"", "\"$(id)\"", (14, 14), "a placeholder is visible ASCII"),
     ("\"acme_\"", "{ fix = \"x\" }", (14, 16), "unknown key `fix`; did you mean `fixed`?"),
     ("\"acme_\"", "{ suffix = \"-x\" }", (14, 14), "the key `prefix` is missing"),

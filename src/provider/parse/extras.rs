@@ -10,36 +10,36 @@ use crate::provider::rule::{Derived, Field, InjectRule, Placeholder};
 use crate::provider::template::{Template, is_field_name};
 use crate::provider::whoami::WhoAmI;
 
-/// Variables (or beginnings of their names) that steer programs: a provider file must not be able to set them.
-const STEERING: [&str; 27] = [
+/// Beginnings of the names of variables that steer programs: a provider file must not be able to set them.
+const STEERING: [&str; 23] = [
     "BASH",
     "CDPATH",
     "CLASSPATH",
     "CURL_",
     "DYLD_",
-    "EDITOR",
-    "ENV",
     "GCONV",
     "GIT_",
     "GLIBC",
-    "HOME",
-    "IFS",
     "JAVA_",
     "JDK_",
     "LD_",
     "NEXUS",
     "NODE_",
     "NPM_",
-    "PAGER",
     "PATH",
     "PERL",
     "PROMPT_",
     "PYTHON",
     "RUBY",
+    "RUSTC",
     "SHELL",
     "SSL_",
     "_",
 ];
+
+/// Others, of which only the whole name steers: PAGERDUTY_TOKEN is a service's.
+const STEERING_NAMES: [&str; 11] =
+    ["BROWSER", "EDITOR", "ENV", "HOME", "IFS", "LESSCLOSE", "LESSOPEN", "MAKEFLAGS", "MANPAGER", "PAGER", "VISUAL"];
 
 pub(super) fn placeholders(value: Value<'_>, fields: &[Field]) -> Result<Vec<Placeholder>, Error> {
     value.entries()?.into_iter().map(|(key, value)| placeholder(&key, &value, fields)).collect()
@@ -53,7 +53,8 @@ fn placeholder(key: &Text<'_>, value: &Value<'_>, fields: &[Field]) -> Result<Pl
     if !shaped {
         return Err(key.refuse("a variable is upper-case letters, digits and _, beginning with a letter"));
     }
-    if name.contains("PROXY") || STEERING.iter().any(|word| name.starts_with(word)) {
+    let steers = STEERING_NAMES.contains(&name) || STEERING.iter().any(|word| name.starts_with(word));
+    if name.contains("PROXY") || steers {
         return Err(key.refuse(format!("{name} steers programs; a provider file cannot set it")));
     }
     let table = if value.is_table() { Some(value.table(&["fixed", "prefix", "suffix"])?) } else { None };
