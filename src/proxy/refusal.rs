@@ -213,7 +213,7 @@ impl Refusal {
             }
             Self::Connection(_) => "Leave Nexus-Connection and placeholders of other connections out, or ask the operator for this connection.".into(),
             Self::NotSealed(provider) => format!(
-                "The hosts of this credential were sealed when it was registered. Ask the operator to run `nexus providers trust {provider}` if this host is right."
+                "The hosts of this credential were sealed when it was registered. If this host is a site or region of its own, the operator registers the credential with that field (`nexus providers show {provider}`); if its provider file is newer, `nexus providers trust {provider}` takes the host in."
             ),
             Self::EndpointNotSealed(provider) => format!(
                 "The credential has expired, and its token endpoint was sealed when it was registered. Ask the operator to run `nexus providers trust {provider}` if the new one is right."
