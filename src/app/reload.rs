@@ -77,31 +77,35 @@ impl Reload {
     /// gone or empty, and was not before, is wrong: editors empty a file before they write it, and that moment must open nothing.
     pub(super) fn run(&self) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        match parts::agents(&self.home, &self.extra_agents, &self.proxy.agents.load()) {
-            Ok(registry) => self.proxy.agents.store(Arc::new(registry)),
+        let agents_taken = match parts::agents(&self.home, &self.extra_agents, &self.proxy.agents.load()) {
+            Ok(registry) => {
+                self.proxy.agents.store(Arc::new(registry));
+                true
+            }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "agents.toml was not taken; the old one stays");
+                false
             }
-        }
-        let written = self.home.written_config(&self.overrides);
-        let config_taken = match &written {
-            Ok(config) => config.is_some() || !live.from_file,
-            Err(_) => false,
         };
-        match written {
+        let config_taken = match self.home.written_config(&self.overrides) {
             Ok(Some(config)) => {
                 live.tell_waiting(&config);
                 parts::warn_of_strangers(&config, &self.proxy.agents.load());
                 (live.config, live.from_file) = (config, true);
+                true
             }
             Ok(None) if live.from_file => {
                 let gone = HomeError::Vanished(self.home.config_file());
                 tracing::error!("nexus.toml was not taken; the old one stays: {gone}");
+                false
             }
-            Ok(None) => {}
-            Err(error) => tracing::error!("nexus.toml was not taken; the old one stays: {error}"),
-        }
-        self.rules(&mut live, config_taken);
+            Ok(None) => true,
+            Err(error) => {
+                tracing::error!("nexus.toml was not taken; the old one stays: {error}");
+                false
+            }
+        };
+        self.rules(&mut live, agents_taken && config_taken);
         if let Err(error) = self.roots(&live.config) {
             tracing::error!(error = &error as &dyn std::error::Error, "the CA's files were not taken; the old root signs");
         }
@@ -124,14 +128,14 @@ impl Reload {
     }
 
     /// A provider file with a mistake leaves its old provider, and nothing else, as it was.
-    fn rules(&self, live: &mut Live, config_taken: bool) {
+    fn rules(&self, live: &mut Live, others_taken: bool) {
         let (catalogue, mistakes) = live.catalogue.again(&self.home.providers());
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
         parts::warn_of_takeovers(&catalogue);
         self.proxy.rules.store(Arc::new(parts::rules(&catalogue, &live.config, &self.proxy.agents.load())));
-        if config_taken && mistakes.is_empty() {
+        if others_taken && mistakes.is_empty() {
             tracing::info!("configuration taken");
         }
         match self.store.snapshot() {

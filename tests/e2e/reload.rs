@@ -147,6 +147,7 @@ fn t135_i1_a_mistake_in_the_configuration_is_logged_without_its_line() {
         }
         assert!(!said().contains(password), "{}", said());
         assert!(said().contains("line 2, column"), "{}", said());
+        assert!(!said().contains("configuration taken"), "{}", said());
     });
 }
 
@@ -176,5 +177,28 @@ fn t144_an_old_vault_put_back_under_a_running_proxy_is_an_error_in_the_log() {
         // Once, not with every request.
         used("/again").await;
         assert_eq!(told(), 1);
+    });
+}
+
+#[test]
+fn t144_a_vault_that_is_damaged_under_a_running_proxy_is_told_of_and_its_repair_is_live() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let nexus = home(&ca, &service).spawn_logged(&[], log.path()).await;
+        let caller = Caller::new(&nexus);
+        assert_eq!(caller.get("https://api.acme.test/sound").await.status, 200);
+        let vault = nexus.home().vault().file;
+        let sound = std::fs::read(&vault).expect("the vault");
+        nexus::disk::write_atomic(&vault, b"no vault", nexus::disk::PRIVATE).expect("damaged");
+        let reply = caller.get("https://api.acme.test/damaged").await;
+        assert_eq!((reply.status, reply.refusal()), (503, Some("vault")), "{reply:?}");
+        let said = || std::fs::read_to_string(log.path()).expect("the log");
+        eventually("a word about the vault", || said().contains("cannot read the vault").then_some(())).await;
+        assert!(said().contains("ERROR") && !said().contains(KEY), "{}", said());
+        assert_eq!(service.seen().len(), 1, "nothing left without its credential");
+        nexus::disk::write_atomic(&vault, &sound, nexus::disk::PRIVATE).expect("repaired");
+        assert_eq!(caller.get("https://api.acme.test/repaired").await.status, 200);
     });
 }
