@@ -14,6 +14,7 @@ use super::config::Config;
 use super::endpoint::Endpoint;
 use super::home::Home;
 use super::parts::{self, BuildError, Setup};
+use super::passing;
 use super::reload::{self, Reload};
 use super::sealed;
 use crate::agent::{Agent, Guesses, Registry};
@@ -28,6 +29,9 @@ use crate::vault::Store;
 
 /// How often connections to services are looked through.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// How often agents are looked for whose command was killed.
+const SWEEP_AGENTS: Duration = Duration::from_secs(30);
 
 /// The whole proxy, built but not started.
 ///
@@ -361,6 +365,7 @@ async fn control_plane(
         tokio::spawn(reload::on_change(Arc::clone(&reload), told));
         watcher
     });
+    tokio::spawn(sweep_agents(Arc::clone(&reload)));
     let workers = Arc::new(workers);
     let next = Arc::new(AtomicUsize::new(0));
     let mut doors = Vec::new();
@@ -384,6 +389,21 @@ async fn control_plane(
         tracing::warn!("a renewal was still under way at the end");
     }
     drop(watcher);
+}
+
+/// Takes out the agents of commands that were killed; the change of the file is then taken like any other.
+async fn sweep_agents(reload: Arc<Reload>) {
+    let mut ticks = tokio::time::interval(SWEEP_AGENTS);
+    loop {
+        ticks.tick().await;
+        let home = reload.home.clone();
+        match tokio::task::spawn_blocking(move || passing::sweep(&home)).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(count)) => tracing::info!(count, "took back the agents of commands that were killed"),
+            // Whoever reads the file for its own sake says so aloud.
+            Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "agents were not looked through"),
+        }
+    }
 }
 
 /// Hands each stream to the workers in turn.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use nexus::agent::{Registered, Token};
-use nexus::app::{App, Home, Origin, Running, Setup, init, warm_up};
+use nexus::app::{self, App, Origin, Running, Setup, init, warm_up};
 use nexus::model::AgentName;
 use nexus::vault::Store;
 
@@ -18,7 +18,7 @@ use super::run::{self, Door, Job};
 use super::surroundings::{self, Who};
 use super::terminal::{Terminal, WEAK_SECRET};
 
-/// If we are killed, nobody takes the agent back; then it ends by itself.
+/// If we are killed, the next proxy or command takes the agent back; without one it ends by itself.
 const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// A private proxy has one caller, which is gone by then.
 const DRAIN: (&str, &str) = ("NEXUS__LIMITS__DRAIN_SECS", "2");
@@ -110,27 +110,17 @@ impl Passing {
 /// What ends with the command.
 enum Guard {
     /// The agent's row in `agents.toml`.
-    Added { home: Home, name: AgentName },
+    Added { _agent: app::Passing },
     /// A proxy of its own.
     Private(Option<Running>),
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        match self {
-            Self::Added { home, name } => {
-                if let Err(error) = home.change_agents(|agents| agents.retain(|agent| agent.name != *name)) {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the agent of this command could not be taken back; it ends in 30 days"
-                    );
-                }
-            }
-            Self::Private(running) => {
-                if let Some(running) = running.take() {
-                    running.stop();
-                }
-            }
+        if let Self::Private(running) = self
+            && let Some(running) = running.take()
+        {
+            running.stop();
         }
     }
 }
@@ -139,13 +129,7 @@ async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow
     if let Some(announced) = surroundings::running(context).await? {
         binding(context, agent)?;
         let proxy = announced.addresses.first().map(|address| surroundings::reachable(*address)).unwrap_or_default();
-        let now = SystemTime::now();
-        let over = |row: &Registered| row.ephemeral && row.expires.is_some_and(|end| end <= now);
-        context.home.change_agents(|agents| {
-            agents.retain(|row| !over(row));
-            agents.push(agent.row.clone());
-        })?;
-        let guard = Guard::Added { home: context.home.clone(), name: agent.row.name.clone() };
+        let guard = Guard::Added { _agent: app::Passing::add(&context.home, &agent.row)? };
         if run::knows(&proxy, agent.token.text()).await {
             return Ok(Door { proxy, java_proxy: None, agent: agent.shown(), guard });
         }

@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// The right to write a file, held until dropped or until the process dies.
 ///
-/// It is an advisory lock (flock(2)) on the hidden file `.NAME.lock` beside it, which stays: a lock on the file itself would be
+/// It is an advisory lock (flock(2)) on the hidden file `.NAME.lock` beside it, which stays (see [`Lock::remove_file`]): a lock on the file itself would be
 /// lost when the file is replaced. Two locks in one process exclude each other, too.
 #[derive(Debug)]
 pub struct Lock {
@@ -56,6 +56,18 @@ impl Lock {
     pub fn try_acquire(path: &Path) -> Result<Option<Self>, Error> {
         let file = open(path)?;
         Ok(locked(path, &file)?.then_some(Self { _held: file }))
+    }
+
+    /// Takes away the file behind the lock of `path`; only for a `path` that nobody will lock again.
+    ///
+    /// # Errors
+    /// What the system says, unless there is none.
+    pub fn remove_file(path: &Path) -> Result<(), Error> {
+        let beside = neighbour(path, "lock")?;
+        match rustix::fs::unlink(&beside) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(cause) => Err(Error::io("remove", &beside, cause)),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -164,6 +165,32 @@ fn the_proxy_that_is_up_is_used_with_an_agent_that_ends_with_the_command() {
     signal(&child, Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
     assert!(!world.read("agents.toml").contains("run-"));
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn i6_the_agent_of_a_command_that_was_killed_is_taken_back() {
+    let world = World::new();
+    world.nexus(&["agent", "add", "lasting"]).ok();
+    let up = world.up();
+    let mut command = world.command(&["run", "--", "sh", "-c", "echo \"$HTTPS_PROXY\"; exec cat"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut proxy = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut proxy).unwrap();
+    let status = || {
+        let url = "http://nexus.internal/whoami";
+        let asked = ["-sS", "-o", "/dev/null", "-w", "%{http_code}", "-x", proxy.trim(), url];
+        String::from_utf8(std::process::Command::new("curl").args(asked).output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(status(), "200");
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+    world.nexus(&["run", "--", "true"]).ok();
+    assert!(!world.read("agents.toml").contains("run-") && world.read("agents.toml").contains("lasting"));
+    let until = Instant::now() + Duration::from_secs(10);
+    while status() != "407" {
+        assert!(Instant::now() < until, "the token still works");
+    }
     assert_eq!(up.stop(), Some(0));
 }
 

@@ -107,6 +107,10 @@ impl Builder {
             ephemeral: false,
         };
         change(&mut agent);
+        if agent.ephemeral {
+            // Of a command that lives as long as the test's process.
+            std::mem::forget(nexus::app::Passing::add(&self.home, &agent).expect("an agent"));
+        }
         self.agents.push(agent);
         let text = nexus::agent::write(&self.agents).expect("text");
         nexus::disk::write_atomic(&self.home.agents_file(), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");

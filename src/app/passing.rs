@@ -1,0 +1,121 @@
+//! `Passing`: an agent that exists as long as the process that asked for it.
+
+use std::path::PathBuf;
+
+use super::home::{Home, HomeError};
+use crate::agent::Registered;
+use crate::disk::{self, Lock};
+use crate::model::AgentName;
+
+/// An agent in `agents.toml` that goes when this is dropped, and soon after its process was killed: a lock on a file of the agent's own says
+/// that the process lives, whatever its PID namespace.
+#[derive(Debug)]
+pub struct Passing {
+    home: Home,
+    name: AgentName,
+    _alive: Lock,
+}
+
+impl Passing {
+    /// Adds `row`, which is made an ephemeral one, and takes out those of processes that have died.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says; then nothing was added.
+    pub fn add(home: &Home, row: &Registered) -> Result<Self, HomeError> {
+        let file = alive(home, &row.name);
+        let fail = |cause| HomeError::File { path: file.clone(), cause };
+        disk::create_private_dir(&home.locks()).map_err(fail)?;
+        let lock = Lock::acquire(&file).map_err(fail)?;
+        home.change_agents(|agents| {
+            agents.retain(|row| !(row.ephemeral && is_over(home, &row.name)));
+            agents.push(Registered { ephemeral: true, ..row.clone() });
+        })?;
+        Ok(Self { home: home.clone(), name: row.name.clone(), _alive: lock })
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        if let Err(error) = self.home.change_agents(|agents| agents.retain(|agent| agent.name != self.name)) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, agent = %self.name, "the agent of this command could not be taken back now; the next proxy does");
+        } else {
+            forget(&self.home, &self.name);
+        }
+    }
+}
+
+/// Takes out the agents of processes that have died, and says how many.
+///
+/// # Errors
+/// As [`HomeError`] says.
+pub(super) fn sweep(home: &Home) -> Result<usize, HomeError> {
+    if !home.agents()?.iter().any(|row| row.ephemeral && is_over(home, &row.name)) {
+        return Ok(0);
+    }
+    home.change_agents(|agents| {
+        let before = agents.len();
+        agents.retain(|row| !(row.ephemeral && is_over(home, &row.name)));
+        before - agents.len()
+    })
+}
+
+/// Whether nobody holds the lock of `name` any more. Its file goes then; names are never used twice, so nobody waits for it.
+fn is_over(home: &Home, name: &AgentName) -> bool {
+    let over = !home.locks().is_dir() || matches!(Lock::try_acquire(&alive(home, name)), Ok(Some(_free)));
+    if over {
+        forget(home, name);
+    }
+    over
+}
+
+fn alive(home: &Home, name: &AgentName) -> PathBuf {
+    home.locks().join(name.as_str())
+}
+
+fn forget(home: &Home, name: &AgentName) {
+    if let Err(error) = Lock::remove_file(&alive(home, name)) {
+        tracing::debug!(error = &error as &dyn std::error::Error, "a lock file stays");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Token;
+
+    fn row(name: &str) -> Registered {
+        Registered {
+            name: name.parse().expect("a name"),
+            token_sha256: Token::random().expect("random").hash(),
+            user: None,
+            providers: None,
+            hosts: None,
+            expires: None,
+            created: None,
+            ephemeral: false,
+        }
+    }
+
+    fn names(home: &Home) -> Vec<String> {
+        home.agents().expect("agents").iter().map(|row| row.name.to_string()).collect()
+    }
+
+    #[test]
+    fn i6_an_agent_ends_with_its_process_and_no_other_agent_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Home::new(folder.path().join("home"));
+        disk::create_private_dir(home.path()).expect("a home");
+        let dead = Registered { ephemeral: true, ..row("run-1-dead") };
+        home.change_agents(|agents| agents.extend([row("lasting"), dead])).expect("written");
+        assert_eq!(sweep(&home).expect("swept"), 1);
+        let living = Passing::add(&home, &row("run-2-living")).expect("added");
+        let second = Passing::add(&home, &row("run-3-second")).expect("added");
+        assert_eq!(sweep(&home).expect("swept"), 0);
+        assert_eq!(names(&home), ["lasting", "run-2-living", "run-3-second"]);
+        drop(living);
+        assert_eq!(names(&home), ["lasting", "run-3-second"]);
+        drop(second);
+        assert_eq!(std::fs::read_dir(home.locks()).expect("a folder").count(), 0);
+    }
+}
