@@ -32,7 +32,7 @@ pub(crate) fn write_helpers(inputs: &Inputs<'_>) -> Result<(), Error> {
     write(&placement::wget2rc(folder), wgetrc::wget2rc(inputs).as_bytes())?;
     write(&placement::trust_store(folder), &jks::trust_store(&certificates(&inputs.bundle)?))?;
     if let Some(own) = own_node_ca(inputs) {
-        write(&placement::node_ca(folder), &node_ca(inputs, Path::new(&own))?)?;
+        write(&placement::node_ca(folder), &node_ca(inputs, &own)?)?;
     }
     Ok(())
 }
@@ -52,7 +52,7 @@ fn node_ca(inputs: &Inputs<'_>, own: &Path) -> Result<Vec<u8>, Error> {
         fs::read(&inputs.ca)
             .map_err(|cause| Error::Certificates { path: inputs.ca.clone(), cause: rustls_pki_types::pem::Error::Io(cause) })
     })?;
-    Ok([ours, b"\n".to_vec(), fs::read(own).unwrap_or_default()].concat())
+    Ok([placement::carried(own).into_bytes(), ours, b"\n".to_vec(), fs::read(own).unwrap_or_default()].concat())
 }
 
 /// PHP reads a value in double quotes as it stands, but for `"`, `$` and a backslash.
@@ -162,7 +162,16 @@ mod tests {
         let own = |name: &str| (name == "NODE_EXTRA_CA_CERTS").then(|| corporate.to_string_lossy().into_owned());
         let inputs = inputs_in(home.path(), &own);
         write_helpers(&inputs).unwrap();
-        assert_eq!(certificates(&inputs.helpers.join("node-ca.pem")).unwrap().len(), 2);
+        let both = inputs.helpers.join("node-ca.pem");
+        assert_eq!(certificates(&both).unwrap().len(), 2);
+        // The same shell once more: what it inherits now is ours.
+        let first = fs::read(&both).unwrap();
+        let ours = |name: &str| (name == "NODE_EXTRA_CA_CERTS").then(|| both.to_string_lossy().into_owned());
+        let inputs = inputs_in(home.path(), &ours);
+        write_helpers(&inputs).unwrap();
+        assert_eq!(fs::read(&both).unwrap(), first);
+        let all = super::super::variables(&inputs);
+        assert!(all.contains(&("NODE_EXTRA_CA_CERTS".into(), both.to_string_lossy().into_owned())));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The variables: the set that made every client work that variables can reach.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -98,17 +98,20 @@ fn node_options(inputs: &Inputs<'_>) -> String {
 }
 
 /// Our root alone, unless the caller adds certificates already: then a file with both.
-fn node_ca(inputs: &Inputs<'_>) -> std::path::PathBuf {
+fn node_ca(inputs: &Inputs<'_>) -> PathBuf {
     match own_node_ca(inputs) {
         Some(_) => placement::node_ca(&inputs.helpers),
         None => inputs.ca.clone(),
     }
 }
 
-/// The caller's own `NODE_EXTRA_CA_CERTS`, if it isn't one of our files.
-pub(super) fn own_node_ca(inputs: &Inputs<'_>) -> Option<String> {
-    let ours = [text(&inputs.ca), text(&placement::node_ca(&inputs.helpers))];
-    (inputs.inherited)("NODE_EXTRA_CA_CERTS").filter(|own| !own.is_empty() && !ours.contains(own))
+/// The caller's own `NODE_EXTRA_CA_CERTS`, also where it stands in our file already.
+pub(super) fn own_node_ca(inputs: &Inputs<'_>) -> Option<PathBuf> {
+    let own = (inputs.inherited)("NODE_EXTRA_CA_CERTS").filter(|own| !own.is_empty()).map(PathBuf::from)?;
+    if own == placement::node_ca(&inputs.helpers) {
+        return placement::carried_from(&own);
+    }
+    (own != inputs.ca).then_some(own)
 }
 
 /// An empty part stands for the folder that PHP was built with.

@@ -26,14 +26,15 @@ pub(super) fn wget2rc(inputs: &Inputs<'_>) -> String {
 fn variable(inputs: &Inputs<'_>, name: &str) -> Option<PathBuf> {
     let own = (inputs.inherited)(name).map(PathBuf::from)?;
     let ours = [placement::wgetrc(&inputs.helpers), placement::wget2rc(&inputs.helpers)];
-    (!ours.contains(&own)).then_some(own)
+    if ours.contains(&own) { placement::carried_from(&own) } else { Some(own) }
 }
 
 /// The first file there is, without what we replace, and then our line. A file that can't be read is as good as none.
 fn combined(inputs: &Inputs<'_>, candidates: &[Option<PathBuf>]) -> String {
-    let own = candidates.iter().flatten().find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+    let read = |path: &PathBuf| Some((placement::carried(path), fs::read_to_string(path).ok()?));
+    let (remark, own) = candidates.iter().flatten().find_map(read).unwrap_or_default();
     let kept = own.lines().filter(|line| !undone(line)).map(|line| format!("{line}\n"));
-    kept.chain([format!("ca_certificate = {}\n", text(&inputs.bundle))]).collect()
+    std::iter::once(remark).chain(kept).chain([format!("ca_certificate = {}\n", text(&inputs.bundle))]).collect()
 }
 
 fn undone(line: &str) -> bool {
@@ -56,7 +57,24 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join(".wgetrc"), "tries = 3\nCA-Certificate = /x\n use_proxy=off\n# note\n").unwrap();
         let own = |name: &str| (name == "HOME").then(|| text(home.path()));
-        assert_eq!(wgetrc(&inputs(&own)), "tries = 3\n# note\nca_certificate = /h/ca-bundle.pem\n");
+        let remark = format!("# carried over from {}/.wgetrc\n", text(home.path()));
+        assert_eq!(wgetrc(&inputs(&own)), format!("{remark}tries = 3\n# note\nca_certificate = /h/ca-bundle.pem\n"));
+    }
+
+    #[test]
+    fn a_shell_that_has_our_variables_keeps_its_own_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, helpers) = (folder.path().join("own rc"), folder.path().join("env"));
+        fs::write(&own, "tries = 3\n").unwrap();
+        fs::create_dir(&helpers).unwrap();
+        let with = |value: PathBuf| {
+            let inherited = |name: &str| (name == "WGETRC").then(|| text(&value));
+            wgetrc(&Inputs { helpers: helpers.clone(), ..inputs(&inherited) })
+        };
+        let first = with(own.clone());
+        fs::write(placement::wgetrc(&helpers), &first).unwrap();
+        assert!(first.contains("tries = 3\n"), "{first}");
+        assert_eq!(with(placement::wgetrc(&helpers)), first);
     }
 
     #[test]
