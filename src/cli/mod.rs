@@ -10,6 +10,7 @@ mod context;
 mod doors;
 mod env;
 mod explain;
+mod flood;
 mod gateway;
 mod import;
 mod init;

@@ -1,7 +1,10 @@
 //! What a process that holds secrets does before anything else.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
+use super::flood::Flood;
 use super::terminal::Terminal;
 
 /// What the process itself says goes to stderr; `NEXUS_LOG` chooses how much, else `default` does.
@@ -13,9 +16,9 @@ pub(super) fn start_log(terminal: &Terminal, default: &str) {
         None
     });
     let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let started =
-        if terminal.json { builder.json().try_init() } else { builder.with_ansi(terminal.coloured_talk()).try_init() };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = if terminal.json { lines.json().boxed() } else { lines.with_ansi(terminal.coloured_talk()).boxed() };
+    let started = tracing_subscriber::registry().with(filter).with(Flood::default()).with(lines).try_init();
     if started.is_err() {
         terminal.warn("the log could not be started twice");
     }
