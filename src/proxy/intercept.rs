@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 
@@ -11,17 +12,21 @@ use super::door::Inside;
 use super::worker::Worker;
 use crate::model::Host;
 
+/// A fatal alert, so that the caller's error says what is wrong: `unrecognized_name` (RFC 6066 §3) in a record of its own (RFC 8446 §5.1).
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
 impl Worker {
     /// Ends the TLS on `stream`. A server name other than the CONNECT host is refused before any
     /// certificate is shown (threats 2 and 4).
     pub(super) async fn intercept(self: &Rc<Self>, stream: Prefixed<Caller>, mut inside: Box<Inside>) -> Option<Opened> {
         let accepting = async {
             let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
-            let start = acceptor.await.map_err(|_error| "not_tls")?;
+            let mut start = acceptor.await.map_err(|_error| "not_tls")?;
             let hello = start.client_hello();
             let name = hello.server_name().map(Box::<str>::from);
             if !names(name.as_deref(), &inside.authority.host) {
                 inside.sni = name;
+                refuse_name(&mut start.io).await;
                 return Err("sni_mismatch");
             }
             let config = self.proxy.issuer.load().server_config(&inside.authority.host, name.is_some());
@@ -52,6 +57,12 @@ impl Worker {
             entry.refusal("tls", 421);
         }
         entry.note(word);
+    }
+}
+
+async fn refuse_name(caller: &mut (impl AsyncWrite + Unpin)) {
+    if caller.write_all(&UNRECOGNIZED_NAME).await.is_ok() {
+        drop(caller.shutdown().await);
     }
 }
 
