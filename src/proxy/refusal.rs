@@ -106,6 +106,7 @@ impl Refusal {
                 upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
+                | upstream::Error::ParentUnreachable { .. }
                 | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
@@ -141,6 +142,7 @@ impl Refusal {
                 | upstream::Error::NoSuchHost { .. }
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
+                | upstream::Error::ParentUnreachable { .. }
                 | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
@@ -205,7 +207,7 @@ impl Refusal {
                 "Send less; the operator can change limits.head_size, limits.head_fields and limits.target_size.".into()
             }
             Self::Malformed(_) | Self::Target(_) => "Send a request that follows RFC 9110 and RFC 9112; the proxy rejects what it would have to repair.".into(),
-            Self::Misdirected => "Open a new CONNECT for this host; the Host of a request must be the host of its tunnel.".into(),
+            Self::Misdirected => "A request goes to one host: its Host, and the one in a full URL, must be that of its CONNECT or of its URL. Open a new CONNECT for another host.".into(),
             Self::Method(_) => "Use another method.".into(),
             Self::Policy(reason) => reason.advice().into(),
             Self::TokenEndpoint(provider) => {
@@ -224,7 +226,7 @@ impl Refusal {
                 missing.command()
             ),
             Self::UnknownAgent => {
-                "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it.".into()
+                "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it; in a base URL the token alone, http://HOST:PORT/~TOKEN/api.example.com.".into()
             }
             Self::Limit(_) => "Wait as Retry-After says, and send fewer requests at once.".into(),
             Self::Vault(_) => "The operator should look at the log of Nexus and run `nexus status`.".into(),
@@ -319,6 +321,9 @@ fn upstream_advice(error: &upstream::Error) -> String {
         upstream::Error::Unsendable { .. } => "The path is too long once the credential is in it.".into(),
         upstream::Error::Parent { status: 400..=499, .. } => {
             "That proxy decides which hosts may be reached. Its operator can allow this one; the operator of Nexus can reach it directly by upstream.proxy_except.".into()
+        }
+        upstream::Error::ParentUnreachable { .. } => {
+            "Nothing is wrong with the service: the operator of Nexus should look at upstream.proxy and whether that proxy is up.".into()
         }
         upstream::Error::ParentPassword => "Nothing leaves until the operator of Nexus has set them right in upstream.proxy_auth_file.".into(),
         upstream::Error::Unreachable { .. } | upstream::Error::Parent { .. } => "The service cannot be reached from the proxy; try again later.".into(),

@@ -101,8 +101,19 @@ impl Dialler {
         if let Host::Ip(address) = authority.host {
             resolve::permit(&self.settings, authority, address)?;
         }
-        let addresses = self.lookups.find_own(&parent_host(&parent.authority), parent.authority.port).await?;
-        let (stream, address) = first_of(addresses, &parent.authority, self.settings.connect_timeout).await?;
+        let unreachable = |error| match error {
+            Error::Unreachable { cause, .. } | Error::NoSuchHost { cause, .. } => {
+                Error::ParentUnreachable { parent: parent.authority.clone(), cause }
+            }
+            Error::ConnectTimeout { .. } => {
+                Error::ParentUnreachable { parent: parent.authority.clone(), cause: std::io::ErrorKind::TimedOut.into() }
+            }
+            other => other,
+        };
+        let found = self.lookups.find_own(&parent_host(&parent.authority), parent.authority.port).await;
+        let addresses = found.map_err(unreachable)?;
+        let dialled = first_of(addresses, &parent.authority, self.settings.connect_timeout).await;
+        let (stream, address) = dialled.map_err(unreachable)?;
         if meets_ourselves(&self.own.load(), &stream) {
             return Err(Error::Loop { authority: parent.authority.clone() });
         }

@@ -35,6 +35,12 @@ pub(crate) enum Error {
         #[source]
         cause: std::io::Error,
     },
+    #[error("cannot reach the parent proxy {parent}")]
+    ParentUnreachable {
+        parent: Authority,
+        #[source]
+        cause: std::io::Error,
+    },
     #[error("the parent proxy did not connect to {authority}: it answered {status}")]
     Parent { authority: Authority, status: u16 },
     #[error("the parent proxy did not accept the user and password it was shown")]

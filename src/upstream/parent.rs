@@ -37,7 +37,7 @@ impl Parent {
 
     /// Asks the parent for a tunnel to `authority` (RFC 9110 §9.3.6).
     pub(super) async fn connect(&self, stream: &mut TcpStream, authority: &Authority) -> Result<(), Error> {
-        let broken = |cause| Error::Unreachable { authority: self.authority.clone(), cause };
+        let broken = |cause| Error::ParentUnreachable { parent: self.authority.clone(), cause };
         let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
         if let Some(value) = &self.authorization {
             request.extend_from_slice(b"Proxy-Authorization: ");

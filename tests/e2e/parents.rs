@@ -112,6 +112,10 @@ struct Scene {
 }
 
 async fn scene(parent: &Parent, password: Option<&str>) -> Scene {
+    scene_at(parent.port, password).await
+}
+
+async fn scene_at(parent: u16, password: Option<&str>) -> Scene {
     let ca = Authority::new();
     let service = Upstream::serve(&ca, &[HOST, "localhost"], Offers::Both, |call| async { answer(200, call.seen.path) }).await;
     let (plain, _heads) = clear_service().await;
@@ -124,7 +128,7 @@ async fn scene(parent: &Parent, password: Option<&str>) -> Scene {
     let mut config = format!(
         "[proxy]\nunmatched = \"intercept\"\nconnect_ports = [{port}]\n[upstream]\nproxy = \"http://127.0.0.1:{}\"\n\
          proxy_except = [\"localhost\"]\nallow_private = [\"127.0.0.0/8\", \"::1/128\"]\n",
-        parent.port
+        parent
     );
     if let Some(password) = password {
         let file = builder.home().path().join("corp.txt");
@@ -181,6 +185,19 @@ fn squid_is_asked_for_everything_but_the_exceptions() {
         scene.works_through_the_parent().await;
         let unknown = scene.ask("nowhere.parent.test", "/").await;
         assert!(unknown.ends_with(" 502") && unknown.contains("it answered 50"), "{unknown}");
+    });
+}
+
+#[test]
+fn a_parent_that_is_down_is_not_blamed_on_the_service() {
+    run(async {
+        // A port that nobody listens on: it was ours a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let scene = scene_at(port, None).await;
+        let refused = scene.ask(HOST, "/far").await;
+        let told = refused.contains(&format!("annot reach the parent proxy 127.0.0.1:{port}")) && refused.contains("upstream.proxy");
+        assert!(refused.ends_with(" 502") && told, "{refused}");
+        assert_eq!(scene.ask("localhost", "/near").await, "/near 200");
     });
 }
 
