@@ -1,6 +1,7 @@
 //! `nexus.toml`: every key optional, unknown keys refused with line and column, overridden by `NEXUS__SECTION__KEY`.
 
 mod shipped;
+mod wording;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+use wording::in_words;
 
 use crate::model::Host;
 
@@ -320,7 +323,7 @@ impl Config {
             let before = text.get(..cause.span().map_or(0, |span| span.start)).unwrap_or_default();
             let line = before.rsplit('\n').next().unwrap_or_default();
             let (line, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
-            Error::Syntax { file: file.to_owned(), line, column, what: without_values(cause.message()) }
+            Error::Syntax { file: file.to_owned(), line, column, what: in_words(cause.message()) }
         };
         let mut config: Self = toml::from_str(text).map_err(syntax)?;
         let mut table: toml::Table = toml::from_str(text).map_err(syntax)?;
@@ -329,7 +332,7 @@ impl Config {
             let again = table.clone().try_into();
             config = again.map_err(|cause: toml::de::Error| Error::Override {
                 variable: variable.clone(),
-                what: without_values(cause.message()),
+                what: in_words(cause.message()),
             })?;
         }
         config.check()?;
@@ -406,17 +409,6 @@ impl Config {
     /// Whether any listener can be reached from other machines.
     pub fn beyond_loopback(&self) -> bool {
         self.proxy.listen.iter().chain(self.proxy.agent_listen.values()).any(|address| !address.ip().is_loopback())
-    }
-}
-
-/// A parser's words without the values that it quotes: `invalid type: string "…", expected a boolean`.
-fn without_values(message: &str) -> String {
-    match (message.find('"'), message.rfind('"')) {
-        (Some(first), Some(last)) if first < last => {
-            let (before, after) = (message.get(..first).unwrap_or_default(), message.get(last + 1..).unwrap_or_default());
-            format!("{before}\"…\"{after}")
-        }
-        _ => message.to_owned(),
     }
 }
 

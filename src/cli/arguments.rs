@@ -151,7 +151,7 @@ pub(crate) struct Register {
     #[arg(long)]
     pub(crate) refresh_token: Option<String>,
     /// When the access token ends: `30d`, `12h`, seconds, or RFC 3339
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     pub(crate) expires: Option<String>,
     /// Any other field, such as a tenant: `--field site=acme` (a secret better from a prompt or --stdin)
     #[arg(long = "field", value_name = "NAME=VALUE")]
@@ -246,7 +246,7 @@ pub(crate) struct AddAgent {
     #[arg(long = "host", value_name = "HOST")]
     pub(crate) hosts: Vec<String>,
     /// When its access ends: `30d`, `12h`, seconds, or RFC 3339
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     pub(crate) expires: Option<String>,
 }
 

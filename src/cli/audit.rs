@@ -41,7 +41,7 @@ pub(super) fn tail(context: &Context, terminal: &Terminal, options: &arguments::
             None => break,
         }
     }
-    if !any && !terminal.json {
+    if !any && !terminal.json && options.lines > 0 {
         terminal.hint("nothing is logged yet; `nexus up` or `nexus run` writes the log");
     }
     Ok(())
