@@ -104,12 +104,11 @@ fn spin(time: Duration) {
 
 #[test]
 fn i9_kill_9_between_answer_and_disk_ends_in_a_working_connection_or_in_attention() {
-    // `make test-all` sets this; the quick suite takes a sample.
-    let rounds = if std::env::var_os("NEXUS_TEST_ALL").is_some() { 50 } else { 12 };
-    run_within(Duration::from_secs(300), async move {
-        let (one, two) = tokio::join!(killed(rounds, 0), killed(rounds, 20));
+    const ROUNDS: u32 = 50;
+    run_within(Duration::from_secs(300), async {
+        let (one, two) = tokio::join!(killed(ROUNDS, 0), killed(ROUNDS, 20));
         let (working, attention) = (one.0 + two.0, one.1 + two.1);
         println!("{working} connections worked, {attention} needed attention");
-        assert_eq!(working + attention, 2 * rounds);
+        assert_eq!(working + attention, 2 * ROUNDS);
     });
 }
