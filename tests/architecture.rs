@@ -45,7 +45,7 @@ const EXPOSING: [&str; 22] = [
     "model/secret.rs",
     "oauth/refresh.rs",
     "oauth/reply.rs",
-    "provider/presented.rs",
+    "provider/prepared.rs",
     "provider/strategy.rs",
     "proxy/observe.rs", // the guard's scan
     "seal.rs",

@@ -233,6 +233,8 @@ pub struct Limits {
     pub handshake_timeout_secs: u64,
     /// A caller's connection without a request.
     pub keep_alive_secs: u64,
+    /// A request body that a credential may stand in is whole in memory, up to this size.
+    pub content: ByteSize,
     /// How long a request body may be slow before it is held to `upload_rate`.
     pub upload_grace_secs: u64,
     /// Bytes a second that a request body must bring on average, as long as nothing was answered.
@@ -397,6 +399,7 @@ impl Config {
                 256..=head.saturating_sub(1),
                 "from 256B to less than limits.head_size",
             ),
+            ("limits.content", self.limits.content.as_u64(), 1024..=1 << 30, "from 1KiB to 1GiB"),
             ("limits.head_fields", self.limits.head_fields.into(), 1..=100, "from 1 to 100"),
             ("audit.line", self.audit.line.as_u64(), 256..=64 * 1024, "from 256B to 64KiB"),
         ];

@@ -181,6 +181,7 @@ pub(super) fn proxy_settings(config: &Config) -> proxy::Settings {
     let limits = &config.limits;
     proxy::Settings {
         replay_memory: usize::try_from(config.replay.memory.as_u64()).unwrap_or(usize::MAX),
+        content: usize::try_from(config.limits.content.as_u64()).unwrap_or(usize::MAX),
         expect_timeout: Duration::from_millis(config.replay.expect_timeout_millis),
         head_timeout: Duration::from_secs(limits.head_timeout_secs),
         handshake_timeout: Duration::from_secs(limits.handshake_timeout_secs),

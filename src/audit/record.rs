@@ -233,6 +233,14 @@ impl Record {
         self.set(Field::Path, b"/***");
     }
 
+    /// Masks one segment of the path, counted from 1.
+    pub(crate) fn secret_segment(&mut self, number: usize, target: &Target) {
+        let masked = |(at, segment)| if at == number { "***" } else { segment };
+        let path = target.path.path().split('/').enumerate().map(masked).collect::<Vec<_>>().join("/");
+        let query = target.path.query().map(|query| format!("?{query}")).unwrap_or_default();
+        self.texts.set(Field::Path, |out| mask::without_values(out, format!("{path}{query}").as_bytes()));
+    }
+
     /// The service.
     pub(crate) fn provider(&mut self, provider: &ProviderId) {
         self.texts.set_name(Field::Provider, provider.as_str());

@@ -1,11 +1,12 @@
 //! The catalogue as data: which hosts belong to which provider, and how a credential goes on a request there. Floor 1.
 
+mod body;
 mod builtin;
 mod catalogue;
 mod parse;
 mod path;
 mod pattern;
-mod presented;
+mod prepared;
 mod rule;
 mod slot;
 mod strategy;
@@ -13,17 +14,18 @@ mod takeover;
 mod template;
 mod whoami;
 
+pub use body::{BodyError, Pointer, slots_in_body, strip_body};
 pub use catalogue::Catalogue;
 pub use parse::{Error, Mistake, parse};
 pub use path::{PathError, PathPattern, is_readable, normalised};
 pub use pattern::{BindError, HostPattern, PatternError};
-pub use presented::presented;
+pub use prepared::{Prepared, prepare};
 pub use rule::{
     ClientAuthentication, Derived, Field, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot, TokenBody,
 };
 pub(crate) use slot::same_field;
 pub use slot::{SlotError, strip, strip_target};
-pub use strategy::{Fields, InjectError, Placement, Prepared, prepare};
+pub use strategy::{Fields, InjectError, Placement};
 pub use takeover::Takeover;
 pub use template::{Template, TemplateError};
 pub use whoami::WhoAmI;

@@ -10,13 +10,15 @@ use super::pattern::PatternError;
 /// Escapes within escapes within escapes: more rounds than this are no honest path.
 const MAX_DECODE_ROUNDS: usize = 4;
 
-/// One entry of `paths`: `*` is one segment, `**` any number of segments at the end (none included).
+/// One entry of `paths`: `*` is one segment, `bot*` one that begins so, `**` any number of segments at the end (none included).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern(Vec<Segment>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
     Literal(Box<str>),
+    /// `bot*`: at least one letter follows.
+    Begins(Box<str>),
     One,
     Rest,
 }
@@ -53,8 +55,11 @@ impl FromStr for PathPattern {
             "**" => Err(PatternError::RestNotLast),
             "." | ".." => Err(PatternError::Dots),
             "" if at != last => Err(PatternError::EmptySegment),
-            _ if part.contains('*') => Err(PatternError::PartOfSegment),
-            _ => Ok(Segment::Literal(part.into())),
+            _ => match part.strip_suffix('*').unwrap_or(part) {
+                begin if begin.contains('*') => Err(PatternError::PartOfSegment),
+                begin if begin.len() < part.len() => Ok(Segment::Begins(begin.into())),
+                _ => Ok(Segment::Literal(part.into())),
+            },
         });
         segments.collect::<Result<_, _>>().map(Self)
     }
@@ -64,6 +69,7 @@ impl std::fmt::Display for PathPattern {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|segment| match segment {
             Segment::Literal(text) => write!(formatter, "/{text}"),
+            Segment::Begins(text) => write!(formatter, "/{text}*"),
             Segment::One => formatter.write_str("/*"),
             Segment::Rest => formatter.write_str("/**"),
         })
@@ -95,6 +101,11 @@ impl PathPattern {
         self.0.iter().take_while(|segment| matches!(segment, Segment::Literal(_))).count()
     }
 
+    /// Whether every path it takes has a segment of this number, counted from 1.
+    pub(super) fn has_segment(&self, number: usize) -> bool {
+        number > 0 && self.0.get(number - 1).is_some_and(|segment| !matches!(segment, Segment::Rest))
+    }
+
     /// Whether some path matches both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         for at in 0.. {
@@ -102,6 +113,17 @@ impl PathPattern {
                 (Some(Segment::Rest), _) | (_, Some(Segment::Rest)) | (None, None) => return true,
                 (None, _) | (_, None) => return false,
                 (Some(Segment::Literal(one)), Some(Segment::Literal(two))) if one != two => return false,
+                (Some(Segment::Literal(text)), Some(Segment::Begins(begin)))
+                | (Some(Segment::Begins(begin)), Some(Segment::Literal(text)))
+                    if text.len() <= begin.len() || !text.starts_with(&**begin) =>
+                {
+                    return false;
+                }
+                (Some(Segment::Begins(one)), Some(Segment::Begins(two)))
+                    if !one.starts_with(&**two) && !two.starts_with(&**one) =>
+                {
+                    return false;
+                }
                 _ => {}
             }
         }
@@ -115,6 +137,9 @@ impl PathPattern {
                 Segment::Rest => return true,
                 Segment::One => given.next().is_some_and(|part| !part.is_empty()),
                 Segment::Literal(text) => given.next().is_some_and(|part| same(part, text)),
+                Segment::Begins(text) => given
+                    .next()
+                    .is_some_and(|part| part.len() > text.len() && part.get(..text.len()).is_some_and(|part| same(part, text))),
             };
             if !fits {
                 return false;

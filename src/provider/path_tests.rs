@@ -96,7 +96,7 @@ fn normalising_follows_what_services_do() {
 
 #[test]
 fn patterns_with_more_than_one_meaning_are_refused() {
-    for text in ["", "x", "/a*", "/**/x", "/a//b", "/../a", "/a%2fb", "/a?b", "/a b", "/a;b", "/{x}", "/é"] {
+    for text in ["", "x", "/*a", "/a*b*", "/a*b", "/**/x", "/a//b", "/../a", "/a%2fb", "/a?b", "/a b", "/a;b", "/{x}", "/é"] {
         assert!(text.parse::<PathPattern>().is_err(), "{text:?}");
     }
 }
@@ -118,4 +118,20 @@ proptest! {
             prop_assert!(read == "/a" || read.starts_with("/a/"), "{path} reads as {read}");
         }
     }
+}
+
+#[test]
+fn a_segment_may_be_told_by_its_beginning() {
+    let bot: PathPattern = "/bot*/**".parse().expect("a pattern");
+    assert_eq!(bot.to_string(), "/bot*/**");
+    for path in ["/bot1/getMe", "/bot1:a/", "/bot1", "/bots/a/b"] {
+        assert!(bot.matches_all_readings(path), "{path}");
+    }
+    for path in ["/bot/getMe", "/Bot1/getMe", "/xbot1/getMe", "/file/bot1/x", "//bot1/x", "/bot%2fx/y", "/bo/x"] {
+        assert!(!bot.matches_all_readings(path), "{path}");
+    }
+    let overlaps = |other: &str| bot.overlaps(&other.parse().expect("a pattern"));
+    assert!(overlaps("/bot1/x") && overlaps("/b*/x") && overlaps("/bots*") && overlaps("/*/x") && overlaps("/**"));
+    assert!(!overlaps("/bot/x") && !overlaps("/file/**") && !overlaps("/c*/x"));
+    assert_eq!((bot.specificity(), bot.has_segment(1), bot.has_segment(2)), (0, true, false));
 }

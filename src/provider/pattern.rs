@@ -55,8 +55,8 @@ pub enum PatternError {
     /// `/**/x`.
     #[error("** can only be the last segment")]
     RestNotLast,
-    /// `/a*`.
-    #[error("* stands for a whole segment, not for a part of one")]
+    /// `/*a`.
+    #[error("* stands for a whole segment or for the end of one, as in bot*")]
     PartOfSegment,
     /// `/a/../b`.
     #[error("a path pattern holds no . or .. segments")]

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::body::Pointer;
 use super::path::PathPattern;
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
@@ -117,6 +118,12 @@ pub enum Slot {
     Query(String),
     /// A cookie, written `cookie:session`.
     Cookie(String),
+    /// A segment of the path, counted from 1, written `path:1`. Where no rule takes the path there is none.
+    Path(u8),
+    /// A member of a JSON body, written `json:api_key` or `json:/params/args/2`.
+    Json(Pointer),
+    /// A field of a form in the body, written `form:token`.
+    Form(String),
 }
 
 /// RFC 6749 endpoints and habits of one provider.
@@ -232,6 +239,14 @@ impl InjectRule {
         let has = |name: &str| super::strategy::present(fields, name);
         self.placements.iter().all(|placement| placement.is_filled_by(&has))
             && self.hosts.iter().filter_map(HostPattern::tenant).all(has)
+    }
+
+    /// Segments of the path, counted from 1, that are a credential.
+    pub fn secret_segments(&self) -> impl Iterator<Item = usize> {
+        self.placements.iter().filter_map(|placement| match placement {
+            Placement::Path { segment, .. } => Some(usize::from(*segment)),
+            _ => None,
+        })
     }
 
     /// How long a prefix of `path` it spells out, if it takes `path` in every reading of it; 0 where it takes every path.

@@ -44,8 +44,11 @@ pub enum SlotError {
     /// `query:` or `cookie:` with nothing, or with separators after it.
     #[error("{0:?} is not the name of a query parameter or cookie")]
     Name(String),
+    /// `path:0`.
+    #[error("{0:?} is no segment of a path; they are counted from 1, in /bot1/getMe the first is bot1")]
+    Segment(String),
     /// `foo:bar`.
-    #[error("{0:?} is no kind of slot; write a header's name, query:NAME or cookie:NAME")]
+    #[error("{0:?} is no kind of slot; write a header's name, query:NAME, cookie:NAME, path:NUMBER, json:NAME or form:NAME")]
     Kind(String),
 }
 
@@ -75,6 +78,12 @@ impl FromStr for Slot {
             None => parse_header_name(text).map(Self::Header),
             Some(("query", name)) => parse_plain_name(name).map(Self::Query),
             Some(("cookie", name)) => parse_plain_name(name).map(Self::Cookie),
+            Some(("json", place)) => place.parse().map(Self::Json),
+            Some(("form", name)) => parse_plain_name(name).map(Self::Form),
+            Some(("path", number)) => {
+                let number = number.parse().ok().filter(|number| (1..=16).contains(number));
+                number.map(Self::Path).ok_or_else(|| SlotError::Segment(text.to_owned()))
+            }
             Some((kind, _name)) => Err(SlotError::Kind(kind.to_owned())),
         }
     }
@@ -86,6 +95,9 @@ impl fmt::Display for Slot {
             Self::Header(name) => formatter.write_str(name.as_str()),
             Self::Query(name) => write!(formatter, "query:{name}"),
             Self::Cookie(name) => write!(formatter, "cookie:{name}"),
+            Self::Path(number) => write!(formatter, "path:{number}"),
+            Self::Json(place) => write!(formatter, "json:{place}"),
+            Self::Form(name) => write!(formatter, "form:{name}"),
         }
     }
 }
@@ -99,7 +111,8 @@ pub fn strip(slots: &[Slot], headers: &mut HeaderMap, query: Option<&str>) -> Op
         match slot {
             Slot::Header(name) => drop(headers.remove(name)),
             Slot::Cookie(name) => strip_cookie(name, headers),
-            Slot::Query(_) => {}
+            // A segment is replaced by the rule that takes its path; for bodies see `strip_body`.
+            Slot::Query(_) | Slot::Path(_) | Slot::Json(_) | Slot::Form(_) => {}
         }
     }
     strip_underscored(slots, headers);
@@ -235,7 +248,7 @@ impl Slot {
     fn query_name(&self) -> Option<&str> {
         match self {
             Self::Query(name) => Some(name),
-            Self::Header(_) | Self::Cookie(_) => None,
+            Self::Header(_) | Self::Cookie(_) | Self::Path(_) | Self::Json(_) | Self::Form(_) => None,
         }
     }
 }

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use http::header::{HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
+
+use super::super::prepared::{Prepared, prepare};
 use super::*;
 
 fn template(text: &str) -> Template {

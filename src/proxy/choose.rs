@@ -51,6 +51,12 @@ impl Worker {
             Route::Inject(named) => named,
         };
         entry.provider(&named.provider.id);
+        // What a caller wrote there may be a credential of its own.
+        for rule in named.rules.iter().filter_map(|rule| named.provider.inject.get(*rule)) {
+            for segment in rule.secret_segments() {
+                entry.secret_segment(segment, &inquiry.arrived.target);
+            }
+        }
         if named.rules.iter().any(|rule| named.provider.inject.get(*rule).is_some_and(|rule| rule.secret_path)) {
             entry.secret_path();
         }
@@ -248,6 +254,9 @@ fn find_in_slots<T>(find: &dyn Fn(&[u8]) -> Option<T>, occupants: &Occupants, in
         Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(find, value.as_bytes())),
         Slot::Query(_) => arrived.target.path.query().and_then(|query| find(query.as_bytes())),
         Slot::Cookie(_) => headers.get_all(COOKIE).iter().find_map(|value| find(value.as_bytes())),
+        Slot::Path(_) => find(arrived.target.path.path().as_bytes()),
+        // The body has not been read yet.
+        Slot::Json(_) | Slot::Form(_) => None,
     })
 }
 

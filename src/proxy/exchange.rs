@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::activity::Busy;
 use super::body::ResponseBody;
 use super::choose::{Inquiry, reaches};
+use super::content;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::Sending;
 use super::internal;
@@ -75,6 +76,14 @@ pub(super) enum Way {
 }
 
 impl Way {
+    /// What it goes with.
+    fn permit(&self) -> Option<&Permit> {
+        match self {
+            Self::Permitted(permit, _) => Some(permit),
+            Self::Plain | Self::Stripped(_) | Self::Unregistered(_) => None,
+        }
+    }
+
     /// The providers whose slots are stripped from the request: all of the host's, not only the one that it is for.
     fn stripped(&self) -> Option<&Arc<Occupants>> {
         match self {
@@ -126,9 +135,12 @@ impl Worker {
         let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
         let (upgrade, extended) = (upgrade::asked(parts), parts.method == Method::CONNECT);
         let stripped = way.stripped().map(Arc::clone);
-        let outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
+        let mut outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let Some(incoming) = incoming.take() else { return Err(Refusal::Draining.into()) };
+        let settings = &self.proxy.settings;
+        let bounds = content::Bounds { size: settings.content, patience: settings.idle_timeout };
+        let incoming = content::look_inside(incoming, &mut outbound, stripped.as_deref(), way.permit(), bounds).await?;
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
         let sending =
             Sending { outbound: &outbound, agent: &agent, replay: &replay, opened: &opened, resent: RefCell::default() };
@@ -153,12 +165,8 @@ impl Worker {
         way: Way,
         entry: &mut Entry,
     ) -> Result<(Box<Sent<RequestBody>>, Option<Permit>), Refusal> {
-        let permit = match &way {
-            Way::Permitted(permit, _) => Some(permit),
-            Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => None,
-        };
         let sent_at = Instant::now();
-        let sent = self.forward(sending, permit).await?;
+        let sent = self.forward(sending, way.permit()).await?;
         let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
         match way {
             Way::Plain | Way::Stripped(_) => Ok((sent, None)),

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, EXPECT, HOST, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
+use super::content;
 use super::hold::{Held, Hold};
-use super::replay::{Replay, RequestBody};
+use super::replay::{Inflow, Replay, RequestBody};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::Opened;
@@ -136,9 +137,21 @@ impl Worker {
         permit: Option<&Permit>,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Box<Sent<RequestBody>>, Error> {
-        let &Sending { outbound, replay, opened, .. } = sending;
-        tracing::trace!(id = opened.id().as_str(), "a request leaves");
-        let unsendable = |cause: InjectError| Error::Unsendable { cause: Box::new(cause) };
+        tracing::trace!(id = sending.opened.id().as_str(), "a request leaves");
+        let put_on = permit.map(PutOn::of);
+        let Some(whole) = put_on.as_ref().map(|put_on| rewrite(sending, put_on)).transpose().map_err(unsendable)?.flatten()
+        else {
+            return self.send_as((sending.outbound, sending.replay), put_on.as_ref(), hold).await;
+        };
+        self.send_as((&whole.outbound, &whole.replay), None, hold).await
+    }
+
+    async fn send_as(
+        self: &Rc<Self>,
+        (outbound, replay): (&Outbound, &Replay),
+        put_on: Option<&PutOn<'_>>,
+        hold: Option<&Arc<Hold>>,
+    ) -> Result<Box<Sent<RequestBody>>, Error> {
         let to = Destination {
             scheme: outbound.target.scheme,
             authority: &outbound.target.authority,
@@ -150,9 +163,8 @@ impl Worker {
             whole: replay.whole(),
             on_http2: &|| hold.into_iter().for_each(|hold| hold.only_at_limit()),
         };
-        let put_on = permit.map(PutOn::of);
         let mut sent = match replay.at_hand().and_then(|whole| self.pool.claim(&to).map(|connection| (connection, whole))) {
-            Some((connection, whole)) => match bytes_of(outbound, put_on.as_ref(), whole) {
+            Some((connection, whole)) => match bytes_of(outbound, put_on, whole) {
                 Ok(bytes) => Box::pin(self.pool.send_claimed(&to, connection, &bytes)).await?,
                 Err(error) => {
                     self.pool.give_back(connection);
@@ -162,7 +174,7 @@ impl Worker {
             None => {
                 let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
                 let body = replay.body(held).ok_or_else(|| gone(&outbound.target.authority))?;
-                let mut request = build(outbound, put_on.as_ref(), body).map_err(unsendable)?;
+                let mut request = build(outbound, put_on, body).map_err(unsendable)?;
                 if let Some(hold) = hold {
                     expect_continue(&mut request, hold);
                 }
@@ -181,6 +193,7 @@ impl Worker {
     fn should_hold(&self, sending: &Sending<'_>, permit: Option<&Permit>) -> bool {
         let &Sending { outbound, replay, .. } = sending;
         permit.is_some()
+            && replay.whole().is_none()
             && !replay.is_empty()
             && replay.exceeds_limit()
             && self.expectations.worthwhile(&outbound.target.authority)
@@ -195,6 +208,10 @@ impl Worker {
         };
         Held::new(Arc::clone(hold), self.proxy.settings.expect_timeout, Box::new(silent))
     }
+}
+
+fn unsendable(cause: InjectError) -> Error {
+    Error::Unsendable { cause: Box::new(cause) }
 }
 
 fn gone(authority: &Authority) -> Error {
@@ -232,6 +249,27 @@ impl<'a> PutOn<'a> {
     fn of(permit: &'a Permit) -> Self {
         Self { prepared: permit.prepared(), rule: permit.provider().inject.get(permit.rule()) }
     }
+}
+
+/// A request with its credential where fields alone can't hold it.
+struct Rewritten {
+    outbound: Outbound,
+    replay: Replay,
+}
+
+/// Puts the credential on where it goes into the body; `None` where fields hold all of it. The body is at hand then.
+fn rewrite(sending: &Sending<'_>, put_on: &PutOn<'_>) -> Result<Option<Rewritten>, InjectError> {
+    let &Sending { outbound, replay, .. } = sending;
+    let Some(whole) = replay.whole().filter(|_| put_on.prepared.needs_body(&outbound.headers)) else { return Ok(None) };
+    let mut request = build(outbound, Some(put_on), ())?;
+    let headers = std::mem::take(request.headers_mut());
+    let body = put_on.prepared.body(&headers, whole)?.map_or_else(|| whole.clone(), content::owned);
+    let Target { scheme, authority, method, .. } = &outbound.target;
+    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| outbound.target.path.clone());
+    let target = Target { scheme: *scheme, authority: authority.clone(), method: method.clone(), path };
+    let mut outbound = Outbound { target, headers, agent: Arc::clone(&outbound.agent), upgrade: outbound.upgrade };
+    outbound.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Ok(Some(Rewritten { outbound, replay: Replay::keep(Inflow::Whole(body), usize::MAX, None) }))
 }
 
 /// Parts to a request in origin-form with `Host`; the pool turns it into HTTP/2's form where that is spoken.

@@ -9,6 +9,7 @@ mod body;
 mod caller;
 mod choose;
 mod connect;
+mod content;
 mod door;
 mod exchange;
 mod express;

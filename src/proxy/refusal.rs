@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::body::ResponseBody;
+use super::content::ContentError;
 use crate::audit;
 use crate::decide::Reason;
 use crate::head::Malformed;
@@ -52,6 +53,8 @@ pub(super) enum Refusal {
     UnknownAgent,
     #[error("too many {0}")]
     Limit(&'static str),
+    #[error(transparent)]
+    Content(#[from] ContentError),
     #[error("the credential cannot be read now")]
     Vault(#[source] crate::broker::Error),
     #[error("the credential has expired and can't be renewed now")]
@@ -83,6 +86,9 @@ impl Refusal {
             Self::Malformed(malformed) if malformed.is_too_large() => "too-large",
             Self::Malformed(_) | Self::Target(_) => "malformed",
             Self::Misdirected => "misdirected",
+            Self::Content(ContentError::TooLarge) => "limit",
+            Self::Content(ContentError::Late) => "timeout",
+            Self::Content(ContentError::Broken | ContentError::Unreadable(_)) => "malformed",
             Self::Method(_) => "method",
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) => "policy",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "policy",
@@ -122,6 +128,9 @@ impl Refusal {
             Self::Malformed(malformed) => malformed.status(),
             Self::Target(_) => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Content(ContentError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Content(ContentError::Late) => StatusCode::REQUEST_TIMEOUT,
+            Self::Content(ContentError::Broken | ContentError::Unreadable(_)) => StatusCode::BAD_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,
@@ -174,6 +183,7 @@ impl Refusal {
             Self::Malformed(_)
             | Self::Target(_)
             | Self::Misdirected
+            | Self::Content(_)
             | Self::Method(_)
             | Self::Policy(_)
             | Self::TokenEndpoint(_)
@@ -208,6 +218,7 @@ impl Refusal {
             }
             Self::Malformed(_) | Self::Target(_) => "Send a request that follows RFC 9110 and RFC 9112; the proxy rejects what it would have to repair.".into(),
             Self::Misdirected => "A request goes to one host: its Host, and the one in a full URL, must be that of its CONNECT or of its URL. Open a new CONNECT for another host.".into(),
+            Self::Content(error) => error.advice().into(),
             Self::Method(_) => "Use another method.".into(),
             Self::Policy(reason) => reason.advice().into(),
             Self::TokenEndpoint(provider) => {

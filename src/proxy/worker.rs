@@ -30,6 +30,8 @@ use crate::upstream::{Dialler, Pool};
 pub(crate) struct Settings {
     /// Bytes of a request body kept for the second send.
     pub(crate) replay_memory: usize,
+    /// Bytes of a body that a credential is looked for in, or put into.
+    pub(crate) content: usize,
     /// How long a larger body waits for `100 Continue`.
     pub(crate) expect_timeout: Duration,
     /// A request head must be whole after this.

@@ -159,6 +159,7 @@ fn placed(provider: &Provider, rule: &InjectRule, credential: &Credential) -> Op
             Slot::Cookie(name) => {
                 headers.append("cookie", HeaderValue::from_str(&format!("{name}=theirs")).expect("a value"));
             }
+            Slot::Path(_) | Slot::Json(_) | Slot::Form(_) => {}
         }
     }
     let mut target: PathAndQuery = format!("/probe?{}", query.join("&")).parse().expect("a target");

@@ -19,6 +19,7 @@ mod harness;
 mod host_safety;
 mod hostile_service;
 mod identity;
+mod inside;
 mod parents;
 mod placements;
 mod protocols;

@@ -195,7 +195,8 @@ fn a_parent_that_is_down_is_not_blamed_on_the_service() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let scene = scene_at(port, None).await;
         let refused = scene.ask(HOST, "/far").await;
-        let told = refused.contains(&format!("annot reach the parent proxy 127.0.0.1:{port}")) && refused.contains("upstream.proxy");
+        let told =
+            refused.contains(&format!("annot reach the parent proxy 127.0.0.1:{port}")) && refused.contains("upstream.proxy");
         assert!(refused.ends_with(" 502") && told, "{refused}");
         assert_eq!(scene.ask("localhost", "/near").await, "/near 200");
     });

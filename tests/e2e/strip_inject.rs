@@ -73,6 +73,8 @@ fn stolen(host: &str, path: &str, slots: &[Slot]) -> String {
             Slot::Cookie(name) => {
                 cookies.extend([format!("{name}={STOLEN}"), format!(" {name} = {STOLEN}"), format!("x=1,{name}={STOLEN}")]);
             }
+            // Not in a head: see `inside.rs`.
+            Slot::Path(_) | Slot::Json(_) | Slot::Form(_) => {}
         }
     }
     let (query, cookies) = (query.join("&"), cookies.join("; "));

@@ -81,6 +81,7 @@ impl Default for Limits {
             handshake_timeout_secs: 10,
             keep_alive_secs: 300,
             upload_grace_secs: 300,
+            content: ByteSize::mib(16),
             upload_rate: ByteSize::b(128),
             drain_secs: 30,
             head_size: ByteSize::kib(64),

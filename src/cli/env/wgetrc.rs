@@ -71,7 +71,7 @@ mod tests {
             let inherited = |name: &str| (name == "WGETRC").then(|| text(&value));
             wgetrc(&Inputs { helpers: helpers.clone(), ..inputs(&inherited) })
         };
-        let first = with(own.clone());
+        let first = with(own);
         fs::write(placement::wgetrc(&helpers), &first).unwrap();
         assert!(first.contains("tries = 3\n"), "{first}");
         assert_eq!(with(placement::wgetrc(&helpers)), first);

@@ -14,17 +14,19 @@ use crate::provider::template::Template;
 const KEYS: &[&str] =
     &["hosts", "port", "paths", "strategy", "headers", "replay", "set_cookie", "mints", "other_paths", "secret_path"];
 
-const STRATEGIES: [&str; 5] = ["bearer", "basic", "header", "query", "cookie"];
+const STRATEGIES: [&str; 8] = ["bearer", "basic", "header", "query", "cookie", "path", "json", "form"];
 
 pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field]) -> Result<InjectRule, Error> {
     let table = value.table(KEYS)?;
     let hosts: Vec<HostPattern> = table.need("hosts")?.list(|host| host.text()?.parse())?;
     table.need("hosts")?.not_empty(&hosts)?;
     let placements = strategy(&table.need("strategy")?, &Known { slots, fields, hosts: &hosts })?;
+    let paths: Vec<PathPattern> = list(&table, "paths", |path| path.text()?.parse())?;
+    check_segments(&table, &placements, &paths)?;
     let flag = |key| table.get(key).map_or(Ok(false), |value| value.boolean());
     Ok(InjectRule {
         port: table.get("port").map_or(Ok(443), |port| port.number("a port from 1 to 65535"))?,
-        paths: list(&table, "paths", |path| path.text()?.parse())?,
+        paths,
         headers: table.get("headers").map_or(Ok(Vec::new()), |value| headers(&value, slots))?,
         replay: table.get("replay").map_or(Ok(ReplayRule::All), |value| {
             word(&value, &[("all", ReplayRule::All), ("safe", ReplayRule::Safe), ("never", ReplayRule::Never)])
@@ -38,6 +40,21 @@ pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field]) -> Resul
         hosts,
         placements,
     })
+}
+
+/// A secret segment needs paths that have it.
+fn check_segments(table: &Table<'_>, placements: &[Placement], paths: &[PathPattern]) -> Result<(), Error> {
+    let segments = placements.iter().filter_map(|placement| match placement {
+        Placement::Path { segment, .. } => Some(usize::from(*segment)),
+        _ => None,
+    });
+    for segment in segments {
+        if paths.is_empty() || !paths.iter().all(|path| path.has_segment(segment)) {
+            let message = format!("the rule needs `paths`, each with a segment {segment} that is not **: [\"/bot*/**\"]");
+            return Err(table.need("strategy")?.refuse(message));
+        }
+    }
+    Ok(())
 }
 
 /// One of a few words.
@@ -129,6 +146,16 @@ fn placement(value: &Value<'_>, known: &Known<'_>) -> Result<Placement, Error> {
         }
         "query" => plain_named(inside, known).map(|(name, value)| Placement::Query { name, value })?,
         "cookie" => plain_named(inside, known).map(|(name, value)| Placement::Cookie { name, value })?,
+        "form" => plain_named(inside, known).map(|(name, value)| Placement::Form { name, value })?,
+        "json" => {
+            let (place, value) = named(inside, known)?;
+            Placement::Json { place: place.parse()?, value }
+        }
+        "path" => {
+            let table = inside.table(&["segment", "value"])?;
+            let segment = table.need("segment")?.number("the number of a segment from 1 to 16")?;
+            Placement::Path { segment, value: template(&table.need("value")?, known)? }
+        }
         other => {
             let hint = suggestion(other, STRATEGIES);
             let message = format!("unknown strategy `{}`{hint}; known are {}", other.escape_debug(), STRATEGIES.join(", "));
