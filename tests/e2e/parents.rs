@@ -126,9 +126,8 @@ async fn scene_at(parent: u16, password: Option<&str>) -> Scene {
     );
     let builder = Builder::new(&ca).provider("parent", &provider).register("parent", &[("api_key", KEY)]);
     let mut config = format!(
-        "[proxy]\nunmatched = \"intercept\"\nconnect_ports = [{port}]\n[upstream]\nproxy = \"http://127.0.0.1:{}\"\n\
-         proxy_except = [\"localhost\"]\nallow_private = [\"127.0.0.0/8\", \"::1/128\"]\n",
-        parent
+        "[proxy]\nunmatched = \"intercept\"\nconnect_ports = [{port}]\n[upstream]\nproxy = \"http://127.0.0.1:{parent}\"\n\
+         proxy_except = [\"localhost\"]\nallow_private = [\"127.0.0.0/8\", \"::1/128\"]\n"
     );
     if let Some(password) = password {
         let file = builder.home().path().join("corp.txt");
