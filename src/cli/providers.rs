@@ -176,7 +176,10 @@ fn expires(provider: &Provider) -> String {
     };
     let life =
         oauth2.default_lifetime.map(|life| format!("\n  taken to live {} where the service doesn't say", when::span(life)));
-    format!("renewed before it expires and after a 401, at\n  {}{}", oauth2.renewal_url(), life.unwrap_or_default())
+    let mut signals: Vec<String> = provider.signals.expired.iter().map(ToString::to_string).collect();
+    signals.insert(0, "401".to_owned());
+    let signals = signals.join(", or\n  ");
+    format!("renewed before it expires and after {signals}, at\n  {}{}", oauth2.renewal_url(), life.unwrap_or_default())
 }
 
 fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {

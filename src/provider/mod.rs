@@ -3,6 +3,7 @@
 mod body;
 mod builtin;
 mod catalogue;
+mod expired;
 mod parse;
 mod path;
 mod pattern;
@@ -16,6 +17,7 @@ mod whoami;
 
 pub use body::{BodyError, Pointer, slots_in_body, strip_body};
 pub use catalogue::Catalogue;
+pub use expired::{Judgement, LOOKED_AT, Signal, Signals};
 pub use parse::{Error, Mistake, parse};
 pub use path::{PathError, PathPattern, is_readable, normalised};
 pub use pattern::{BindError, HostPattern, PatternError};

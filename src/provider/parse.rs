@@ -3,6 +3,7 @@
 mod extras;
 mod inject;
 mod oauth2;
+mod signals;
 mod source;
 
 use std::fmt;
@@ -23,6 +24,23 @@ const COMMON_FIELDS: [&str; 4] = ["access_token", "api_key", "password", "userna
 
 /// Fields that never leave towards a host pattern or a template unless the file declares them.
 const RENEWAL_FIELDS: [&str; 1] = ["refresh_token"];
+
+/// What a provider file may say.
+const KEYS: &[&str] = &[
+    "name",
+    "title",
+    "category",
+    "console",
+    "whoami",
+    "slots",
+    "verified",
+    "oauth2",
+    "inject",
+    "placeholder",
+    "field",
+    "expired",
+    "not_expired",
+];
 
 /// Why a provider file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -133,8 +151,6 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
     }
     let source = Source { file, text };
     let document = DeTable::parse(text).map_err(|error| source.mistake(error.span().unwrap_or(0..0), error.message()))?;
-    const KEYS: &[&str] =
-        &["name", "title", "category", "console", "whoami", "slots", "verified", "oauth2", "inject", "placeholder", "field"];
     let root = Table::open(source, document.get_ref(), document.span(), KEYS)?;
     let id = name(&root)?;
     let mut slots: Vec<Slot> = root.need("slots")?.list(|value| value.text()?.parse())?;
@@ -152,6 +168,7 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         whoami: root.get("whoami").map(|value| extras::whoami(&value, &inject)).transpose()?,
         placeholders: root.get("placeholder").map_or(Ok(Vec::new()), |value| extras::placeholders(value, &fields))?,
         verified: root.get("verified").map_or(Ok(true), |value| value.boolean())?,
+        signals: signals::read(&root)?,
         id,
         slots,
         oauth2,

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::body::Pointer;
+use super::expired::Signals;
 use super::path::PathPattern;
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
@@ -28,6 +29,8 @@ pub struct Provider {
     pub slots: Vec<Slot>,
     /// The OAuth 2.0 endpoints, where it has them.
     pub oauth2: Option<OAuth2>,
+    /// How its answers say that a credential is dead.
+    pub signals: Signals,
     /// Where and how to inject; the first rule that matches host, port and path, and whose fields the connection has, wins.
     pub inject: Vec<InjectRule>,
     /// Variables that its SDKs insist on, and the shape of their values.

@@ -1,5 +1,6 @@
 //! What goes back to the caller: our own text, or the service's body, counted and followed to its end.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -33,7 +34,11 @@ enum Kind {
     Observed(Box<Observed>),
 }
 
+/// What was read of a response to judge it: it goes to the caller first.
+pub(super) type Peeked = VecDeque<Result<Frame<Bytes>, BodyError>>;
+
 struct Observed {
+    peeked: Peeked,
     incoming: Received<RequestBody>,
     lease: Option<Lease<RequestBody>>,
     observation: Observation,
@@ -66,7 +71,7 @@ impl ResponseBody {
 
     /// The service's body. When it has ended, the connection goes back to the pool and the record is closed.
     pub(super) fn observed(
-        incoming: Received<RequestBody>,
+        (peeked, incoming): (Peeked, Received<RequestBody>),
         lease: Lease<RequestBody>,
         observation: Observation,
         idle_timeout: Duration,
@@ -74,8 +79,8 @@ impl ResponseBody {
     ) -> Self {
         let (lease, idle) = (Some(lease), None);
         let mut observed =
-            Observed { incoming, lease, observation, idle_timeout, idle, waiting: false, ended: bodiless, moved: 0 };
-        if bodiless || observed.incoming.is_end_stream() {
+            Observed { peeked, incoming, lease, observation, idle_timeout, idle, waiting: false, ended: bodiless, moved: 0 };
+        if bodiless || observed.has_ended() {
             observed.end();
         }
         Self(Kind::Observed(Box::new(observed)))
@@ -83,6 +88,17 @@ impl ResponseBody {
 }
 
 impl Observed {
+    fn has_ended(&self) -> bool {
+        self.peeked.is_empty() && self.incoming.is_end_stream()
+    }
+
+    fn poll_incoming(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.peeked.pop_front() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => Pin::new(&mut self.incoming).poll_frame(context),
+        }
+    }
+
     /// A service that answered before it had read the whole request keeps its connection to itself: the next request would wait for
     /// this caller's upload.
     fn end(&mut self) {
@@ -125,7 +141,7 @@ impl Body for ResponseBody {
         if observed.ended {
             return Poll::Ready(None);
         }
-        match Pin::new(&mut observed.incoming).poll_frame(context) {
+        match observed.poll_incoming(context) {
             Poll::Pending => {
                 std::task::ready!(observed.poll_idle(context));
                 Poll::Ready(Some(Err(Error::Idle)))
@@ -133,7 +149,7 @@ impl Body for ResponseBody {
             Poll::Ready(Some(Ok(frame))) => {
                 observed.waiting = false;
                 let frame = observed.observation.frame(frame);
-                if observed.incoming.is_end_stream() {
+                if observed.has_ended() {
                     observed.end();
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -150,7 +166,7 @@ impl Body for ResponseBody {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Unannounced => false,
-            Kind::Observed(observed) => observed.ended || observed.incoming.is_end_stream(),
+            Kind::Observed(observed) => observed.ended || observed.has_ended(),
         }
     }
 
@@ -158,7 +174,8 @@ impl Body for ResponseBody {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Unannounced => SizeHint::default(),
-            Kind::Observed(observed) => observed.incoming.size_hint(),
+            Kind::Observed(observed) if observed.peeked.is_empty() => observed.incoming.size_hint(),
+            Kind::Observed(_) => SizeHint::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::CONTENT_LENGTH;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::forward::Outbound;
 use super::refusal::Refusal;
 use super::replay::Inflow;
+use super::worker::Worker;
 use crate::broker::Permit;
 use crate::decide::Occupants;
 use crate::head::{Malformed, check_trailers};
@@ -19,9 +20,9 @@ use crate::provider::{BodyError, InjectError, slots_in_body, strip_body};
 
 /// How large a body may be that is looked into, and how long each next piece of it may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) size: usize,
-    pub(super) patience: Duration,
+struct Bounds {
+    size: usize,
+    patience: Duration,
 }
 
 /// Why a body was not taken.
@@ -54,30 +55,37 @@ impl ContentError {
     }
 }
 
-/// The body that goes on: `incoming` as it streams, or all of it with the slots in it empty and its length said anew.
-pub(super) async fn look_inside(
-    incoming: Inflow,
-    outbound: &mut Outbound,
-    occupants: Option<&Occupants>,
-    permit: Option<&Permit>,
-    bounds: Bounds,
-) -> Result<Inflow, Refusal> {
-    let slots = occupants.map(|occupants| occupants.slots.as_slice()).unwrap_or_default();
-    let emptied = slots_in_body(slots, &outbound.headers);
-    if !emptied && !permit.is_some_and(|permit| permit.prepared().needs_body(&outbound.headers)) {
-        return Ok(incoming);
+impl Worker {
+    /// The body that goes on: `incoming` as it streams, or all of it with the slots in it empty and its length said anew.
+    pub(super) async fn look_inside(
+        &self,
+        incoming: Inflow,
+        outbound: &mut Outbound,
+        occupants: Option<&Occupants>,
+        permit: Option<&Permit>,
+    ) -> Result<Inflow, Refusal> {
+        if permit.is_some_and(|permit| permit.provider().signals.look_at_bodies()) {
+            // The answer will be judged by its text.
+            outbound.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        let slots = occupants.map(|occupants| occupants.slots.as_slice()).unwrap_or_default();
+        let needed = permit.is_some_and(|permit| permit.prepared().needs_body(&outbound.headers));
+        if !needed && !slots_in_body(slots, &outbound.headers) {
+            return Ok(incoming);
+        }
+        let settings = &self.proxy.settings;
+        let body = gather(incoming, Bounds { size: settings.content, patience: settings.idle_timeout }).await?;
+        let stripped = strip_body(slots, &outbound.headers, &body).map_err(ContentError::from)?;
+        let body = stripped.map_or(body, owned);
+        // Told now, while it can be said what is wrong with the request.
+        if let Some(Err(InjectError::Body(why))) = permit.map(|permit| permit.prepared().body(&outbound.headers, &body)) {
+            return Err(ContentError::Unreadable(why).into());
+        }
+        if !body.is_empty() || outbound.headers.contains_key(CONTENT_LENGTH) {
+            outbound.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        Ok(Inflow::Whole(body))
     }
-    let body = gather(incoming, bounds).await?;
-    let stripped = strip_body(slots, &outbound.headers, &body).map_err(ContentError::from)?;
-    let body = stripped.map_or(body, owned);
-    // Told now, while it can be said what is wrong with the request.
-    if let Some(Err(InjectError::Body(why))) = permit.map(|permit| permit.prepared().body(&outbound.headers, &body)) {
-        return Err(ContentError::Unreadable(why).into());
-    }
-    if !body.is_empty() || outbound.headers.contains_key(CONTENT_LENGTH) {
-        outbound.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    }
-    Ok(Inflow::Whole(body))
 }
 
 /// Bytes that are wiped when the last copy is dropped.

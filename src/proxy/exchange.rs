@@ -11,12 +11,12 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::activity::Busy;
-use super::body::ResponseBody;
+use super::body::{Peeked, ResponseBody};
 use super::choose::{Inquiry, reaches};
-use super::content;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::Sending;
 use super::internal;
+use super::judge::Judged;
 use super::load::Counted;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
 use super::outbound::{check_method, outbound};
@@ -138,15 +138,14 @@ impl Worker {
         let mut outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let Some(incoming) = incoming.take() else { return Err(Refusal::Draining.into()) };
-        let settings = &self.proxy.settings;
-        let bounds = content::Bounds { size: settings.content, patience: settings.idle_timeout };
-        let incoming = content::look_inside(incoming, &mut outbound, stripped.as_deref(), way.permit(), bounds).await?;
+        let incoming = self.look_inside(incoming, &mut outbound, stripped.as_deref(), way.permit()).await?;
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
         let sending =
             Sending { outbound: &outbound, agent: &agent, replay: &replay, opened: &opened, resent: RefCell::default() };
         let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
         sending.resent.take().into_iter().for_each(|why| entry.note(why));
-        let (sent, permit) = forwarded.map_err(|refusal| replay.malformed().map_or(refusal, Refusal::Malformed))?;
+        let (Judged { sent, peeked, .. }, permit) =
+            forwarded.map_err(|refusal| replay.malformed().map_or(refusal, Refusal::Malformed))?;
         replay.stands();
         let status = sent.response.status();
         if extended && status.is_success() {
@@ -156,7 +155,7 @@ impl Worker {
         let offer = outbound.headers.get(UPGRADE).filter(|_offer| upgrade && status == StatusCode::SWITCHING_PROTOCOLS);
         let fields = |offer| upgrade::keep_fields(offer, sent.response.headers()).ok_or(Refusal::NotSwitched);
         let switch = offer.map(fields).transpose()?.map(|fields| Box::new(Switch { fields, agent }));
-        Ok(Stepped { sent, permit, replay, counted, switch })
+        Ok(Stepped { sent, peeked, permit, replay, counted, switch })
     }
 
     async fn forward_and_renew(
@@ -164,37 +163,39 @@ impl Worker {
         sending: &Sending<'_>,
         way: Way,
         entry: &mut Entry,
-    ) -> Result<(Box<Sent<RequestBody>>, Option<Permit>), Refusal> {
+    ) -> Result<(Judged, Option<Permit>), Refusal> {
         let sent_at = Instant::now();
         let sent = self.forward(sending, way.permit()).await?;
         let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
         match way {
-            Way::Plain | Way::Stripped(_) => Ok((sent, None)),
             Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
-            Way::Unregistered(_) => Ok((sent, None)),
-            Way::Permitted(permit, _) if refused => {
-                Box::pin(self.renew_and_replay(sending, permit, (sent, sent_at), entry)).await
-            }
+            Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => Ok((Judged::unjudged(sent), None)),
             Way::Permitted(permit, _) => {
-                permit.succeeded(sent_at);
-                Ok((sent, Some(permit)))
+                let judged = Judged::of(sent, &permit).await;
+                if judged.expired {
+                    return Box::pin(self.renew_and_replay(sending, permit, (judged, sent_at), entry)).await;
+                }
+                if !refused {
+                    permit.succeeded(sent_at);
+                }
+                Ok((judged, Some(permit)))
             }
         }
     }
 
-    /// Step 7, after a 401: a fresh permit and the one second send, or the 401 as it is.
+    /// Step 7, after a 401 or what this service says instead: a fresh permit and the one second send, or the answer as it is.
     async fn renew_and_replay(
         self: &Rc<Self>,
         sending: &Sending<'_>,
         permit: Permit,
-        (sent, sent_at): (Box<Sent<RequestBody>>, Instant),
+        (judged, sent_at): (Judged, Instant),
         entry: &mut Entry,
-    ) -> Result<(Box<Sent<RequestBody>>, Option<Permit>), Refusal> {
+    ) -> Result<(Judged, Option<Permit>), Refusal> {
         let fresh = match permit.renew(sent_at).await {
             Renewal::Fresh(fresh) => fresh,
             Renewal::Keep(why) => {
                 entry.note(why.word());
-                return Ok((sent, Some(permit)));
+                return Ok((judged, Some(permit)));
             }
         };
         entry.note("renewed");
@@ -206,25 +207,25 @@ impl Worker {
         };
         if let Some(why) = stops {
             entry.note(why);
-            return Ok((sent, Some(permit)));
+            return Ok((judged, Some(permit)));
         }
         if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
             entry.note("not_replayable");
-            return Ok((sent, Some(permit)));
+            return Ok((judged, Some(permit)));
         }
-        drain(sent, sending.replay.sent());
+        drain(judged.sent, sending.replay.sent());
         entry.note("replayed");
         let sent_at = Instant::now();
-        let sent = self.forward(sending, Some(&fresh)).await?;
-        if sent.response.status() != StatusCode::UNAUTHORIZED {
+        let judged = Judged::of(self.forward(sending, Some(&fresh)).await?, &fresh).await;
+        if !judged.expired && judged.sent.response.status() != StatusCode::UNAUTHORIZED {
             fresh.succeeded(sent_at);
         }
-        Ok((sent, Some(fresh)))
+        Ok((judged, Some(fresh)))
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
     fn answer(self: &Rc<Self>, stepped: Stepped, mut entry: Entry, busy: Busy, linger: bool) -> Answer {
-        let Stepped { sent, permit, replay, counted, switch } = stepped;
+        let Stepped { sent, peeked, permit, replay, counted, switch } = stepped;
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
@@ -250,7 +251,13 @@ impl Worker {
         }
         busy.moved();
         let observation = Observation { entry: Some(entry), replay, permit, linger, _counted: counted, busy };
-        let body = ResponseBody::observed(incoming, sent.lease, observation, self.proxy.settings.idle_timeout, sent.bodiless);
+        let body = ResponseBody::observed(
+            (peeked, incoming),
+            sent.lease,
+            observation,
+            self.proxy.settings.idle_timeout,
+            sent.bodiless,
+        );
         Answer::Response(Response::from_parts(parts, body))
     }
 
@@ -271,6 +278,7 @@ async fn show(entry: &mut Entry, response: Response<ResponseBody>) -> Result<Res
 /// What [`Worker::steps`] hands to the answer.
 struct Stepped {
     sent: Box<Sent<RequestBody>>,
+    peeked: Peeked,
     permit: Option<Permit>,
     replay: Rc<Replay>,
     counted: Option<Counted>,

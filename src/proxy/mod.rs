@@ -20,6 +20,7 @@ mod hold;
 mod inside;
 mod intercept;
 mod internal;
+mod judge;
 mod load;
 mod observe;
 mod outbound;

@@ -7,3 +7,4 @@ mod life;
 mod moved;
 mod once;
 mod opinion;
+mod signals;
