@@ -9,14 +9,14 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256};
 use base64::engine::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use data_encoding::HEXLOWER_PERMISSIVE;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+pub(crate) use super::mac::Encoding;
 use super::mac::{Hash, hmac};
 use crate::model::Secret;
 
@@ -40,17 +40,6 @@ impl Algorithm {
             Self::Hs256 => "HS256",
         }
     }
-}
-
-/// How a secret for HS256 is written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    /// The text's own bytes.
-    Utf8,
-    /// Hexadecimal, in either case.
-    Hex,
-    /// Standard base64 with padding.
-    Base64,
 }
 
 /// Why a key or a token could not be made. No variant quotes the key: a parser's message may.
@@ -146,13 +135,7 @@ impl Key {
         if secret.trim_start().starts_with("-----BEGIN ") {
             return Err(Error::Kind);
         }
-        let bytes = match encoding {
-            Encoding::Utf8 => Some(secret.as_bytes().to_vec()),
-            Encoding::Hex => HEXLOWER_PERMISSIVE.decode(secret.as_bytes()).ok(),
-            Encoding::Base64 => STANDARD.decode(secret).ok(),
-        };
-        let word = if encoding == Encoding::Hex { "hexadecimal" } else { "standard base64" };
-        Ok(Self(Kind::Hs256(bytes.map(Zeroizing::new).ok_or(Error::NotEncoded(word))?)))
+        encoding.decode(secret).map(|bytes| Self(Kind::Hs256(bytes))).ok_or(Error::NotEncoded(encoding.as_str()))
     }
 
     /// What it signs with.

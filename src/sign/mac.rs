@@ -1,5 +1,8 @@
-//! Keyed hashes (RFC 2104) over the parts of a message.
+//! Keyed hashes (RFC 2104), and how their keys are written down.
 
+use base64::engine::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER_PERMISSIVE;
 use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
@@ -15,6 +18,60 @@ pub(crate) enum Hash {
     Sha256,
     /// HMAC-SHA512, 64 bytes.
     Sha512,
+}
+
+impl Hash {
+    /// Reads `sha1`, `sha256` or `sha512`.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "sha1" => Self::Sha1,
+            "sha256" => Self::Sha256,
+            "sha512" => Self::Sha512,
+            _ => return None,
+        })
+    }
+}
+
+/// How a key is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// The text's own bytes.
+    Utf8,
+    /// Hexadecimal, in either case.
+    Hex,
+    /// Standard base64 with padding (RFC 4648 §4).
+    Base64,
+}
+
+impl Encoding {
+    /// Reads `utf8`, `hex` or `base64`.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "utf8" => Self::Utf8,
+            "hex" => Self::Hex,
+            "base64" => Self::Base64,
+            _ => return None,
+        })
+    }
+
+    /// The key's bytes; `None` where `text` is not in this encoding.
+    pub(super) fn decode(self, text: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let bytes = match self {
+            Self::Utf8 => Some(text.as_bytes().to_vec()),
+            Self::Hex => HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok(),
+            Self::Base64 => STANDARD.decode(text).ok(),
+        };
+        bytes.map(Zeroizing::new)
+    }
+
+    /// For messages.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Utf8 => "text",
+            Self::Hex => "hexadecimal",
+            Self::Base64 => "standard base64",
+        }
+    }
 }
 
 /// HMAC of `message` under `key`, which may have any length.
