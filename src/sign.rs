@@ -6,6 +6,7 @@ pub(crate) mod azure;
 pub(crate) mod hmac;
 pub(crate) mod jwt;
 mod mac;
+pub(crate) mod oauth1;
 mod text;
 mod time;
 
