@@ -62,7 +62,7 @@ fn the_base_string_is_the_one_of_rfc_5849() {
          oauth_consumer_key%3D9djdj82h48djs9d2%26oauth_nonce%3D7d8f3e4a%26oauth_signature_method%3DHMAC-SHA1%26\
          oauth_timestamp%3D137131201%26oauth_token%3Dkkk9d7dh3k39sjv7"
     );
-    // With the secrets of its §1.2, by oauthlib; erratum 2550 of the RFC has the same.
+    // With the secrets of its §1.2; the value by oauthlib.
     let (key, consumer, token, other) = (secret("k"), secret("j49sk3j29djd"), secret("t"), secret("dh893hdasih9"));
     let client = Client {
         consumer_key: &key,
