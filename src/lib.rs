@@ -8,7 +8,7 @@
 //! | 3 | `proxy`: the data plane |
 //! | 2 | `broker`: live credentials; `decide`: rules compiled into one snapshot |
 //! | 1 | [`agent`], [`audit`], [`ca`], `listener`, `oauth`, [`provider`], `upstream`, [`vault`] |
-//! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`] |
+//! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`], `sign` |
 
 pub mod app;
 
@@ -32,6 +32,7 @@ mod local;
 pub mod model;
 mod plaintext;
 pub mod seal;
+mod sign;
 
 #[doc(hidden)]
 pub mod fuzzing;
