@@ -82,7 +82,8 @@ fn run(unsigned: &Unsigned<'_>, target: &str, keys: &Keys<'_>, plan: &Plan) -> R
         .build()
         .map_err(|error| Error::Signer(Box::new(error)))?
         .into();
-    let request = SignableRequest::new(method, uri, headers.into_iter(), body).map_err(|error| Error::Signer(Box::new(error)))?;
+    let request =
+        SignableRequest::new(method, uri, headers.into_iter(), body).map_err(|error| Error::Signer(Box::new(error)))?;
     // The signer traces all that it signs, a session token in the query included. None of it may reach a log.
     let output = tracing::dispatcher::with_default(&Dispatch::none(), || aws_sigv4::http_request::sign(request, &params));
     Ok(output.map_err(|error| Error::Signer(Box::new(error)))?.into_parts())

@@ -41,7 +41,9 @@ pub(crate) enum Error {
         value: String,
     },
     /// Caller and host, or caller and rule, disagree.
-    #[error("the request is signed for the {part} {asked:?}, but {host} belongs to {ours:?}; use the endpoint of what is called")]
+    #[error(
+        "the request is signed for the {part} {asked:?}, but {host} belongs to {ours:?}; use the endpoint of what is called"
+    )]
     Mismatch {
         /// `region` or `service`.
         part: &'static str,
@@ -53,7 +55,9 @@ pub(crate) enum Error {
         ours: String,
     },
     /// No signature, no host name of AWS and no rule says it.
-    #[error("nothing says for which AWS {part} to sign a request to {host}; set it in the SDK, or register it with the connection")]
+    #[error(
+        "nothing says for which AWS {part} to sign a request to {host}; set it in the SDK, or register it with the connection"
+    )]
     Unknown {
         /// `region` or `service`.
         part: &'static str,
@@ -67,13 +71,17 @@ pub(crate) enum Error {
     )]
     ContentHash(String),
     /// Each message of it carries a signature of its own.
-    #[error("the body is an event stream whose every message is signed, which can't be signed anew; use the call without streaming input")]
+    #[error(
+        "the body is an event stream whose every message is signed, which can't be signed anew; use the call without streaming input"
+    )]
     EventStream,
     /// Chunk signatures start from the one in the header.
     #[error("a presigned URL can't carry a body in signed chunks; sign in the authorization header")]
     PresignedChunks,
     /// The signature asked for the body.
-    #[error("the signature covers the body, and the body was not kept; send x-amz-content-sha256 with its hash or UNSIGNED-PAYLOAD")]
+    #[error(
+        "the signature covers the body, and the body was not kept; send x-amz-content-sha256 with its hash or UNSIGNED-PAYLOAD"
+    )]
     NoBody,
     /// Cannot be part of the text that is signed.
     #[error("the header {0} is to be signed and holds bytes that are not UTF-8; percent-encode its value")]

@@ -15,7 +15,7 @@ const DOMAINS: [(&str, &str); 7] = [
 ];
 
 /// Labels whose services sign under other names; the first is taken where a caller says none. `*.` stands for any label before it.
-const NAMES: [(&str, &[&str]); 70] = [
+const NAMES: [(&str, &[&str]); 68] = [
     ("*.connect", &["execute-api", "connect"]),
     ("*.geo", &["geo", "geo-maps", "geo-places", "geo-routes"]),
     ("*.iot", &["iotdata", "iotdevicegateway", "iot-jobs-data", "IoTSecuredTunneling"]),
@@ -26,6 +26,7 @@ const NAMES: [(&str, &[&str]); 70] = [
     ("aos", &["es"]),
     ("appconfigdata", &["appconfig"]),
     ("appstream2", &["appstream"]),
+    ("appsync-api", &["appsync"]),
     ("aps-workspaces", &["aps"]),
     ("arc-recovery-control-config", &["route53-recovery-control-config"]),
     ("bedrock-agent", &["bedrock"]),
@@ -78,19 +79,15 @@ const NAMES: [(&str, &[&str]); 70] = [
     ("s3-outposts", &["s3-outposts"]),
     ("s3express-control", &["s3express"]),
     ("servicecatalog-appregistry", &["servicecatalog"]),
-    ("simpledbv2", &["sdb"]),
     ("streaming-logs", &["logs"]),
     ("streams-dynamodb", &["dynamodb"]),
-    ("tagging", &["tagging"]),
     ("timestream-ingest", &["timestream"]),
     ("timestream-query", &["timestream"]),
     ("transcribestreaming", &["transcribe"]),
-    ("translate", &["translate"]),
 ];
 
 /// Families of labels: every `meetings-chime` signs as `chime`.
-const FAMILIES: [(&str, &[&str]); 3] =
-    [("-chime", &["chime"]), ("-lex", &["lex"]), ("-marketplace", &["aws-marketplace"])];
+const FAMILIES: [(&str, &[&str]); 3] = [("-chime", &["chime"]), ("-lex", &["lex"]), ("-marketplace", &["aws-marketplace"])];
 
 /// What a host name of AWS says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +165,8 @@ fn names(label: &str, prefixed: bool) -> &'static [&'static str] {
 fn is_region(label: &str) -> bool {
     let mut parts = label.split('-');
     let area = parts.next().is_some_and(|part| (2..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase()));
-    let number = parts.next_back().is_some_and(|part| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()));
+    let number =
+        parts.next_back().is_some_and(|part| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()));
     let middle: Vec<&str> = parts.collect();
     let words = middle.iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase()));
     area && number && words && (1..=3).contains(&middle.len())
