@@ -9,6 +9,7 @@ mod path;
 mod pattern;
 mod prepared;
 mod rule;
+mod signer;
 mod slot;
 mod strategy;
 mod takeover;
@@ -25,6 +26,8 @@ pub use prepared::{Prepared, prepare};
 pub use rule::{
     ClientAuthentication, Derived, Field, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot, TokenBody,
 };
+pub use signer::Signer;
+pub(crate) use signer::{ChunkError, Plan, Ready, Rechunk, put_signature_on};
 pub(crate) use slot::same_field;
 pub use slot::{SlotError, strip, strip_target};
 pub use strategy::{Fields, InjectError, Placement};

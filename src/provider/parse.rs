@@ -4,6 +4,7 @@ mod extras;
 mod inject;
 mod oauth2;
 mod signals;
+mod signers;
 mod source;
 
 use std::fmt;

@@ -11,10 +11,12 @@ use zeroize::Zeroizing;
 
 use super::body::put_in;
 use super::rule::Slot;
+use super::signer::{Plan, Ready, Rechunk, Signing};
 use super::slot::{strip_cookie, with_query, without_parameter};
 use super::strategy::{Fields, InjectError, Placement, present};
 use super::template::{Piece, Template};
 use crate::model::Secret;
+use crate::sign::Signed;
 
 /// All but the unreserved letters (RFC 3986 §2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -40,6 +42,8 @@ pub struct Prepared {
     pub segments: Vec<(u8, Secret<String>)>,
     /// Places in the body to fill, with the plain value.
     pub body: Vec<(Slot, Secret<String>)>,
+    /// What signs the request when all else is on it.
+    signing: Option<Signing>,
     secrets: Vec<Secret<String>>,
 }
 
@@ -64,6 +68,10 @@ struct Filled {
 }
 
 impl Filled {
+    fn into_secret(mut self) -> Secret<String> {
+        Secret::new(std::mem::take(&mut *self.text))
+    }
+
     fn check(&self, place: &str, allowed: impl Fn(u8) -> bool) -> Result<(), InjectError> {
         let edges = self.text.trim_ascii().len() == self.text.len();
         if edges && self.text.bytes().all(allowed) {
@@ -134,9 +142,35 @@ impl Prepared {
         if self.query.is_empty() && self.segments.is_empty() { Ok(target.clone()) } else { self.target_of(target) }
     }
 
+    /// What the caller's own signature says, before the slots are emptied; nothing where none is wanted.
+    ///
+    /// # Errors
+    /// [`InjectError::Sign`] for one that can't be made anew.
+    pub(crate) fn plan(&self, headers: &HeaderMap, target: &PathAndQuery, host: &str) -> Result<Plan, InjectError> {
+        self.signing.as_ref().map_or(Ok(Plan::default()), |signing| signing.plan(headers, target, host))
+    }
+
     /// Whether the whole body of a request with these fields must be at hand.
-    pub fn needs_body(&self, _headers: &HeaderMap) -> bool {
-        !self.body.is_empty()
+    pub(crate) fn needs_body(&self, headers: &HeaderMap, plan: &Plan) -> bool {
+        !self.body.is_empty() || self.signing.as_ref().is_some_and(|signing| signing.needs_body(headers, plan))
+    }
+
+    /// Whether fields that are the same for every request don't hold all of it.
+    pub(crate) fn depends_on_the_request(&self) -> bool {
+        !self.body.is_empty() || self.signing.is_some()
+    }
+
+    /// Signs what is ready otherwise, where a signature is wanted.
+    ///
+    /// # Errors
+    /// [`InjectError::Sign`].
+    pub(crate) fn sign(&self, ready: &Ready<'_>, plan: &Plan) -> Result<(Signed, Option<Rechunk>), InjectError> {
+        self.signing.as_ref().map_or_else(|| Ok((Signed::default(), None)), |signing| signing.sign(ready, plan))
+    }
+
+    /// Takes the challenge of a 401; `true` where the same request should be sent once more with an answer to it.
+    pub(crate) fn challenged(&self, headers: &HeaderMap) -> bool {
+        self.signing.as_ref().is_some_and(|signing| signing.challenged(headers))
     }
 
     /// `body`, sent under `headers`, with the credential in it; `None` where none goes there.
@@ -190,18 +224,26 @@ impl Prepared {
                 self.segments.push((*segment, encoded));
                 Ok(true)
             }
-            Placement::Json { value, .. } | Placement::Form { value, .. } => {
-                let Some(mut filled) = self.fill(value, fields, true)? else { return Ok(false) };
-                self.body.push((placement.slot(), Secret::new(std::mem::take(&mut *filled.text))));
-                Ok(true)
+            Placement::Json { place, value } => self.add_body(Slot::Json(place.clone()), value, fields),
+            Placement::Form { name, value } => self.add_body(Slot::Form(name.clone()), value, fields),
+            Placement::Sign(signer) => {
+                let fill = |template: &Template, guarded| Ok(self.fill(template, fields, guarded)?.map(Filled::into_secret));
+                self.signing = signer.ready(fields, fill)?;
+                Ok(self.signing.is_some())
             }
             Placement::Cookie { name, value } => {
-                let Some(mut filled) = self.fill(value, fields, true)? else { return Ok(false) };
+                let Some(filled) = self.fill(value, fields, true)? else { return Ok(false) };
                 filled.check(&format!("the cookie {name}"), cookie_octet)?;
-                self.cookies.push((name.clone(), Secret::new(std::mem::take(&mut *filled.text))));
+                self.cookies.push((name.clone(), filled.into_secret()));
                 Ok(true)
             }
         }
+    }
+
+    fn add_body(&mut self, slot: Slot, value: &Template, fields: Fields<'_>) -> Result<bool, InjectError> {
+        let Some(filled) = self.fill(value, fields, true)? else { return Ok(false) };
+        self.body.push((slot, filled.into_secret()));
+        Ok(true)
     }
 
     /// A value as a URL holds it.

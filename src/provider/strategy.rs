@@ -5,6 +5,7 @@ use http::header::AUTHORIZATION;
 
 use super::body::{BodyError, Pointer};
 use super::rule::{Field, Provider, Slot};
+use super::signer::Signer;
 use super::template::Template;
 use crate::model::{Credential, Secret};
 
@@ -68,6 +69,8 @@ pub enum Placement {
         /// Its value before encoding.
         value: Template,
     },
+    /// A signature over the request.
+    Sign(Signer),
 }
 
 /// Why a credential cannot go on a request. Names the field, never its value.
@@ -93,12 +96,21 @@ pub enum InjectError {
     /// Too short a path, or one that services read in several ways.
     #[error("the path has no segment that the credential could take the place of")]
     Segment,
+    /// The request can't be signed.
+    #[error("{0}")]
+    Sign(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A body that takes no credential.
     #[error(transparent)]
     Body(#[from] BodyError),
     /// The request target with the credential is no valid one, or too long.
     #[error("the request target has no room for the credential")]
     Target(#[source] http::Error),
+}
+
+impl InjectError {
+    pub(super) fn sign(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Sign(Box::new(cause))
+    }
 }
 
 /// Whether the connection has the field, and something in it.
@@ -143,6 +155,7 @@ impl std::fmt::Display for Placement {
             Self::Path { segment, value } => write!(formatter, "path segment {segment}: {value}"),
             Self::Json { place, value } => write!(formatter, "JSON body {place}: {value}"),
             Self::Form { name, value } => write!(formatter, "form body {name}={value}"),
+            Self::Sign(signer) => signer.fmt(formatter),
         }
     }
 }
@@ -159,39 +172,45 @@ impl Placement {
             Self::Path { .. } => "path",
             Self::Json { .. } => "json",
             Self::Form { .. } => "form",
+            Self::Sign(signer) => signer.word(),
         }
     }
 
-    /// The slot it writes to.
-    pub fn slot(&self) -> Slot {
+    /// The slots it writes to.
+    pub fn slots(&self) -> Vec<Slot> {
         match self {
-            Self::Bearer(_) | Self::Basic { .. } => Slot::Header(AUTHORIZATION),
-            Self::Header { name, .. } => Slot::Header(name.clone()),
-            Self::Query { name, .. } => Slot::Query(name.clone()),
-            Self::Cookie { name, .. } => Slot::Cookie(name.clone()),
-            Self::Path { segment, .. } => Slot::Path(*segment),
-            Self::Json { place, .. } => Slot::Json(place.clone()),
-            Self::Form { name, .. } => Slot::Form(name.clone()),
+            Self::Bearer(_) | Self::Basic { .. } => vec![Slot::Header(AUTHORIZATION)],
+            Self::Header { name, .. } => vec![Slot::Header(name.clone())],
+            Self::Query { name, .. } => vec![Slot::Query(name.clone())],
+            Self::Cookie { name, .. } => vec![Slot::Cookie(name.clone())],
+            Self::Path { segment, .. } => vec![Slot::Path(*segment)],
+            Self::Json { place, .. } => vec![Slot::Json(place.clone())],
+            Self::Form { name, .. } => vec![Slot::Form(name.clone())],
+            Self::Sign(signer) => signer.slots(),
         }
     }
 
     /// Its templates, in the order of its text.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        let (first, second) = match self {
+        let (first, second, signer) = match self {
             Self::Bearer(value)
             | Self::Header { value, .. }
             | Self::Query { value, .. }
             | Self::Cookie { value, .. }
             | Self::Path { value, .. }
             | Self::Json { value, .. }
-            | Self::Form { value, .. } => (value, None),
-            Self::Basic { username, password } => (username, Some(password)),
+            | Self::Form { value, .. } => (Some(value), None, None),
+            Self::Basic { username, password } => (Some(username), Some(password), None),
+            Self::Sign(signer) => (None, None, Some(signer)),
         };
-        std::iter::once(first).chain(second)
+        first.into_iter().chain(second).chain(signer.into_iter().flat_map(Signer::templates))
     }
 
     pub(super) fn is_filled_by(&self, has: &dyn Fn(&str) -> bool) -> bool {
-        self.templates().all(|template| template.is_filled_by(has))
+        match self {
+            Self::Sign(signer) => signer.is_filled_by(has),
+            _ => self.templates().all(|template| template.is_filled_by(has)),
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -16,7 +16,8 @@ use super::worker::Worker;
 use crate::broker::Permit;
 use crate::decide::Occupants;
 use crate::head::{Malformed, check_trailers};
-use crate::provider::{BodyError, InjectError, slots_in_body, strip_body};
+use crate::model::Target;
+use crate::provider::{BodyError, InjectError, Plan, slots_in_body, strip_body};
 
 /// How large a body may be that is looked into, and how long each next piece of it may take.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +27,7 @@ struct Bounds {
 }
 
 /// Why a body was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum ContentError {
     /// RFC 9110 §15.5.14.
     #[error("the body is too large to be looked into, which this service's credential needs")]
@@ -40,19 +41,32 @@ pub(crate) enum ContentError {
     /// It can't be looked into.
     #[error(transparent)]
     Unreadable(#[from] BodyError),
+    /// The caller's own signature can't be made anew.
+    #[error("the request can't be signed: {0}")]
+    Unsignable(#[source] InjectError),
 }
 
 impl ContentError {
     /// What to do now.
-    pub(crate) fn advice(self) -> &'static str {
+    pub(crate) fn advice(&self) -> &'static str {
         match self {
             Self::TooLarge => "Send a smaller one; the operator can change limits.content.",
             Self::Late | Self::Broken => "Send the whole request again.",
+            Self::Unsignable(_) => {
+                "Let the SDK sign with the placeholder keys of `nexus env`, or not at all; Nexus signs anew."
+            }
             Self::Unreadable(_) => {
                 "A credential may stand in the body of requests to this service, so Nexus reads it before it goes on."
             }
         }
     }
+}
+
+/// What the caller's own signature says, while it is still there.
+pub(super) fn plan(permit: Option<&Permit>, target: &Target, headers: &HeaderMap) -> Result<Plan, Refusal> {
+    let Some(permit) = permit else { return Ok(Plan::default()) };
+    let plan = permit.prepared().plan(headers, &target.path, &target.authority.as_written(target.scheme));
+    plan.map_err(|error| ContentError::Unsignable(error).into())
 }
 
 impl Worker {
@@ -69,7 +83,7 @@ impl Worker {
             outbound.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         let slots = occupants.map(|occupants| occupants.slots.as_slice()).unwrap_or_default();
-        let needed = permit.is_some_and(|permit| permit.prepared().needs_body(&outbound.headers));
+        let needed = permit.is_some_and(|permit| permit.prepared().needs_body(&outbound.headers, &outbound.plan));
         if !needed && !slots_in_body(slots, &outbound.headers) {
             return Ok(incoming);
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::activity::Busy;
 use super::body::{Peeked, ResponseBody};
 use super::choose::{Inquiry, reaches};
+use super::content;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::Sending;
 use super::internal;
@@ -135,7 +136,9 @@ impl Worker {
         let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
         let (upgrade, extended) = (upgrade::asked(parts), parts.method == Method::CONNECT);
         let stripped = way.stripped().map(Arc::clone);
+        let plan = content::plan(way.permit(), &arrived.target, &parts.headers)?;
         let mut outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
+        outbound.plan = plan;
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let Some(incoming) = incoming.take() else { return Err(Refusal::Draining.into()) };
         let incoming = self.look_inside(incoming, &mut outbound, stripped.as_deref(), way.permit()).await?;
@@ -171,6 +174,9 @@ impl Worker {
             Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
             Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => Ok((Judged::unjudged(sent), None)),
             Way::Permitted(permit, _) => {
+                if refused && permit.prepared().challenged(sent.response.headers()) {
+                    return Box::pin(self.answer_challenge(sending, permit, sent, entry)).await;
+                }
                 let judged = Judged::of(sent, &permit).await;
                 if judged.expired {
                     return Box::pin(self.renew_and_replay(sending, permit, (judged, sent_at), entry)).await;
@@ -181,6 +187,28 @@ impl Worker {
                 Ok((judged, Some(permit)))
             }
         }
+    }
+
+    /// The service has said what it wants the request to be signed with (RFC 7616 §3.3): that is the one second send.
+    async fn answer_challenge(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        permit: Permit,
+        sent: Box<Sent<RequestBody>>,
+        entry: &mut Entry,
+    ) -> Result<(Judged, Option<Permit>), Refusal> {
+        if !sending.replay.repeatable() {
+            entry.note("not_replayable");
+            return Ok((Judged::unjudged(sent), Some(permit)));
+        }
+        drain(sent, sending.replay.sent());
+        entry.note("challenged");
+        let sent_at = Instant::now();
+        let sent = self.forward(sending, Some(&permit)).await?;
+        if sent.response.status() != StatusCode::UNAUTHORIZED {
+            permit.succeeded(sent_at);
+        }
+        Ok((Judged::unjudged(sent), Some(permit)))
     }
 
     /// Step 7, after a 401 or what this service says instead: a fresh permit and the one second send, or the answer as it is.

@@ -18,7 +18,7 @@ use crate::agent::Agent;
 use crate::audit::Opened;
 use crate::broker::Permit;
 use crate::model::{Authority, Target};
-use crate::provider::{InjectError, InjectRule, Prepared};
+use crate::provider::{InjectError, InjectRule, Plan, Prepared, Ready, Rechunk, put_signature_on};
 use crate::upstream::{Destination, Error, Sent, Versions, Written, request_written, written};
 
 /// A request without any credential: what is sent has one put over it.
@@ -28,6 +28,8 @@ pub(super) struct Outbound {
     pub(super) agent: Arc<str>,
     /// The request asks for another protocol: HTTP/1.1 it is.
     pub(super) upgrade: bool,
+    /// What the caller's own signature said, where it is to be made anew.
+    pub(super) plan: Plan,
 }
 
 /// What is sent, as often as it takes. No request leaves without `opened`, the proof that the log names it (I8).
@@ -141,14 +143,15 @@ impl Worker {
         let put_on = permit.map(PutOn::of);
         let Some(whole) = put_on.as_ref().map(|put_on| rewrite(sending, put_on)).transpose().map_err(unsendable)?.flatten()
         else {
-            return self.send_as((sending.outbound, sending.replay), put_on.as_ref(), hold).await;
+            return self.send_as((sending.outbound, sending.replay, None), put_on.as_ref(), hold).await;
         };
-        self.send_as((&whole.outbound, &whole.replay), None, hold).await
+        let replay = whole.replay.as_ref().unwrap_or(sending.replay);
+        self.send_as((&whole.outbound, replay, whole.rechunk), None, hold).await
     }
 
     async fn send_as(
         self: &Rc<Self>,
-        (outbound, replay): (&Outbound, &Replay),
+        (outbound, replay, rechunk): (&Outbound, &Replay, Option<Rechunk>),
         put_on: Option<&PutOn<'_>>,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Box<Sent<RequestBody>>, Error> {
@@ -173,7 +176,7 @@ impl Worker {
             },
             None => {
                 let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
-                let body = replay.body(held).ok_or_else(|| gone(&outbound.target.authority))?;
+                let body = replay.body(held).ok_or_else(|| gone(&outbound.target.authority))?.signed_by(rechunk);
                 let mut request = build(outbound, put_on, body).map_err(unsendable)?;
                 if let Some(hold) = hold {
                     expect_continue(&mut request, hold);
@@ -251,25 +254,43 @@ impl<'a> PutOn<'a> {
     }
 }
 
-/// A request with its credential where fields alone can't hold it.
+/// A request with its credential where fields that are always the same can't hold it.
 struct Rewritten {
     outbound: Outbound,
-    replay: Replay,
+    /// Another body than the caller's.
+    replay: Option<Replay>,
+    /// What signs the pieces of the caller's.
+    rechunk: Option<Rechunk>,
 }
 
-/// Puts the credential on where it goes into the body; `None` where fields hold all of it. The body is at hand then.
+/// Puts the credential into the body, and the signature on; `None` where neither is due. A body that changes as a whole is at hand.
 fn rewrite(sending: &Sending<'_>, put_on: &PutOn<'_>) -> Result<Option<Rewritten>, InjectError> {
-    let &Sending { outbound, replay, .. } = sending;
-    let Some(whole) = replay.whole().filter(|_| put_on.prepared.needs_body(&outbound.headers)) else { return Ok(None) };
+    let (Sending { outbound, replay, .. }, prepared) = (sending, put_on.prepared);
+    if !prepared.depends_on_the_request() {
+        return Ok(None);
+    }
     let mut request = build(outbound, Some(put_on), ())?;
-    let headers = std::mem::take(request.headers_mut());
-    let body = put_on.prepared.body(&headers, whole)?.map_or_else(|| whole.clone(), content::owned);
-    let Target { scheme, authority, method, .. } = &outbound.target;
-    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| outbound.target.path.clone());
+    let mut headers = std::mem::take(request.headers_mut());
+    let Target { scheme, authority, method, path } = &outbound.target;
+    let mut path = request.uri().path_and_query().unwrap_or(path).clone();
+    let mut changed = replay.whole().map(|whole| prepared.body(&headers, whole)).transpose()?.flatten().map(content::owned);
+    if let Some(body) = &changed {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    let whole = changed.clone().or_else(|| replay.whole().cloned());
+    let (host, body) = (authority.as_written(*scheme), whole.as_deref());
+    let ready = Ready { method, scheme: *scheme, host: &host, target: &path, headers: &headers, body };
+    let (signed, mut rechunk) = prepared.sign(&ready, &outbound.plan)?;
+    put_signature_on(signed, &mut headers, &mut path);
+    if let (Some(whole), Some(chunks)) = (&whole, &mut rechunk) {
+        changed = Some(chunks.all(whole).map_err(|error| InjectError::Sign(Box::new(error)))?);
+        rechunk = None;
+    }
     let target = Target { scheme: *scheme, authority: authority.clone(), method: method.clone(), path };
-    let mut outbound = Outbound { target, headers, agent: Arc::clone(&outbound.agent), upgrade: outbound.upgrade };
-    outbound.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    Ok(Some(Rewritten { outbound, replay: Replay::keep(Inflow::Whole(body), usize::MAX, None) }))
+    let outbound =
+        Outbound { target, headers, agent: Arc::clone(&outbound.agent), upgrade: outbound.upgrade, plan: Plan::default() };
+    let replay = changed.map(|body| Replay::keep(Inflow::Whole(body), usize::MAX, None));
+    Ok(Some(Rewritten { outbound, replay, rechunk }))
 }
 
 /// Parts to a request in origin-form with `Host`; the pool turns it into HTTP/2's form where that is spoken.
@@ -355,7 +376,7 @@ strategy = {strategy}
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        Outbound { target, headers, agent: "a".into(), upgrade: false }
+        Outbound { target, headers, agent: "a".into(), upgrade: false, plan: Plan::default() }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::upgrade;
 use crate::agent::Agent;
 use crate::decide::Occupants;
-use crate::provider::strip_target;
+use crate::provider::{Plan, strip_target};
 
 /// TRACE echoes what it was sent (RFC 9110 §9.3.8); a second CONNECT would leave the tunnel.
 pub(super) fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
@@ -67,7 +67,7 @@ pub(super) fn outbound(
     }
     set_host(&mut headers, &target);
     headers.extend(kept.into_iter().flatten());
-    Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade })
+    Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade, plan: Plan::default() })
 }
 
 /// Whether the caller takes trailers (RFC 9110 §10.1.4). The word is for one hop, so it is said anew.

@@ -88,7 +88,7 @@ impl Refusal {
             Self::Misdirected => "misdirected",
             Self::Content(ContentError::TooLarge) => "limit",
             Self::Content(ContentError::Late) => "timeout",
-            Self::Content(ContentError::Broken | ContentError::Unreadable(_)) => "malformed",
+            Self::Content(ContentError::Broken | ContentError::Unreadable(_) | ContentError::Unsignable(_)) => "malformed",
             Self::Method(_) => "method",
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) => "policy",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "policy",
@@ -130,7 +130,9 @@ impl Refusal {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Content(ContentError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Content(ContentError::Late) => StatusCode::REQUEST_TIMEOUT,
-            Self::Content(ContentError::Broken | ContentError::Unreadable(_)) => StatusCode::BAD_REQUEST,
+            Self::Content(ContentError::Broken | ContentError::Unreadable(_) | ContentError::Unsignable(_)) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::hold::{Held, Hold};
 use crate::decide::Occupants;
 use crate::head::{Malformed, check_trailers};
-use crate::provider::strip;
+use crate::provider::{ChunkError, Rechunk, strip};
 
 /// How long a caller may go on sending a body that nobody wants, so that it gets to read its answer: a stream that is closed on bytes
 /// still to be read is reset, and takes the answer with it.
@@ -29,6 +29,9 @@ pub(super) enum Error {
     /// The caller broke off: the service must not take what came for the whole.
     #[error("the caller broke off its request body")]
     Caller(#[source] hyper::Error),
+    /// Chunks that are not signed as their head says, or too large.
+    #[error("the signed chunks of the request body are malformed: {0}")]
+    Chunks(String),
     /// A trailer that may not follow a body, or that HTTP/1.1 can't carry (RFC 9110 §6.5.1).
     #[error("the request trailers are malformed")]
     Trailers(#[from] Malformed),
@@ -46,7 +49,7 @@ impl Error {
         match self {
             Self::Caller(cause) => Malformed::in_chain(cause),
             Self::Trailers(malformed) => Some(*malformed),
-            Self::Broken | Self::Superseded => None,
+            Self::Broken | Self::Superseded | Self::Chunks(_) => None,
         }
     }
 }
@@ -177,7 +180,15 @@ impl Replay {
         source.whole.set(self.is_empty());
         source.readers.set(source.readers.get() + 1);
         let held = held.map(Box::new);
-        Some(RequestBody { turn: source.newest.get(), source, position: 0, given: 0, trailers_given: false, held })
+        Some(RequestBody {
+            turn: source.newest.get(),
+            source,
+            position: 0,
+            given: 0,
+            trailers_given: false,
+            held,
+            rechunk: None,
+        })
     }
 
     /// Whether nothing of the body was read yet, or all that was read is kept and the rest can still come.
@@ -258,6 +269,7 @@ pub(super) struct RequestBody {
     given: u64,
     trailers_given: bool,
     held: Option<Box<Held>>,
+    rechunk: Option<Box<Rechunk>>,
 }
 
 /// Reads what the caller still sends, for a while.
@@ -353,6 +365,35 @@ impl State {
 }
 
 impl RequestBody {
+    /// With its chunks signed anew.
+    pub(super) fn signed_by(mut self, rechunk: Option<Rechunk>) -> Self {
+        self.rechunk = rechunk.map(Box::new);
+        self
+    }
+
+    /// As [`poll_next`](Self::poll_next), through what signs its chunks.
+    fn poll_signed(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        loop {
+            let polled = std::task::ready!(self.poll_next(context));
+            let Some(rechunk) = &mut self.rechunk else { return Poll::Ready(polled) };
+            let malformed = |error: ChunkError| Some(Err(Error::Chunks(error.to_string())));
+            let data = match polled {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(rechunk.finish().err().and_then(malformed)),
+            };
+            match rechunk.feed(&data) {
+                // A chunk goes on when it is whole.
+                Ok(signed) if signed.is_empty() => {}
+                Ok(signed) => return Poll::Ready(Some(Ok(Frame::data(signed)))),
+                Err(error) => return Poll::Ready(malformed(error)),
+            }
+        }
+    }
+
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &self.held {
             Some(held) if held.only_at_limit() => {}
@@ -425,7 +466,7 @@ impl Body for RequestBody {
         if this.source.newest.get() != this.turn {
             return Poll::Ready(Some(Err(Error::Superseded)));
         }
-        let Poll::Ready(polled) = this.poll_next(context) else {
+        let Poll::Ready(polled) = this.poll_signed(context) else {
             *this.source.parked.borrow_mut() = Some(context.waker().clone());
             return Poll::Pending;
         };

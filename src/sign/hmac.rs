@@ -72,7 +72,8 @@ impl Place {
         }
     }
 
-    fn is_last(&self) -> bool {
+    /// Whether it holds the signature.
+    pub(crate) fn is_last(&self) -> bool {
         self.template().has(&Hole::Signature)
     }
 }

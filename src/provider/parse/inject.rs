@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue, Method};
 
+use super::signers::{self, SIGNERS};
 use super::source::{Table, Text, Value, suggestion};
 use super::{COMMON_FIELDS, Error, RENEWAL_FIELDS};
 use crate::provider::path::PathPattern;
@@ -104,7 +105,7 @@ fn headers(value: &Value<'_>, slots: &[Slot]) -> Result<Vec<(HeaderName, HeaderV
 }
 
 /// What a placement is held against.
-struct Known<'k> {
+pub(super) struct Known<'k> {
     slots: &'k [Slot],
     fields: &'k [Field],
     hosts: &'k [HostPattern],
@@ -116,7 +117,7 @@ fn strategy(value: &Value<'_>, known: &Known<'_>) -> Result<Vec<Placement>, Erro
     }
     let placements = value.list(|value| placement(&value, known))?;
     value.not_empty(&placements)?;
-    let slots: Vec<Slot> = placements.iter().map(Placement::slot).collect();
+    let slots: Vec<Slot> = placements.iter().flat_map(Placement::slots).collect();
     let twice = slots.iter().enumerate().find(|(at, slot)| slots.iter().take(*at).any(|earlier| earlier == *slot));
     match twice {
         Some((_, slot)) => Err(value.refuse(format!("two strategies write to {slot}"))),
@@ -156,10 +157,12 @@ fn placement(value: &Value<'_>, known: &Known<'_>) -> Result<Placement, Error> {
             let segment = table.need("segment")?.number("the number of a segment from 1 to 16")?;
             Placement::Path { segment, value: template(&table.need("value")?, known)? }
         }
+        signer if SIGNERS.contains(&signer) => Placement::Sign(signers::read(signer, inside, known)?),
         other => {
-            let hint = suggestion(other, STRATEGIES);
-            let message = format!("unknown strategy `{}`{hint}; known are {}", other.escape_debug(), STRATEGIES.join(", "));
-            return Err(kind.refuse(message));
+            let all = || STRATEGIES.into_iter().chain(SIGNERS);
+            let hint = suggestion(other, all());
+            let words = all().collect::<Vec<_>>().join(", ");
+            return Err(kind.refuse(format!("unknown strategy `{}`{hint}; known are {words}", other.escape_debug())));
         }
     };
     check(&placement, inside, known)?;
@@ -180,29 +183,40 @@ fn check(placement: &Placement, value: &Value<'_>, known: &Known<'_>) -> Result<
     if placement.templates().flat_map(Template::fields).next().is_none() {
         return Err(value.refuse("names no {field}, so there is no credential to place; fixed headers belong under `headers`"));
     }
-    let slot = placement.slot();
-    if !known.slots.contains(&slot) {
-        return Err(value.refuse(format!("`slots` does not list {slot}, so a caller's own credential could pass there")));
+    match placement.slots().iter().find(|slot| !known.slots.contains(slot)) {
+        Some(slot) => Err(value.refuse(format!("`slots` does not list {slot}, so a caller's own credential could pass there"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-fn template(value: &Value<'_>, known: &Known<'_>) -> Result<Template, Error> {
+pub(super) fn template(value: &Value<'_>, known: &Known<'_>) -> Result<Template, Error> {
     let text = value.text()?;
     let template: Template = text.parse()?;
-    for field in template.fields() {
-        let declared = known.fields.iter().any(|own| own.name == field);
-        if known.hosts.iter().any(|host| host.tenant() == Some(field)) {
-            return Err(text.refuse(format!("{{{field}}} names a host, which everyone can see; it cannot be a credential too")));
+    template.fields().try_for_each(|field| known.check(field)).map_err(|why| text.refuse(why))?;
+    Ok(template)
+}
+
+/// The template of one field alone.
+pub(super) fn field(name: &str, known: &Known<'_>) -> Result<Template, String> {
+    known.check(name)?;
+    format!("{{{name}}}").parse().map_err(|error: crate::provider::template::TemplateError| error.to_string())
+}
+
+impl Known<'_> {
+    /// Whether a credential may be made of `field`; else why not.
+    fn check(&self, field: &str) -> Result<(), String> {
+        let declared = self.fields.iter().any(|own| own.name == field);
+        if self.hosts.iter().any(|host| host.tenant() == Some(field)) {
+            return Err(format!("{{{field}}} names a host, which everyone can see; it cannot be a credential too"));
         }
         if RENEWAL_FIELDS.contains(&field) {
-            return Err(text.refuse(format!("{{{field}}} is for renewals only and never goes on a request")));
+            return Err(format!("{{{field}}} is for renewals only and never goes on a request"));
         }
         if !declared && !COMMON_FIELDS.contains(&field) {
-            let names = known.fields.iter().map(|own| own.name.as_str()).chain(COMMON_FIELDS);
+            let names = self.fields.iter().map(|own| own.name.as_str()).chain(COMMON_FIELDS);
             let hint = suggestion(field, names);
-            return Err(text.refuse(format!("unknown field {{{field}}}{hint}; others are declared by [[field]]")));
+            return Err(format!("unknown field {{{field}}}{hint}; others are declared by [[field]]"));
         }
+        Ok(())
     }
-    Ok(template)
 }

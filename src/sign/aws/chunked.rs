@@ -141,6 +141,16 @@ impl Rechunk {
         Ok(self.out.split_to(ready).freeze())
     }
 
+    /// The body `whole`, signed anew.
+    ///
+    /// # Errors
+    /// As [`ChunkError`] says.
+    pub(crate) fn all(&mut self, whole: &[u8]) -> Result<Bytes, ChunkError> {
+        let signed = self.feed(whole)?;
+        self.finish()?;
+        Ok(signed)
+    }
+
     /// To be called at the end of the body.
     ///
     /// # Errors
