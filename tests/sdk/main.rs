@@ -118,7 +118,7 @@ fn world(ca: &Authority, case: &Case, stub: &Stub, world: World) -> World {
 }
 
 /// The environment first, then the program in it.
-const SHOW: &str = "env; exec \"$@\"";
+const SHOW: &str = "env; echo '--- program'; exec \"$@\"";
 
 fn command(world: &World, way: Way, [interpreter, program]: [PathBuf; 2]) -> Command {
     let line = ["sh", "-c", SHOW, "sh", interpreter.to_str().expect("text"), program.to_str().expect("text")];
@@ -165,10 +165,12 @@ async fn served(case: &Case, way: Way) -> Result<(), String> {
     let code = finish(command(&world, way, place(case, &work)), &output).await;
     let said = String::from_utf8_lossy(&std::fs::read(&output).expect("its output")).into_owned();
     let ran = Ran { code, said, account: stub.account(), seen: stub.upstream.seen() };
-    match faults(case, &stub.secrets, &ran) {
-        faults if faults.is_empty() => Ok(()),
-        faults => Err(format!("{} with {}:\n  {}\n{}", case.service.name, case.file, faults.join("\n  "), ran.said)),
+    let faults = faults(case, &stub.secrets, &ran);
+    if faults.is_empty() {
+        return Ok(());
     }
+    let own = ran.said.split_once("--- program").map_or(ran.said.as_str(), |(_, own)| own);
+    Err(format!("{} with {}:\n  {}\n{own}", case.service.name, case.file, faults.join("\n  ")))
 }
 
 /// Every program of the tier, or those that NEXUS_TEST_SDK names.
