@@ -1,6 +1,6 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-all test-deps lint deny doc fuzz fuzz-check bench examples
+.PHONY: help demo build test test-all test-sdk test-deps lint deny doc fuzz fuzz-check bench examples
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -28,10 +28,16 @@ endif
 
 test-all: ## Run every test in its long form, with every client there is
 	tests/install.sh all
+	tests/sdk/install.sh all
 	NEXUS_TEST_ALL=1 NEXTEST_PROFILE=all $(MAKE) test
+
+test-sdk: ## Run every vendor's SDK there is a program of, against stub services
+	@tests/sdk/install.sh all
+	NEXUS_TEST_ALL=1 $(CARGO) test --locked --test sdk -- --nocapture --test-threads 1
 
 test-deps: ## Install what the tests need
 	@tests/install.sh quick
+	@tests/sdk/install.sh fast
 
 lint: ## Check format, lints, licences and banned crates
 	$(CARGO) fmt --check

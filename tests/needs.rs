@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every program that is started by name, and the Debian package it is in; none for those of every Debian (`Essential: yes`).
-const PROGRAMS: [(&str, Option<&str>); 34] = [
+const PROGRAMS: [(&str, Option<&str>); 35] = [
     ("/bin/cat", None),
     ("awk", None),
     ("bash", None),
@@ -20,6 +20,7 @@ const PROGRAMS: [(&str, Option<&str>); 34] = [
     ("cp", None),
     ("curl", Some("curl")),
     ("env", None),
+    ("gh", Some("gh")),
     ("git", Some("git")),
     ("gnutls-cli", Some("gnutls-bin")),
     ("ip", Some("iproute2")),
@@ -46,21 +47,27 @@ const PROGRAMS: [(&str, Option<&str>); 34] = [
 ];
 
 /// What `import` names, and the package of `requirements.txt` or of the clients' `install.sh` it is in.
-const MODULES: [(&str, &str); 23] = [
+const MODULES: [(&str, &str); 29] = [
     ("aiohttp", "aiohttp"),
     ("anthropic", "anthropic"),
     ("boto3", "boto3"),
     ("botocore", "boto3"),
     ("cryptography", "cryptography"),
+    ("github", "PyGithub"),
     ("google", "google-api-python-client"),
     ("googleapiclient", "google-api-python-client"),
     ("grpc", "grpcio"),
     ("h11", "h11"),
     ("httpx", "httpx"),
+    ("hubspot", "hubspot-api-client"),
     ("niquests", "niquests"),
+    ("notion_client", "notion-client"),
     ("openai", "openai"),
     ("requests", "requests"),
+    ("sendgrid", "sendgrid"),
     ("slack_sdk", "slack_sdk"),
+    ("stripe", "stripe"),
+    ("twilio", "twilio"),
     ("urllib3", "urllib3"),
     ("websocket", "websocket-client"),
     ("websockets", "websockets"),
@@ -161,13 +168,13 @@ fn every_program_of_the_demo_is_in_its_list() {
 
 #[test]
 fn a_list_names_the_package_that_a_command_is_in() {
-    for list in [".ci/apt.txt", "tests/apt.txt", "tests/apt-all.txt", "examples/demo/apt.txt"] {
+    for list in [".ci/apt.txt", "tests/apt.txt", "tests/apt-all.txt", "tests/sdk/apt.txt", "examples/demo/apt.txt"] {
         let text = read(list);
         for (name, command) in text.lines().filter_map(|line| line.split_once(':')).filter(|(name, _)| !name.starts_with('#')) {
             assert_eq!(package(command), Some(name), "{list}");
         }
     }
-    assert!(read(".ci/run").contains("tests/apt.sh .ci/apt.txt tests/apt.txt examples/demo/apt.txt"));
+    assert!(read(".ci/run").contains("tests/apt.sh .ci/apt.txt tests/apt.txt tests/sdk/apt.txt examples/demo/apt.txt"));
     assert!(listed(".ci/apt.txt").contains("g++"), "libFuzzer, which the targets link, is C++");
 }
 
@@ -197,21 +204,50 @@ fn every_python_module_is_of_the_standard_library_or_in_a_list() {
     let standard = String::from_utf8(output.stdout).unwrap();
     let standard: BTreeSet<&str> = standard.split_whitespace().collect();
     let venv = listed("tests/requirements.txt");
+    let sdks: BTreeSet<String> =
+        ["tests/sdk/requirements.txt", "tests/sdk/requirements-all.txt"].into_iter().flat_map(listed).collect();
     let clients = read("tests/clients/install.sh");
     let clients: BTreeSet<&str> =
         clients.lines().filter(|line| line.contains("python=\"")).flat_map(|line| line.split([' ', '"'])).collect();
     for folder in ["tests", "examples", ".ci"] {
         for file in files(folder, "py") {
             let of_a_client = file.starts_with(root().join("tests/clients"));
+            let of_an_sdk = file.starts_with(root().join("tests/sdk"));
             for module in imported(&fs::read_to_string(&file).unwrap()).iter().filter(|name| !standard.contains(name.as_str()))
             {
                 let known = MODULES.iter().find(|(name, _)| name == module);
                 let (_, package) = known.unwrap_or_else(|| panic!("{}: where does {module} come from?", file.display()));
-                let listed = package.is_empty() || venv.contains(*package) || (of_a_client && clients.contains(package));
-                assert!(listed, "{}: tests/requirements.txt lacks {package}", file.display());
+                let listed = match (of_a_client, of_an_sdk) {
+                    (_, true) => sdks.contains(*package),
+                    (true, _) => venv.contains(*package) || clients.contains(package),
+                    _ => venv.contains(*package),
+                };
+                assert!(package.is_empty() || listed, "{}: its requirements.txt lacks {package}", file.display());
             }
         }
     }
+}
+
+#[test]
+fn every_node_package_of_an_sdk_is_in_its_list() {
+    let list: serde_json::Value = serde_json::from_str(&read("tests/sdk/package.json")).unwrap();
+    for file in files("tests/sdk/programs", "mjs") {
+        for package in quoted_after(&fs::read_to_string(&file).unwrap().replace('\'', "\""), " from \"") {
+            assert!(list["dependencies"][&package].is_string(), "{}: package.json lacks {package}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_sdks_are_of_one_version() {
+    for list in ["tests/sdk/requirements.txt", "tests/sdk/requirements-all.txt"] {
+        let lines: Vec<String> = read(list).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+        assert!(lines.len() > 20 && lines.iter().all(|line| line.contains("==")), "{list}: {lines:?}");
+    }
+    let list: serde_json::Value = serde_json::from_str(&read("tests/sdk/package.json")).unwrap();
+    let pinned =
+        |version: &serde_json::Value| version.as_str().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()));
+    assert!(list["dependencies"].as_object().unwrap().values().all(pinned), "{list}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::variables::own_node_ca;
 use super::{Error, Inputs, jks, placement, wgetrc};
 
 const PRELOAD: &str = include_str!("../../../config/env/preload.cjs");
+const SITECUSTOMIZE: &str = include_str!("../../../config/env/sitecustomize.py");
 const PREPEND: &str = include_str!("../../../config/env/prepend.php");
 
 /// Writes every helper file that has changed, each in one step, readable by their owner alone. They hold no secret.
@@ -25,7 +26,9 @@ pub(crate) fn write_helpers(inputs: &Inputs<'_>) -> Result<(), Error> {
     let folder = &inputs.helpers;
     make_folder(folder)?;
     make_folder(&placement::php_folder(folder))?;
+    make_folder(&placement::python_folder(folder))?;
     write(&placement::preload(folder), PRELOAD.as_bytes())?;
+    write(&placement::python_folder(folder).join("sitecustomize.py"), SITECUSTOMIZE.as_bytes())?;
     write(&placement::php_prepend(folder), PREPEND.as_bytes())?;
     write(&placement::php_folder(folder).join("nexus.ini"), php_ini(inputs).as_bytes())?;
     write(&placement::wgetrc(folder), wgetrc::wgetrc(inputs).as_bytes())?;
@@ -126,7 +129,7 @@ mod tests {
         write_helpers(&inputs).unwrap();
         let mut names: Vec<_> = fs::read_dir(&inputs.helpers).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["php", "preload.cjs", "prepend.php", "trust.jks", "wget2rc", "wgetrc"]);
+        assert_eq!(names, ["php", "preload.cjs", "prepend.php", "python", "trust.jks", "wget2rc", "wgetrc"]);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&inputs.helpers), mode(&inputs.helpers.join("trust.jks"))), (0o700, 0o600));
     }

@@ -31,6 +31,11 @@ pub(super) fn node_ca(folder: &Path) -> PathBuf {
     folder.join("node-ca.pem")
 }
 
+/// The folder of the Python script, which a program's own modules come after.
+pub(super) fn python_folder(folder: &Path) -> PathBuf {
+    folder.join("python")
+}
+
 /// The folder of the PHP ini file.
 pub(super) fn php_folder(folder: &Path) -> PathBuf {
     folder.join("php")

@@ -52,6 +52,7 @@ pub(crate) fn variables(inputs: &Inputs<'_>) -> Vec<(String, String)> {
     set("DENO_CERT", text(&inputs.ca));
     set("NODE_USE_ENV_PROXY", "1".into());
     set("NODE_OPTIONS", append(inputs, "NODE_OPTIONS", &node_options(inputs)));
+    set("PYTHONPATH", python_path(inputs));
     set("PERL_LWP_ENV_PROXY", "1".into());
     set("WGETRC", text(&placement::wgetrc(&inputs.helpers)));
     set("WGET2RC", text(&placement::wget2rc(&inputs.helpers)));
@@ -112,6 +113,16 @@ pub(super) fn own_node_ca(inputs: &Inputs<'_>) -> Option<PathBuf> {
         return placement::carried_from(&own);
     }
     (own != inputs.ca).then_some(own)
+}
+
+/// Ours first: the script runs the next of its name, but nobody runs ours.
+fn python_path(inputs: &Inputs<'_>) -> String {
+    let ours = text(&placement::python_folder(&inputs.helpers));
+    match (inputs.inherited)("PYTHONPATH") {
+        Some(own) if own.split(':').any(|folder| folder == ours) => own,
+        Some(own) if !own.is_empty() => format!("{ours}:{own}"),
+        _ => ours,
+    }
 }
 
 /// An empty part stands for the folder that PHP was built with.
@@ -200,13 +211,14 @@ pub(super) mod tests {
         let own = |name: &str| match name {
             "NODE_OPTIONS" => Some("--max-old-space-size=100\n".to_owned()),
             "JAVA_TOOL_OPTIONS" => Some("-Xmx1g".to_owned()),
-            "PHP_INI_SCAN_DIR" => Some("/own".to_owned()),
+            "PHP_INI_SCAN_DIR" | "PYTHONPATH" => Some("/own".to_owned()),
             _ => None,
         };
         let all = variables(&inputs(&own));
         assert_eq!(value(&all, "NODE_OPTIONS"), "--max-old-space-size=100 --require=/h/env/preload.cjs");
         assert!(value(&all, "JAVA_TOOL_OPTIONS").starts_with("-Xmx1g -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=8091 "));
         assert_eq!(value(&all, "PHP_INI_SCAN_DIR"), "/own:/h/env/php");
+        assert_eq!(value(&all, "PYTHONPATH"), "/h/env/python:/own");
     }
 
     #[test]
