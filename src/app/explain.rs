@@ -250,8 +250,26 @@ impl Case<'_> {
             Route::Pass => self.answer(Outcome::Pass, "no provider names this host".to_owned()),
             Route::Strip(occupants) => self.stripped(&occupants)?,
             Route::TokenEndpoint(owners) => self.token_endpoint(&owners)?,
-            Route::Inject(named) => self.named(&named)?,
+            Route::Inject(named) => self.named(&self.with_connection(named)?)?,
         })
+    }
+
+    /// Of the providers that share the place, the first that has a connection for this agent; the first one where none has.
+    fn with_connection(&self, named: Named) -> Result<Named, ExplainError> {
+        let user = self.agent.user.as_ref();
+        let has = |provider: &Provider| -> Result<bool, ExplainError> {
+            Ok(ConnectionId::preferred(&self.existing(provider)?, user).is_some())
+        };
+        if named.beside.is_empty() || has(&named.provider)? {
+            return Ok(named);
+        }
+        for (provider, rules) in &named.beside {
+            if has(provider)? {
+                let (provider, rules, occupants) = (Arc::clone(provider), rules.clone(), Arc::clone(&named.occupants));
+                return Ok(Named { provider, rules, occupants, beside: Vec::new() });
+            }
+        }
+        Ok(named)
     }
 
     fn existing(&self, provider: &Provider) -> Result<Vec<ConnectionId>, ExplainError> {

@@ -24,7 +24,7 @@ impl Reach {
         // An access token that is yet to be fetched goes where it will go.
         let token = |name: &str| entry.fields.field("refresh_token").filter(|_| name == "access_token");
         let hosts = provider.bound_hosts(&|name| entry.effective_field(name).or_else(|| token(name)))?;
-        Ok(Self { hosts: hosts.iter().map(ToString::to_string).collect(), token_urls: provider.token_urls() })
+        Ok(Self { hosts, token_urls: provider.token_urls() })
     }
 
     /// What is sealed in `entry`.

@@ -131,6 +131,8 @@ pub(crate) struct Named {
     pub(crate) rules: Vec<usize>,
     /// Every provider on this host, this one too: a caller's credential passes in none of their slots.
     pub(crate) occupants: Arc<Occupants>,
+    /// Providers that share the place with this one by their files' word, and theirs, best first: for when this one has no connection.
+    pub(crate) beside: Vec<(Arc<Provider>, Vec<usize>)>,
 }
 
 /// A provider by its place, and one of its rules by its number.
@@ -152,7 +154,7 @@ pub(crate) struct Rules {
     /// Each provider by itself, for the many hosts that have only one.
     alone: Vec<Arc<Occupants>>,
     exact: Map<Host, HostRules>,
-    /// Everything behind the first dot of a tenant pattern.
+    /// What stands behind the label that a tenant pattern, or the last `*` of another, leaves open.
     tenants: Map<Box<str>, HostRules>,
     token_endpoints: Map<Host, Vec<(usize, PathPattern)>>,
     /// Sorted, as those below: nearly always there are two or three.
@@ -208,6 +210,7 @@ impl Rules {
                 let entry = match pattern {
                     HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
                     HostPattern::Tenant { after, .. } => self.tenants.entry(behind_first_dot(after).into()).or_default(),
+                    HostPattern::Below(below) => self.tenants.entry(below.ending().into()).or_default(),
                 };
                 entry.rules.push((index, number));
             }
@@ -288,12 +291,12 @@ impl Rules {
         if at_port.is_empty() {
             return Route::Refuse(Reason::Port);
         }
-        let path = target.path.path();
+        let (host, path) = (&target.authority.host, target.path.path());
         if at_port.iter().any(|(_, _, rule)| rule.mints(&target.method, path)) {
             // A path without one plain reading counts as every path, and is refused for what it is.
             return Route::Refuse(if is_readable(path) { Reason::Mint } else { Reason::Unclear });
         }
-        let Some(provider) = most_specific(&at_port, path) else {
+        let Some(provider) = most_specific(&at_port, host, path) else {
             let shut = !self.settings.allow || at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
             let theirs = at_port.iter().any(|(provider, _, _)| agent.may_use(&provider.id));
             return match (theirs, shut) {
@@ -302,12 +305,34 @@ impl Rules {
                 (true, false) => Route::Strip(occupants),
             };
         };
+        let beside = self.beside(provider, &at_port, agent, path);
         if !agent.may_use(&provider.id) {
-            return Route::Refuse(Reason::Agent);
+            let mut beside = beside.into_iter();
+            return match beside.next() {
+                Some((provider, rules)) => Route::Inject(Named { provider, rules, occupants, beside: beside.collect() }),
+                None => Route::Refuse(Reason::Agent),
+            };
         }
-        let same = at_port.iter().filter(|(other, _, rule)| other.id == provider.id && rule.path_specificity(path).is_some());
-        let rules = same.map(|(_, number, _)| *number).collect();
-        Route::Inject(Named { provider: Arc::clone(provider), rules, occupants })
+        Route::Inject(Named { provider: Arc::clone(provider), rules: rules_of(provider, &at_port, path), occupants, beside })
+    }
+
+    /// The other providers that the place is shared with, and that `agent` may use.
+    fn beside(
+        &self,
+        provider: &Arc<Provider>,
+        at_port: &[Candidate<'_>],
+        agent: &Agent,
+        path: &str,
+    ) -> Vec<(Arc<Provider>, Vec<usize>)> {
+        let shares = |other: &Provider| provider.beside.contains(&other.id) || other.beside.contains(&provider.id);
+        let mut found: Vec<(Arc<Provider>, Vec<usize>)> = Vec::new();
+        for (other, _, rule) in at_port {
+            let new = other.id != provider.id && shares(other) && found.iter().all(|(known, _)| known.id != other.id);
+            if new && agent.may_use(&other.id) && rule.path_specificity(path).is_some() {
+                found.push((Arc::clone(other), rules_of(other, at_port, path)));
+            }
+        }
+        found
     }
 
     fn rule(&self, (provider, number): Place) -> Option<(&Arc<Provider>, usize, &InjectRule)> {
@@ -329,7 +354,7 @@ impl Rules {
         let Some(name) = host.name() else { return Vec::new() };
         let behind = name.match_indices('.').filter_map(|(dot, _)| name.get(dot + 1..));
         let tenants = behind.filter_map(|behind| self.tenants.get(behind));
-        let tenant = |pattern: &HostPattern| pattern.tenant().is_some() && pattern.matches(host);
+        let tenant = |pattern: &HostPattern| !matches!(pattern, HostPattern::Exact(_)) && pattern.matches(host);
         let names = |place: &&Place| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(tenant));
         let mut rules: Vec<Place> = tenants.flat_map(|tenants| &tenants.rules).filter(names).copied().collect();
         rules.sort_unstable();
@@ -365,16 +390,29 @@ impl Rules {
 /// A provider, the number of one of its rules, and the rule.
 type Candidate<'a> = (&'a Arc<Provider>, usize, &'a InjectRule);
 
-/// Where providers share a host, the one that spells out the longest prefix of the path; of equals the first.
-fn most_specific<'a>(rules: &[Candidate<'a>], path: &str) -> Option<&'a Arc<Provider>> {
-    let mut best: Option<(usize, &'a Arc<Provider>)> = None;
+/// Where providers share a host, the one that spells out most of its name, then the longest prefix of the path; of equals the one that
+/// says it stands beside the other, else the first.
+fn most_specific<'a>(rules: &[Candidate<'a>], host: &Host, path: &str) -> Option<&'a Arc<Provider>> {
+    let (first, _, _) = rules.first()?;
+    if rules.iter().all(|(provider, _, _)| provider.id == first.id) {
+        return rules.iter().any(|(_, _, rule)| rule.path_specificity(path).is_some()).then_some(*first);
+    }
+    let mut best: Option<((usize, usize, bool), &'a Arc<Provider>)> = None;
     for (provider, _, rule) in rules {
         let Some(length) = rule.path_specificity(path) else { continue };
-        if best.is_none_or(|(longest, _)| length > longest) {
-            best = Some((length, provider));
+        let named = rule.hosts.iter().filter(|pattern| pattern.matches(host)).map(HostPattern::specificity).max();
+        let rank = (named.unwrap_or_default(), length, !provider.beside.is_empty());
+        if best.is_none_or(|(highest, _)| rank > highest) {
+            best = Some((rank, provider));
         }
     }
     best.map(|(_, provider)| provider)
+}
+
+/// The rules of `provider` that take `path`, in its file's order.
+fn rules_of(provider: &Provider, rules: &[Candidate<'_>], path: &str) -> Vec<usize> {
+    let own = rules.iter().filter(|(other, _, rule)| other.id == provider.id && rule.path_specificity(path).is_some());
+    own.map(|(_, number, _)| *number).collect()
 }
 
 fn behind_first_dot(text: &str) -> &str {

@@ -9,7 +9,7 @@ macro_rules! files {
 /// Name and text of every file in `config/providers`; a test holds this list against the folder.
 pub(super) const FILES: &[(&str, &str)] = files! {
     "activecampaign" "africas_talking" "agilecrm" "airtable" "algolia" "amplitude" "anthropic" "apify" "apollo" "asana" "assembla"
-    "assemblyai" "attio" "azure_devops" "azure_openai" "backblaze_b2" "bamboo" "beanstalk" "bitbucket" "box" "brave_search" "brevo"
+    "assemblyai" "attio" "aws" "azure_devops" "azure_openai" "backblaze_b2" "bamboo" "beanstalk" "bitbucket" "box" "brave_search" "brevo"
     "browserbase" "buildkite" "calendly" "capsulecrm" "cerebras" "circleci" "clickup" "close" "cloudflare" "coda" "cohere"
     "confluence" "contentful" "crisp" "datadog" "deepgram" "deepseek" "digitalocean" "discord" "docusign" "drift" "dropbox"
     "dropbox_sign" "dynamics" "e2b" "egnyte" "elevenlabs" "etsy" "exa" "fal" "figma" "firecrawl" "fireworks" "fly_io" "folk"

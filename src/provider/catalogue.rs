@@ -122,6 +122,9 @@ impl Catalogue {
 
 /// The first host of `provider` that `other` has too, on the same port and without a longer path prefix to tell them apart.
 fn clash<'p>(provider: &'p Provider, other: &Provider) -> Option<&'p HostPattern> {
+    if provider.beside.contains(&other.id) || other.beside.contains(&provider.id) {
+        return None;
+    }
     let pairs = provider.inject.iter().flat_map(|one| other.inject.iter().map(move |two| (one, two)));
     let alike = pairs.filter(|(one, two)| one.port == two.port && same_reach(one, two));
     alike.flat_map(|(one, two)| one.hosts.iter().filter(|host| two.hosts.iter().any(|own| own.overlaps(host)))).next()

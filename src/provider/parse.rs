@@ -41,6 +41,7 @@ const KEYS: &[&str] = &[
     "field",
     "expired",
     "not_expired",
+    "beside",
 ];
 
 /// Why a provider file is refused.
@@ -170,6 +171,7 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         placeholders: root.get("placeholder").map_or(Ok(Vec::new()), |value| extras::placeholders(value, &fields))?,
         verified: root.get("verified").map_or(Ok(true), |value| value.boolean())?,
         signals: signals::read(&root)?,
+        beside: root.get("beside").map_or(Ok(Vec::new()), |value| value.list(|value| value.text()?.parse()))?,
         id,
         slots,
         oauth2,

@@ -9,6 +9,17 @@ use super::strategy::{self, Fields};
 use super::template::is_field_name;
 use crate::model::{Host, HostError};
 
+/// Names below which customers choose one label each and the vendor answers for all of them, although lists of public suffixes name them:
+/// nobody but the vendor sees what is sent there.
+const ANSWERED_BY_THE_VENDOR: [&str; 6] = [
+    "blob.core.windows.net",
+    "file.core.windows.net",
+    "myshopify.com",
+    "queue.core.windows.net",
+    "supabase.co",
+    "table.core.windows.net",
+];
+
 /// One entry of `hosts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostPattern {
@@ -23,6 +34,69 @@ pub enum HostPattern {
         /// Text after the tenant, beginning within its label or with a dot.
         after: String,
     },
+    /// `*.amazonaws.com`, `*.s3.*.amazonaws.com`: any name below, for credentials that never go on a request and sign for one host.
+    Below(Below),
+}
+
+/// A name whose first `*` stands for one label or more and each further one for exactly one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Below {
+    /// The labels behind the first `*`; `None` = any.
+    labels: Vec<Option<Box<str>>>,
+}
+
+impl Below {
+    /// Whether `name` is one of them.
+    fn matches(&self, name: &str) -> bool {
+        let given: Vec<&str> = name.split('.').collect();
+        let Some(first) = given.len().checked_sub(self.labels.len()).filter(|first| *first > 0) else { return false };
+        let behind = given.get(first..).unwrap_or_default();
+        behind.iter().zip(&self.labels).all(|(given, own)| own.as_ref().is_none_or(|own| **own == **given))
+    }
+
+    /// How many labels it spells out.
+    fn spelled(&self) -> usize {
+        self.labels.iter().flatten().count()
+    }
+
+    /// What every name of it ends with: `amazonaws.com`.
+    pub(crate) fn ending(&self) -> String {
+        let tail = self.labels.rsplit(Option::is_none).next().unwrap_or_default();
+        tail.iter().flatten().map(AsRef::as_ref).collect::<Vec<_>>().join(".")
+    }
+}
+
+impl FromStr for Below {
+    type Err = PatternError;
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let behind = text.strip_prefix("*.").ok_or(PatternError::Wildcard)?;
+        // Any label stands for the others: the rest of the name must be well formed around it.
+        let Host::Name(whole) = behind.replace('*', "x").parse()? else { return Err(PatternError::Address) };
+        let labels: Vec<&str> = behind.split('.').collect();
+        if whole.split('.').count() != labels.len() || labels.iter().any(|label| label.len() > 1 && label.contains('*')) {
+            return Err(PatternError::Wildcard);
+        }
+        let own = |(label, checked): (&&str, &str)| (*label != "*").then(|| checked.into());
+        let below = Self { labels: labels.iter().zip(whole.split('.')).map(own).collect() };
+        // A domain that somebody registered: two labels at least, and not only a suffix of a country's.
+        match psl::List.domain(below.ending().as_bytes()) {
+            Some(_) => Ok(below),
+            None if below.ending().split('.').count() > 1 && is_private_suffix(&below.ending()) => Ok(below),
+            None => Err(PatternError::PublicSuffix(below.ending())),
+        }
+    }
+}
+
+/// Whether one owner lets others use names below it (`s3.amazonaws.com`), unlike `co.uk`.
+fn is_private_suffix(name: &str) -> bool {
+    psl::List.suffix(name.as_bytes()).is_some_and(|suffix| suffix.typ() == Some(psl::Type::Private))
+}
+
+impl fmt::Display for Below {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("*")?;
+        self.labels.iter().try_for_each(|label| write!(formatter, ".{}", label.as_deref().unwrap_or("*")))
+    }
 }
 
 /// Why a pattern in a provider file is refused.
@@ -32,7 +106,10 @@ pub enum PatternError {
     #[error("{0}; write the name alone, without https://, port or path")]
     Host(#[from] HostError),
     /// `*.example.com`.
-    #[error("a host cannot hold *; name each host, or write {{field}} for the one label that the customer chooses")]
+    #[error(
+        "a host cannot hold * here; name each host, or write {{field}} for the one label that the customer chooses (*.example.com is for \
+         credentials that sign for one host)"
+    )]
     Wildcard,
     /// A certificate names names; an address has no owner that we could check.
     #[error("a credential goes to a name, never to an address")]
@@ -100,16 +177,34 @@ impl HostPattern {
                 .and_then(|name| name.strip_prefix(before.as_str()))
                 .and_then(|name| name.strip_suffix(after.as_str()))
                 .is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('.')),
+            Self::Below(below) => host.name().is_some_and(|name| below.matches(name)),
         }
     }
 
-    /// The host that this pattern means for one connection; `None` where the connection names no tenant.
+    /// Where patterns of several providers match one host, the greatest wins.
+    pub fn specificity(&self) -> usize {
+        match self {
+            Self::Exact(_) => usize::MAX,
+            Self::Tenant { .. } => usize::MAX - 1,
+            Self::Below(below) => below.spelled(),
+        }
+    }
+
+    /// Whether a host that was sealed as `text` is `host`.
+    pub(super) fn sealed_as(text: &str, host: &Host) -> bool {
+        // Sealed as it is written in full, so the same text is the same host; another text may be another spelling of it.
+        let below = |name: &str| text.starts_with('*') && text.parse::<Below>().is_ok_and(|below| below.matches(name));
+        host.name().is_some_and(|name| name == text || below(name)) || text.parse().is_ok_and(|sealed: Host| sealed == *host)
+    }
+
+    /// The host that this pattern means for one connection; `None` where the connection names no tenant, and where it means many.
     ///
     /// # Errors
     /// A tenant that is not a single DNS label.
     pub fn bind(&self, fields: Fields<'_>) -> Result<Option<Host>, BindError> {
         let (before, field, after) = match self {
             Self::Exact(host) => return Ok(Some(host.clone())),
+            Self::Below(_) => return Ok(None),
             Self::Tenant { before, field, after } => (before, field, after),
         };
         let Some(label) = strategy::label(fields, field) else { return Ok(None) };
@@ -122,13 +217,17 @@ impl HostPattern {
     /// The field that names the tenant, if there is one.
     pub fn tenant(&self) -> Option<&str> {
         match self {
-            Self::Exact(_) => None,
+            Self::Exact(_) | Self::Below(_) => None,
             Self::Tenant { field, .. } => Some(field),
         }
     }
 
     /// Whether some host matches both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
+        // Between patterns of another kind, and of equal ones, the more specific decides.
+        if matches!(self, Self::Below(_)) || matches!(other, Self::Below(_)) {
+            return self == other;
+        }
         let (one, two) = (self.to_string(), other.to_string());
         let fits = |(one, two): (&str, &str)| match (tenant_label(one), tenant_label(two)) {
             (None, None) => one == two,
@@ -156,7 +255,7 @@ impl FromStr for HostPattern {
     type Err = PatternError;
     fn from_str(text: &str) -> Result<Self, PatternError> {
         if text.contains('*') {
-            return Err(PatternError::Wildcard);
+            return text.parse().map(Self::Below);
         }
         if text.contains(['{', '}']) {
             return parse_tenant(text);
@@ -180,7 +279,7 @@ fn parse_tenant(text: &str) -> Result<HostPattern, PatternError> {
     let (before, after) = (before.to_ascii_lowercase(), after.to_ascii_lowercase());
     let after = after.strip_suffix('.').unwrap_or(&after);
     let owner = after.split_once('.').map_or("", |(_label, owner)| owner);
-    if owner.is_empty() || psl::List.domain(owner.as_bytes()).is_none() {
+    if owner.is_empty() || (psl::List.domain(owner.as_bytes()).is_none() && !ANSWERED_BY_THE_VENDOR.contains(&owner)) {
         let suffix = if owner.is_empty() { whole.into_string() } else { owner.to_owned() };
         return Err(PatternError::PublicSuffix(suffix));
     }
@@ -192,6 +291,7 @@ impl fmt::Display for HostPattern {
         match self {
             Self::Exact(host) => host.fmt(formatter),
             Self::Tenant { before, field, after } => write!(formatter, "{before}{{{field}}}{after}"),
+            Self::Below(below) => below.fmt(formatter),
         }
     }
 }
@@ -237,7 +337,13 @@ mod tests {
     fn i2_wildcards_addresses_and_braces_in_disorder_are_refused() {
         for text in [
             "*",
-            "*.example.com",
+            "*.com",
+            "*.co.uk",
+            "a*.example.com",
+            "x.*.example.com",
+            "*.*",
+            "*.*.com",
+            "**.example.com",
             "127.0.0.1",
             "[::1]",
             "{a}.{b}.example.com",
@@ -256,6 +362,25 @@ mod tests {
         ] {
             assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn i2_a_star_stands_for_labels_below_one_owner() {
+        let matches = |text: &str, name: &str| pattern(text).matches(&name.parse().expect("a host"));
+        for name in ["sts.amazonaws.com", "a.s3.eu-west-1.amazonaws.com"] {
+            assert!(matches("*.amazonaws.com", name), "{name}");
+        }
+        for name in ["amazonaws.com", "evilamazonaws.com", "amazonaws.com.evil.test", "127.0.0.1"] {
+            assert!(!matches("*.amazonaws.com", name), "{name}");
+        }
+        assert!(matches("*.s3.*.amazonaws.com", "b.c.s3.eu-west-1.amazonaws.com"));
+        assert!(!matches("*.s3.*.amazonaws.com", "s3.eu-west-1.amazonaws.com"));
+        assert!(!matches("*.s3.*.amazonaws.com", "b.s3.x.eu-west-1.amazonaws.com"));
+        assert_eq!(pattern("*.S3.*.amazonaws.com").to_string(), "*.s3.*.amazonaws.com");
+        assert!(pattern("*.s3.*.amazonaws.com").specificity() > pattern("*.amazonaws.com").specificity());
+        let host: Host = "b.s3.eu.amazonaws.com".parse().expect("a host");
+        assert!(HostPattern::sealed_as("*.amazonaws.com", &host) && HostPattern::sealed_as("b.s3.eu.amazonaws.com", &host));
+        assert!(!HostPattern::sealed_as("*.s3.amazonaws.com", &host) && !HostPattern::sealed_as("*", &host));
     }
 
     #[test]

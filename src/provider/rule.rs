@@ -29,6 +29,8 @@ pub struct Provider {
     pub slots: Vec<Slot>,
     /// The OAuth 2.0 endpoints, where it has them.
     pub oauth2: Option<OAuth2>,
+    /// Providers that have hosts of this one, too: a request goes with whichever of them has a connection, this one first.
+    pub beside: Vec<ProviderId>,
     /// How its answers say that a credential is dead.
     pub signals: Signals,
     /// Where and how to inject; the first rule that matches host, port and path, and whose fields the connection has, wins.
@@ -58,17 +60,18 @@ impl Provider {
         self.inject.iter().flat_map(|rule| &rule.hosts)
     }
 
-    /// The exact hosts that a credential with these fields may reach, each once: what registration seals in the entry. Those of the
+    /// The hosts that a credential with these fields may reach, each once, as registration seals them in the entry. Those of the
     /// rules that take it; where none does yet (its access token is still to be fetched), those of every rule.
     ///
     /// # Errors
     /// A tenant field that is there, but is not a DNS label.
-    pub fn bound_hosts(&self, fields: Fields<'_>) -> Result<Vec<Host>, BindError> {
+    pub fn bound_hosts(&self, fields: Fields<'_>) -> Result<Vec<String>, BindError> {
         let mut hosts = Vec::new();
         let taken = self.inject.iter().any(|rule| rule.accepts(fields));
-        for rule in self.inject.iter().filter(|rule| !taken || rule.accepts(fields)) {
-            for pattern in &rule.hosts {
-                hosts.extend(pattern.bind(fields)?);
+        for pattern in self.inject.iter().filter(|rule| !taken || rule.accepts(fields)).flat_map(|rule| &rule.hosts) {
+            match pattern {
+                HostPattern::Below(below) => hosts.push(below.to_string()),
+                pattern => hosts.extend(pattern.bind(fields)?.map(|host| host.to_string())),
             }
         }
         hosts.sort();
@@ -80,10 +83,11 @@ impl Provider {
     /// sealed (as JarvisCore writes them) reaches what these patterns bind.
     pub fn reaches(&self, host: &Host, sealed: Option<&[String]>, fields: Fields<'_>) -> bool {
         match sealed {
-            None => self.hosts().any(|pattern| pattern.bind(fields).is_ok_and(|bound| bound.as_ref() == Some(host))),
-            // Sealed as it is written in full, so the same text is the same host; another text may be another spelling of it.
-            Some(sealed) if sealed.iter().any(|allowed| host.name() == Some(allowed.as_str())) => true,
-            Some(sealed) => sealed.iter().any(|allowed| allowed.parse().is_ok_and(|allowed: Host| allowed == *host)),
+            None => self.hosts().any(|pattern| match pattern {
+                HostPattern::Below(_) => pattern.matches(host),
+                pattern => pattern.bind(fields).is_ok_and(|bound| bound.as_ref() == Some(host)),
+            }),
+            Some(sealed) => sealed.iter().any(|allowed| HostPattern::sealed_as(allowed, host)),
         }
     }
 }

@@ -48,7 +48,7 @@ impl Worker {
                 owners.first().into_iter().for_each(|provider| entry.provider(&provider.id));
                 return self.token_endpoint(&owners);
             }
-            Route::Inject(named) => named,
+            Route::Inject(named) => self.with_connection(named, inquiry)?,
         };
         entry.provider(&named.provider.id);
         // What a caller wrote there may be a credential of its own.
@@ -71,6 +71,27 @@ impl Worker {
             entry.strategy(placement.word());
         }
         Ok(Way::Permitted(permit, named.occupants))
+    }
+
+    /// Of the providers that share the place, the first that has a connection for this request; the first one where none has.
+    fn with_connection(&self, named: Named, inquiry: &Inquiry<'_>) -> Result<Named, Refusal> {
+        if named.beside.is_empty() || self.has_connection(&named, inquiry)? {
+            return Ok(named);
+        }
+        for (provider, rules) in &named.beside {
+            let (provider, rules, occupants) = (Arc::clone(provider), rules.clone(), Arc::clone(&named.occupants));
+            let other = Named { provider, rules, occupants, beside: Vec::new() };
+            if self.has_connection(&other, inquiry)? {
+                return Ok(other);
+            }
+        }
+        Ok(named)
+    }
+
+    /// Whether a connection of this provider is meant for the request; one that is another's is none.
+    fn has_connection(&self, named: &Named, inquiry: &Inquiry<'_>) -> Result<bool, Refusal> {
+        let listed = self.proxy.broker.connections_of(&named.provider.id).map_err(unreadable)?;
+        Ok(matches!(self.choose(named, &listed.ids, inquiry), Ok(Some(_))))
     }
 
     /// The right to send this one request with the credential of `connection`.

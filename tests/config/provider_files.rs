@@ -51,7 +51,7 @@ const BROKEN: &[(&str, &str, (usize, usize), &str)] = &[
     ),
     ("token\"\n", "token\"\nscopes = [\"a b\"]\n", (7, 11), "not a scope"),
     ("token\"\n", "token\"\nauthorize_params = { state = \"1\" }\n", (7, 22), "state is nexus's own to set"),
-    ("api.acme.example", "*.acme.example", (9, 10), "a host cannot hold *"),
+    ("api.acme.example", "*.acme.example", (9, 9), "a host cannot hold *"),
     ("api.acme.example", "{x}.co.uk", (9, 10), "anyone can register a name under co.uk"),
     ("api.acme.example", "{x}.github.io", (9, 10), "anyone can register a name under github.io"),
     ("api.acme.example", "{a}.{b}.acme.example", (9, 10), "a host can hold one {field}"),

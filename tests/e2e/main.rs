@@ -28,6 +28,7 @@ mod renewal;
 mod replay;
 mod secrets;
 mod shared_host;
+mod signing;
 mod slow;
 mod smoke;
 mod smuggling;

@@ -40,6 +40,7 @@ fn rule_targets() -> Vec<(String, String, Vec<Slot>, String)> {
                     let label = FIELDS.iter().find(|(name, _)| name == field).map_or("acme", |(_, value)| *value);
                     format!("{before}{label}{after}")
                 }
+                HostPattern::Below(below) => below.to_string().replace('*', "x"),
             };
             // What is refused reaches nobody.
             if !provider.inject.iter().any(|rule| rule.mints(&http::Method::GET, &path)) {
@@ -102,6 +103,11 @@ fn t19_t20_i6_every_slot_of_every_provider_is_emptied_in_every_spelling() {
         for (host, path, slots, provider) in &targets {
             println!("{provider}: https://{host}{path}");
             let raw = talk(caller.tls(host, &[]).await, stolen(host, path, slots).as_bytes()).await;
+            if provider == "aws" {
+                // Signed in two places at once: refused whole (see `signing.rs`).
+                assert_eq!(raw.status(), 400, "{raw:?}");
+                continue;
+            }
             assert_eq!(raw.status(), 200, "{provider} {host}{path}: {raw:?}");
             let seen = service.seen().pop().expect("a request");
             assert!(!format!("{seen:?}").contains("STOLEN"), "{provider}: {seen:?}");

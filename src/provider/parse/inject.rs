@@ -6,7 +6,7 @@ use super::signers::{self, SIGNERS};
 use super::source::{Table, Text, Value, suggestion};
 use super::{COMMON_FIELDS, Error, RENEWAL_FIELDS};
 use crate::provider::path::PathPattern;
-use crate::provider::pattern::HostPattern;
+use crate::provider::pattern::{HostPattern, PatternError};
 use crate::provider::rule::{Field, InjectRule, MethodPath, ReplayRule, Slot};
 use crate::provider::slot::{parse_header_name, parse_plain_name};
 use crate::provider::strategy::Placement;
@@ -22,6 +22,10 @@ pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field]) -> Resul
     let hosts: Vec<HostPattern> = table.need("hosts")?.list(|host| host.text()?.parse())?;
     table.need("hosts")?.not_empty(&hosts)?;
     let placements = strategy(&table.need("strategy")?, &Known { slots, fields, hosts: &hosts })?;
+    let signs = |placement: &Placement| matches!(placement, Placement::Sign(signer) if signer.binds_the_host());
+    if hosts.iter().any(|host| matches!(host, HostPattern::Below(_))) && !placements.iter().all(signs) {
+        return Err(table.need("hosts")?.refuse(PatternError::Wildcard.to_string()));
+    }
     let paths: Vec<PathPattern> = list(&table, "paths", |path| path.text()?.parse())?;
     check_segments(&table, &placements, &paths)?;
     let flag = |key| table.get(key).map_or(Ok(false), |value| value.boolean());

@@ -55,10 +55,17 @@ fn parts(table: &Table<'_>, keys: &[Key], known: &Known<'_>) -> Result<Vec<Part>
     for (role, optional) in keys {
         let value = if *optional { table.get(role) } else { Some(table.need(role)?) };
         if let Some(value) = value {
-            parts.push(Part { role: (*role).into(), value: template(&value, known)?, optional: *optional });
+            // What everybody sees in the host's name is no credential: it only says whose key it is.
+            let value = if *role == "account" { named(&value)? } else { template(&value, known)? };
+            parts.push(Part { role: (*role).into(), value, optional: *optional });
         }
     }
     Ok(parts)
+}
+
+/// A template that may name a tenant.
+fn named(value: &Value<'_>) -> Result<crate::provider::template::Template, Error> {
+    value.text()?.parse()
 }
 
 fn hmac(inside: &Value<'_>, known: &Known<'_>) -> Result<Signer, Error> {
