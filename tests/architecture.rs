@@ -32,7 +32,7 @@ const FLOORS: [(&str, i8); 21] = [
 ];
 
 /// Where a secret's value may be looked at. This list is the security review.
-const EXPOSING: [&str; 23] = [
+const EXPOSING: [&str; 26] = [
     "agent/token.rs",
     "app/init.rs",
     "app/parts.rs",
@@ -44,8 +44,11 @@ const EXPOSING: [&str; 23] = [
     "cli/gateway.rs", // NEXUS_GATEWAY_URL, which lies in .env beside the secret
     "cli/run/knock.rs",
     "model/secret.rs",
-    "oauth/refresh.rs",
+    "oauth/assertion.rs",
+    "oauth/key_file.rs",
     "oauth/reply.rs",
+    "oauth/request.rs",
+    "provider/grant.rs",
     "provider/presented.rs",
     "provider/strategy.rs",
     "proxy/observe.rs", // the guard's scan

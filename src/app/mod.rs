@@ -20,5 +20,5 @@ pub use home::{Home, HomeError};
 pub use init::{InitError, Made, Rotated, drop_old, init, open_root, rotate, trusted, write_bundle};
 pub use parts::{BuildError, Setup, warm_up};
 pub use run::{App, Running};
-pub use sealed::{Reach, Widened, widened};
+pub use sealed::{NotMade, Reach, Widened, try_out, widened};
 pub use secret::{Origin, SecretError, dotenv_value, handed_down, passphrase};

@@ -2,6 +2,7 @@
 
 mod builtin;
 mod catalogue;
+mod grant;
 mod parse;
 mod path;
 mod pattern;
@@ -14,6 +15,7 @@ mod template;
 mod whoami;
 
 pub use catalogue::Catalogue;
+pub use grant::{Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, Renewal, TokenMethod};
 pub use parse::{Error, Mistake, parse};
 pub use path::{PathError, PathPattern, is_readable, normalised};
 pub use pattern::{BindError, HostPattern, PatternError};

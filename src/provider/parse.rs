@@ -1,6 +1,7 @@
 //! Provider files: TOML in, `Provider` out. Every mistake is shown with its line, column and a caret.
 
 mod extras;
+mod grant;
 mod inject;
 mod oauth2;
 mod source;
@@ -133,17 +134,32 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
     }
     let source = Source { file, text };
     let document = DeTable::parse(text).map_err(|error| source.mistake(error.span().unwrap_or(0..0), error.message()))?;
-    const KEYS: &[&str] =
-        &["name", "title", "category", "console", "whoami", "slots", "verified", "oauth2", "inject", "placeholder", "field"];
+    const KEYS: &[&str] = &[
+        "name",
+        "title",
+        "category",
+        "console",
+        "whoami",
+        "slots",
+        "verified",
+        "oauth2",
+        "grant",
+        "inject",
+        "placeholder",
+        "field",
+    ];
     let root = Table::open(source, document.get_ref(), document.span(), KEYS)?;
     let id = name(&root)?;
     let mut slots: Vec<Slot> = root.need("slots")?.list(|value| value.text()?.parse())?;
-    let oauth2 = root.get("oauth2").map(oauth2::read).transpose()?;
     let mut fields = root.get("field").map_or(Ok(Vec::new()), |list| list.list(extras::field))?;
-    let inject = root.need("inject")?.list(|value| inject::read(&value, &slots, &fields))?;
+    let oauth2 = root.get("oauth2").map(|table| oauth2::read(table, &fields)).transpose()?;
+    let read_grant = |value: Value<'_>| grant::read(&value, oauth2.as_ref(), &fields);
+    let grants = root.get("grant").map_or(Ok(Vec::new()), |list| list.list(read_grant))?;
+    let mut inject = root.need("inject")?.list(|value| inject::read(&value, &slots, &fields, &grants))?;
     root.need("inject")?.not_empty(&inject)?;
     add_tenants(&mut fields, &inject);
     add_general(&mut slots);
+    grant::shut_tenants(&root, &mut inject)?;
     let text_of = |key| root.get(key).map(|value| value.plain()).transpose();
     Ok(Provider {
         title: text_of("title")?.unwrap_or_else(|| id.to_string()),
@@ -155,6 +171,7 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         id,
         slots,
         oauth2,
+        grants,
         inject,
         fields,
     })
@@ -184,7 +201,7 @@ fn add_tenants(fields: &mut Vec<Field>, inject: &[InjectRule]) {
     for tenant in tenants {
         if !fields.iter().any(|field| field.name == tenant) {
             let name = tenant.to_owned();
-            fields.push(Field { prompt: name.clone(), name, secret: false, hint: None, derived: None });
+            fields.push(Field { prompt: name.clone(), name, secret: false, hint: None, file: false, derived: None });
         }
     }
 }

@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::source::{Table, Text, Value, suggestion};
 use super::{COMMON_FIELDS, Error, RENEWAL_FIELDS};
+use crate::provider::grant::Grant;
 use crate::provider::path::PathPattern;
 use crate::provider::pattern::HostPattern;
 use crate::provider::rule::{Field, InjectRule, MethodPath, ReplayRule, Slot};
@@ -16,11 +17,11 @@ const KEYS: &[&str] =
 
 const STRATEGIES: [&str; 5] = ["bearer", "basic", "header", "query", "cookie"];
 
-pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field]) -> Result<InjectRule, Error> {
+pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field], grants: &[Grant]) -> Result<InjectRule, Error> {
     let table = value.table(KEYS)?;
     let hosts: Vec<HostPattern> = table.need("hosts")?.list(|host| host.text()?.parse())?;
     table.need("hosts")?.not_empty(&hosts)?;
-    let placements = strategy(&table.need("strategy")?, &Known { slots, fields, hosts: &hosts })?;
+    let placements = strategy(&table.need("strategy")?, &Known { slots, fields, grants, hosts: &hosts })?;
     let flag = |key| table.get(key).map_or(Ok(false), |value| value.boolean());
     Ok(InjectRule {
         port: table.get("port").map_or(Ok(443), |port| port.number("a port from 1 to 65535"))?,
@@ -90,6 +91,7 @@ fn headers(value: &Value<'_>, slots: &[Slot]) -> Result<Vec<(HeaderName, HeaderV
 struct Known<'k> {
     slots: &'k [Slot],
     fields: &'k [Field],
+    grants: &'k [Grant],
     hosts: &'k [HostPattern],
 }
 
@@ -168,8 +170,11 @@ fn template(value: &Value<'_>, known: &Known<'_>) -> Result<Template, Error> {
         if known.hosts.iter().any(|host| host.tenant() == Some(field)) {
             return Err(text.refuse(format!("{{{field}}} names a host, which everyone can see; it cannot be a credential too")));
         }
-        if RENEWAL_FIELDS.contains(&field) {
+        if RENEWAL_FIELDS.contains(&field) || known.grants.iter().any(|grant| grant.spends(field)) {
             return Err(text.refuse(format!("{{{field}}} is for renewals only and never goes on a request")));
+        }
+        if known.fields.iter().any(|own| own.name == field && own.file) {
+            return Err(text.refuse(format!("{{{field}}} is what a file holds and never goes on a request")));
         }
         if !declared && !COMMON_FIELDS.contains(&field) {
             let names = known.fields.iter().map(|own| own.name.as_str()).chain(COMMON_FIELDS);
