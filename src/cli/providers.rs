@@ -47,7 +47,12 @@ fn list(context: &Context, terminal: &Terminal, search: Option<&str>, category: 
     let value: Vec<Value> = wanted.iter().map(|provider| facts(&catalogue, provider)).collect();
     terminal.either(&json!({ "providers": value }), || {
         let cells = wanted.iter().map(|provider| {
-            vec![provider.category.clone(), provider.id.to_string(), provider.title.clone(), takes(provider).join(", ")]
+            vec![
+                provider.category.clone(),
+                provider.id.to_string(),
+                provider.title.clone(),
+                takes_in_short(provider).join(", "),
+            ]
         });
         Terminal::table(&["Category", "Name", "Title", "Takes"], cells.collect())
     })?;
@@ -120,8 +125,16 @@ fn grant(grant: &Grant) -> Value {
 
 /// The ways to register: `oauth2`, the kinds of its grants, then the words of the strategies, each once.
 fn takes(provider: &Provider) -> Vec<&'static str> {
+    words(provider, provider.grants.iter().map(|grant| grant.kind.word()))
+}
+
+/// As [`takes`], in fewer letters.
+fn takes_in_short(provider: &Provider) -> Vec<&'static str> {
+    words(provider, provider.grants.iter().map(|_| "grant"))
+}
+
+fn words(provider: &Provider, grants: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
     let oauth2 = provider.oauth2.as_ref().map(|_| "oauth2");
-    let grants = provider.grants.iter().map(|grant| grant.kind.word());
     let placed = provider.inject.iter().flat_map(|rule| &rule.placements).map(|placement| placement.word());
     let mut words: Vec<&str> = Vec::new();
     for word in oauth2.into_iter().chain(grants).chain(placed) {

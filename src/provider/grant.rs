@@ -376,6 +376,31 @@ mod tests {
     }
 
     #[test]
+    fn i1_callers_do_not_reach_the_token_endpoint_of_a_tenant() {
+        let text = r#"
+            name = "acme"
+            slots = ["authorization"]
+            [oauth2]
+            token_url = "https://{site}.acme.example/oauth/{site}/token?x=y"
+            [[field]]
+            name = "site"
+            prompt = "Site"
+            secret = false
+            [[inject]]
+            hosts = ["api.acme.example", "{site}.acme.example"]
+            strategy = { bearer = "{access_token}" }
+            [[inject]]
+            hosts = ["api.acme.example"]
+            strategy = { bearer = "{api_key}" }
+        "#;
+        let provider = parse("acme.toml", text).expect("a provider");
+        let post = http::Method::POST;
+        let shut = |number: usize, path: &str| provider.inject.get(number).expect("a rule").mints(&post, path);
+        assert!(shut(0, "/oauth/s1/token") && shut(0, "/OAuth/s2/%74oken?a=b") && !shut(0, "/oauth/token"));
+        assert!(!shut(1, "/oauth/s1/token"));
+    }
+
+    #[test]
     fn every_kind_has_a_word_of_its_own() {
         let words: std::collections::BTreeSet<&str> = GrantKind::ALL.iter().map(|kind| kind.word()).collect();
         assert_eq!(words.len(), GrantKind::ALL.len());

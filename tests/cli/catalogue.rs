@@ -147,7 +147,7 @@ const ROWS: &[Row] = &[
             ("POST", "https://github.com/o/r.git/git-receive-pack", Basic("x-access-token:dummy-token-0123456789")),
             ("POST", "https://github.com/o/r.git/info/lfs/objects/batch", Basic("x-access-token:dummy-token-0123456789")),
             ("GET", "https://github.com/settings/tokens", Stripped),
-            ("POST", "https://api.github.com/app/installations/1/access_tokens", MINT),
+            ("POST", "https://api.github.com/app/installations/1/access_tokens", ENDPOINT),
             ("POST", "https://github.com/login/oauth/access_token", ENDPOINT),
             ("GET", "http://api.github.com/user", Refused("cleartext")),
             ("GET", "https://codeload.github.com/o/r/zip/main", Unknown),

@@ -19,6 +19,7 @@ mod harness;
 mod host_safety;
 mod hostile_service;
 mod identity;
+mod made;
 mod parents;
 mod placements;
 mod protocols;
