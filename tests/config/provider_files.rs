@@ -314,7 +314,7 @@ fn text_of_any_kind_is_refused_without_a_panic() {
 fn the_worked_examples_of_the_catalogue_are_valid() {
     let text = include_str!("../../config/providers/README.md");
     let examples: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
         let name = example.split('"').nth(1).expect("a name");
         let provider = parse(&format!("{name}.toml"), example).unwrap_or_else(|error| panic!("{error}"));
