@@ -2,6 +2,7 @@
 //!
 //! A signer is given the request as the service will get it, its slots empty, and says which header fields and which target it gets.
 
+pub(crate) mod aws;
 pub(crate) mod jwt;
 mod mac;
 

@@ -182,21 +182,26 @@ fn collect(terminal: &Terminal, provider: &Provider, options: &Register) -> anyh
         fields.set(name, read_file(path)?);
     }
     if options.stdin {
-        for line in std::io::stdin().lock().lines() {
-            let line = zeroize::Zeroizing::new(line.context("cannot read standard input")?);
-            if line.trim().is_empty() {
-                continue;
-            }
-            let named = line.split_once('=').filter(|(name, _)| is_name(name.trim()));
-            let (name, value) = named.ok_or_else(|| {
-                let example =
-                    wanted(provider).into_iter().find(|field| field.secret).map(|field| field.name).unwrap_or_default();
-                anyhow::anyhow!("standard input takes one name=value a line, such as {example}=… for {}", provider.title)
-            })?;
-            fields.set(name.trim(), Secret::new(value.to_owned()));
-        }
+        read_lines(provider, &mut fields)?;
     }
     Ok(fields)
+}
+
+/// `name=value` lines of standard input.
+fn read_lines(provider: &Provider, fields: &mut Credential) -> anyhow::Result<()> {
+    for line in std::io::stdin().lock().lines() {
+        let line = zeroize::Zeroizing::new(line.context("cannot read standard input")?);
+        if line.trim().is_empty() {
+            continue;
+        }
+        let named = line.split_once('=').filter(|(name, _)| is_name(name.trim()));
+        let (name, value) = named.ok_or_else(|| {
+            let example = wanted(provider).into_iter().find(|field| field.secret).map(|field| field.name).unwrap_or_default();
+            anyhow::anyhow!("standard input takes one name=value a line, such as {example}=… for {}", provider.title)
+        })?;
+        fields.set(name.trim(), Secret::new(value.to_owned()));
+    }
+    Ok(())
 }
 
 /// What a file holds, `-` being standard input; the line end at its end is the editor's.

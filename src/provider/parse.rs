@@ -12,8 +12,9 @@ use std::path::PathBuf;
 use toml::de::DeTable;
 
 use self::source::{Source, Table, Value};
+use super::grant::Grant;
 use super::pattern::HostPattern;
-use super::rule::{Field, InjectRule, Provider, Slot};
+use super::rule::{Field, InjectRule, OAuth2, Provider, Slot};
 use crate::model::ProviderId;
 
 /// The largest provider file that is read.
@@ -21,6 +22,22 @@ pub(super) const MAX_FILE: usize = 64 * 1024;
 
 /// Fields that any connection may have and a template may name; `refresh_token` and `client_secret` are for renewals only.
 const COMMON_FIELDS: [&str; 4] = ["access_token", "api_key", "password", "username"];
+
+/// Keys at the top of a file.
+const KEYS: &[&str] = &[
+    "name",
+    "title",
+    "category",
+    "console",
+    "whoami",
+    "slots",
+    "verified",
+    "oauth2",
+    "grant",
+    "inject",
+    "placeholder",
+    "field",
+];
 
 /// Fields that never leave towards a host pattern or a template unless the file declares them.
 const RENEWAL_FIELDS: [&str; 1] = ["refresh_token"];
@@ -134,27 +151,12 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
     }
     let source = Source { file, text };
     let document = DeTable::parse(text).map_err(|error| source.mistake(error.span().unwrap_or(0..0), error.message()))?;
-    const KEYS: &[&str] = &[
-        "name",
-        "title",
-        "category",
-        "console",
-        "whoami",
-        "slots",
-        "verified",
-        "oauth2",
-        "grant",
-        "inject",
-        "placeholder",
-        "field",
-    ];
     let root = Table::open(source, document.get_ref(), document.span(), KEYS)?;
     let id = name(&root)?;
     let mut slots: Vec<Slot> = root.need("slots")?.list(|value| value.text()?.parse())?;
     let mut fields = root.get("field").map_or(Ok(Vec::new()), |list| list.list(extras::field))?;
     let oauth2 = root.get("oauth2").map(|table| oauth2::read(table, &fields)).transpose()?;
-    let read_grant = |value: Value<'_>| grant::read(&value, oauth2.as_ref(), &fields);
-    let grants = root.get("grant").map_or(Ok(Vec::new()), |list| list.list(read_grant))?;
+    let grants = grants(&root, oauth2.as_ref(), &fields)?;
     let mut inject = root.need("inject")?.list(|value| inject::read(&value, &slots, &fields, &grants))?;
     root.need("inject")?.not_empty(&inject)?;
     add_tenants(&mut fields, &inject);
@@ -175,6 +177,10 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         inject,
         fields,
     })
+}
+
+fn grants(root: &Table<'_>, oauth2: Option<&OAuth2>, fields: &[Field]) -> Result<Vec<Grant>, Error> {
+    root.get("grant").map_or(Ok(Vec::new()), |list| list.list(|value| grant::read(&value, oauth2, fields)))
 }
 
 fn name(root: &Table<'_>) -> Result<ProviderId, Error> {
