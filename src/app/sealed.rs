@@ -52,9 +52,9 @@ pub(super) fn placed<'a>(
     fetched: &'a Secret<String>,
     name: &str,
 ) -> Option<&'a Secret<String>> {
-    let renewable = || provider.renewal(&|name| entry.fields.field(name)).map(|_| fetched);
-    let token = || if name == "access_token" { renewable() } else { None };
-    entry.placed_field(name, provider.spends("client_secret")).or_else(token)
+    let makes = || provider.renewal(&|name| entry.fields.field(name)).map(crate::provider::Renewal::makes).unwrap_or_default();
+    let own = entry.placed_field(name, provider.spends("client_secret"));
+    own.or_else(|| makes().contains(&name).then_some(fetched))
 }
 
 /// Why a credential can't be used as it is: no token can be made from it.

@@ -9,10 +9,10 @@ use tokio::time::{Instant, timeout};
 use super::connection::Connection;
 use super::error::{Error, Why};
 use super::generation::{Live, is_renewal, present};
-use super::making::{Step, step};
+use super::making::{Obtained, Step, step};
 use super::port::{Cause, Seen, Vault};
 use crate::model::{ConnectionId, Secret};
-use crate::oauth::{Refused, TokenReply, TokenRequest, Tokens};
+use crate::oauth::{Refused, TokenReply, TokenRequest};
 use crate::provider::{Provider, Renewal};
 use crate::vault::{Entry, Status};
 
@@ -29,7 +29,7 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Pending {
     basis: Basis,
-    tokens: Tokens,
+    obtained: Obtained,
 }
 
 /// What a renewal is made with. Once the connection has something else, its outcome is no longer the connection's.
@@ -144,14 +144,14 @@ impl Flight {
         let step = step(renewal, &live.entry, (self.connection.shared.ports.clock)());
         let (request, language) = match step.map_err(|unready| Why::Unready(Arc::new(unready)))? {
             Step::Ask(request, language) => (request, language),
-            Step::Made(tokens) => return self.store(Arc::new(Pending { basis, tokens })).await,
+            Step::Made(obtained) => return self.store(Arc::new(Pending { basis, obtained })).await,
         };
         let reply = self.call(request).await?;
         let now = (self.connection.shared.ports.clock)();
         match language.read(&reply, now) {
-            Ok(tokens) => {
-                let tokens = with_default_life(tokens, renewal, now);
-                self.store(Arc::new(Pending { basis, tokens })).await
+            Ok(obtained) => {
+                let obtained = with_default_life(obtained, renewal, now);
+                self.store(Arc::new(Pending { basis, obtained })).await
             }
             Err(refused) if refused.is_final() => self.give_up(refused, basis).await,
             Err(refused) => Err(Why::Unavailable(Arc::new(refused))),
@@ -221,17 +221,16 @@ impl Pending {
         if !self.basis.holds_for(entry) {
             return;
         }
-        entry.fields.set("access_token", self.tokens.access_token.duplicate());
-        if let Some(token) = &self.tokens.refresh_token {
-            entry.fields.set("refresh_token", token.duplicate());
+        for (name, value) in &self.obtained.fields {
+            entry.fields.set(name, value.duplicate());
         }
-        entry.expires_at = self.tokens.expires_at;
+        entry.expires_at = self.obtained.expires_at;
         entry.status = Status::Active;
     }
 }
 
-fn with_default_life(mut tokens: Tokens, renewal: Renewal<'_>, now: SystemTime) -> Tokens {
+fn with_default_life(mut obtained: Obtained, renewal: Renewal<'_>, now: SystemTime) -> Obtained {
     let default = || now.checked_add(renewal.default_lifetime()?);
-    tokens.expires_at = tokens.expires_at.or_else(default);
-    tokens
+    obtained.expires_at = obtained.expires_at.or_else(default);
+    obtained
 }

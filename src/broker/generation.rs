@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
 use crate::model::{Credential, Secret};
-use crate::provider::{InjectError, Prepared, Provider, Renewal, prepare};
+use crate::provider::{InjectError, Prepared, Provider, ROLE_FIELDS, Renewal, prepare};
 use crate::vault::{Entry, Status};
 
 /// Where a generation came from.
@@ -77,7 +77,11 @@ impl Live {
     /// Whether and when to renew, as of `time`.
     pub(super) fn due(&self, provider: &Provider, time: SystemTime) -> Due {
         if present(self.entry.fields.field("access_token")).is_none() {
-            return if self.renewal(provider).is_some() { Due::Now } else { Due::Later };
+            let Some(renewal) = self.renewal(provider) else { return Due::Later };
+            let made = renewal.makes().last().and_then(|name| present(self.entry.fields.field(name)));
+            if made.is_none() {
+                return Due::Now;
+            }
         }
         match (self.entry.expires_at, self.generation.renew_at) {
             (Some(end), _) if end <= time => Due::Now,
@@ -189,7 +193,8 @@ pub(super) fn same_credential(one: &Entry, other: &Entry) -> bool {
 
 /// Whether nothing but a renewal lies between two looks.
 pub(super) fn is_renewal(one: &Entry, other: &Entry) -> bool {
-    same_registration(one, other) && same_fields(&one.fields, &other.fields, &["access_token", "refresh_token"])
+    let [id, key, token] = ROLE_FIELDS;
+    same_registration(one, other) && same_fields(&one.fields, &other.fields, &["access_token", "refresh_token", id, key, token])
 }
 
 fn same_registration(one: &Entry, other: &Entry) -> bool {

@@ -5,10 +5,11 @@ use std::time::SystemTime;
 use super::generation::present;
 use crate::model::Secret;
 use crate::oauth::{
-    self, Assertion, Authentication, Client, Encoding, KeyFile, Life, Refused, TokenReply, TokenRequest, Tokens, Unready,
+    self, Assertion, Authentication, Client, Encoding, KeyFile, Life, Refused, Role, RoleKeys, TokenReply, TokenRequest,
+    Tokens, Unready,
 };
 use crate::provider::{
-    ClientAuthentication, Fields, Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, Renewal, TokenBody, TokenMethod,
+    ClientAuthentication, Fields, Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, ROLE_FIELDS, Renewal, TokenBody, TokenMethod,
 };
 use crate::sign::jwt::{Algorithm, Encoding as Spelling};
 use crate::vault::Entry;
@@ -28,13 +29,39 @@ const APP_TOKEN: std::time::Duration = std::time::Duration::from_secs(600);
 /// What Google takes at most ("Using OAuth 2.0 for Server to Server Applications").
 const SERVICE_ACCOUNT_TOKEN: std::time::Duration = std::time::Duration::from_secs(3600);
 
+/// What the role's own log calls us by, where the file names nothing else.
+const SESSION_NAME: &str = "nexus";
+
 /// The next step of a renewal.
 #[derive(Debug)]
 pub(super) enum Step {
     /// Ask a token endpoint.
     Ask(TokenRequest, Language),
     /// Nobody is asked.
-    Made(Tokens),
+    Made(Obtained),
+}
+
+/// What a renewal gave: fields to write, and when they end.
+#[derive(Debug)]
+pub(super) struct Obtained {
+    pub(super) fields: Vec<(&'static str, Secret<String>)>,
+    pub(super) expires_at: Option<SystemTime>,
+}
+
+impl From<Tokens> for Obtained {
+    fn from(tokens: Tokens) -> Self {
+        let refresh_token = tokens.refresh_token.map(|token| ("refresh_token", token));
+        let fields = std::iter::once(("access_token", tokens.access_token)).chain(refresh_token).collect();
+        Self { fields, expires_at: tokens.expires_at }
+    }
+}
+
+impl From<RoleKeys> for Obtained {
+    fn from(keys: RoleKeys) -> Self {
+        let [id, key, token] = ROLE_FIELDS;
+        let fields = vec![(id, keys.access_key_id), (key, keys.secret_access_key), (token, keys.session_token)];
+        Self { fields, expires_at: Some(keys.expires_at) }
+    }
 }
 
 /// How a token endpoint answers.
@@ -46,15 +73,18 @@ pub(super) enum Language {
     Granted,
     /// GitHub's installation tokens.
     Installation,
+    /// Keys of AWS.
+    Role,
 }
 
 impl Language {
     /// Reads `reply`, which arrived at `now`.
-    pub(super) fn read(self, reply: &TokenReply, now: SystemTime) -> Result<Tokens, Refused> {
+    pub(super) fn read(self, reply: &TokenReply, now: SystemTime) -> Result<Obtained, Refused> {
         match self {
-            Self::OAuth => oauth::read(reply, now),
-            Self::Granted => oauth::read(reply, now).map(|tokens| Tokens { refresh_token: None, ..tokens }),
-            Self::Installation => oauth::read_installation(reply, now),
+            Self::OAuth => oauth::read(reply, now).map(Into::into),
+            Self::Granted => oauth::read(reply, now).map(|tokens| Tokens { refresh_token: None, ..tokens }.into()),
+            Self::Installation => oauth::read_installation(reply, now).map(Into::into),
+            Self::Role => oauth::read_role(reply, now).map(Into::into),
         }
     }
 }
@@ -118,6 +148,7 @@ impl<'a> Making<'a> {
                 Ok(Step::Ask(request, Language::Installation))
             }
             GrantKind::SelfSigned => self.made(),
+            GrantKind::AssumeRole => self.assume_role(),
         }
     }
 
@@ -219,7 +250,25 @@ impl<'a> Making<'a> {
         let jwt = self.jwt()?;
         let access_token = self.signed(jwt, None, Vec::new())?;
         let expires_at = Life { now: self.now, span: jwt.lifetime }.end();
-        Ok(Step::Made(Tokens { access_token, refresh_token: None, expires_at }))
+        Ok(Step::Made(Obtained { fields: vec![("access_token", access_token)], expires_at }))
+    }
+
+    fn assume_role(&self) -> Result<Step, Unready> {
+        let mut params = self.grant.filled_params(self.field).ok_or(Unready::Incomplete)?;
+        params.push(("RoleArn", self.need("role_arn")?.duplicate()));
+        params.extend((self.field)("external_id").map(|id| ("ExternalId", id.duplicate())));
+        if !params.iter().any(|(name, _)| *name == "RoleSessionName") {
+            params.push(("RoleSessionName", Secret::new(SESSION_NAME.to_owned())));
+        }
+        let params: Vec<(&str, &Secret<String>)> = params.iter().map(|(name, value)| (*name, value)).collect();
+        let role = Role {
+            access_key_id: self.need("access_key_id")?,
+            secret_access_key: self.need("secret_access_key")?,
+            session_token: (self.field)("session_token"),
+            region: (self.field)("region"),
+            params: &params,
+        };
+        Ok(Step::Ask(oauth::assume_role(&self.url()?, &role, self.now)?, Language::Role))
     }
 }
 

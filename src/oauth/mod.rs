@@ -1,12 +1,14 @@
 //! Every grant as two pure functions: build the request, read the answer. Knows no network and no clock. Floor 1.
 
 mod assertion;
+mod assume_role;
 mod key_file;
 mod reply;
 mod request;
 mod verdict;
 
 pub(crate) use assertion::{Assertion, KeyForm, Life, random_id, sign};
+pub(crate) use assume_role::{Role, RoleKeys, assume_role, read_role};
 pub(crate) use key_file::KeyFile;
 pub(crate) use reply::{REPLY_LIMIT, TokenReply, Tokens, read, read_installation};
 pub(crate) use request::{

@@ -52,7 +52,7 @@ pub(crate) struct Tokens {
 pub(crate) fn read(reply: &TokenReply, now: SystemTime) -> Result<Tokens, Refused> {
     let status = reply.status;
     let malformed = |reason| Refused::Malformed { status, reason };
-    let retry_after = reply.retry_after.as_ref().and_then(|value| wait(value, now));
+    let retry_after = retry_after(reply, now);
     if status.is_redirection() {
         return Err(malformed("it redirects"));
     }
@@ -81,7 +81,7 @@ pub(crate) fn read(reply: &TokenReply, now: SystemTime) -> Result<Tokens, Refuse
 pub(crate) fn read_installation(reply: &TokenReply, now: SystemTime) -> Result<Tokens, Refused> {
     let status = reply.status;
     let malformed = |reason| Refused::Malformed { status, reason };
-    let retry_after = reply.retry_after.as_ref().and_then(|value| wait(value, now));
+    let retry_after = retry_after(reply, now);
     if status.is_redirection() {
         return Err(malformed("it redirects"));
     }
@@ -118,6 +118,11 @@ impl Installation {
 
 fn good(status: StatusCode) -> bool {
     matches!(status, StatusCode::OK | StatusCode::CREATED)
+}
+
+/// How long the reply asks to wait.
+pub(super) fn retry_after(reply: &TokenReply, now: SystemTime) -> Option<Duration> {
+    reply.retry_after.as_ref().and_then(|value| wait(value, now))
 }
 
 /// Delay in seconds or HTTP date (RFC 9110 §10.2.3), bounded.
@@ -198,7 +203,7 @@ impl Raw {
 }
 
 /// RFC 6749 appendix A.12 and A.17: visible ASCII; a blank is in the grammar and in no token.
-fn is_token(token: &Secret<String>) -> bool {
+pub(super) fn is_token(token: &Secret<String>) -> bool {
     let text = token.expose();
     (1..=TOKEN_LIMIT).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

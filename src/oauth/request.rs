@@ -102,6 +102,9 @@ pub(crate) enum Unready {
     /// No assertion or token can be signed.
     #[error("no token can be signed with what the connection holds")]
     Unsigned(#[from] jwt::Error),
+    /// No request to AWS can be signed.
+    #[error("no request for the role can be signed")]
+    Aws(#[from] crate::sign::aws::Error),
     /// No random numbers.
     #[error("this machine has no random numbers to give")]
     Random(#[from] getrandom::Error),
@@ -178,7 +181,7 @@ pub(crate) fn grant_by_get(
     let url = format!("{url}?{}", String::from_utf8_lossy(&query));
     let mut headers = usual_headers();
     headers.push((AUTHORIZATION, basic(id, secret)?));
-    request(Method::GET, url, headers, Zeroizing::default())
+    raw(Method::GET, url, headers, Zeroizing::default())
 }
 
 /// Builds a POST without a body that shows `token` as Bearer.
@@ -190,7 +193,7 @@ pub(crate) fn bearing(url: String, token: &Secret<String>) -> Result<TokenReques
     value.set_sensitive(true);
     let mut headers = usual_headers();
     headers.push((AUTHORIZATION, value));
-    request(Method::POST, url, headers, Zeroizing::default())
+    raw(Method::POST, url, headers, Zeroizing::default())
 }
 
 fn post<'a>(url: String, client: &Client<'a>, mut pairs: Vec<Pair<'a>>) -> Result<TokenRequest, Unready> {
@@ -214,17 +217,17 @@ fn post<'a>(url: String, client: &Client<'a>, mut pairs: Vec<Pair<'a>>) -> Resul
         Encoding::Form => form(&pairs),
         Encoding::Json => json(&pairs),
     };
-    request(Method::POST, url, headers, body)
+    raw(Method::POST, url, headers, body)
 }
 
-fn usual_headers() -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn usual_headers() -> Vec<(HeaderName, HeaderValue)> {
     vec![
         (ACCEPT, HeaderValue::from_static("application/json")),
         (USER_AGENT, HeaderValue::from_static(concat!("nexus/", env!("CARGO_PKG_VERSION")))),
     ]
 }
 
-fn request(
+pub(super) fn raw(
     method: Method,
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -251,7 +254,7 @@ fn basic(id: &Secret<String>, secret: &Secret<String>) -> Result<HeaderValue, Un
 }
 
 /// `application/x-www-form-urlencoded` (RFC 6749 appendix B). Sized beforehand: growing would leave copies behind.
-fn form(pairs: &[Pair<'_>]) -> Zeroizing<Vec<u8>> {
+pub(super) fn form(pairs: &[Pair<'_>]) -> Zeroizing<Vec<u8>> {
     let size = pairs.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
     let mut text = Zeroizing::new(Vec::with_capacity(size));
     for (name, value) in pairs {

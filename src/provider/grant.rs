@@ -49,6 +49,8 @@ pub enum GrantKind {
     TokenExchange,
     /// RFC 7519: the service takes what is signed here.
     SelfSigned,
+    /// AWS STS: long-lived keys buy temporary ones of a role.
+    AssumeRole,
 }
 
 /// How a token endpoint is asked.
@@ -114,9 +116,12 @@ const APP_ID: &str = "app_id";
 const SUBJECT: &str = "subject";
 const SUBJECT_TOKEN: &str = "subject_token";
 
+/// What an assumed role gives, besides the keys that it is assumed with: id, secret and session token.
+pub const ROLE_FIELDS: [&str; 3] = ["role_access_key_id", "role_secret_access_key", "role_session_token"];
+
 impl GrantKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ClientCredentials,
         Self::AccountCredentials,
         Self::JwtBearer,
@@ -124,6 +129,7 @@ impl GrantKind {
         Self::GithubApp,
         Self::TokenExchange,
         Self::SelfSigned,
+        Self::AssumeRole,
     ];
 
     /// Its word in a provider file.
@@ -136,6 +142,7 @@ impl GrantKind {
             Self::GithubApp => "github_app",
             Self::TokenExchange => "token_exchange",
             Self::SelfSigned => "self_signed",
+            Self::AssumeRole => "assume_role",
         }
     }
 
@@ -145,8 +152,31 @@ impl GrantKind {
             Self::ServiceAccount => &[SERVICE_ACCOUNT],
             Self::GithubApp => &[APP_ID, PRIVATE_KEY],
             Self::TokenExchange => &[SUBJECT_TOKEN],
+            Self::AssumeRole => &["access_key_id", "secret_access_key", "role_arn"],
             Self::ClientCredentials | Self::AccountCredentials | Self::JwtBearer | Self::SelfSigned => &[],
         }
+    }
+
+    /// The fields that it fills; while the last one is missing, the credential is yet to be fetched.
+    pub fn makes(self) -> &'static [&'static str] {
+        match self {
+            Self::AssumeRole => &ROLE_FIELDS,
+            _ => &["access_token"],
+        }
+    }
+
+    /// Fields that it uses where they are there.
+    fn optional_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::ServiceAccount => &[SUBJECT],
+            Self::AssumeRole => &["external_id", "region", "session_token"],
+            _ => &[],
+        }
+    }
+
+    /// Whether its endpoint is for us alone. STS is an API like others, whose callers sign with what was stored for them.
+    pub fn has_private_endpoint(self) -> bool {
+        self != Self::AssumeRole
     }
 
     /// Whether a client shows who it is, as RFC 6749 §2.3 has it.
@@ -189,15 +219,16 @@ impl Grant {
 
     /// Whether it looks at the field called `name` at all.
     pub fn reads(&self, name: &str) -> bool {
-        let optional = self.kind == GrantKind::ServiceAccount && name == SUBJECT;
-        optional || self.needs().iter().flatten().any(|need| *need == name)
+        self.kind.optional_fields().contains(&name) || self.needs().iter().flatten().any(|need| *need == name)
     }
 
     /// Secrets that make tokens and are seen by the token endpoint at most: no request carries one.
     pub fn spends(&self, name: &str) -> bool {
         let key = self.jwt.as_ref().is_some_and(|jwt| jwt.key == name);
         let client = name == CLIENT_SECRET && self.needs().iter().flatten().any(|need| *need == name);
-        key || client || (name != APP_ID && self.kind.own_fields().contains(&name))
+        // Keys of AWS sign requests too, where there is no role.
+        let own = !matches!(name, APP_ID) && self.kind != GrantKind::AssumeRole && self.kind.own_fields().contains(&name);
+        key || client || own
     }
 
     /// Whether a connection with these fields can use it.
@@ -256,6 +287,14 @@ impl<'p> Renewal<'p> {
         match self {
             Self::Refresh(oauth2) => Some(oauth2.renewal_url()),
             Self::Grant(grant) => grant.token_url.as_deref(),
+        }
+    }
+
+    /// The fields that it fills, as [`GrantKind::makes`] says.
+    pub fn makes(self) -> &'static [&'static str] {
+        match self {
+            Self::Refresh(_) => &["access_token"],
+            Self::Grant(grant) => grant.kind.makes(),
         }
     }
 

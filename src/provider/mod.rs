@@ -15,7 +15,7 @@ mod template;
 mod whoami;
 
 pub use catalogue::Catalogue;
-pub use grant::{Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, Renewal, TokenMethod};
+pub use grant::{Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, ROLE_FIELDS, Renewal, TokenMethod};
 pub use parse::{Error, Mistake, parse};
 pub use path::{PathError, PathPattern, is_readable, normalised};
 pub use pattern::{BindError, HostPattern, PatternError};

@@ -43,8 +43,8 @@ pub struct Provider {
 impl Provider {
     /// The endpoints that hand out tokens; no caller may reach them through us (RFC 6749 §3.2).
     pub fn token_endpoints(&self) -> impl Iterator<Item = &str> {
-        let granting = self.grants.iter().filter_map(|grant| grant.token_url.as_deref());
-        self.refreshing().chain(granting)
+        let shut = self.grants.iter().filter(|grant| grant.kind.has_private_endpoint());
+        self.refreshing().chain(shut.filter_map(|grant| grant.token_url.as_deref()))
     }
 
     fn refreshing(&self) -> impl Iterator<Item = &str> {

@@ -26,6 +26,9 @@ const SECRET: &str = "s3cret with space & sign";
 struct Asked {
     line: String,
     authorization: Option<String>,
+    headers: http::HeaderMap,
+    host: String,
+    body: String,
     form: BTreeMap<String, String>,
 }
 
@@ -52,6 +55,8 @@ struct Kind {
     line: &'static str,
     right: Box<dyn Fn(&Asked) -> bool + Send + Sync>,
     reply: fn(&str) -> (u16, Value),
+    /// The field that holds what it gave.
+    holds: &'static str,
 }
 
 /// RFC 6749 §5.1.
@@ -105,6 +110,7 @@ fn client_credentials() -> Kind {
             client && asked.has_only(&["grant_type"]) && asked.parameter("grant_type") == "client_credentials"
         }),
         reply: granted,
+        holds: "access_token",
     }
 }
 
@@ -118,6 +124,7 @@ fn client_credentials_by_get() -> Kind {
         line: "GET /oauth/v1/generate?grant_type=client_credentials",
         right: Box::new(|asked| asked.authorization.as_deref() == Some(&basic()) && asked.form.is_empty()),
         reply: |token| (200, json!({ "access_token": token, "expires_in": "3599" })),
+        holds: "access_token",
     }
 }
 
@@ -134,6 +141,7 @@ fn account_credentials() -> Kind {
             named && asked.authorization.as_deref() == Some(&basic()) && asked.has_only(&["grant_type", "account_id"])
         }),
         reply: granted,
+        holds: "access_token",
     }
 }
 
@@ -167,6 +175,7 @@ fn private_key_jwt() -> Kind {
             asked.has_only(&names) && ours && audience && certificate && scope && client
         }),
         reply: granted,
+        holds: "access_token",
     }
 }
 
@@ -190,6 +199,7 @@ fn jwt_bearer() -> Kind {
             grant && who && audience && scope && asked.has_only(&["grant_type", "assertion"]) && asked.authorization.is_none()
         }),
         reply: granted,
+        holds: "access_token",
     }
 }
 
@@ -218,6 +228,7 @@ fn service_account() -> Kind {
             grant && who && what && where_to && asked.has_only(&["grant_type", "assertion"])
         }),
         reply: granted,
+        holds: "access_token",
     }
 }
 
@@ -237,6 +248,7 @@ fn github_app() -> Kind {
             claims.is_some_and(|(_, claims)| claims["iss"] == "12345") && asked.form.is_empty()
         }),
         reply: installed,
+        holds: "access_token",
     }
 }
 
@@ -261,7 +273,81 @@ fn token_exchange() -> Kind {
             grant && kind && what && asked.has_only(&["grant_type", "subject_token", "subject_token_type", "audience"])
         }),
         reply: granted,
+        holds: "access_token",
     }
+}
+
+fn assume_role() -> Kind {
+    let fields = [
+        ("access_key_id", "AKIDEXAMPLE"),
+        ("secret_access_key", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+        ("role_arn", "arn:aws:iam::123456789012:role/demo"),
+        ("external_id", "tenant 7"),
+        ("region", "eu-west-1"),
+    ];
+    Kind {
+        provider: "roles",
+        file: Some(
+            "name = \"roles\"\nslots = [\"authorization\"]\n[[grant]]\nkind = \"assume_role\"\n\
+             token_url = \"https://sts.{region}.roles.test/\"\n\
+             [[field]]\nname = \"region\"\nprompt = \"Region\"\n[[field]]\nname = \"access_key_id\"\nprompt = \"Key ID\"\n\
+             [[field]]\nname = \"secret_access_key\"\nprompt = \"Key\"\n[[field]]\nname = \"role_arn\"\nprompt = \"Role\"\n\
+             [[inject]]\nhosts = [\"api.roles.test\"]\nstrategy = { bearer = \"{role_session_token}\" }\n",
+        ),
+        fields: fields.map(|(name, value)| (name, value.to_owned())).to_vec(),
+        hosts: ["sts.eu-west-1.roles.test", "api.roles.test"],
+        api: "api.roles.test",
+        line: "POST /",
+        right: Box::new(|asked| {
+            let wanted = [
+                ("Action", "AssumeRole"),
+                ("Version", "2011-06-15"),
+                ("RoleArn", "arn:aws:iam::123456789012:role/demo"),
+                ("RoleSessionName", "nexus"),
+                ("ExternalId", "tenant 7"),
+            ];
+            let said = wanted.iter().all(|(name, value)| asked.parameter(name) == *value);
+            said && asked.form.len() == wanted.len() && is_signed(asked, "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+        }),
+        reply: |token| {
+            let keys = "<AccessKeyId>ASIAEXAMPLE</AccessKeyId><SecretAccessKey>temporary+key/1</SecretAccessKey>";
+            let end = "<Expiration>2199-11-09T13:34:41Z</Expiration>";
+            let credentials = format!("<Credentials>{keys}<SessionToken>{token}</SessionToken>{end}</Credentials>");
+            let result = format!("<AssumeRoleResult>{credentials}</AssumeRoleResult>");
+            let space = "https://sts.amazonaws.com/doc/2011-06-15/";
+            (200, format!("<AssumeRoleResponse xmlns=\"{space}\">{result}</AssumeRoleResponse>").into())
+        },
+        holds: "role_session_token",
+    }
+}
+
+/// Whether Signature Version 4 holds, worked out anew ("Create a signed AWS API request", AWS IAM User Guide).
+fn is_signed(asked: &Asked, secret: &str) -> bool {
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+    use sha2::{Digest as _, Sha256};
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mac = |key: &[u8], text: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key");
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    };
+    let field = asked.authorization.as_deref().unwrap_or_default();
+    let part = |name: &str| field.split([' ', ',']).find_map(|part| part.strip_prefix(name)).unwrap_or_default();
+    let (credential, signed) = (part("Credential="), part("SignedHeaders="));
+    let Some((id, scope)) = credential.split_once('/') else { return false };
+    let value = |name: &str| match name {
+        "host" => asked.host.clone(),
+        name => asked.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned(),
+    };
+    let headers: String = signed.split(';').map(|name| format!("{name}:{}\n", value(name))).collect();
+    let request = format!("POST\n/\n\n{headers}\n{signed}\n{}", hex(&Sha256::digest(asked.body.as_bytes())));
+    let date = value("x-amz-date");
+    let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(&Sha256::digest(request.as_bytes())));
+    let key = scope.split('/').fold(format!("AWS4{secret}").into_bytes(), |key, word| mac(&key, word));
+    let day = date.get(..8).unwrap_or_default();
+    let covers = ["host", "content-type", "x-amz-date"].iter().all(|name| signed.split(';').any(|own| own == *name));
+    let here = scope == format!("{day}/eu-west-1/sts/aws4_request");
+    id == "AKIDEXAMPLE" && covers && here && part("Signature=") == hex(&mac(&key, &to_sign))
 }
 
 /// The token endpoint, and the authority on which tokens are valid.
@@ -290,7 +376,8 @@ impl Issuer {
         if at_endpoint {
             let form = String::from_utf8_lossy(&body).into_owned();
             let authorization = call.seen.header("authorization").map(str::to_owned);
-            return self.issue(&Asked { line, authorization, form: parse_form(&form) });
+            let headers = call.seen.headers.clone();
+            return self.issue(&Asked { line, authorization, headers, host, form: parse_form(&form), body: form });
         }
         let known = call.seen.bearer().is_some_and(|token| self.valid.lock().expect("a lock").contains(token));
         answer(if known { 200 } else { 401 }, "the API")
@@ -299,7 +386,7 @@ impl Issuer {
     fn issue(&self, asked: &Asked) -> Response<Body> {
         let right = asked.line == self.kind.line && (self.kind.right)(asked);
         if !right {
-            let Asked { line, authorization, form } = asked;
+            let Asked { line, authorization, form, .. } = asked;
             self.mistakes.lock().expect("a lock").push(format!("{line} {authorization:?} {form:?}"));
             return json_answer(401, &json!({ "error": "invalid_client" }));
         }
@@ -312,9 +399,14 @@ impl Issuer {
     }
 }
 
+/// JSON, or XML where the body is one text.
 fn json_answer(status: u16, body: &Value) -> Response<Body> {
-    let mut response = answer(status, body.to_string());
-    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    let (kind, text) = match body {
+        Value::String(xml) => ("text/xml", xml.clone()),
+        other => ("application/json", other.to_string()),
+    };
+    let mut response = answer(status, text);
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static(kind));
     response
 }
 
@@ -365,7 +457,9 @@ impl House {
 
     /// No field that makes tokens was seen by the API, wherever on a request.
     fn nothing_leaked(&self) {
-        let secret = |name: &str| matches!(name, "client_secret" | "private_key" | "service_account_json" | "subject_token");
+        let secret = |name: &str| {
+            matches!(name, "secret_access_key" | "client_secret" | "private_key" | "service_account_json" | "subject_token")
+        };
         let fields = self.issuer.kind.fields.iter().filter(|(name, _)| secret(name));
         let values: Vec<&str> = fields.map(|(_, value)| value.as_str()).collect();
         let line = self.issuer.kind.line;
@@ -377,7 +471,7 @@ impl House {
     }
 }
 
-const KINDS: [fn() -> Kind; 8] = [
+const KINDS: [fn() -> Kind; 9] = [
     client_credentials,
     client_credentials_by_get,
     account_credentials,
@@ -386,6 +480,7 @@ const KINDS: [fn() -> Kind; 8] = [
     service_account,
     github_app,
     token_exchange,
+    assume_role,
 ];
 
 #[test]
@@ -398,14 +493,14 @@ fn the_first_use_gets_a_token_and_a_401_gets_another_one() {
             let reply = caller.get(&house.url("/first")).await;
             house.no_mistakes();
             assert_eq!((reply.status, house.issuer.uses()), (200, 1), "{name}: {reply:?}");
-            assert!(house.nexus.holds(name, "access_token", &access(1)), "{name}: not on disk");
+            assert!(house.nexus.holds(name, house.issuer.kind.holds, &access(1)), "{name}: not on disk");
             assert!(house.nexus.entry(name).expires_at.is_some_and(|end| end > SystemTime::now()), "{name}");
             assert_eq!(caller.get(&house.url("/second")).await.status, 200, "{name}");
             assert_eq!(house.issuer.uses(), 1, "{name}: it serves until it ends");
             house.issuer.expire();
             assert_eq!(caller.get(&house.url("/third")).await.status, 200, "{name}");
             assert_eq!(house.issuer.uses(), 2, "{name}");
-            assert!(house.nexus.holds(name, "access_token", &access(2)), "{name}: not on disk");
+            assert!(house.nexus.holds(name, house.issuer.kind.holds, &access(2)), "{name}: not on disk");
             house.no_mistakes();
             house.nothing_leaked();
         }

@@ -276,3 +276,68 @@ async fn i1_a_key_that_is_none_is_told_without_a_word_of_it() {
     assert!(cause.to_string().contains("not PEM"), "{cause}");
     assert!(!format!("{why:?} {why} {unready} {cause}").contains("hunter2"));
 }
+
+const ROLE: &str = "[[grant]]\nkind = \"assume_role\"\ntoken_url = \"https://sts.{region}.amazonaws.com/\"\n\
+                    params = { DurationSeconds = \"900\" }\n[[field]]\nname = \"region\"\nprompt = \"Region\"\n\
+                    [[field]]\nname = \"access_key_id\"\nprompt = \"Key ID\"\n[[field]]\nname = \"secret_access_key\"\n\
+                    prompt = \"Key\"\n[[field]]\nname = \"role_arn\"\nprompt = \"Role\"\n";
+
+fn role_keys() -> TokenReply {
+    let keys =
+        "<AccessKeyId>ASIA1</AccessKeyId><SecretAccessKey>temporary</SecretAccessKey><SessionToken>session</SessionToken>";
+    let end = "<Expiration>2027-01-15T09:00:00Z</Expiration>";
+    let result = format!("<AssumeRoleResult><Credentials>{keys}{end}</Credentials></AssumeRoleResult>");
+    reply(
+        200,
+        &format!("<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">{result}</AssumeRoleResponse>"),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_gives_temporary_keys_beside_those_that_it_is_assumed_with() {
+    let fields = [
+        ("access_key_id", "AKID1"),
+        ("secret_access_key", "long-lived"),
+        ("role_arn", "arn:aws:iam::1:role/r"),
+        ("region", "eu-west-1"),
+    ];
+    let text = provider(ROLE).replace("{access_token}", "{role_access_key_id|access_key_id}");
+    let asked: Arc<Mutex<Asked>> = Arc::default();
+    let heard = Arc::clone(&asked);
+    let house = House::making(&text, &fields, move |request, _| {
+        *heard.lock().expect("a lock") = Asked::of(request);
+        role_keys()
+    });
+    assert_eq!(house.request().await, "ASIA1");
+    assert_eq!(house.request().await, "ASIA1");
+    assert_eq!(house.endpoint.calls(), 1);
+    let asked = asked.lock().expect("a lock").clone();
+    assert_eq!(asked.url, "https://sts.eu-west-1.amazonaws.com/");
+    assert_eq!(asked.parameter("DurationSeconds").as_deref(), Some("900"));
+    assert!(asked.authorization.contains("Credential=AKID1/20270115/eu-west-1/sts/aws4_request"), "{asked:?}");
+    let entry = house.vault.get(&house.id);
+    assert!(has(&entry, "role_secret_access_key", "temporary") && has(&entry, "role_session_token", "session"));
+    assert!(has(&entry, "secret_access_key", "long-lived") && entry.fields.field("access_token").is_none());
+    assert_eq!(entry.expires_at, Some(UNIX_EPOCH + Duration::from_secs(1_800_003_600)));
+    advance(HOUR - Duration::from_secs(20)).await;
+    house.request().await;
+    assert_eq!(house.endpoint.calls(), 2, "renewed before its end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn i2_where_a_role_is_named_its_long_lived_keys_go_on_no_request() {
+    let fields = [
+        ("access_key_id", "AKID1"),
+        ("secret_access_key", "long-lived"),
+        ("role_arn", "arn:aws:iam::1:role/r"),
+        ("region", "eu-west-1"),
+    ];
+    let text = provider(ROLE).replace("{access_token}", "{role_access_key_id|access_key_id}");
+    let denied = || reply(403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>");
+    for (answer, last) in [(denied as fn() -> TokenReply, true), (|| reply(503, ""), false)] {
+        let house = House::making(&text, &fields, move |_, _| answer());
+        assert!(house.authorize().await.is_err());
+        assert_eq!(is_in_attention(&house), last);
+        assert!(house.authorize().await.is_err(), "nor when asked again");
+    }
+}

@@ -78,6 +78,9 @@ fn refuse_others(table: &Table<'_>, kind: GrantKind) -> Result<(), Error> {
         GrantKind::TokenExchange => &["method"],
         GrantKind::JwtBearer => &["method", "client_authentication"],
         GrantKind::ServiceAccount => &["method", "client_authentication", "token_body", "params", "jwt"],
+        GrantKind::AssumeRole => {
+            &["method", "client_authentication", "token_body", "jwt", "scopes", "scope_separator", "default_lifetime_secs"]
+        }
         GrantKind::GithubApp => &[
             "method",
             "client_authentication",
@@ -239,8 +242,14 @@ fn template(text: &Text<'_>, fields: &[Field]) -> Result<Template, Error> {
 /// Such a host is one of the provider's own, so that a secret goes where the credential may go.
 pub(super) fn shut_tenants(root: &Table<'_>, inject: &mut [InjectRule]) -> Result<(), Error> {
     let grants = root.get("grant").map_or(Ok(Vec::new()), |list| list.list(Ok))?;
+    let shut_kind = |kind: &str| GrantKind::ALL.iter().any(|known| known.word() == kind && known.has_private_endpoint());
     for table in root.get("oauth2").into_iter().chain(grants) {
-        for (key, value) in table.entries()? {
+        let entries = table.entries()?;
+        let kind = entries.iter().find(|(key, _)| key.value == "kind").map(|(_, value)| value.text()).transpose()?;
+        if kind.is_some_and(|kind| !shut_kind(kind.value)) {
+            continue;
+        }
+        for (key, value) in entries {
             if ["token_url", "refresh_url"].contains(&key.value) {
                 shut(&value.text()?, inject)?;
             }

@@ -166,7 +166,8 @@ fn template(value: &Value<'_>, known: &Known<'_>) -> Result<Template, Error> {
     let text = value.text()?;
     let template: Template = text.parse()?;
     for field in template.fields() {
-        let declared = known.fields.iter().any(|own| own.name == field);
+        let made = known.grants.iter().any(|grant| grant.kind.makes().contains(&field));
+        let declared = made || known.fields.iter().any(|own| own.name == field);
         if known.hosts.iter().any(|host| host.tenant() == Some(field)) {
             return Err(text.refuse(format!("{{{field}}} names a host, which everyone can see; it cannot be a credential too")));
         }
