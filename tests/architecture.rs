@@ -32,7 +32,7 @@ const FLOORS: [(&str, i8); 21] = [
 ];
 
 /// Where a secret's value may be looked at. This list is the security review.
-const EXPOSING: [&str; 28] = [
+const EXPOSING: [&str; 33] = [
     "agent/token.rs",
     "app/init.rs",
     "app/parts.rs",
@@ -44,9 +44,14 @@ const EXPOSING: [&str; 28] = [
     "cli/gateway.rs", // NEXUS_GATEWAY_URL, which lies in .env beside the secret
     "cli/run/knock.rs",
     "model/secret.rs",
-    "oauth/refresh.rs",
+    "oauth/assertion.rs",
+    "oauth/assume_role.rs",
+    "oauth/key_file.rs",
     "oauth/reply.rs",
+    "oauth/request.rs",
+    "provider/grant.rs",
     "provider/prepared.rs",
+    "provider/signer.rs",
     "provider/strategy.rs",
     "proxy/observe.rs", // the guard's scan
     "seal.rs",

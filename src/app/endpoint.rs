@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, Uri};
+use http::{HeaderValue, Request, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -58,7 +58,7 @@ async fn talk(
     let driver = tokio::spawn(connection);
     expectation.expect(false, false);
     let mut sent = Request::new(Full::new(request.body()));
-    *sent.method_mut() = Method::POST;
+    *sent.method_mut() = request.method;
     *sent.uri_mut() = uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
     let host = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()).ok_or(Error::Url)?;
     sent.headers_mut().insert(HOST, host);

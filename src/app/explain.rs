@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts::{self, BuildError};
+use super::sealed::{placed, to_be_fetched};
 use crate::agent::{Agent, Registry};
 use crate::decide::{Connect, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered};
 use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Host, Scheme, Target};
@@ -319,7 +320,8 @@ impl Case<'_> {
         let user = self.agent.user.as_ref();
         let Some(connection) = ConnectionId::preferred(&existing, user) else { return self.unregistered(named, &existing) };
         let Some(entry) = self.store.get(connection)? else { return self.unregistered(named, &existing) };
-        let fields = |name: &str| entry.effective_field(name);
+        let fetched = to_be_fetched();
+        let fields = |name: &str| placed(provider, &entry, &fetched, name);
         let answer =
             |outcome, why| Explanation { connection: Some(connection.to_string()), ..self.answer(outcome, why).of(provider) };
         let again = || Some(register(connection));

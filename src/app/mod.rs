@@ -22,5 +22,5 @@ pub use init::{InitError, Made, Rotated, drop_old, init, open_root, rotate, trus
 pub use parts::{BuildError, Setup, warm_up};
 pub use passing::Passing;
 pub use run::{App, Running};
-pub use sealed::{Reach, Widened, widened};
+pub use sealed::{NotMade, Reach, Widened, try_out, widened};
 pub use secret::{Origin, SecretError, dotenv_value, handed_down, passphrase};

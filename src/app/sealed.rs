@@ -1,8 +1,9 @@
 //! What was sealed with a credential, held against what the provider files say now.
 
 use std::fmt;
+use std::time::SystemTime;
 
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, Secret};
 use crate::provider::{BindError, Catalogue, Provider};
 use crate::vault::{Entry, Snapshot};
 
@@ -21,10 +22,10 @@ impl Reach {
     /// # Errors
     /// A field that names a tenant and is no label.
     pub fn named(provider: &Provider, entry: &Entry) -> Result<Self, BindError> {
-        // An access token that is yet to be fetched goes where it will go.
-        let token = |name: &str| entry.fields.field("refresh_token").filter(|_| name == "access_token");
-        let hosts = provider.bound_hosts(&|name| entry.effective_field(name).or_else(|| token(name)))?;
-        Ok(Self { hosts, token_urls: provider.token_urls() })
+        let fetched = to_be_fetched();
+        let hosts = provider.bound_hosts(&|name| placed(provider, entry, &fetched, name))?;
+        let token_urls = provider.token_urls(&|name| entry.fields.field(name));
+        Ok(Self { hosts, token_urls })
     }
 
     /// What is sealed in `entry`.
@@ -38,6 +39,37 @@ impl Reach {
         entry.token_urls.clone_from(&self.token_urls);
     }
 }
+
+/// Stands for an access token that is yet to be fetched: it goes where it will go.
+pub(super) fn to_be_fetched() -> Secret<String> {
+    Secret::new("to-be-fetched".to_owned())
+}
+
+/// The field called `name` as a request to `provider` uses it, an access token that is yet to be fetched as `fetched`.
+pub(super) fn placed<'a>(
+    provider: &Provider,
+    entry: &'a Entry,
+    fetched: &'a Secret<String>,
+    name: &str,
+) -> Option<&'a Secret<String>> {
+    let makes = || provider.renewal(&|name| entry.fields.field(name)).map(crate::provider::Renewal::makes).unwrap_or_default();
+    let own = entry.placed_field(name, provider.spends("client_secret"));
+    own.or_else(|| makes().contains(&name).then_some(fetched))
+}
+
+/// Why a credential can't be used as it is: no token can be made from it.
+///
+/// # Errors
+/// A key that is none, a key file of another service; never with a value.
+pub fn try_out(provider: &Provider, entry: &Entry) -> Result<(), NotMade> {
+    let Some(renewal) = provider.renewal(&|name| entry.fields.field(name)) else { return Ok(()) };
+    crate::broker::try_out(renewal, entry, SystemTime::now()).map_err(NotMade)
+}
+
+/// Why no token can be made from the fields of a connection.
+#[derive(Debug, thiserror::Error)]
+#[error("no token can be asked for with these fields")]
+pub struct NotMade(#[source] crate::oauth::Unready);
 
 /// A credential whose provider's file has come to name more than was sealed with it. What is new has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +108,7 @@ pub fn widened(catalogue: &Catalogue, vault: &Snapshot) -> Vec<Widened> {
         let named = Reach::named(provider, entry).ok().filter(|_| entry.is_sealed())?;
         let hosts: Vec<String> = named.hosts.into_iter().filter(|host| !sealed.hosts.contains(host)).collect();
         // An endpoint that replaces another matters where there is something to renew with.
-        let renewable = entry.fields.field("refresh_token").is_some();
+        let renewable = provider.renewal(&|name| entry.fields.field(name)).is_some();
         let token_urls = named.token_urls.into_iter().filter(|url| renewable && !sealed.token_urls.contains(url));
         let beyond = Reach { hosts, token_urls: token_urls.collect() };
         let more = !beyond.hosts.is_empty() || !beyond.token_urls.is_empty();

@@ -64,7 +64,7 @@ impl Broker {
     ) -> Result<Permit, Error> {
         let connection = self.connection(connection)?;
         let live = connection.current(version).inspect_err(|error| self.forget(&connection, error))?;
-        let due = live.due((self.shared.ports.clock)());
+        let due = live.due(provider, (self.shared.ports.clock)());
         if due == Due::Later {
             return permit(connection, live, provider, rules);
         }
@@ -102,7 +102,7 @@ impl Broker {
         let id = || connection.id.clone();
         // It may have died, or been replaced, while we waited.
         let live = connection.refresh().inspect_err(|error| self.forget(connection, error))?;
-        match (live.due((self.shared.ports.clock)()), why) {
+        match (live.due(provider, (self.shared.ports.clock)()), why) {
             (Due::Later | Due::Soon, why) => Ok((live, why.word())),
             (Due::Now, why @ Why::NoRefreshToken) if !live.needs_attention() => Ok((live, why.word())),
             (Due::Now, Why::Refused(_) | Why::NoRefreshToken) => Err(Error::AuthRequired { connection: id() }),

@@ -192,8 +192,8 @@ impl Connection {
                 return Err(Why::NotOurs);
             }
         }
-        let Some(oauth2) = provider.oauth2.as_ref().filter(|_| live.is_renewable()) else { return Err(Why::NoRefreshToken) };
-        if !live.entry.may_renew_at(oauth2.renewal_url()) {
+        let renewal = live.renewal(provider).ok_or(Why::NoRefreshToken)?;
+        if renewal.token_url().is_some_and(|url| !live.entry.may_renew_at(url)) {
             return Err(Why::NotSealed { provider: provider.id.clone() });
         }
         let refused = book.refused.as_ref().filter(|(number, _)| *number == live.generation.number);

@@ -69,7 +69,7 @@ pub(crate) enum Why {
     #[error("the service refused this request, not the credential")]
     NotOurs,
     /// There is nothing to renew it with.
-    #[error("the connection has no refresh token")]
+    #[error("the connection holds nothing that it could be renewed with")]
     NoRefreshToken,
     /// The last renewal failed a moment ago.
     #[error("the last renewal failed; the next one may be tried in {} s", retry_after.as_secs())]

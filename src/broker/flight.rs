@@ -8,11 +8,12 @@ use tokio::time::{Instant, timeout};
 
 use super::connection::Connection;
 use super::error::{Error, Why};
-use super::generation::{Live, present};
+use super::generation::{Live, is_renewal, present};
+use super::making::{Obtained, Step, step};
 use super::port::{Cause, Seen, Vault};
 use crate::model::{ConnectionId, Secret};
-use crate::oauth::{self, Authentication, Client, Encoding, Refused, TokenReply, TokenRequest, Tokens};
-use crate::provider::{ClientAuthentication, OAuth2, Provider, TokenBody};
+use crate::oauth::{Refused, TokenReply, TokenRequest};
+use crate::provider::{Provider, Renewal};
 use crate::vault::{Entry, Status};
 
 /// How a renewal ended, for all who waited for it.
@@ -24,11 +25,40 @@ pub(super) enum Outcome {
     Keep(Why),
 }
 
-/// Tokens on their way to the disk, and the refresh token they cost.
+/// Tokens on their way to the disk, and what they were obtained with.
 #[derive(Debug)]
 pub(super) struct Pending {
-    spent: Secret<String>,
-    tokens: Tokens,
+    basis: Basis,
+    obtained: Obtained,
+}
+
+/// What a renewal is made with. Once the connection has something else, its outcome is no longer the connection's.
+#[derive(Debug)]
+enum Basis {
+    /// A refresh token, which may be good for one use.
+    RefreshToken(Secret<String>),
+    /// What a person registered.
+    Registration(Arc<Entry>),
+}
+
+impl Basis {
+    fn of(entry: &Arc<Entry>, renewal: Renewal<'_>) -> Result<Self, Why> {
+        match renewal {
+            Renewal::Refresh(_) => {
+                let token = present(entry.fields.field("refresh_token")).ok_or(Why::NoRefreshToken)?;
+                Ok(Self::RefreshToken(token.duplicate()))
+            }
+            Renewal::Grant(_) => Ok(Self::Registration(Arc::clone(entry))),
+        }
+    }
+
+    /// Whether `entry` is still what it was made with: nobody registered anew while we asked.
+    fn holds_for(&self, entry: &Entry) -> bool {
+        match self {
+            Self::RefreshToken(spent) => entry.fields.field("refresh_token").is_some_and(|token| token.same(spent)),
+            Self::Registration(old) => is_renewal(old, entry),
+        }
+    }
 }
 
 /// One renewal.
@@ -101,25 +131,29 @@ impl Flight {
         if live.needs_attention() {
             return Err(Why::Refused(None));
         }
-        let oauth2 = self.provider.oauth2.as_ref().ok_or(Why::NoRefreshToken)?;
-        let refresh_token = present(live.entry.fields.field("refresh_token")).ok_or(Why::NoRefreshToken)?;
+        let renewal = live.renewal(&self.provider).ok_or(Why::NoRefreshToken)?;
+        let basis = Basis::of(&live.entry, renewal)?;
         let pending = self.connection.book().pending.clone();
-        if let Some(pending) = pending.filter(|pending| pending.spent.same(refresh_token)) {
+        if let Some(pending) = pending.filter(|pending| pending.basis.holds_for(&live.entry)) {
             return self.store(pending).await;
         }
         // The look above may have shown another entry than the one that was judged.
-        if !live.entry.may_renew_at(oauth2.renewal_url()) {
+        if renewal.token_url().is_some_and(|url| !live.entry.may_renew_at(url)) {
             return Err(Why::NotSealed { provider: self.provider.id.clone() });
         }
-        let request = request(oauth2, &live.entry, refresh_token).map_err(|unready| Why::Unready(Arc::new(unready)))?;
+        let step = step(renewal, &live.entry, (self.connection.shared.ports.clock)());
+        let (request, language) = match step.map_err(|unready| Why::Unready(Arc::new(unready)))? {
+            Step::Ask(request, language) => (request, language),
+            Step::Made(obtained) => return self.store(Arc::new(Pending { basis, obtained })).await,
+        };
         let reply = self.call(request).await?;
         let now = (self.connection.shared.ports.clock)();
-        match oauth::read(&reply, now) {
-            Ok(tokens) => {
-                let tokens = with_default_life(tokens, oauth2, now);
-                self.store(Arc::new(Pending { spent: refresh_token.duplicate(), tokens })).await
+        match language.read(&reply, now) {
+            Ok(obtained) => {
+                let obtained = with_default_life(obtained, renewal, now);
+                self.store(Arc::new(Pending { basis, obtained })).await
             }
-            Err(refused) if refused.is_final() => self.give_up(refused, refresh_token.duplicate()).await,
+            Err(refused) if refused.is_final() => self.give_up(refused, basis).await,
             Err(refused) => Err(Why::Unavailable(Arc::new(refused))),
         }
     }
@@ -140,11 +174,11 @@ impl Flight {
     }
 
     /// The verdict goes on disk, so that neither we nor another process asks again before a person acted.
-    async fn give_up(&self, refused: Refused, spent: Secret<String>) -> Result<Arc<Live>, Why> {
+    async fn give_up(&self, refused: Refused, basis: Basis) -> Result<Arc<Live>, Why> {
         let refused = Arc::new(refused);
         let noted = self.on_disk(move |vault, id| {
             vault.update(id, &mut |entry| {
-                if carries(entry, &spent) {
+                if basis.holds_for(entry) {
                     entry.status = Status::Attention;
                 }
             })
@@ -184,40 +218,19 @@ impl Flight {
 impl Pending {
     /// Writes the tokens into `entry`, unless a person registered anew while we asked.
     fn write(&self, entry: &mut Entry) {
-        if !carries(entry, &self.spent) {
+        if !self.basis.holds_for(entry) {
             return;
         }
-        entry.fields.set("access_token", self.tokens.access_token.duplicate());
-        if let Some(token) = &self.tokens.refresh_token {
-            entry.fields.set("refresh_token", token.duplicate());
+        for (name, value) in &self.obtained.fields {
+            entry.fields.set(name, value.duplicate());
         }
-        entry.expires_at = self.tokens.expires_at;
+        entry.expires_at = self.obtained.expires_at;
         entry.status = Status::Active;
     }
 }
 
-fn carries(entry: &Entry, refresh_token: &Secret<String>) -> bool {
-    entry.fields.field("refresh_token").is_some_and(|token| token.same(refresh_token))
-}
-
-fn with_default_life(mut tokens: Tokens, oauth2: &OAuth2, now: SystemTime) -> Tokens {
-    let default = || now.checked_add(oauth2.default_lifetime?);
-    tokens.expires_at = tokens.expires_at.or_else(default);
-    tokens
-}
-
-fn request(oauth2: &OAuth2, entry: &Entry, refresh_token: &Secret<String>) -> Result<TokenRequest, oauth::Unready> {
-    let field = |name: &str| present(entry.fields.field(name));
-    let url = oauth::endpoint(oauth2.renewal_url(), &field)?;
-    let authentication = match oauth2.client_authentication {
-        ClientAuthentication::Basic => Authentication::Basic,
-        ClientAuthentication::Post => Authentication::Post,
-        ClientAuthentication::None => Authentication::None,
-    };
-    let encoding = match oauth2.token_body {
-        TokenBody::Form => Encoding::Form,
-        TokenBody::Json => Encoding::Json,
-    };
-    let client = Client { encoding, authentication, id: field("client_id"), secret: field("client_secret") };
-    oauth::request(url, &client, refresh_token)
+fn with_default_life(mut obtained: Obtained, renewal: Renewal<'_>, now: SystemTime) -> Obtained {
+    let default = || now.checked_add(renewal.default_lifetime()?);
+    obtained.expires_at = obtained.expires_at.or_else(default);
+    obtained
 }

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
 use crate::model::{Credential, Secret};
-use crate::provider::{InjectError, Prepared, Provider, prepare};
+use crate::provider::{InjectError, Prepared, Provider, ROLE_FIELDS, Renewal, prepare};
 use crate::vault::{Entry, Status};
 
 /// Where a generation came from.
@@ -64,9 +64,9 @@ pub(super) enum Due {
 }
 
 impl Live {
-    /// Whether there is a refresh token.
-    pub(super) fn is_renewable(&self) -> bool {
-        present(self.entry.fields.field("refresh_token")).is_some()
+    /// How it is renewed; `None` where the connection has nothing for that.
+    pub(super) fn renewal<'p>(&self, provider: &'p Provider) -> Option<Renewal<'p>> {
+        provider.renewal(&|name| self.entry.fields.field(name))
     }
 
     /// Whether a person must act.
@@ -75,9 +75,13 @@ impl Live {
     }
 
     /// Whether and when to renew, as of `time`.
-    pub(super) fn due(&self, time: SystemTime) -> Due {
+    pub(super) fn due(&self, provider: &Provider, time: SystemTime) -> Due {
         if present(self.entry.fields.field("access_token")).is_none() {
-            return if self.is_renewable() { Due::Now } else { Due::Later };
+            let Some(renewal) = self.renewal(provider) else { return Due::Later };
+            let made = renewal.makes().last().and_then(|name| present(self.entry.fields.field(name)));
+            if made.is_none() {
+                return Due::Now;
+            }
         }
         match (self.entry.expires_at, self.generation.renew_at) {
             (Some(end), _) if end <= time => Due::Now,
@@ -95,7 +99,8 @@ impl Live {
             return Ok(found);
         }
         let Some(placements) = provider.inject.get(rule).map(|rule| &rule.placements) else { return Ok(None) };
-        let prepared = prepare(placements, &|name| self.entry.effective_field(name))?;
+        let is_spent = provider.spends("client_secret");
+        let prepared = prepare(placements, &|name| self.entry.placed_field(name, is_spent))?;
         let made = prepared
             .map(|prepared| Arc::new(Ready { provider: Arc::clone(provider), rule, prepared, latest: AtomicU64::new(0) }));
         self.generation.desk.rcu(|desk| Some(Arc::new(Desk::with(desk.as_deref(), provider, rule, made.clone()))));
@@ -188,7 +193,8 @@ pub(super) fn same_credential(one: &Entry, other: &Entry) -> bool {
 
 /// Whether nothing but a renewal lies between two looks.
 pub(super) fn is_renewal(one: &Entry, other: &Entry) -> bool {
-    same_registration(one, other) && same_fields(&one.fields, &other.fields, &["access_token", "refresh_token"])
+    let [id, key, token] = ROLE_FIELDS;
+    same_registration(one, other) && same_fields(&one.fields, &other.fields, &["access_token", "refresh_token", id, key, token])
 }
 
 fn same_registration(one: &Entry, other: &Entry) -> bool {

@@ -3,6 +3,8 @@
 mod ahead;
 mod disk;
 mod fakes;
+mod grants;
+mod made;
 mod on_401;
 mod sealed;
 mod storage;

@@ -24,13 +24,12 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
 }
 
 /// What is written where a parser says only what it would have liked.
-const WRITTEN: [(&str, &str); 6] = [
-    ("socket address", "an address is an IP and a port in quotes, \"127.0.0.1:8091\"; a name such as localhost is none"),
-    ("parsable string", "a size is written in quotes: \"512KiB\", \"1MiB\""),
-    ("integer or string", "a size is written in quotes: \"512KiB\", \"1MiB\""),
-    ("expected a sequence", "a list stands in brackets: [\"127.0.0.1:8091\"]"),
-    ("expected a boolean", "write true or false, without quotes"),
-    ("expected a map", "pairs stand in braces: { ci = \"127.0.0.1:8092\" }"),
+const WRITTEN: [(&str, &str); 5] = [
+    ("not an address", "an address is an IP and a port in quotes, \"127.0.0.1:8091\"; a name such as localhost is none"),
+    ("a size such as", "a size is written in quotes: \"512KiB\", \"1MiB\""),
+    ("expected a list", "a list stands in brackets: [\"127.0.0.1:8091\"]"),
+    ("expected true or false", "write true or false, without quotes"),
+    ("expected a table { ", "pairs stand in braces: { ci = \"127.0.0.1:8092\" }"),
 ];
 /// As alike as two names must be to be taken for a slip of the finger.
 const ALIKE: f64 = 0.8;
@@ -43,9 +42,9 @@ fn on_config(error: &HomeError) -> Option<String> {
     written.or_else(|| meant(&text))
 }
 
-/// ``unknown field `a`, expected one of `b`, `c` `` names all that there is.
+/// ``unknown key `a`, expected one of `b`, `c` `` names all that there is.
 fn meant(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("unknown field ")?;
+    let (_, rest) = text.split_once("unknown key ")?;
     let mut names = rest.split('`').skip(1).step_by(2);
     let wrong = names.next()?;
     let scored = names.map(|name| (strsim::jaro_winkler(wrong, name), name)).filter(|(score, _)| *score >= ALIKE);

@@ -156,6 +156,9 @@ pub(crate) struct Register {
     /// Any other field, such as a tenant: `--field site=acme` (a secret better from a prompt or --stdin)
     #[arg(long = "field", value_name = "NAME=VALUE")]
     pub(crate) fields: Vec<String>,
+    /// A field from a file, for what has several lines: `--field-file private_key=app.pem`; `-` is standard input
+    #[arg(long = "field-file", value_name = "NAME=PATH")]
+    pub(crate) files: Vec<String>,
     /// Read fields from standard input, one `name=value` a line: `access_token=gho_…`
     #[arg(long)]
     pub(crate) stdin: bool,

@@ -2,7 +2,7 @@
 
 use nexus::app::Reach;
 use nexus::model::{ConnectionId, ProviderId};
-use nexus::provider::{Catalogue, OAuth2, Provider};
+use nexus::provider::{Catalogue, Grant, OAuth2, Provider};
 use nexus::vault::{Entry, Store};
 use serde_json::{Value, json};
 
@@ -47,7 +47,12 @@ fn list(context: &Context, terminal: &Terminal, search: Option<&str>, category: 
     let value: Vec<Value> = wanted.iter().map(|provider| facts(&catalogue, provider)).collect();
     terminal.either(&json!({ "providers": value }), || {
         let cells = wanted.iter().map(|provider| {
-            vec![provider.category.clone(), provider.id.to_string(), provider.title.clone(), takes(provider).join(", ")]
+            vec![
+                provider.category.clone(),
+                provider.id.to_string(),
+                provider.title.clone(),
+                takes_in_short(provider).join(", "),
+            ]
         });
         Terminal::table(&["Category", "Name", "Title", "Takes"], cells.collect())
     })?;
@@ -86,6 +91,7 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
         "hosts": hosts(provider),
         "slots": provider.slots.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "oauth2": provider.oauth2.as_ref().map(endpoints),
+        "grants": provider.grants.iter().map(grant).collect::<Vec<_>>(),
         "variables": provider.placeholders.iter().map(|placeholder| placeholder.variable.as_str()).collect::<Vec<_>>(),
         "rules": provider.inject.iter().map(|rule| json!({
             "hosts": rule.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -95,7 +101,7 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
             "placements": rule.placements.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "fields": provider.fields.iter().map(|field| json!({
-            "name": field.name, "prompt": field.prompt, "secret": field.secret, "hint": field.hint,
+            "name": field.name, "prompt": field.prompt, "secret": field.secret, "hint": field.hint, "file": field.file,
         })).collect::<Vec<_>>(),
     })
 }
@@ -113,13 +119,25 @@ fn endpoints(oauth2: &OAuth2) -> Value {
     })
 }
 
-/// The ways to register: `oauth2`, then the words of the strategies, each once.
+fn grant(grant: &Grant) -> Value {
+    json!({ "kind": grant.kind.word(), "token_url": grant.token_url, "scopes": grant.scopes, "fields": grant.fields() })
+}
+
+/// The ways to register: `oauth2`, the kinds of its grants, then the words of the strategies, each once.
 fn takes(provider: &Provider) -> Vec<&'static str> {
+    words(provider, provider.grants.iter().map(|grant| grant.kind.word()))
+}
+
+/// As [`takes`], in fewer letters.
+fn takes_in_short(provider: &Provider) -> Vec<&'static str> {
+    words(provider, provider.grants.iter().map(|_| "grant"))
+}
+
+fn words(provider: &Provider, grants: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
     let oauth2 = provider.oauth2.as_ref().map(|_| "oauth2");
+    let placed = provider.inject.iter().flat_map(|rule| &rule.placements).map(|placement| placement.word());
     let mut words: Vec<&str> = Vec::new();
-    for word in
-        oauth2.into_iter().chain(provider.inject.iter().flat_map(|rule| &rule.placements).map(|placement| placement.word()))
-    {
+    for word in oauth2.into_iter().chain(grants).chain(placed) {
         if !words.contains(&word) {
             words.push(word);
         }
@@ -147,7 +165,10 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
             let placements: Vec<String> = rule.placements.iter().map(ToString::to_string).collect();
             format!("{}\n  {}{}", hosts.join(", "), placements.join("\n  "), paths.concat())
         });
-        let fields = provider.fields.iter().map(|field| format!("--field {}=…  {}", field.name, field.prompt));
+        let fields = provider.fields.iter().map(|field| match field.file {
+            true => format!("--field-file {}=PATH  {}", field.name, field.prompt),
+            false => format!("--field {}=…  {}", field.name, field.prompt),
+        });
         let variables: Vec<&str> = provider.placeholders.iter().map(|placeholder| placeholder.variable.as_str()).collect();
         let mut rows = vec![
             ("Provider", format!("{} ({})", provider.id, provider.title)),
@@ -157,7 +178,7 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
             ("Strips", provider.slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         ];
         rows.push(("Expires", expires(provider)));
-        rows.push(("Register", register::example(provider)));
+        rows.push(("Register", register::examples(provider).join("\n")));
         rows.extend(provider.whoami.iter().map(|whoami| ("Tried by", whoami.to_string())));
         rows.extend(provider.console.iter().map(|console| ("Console", console.clone())));
         rows.extend((!provider.fields.is_empty()).then(|| ("Fields", fields.collect::<Vec<_>>().join("\n"))));
@@ -171,15 +192,29 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
 
 /// What becomes of the credential, in words.
 fn expires(provider: &Provider) -> String {
-    let Some(oauth2) = &provider.oauth2 else {
-        return "never renewed: one that the service refuses is registered anew".to_owned();
+    let taken = |life: Option<std::time::Duration>| match life {
+        Some(life) => format!("\n  taken to live {} where the service doesn't say", when::span(life)),
+        None => String::new(),
     };
-    let life =
-        oauth2.default_lifetime.map(|life| format!("\n  taken to live {} where the service doesn't say", when::span(life)));
-    let mut signals: Vec<String> = provider.signals.expired.iter().map(ToString::to_string).collect();
-    signals.insert(0, "401".to_owned());
-    let signals = signals.join(", or\n  ");
-    format!("renewed before it expires and after {signals}, at\n  {}{}", oauth2.renewal_url(), life.unwrap_or_default())
+    let said = provider.signals.expired.iter().map(ToString::to_string);
+    let signals = std::iter::once("a 401".to_owned()).chain(said).collect::<Vec<_>>().join(", or\n  ");
+    let mut ways: Vec<String> = Vec::new();
+    if let Some(oauth2) = &provider.oauth2 {
+        let life = taken(oauth2.default_lifetime);
+        ways.push(format!("renewed before it expires and after {signals}, at\n  {}{life}", oauth2.renewal_url()));
+    }
+    for grant in &provider.grants {
+        let place = match &grant.token_url {
+            Some(url) => format!("at\n  {url}{}", taken(grant.default_lifetime)),
+            None => "here: nobody is asked for it".to_owned(),
+        };
+        let fields = grant.fields().join(", ");
+        ways.push(format!("with {fields}: a token is made on first use, before it expires and after {signals},\n  {place}"));
+    }
+    if ways.is_empty() {
+        return "never renewed: one that the service refuses is registered anew".to_owned();
+    }
+    ways.join("\n")
 }
 
 fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {

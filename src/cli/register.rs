@@ -1,10 +1,10 @@
 //! `nexus register`: a credential into the vault, its hosts sealed with it.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, Read as _};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use nexus::app::Reach;
+use nexus::app::{Reach, try_out};
 use nexus::model::{ConnectionId, Credential, Secret};
 use nexus::provider::{Provider, prepare};
 use nexus::vault::{AuthType, Entry};
@@ -14,6 +14,9 @@ use super::arguments::Register;
 use super::context::{Context, Hint, connection};
 use super::terminal::Terminal;
 use super::{gateway, providers, when};
+
+/// The largest key or certificate that is read.
+const FILE_LIMIT: usize = 64 * 1024;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) -> anyhow::Result<()> {
     let id = connection(&options.provider, options.user.as_deref())?;
@@ -37,7 +40,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let hosts = entry.hosts.clone();
     let unbound = unbound(provider, &entry);
     let check = provider.whoami.as_ref().filter(|whoami| whoami.method == http::Method::GET);
-    let check = check.and_then(|whoami| whoami.bound_url(&|name| entry.effective_field(name)));
+    let check = check.and_then(|whoami| whoami.bound_url(&|name| entry.fields.field(name)));
     store.register(&id, entry)?;
     if !provider.verified {
         terminal.warn(&format!("the facts about {} were not verified against its documentation", provider.title));
@@ -57,13 +60,16 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
 
 /// Makes the entry and seals the hosts that its fields bind and the token endpoints of the provider.
 fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at: Option<SystemTime>) -> anyhow::Result<Entry> {
-    let auth_type = auth_type(&fields);
+    let renewable = provider.renewal(&|name| fields.field(name)).is_some();
+    let auth_type = if renewable { AuthType::OAuth2 } else { auth_type(&fields) };
     let mut entry = Entry::new(id.provider().clone(), auth_type, fields);
-    let usable = provider.inject.iter().any(|rule| rule.accepts(&|name| entry.effective_field(name)));
-    if !usable && entry.fields.field("refresh_token").is_none() {
+    let is_spent = provider.spends("client_secret");
+    let usable = provider.inject.iter().any(|rule| rule.accepts(&|name| entry.placed_field(name, is_spent)));
+    if !usable && !renewable && entry.fields.field("refresh_token").is_none() {
         anyhow::bail!(other_fields(provider));
     }
     sendable(provider, &entry)?;
+    try_out(provider, &entry).context("the credential makes no token, so nothing was stored")?;
     let reach = Reach::named(provider, &entry).context("a field that is part of a host name is not valid")?;
     reach.seal(&mut entry);
     if entry.hosts.is_empty() {
@@ -75,7 +81,8 @@ fn entry(provider: &Provider, id: &ConnectionId, fields: Credential, expires_at:
 
 /// The tenants that nobody named, each with a host that the credential would otherwise go to.
 fn unbound(provider: &Provider, entry: &Entry) -> Vec<(String, String)> {
-    let fields = |name: &str| entry.effective_field(name);
+    let is_spent = provider.spends("client_secret");
+    let fields = |name: &str| entry.placed_field(name, is_spent);
     let filled = provider.inject.iter().filter(|rule| matches!(prepare(&rule.placements, &fields), Ok(Some(_))));
     let mut unbound: Vec<(String, String)> = Vec::new();
     for host in filled.flat_map(|rule| &rule.hosts) {
@@ -89,11 +96,13 @@ fn unbound(provider: &Provider, entry: &Entry) -> Vec<(String, String)> {
 
 /// Refuses now what each request would fail at later.
 fn sendable(provider: &Provider, entry: &Entry) -> anyhow::Result<()> {
-    for name in entry.fields.names() {
+    let is_file = |name: &str| provider.fields.iter().any(|field| field.name == name && field.file);
+    for name in entry.fields.names().filter(|name| !is_file(name)) {
         let odd = entry.fields.field(name).is_some_and(Secret::has_control);
         anyhow::ensure!(!odd, "{name} holds a line end or another control character, so nothing was stored; leave it out");
     }
-    let fields = |name: &str| entry.effective_field(name);
+    let is_spent = provider.spends("client_secret");
+    let fields = |name: &str| entry.placed_field(name, is_spent);
     for rule in provider.inject.iter().filter(|rule| rule.accepts(&fields)) {
         prepare(&rule.placements, &fields).context("the credential cannot go on a request, so nothing was stored")?;
     }
@@ -101,16 +110,33 @@ fn sendable(provider: &Provider, entry: &Entry) -> anyhow::Result<()> {
 }
 
 fn other_fields(provider: &Provider) -> Hint {
-    let lines: Vec<String> = wanted(provider).iter().map(|field| format!("{}=…", field.name)).collect();
-    Hint::new(format!("{} needs other fields than were given: {}", provider.title, lines.join(", ")), example(provider))
+    let ways: Vec<String> = ways(provider).iter().map(|way| list(way)).collect();
+    let message = format!("{} needs other fields than were given: {}", provider.title, ways.join("; or "));
+    Hint::new(message, example(provider))
 }
 
-/// The command that registers a credential of `provider`, secrets from standard input.
+fn list(way: &[Wanted]) -> String {
+    way.iter().map(|field| format!("{}=…", field.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// The command that registers a credential of `provider` the first way, secrets from standard input.
 pub(super) fn example(provider: &Provider) -> String {
-    let wanted = wanted(provider);
-    let plain = wanted.iter().filter(|field| !field.secret).map(|field| format!(" --field {}=…", field.name));
-    let rest = if wanted.iter().any(|field| field.secret) { " --stdin" } else { "" };
-    format!("nexus register {}{}{rest}", provider.id, plain.collect::<String>())
+    example_of(provider, &wanted(provider))
+}
+
+/// The commands that register it in any way.
+pub(super) fn examples(provider: &Provider) -> Vec<String> {
+    ways(provider).iter().map(|way| example_of(provider, way)).collect()
+}
+
+fn example_of(provider: &Provider, wanted: &[Wanted]) -> String {
+    let given = wanted.iter().filter_map(|field| match field {
+        Wanted { file: true, name, .. } => Some(format!(" --field-file {name}=PATH")),
+        Wanted { secret: false, name, .. } => Some(format!(" --field {name}=…")),
+        _ => None,
+    });
+    let rest = if wanted.iter().any(|field| field.secret && !field.file) { " --stdin" } else { "" };
+    format!("nexus register {}{}{rest}", provider.id, given.collect::<String>())
 }
 
 fn auth_type(fields: &Credential) -> AuthType {
@@ -150,22 +176,46 @@ fn collect(terminal: &Terminal, provider: &Provider, options: &Register) -> anyh
         warn_if_secret(terminal, provider, name);
         fields.set(name, Secret::new(value.to_owned()));
     }
+    for file in &options.files {
+        let (name, path) = file.split_once('=').with_context(|| "--field-file takes NAME=PATH".to_owned())?;
+        anyhow::ensure!(path != "-" || !options.stdin, "standard input is read once: by --stdin or by --field-file {name}=-");
+        fields.set(name, read_file(path)?);
+    }
     if options.stdin {
-        for line in std::io::stdin().lock().lines() {
-            let line = zeroize::Zeroizing::new(line.context("cannot read standard input")?);
-            if line.trim().is_empty() {
-                continue;
-            }
-            let named = line.split_once('=').filter(|(name, _)| is_name(name.trim()));
-            let (name, value) = named.ok_or_else(|| {
-                let example =
-                    wanted(provider).into_iter().find(|field| field.secret).map(|field| field.name).unwrap_or_default();
-                anyhow::anyhow!("standard input takes one name=value a line, such as {example}=… for {}", provider.title)
-            })?;
-            fields.set(name.trim(), Secret::new(value.to_owned()));
-        }
+        read_lines(provider, &mut fields)?;
     }
     Ok(fields)
+}
+
+/// `name=value` lines of standard input.
+fn read_lines(provider: &Provider, fields: &mut Credential) -> anyhow::Result<()> {
+    for line in std::io::stdin().lock().lines() {
+        let line = zeroize::Zeroizing::new(line.context("cannot read standard input")?);
+        if line.trim().is_empty() {
+            continue;
+        }
+        let named = line.split_once('=').filter(|(name, _)| is_name(name.trim()));
+        let (name, value) = named.ok_or_else(|| {
+            let example = wanted(provider).into_iter().find(|field| field.secret).map(|field| field.name).unwrap_or_default();
+            anyhow::anyhow!("standard input takes one name=value a line, such as {example}=… for {}", provider.title)
+        })?;
+        fields.set(name.trim(), Secret::new(value.to_owned()));
+    }
+    Ok(())
+}
+
+/// What a file holds, `-` being standard input; the line end at its end is the editor's.
+fn read_file(path: &str) -> anyhow::Result<Secret<String>> {
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(FILE_LIMIT + 1));
+    let limit = u64::try_from(FILE_LIMIT + 1)?;
+    let read = if path == "-" {
+        std::io::stdin().lock().take(limit).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text))
+    };
+    let length = read.with_context(|| format!("cannot read {path}"))?;
+    anyhow::ensure!(length <= FILE_LIMIT, "{path} is larger than 64 KiB, so it is no key");
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// The command line is seen by other processes and kept by shells.
@@ -186,44 +236,109 @@ struct Wanted {
     name: String,
     prompt: String,
     secret: bool,
+    file: bool,
 }
 
-/// What the file declares, and what its first rule needs beside it.
+impl Wanted {
+    /// What the file says about the field, or what its name does.
+    fn named(provider: &Provider, name: &str) -> Self {
+        if let Some(field) = provider.fields.iter().find(|field| field.name == name) {
+            let prompt = field.prompt.clone();
+            return Self { name: name.to_owned(), prompt, secret: field.secret, file: field.file };
+        }
+        let secret = !matches!(name, "username" | "client_id");
+        Self { name: name.to_owned(), prompt: name.replace('_', " "), secret, file: false }
+    }
+}
+
+/// What a person is asked for: the fields of the first way.
 fn wanted(provider: &Provider) -> Vec<Wanted> {
-    let of = |field: &nexus::provider::Field| Wanted {
-        name: field.name.clone(),
-        prompt: field.prompt.clone(),
-        secret: field.secret,
-    };
-    let mut wanted: Vec<Wanted> = provider.fields.iter().map(of).collect();
+    ways(provider).into_iter().next().unwrap_or_default()
+}
+
+/// The ways to a credential, the usual one first: what goes on a request as it is, then what tokens are made from.
+fn ways(provider: &Provider) -> Vec<Vec<Wanted>> {
+    let made = provider.grants.iter().map(|grant| {
+        let tenants = provider.fields.iter().map(|field| field.name.as_str()).filter(|name| names_host(provider, name));
+        let mut names: Vec<&str> = tenants.collect();
+        names.extend(grant.fields().into_iter().filter(|name| !names_host(provider, name)));
+        names.into_iter().map(|name| Wanted::named(provider, name)).collect()
+    });
+    // Where only a token that can be made goes on requests, nobody has one to hand over.
+    let tokens_only = provider.oauth2.is_none() && !provider.grants.is_empty() && placed(provider).eq(["access_token"]);
+    let direct = (!tokens_only).then(|| direct(provider));
+    direct.into_iter().chain(made).collect()
+}
+
+fn names_host(provider: &Provider, name: &str) -> bool {
+    provider.hosts().any(|host| host.tenant() == Some(name))
+}
+
+/// The fields that the first rule places; of alternatives the usual one.
+fn placed(provider: &Provider) -> impl Iterator<Item = &str> {
     let placements = provider.inject.first().map(|rule| rule.placements.as_slice()).unwrap_or_default();
-    for names in placements.iter().flat_map(|placement| placement.templates()).flat_map(nexus::provider::Template::holes) {
-        let usual = if provider.oauth2.is_some() { ["access_token", "api_key"] } else { ["api_key", "access_token"] };
+    let holes = placements.iter().flat_map(|placement| placement.templates()).flat_map(nexus::provider::Template::holes);
+    let usual = if provider.oauth2.is_some() { ["access_token", "api_key"] } else { ["api_key", "access_token"] };
+    holes.filter_map(move |names| {
         let usual = usual.into_iter().find(|usual| names.iter().any(|name| &**name == *usual));
-        let Some(name) = usual.or_else(|| names.first().map(AsRef::as_ref)) else { continue };
-        if !wanted.iter().any(|known| names.iter().any(|name| **name == *known.name)) {
-            wanted.push(Wanted { name: name.to_owned(), prompt: name.replace('_', " "), secret: name != "username" });
+        usual.or_else(|| names.first().map(AsRef::as_ref))
+    })
+}
+
+/// What the file declares, but for tokens that are made, and what its first rule needs beside it.
+fn direct(provider: &Provider) -> Vec<Wanted> {
+    let in_rules = |name: &str| {
+        let placements = provider.inject.iter().flat_map(|rule| &rule.placements);
+        placements
+            .flat_map(|placement| placement.templates())
+            .flat_map(nexus::provider::Template::fields)
+            .any(|own| own == name)
+    };
+    let made_of = |name: &str| provider.grants.iter().any(|grant| grant.reads(name));
+    let declared = provider.fields.iter().map(|field| field.name.as_str());
+    let declared = declared.filter(|name| names_host(provider, name) || in_rules(name) || !made_of(name));
+    let mut wanted: Vec<Wanted> = declared.map(|name| Wanted::named(provider, name)).collect();
+    for name in placed(provider) {
+        let alternatives = alternatives(provider, name);
+        if !wanted.iter().any(|known| alternatives.contains(&known.name.as_str())) {
+            wanted.push(Wanted::named(provider, name));
         }
     }
     wanted
 }
 
+/// The fields that do as well as `name` in the first rule.
+fn alternatives<'p>(provider: &'p Provider, name: &'p str) -> Vec<&'p str> {
+    let placements = provider.inject.first().map(|rule| rule.placements.as_slice()).unwrap_or_default();
+    let mut holes = placements.iter().flat_map(|placement| placement.templates()).flat_map(nexus::provider::Template::holes);
+    let hole = holes.find(|names| names.iter().any(|own| **own == *name));
+    hole.map_or_else(|| vec![name], |names| names.iter().map(AsRef::as_ref).collect())
+}
+
 /// Asks a person for what the provider's file says it needs.
 fn ask(terminal: &Terminal, provider: &Provider, fields: &mut Credential) -> anyhow::Result<()> {
     if !terminal.can_ask() {
-        let lines: Vec<String> = wanted(provider).iter().map(|field| format!("{}=…", field.name)).collect();
+        let wanted = wanted(provider);
+        let command = match wanted.iter().any(|field| field.file) {
+            true => example(provider),
+            false => format!("nexus register {} --stdin", provider.id),
+        };
         anyhow::bail!(Hint::new(
-            format!("no field was given and there is nobody to ask; --stdin takes a line for each: {}", lines.join(", ")),
-            format!("nexus register {} --stdin", provider.id)
+            format!("no field was given and there is nobody to ask; --stdin takes a line for each: {}", list(&wanted)),
+            command
         ));
     }
     if let Some(console) = &provider.console {
         terminal.say(&format!("{}: make or find the credential at {console}", provider.title));
     }
-    for Wanted { name, prompt, secret } in wanted(provider) {
-        let value = if secret { terminal.ask_secret(&prompt)? } else { terminal.ask(&prompt)? };
+    for Wanted { name, prompt, secret, file } in wanted(provider) {
+        let value = match (file, secret) {
+            (true, _) => terminal.ask(&format!("{prompt} (path of the file)"))?,
+            (false, true) => terminal.ask_secret(&prompt)?,
+            (false, false) => terminal.ask(&prompt)?,
+        };
         if !value.is_empty() {
-            fields.set(&name, Secret::new(value));
+            fields.set(&name, if file { read_file(&value)? } else { Secret::new(value) });
         }
     }
     if fields.names().next().is_none() {

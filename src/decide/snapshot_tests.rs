@@ -62,6 +62,7 @@ fn compiled(providers: &[(&str, &str)], settings: Settings) -> Rules {
 fn with_endpoint(token_url: &str, unmatched: Unmatched, allow: bool) -> Rules {
     let text = format!(
         "name = \"four\"\nslots = [\"authorization\"]\n[oauth2]\ntoken_url = \"{token_url}\"\n\
+         [[field]]\nname = \"site\"\nprompt = \"Site\"\nsecret = false\n\
          [[inject]]\nhosts = [\"api.four.test\"]\npaths = [\"/v1/**\"]\nstrategy = {{ bearer = \"{{access_token}}\" }}\n"
     );
     let settings = Settings { unmatched, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow };

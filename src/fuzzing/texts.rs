@@ -22,6 +22,13 @@ pub fn provider_file(file: &str, text: &str) -> Result<Reading, String> {
     // The order of keys in a table means nothing.
     provider.placeholders.sort_by(|one, two| one.variable.cmp(&two.variable));
     provider.oauth2.iter_mut().for_each(|oauth2| oauth2.authorize_params.sort());
+    let by_name = |pairs: &mut Vec<(String, provider::Template)>| pairs.sort_by(|one, two| one.0.cmp(&two.0));
+    for grant in &mut provider.grants {
+        by_name(&mut grant.params);
+        grant.jwt.iter_mut().for_each(|jwt| by_name(&mut jwt.claims));
+    }
+    // Token endpoints are shut in the order of their keys.
+    provider.inject.iter_mut().for_each(|rule| rule.mints.sort_by_cached_key(|mint| format!("{mint:?}")));
     provider.inject.iter_mut().for_each(|rule| rule.headers.sort_by(|one, two| one.0.as_str().cmp(two.0.as_str())));
     written_anew(text, format!("{provider:?}"))
 }

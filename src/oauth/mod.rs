@@ -1,9 +1,17 @@
 //! Every grant as two pure functions: build the request, read the answer. Knows no network and no clock. Floor 1.
 
-mod refresh;
+mod assertion;
+mod assume_role;
+mod key_file;
 mod reply;
+mod request;
 mod verdict;
 
-pub(crate) use refresh::{Authentication, Client, Encoding, TokenRequest, Unready, endpoint, request};
-pub(crate) use reply::{REPLY_LIMIT, TokenReply, Tokens, read};
+pub(crate) use assertion::{Assertion, KeyForm, Life, random_id, sign};
+pub(crate) use assume_role::{Role, RoleKeys, assume_role, read_role};
+pub(crate) use key_file::KeyFile;
+pub(crate) use reply::{REPLY_LIMIT, TokenReply, Tokens, read, read_installation};
+pub(crate) use request::{
+    Authentication, Client, Encoding, TokenRequest, Unready, bearing, endpoint, grant, grant_by_get, refresh,
+};
 pub(crate) use verdict::Refused;

@@ -45,18 +45,18 @@ pub(crate) struct Tokens {
     pub(crate) expires_at: Option<SystemTime>,
 }
 
-/// Reads the reply to a refresh; `now` is when it arrived.
+/// Reads the reply to a grant; `now` is when it arrived.
 ///
 /// # Errors
 /// [`Refused`] for everything but a 200 or 201 whose body is one JSON object with a usable access token and no error.
 pub(crate) fn read(reply: &TokenReply, now: SystemTime) -> Result<Tokens, Refused> {
     let status = reply.status;
     let malformed = |reason| Refused::Malformed { status, reason };
-    let retry_after = reply.retry_after.as_ref().and_then(|value| wait(value, now));
+    let retry_after = retry_after(reply, now);
     if status.is_redirection() {
         return Err(malformed("it redirects"));
     }
-    let parsed = parse(reply);
+    let parsed: Result<Raw, _> = parse(reply);
     let words = parsed.as_ref().map(Raw::words).unwrap_or_default();
     let has_error = parsed.as_ref().is_ok_and(|raw| raw.error.is_some());
     if let Some(refused) = judge(status, &words, has_error, retry_after).filter(|_| has_error || !good(status)) {
@@ -72,8 +72,57 @@ pub(crate) fn read(reply: &TokenReply, now: SystemTime) -> Result<Tokens, Refuse
     raw.tokens(now).map_err(malformed)
 }
 
+/// Reads the reply to a request for an installation token ("Create an installation access token for an app", GitHub): 201 with `token`
+/// and `expires_at` in RFC 3339.
+///
+/// # Errors
+/// [`Refused`] for everything else. A 401 or 404 is final only in GitHub's own words, a `message` beside its `documentation_url`: the key,
+/// the app or the installation is gone.
+pub(crate) fn read_installation(reply: &TokenReply, now: SystemTime) -> Result<Tokens, Refused> {
+    let status = reply.status;
+    let malformed = |reason| Refused::Malformed { status, reason };
+    let retry_after = retry_after(reply, now);
+    if status.is_redirection() {
+        return Err(malformed("it redirects"));
+    }
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || retry_after.is_some() {
+        return Err(Refused::Busy { status, retry_after });
+    }
+    let raw: Installation = parse(reply).map_err(malformed)?;
+    let theirs = raw.message.is_some() && raw.documentation_url.is_some();
+    match status {
+        StatusCode::CREATED => raw.tokens().map_err(malformed),
+        StatusCode::UNAUTHORIZED if theirs => Err(Refused::InvalidClient { code: "401, the app's key" }),
+        StatusCode::NOT_FOUND if theirs => Err(Refused::InvalidGrant { code: "404, no such installation" }),
+        _ => Err(malformed("the status is not 201")),
+    }
+}
+
+#[derive(Deserialize)]
+struct Installation {
+    #[serde(default, deserialize_with = "text")]
+    token: Option<Secret<String>>,
+    expires_at: Option<String>,
+    message: Option<String>,
+    documentation_url: Option<String>,
+}
+
+impl Installation {
+    fn tokens(self) -> Result<Tokens, &'static str> {
+        let access_token = self.token.filter(is_token).ok_or("it has no usable token")?;
+        let end = self.expires_at.as_deref().map(str::parse::<jiff::Timestamp>).transpose();
+        let end = end.map_err(|_not_a_time: jiff::Error| "its expires_at is not a time of RFC 3339")?;
+        Ok(Tokens { access_token, refresh_token: None, expires_at: end.map(SystemTime::from) })
+    }
+}
+
 fn good(status: StatusCode) -> bool {
     matches!(status, StatusCode::OK | StatusCode::CREATED)
+}
+
+/// How long the reply asks to wait.
+pub(super) fn retry_after(reply: &TokenReply, now: SystemTime) -> Option<Duration> {
+    reply.retry_after.as_ref().and_then(|value| wait(value, now))
 }
 
 /// Delay in seconds or HTTP date (RFC 9110 §10.2.3), bounded.
@@ -90,7 +139,7 @@ fn wait(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     wait.map(|wait| wait.min(RETRY_AFTER_LIMIT))
 }
 
-fn parse(reply: &TokenReply) -> Result<Raw, &'static str> {
+fn parse<T: serde::de::DeserializeOwned>(reply: &TokenReply) -> Result<T, &'static str> {
     let body = reply.body.expose();
     if body.len() > REPLY_LIMIT {
         return Err("it is larger than 64 KiB");
@@ -154,7 +203,7 @@ impl Raw {
 }
 
 /// RFC 6749 appendix A.12 and A.17: visible ASCII; a blank is in the grammar and in no token.
-fn is_token(token: &Secret<String>) -> bool {
+pub(super) fn is_token(token: &Secret<String>) -> bool {
     let text = token.expose();
     (1..=TOKEN_LIMIT).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

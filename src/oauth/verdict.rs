@@ -7,8 +7,9 @@ use http::StatusCode;
 /// Why a token endpoint gave no tokens. No text of the reply is kept: it could echo a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
-    /// The refresh token is spent, revoked or expired (RFC 6749 §5.2): a person must consent again.
-    #[error("the token endpoint no longer takes the refresh token ({code})")]
+    /// The refresh token is spent, revoked or expired, or an assertion is not taken (RFC 6749 §5.2, RFC 7523 §3.1): a person must
+    /// consent or register again.
+    #[error("the token endpoint no longer takes what the connection holds ({code})")]
     InvalidGrant {
         /// The error code, if it is one we know.
         code: &'static str,

@@ -129,7 +129,8 @@ fn the_longest_prefix_that_takes_a_path_is_known() {
 fn token_endpoints_are_known() {
     let catalogue = Catalogue::builtin();
     let github = catalogue.get(&id("github")).expect("github");
-    assert_eq!(github.token_endpoints().collect::<Vec<_>>(), ["https://github.com/login/oauth/access_token"]);
+    let installation = "https://api.github.com/app/installations/{installation_id}/access_tokens";
+    assert_eq!(github.token_endpoints().collect::<Vec<_>>(), ["https://github.com/login/oauth/access_token", installation]);
     assert_eq!(catalogue.get(&id("stripe")).expect("stripe").token_endpoints().count(), 0);
 }
 

@@ -1,6 +1,7 @@
 //! Provider files: TOML in, `Provider` out. Every mistake is shown with its line, column and a caret.
 
 mod extras;
+mod grant;
 mod inject;
 mod oauth2;
 mod signals;
@@ -13,8 +14,9 @@ use std::path::PathBuf;
 use toml::de::DeTable;
 
 use self::source::{Source, Table, Value};
+use super::grant::Grant;
 use super::pattern::HostPattern;
-use super::rule::{Field, InjectRule, Provider, Slot};
+use super::rule::{Field, InjectRule, OAuth2, Provider, Slot};
 use crate::model::ProviderId;
 
 /// The largest provider file that is read.
@@ -23,10 +25,7 @@ pub(super) const MAX_FILE: usize = 64 * 1024;
 /// Fields that any connection may have and a template may name; `refresh_token` and `client_secret` are for renewals only.
 const COMMON_FIELDS: [&str; 4] = ["access_token", "api_key", "password", "username"];
 
-/// Fields that never leave towards a host pattern or a template unless the file declares them.
-const RENEWAL_FIELDS: [&str; 1] = ["refresh_token"];
-
-/// What a provider file may say.
+/// Keys at the top of a file.
 const KEYS: &[&str] = &[
     "name",
     "title",
@@ -36,6 +35,7 @@ const KEYS: &[&str] = &[
     "slots",
     "verified",
     "oauth2",
+    "grant",
     "inject",
     "placeholder",
     "field",
@@ -43,6 +43,9 @@ const KEYS: &[&str] = &[
     "not_expired",
     "beside",
 ];
+
+/// Fields that never leave towards a host pattern or a template unless the file declares them.
+const RENEWAL_FIELDS: [&str; 1] = ["refresh_token"];
 
 /// Why a provider file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -156,12 +159,14 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
     let root = Table::open(source, document.get_ref(), document.span(), KEYS)?;
     let id = name(&root)?;
     let mut slots: Vec<Slot> = root.need("slots")?.list(|value| value.text()?.parse())?;
-    let oauth2 = root.get("oauth2").map(oauth2::read).transpose()?;
     let mut fields = root.get("field").map_or(Ok(Vec::new()), |list| list.list(extras::field))?;
-    let inject = root.need("inject")?.list(|value| inject::read(&value, &slots, &fields))?;
+    let oauth2 = root.get("oauth2").map(|table| oauth2::read(table, &fields)).transpose()?;
+    let grants = grants(&root, oauth2.as_ref(), &fields)?;
+    let mut inject = root.need("inject")?.list(|value| inject::read(&value, &slots, &fields, &grants))?;
     root.need("inject")?.not_empty(&inject)?;
     add_tenants(&mut fields, &inject);
     add_general(&mut slots);
+    grant::shut_tenants(&root, &mut inject)?;
     let text_of = |key| root.get(key).map(|value| value.plain()).transpose();
     Ok(Provider {
         title: text_of("title")?.unwrap_or_else(|| id.to_string()),
@@ -175,9 +180,14 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         id,
         slots,
         oauth2,
+        grants,
         inject,
         fields,
     })
+}
+
+fn grants(root: &Table<'_>, oauth2: Option<&OAuth2>, fields: &[Field]) -> Result<Vec<Grant>, Error> {
+    root.get("grant").map_or(Ok(Vec::new()), |list| list.list(|value| grant::read(&value, oauth2, fields)))
 }
 
 fn name(root: &Table<'_>) -> Result<ProviderId, Error> {
@@ -204,7 +214,7 @@ fn add_tenants(fields: &mut Vec<Field>, inject: &[InjectRule]) {
     for tenant in tenants {
         if !fields.iter().any(|field| field.name == tenant) {
             let name = tenant.to_owned();
-            fields.push(Field { prompt: name.clone(), name, secret: false, hint: None, derived: None });
+            fields.push(Field { prompt: name.clone(), name, secret: false, hint: None, file: false, derived: None });
         }
     }
 }

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::body::Pointer;
 use super::expired::Signals;
+use super::grant::Grant;
 use super::path::PathPattern;
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
@@ -33,6 +34,8 @@ pub struct Provider {
     pub beside: Vec<ProviderId>,
     /// How its answers say that a credential is dead.
     pub signals: Signals,
+    /// Ways to a token from what is stored; the first whose fields the connection has is used where it has no refresh token.
+    pub grants: Vec<Grant>,
     /// Where and how to inject; the first rule that matches host, port and path, and whose fields the connection has, wins.
     pub inject: Vec<InjectRule>,
     /// Variables that its SDKs insist on, and the shape of their values.
@@ -46,13 +49,27 @@ pub struct Provider {
 impl Provider {
     /// The endpoints that hand out tokens; no caller may reach them through us (RFC 6749 §3.2).
     pub fn token_endpoints(&self) -> impl Iterator<Item = &str> {
+        let shut = self.grants.iter().filter(|grant| grant.kind.has_private_endpoint());
+        self.refreshing().chain(shut.filter_map(|grant| grant.token_url.as_deref()))
+    }
+
+    fn refreshing(&self) -> impl Iterator<Item = &str> {
         let oauth2 = self.oauth2.iter();
         oauth2.flat_map(|oauth2| [Some(oauth2.token_url.as_str()), oauth2.refresh_url.as_deref()]).flatten()
     }
 
-    /// What registration seals in an entry besides its hosts: every address that a secret of it is sent to when it is renewed.
-    pub fn token_urls(&self) -> Vec<String> {
-        self.token_endpoints().map(str::to_owned).collect()
+    /// What registration seals in an entry with these fields besides its hosts: every address that a secret of it is sent to when it is
+    /// renewed, as this file writes it.
+    pub fn token_urls(&self, fields: Fields<'_>) -> Vec<String> {
+        let granting =
+            self.grants.iter().filter(|grant| grant.is_filled_by(fields)).filter_map(|grant| grant.token_url.as_deref());
+        let mut urls: Vec<String> = Vec::new();
+        for url in self.refreshing().chain(granting) {
+            if !urls.iter().any(|known| known == url) {
+                urls.push(url.to_owned());
+            }
+        }
+        urls
     }
 
     /// Every host pattern of every rule, in the file's order; the same one may come twice.
@@ -103,6 +120,8 @@ pub struct Field {
     pub secret: bool,
     /// What the value looks like, for people: `us21`.
     pub hint: Option<String>,
+    /// Whether the value is what a file holds, of several lines: a key, a certificate. No request carries one.
+    pub file: bool,
     /// Where the value comes from if nobody gave it.
     pub derived: Option<Derived>,
 }
@@ -138,7 +157,7 @@ pub enum Slot {
 pub struct OAuth2 {
     /// RFC 6749 §3.1.
     pub authorize_url: Option<String>,
-    /// RFC 6749 §3.2; https only.
+    /// RFC 6749 §3.2; https only, with a `{field}` for what differs by connection.
     pub token_url: String,
     /// Where refreshes go if not to `token_url`.
     pub refresh_url: Option<String>,
@@ -202,6 +221,8 @@ pub enum ClientAuthentication {
     Post,
     /// A public client: `client_id` only.
     None,
+    /// A signed assertion (RFC 7523 §2.2); for grants only.
+    PrivateKeyJwt,
 }
 
 impl ClientAuthentication {
@@ -211,6 +232,7 @@ impl ClientAuthentication {
             Self::Basic => "client_secret_basic",
             Self::Post => "client_secret_post",
             Self::None => "none",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }

@@ -146,7 +146,7 @@ impl fmt::Display for Signer {
 
 /// What a caller's own signature says, read before it is taken off.
 #[derive(Debug, Default)]
-pub struct Plan(Option<aws::Plan>);
+pub(crate) struct Plan(Option<aws::Plan>);
 
 /// A request that is ready but for its signature.
 pub(crate) struct Ready<'a> {

@@ -156,6 +156,15 @@ impl Entry {
         }
     }
 
+    /// As [`Entry::effective_field`] for a provider of which `is_spent` tells whether it makes access tokens from its client's secret:
+    /// then the secret itself is none, and goes on no request.
+    pub fn placed_field(&self, name: &str, is_spent: bool) -> Option<&Secret<String>> {
+        if is_spent {
+            return self.fields.field(name).filter(|value| !value.expose().is_empty());
+        }
+        self.effective_field(name)
+    }
+
     /// The fields a program needs to authenticate by itself, as JarvisCore hands them out.
     ///
     /// `oauth2`: `access_token` (see [`Entry::effective_field`]), `client_id`, `client_secret`; `api_key`: `api_key`; `basic_auth`:

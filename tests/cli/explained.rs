@@ -34,7 +34,8 @@ fn what_is_refused_is_refused_with_its_reason() {
     for (arguments, word) in [
         (&["http://api.github.com/user"][..], "cleartext"),
         (&["https://api.github.com:8443/user"], "connect_port"),
-        (&["POST", "https://api.github.com/app/installations/1/access_tokens"], "mints_credentials"),
+        (&["POST", "https://api.github.com/app/installations/1/access_tokens"], "token endpoint"),
+        (&["POST", "https://api.github.com/orgs/acme/actions/runners/registration-token"], "mints_credentials"),
         (&["https://github.com/login/oauth/access_token"], "token endpoint"),
     ] {
         let answer = explain(&world, arguments);

@@ -21,6 +21,7 @@ mod explained;
 mod homes;
 mod imported;
 mod log;
+mod made;
 mod running;
 mod usage;
 mod world;

@@ -126,6 +126,159 @@ const BROKEN: &[(&str, &str, (usize, usize), &str)] = &[
     ("\"acme_\"", "{ fixed = \"a\", suffix = \"-b\" }", (14, 38), "a fixed value has no suffix"),
     ("acme_\"\n", "acme_\"\n[[field]]\nname = \"Site\"\nprompt = \"Site\"\n", (16, 8), "a field's name is lower-case"),
     ("acme_\"\n", "acme_\"\n[[field]]\nname = \"site\"\n", (15, 1), "the key `prompt` is missing"),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credential\"\n[[inject]]",
+        (9, 8),
+        "expected one of client_credentials, account_credentials",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\nscope = \"x\"\n[[inject]]",
+        (10, 1),
+        "unknown key `scope`; did you mean `scopes`?",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\ntoken_url = \"http://x.example/\"\n[[inject]]",
+        (10, 13),
+        "must begin with https://",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\ntoken_url = \"https://{x}.acme.example/t\"\n[[inject]]",
+        (10, 13),
+        "{x} is no field that a [[field]] declares",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\nclient_authentication = \"none\"\n[[inject]]",
+        (10, 25),
+        "this grant is for clients that authenticate",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\nclient_authentication = \"private_key_jwt\"\n[[inject]]",
+        (8, 1),
+        "the key `jwt` is missing",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\nmethod = \"GET\"\n[[inject]]",
+        (8, 1),
+        "a query is no place for a secret",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\nparams = { client_id = \"x\" }\n[[inject]]",
+        (10, 12),
+        "client_id is nexus's own to set",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\nparams = { x = \"{client_secret}\" }\n[[inject]]",
+        (10, 16),
+        "{client_secret} does not go into a parameter or claim",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\nparams = { x = \"{acount}\" }\n[[inject]]",
+        (10, 16),
+        "unknown field {acount}",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\nscopes = [\"a\"]\nparams = { scope = \"b\" }\n[[inject]]",
+        (8, 1),
+        "the scope is said twice",
+    ),
+    ("[[inject]]", "[[grant]]\nkind = \"token_exchange\"\n[[inject]]", (8, 1), "`params` must hold subject_token_type"),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"service_account\"\n[[inject]]",
+        (8, 1),
+        "this grant needs the field service_account_json, which no [[field]] declares",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"service_account\"\n[[field]]\nname = \"service_account_json\"\nprompt = \"Key\"\n[[inject]]",
+        (8, 1),
+        "service_account_json holds several lines: it needs file = true",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"service_account\"\nparams = { a = \"b\" }\n[[inject]]",
+        (10, 10),
+        "`params` has no meaning for a grant of the kind service_account",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"self_signed\"\ntoken_url = \"https://x.example/\"\n[[inject]]",
+        (10, 13),
+        "`token_url` has no meaning for a grant of the kind self_signed",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"jwt_bearer\"\njwt = { algorithm = \"none\", key = \"k\", lifetime_secs = 600 }\n[[inject]]",
+        (10, 21),
+        "expected one of RS256, ES256, HS256",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"jwt_bearer\"\njwt = { algorithm = \"RS256\", key = \"k\", lifetime_secs = 600 }\n[[inject]]",
+        (10, 36),
+        "no [[field]] of this name is declared",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"jwt_bearer\"\njwt = { algorithm = \"RS256\", key = \"k\", lifetime_secs = 60 }\n[[inject]]",
+        (10, 57),
+        "a signed token lives from 120 seconds to a day",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"jwt_bearer\"\njwt = { algorithm = \"HS256\", key = \"k\", key_form = \"pem\", lifetime_secs = 600 }\n[[field]]\nname = \"k\"\nprompt = \"Key\"\n[[inject]]",
+        (10, 52),
+        "HS256 signs with a shared secret",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"jwt_bearer\"\njwt = { algorithm = \"HS256\", key = \"k\", claims = { exp = \"1\" }, lifetime_secs = 600 }\n[[field]]\nname = \"k\"\nprompt = \"Key\"\n[[inject]]",
+        (10, 52),
+        "exp is nexus's own to set",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\ntoken_url = \"https://{x}.acme.example/t\"\n[[field]]\nname = \"x\"\nprompt = \"X\"\n[[inject]]",
+        (10, 13),
+        "{x}.acme.example is not one of the hosts of any [[inject]]",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\ntoken_url = \"https://{x}.co.uk/t\"\n[[field]]\nname = \"x\"\nprompt = \"X\"\n[[inject]]",
+        (10, 13),
+        "anyone can register a name under co.uk",
+    ),
+    (
+        "[[inject]]",
+        "[[grant]]\nkind = \"client_credentials\"\ntoken_url = \"https://{x}.acme.example:1/t\"\n[[field]]\nname = \"x\"\nprompt = \"X\"\n[[inject]]",
+        (10, 13),
+        "holds no port",
+    ),
+    (
+        "[[inject]]\nhosts = [\"api.acme.example\"]\npaths = [\"/v1/**\"]\nstrategy = { bearer = \"{access_token}\" }",
+        "[[grant]]\nkind = \"client_credentials\"\n[[field]]\nname = \"client_secret\"\nprompt = \"Secret\"\n[[inject]]\n\
+         hosts = [\"api.acme.example\"]\nstrategy = { bearer = \"{client_secret}\" }",
+        (15, 23),
+        "{client_secret} is for renewals only",
+    ),
+    (
+        "[[inject]]\nhosts = [\"api.acme.example\"]\npaths = [\"/v1/**\"]\nstrategy = { bearer = \"{access_token}\" }",
+        "[[field]]\nname = \"k\"\nprompt = \"Key\"\nfile = true\n[[inject]]\n\
+         hosts = [\"api.acme.example\"]\nstrategy = { bearer = \"{k}\" }",
+        (14, 23),
+        "{k} is what a file holds and never goes on a request",
+    ),
 ];
 
 #[test]
@@ -173,7 +326,7 @@ fn text_of_any_kind_is_refused_without_a_panic() {
 fn the_worked_examples_of_the_catalogue_are_valid() {
     let text = include_str!("../../config/providers/README.md");
     let examples: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
         let name = example.split('"').nth(1).expect("a name");
         let provider = parse(&format!("{name}.toml"), example).unwrap_or_else(|error| panic!("{error}"));

@@ -20,6 +20,7 @@ mod host_safety;
 mod hostile_service;
 mod identity;
 mod inside;
+mod made;
 mod parents;
 mod placements;
 mod protocols;

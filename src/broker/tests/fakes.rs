@@ -165,7 +165,12 @@ pub(super) struct FakeEndpoint {
     pub(super) gate: Semaphore,
     /// The number in the refresh token it takes; `None` = the grant is revoked.
     grant: Mutex<Option<usize>>,
+    /// Answers instead, where tokens are not bought with a refresh token.
+    pub(super) vendor: Mutex<Option<Vendor>>,
 }
+
+/// What a token endpoint says to a request, the tokens so far counted.
+pub(super) type Vendor = Box<dyn Fn(&TokenRequest, usize) -> TokenReply + Send>;
 
 impl FakeEndpoint {
     pub(super) fn new() -> Self {
@@ -178,6 +183,7 @@ impl FakeEndpoint {
             oddities: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             grant: Mutex::new(Some(1)),
+            vendor: Mutex::default(),
         }
     }
 
@@ -193,7 +199,12 @@ impl FakeEndpoint {
         self.grant.lock().expect("a lock").is_none()
     }
 
-    fn answer(&self, form: &str) -> TokenReply {
+    fn answer(&self, request: &TokenRequest) -> TokenReply {
+        if let Some(vendor) = self.vendor.lock().expect("a lock").as_ref() {
+            return vendor(request, self.issued.fetch_add(1, Ordering::SeqCst) + 1);
+        }
+        let body = request.body();
+        let form = std::str::from_utf8(&body).expect("text");
         let mut grant = self.grant.lock().expect("a lock");
         if grant.is_none_or(|number| !form.contains(&format!("refresh_token=refresh-{number}&"))) {
             *grant = None;
@@ -212,7 +223,7 @@ impl FakeEndpoint {
     }
 }
 
-fn reply(status: u16, body: &str) -> TokenReply {
+pub(super) fn reply(status: u16, body: &str) -> TokenReply {
     TokenReply {
         status: StatusCode::from_u16(status).expect("a status"),
         content_type: Some(HeaderValue::from_static("application/json")),
@@ -227,13 +238,14 @@ pub(super) struct Line(pub(super) Arc<FakeEndpoint>);
 impl TokenEndpoint for Line {
     fn send(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenReply, Cause>> {
         Box::pin(async move {
-            assert_eq!(request.url, "https://auth.example/token");
+            let vendor = self.0.vendor.lock().expect("a lock").is_some();
+            assert!(vendor || request.url == "https://auth.example/token");
             self.0.sent.fetch_add(1, Ordering::SeqCst);
             self.0.gate.acquire().await.expect("open").forget();
             self.0.calls.fetch_add(1, Ordering::SeqCst);
             let odd = self.0.oddities.lock().expect("a lock").pop_front();
             match odd {
-                None => Ok(self.0.answer(std::str::from_utf8(&request.body()).expect("text"))),
+                None => Ok(self.0.answer(&request)),
                 Some(Oddity::Status(status, body)) => Ok(reply(status, body)),
                 Some(Oddity::RetryAfter(status, after)) => {
                     Ok(TokenReply { retry_after: Some(HeaderValue::from_static(after)), ..reply(status, "") })
@@ -269,6 +281,28 @@ impl House {
         vault.edit(&id, |entry| entry.expires_at = life.map(|life| time(epoch) + life));
         let broker = broker(&vault, &endpoint, settings, epoch);
         Self { broker, vault, endpoint, provider: provider(), id, epoch }
+    }
+
+    /// A connection `acme` with these fields and no others, at a provider with these grants.
+    pub(super) fn making(
+        provider: &str,
+        fields: &[(&str, &str)],
+        vendor: impl Fn(&TokenRequest, usize) -> TokenReply + Send + 'static,
+    ) -> Self {
+        let mut house = Self::new(None);
+        house.provider = Arc::new(crate::provider::parse("acme.toml", provider).expect("a provider"));
+        *house.endpoint.vendor.lock().expect("a lock") = Some(Box::new(vendor));
+        house.put(fields);
+        house
+    }
+
+    /// A person registers `acme` with these fields and no others.
+    pub(super) fn put(&self, fields: &[(&str, &str)]) {
+        let mut credential = Credential::default();
+        fields.iter().for_each(|(name, value)| credential.set(name, Secret::new((*value).to_owned())));
+        let mut entry = Entry::new("acme".parse().expect("a name"), AuthType::OAuth2, credential);
+        entry.registered_at = Some(self.time());
+        self.vault.put(&self.id, entry);
     }
 
     /// What another process does while it renews; it ends when the guard goes.

@@ -157,6 +157,47 @@ fn t124_what_a_middlebox_says_is_not_final() {
     }
 }
 
+fn installation(status: u16, body: &str) -> Result<Tokens, Refused> {
+    read_installation(&reply(status, body.as_bytes()), NOW)
+}
+
+#[test]
+fn an_installation_token_comes_with_its_end() {
+    let body = r#"{"token":"ghs_1","expires_at":"2016-07-11T22:14:10Z","permissions":{"issues":"write"},"repository_selection":"all"}"#;
+    let tokens = installation(201, body).expect("tokens");
+    assert!(tokens.access_token.matches("ghs_1") && tokens.refresh_token.is_none());
+    assert_eq!(tokens.expires_at, Some(NOW + Duration::from_secs(1_468_275_250)));
+    let body = body.replace("22:14:10Z", "22:14");
+    assert!(matches!(
+        installation(201, &body),
+        Err(Refused::Malformed { reason: "its expires_at is not a time of RFC 3339", .. })
+    ));
+    assert!(matches!(installation(201, r#"{"token":"a\nb"}"#), Err(Refused::Malformed { .. })));
+    assert!(matches!(installation(200, r#"{"token":"a"}"#), Err(Refused::Malformed { .. })));
+}
+
+#[test]
+fn t124_only_githubs_own_word_about_an_installation_is_final() {
+    let theirs = r#"{"message":"Not Found","documentation_url":"https://docs.github.com/rest"}"#;
+    for (status, body, last) in [
+        (401, theirs, true),
+        (404, theirs, true),
+        (403, theirs, false),
+        (429, theirs, false),
+        (500, theirs, false),
+        (401, "{}", false),
+        (404, r#"{"message":"captive"}"#, false),
+        (401, "<html>", false),
+        (302, theirs, false),
+    ] {
+        let refused = installation(status, body).expect_err("a refusal");
+        assert_eq!(refused.is_final(), last, "{status} {body}");
+    }
+    let limited = TokenReply { retry_after: Some(HeaderValue::from_static("30")), ..reply(403, theirs.as_bytes()) };
+    let refused = read_installation(&limited, NOW).expect_err("a refusal");
+    assert!(matches!(refused, Refused::Busy { retry_after: Some(wait), .. } if wait.as_secs() == 30));
+}
+
 #[test]
 fn a_good_reply_may_have_a_status_member() {
     assert!(answer(200, r#"{"access_token":"a","status":"token_expired","code":7}"#).is_ok());
@@ -215,7 +256,7 @@ proptest! {
             retry_after: HeaderValue::from_str(&after).ok(),
             body: Secret::new(body),
         };
-        prop_assert!(read(&reply, NOW).is_err());
+        prop_assert!(read(&reply, NOW).is_err() && read_installation(&reply, NOW).is_err());
     }
 
     #[test]

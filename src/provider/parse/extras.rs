@@ -86,7 +86,7 @@ fn quiet(text: &Text<'_>) -> Result<(), Error> {
 fn suffix_of(text: &Text<'_>, fields: &[Field]) -> Result<Template, Error> {
     quiet(text)?;
     let template: Template = text.parse()?;
-    let open = |name: &str| fields.iter().any(|field| field.name == name && !field.secret);
+    let open = |name: &str| fields.iter().any(|field| field.name == name && !field.secret && !field.file);
     if let Some(name) = template.fields().find(|name| !open(name)) {
         let message = format!("{{{name}}} is no [[field]] with secret = false, so it cannot stand in a variable");
         return Err(text.refuse(message));
@@ -95,7 +95,7 @@ fn suffix_of(text: &Text<'_>, fields: &[Field]) -> Result<Template, Error> {
 }
 
 pub(super) fn field(value: Value<'_>) -> Result<Field, Error> {
-    let table = value.table(&["name", "prompt", "secret", "hint", "from", "after_last"])?;
+    let table = value.table(&["name", "prompt", "secret", "hint", "file", "from", "after_last"])?;
     let name = field_name(&table.need("name")?)?;
     let derived = match (table.get("from"), table.get("after_last")) {
         (None, None) => None,
@@ -109,6 +109,7 @@ pub(super) fn field(value: Value<'_>) -> Result<Field, Error> {
         prompt: table.need("prompt")?.plain()?,
         secret: table.get("secret").map_or(Ok(true), |secret| secret.boolean())?,
         hint: table.get("hint").map(|hint| hint.plain()).transpose()?,
+        file: table.get("file").map_or(Ok(false), |file| file.boolean())?,
         name,
         derived,
     })

@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, Method};
 use super::signers::{self, SIGNERS};
 use super::source::{Table, Text, Value, suggestion};
 use super::{COMMON_FIELDS, Error, RENEWAL_FIELDS};
+use crate::provider::grant::Grant;
 use crate::provider::path::PathPattern;
 use crate::provider::pattern::{HostPattern, PatternError};
 use crate::provider::rule::{Field, InjectRule, MethodPath, ReplayRule, Slot};
@@ -17,11 +18,11 @@ const KEYS: &[&str] =
 
 const STRATEGIES: [&str; 8] = ["bearer", "basic", "header", "query", "cookie", "path", "json", "form"];
 
-pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field]) -> Result<InjectRule, Error> {
+pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field], grants: &[Grant]) -> Result<InjectRule, Error> {
     let table = value.table(KEYS)?;
     let hosts: Vec<HostPattern> = table.need("hosts")?.list(|host| host.text()?.parse())?;
     table.need("hosts")?.not_empty(&hosts)?;
-    let placements = strategy(&table.need("strategy")?, &Known { slots, fields, hosts: &hosts })?;
+    let placements = strategy(&table.need("strategy")?, &Known { slots, fields, grants, hosts: &hosts })?;
     let signs = |placement: &Placement| matches!(placement, Placement::Sign(signer) if signer.binds_the_host());
     if hosts.iter().any(|host| matches!(host, HostPattern::Below(_))) && !placements.iter().all(signs) {
         return Err(table.need("hosts")?.refuse(PatternError::Wildcard.to_string()));
@@ -112,6 +113,7 @@ fn headers(value: &Value<'_>, slots: &[Slot]) -> Result<Vec<(HeaderName, HeaderV
 pub(super) struct Known<'k> {
     slots: &'k [Slot],
     fields: &'k [Field],
+    grants: &'k [Grant],
     hosts: &'k [HostPattern],
 }
 
@@ -209,12 +211,16 @@ pub(super) fn field(name: &str, known: &Known<'_>) -> Result<Template, String> {
 impl Known<'_> {
     /// Whether a credential may be made of `field`; else why not.
     fn check(&self, field: &str) -> Result<(), String> {
-        let declared = self.fields.iter().any(|own| own.name == field);
+        let made = self.grants.iter().any(|grant| grant.kind.makes().contains(&field));
+        let declared = made || self.fields.iter().any(|own| own.name == field);
         if self.hosts.iter().any(|host| host.tenant() == Some(field)) {
             return Err(format!("{{{field}}} names a host, which everyone can see; it cannot be a credential too"));
         }
-        if RENEWAL_FIELDS.contains(&field) {
+        if RENEWAL_FIELDS.contains(&field) || self.grants.iter().any(|grant| grant.spends(field)) {
             return Err(format!("{{{field}}} is for renewals only and never goes on a request"));
+        }
+        if self.fields.iter().any(|own| own.name == field && own.file) {
+            return Err(format!("{{{field}}} is what a file holds and never goes on a request"));
         }
         if !declared && !COMMON_FIELDS.contains(&field) {
             let names = self.fields.iter().map(|own| own.name.as_str()).chain(COMMON_FIELDS);

@@ -6,9 +6,11 @@ use http::Uri;
 
 use super::Error;
 use super::inject::word;
-use super::source::Value;
+use super::source::{Table, Value};
 use crate::model::Authority;
-use crate::provider::rule::{ClientAuthentication, OAuth2, TokenBody};
+use crate::provider::grant::holes;
+use crate::provider::pattern::HostPattern;
+use crate::provider::rule::{ClientAuthentication, Field, OAuth2, TokenBody};
 
 const KEYS: &[&str] = &[
     "authorize_url",
@@ -36,37 +38,76 @@ const OWN_PARAMS: [&str; 8] = [
     "state",
 ];
 
-pub(super) fn read(value: Value<'_>) -> Result<OAuth2, Error> {
+pub(super) fn read(value: Value<'_>, fields: &[Field]) -> Result<OAuth2, Error> {
     let table = value.table(KEYS)?;
-    let address = |key| table.get(key).map(|value| url(&value)).transpose();
-    let mut oauth2 = OAuth2::new(&url(&table.need("token_url")?)?);
+    let address = |key| table.get(key).map(|value| template_url(&value, fields)).transpose();
+    let mut oauth2 = OAuth2::new(&template_url(&table.need("token_url")?, fields)?);
     oauth2.authorize_url = address("authorize_url")?;
     oauth2.refresh_url = address("refresh_url")?;
     oauth2.device_url = address("device_url")?;
-    if let Some(scopes) = table.get("scopes") {
-        oauth2.scopes = scopes.list(scope)?;
+    if let Some(scopes) = scopes(&table)? {
+        oauth2.scopes = scopes;
     }
-    if let Some(separator) = table.get("scope_separator") {
-        oauth2.scope_separator = word(&separator, &[(" ", " "), (",", ",")])?.to_owned();
+    if let Some(separator) = scope_separator(&table)? {
+        oauth2.scope_separator = separator;
     }
     if let Some(method) = table.get("client_authentication") {
         let words = [ClientAuthentication::Basic, ClientAuthentication::Post, ClientAuthentication::None];
         let words = words.map(|method| (method.word(), method));
         oauth2.client_authentication = word(&method, &words)?;
     }
-    if let Some(seconds) = table.get("default_lifetime_secs") {
-        oauth2.default_lifetime = Some(Duration::from_secs(seconds.number::<u32>("a number of seconds")?.into()));
-    }
+    oauth2.default_lifetime = default_lifetime(&table)?;
     if let Some(params) = table.get("authorize_params") {
         oauth2.authorize_params = authorize_params(&params)?;
     }
     if let Some(pkce) = table.get("pkce") {
         oauth2.pkce = pkce.boolean()?;
     }
-    if let Some(body) = table.get("token_body") {
-        oauth2.token_body = word(&body, &[("form", TokenBody::Form), ("json", TokenBody::Json)])?;
+    if let Some(body) = token_body(&table)? {
+        oauth2.token_body = body;
     }
     Ok(oauth2)
+}
+
+pub(super) fn scopes(table: &Table<'_>) -> Result<Option<Vec<String>>, Error> {
+    table.get("scopes").map(|scopes| scopes.list(scope)).transpose()
+}
+
+pub(super) fn scope_separator(table: &Table<'_>) -> Result<Option<String>, Error> {
+    let separator = table.get("scope_separator").map(|value| word(&value, &[(" ", " "), (",", ",")])).transpose()?;
+    Ok(separator.map(str::to_owned))
+}
+
+pub(super) fn default_lifetime(table: &Table<'_>) -> Result<Option<Duration>, Error> {
+    let seconds = table.get("default_lifetime_secs").map(|value| value.number::<u32>("a number of seconds")).transpose()?;
+    Ok(seconds.map(|seconds| Duration::from_secs(seconds.into())))
+}
+
+pub(super) fn token_body(table: &Table<'_>) -> Result<Option<TokenBody>, Error> {
+    table.get("token_body").map(|body| word(&body, &[("form", TokenBody::Form), ("json", TokenBody::Json)])).transpose()
+}
+
+/// As [`url`], with holes for what differs by connection: one label of the host, whole or part of it, and in the path.
+pub(super) fn template_url(value: &Value<'_>, fields: &[Field]) -> Result<String, Error> {
+    let text = value.text()?;
+    if !text.value.contains(['{', '}']) {
+        return url(value);
+    }
+    let rest = text.value.strip_prefix("https://").ok_or_else(|| text.refuse("must begin with https://"))?;
+    let known = |name: &str| fields.iter().any(|field| field.name == name && !field.file);
+    if let Some(name) = holes(rest).find(|name| !known(name)) {
+        return Err(text.refuse(format!("{{{name}}} is no field that a [[field]] declares")));
+    }
+    let plain = holes(rest).fold(rest.to_owned(), |text, name| text.replace(&format!("{{{name}}}"), "x"));
+    let sample: Uri = format!("https://{plain}").parse().map_err(|error| text.refuse(format!("not a URL: {error}")))?;
+    let port = sample.authority().is_none_or(|authority| authority.as_str().contains(['@', ':']));
+    if plain.contains(['{', '}']) || port {
+        return Err(text.refuse("a URL with {field} holds no port, no user information and no other braces"));
+    }
+    // A host with a hole must be one that a credential may be bound to: what follows the label belongs to one owner.
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    host.parse::<HostPattern>().map_err(|error| text.refuse(error.to_string()))?;
+    Ok(text.value.to_owned())
 }
 
 /// An absolute https URL of a host name, without user information or fragment.

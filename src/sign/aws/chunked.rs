@@ -304,7 +304,6 @@ impl Rechunk {
 fn hex(hash: &[u8]) -> String {
     use std::fmt::Write as _;
     hash.iter().fold(String::with_capacity(SIGNATURE), |mut text, b| {
-        // Writing to a string cannot fail.
         let _infallible = write!(text, "{b:02x}");
         text
     })

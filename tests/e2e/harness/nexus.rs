@@ -374,7 +374,7 @@ fn register(home: &Home, store: &Store, connection: &str, fields: &[(&str, &str)
     }
     let has = |name: &str| fields.iter().any(|(field, _)| *field == name);
     let auth_type = match () {
-        () if has("access_token") || has("refresh_token") => AuthType::OAuth2,
+        () if has("access_token") || has("refresh_token") || has("client_id") => AuthType::OAuth2,
         () if has("username") => AuthType::BasicAuth,
         () => AuthType::ApiKey,
     };

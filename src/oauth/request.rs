@@ -1,14 +1,15 @@
-//! The request of the refresh token grant (RFC 6749 §6).
+//! Requests to token endpoints (RFC 6749 §4.4, §4.5 and §6).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use zeroize::Zeroizing;
 
 use crate::model::Secret;
+use crate::sign::jwt;
 
 /// How the client shows who it is at the token endpoint (RFC 6749 §2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(crate) enum Encoding {
     Json,
 }
 
-/// The client that the refresh token was issued to.
+/// The client that asks.
 #[derive(Debug)]
 pub(crate) struct Client<'a> {
     /// How the service wants to be asked.
@@ -43,9 +44,11 @@ pub(crate) struct Client<'a> {
     pub(crate) secret: Option<&'a Secret<String>>,
 }
 
-/// A POST for a token endpoint, ready to be sent over verified TLS.
+/// A request for a token endpoint, ready to be sent over verified TLS.
 #[derive(Debug)]
 pub(crate) struct TokenRequest {
+    /// POST, or GET where a service wants that.
+    pub(crate) method: Method,
     /// Where to: always https.
     pub(crate) url: String,
     /// What to send besides `Host` and `Content-Length`; secret values are marked sensitive.
@@ -54,7 +57,7 @@ pub(crate) struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// The form as a body for the wire; wiped when the last reference goes.
+    /// The body for the wire, empty in a GET; wiped when the last reference goes.
     pub(crate) fn body(&self) -> Bytes {
         Bytes::from_owner(self.body.expose().clone())
     }
@@ -84,6 +87,27 @@ pub(crate) enum Unready {
     /// Cannot happen with base64, yet is no reason to stop.
     #[error("the client id and secret do not fit into a header field")]
     Header(#[from] http::header::InvalidHeaderValue),
+    /// The connection lost a field that its grant needs.
+    #[error("the connection lacks a field that its grant needs; register it again")]
+    Incomplete,
+    /// A downloaded key file that is none.
+    #[error("the service account's key file {0}; store it as it was downloaded")]
+    KeyFile(&'static str),
+    /// A key file that would have its assertion sent elsewhere.
+    #[error("the service account's key file names another token endpoint than {expected}; a key made anew names that one")]
+    ForeignEndpoint {
+        /// The one that the provider's file names.
+        expected: String,
+    },
+    /// No assertion or token can be signed.
+    #[error("no token can be signed with what the connection holds")]
+    Unsigned(#[from] jwt::Error),
+    /// No request to AWS can be signed.
+    #[error("no request for the role can be signed")]
+    Aws(#[from] crate::sign::aws::Error),
+    /// No random numbers.
+    #[error("this machine has no random numbers to give")]
+    Random(#[from] getrandom::Error),
 }
 
 /// The address of a token endpoint, its `{field}` holes filled from the connection's fields.
@@ -121,20 +145,64 @@ fn fits(value: &str, in_path: bool) -> bool {
 ///
 /// # Errors
 /// When `url` is not https.
-pub(crate) fn request(url: String, client: &Client<'_>, refresh_token: &Secret<String>) -> Result<TokenRequest, Unready> {
-    if !url.starts_with("https://") {
-        return Err(Unready::NotHttps);
-    }
+pub(crate) fn refresh(url: String, client: &Client<'_>, refresh_token: &Secret<String>) -> Result<TokenRequest, Unready> {
+    let pairs = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose().as_str())];
+    post(url, client, pairs)
+}
+
+/// Builds the request of an extension or client credentials grant: `grant_type`, then `params`, then the client.
+///
+/// # Errors
+/// When `url` is not https.
+pub(crate) fn grant(
+    url: String,
+    client: &Client<'_>,
+    grant_type: &str,
+    params: &[(&str, &Secret<String>)],
+) -> Result<TokenRequest, Unready> {
+    let given = params.iter().map(|(name, value)| (*name, value.expose().as_str()));
+    post(url, client, std::iter::once(("grant_type", grant_type)).chain(given).collect())
+}
+
+/// As [`grant`], by GET with the parameters in the query, which therefore hold no secret: the client shows itself by HTTP Basic.
+///
+/// # Errors
+/// When `url` is not https, or the client has no id and secret.
+pub(crate) fn grant_by_get(
+    url: &str,
+    client: &Client<'_>,
+    grant_type: &str,
+    params: &[(&str, &Secret<String>)],
+) -> Result<TokenRequest, Unready> {
+    let (Some(id), Some(secret)) = (client.id, client.secret) else { return Err(Unready::Incomplete) };
+    let given = params.iter().map(|(name, value)| (*name, value.expose().as_str()));
+    let pairs: Vec<Pair<'_>> = std::iter::once(("grant_type", grant_type)).chain(given).collect();
+    let query = form(&pairs);
+    let url = format!("{url}?{}", String::from_utf8_lossy(&query));
+    let mut headers = usual_headers();
+    headers.push((AUTHORIZATION, basic(id, secret)?));
+    raw(Method::GET, url, headers, Zeroizing::default())
+}
+
+/// Builds a POST without a body that shows `token` as Bearer.
+///
+/// # Errors
+/// When `url` is not https.
+pub(crate) fn bearing(url: String, token: &Secret<String>) -> Result<TokenRequest, Unready> {
+    let mut value = HeaderValue::from_str(&Zeroizing::new(format!("Bearer {}", token.expose())))?;
+    value.set_sensitive(true);
+    let mut headers = usual_headers();
+    headers.push((AUTHORIZATION, value));
+    raw(Method::POST, url, headers, Zeroizing::default())
+}
+
+fn post<'a>(url: String, client: &Client<'a>, mut pairs: Vec<Pair<'a>>) -> Result<TokenRequest, Unready> {
     let content_type = match client.encoding {
         Encoding::Form => "application/x-www-form-urlencoded",
         Encoding::Json => "application/json",
     };
-    let mut headers = vec![
-        (ACCEPT, HeaderValue::from_static("application/json")),
-        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
-        (USER_AGENT, HeaderValue::from_static(concat!("nexus/", env!("CARGO_PKG_VERSION")))),
-    ];
-    let mut pairs = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose().as_str())];
+    let mut headers = usual_headers();
+    headers.push((CONTENT_TYPE, HeaderValue::from_static(content_type)));
     match (client.authentication, client.id, client.secret) {
         (Authentication::Basic, Some(id), Some(secret)) => headers.push((AUTHORIZATION, basic(id, secret)?)),
         (Authentication::Post, id, secret) => {
@@ -149,10 +217,29 @@ pub(crate) fn request(url: String, client: &Client<'_>, refresh_token: &Secret<S
         Encoding::Form => form(&pairs),
         Encoding::Json => json(&pairs),
     };
-    Ok(TokenRequest { url, headers, body: Secret::new(body) })
+    raw(Method::POST, url, headers, body)
 }
 
-type Pair<'a> = (&'static str, &'a str);
+pub(super) fn usual_headers() -> Vec<(HeaderName, HeaderValue)> {
+    vec![
+        (ACCEPT, HeaderValue::from_static("application/json")),
+        (USER_AGENT, HeaderValue::from_static(concat!("nexus/", env!("CARGO_PKG_VERSION")))),
+    ]
+}
+
+pub(super) fn raw(
+    method: Method,
+    url: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Zeroizing<Vec<u8>>,
+) -> Result<TokenRequest, Unready> {
+    if !url.starts_with("https://") {
+        return Err(Unready::NotHttps);
+    }
+    Ok(TokenRequest { method, url, headers, body: Secret::new(body) })
+}
+
+type Pair<'a> = (&'a str, &'a str);
 
 /// RFC 6749 §2.3.1: both halves are form-encoded first, so that a colon in the id stays in the id.
 fn basic(id: &Secret<String>, secret: &Secret<String>) -> Result<HeaderValue, Unready> {
@@ -167,7 +254,7 @@ fn basic(id: &Secret<String>, secret: &Secret<String>) -> Result<HeaderValue, Un
 }
 
 /// `application/x-www-form-urlencoded` (RFC 6749 appendix B). Sized beforehand: growing would leave copies behind.
-fn form(pairs: &[Pair<'_>]) -> Zeroizing<Vec<u8>> {
+pub(super) fn form(pairs: &[Pair<'_>]) -> Zeroizing<Vec<u8>> {
     let size = pairs.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
     let mut text = Zeroizing::new(Vec::with_capacity(size));
     for (name, value) in pairs {
@@ -229,7 +316,7 @@ mod tests {
     fn built(authentication: Authentication, id: Option<&str>, password: Option<&str>) -> (Option<String>, String) {
         let (id, password) = (id.map(secret), password.map(secret));
         let client = Client { encoding: Encoding::Form, authentication, id: id.as_ref(), secret: password.as_ref() };
-        let request = request(URL.to_owned(), &client, &secret("r/1+2 3")).expect("a request");
+        let request = refresh(URL.to_owned(), &client, &secret("r/1+2 3")).expect("a request");
         let header = request.headers.iter().find(|(name, _)| name == AUTHORIZATION);
         let header = header.map(|(_, value)| value.to_str().expect("text").to_owned());
         (header, String::from_utf8(request.body().to_vec()).expect("text"))
@@ -270,7 +357,7 @@ mod tests {
         let (id, password) = (secret("id"), secret(odd));
         let client =
             Client { encoding: Encoding::Json, authentication: Authentication::Post, id: Some(&id), secret: Some(&password) };
-        let request = request(URL.to_owned(), &client, &secret("r/1")).expect("a request");
+        let request = refresh(URL.to_owned(), &client, &secret("r/1")).expect("a request");
         let sent: serde_json::Value = serde_json::from_slice(&request.body()).expect("json");
         let meant = serde_json::json!({ "grant_type": "refresh_token", "refresh_token": "r/1", "client_id": "id", "client_secret": odd });
         assert_eq!(sent, meant);
@@ -280,7 +367,7 @@ mod tests {
     #[test]
     fn json_is_asked_for() {
         let client = Client { encoding: Encoding::Form, authentication: Authentication::None, id: None, secret: None };
-        let request = request(URL.to_owned(), &client, &secret("r")).expect("a request");
+        let request = refresh(URL.to_owned(), &client, &secret("r")).expect("a request");
         assert!(request.headers.contains(&(ACCEPT, HeaderValue::from_static("application/json"))));
     }
 
@@ -289,7 +376,7 @@ mod tests {
         let (id, password) = (secret("the-id"), secret("the-secret"));
         for authentication in [Authentication::Basic, Authentication::Post] {
             let client = Client { encoding: Encoding::Form, authentication, id: Some(&id), secret: Some(&password) };
-            let request = request(URL.to_owned(), &client, &secret("the-token")).expect("a request");
+            let request = refresh(URL.to_owned(), &client, &secret("the-token")).expect("a request");
             let shown = format!("{client:?} {request:?}");
             let encoded = STANDARD.encode("the-id:the-secret");
             assert!(!["the-id", "the-secret", "the-token", &encoded].iter().any(|text| shown.contains(text)), "{shown}");
@@ -300,9 +387,59 @@ mod tests {
     fn i4_refresh_tokens_never_leave_without_tls() {
         let client = Client { encoding: Encoding::Form, authentication: Authentication::None, id: None, secret: None };
         for url in ["http://auth.example/token", "auth.example", "", "HTTPS//x"] {
-            assert!(matches!(request(url.to_owned(), &client, &secret("r")), Err(Unready::NotHttps)), "{url}");
+            assert!(matches!(refresh(url.to_owned(), &client, &secret("r")), Err(Unready::NotHttps)), "{url}");
             assert!(matches!(endpoint(url, &|_| None), Err(Unready::NotHttps)), "{url}");
         }
+    }
+
+    #[test]
+    fn a_grant_has_its_parameters_before_the_client() {
+        let (id, password, audience) = (secret("id"), secret("a&b"), secret("https://api.example/"));
+        let client =
+            Client { encoding: Encoding::Form, authentication: Authentication::Post, id: Some(&id), secret: Some(&password) };
+        let request = grant(URL.to_owned(), &client, "client_credentials", &[("audience", &audience)]).expect("a request");
+        assert_eq!(request.method, Method::POST);
+        assert_eq!(
+            request.body(),
+            "grant_type=client_credentials&audience=https%3A%2F%2Fapi.example%2F&client_id=id&client_secret=a%26b"
+        );
+    }
+
+    #[test]
+    fn i1_a_get_shows_the_client_in_a_header_and_nothing_of_it_in_the_query() {
+        let (id, password, realm) = (secret("the-id"), secret("the-secret"), secret("a b"));
+        for authentication in [Authentication::Basic, Authentication::Post, Authentication::None] {
+            let client = Client { encoding: Encoding::Form, authentication, id: Some(&id), secret: Some(&password) };
+            let request = grant_by_get(URL, &client, "client_credentials", &[("realm", &realm)]).expect("a request");
+            assert_eq!(request.url, "https://auth.example/token?grant_type=client_credentials&realm=a+b");
+            assert_eq!((request.method.clone(), request.body()), (Method::GET, Bytes::new()));
+            let (_, value) = request.headers.iter().find(|(name, _)| name == AUTHORIZATION).expect("a header");
+            assert_eq!(value.to_str().expect("text"), format!("Basic {}", STANDARD.encode("the-id:the-secret")));
+            assert!(value.is_sensitive());
+            assert!(!request.headers.iter().any(|(name, _)| name == CONTENT_TYPE));
+        }
+        let client = Client { encoding: Encoding::Form, authentication: Authentication::Basic, id: Some(&id), secret: None };
+        assert!(matches!(grant_by_get(URL, &client, "client_credentials", &[]), Err(Unready::Incomplete)));
+    }
+
+    #[test]
+    fn i4_no_grant_leaves_without_tls() {
+        let (id, password) = (secret("id"), secret("password"));
+        let client =
+            Client { encoding: Encoding::Form, authentication: Authentication::Basic, id: Some(&id), secret: Some(&password) };
+        let url = "http://auth.example/token";
+        assert!(matches!(grant(url.to_owned(), &client, "x", &[]), Err(Unready::NotHttps)));
+        assert!(matches!(grant_by_get(url, &client, "x", &[]), Err(Unready::NotHttps)));
+        assert!(matches!(bearing(url.to_owned(), &id), Err(Unready::NotHttps)));
+    }
+
+    #[test]
+    fn i1_a_bearer_of_a_signed_token_does_not_print_it() {
+        let request = bearing(URL.to_owned(), &secret("eyJ.a.b")).expect("a request");
+        assert_eq!((request.method.clone(), request.body()), (Method::POST, Bytes::new()));
+        assert!(!format!("{request:?}").contains("eyJ.a.b"));
+        let (_, value) = request.headers.iter().find(|(name, _)| name == AUTHORIZATION).expect("a header");
+        assert_eq!(value.to_str().expect("text"), "Bearer eyJ.a.b");
     }
 
     #[test]
