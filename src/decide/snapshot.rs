@@ -397,7 +397,8 @@ fn most_specific<'a>(rules: &[Candidate<'a>], host: &Host, path: &str) -> Option
     if rules.iter().all(|(provider, _, _)| provider.id == first.id) {
         return rules.iter().any(|(_, _, rule)| rule.path_specificity(path).is_some()).then_some(*first);
     }
-    let mut best: Option<((usize, usize, bool), &'a Arc<Provider>)> = None;
+    type Rank = (usize, usize, bool);
+    let mut best: Option<(Rank, &'a Arc<Provider>)> = None;
     for (provider, _, rule) in rules {
         let Some(length) = rule.path_specificity(path) else { continue };
         let named = rule.hosts.iter().filter(|pattern| pattern.matches(host)).map(HostPattern::specificity).max();

@@ -158,11 +158,7 @@ fn placement(value: &Value<'_>, known: &Known<'_>) -> Result<Placement, Error> {
             let (place, value) = named(inside, known)?;
             Placement::Json { place: place.parse()?, value }
         }
-        "path" => {
-            let table = inside.table(&["segment", "value"])?;
-            let segment = table.need("segment")?.number("the number of a segment from 1 to 16")?;
-            Placement::Path { segment, value: template(&table.need("value")?, known)? }
-        }
+        "path" => segment(inside, known)?,
         signer if SIGNERS.contains(&signer) => Placement::Sign(signers::read(signer, inside, known)?),
         other => {
             let all = || STRATEGIES.into_iter().chain(SIGNERS);
@@ -173,6 +169,12 @@ fn placement(value: &Value<'_>, known: &Known<'_>) -> Result<Placement, Error> {
     };
     check(&placement, inside, known)?;
     Ok(placement)
+}
+
+fn segment(inside: &Value<'_>, known: &Known<'_>) -> Result<Placement, Error> {
+    let table = inside.table(&["segment", "value"])?;
+    let segment = table.need("segment")?.number("the number of a segment from 1 to 16")?;
+    Ok(Placement::Path { segment, value: template(&table.need("value")?, known)? })
 }
 
 fn named<'s>(inside: &Value<'s>, known: &Known<'_>) -> Result<(Text<'s>, Template), Error> {
