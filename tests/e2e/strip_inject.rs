@@ -22,9 +22,19 @@ const FIELDS: [(&str, &str); 7] = [
 /// What its file asks for beyond [`FIELDS`].
 fn own_fields(provider: &Provider) -> Vec<(String, String)> {
     let tenant = |name: &str| provider.hosts().any(|host| host.tenant() == Some(name));
-    let value = |name: &str| if tenant(name) { "acme".to_owned() } else { format!("own-{name}-0123456789") };
+    let whole = |name: &str| provider.hosts().any(|host| matches!(host, HostPattern::Own { field } if field == name));
+    let value = |name: &str| match name {
+        _ if whole(name) => own_name(provider),
+        _ if tenant(name) => "acme".to_owned(),
+        _ => format!("own-{name}-0123456789"),
+    };
     let beyond = provider.fields.iter().filter(|field| !FIELDS.iter().any(|(name, _)| *name == field.name));
     beyond.map(|field| (field.name.clone(), value(&field.name))).collect()
+}
+
+/// Where somebody runs the service.
+fn own_name(provider: &Provider) -> String {
+    format!("{}.own.test", provider.id.as_str().replace('_', "-"))
 }
 
 /// A host and a path that a rule of each provider names.
@@ -42,6 +52,7 @@ fn rule_targets() -> Vec<(String, String, Vec<Slot>, String)> {
                     let label = FIELDS.iter().find(|(name, _)| name == field).map_or("acme", |(_, value)| *value);
                     format!("{before}{label}{after}")
                 }
+                HostPattern::Own { .. } => own_name(provider),
                 HostPattern::Below(below) => below.to_string().replace('*', "x"),
             };
             // What is refused reaches nobody.
