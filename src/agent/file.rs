@@ -1,4 +1,4 @@
-//! `agents.toml`: the identities that were added, tokens as hashes.
+//! The format of `agents.toml` and `passing.toml`: identities of callers, tokens as hashes.
 
 use std::time::SystemTime;
 
@@ -12,22 +12,22 @@ use crate::model::{AgentName, Host, IdError, ProviderId, UserName};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not TOML, or a key that does not belong there; the text names line and column.
-    #[error("agents.toml is not understood")]
+    #[error("it is not understood")]
     Syntax(#[from] toml::de::Error),
     /// A name in it is not one.
-    #[error("agents.toml holds a name that is not valid")]
+    #[error("a name in it is not valid")]
     Name(#[from] IdError),
     /// A token hash is not 64 hexadecimal digits.
-    #[error("agents.toml: the token_sha256 of {0} is not 64 hexadecimal digits")]
+    #[error("the token_sha256 of {0} is not 64 hexadecimal digits")]
     Hash(AgentName),
     /// A host is not one.
-    #[error("agents.toml: {0:?} is not a host")]
+    #[error("{0:?} is not a host")]
     Host(String),
     /// Two agents share a name.
-    #[error("agents.toml names {0} twice")]
+    #[error("it names {0} twice")]
     Twice(AgentName),
     /// It could not be written as TOML.
-    #[error("agents.toml cannot be written")]
+    #[error("it cannot be written as TOML")]
     Write(#[from] toml::ser::Error),
 }
 
@@ -86,7 +86,7 @@ struct Row {
     ephemeral: bool,
 }
 
-/// Reads the text of `agents.toml`.
+/// Reads the text of such a file.
 ///
 /// # Errors
 /// As [`Error`] says; nothing is skipped.
@@ -101,7 +101,7 @@ pub fn read(text: &str) -> Result<Vec<Registered>, Error> {
     Ok(agents)
 }
 
-/// Writes the text of `agents.toml`.
+/// Writes the text of such a file.
 ///
 /// # Errors
 /// If TOML cannot hold a value.

@@ -1,5 +1,6 @@
 //! From files to parts: what every room is handed is made here.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -35,7 +36,7 @@ pub struct Setup {
     pub passphrase: Passphrase,
     /// The passphrase is JarvisCore's guessable fallback.
     pub weak_secret: bool,
-    /// Agents besides those of `agents.toml`, such as the one of `nexus run`.
+    /// Agents besides those of the files, such as the one of `nexus run`.
     pub agents: Vec<Registered>,
 }
 
@@ -161,16 +162,36 @@ pub(super) fn rules(catalogue: &Catalogue, config: &Config, agents: &Registry, r
     Rules::compile(catalogue, settings).with_registered(registered)
 }
 
-pub(super) fn agents(home: &Home, extra: &[Registered], previous: &Registry) -> Result<Registry, HomeError> {
-    let mut rows = match home.registered()? {
-        Some(rows) => rows,
+/// The agents of both files and `extra`.
+pub(super) fn agents(home: &Home, extra: &[Registered]) -> Result<Registry, HomeError> {
+    let (registry, mistakes) = agents_again(home, extra, &Registry::default());
+    mistakes.into_iter().next().map_or(Ok(registry), Err)
+}
+
+/// As [`agents`], while a proxy runs: of a file that can't be used, or is gone, the agents are those that `previous` knows; what is
+/// wrong with it is told.
+pub(super) fn agents_again(home: &Home, extra: &[Registered], previous: &Registry) -> (Registry, Vec<HomeError>) {
+    let known =
+        |ephemeral| previous.rows().iter().filter(move |row| row.ephemeral == ephemeral && !extra.contains(row)).cloned();
+    let mut mistakes = Vec::new();
+    let lasting = match home.lasting() {
         // Without them callers would need no token.
-        None if previous.knows_more_than(extra) => return Err(HomeError::Vanished(home.agents_file())),
-        None => Vec::new(),
+        Ok(None) if known(false).next().is_some() => Err(HomeError::Vanished(home.agents_file())),
+        lasting => lasting.map(Option::unwrap_or_default),
     };
+    let mut rows = lasting.unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        known(false).collect()
+    });
+    let passing = home.passing().unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        known(true).collect()
+    });
+    let names: HashSet<_> = rows.iter().map(|row| row.name.clone()).collect();
+    rows.extend(passing.into_iter().filter(|row| !names.contains(&row.name)));
     rows.extend(extra.iter().cloned());
     // A proxy that was started for agents of its own, such as that of one `nexus run`, has no other callers.
-    Ok(Registry::update(previous, &rows).closed(!extra.is_empty()))
+    (Registry::update(previous, &rows).closed(!extra.is_empty()), mistakes)
 }
 
 /// A listener that is bound to nobody answers 407 to everybody. The agent may come later, so this is no error.

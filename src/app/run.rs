@@ -111,7 +111,7 @@ impl App {
         let watch = reload::watch(&setup.home);
         let crypto = parts::crypto();
         let (issuer, fingerprint) = parts::issuer(&setup.home, key, &setup.config, &crypto)?;
-        let registry = parts::agents(&setup.home, &setup.agents, &Registry::default())?;
+        let registry = parts::agents(&setup.home, &setup.agents)?;
         if setup.config.beyond_loopback() {
             if setup.weak_secret {
                 return Err(BuildError::WeakSecret);

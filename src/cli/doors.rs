@@ -109,7 +109,7 @@ impl Passing {
 
 /// What ends with the command.
 enum Guard {
-    /// The agent's row in `agents.toml`.
+    /// The agent's row in `passing.toml`.
     Added { _agent: app::Passing },
     /// A proxy of its own.
     Private(Option<Running>),
@@ -140,7 +140,7 @@ async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow
 
 /// `--user` binds only where a caller without a token is nobody.
 fn binding(context: &Context, agent: &Passing) -> anyhow::Result<()> {
-    if agent.row.user.is_none() || context.home.agents()?.iter().any(|row| !row.ephemeral) {
+    if agent.row.user.is_none() || context.home.lasting()?.is_some_and(|agents| !agents.is_empty()) {
         return Ok(());
     }
     anyhow::bail!(Hint::new(

@@ -86,7 +86,7 @@ type Looked = anyhow::Result<(Option<bool>, String, Value)>;
 fn config(context: &Context) -> Looked {
     let config = context.config()?;
     let listen: Vec<String> = config.proxy.listen.iter().map(ToString::to_string).collect();
-    let agents = context.home.agents()?.iter().filter(|agent| !agent.ephemeral).count();
+    let agents = context.home.lasting()?.unwrap_or_default().len();
     let (_catalogue, mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
     let wrong: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     let value = json!({ "listen": listen, "agents": agents, "mistakes": wrong });

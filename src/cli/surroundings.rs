@@ -107,7 +107,7 @@ pub(super) fn placeholders(catalogue: &Catalogue, vault: &Snapshot, key: &DataKe
 /// For whom the environment is made.
 pub(super) struct Who<'a> {
     pub(super) name: &'a AgentName,
-    /// Its row in `agents.toml`; none for callers of our own user where no agents are defined.
+    /// Its row in `agents.toml` or `passing.toml`; none for callers of our own user where no agents are defined.
     pub(super) limits: Option<&'a Registered>,
 }
 
