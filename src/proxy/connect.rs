@@ -76,7 +76,7 @@ impl Worker {
         let shown = view.field("proxy-authorization").map_or(Shown::Nothing, Shown::Authorization);
         let agent = match self.authenticate(origin, shown) {
             Ok(agent) => agent,
-            Err(_unknown) if is_own_name(&authority.host) => {
+            Err(Refusal::UnknownAgent) if is_own_name(&authority.host) => {
                 entry.discard();
                 return Next::Open(Box::new(inside(origin, authority, None, None, None)));
             }
