@@ -10,6 +10,7 @@ use super::arguments::Up;
 use super::conceal;
 use super::context::{Context, Hint};
 use super::process::{harden, start_log};
+use super::surroundings;
 use super::terminal::{Terminal, WEAK_SECRET};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyhow::Result<()> {
@@ -43,7 +44,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     if !context.home.config_text().is_ok_and(|text| text == read) {
         running.reload();
     }
-    tell_of_another(context, terminal)?;
+    runtime.block_on(tell_of_another(context, terminal))?;
     context.home.announce(running.addresses())?;
     terminal.say(&format!("nexus: the proxy listens on {}", joined(running.addresses())));
     if options.announce {
@@ -56,8 +57,9 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     Ok(())
 }
 
-fn tell_of_another(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
-    if let Some(other) = context.home.announced()?.first() {
+/// One that answers: what a killed proxy wrote down may outlive it, as long as its process is not reaped or its number is used again.
+async fn tell_of_another(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
+    if let Some(other) = surroundings::running(context).await? {
         let (process, place) = (other.process, joined(&other.addresses));
         terminal.warn(&format!("another proxy of this home is up on {place} (process {process}); `nexus run` uses that one"));
     }

@@ -1,7 +1,9 @@
 //! `nexus init`, `nexus status`, and files that nobody should trust.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::Stdio;
 
 use crate::world::World;
 
@@ -253,6 +255,26 @@ fn a_port_that_another_program_holds_is_told_of_with_the_key_that_names_another(
     world.config(&format!("[proxy]\nlisten = [\"{}\"]\n", other.local_addr().unwrap()));
     let said = world.nexus(&["up"]).failed(1);
     assert!(said.contains("another program listens there") && said.contains("NEXUS__PROXY__LISTEN"), "{said}");
+}
+
+#[test]
+fn what_a_killed_proxy_wrote_down_is_not_taken_for_another_that_is_up() {
+    let world = World::new();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A process of that number is alive: this one.
+    let text = format!("{}\n{gone}\n", std::process::id());
+    nexus::disk::write_atomic(&world.home("proxy.addr"), text.as_bytes(), nexus::disk::PRIVATE).unwrap();
+    let warned = |world: &World| {
+        let mut child = world.command(&["up", "--announce"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        crate::world::signal(&child, rustix::process::Signal::TERM);
+        crate::world::Done::from(child.wait_with_output().unwrap()).err.contains("another proxy of this home is up")
+    };
+    assert!(!warned(&world));
+    let up = world.up();
+    assert!(warned(&world));
+    assert_eq!(up.stop(), Some(0));
 }
 
 #[test]
