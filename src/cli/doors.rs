@@ -15,7 +15,7 @@ use super::context::{Context, Hint};
 use super::init::{EXAMPLE, host_name};
 use super::process::{harden, start_log};
 use super::run::{self, Door, Job};
-use super::surroundings::{self, Who};
+use super::surroundings::{self, UNLOGGED, Who};
 use super::terminal::{Terminal, WEAK_SECRET};
 
 /// If we are killed, the next proxy or command takes the agent back; without one it ends by itself.
@@ -126,9 +126,13 @@ impl Drop for Guard {
 }
 
 async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::Result<Door<Guard>> {
-    if let Some(announced) = surroundings::running(context).await? {
+    if let Some(reached) = surroundings::running(context).await? {
+        if reached.unlogged {
+            terminal.warn(&format!("the proxy that is up {UNLOGGED}"));
+            terminal.hint("nexus status");
+        }
         binding(context, agent)?;
-        let proxy = announced.addresses.first().map(|address| surroundings::reachable(*address)).unwrap_or_default();
+        let proxy = reached.announced.addresses.first().map(|address| surroundings::reachable(*address)).unwrap_or_default();
         let guard = Guard::Added { _agent: app::Passing::add(&context.home, &agent.row)? };
         if run::knows(&proxy, agent.token.text()).await {
             return Ok(Door { proxy, java_proxy: None, agent: agent.shown(), guard });

@@ -60,7 +60,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
 /// One that answers: what a killed proxy wrote down may outlive it, as long as its process is not reaped or its number is used again.
 async fn tell_of_another(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     if let Some(other) = surroundings::running(context).await? {
-        let (process, place) = (other.process, joined(&other.addresses));
+        let (process, place) = (other.announced.process, joined(&other.announced.addresses));
         terminal.warn(&format!("another proxy of this home is up on {place} (process {process}); `nexus run` uses that one"));
     }
     Ok(())

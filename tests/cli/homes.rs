@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Stdio;
 
-use crate::world::World;
+use crate::world::{World, eventually};
 
 fn files(world: &World) -> BTreeMap<String, (Vec<u8>, u32)> {
     let entries = std::fs::read_dir(world.home("")).unwrap().map(|entry| entry.unwrap());
@@ -255,6 +255,28 @@ fn a_port_that_another_program_holds_is_told_of_with_the_key_that_names_another(
     world.config(&format!("[proxy]\nlisten = [\"{}\"]\n", other.local_addr().unwrap()));
     let said = world.nexus(&["up"]).failed(1);
     assert!(said.contains("another program listens there") && said.contains("NEXUS__PROXY__LISTEN"), "{said}");
+}
+
+/// A limit on the size of files stands in for a full disk.
+#[test]
+fn a_proxy_whose_log_cannot_be_written_is_up_and_its_log_is_what_is_broken() {
+    let world = World::new();
+    let line = format!("trap '' XFSZ; ulimit -f 8; exec {} up --announce", env!("CARGO_BIN_EXE_nexus"));
+    let mut child = world.program("sh", &["-c", &line]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let proxy = line.trim().strip_prefix("listening ").expect("it listens");
+    assert_eq!(world.nexus(&["status"]).code, Some(0));
+    let asked = ["-sS", "-o", "/dev/null", "-w", "%{http_code}", "-x", proxy, "http://nexus.internal/ca.pem"];
+    eventually(|| crate::world::Done::from({ world.program("curl", &asked) }.output().unwrap()).out == "503");
+    let done = world.nexus(&["status"]);
+    let told = done.out.contains("ok      up on") && done.out.contains("broken  the proxy that is up refuses every request");
+    assert_eq!((done.code, told), (Some(1), true), "{}", done.out);
+    // A command is told so, and not given a proxy of its own that would have the same log.
+    let done = world.nexus(&["run", "--", "sh", "-c", "printf %s \"$HTTPS_PROXY\""]);
+    assert!(done.out.ends_with(proxy) && done.err.contains("its audit log cannot be written"), "{done:?}");
+    crate::world::signal(&child, rustix::process::Signal::TERM);
+    child.wait().unwrap();
 }
 
 #[test]
