@@ -1,7 +1,6 @@
 //! `nexus.toml`: every key optional, unknown keys refused with line and column, overridden by `NEXUS__SECTION__KEY`.
 
 mod shipped;
-mod wording;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,9 +10,8 @@ use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use wording::in_words;
-
 use crate::model::Host;
+use crate::wording::{Mistake, in_words, section};
 
 /// How many names the certificate of the proxy port may have besides its own.
 const NAMES: usize = 100;
@@ -56,22 +54,31 @@ pub enum Error {
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The callers' side.
+    #[serde(deserialize_with = "section")]
     pub proxy: Proxy,
     /// The services' side.
+    #[serde(deserialize_with = "section")]
     pub upstream: Upstream,
     /// Requests that are sent twice.
+    #[serde(deserialize_with = "section")]
     pub replay: Replay,
     /// Renewal of tokens.
+    #[serde(deserialize_with = "section")]
     pub renewal: Renewal,
     /// What is allowed where no rule matches.
+    #[serde(deserialize_with = "section")]
     pub policy: Policy,
     /// Bounds.
+    #[serde(deserialize_with = "section")]
     pub limits: Limits,
     /// The log.
+    #[serde(deserialize_with = "section")]
     pub audit: Audit,
     /// The certificate authority.
+    #[serde(deserialize_with = "section")]
     pub ca: Ca,
     /// The control plane's address.
+    #[serde(deserialize_with = "section")]
     pub gateway: Gateway,
 }
 
@@ -322,10 +329,8 @@ impl Config {
     /// As [`Error`] says.
     pub fn parse(file: &str, text: &str, overrides: &[(String, String)]) -> Result<Self, Error> {
         let syntax = |cause: toml::de::Error| {
-            let before = text.get(..cause.span().map_or(0, |span| span.start)).unwrap_or_default();
-            let line = before.rsplit('\n').next().unwrap_or_default();
-            let (line, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
-            Error::Syntax { file: file.to_owned(), line, column, what: in_words(cause.message()) }
+            let Mistake { line, column, what } = Mistake::new(text, &cause);
+            Error::Syntax { file: file.to_owned(), line, column, what }
         };
         let mut config: Self = toml::from_str(text).map_err(syntax)?;
         let mut table: toml::Table = toml::from_str(text).map_err(syntax)?;
@@ -450,6 +455,46 @@ mod tests {
             Config::parse("nexus.toml", "[proxy]\nlisten = [\"127.0.0.1:1\"]\nlissten = 1\n", &[]).expect_err("unknown");
         let text = error.to_string();
         assert!(text.contains("line 3, column 1") && text.contains("lissten"), "{text}");
+    }
+
+    #[test]
+    fn a_mistake_is_told_without_the_names_of_types_and_without_its_value() {
+        let told = |text: &str| Config::parse("nexus.toml", text, &[]).expect_err(text).to_string();
+        for (text, words) in [
+            ("[proxy]\nworkers = \"hunter2\"", "line 2, column 11: found the text \"…\", expected a whole number from 0 up"),
+            ("[proxy]\nlisten = \"127.0.0.1:1\"", "found the text \"…\", expected a list [ … ]"),
+            ("[proxy]\nlisten = [\"localhost\"]", "not an address; write it as \"127.0.0.1:8091\""),
+            ("[proxy]\nlisten = [1]", "found the number `1`, expected an address such as \"127.0.0.1:8091\""),
+            ("proxy = 3", "found the number `3`, expected a table [ … ] of its own"),
+            ("[proxy]\nunmatched = \"tunel\"", "unknown word `tunel`, expected one of `tunnel`, `intercept`, `refuse`"),
+            ("[replay]\nmemory = \"1 potato\"", "found the text \"…\", expected a size such as \"64KiB\""),
+            ("[replay]\nmemory = true", "found true, expected a size such as \"64KiB\""),
+            ("[limits]\nconnections = -1", "found the number `-1`, expected a whole number from 0 up"),
+            (
+                "[limits]\nconnections = 99999999999999999999",
+                "found the number `99999999999999999999`, which is out of every range",
+            ),
+            ("[limits]\ndrain_secs = 1.5", "found the number `1.5`, expected a whole number from 0 up"),
+            ("[upstream]\nresolve = [\"a\"]", "found a list, expected a table { … }"),
+            ("[upstream]\nallow_private = [\"10.0.0.0/99\"]", "write it as \"10.0.0.0/8\""),
+            ("[audit]\non_failure = 1", "expected"),
+            ("[limits]\nnope = 1", "unknown key `nope`"),
+            ("[replay]\nmemory = -1", "found the number `-1`, expected a size such as \"64KiB\""),
+            ("[proxy]\nconnect_ports = [70000]", "found the number `70000`, expected a whole number from 0 to 65535"),
+            ("[proxy]\nconnect_ports = [-1]", "expected a whole number from 0 to 65535"),
+            ("[limits]\nhttp2_streams = 5000000000", "expected a whole number from 0 to 4294967295"),
+            ("[[proxy]]", "found a list, expected a table [ … ] of its own"),
+            ("proxy = [1]", "found a list, expected a table [ … ] of its own"),
+            ("[proxy.listen]", "found a table, expected a list [ … ]"),
+            ("[[proxy.connect_ports]]", "found a table, expected a whole number from 0 to 65535"),
+            ("[upstream]\nproxy = 3", "found the number `3`, expected a text in quotes"),
+            ("[upstream]\nproxy_auth_file = 3", "found the number `3`, expected a path in quotes"),
+            ("[upstream]\nallow_private = [3]", "found the number `3`, expected a range of addresses such as \"10.0.0.0/8\""),
+        ] {
+            assert!(told(text).contains(words), "{}", told(text));
+            let types = ["usize", "u64", "struct", "sequence", "variant", "i128", "overflow", "map", "hunter2"];
+            assert!(!types.iter().any(|name| told(text).contains(name)), "{}", told(text));
+        }
     }
 
     #[test]
