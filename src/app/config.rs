@@ -1,5 +1,6 @@
 //! `nexus.toml`: every key optional, unknown keys refused with line and column, overridden by `NEXUS__SECTION__KEY`.
 
+mod bounds;
 mod shipped;
 
 use std::collections::BTreeMap;
@@ -360,10 +361,7 @@ impl Config {
         if self.proxy.connect_ports.contains(&0) {
             return refuse("proxy.connect_ports", "0 is not a port");
         }
-        if self.replay.memory.as_u64() > 1 << 30 {
-            return refuse("replay.memory", "at most 1GiB");
-        }
-        self.check_sizes()?;
+        bounds::check(self)?;
         let beyond =
             self.proxy.listen.iter().chain(self.proxy.agent_listen.values()).any(|address| !address.ip().is_loopback());
         if beyond && self.policy.default.is_none() {
@@ -372,46 +370,7 @@ impl Config {
         if !self.gateway.listen.ip().is_loopback() {
             return refuse("gateway.listen", "must be an address of loopback, such as 127.0.0.1:8090");
         }
-        self.check_counts()
-    }
-
-    fn check_counts(&self) -> Result<(), Error> {
-        let bounds = [
-            ("limits.connections", self.limits.connections),
-            ("limits.agent_connections", self.limits.agent_connections),
-            ("limits.agent_requests", self.limits.agent_requests),
-            ("limits.agent_lookups", self.limits.agent_lookups),
-            ("limits.unknown_names_per_minute", self.limits.unknown_names_per_minute as usize),
-            ("ca.cache_hosts", self.ca.cache_hosts),
-            ("renewal.waiters", self.renewal.waiters),
-            ("renewal.connections", self.renewal.connections),
-        ];
-        for (key, value) in bounds {
-            if value == 0 {
-                return Err(Error::Value { key, why: "must be at least 1".to_owned() });
-            }
-        }
         Ok(())
-    }
-
-    fn check_sizes(&self) -> Result<(), Error> {
-        let head = self.limits.head_size.as_u64();
-        let sizes = [
-            ("limits.head_size", head, 1024..=256 * 1024, "from 1KiB to 256KiB"),
-            (
-                "limits.target_size",
-                self.limits.target_size.as_u64(),
-                256..=head.saturating_sub(1),
-                "from 256B to less than limits.head_size",
-            ),
-            ("limits.content", self.limits.content.as_u64(), 1024..=1 << 30, "from 1KiB to 1GiB"),
-            ("limits.head_fields", self.limits.head_fields.into(), 1..=100, "from 1 to 100"),
-            ("audit.line", self.audit.line.as_u64(), 256..=64 * 1024, "from 256B to 64KiB"),
-        ];
-        match sizes.into_iter().find(|(_, value, range, _)| !range.contains(value)) {
-            Some((key, _, _, why)) => Err(Error::Value { key, why: why.to_owned() }),
-            None => Ok(()),
-        }
     }
 
     /// Whether any listener can be reached from other machines.
