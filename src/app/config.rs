@@ -361,6 +361,11 @@ impl Config {
         if self.proxy.connect_ports.contains(&0) {
             return refuse("proxy.connect_ports", "0 is not a port");
         }
+        if let Some(text) = self.upstream.proxy_except.iter().find(|text| parse_exception(text).is_none()) {
+            let hint = text.strip_prefix('*').filter(|rest| parse_exception(rest).is_some());
+            let hint = hint.map(|rest| format!("; for all names below it write {rest:?}")).unwrap_or_default();
+            return refuse("upstream.proxy_except", &format!("{text:?} is not a name, an address or a .suffix{hint}"));
+        }
         bounds::check(self)?;
         let beyond =
             self.proxy.listen.iter().chain(self.proxy.agent_listen.values()).any(|address| !address.ip().is_loopback());
@@ -382,6 +387,14 @@ impl Config {
 /// A name of `proxy.names`: an IPv6 address may stand without its brackets.
 pub(super) fn parse_name(text: &str) -> Option<Host> {
     text.parse().ok().map(|address: IpAddr| Host::from(address)).or_else(|| text.parse().ok())
+}
+
+/// An entry of `upstream.proxy_except` as hosts are written: a name, an address, or `.suffix`.
+pub(super) fn parse_exception(text: &str) -> Option<String> {
+    match text.strip_prefix('.') {
+        Some(suffix) => suffix.parse::<Host>().ok()?.name().map(|name| format!(".{name}")),
+        None => parse_name(text).map(|host| host.to_string()),
+    }
 }
 
 /// `NEXUS__PROXY__LISTEN=["0.0.0.0:1"]` -> `proxy.listen`; a value that is not TOML is taken as text.
@@ -466,6 +479,29 @@ mod tests {
         assert_eq!(config.proxy.listen, ["127.0.0.1:7".parse().expect("address")]);
         let error = Config::parse("nexus.toml", "", &set("NEXUS__PROXY__NOPE", "1")).expect_err("unknown");
         assert!(error.to_string().contains("NEXUS__PROXY__NOPE"), "{error}");
+    }
+
+    #[test]
+    fn hosts_past_the_parent_are_names_or_suffixes() {
+        let said = |entry: &str| {
+            Config::parse("nexus.toml", &format!("[upstream]\nproxy_except = [\"ok.test\", \"{entry}\"]\n"), &[])
+                .map_or_else(|error| error.to_string(), |_taken| String::new())
+        };
+        for entry in ["a.test", ".a.test", "A.Test.", "10.0.0.1", "::1", "[::1]"] {
+            assert_eq!(said(entry), "", "{entry}");
+        }
+        assert_eq!(parse_exception(".Corp.Example.").as_deref(), Some(".corp.example"));
+        assert!(
+            said("*.x.test")
+                .ends_with("\"*.x.test\" is not a name, an address or a .suffix; for all names below it write \".x.test\"")
+        );
+        for entry in ["*", "a b", "", ".", ".10.0.0.1", "10.0.0.0/8", "http://a.test", "a.test:443"] {
+            assert!(
+                said(entry).contains("upstream.proxy_except") && said(entry).ends_with("a .suffix"),
+                "{entry}: {}",
+                said(entry)
+            );
+        }
     }
 
     #[test]

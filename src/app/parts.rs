@@ -1,6 +1,7 @@
 //! From files to parts: what every room is handed is made here.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,9 +20,9 @@ use crate::broker;
 use crate::ca::{self, Issuer};
 use crate::decide::{self, Rules};
 use crate::head;
-use crate::model::{Authority, Host, Secret};
+use crate::model::{Authority, Host, IdError, Secret};
 use crate::provider::Catalogue;
-use crate::proxy::{self, Pages};
+use crate::proxy::{self, Listener, Pages};
 use crate::seal::{DataKey, Passphrase};
 use crate::upstream::{self, Override, Parent};
 use crate::vault::{self, Snapshot, Store};
@@ -194,6 +195,40 @@ pub(super) fn agents_again(home: &Home, extra: &[Registered], previous: &Registr
     (Registry::update(previous, &rows).closed(!extra.is_empty()), mistakes)
 }
 
+/// What `nexus up` would refuse in `config` and in what it names, before anything is opened, bound or dialled.
+///
+/// # Errors
+/// As [`BuildError`] says.
+pub fn check(home: &Home, config: &Config, weak_secret: bool) -> Result<(), BuildError> {
+    permit(config, weak_secret, &agents(home, &[])?)?;
+    check_named(home, config)
+}
+
+/// As [`check`], for what the configuration names alone.
+pub(super) fn check_named(home: &Home, config: &Config) -> Result<(), BuildError> {
+    listeners(config)?;
+    upstream_settings(home, config).map(drop)
+}
+
+/// Whether it may listen where `config` says.
+pub(super) fn permit(config: &Config, weak_secret: bool, agents: &Registry) -> Result<(), BuildError> {
+    match config.beyond_loopback() {
+        true if weak_secret => Err(BuildError::WeakSecret),
+        true if !agents.defined() => Err(BuildError::NoAgents),
+        _ => Ok(()),
+    }
+}
+
+/// Where it listens, and for whom.
+pub(super) fn listeners(config: &Config) -> Result<Vec<(SocketAddr, Listener)>, BuildError> {
+    let shared = config.proxy.listen.iter().map(|address| Ok((*address, Listener { agent: None })));
+    let bound = config.proxy.agent_listen.iter().map(|(name, address)| {
+        let refuse = |error: IdError| BuildError::Config { key: "proxy.agent_listen", why: error.to_string() };
+        Ok((*address, Listener { agent: Some(name.parse().map_err(refuse)?) }))
+    });
+    shared.chain(bound).collect()
+}
+
 /// A listener that is bound to nobody answers 407 to everybody. The agent may come later, so this is no error.
 pub(super) fn warn_of_strangers(config: &Config, agents: &Registry) {
     for name in
@@ -351,6 +386,7 @@ fn parent(home: &Home, upstream: &config::Upstream) -> Result<Option<Parent>, Bu
             }
             None => decoded,
         };
+    let except = upstream.proxy_except.iter().filter_map(|text| config::parse_exception(text)).collect();
     let authorization = credentials.map(Secret::new).map(|text| {
         let encoded = base64::engine::general_purpose::STANDARD.encode(text.expose().trim_end());
         let mut value =
@@ -358,7 +394,7 @@ fn parent(home: &Home, upstream: &config::Upstream) -> Result<Option<Parent>, Bu
         value.set_sensitive(true);
         Ok::<_, BuildError>(value)
     });
-    Ok(Some(Parent { authority, authorization: authorization.transpose()?, except: upstream.proxy_except.clone() }))
+    Ok(Some(Parent { authority, authorization: authorization.transpose()?, except }))
 }
 
 #[cfg(test)]

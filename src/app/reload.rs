@@ -83,7 +83,11 @@ impl Reload {
             tracing::error!(error = mistake as &dyn std::error::Error, "agents were not taken; the old ones stay");
         }
         let agents_taken = mistakes.is_empty();
-        let config_taken = match self.home.written_config(&self.overrides) {
+        let checked = |config: Option<Config>| match config {
+            Some(config) => parts::check_named(&self.home, &config).map(|()| Some(config)),
+            None => Ok(None),
+        };
+        let config_taken = match self.home.written_config(&self.overrides).map_err(BuildError::from).and_then(checked) {
             Ok(Some(config)) => {
                 live.tell_waiting(&config);
                 parts::warn_of_strangers(&config, &self.proxy.agents.load());

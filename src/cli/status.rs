@@ -90,6 +90,8 @@ type Looked = anyhow::Result<(Option<bool>, String, Value)>;
 
 fn config(context: &Context) -> Looked {
     let config = context.config()?;
+    let weak = context.passphrase().is_ok_and(|(_, origin)| origin == Origin::Machine);
+    nexus::app::check(&context.home, &config, weak)?;
     let listen: Vec<String> = config.proxy.listen.iter().map(ToString::to_string).collect();
     let agents = context.home.lasting()?.unwrap_or_default().len();
     let (_catalogue, mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());

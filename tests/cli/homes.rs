@@ -236,6 +236,35 @@ fn a_mistake_in_the_configuration_is_shown_at_its_place() {
 }
 
 #[test]
+fn what_up_refuses_is_not_called_ok() {
+    let world = World::new();
+    std::fs::write(world.home("empty.pem"), "").unwrap();
+    for (text, words) in [
+        ("[upstream]\nproxy = \"ftp://x\"", "upstream.proxy: must begin with http://"),
+        ("[upstream]\nproxy = \"\"", "upstream.proxy: must begin with http://"),
+        ("[upstream]\nproxy = \"http://u:pw@\"", "upstream.proxy: "),
+        (
+            "[upstream]\nproxy = \"http://corp:1\"\nproxy_auth_file = \"nope\"",
+            "upstream.proxy_auth_file: there is no such file",
+        ),
+        ("[upstream]\nproxy_except = [\"*.x\"]", "write \".x\""),
+        ("[upstream]\nresolve = { \"a b\" = \"127.0.0.1:1\" }", "upstream.resolve: \"a b\" is not a host"),
+        ("[upstream]\nextra_roots = [\"nope.pem\"]", "upstream.extra_roots: cannot read "),
+        ("[upstream]\nextra_roots = [\"empty.pem\"]", "holds no certificate"),
+        ("[proxy]\nagent_listen = { \"a b\" = \"127.0.0.1:0\" }", "proxy.agent_listen: "),
+        ("[proxy]\nlisten = [\"0.0.0.0:0\"]\n[policy]\ndefault = \"deny\"", "listening beyond loopback needs agents"),
+    ] {
+        world.config(&format!("{text}\n"));
+        let said = world.nexus(&["up"]).failed(1);
+        assert!(said.contains(words) && !said.contains("u:pw"), "{text}: {said}");
+        let done = world.nexus(&["status"]);
+        let line = done.out.lines().find(|line| line.contains("config")).unwrap();
+        assert!(done.code == Some(1) && line.contains("broken") && !done.out.contains("u:pw"), "{text}: {}", done.out);
+        assert!(done.out.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{text}: {}", done.out);
+    }
+}
+
+#[test]
 fn a_second_proxy_says_that_the_port_is_taken() {
     let world = World::new();
     let up = world.up();

@@ -54,7 +54,8 @@ fn an_emptied_or_vanished_configuration_leaves_the_old_one_live() {
         let file = nexus.home().config_file();
         let written = std::fs::read_to_string(&file).expect("the file");
         assert_eq!(stranger(&nexus).await, "refused");
-        for text in ["", "\n  \n", "[policy]\ndefault = \"de"] {
+        let unusable = "[policy]\ndefault = \"allow\"\n[upstream]\nextra_roots = [\"nope.pem\"]\n";
+        for text in ["", "\n  \n", "[policy]\ndefault = \"de", unusable] {
             put(&file, text);
             nexus.reload();
             assert_eq!(stranger(&nexus).await, "refused", "{text:?}");
