@@ -24,7 +24,7 @@ const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const DRAIN: (&str, &str) = ("NEXUS__LIMITS__DRAIN_SECS", "2");
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Run) -> anyhow::Result<ExitCode> {
-    start_log(terminal, "nexus=warn");
+    let flood = start_log(terminal, "nexus=warn");
     conceal::secret(context, terminal);
     harden(terminal);
     warm_up();
@@ -52,6 +52,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Ru
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(run::run(job, async || open(context, terminal, &agent).await))?;
+    flood.report();
     Ok(ExitCode::from(code))
 }
 

@@ -1,6 +1,7 @@
 //! `nexus up`: the proxy in the foreground. SIGHUP reloads, SIGTERM and SIGINT drain.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use nexus::app::{App, BuildError, Origin, Running, Setup, warm_up, write_bundle};
@@ -9,13 +10,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::arguments::Up;
 use super::conceal;
 use super::context::{Context, Hint};
+use super::flood::Flood;
 use super::process::{harden, start_log};
 use super::surroundings;
 use super::terminal::{Terminal, WEAK_SECRET};
 
+/// How often lines are told of that the log left out.
+const REPORT: Duration = Duration::from_secs(60);
+
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyhow::Result<()> {
     context.require_home()?;
-    start_log(terminal, "nexus=info");
+    let flood = start_log(terminal, "nexus=info");
     conceal::secret(context, terminal);
     harden(terminal);
     warm_up();
@@ -50,10 +55,11 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     if options.announce {
         terminal.data(&format!("listening {}\n", joined(running.addresses()).replace(", ", " ")))?;
     }
-    runtime.block_on(signals.until_told(&running));
+    runtime.block_on(signals.until_told(&running, &flood));
     terminal.say("nexus: draining");
     context.home.unannounce();
     running.stop();
+    flood.report();
     Ok(())
 }
 
@@ -109,13 +115,15 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
-    async fn until_told(mut self, running: &Running) {
+    /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile, and what the log left out is told of.
+    async fn until_told(mut self, running: &Running, flood: &Flood) {
+        let mut reports = tokio::time::interval(REPORT);
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => running.reload(),
+                _ = reports.tick() => flood.report(),
             }
         }
     }
