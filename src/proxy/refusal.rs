@@ -113,6 +113,7 @@ impl Refusal {
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
                 | upstream::Error::ParentUnreachable { .. }
+                | upstream::Error::ParentAnswer { .. }
                 | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
@@ -154,6 +155,7 @@ impl Refusal {
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
                 | upstream::Error::ParentUnreachable { .. }
+                | upstream::Error::ParentAnswer { .. }
                 | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
@@ -337,6 +339,9 @@ fn upstream_advice(error: &upstream::Error) -> String {
         }
         upstream::Error::ParentUnreachable { .. } => {
             "Nothing is wrong with the service: the operator of Nexus should look at upstream.proxy and whether that proxy is up.".into()
+        }
+        upstream::Error::ParentAnswer { .. } => {
+            "Nothing is wrong with the service: the operator of Nexus should see whether upstream.proxy names the port of an HTTP proxy, and whether that proxy is well.".into()
         }
         upstream::Error::ParentPassword => "Nothing leaves until the operator of Nexus has set them right in upstream.proxy_auth_file.".into(),
         upstream::Error::Unreachable { .. } | upstream::Error::Parent { .. } => "The service cannot be reached from the proxy; try again later.".into(),
