@@ -10,7 +10,7 @@ use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts::{self, BuildError};
 use super::sealed::{placed, to_be_fetched};
-use crate::agent::{Agent, Registry};
+use crate::agent::Agent;
 use crate::decide::{Connect, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered};
 use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Host, Scheme, Target};
 use crate::provider::{Catalogue, InjectRule, Provider, prepare};

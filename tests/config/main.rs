@@ -1,6 +1,6 @@
 //! Every configuration file that ships is valid, and every mistake in one is shown at its place.
 
 mod catalogue;
-mod lookup;
 mod example_file;
+mod lookup;
 mod provider_files;
