@@ -32,7 +32,7 @@ const FLOORS: [(&str, i8); 21] = [
 ];
 
 /// Where a secret's value may be looked at. This list is the security review.
-const EXPOSING: [&str; 33] = [
+const EXPOSING: [&str; 34] = [
     "agent/token.rs",
     "app/init.rs",
     "app/parts.rs",
@@ -50,6 +50,7 @@ const EXPOSING: [&str; 33] = [
     "oauth/reply.rs",
     "oauth/request.rs",
     "provider/grant.rs",
+    "provider/pattern.rs", // a host that is registered as a field
     "provider/prepared.rs",
     "provider/signer.rs",
     "provider/strategy.rs",

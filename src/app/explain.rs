@@ -130,7 +130,9 @@ pub fn explain(
         None => Arc::new(Agent::local().ok_or_else(|| ExplainError::Url(url.to_owned()))?),
     };
     let (catalogue, _mistakes) = Catalogue::with_user_folder(&home.providers());
-    let rules = parts::rules(&catalogue, config, &registry);
+    let vault = store.snapshot()?;
+    let registered = Arc::new(move |host: &Host| vault.sealed_with(&host.to_string()).to_vec());
+    let rules = parts::rules(&catalogue, config, &registry, registered);
     let target = target(method, url)?;
     let own = proxy::is_own(&target.authority);
     let decide = || if own { Connect::Intercept } else { rules.decide_connect(&target.authority, &agent) };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateDer;
@@ -22,7 +23,7 @@ use crate::provider::Catalogue;
 use crate::proxy::{self, Pages};
 use crate::seal::{DataKey, Passphrase};
 use crate::upstream::{self, Override, Parent};
-use crate::vault;
+use crate::vault::{self, Snapshot, Store};
 
 /// What an application is made from.
 pub struct Setup {
@@ -128,8 +129,19 @@ pub(super) fn placeholder_key(key: &DataKey) -> PlaceholderKey {
     PlaceholderKey::new(key.subkey("placeholders"))
 }
 
+/// Tells which providers' connections were registered for a host, as the vault has it now; while it can't be read, as it had it before.
+pub(super) fn registered(store: Arc<Store>) -> Arc<decide::Registered> {
+    let last: ArcSwap<Snapshot> = ArcSwap::default();
+    Arc::new(move |host| {
+        if let Ok(now) = store.snapshot() {
+            last.store(now);
+        }
+        last.load().sealed_with(&host.to_string()).to_vec()
+    })
+}
+
 /// Compiles the catalogue.
-pub(super) fn rules(catalogue: &Catalogue, config: &Config, agents: &Registry) -> Rules {
+pub(super) fn rules(catalogue: &Catalogue, config: &Config, agents: &Registry, registered: Arc<decide::Registered>) -> Rules {
     let allow = config.policy.default != Some(config::Verdict::Deny);
     let settings = decide::Settings {
         unmatched: match config.proxy.unmatched {
@@ -146,7 +158,7 @@ pub(super) fn rules(catalogue: &Catalogue, config: &Config, agents: &Registry) -
         connect_ports: config.proxy.connect_ports.clone(),
         allow,
     };
-    Rules::compile(catalogue, settings)
+    Rules::compile(catalogue, settings).with_registered(registered)
 }
 
 pub(super) fn agents(home: &Home, extra: &[Registered], previous: &Registry) -> Result<Registry, HomeError> {

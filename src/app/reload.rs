@@ -134,7 +134,9 @@ impl Reload {
             tracing::error!("a provider file was not taken: {mistake}");
         }
         parts::warn_of_takeovers(&catalogue);
-        self.proxy.rules.store(Arc::new(parts::rules(&catalogue, &live.config, &self.proxy.agents.load())));
+        let registered = parts::registered(Arc::clone(&self.store));
+        let rules = parts::rules(&catalogue, &live.config, &self.proxy.agents.load(), registered);
+        self.proxy.rules.store(Arc::new(rules));
         if others_taken && mistakes.is_empty() {
             tracing::info!("configuration taken");
         }

@@ -123,18 +123,18 @@ impl App {
         parts::warn_of_strangers(&setup.config, &registry);
         let (catalogue, mistakes) = Catalogue::with_user_folder(&setup.home.providers());
         parts::warn_of_takeovers(&catalogue);
-        let rules = parts::rules(&catalogue, &setup.config, &registry);
+        let store = Arc::new(Store::with_key(setup.home.vault(), key.duplicate()));
+        let rules = parts::rules(&catalogue, &setup.config, &registry, parts::registered(Arc::clone(&store)));
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
         let dialler = Dialler::new(parts::upstream_settings(&setup.home, &setup.config)?, &crypto)?;
         let pages = parts::pages(&setup.home, fingerprint)?;
-        let store = Store::with_key(setup.home.vault(), key.duplicate());
         // A vault that can't be opened is told of now, not at the first request.
         let snapshot = store.snapshot()?;
         sealed::tell(&catalogue, &snapshot);
         let parts = Parts {
-            store: Arc::new(store),
+            store,
             dialler: Arc::new(dialler),
             issuer: Arc::new(issuer),
             log: Log::start(parts::audit_settings(&setup.home, &setup.config))?,

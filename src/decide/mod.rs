@@ -4,4 +4,6 @@ mod occupants;
 mod snapshot;
 
 pub(crate) use occupants::Occupants;
-pub(crate) use snapshot::{Connect, ConnectRefusal, Named, Reason, Route, Rules, Settings, Unmatched, Unregistered};
+pub(crate) use snapshot::{
+    Connect, ConnectRefusal, Named, Reason, Registered, Route, Rules, Settings, Unmatched, Unregistered,
+};

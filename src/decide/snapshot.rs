@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::occupants::Occupants;
 use crate::agent::Agent;
-use crate::model::{Authority, Host, Map, Scheme, Target};
+use crate::model::{Authority, Host, Map, ProviderId, Scheme, Target};
 use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider, is_readable};
 
 /// What happens to hosts that no provider names.
@@ -146,10 +146,21 @@ struct HostRules {
     occupants: Option<Arc<Occupants>>,
 }
 
+impl std::fmt::Debug for Rules {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Rules")
+            .field("settings", &self.settings)
+            .field("providers", &self.providers.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// One moment's rules; swapped whole when a file changes.
-#[derive(Debug)]
 pub(crate) struct Rules {
     settings: Settings,
+    /// Providers whose hosts only connections know, and what asks for them.
+    own: Own,
     providers: Vec<Arc<Provider>>,
     /// Each provider by itself, for the many hosts that have only one.
     alone: Vec<Arc<Occupants>>,
@@ -163,13 +174,31 @@ pub(crate) struct Rules {
     tls_ports: Vec<u16>,
 }
 
+/// Which providers' connections were registered for a host.
+pub(crate) type Registered = dyn Fn(&Host) -> Vec<ProviderId> + Send + Sync;
+
+/// Services that customers run at names of their own.
+#[derive(Default)]
+struct Own {
+    /// By their ids.
+    providers: Map<ProviderId, usize>,
+    registered: Option<Arc<Registered>>,
+}
+
 impl Rules {
+    /// With hosts that only connections know. `registered` is asked where no file names a host.
+    pub(crate) fn with_registered(mut self, registered: Arc<Registered>) -> Self {
+        self.own.registered = Some(registered);
+        self
+    }
+
     /// Indexes `catalogue`.
     pub(crate) fn compile(catalogue: &Catalogue, settings: Settings) -> Self {
         let providers: Vec<Arc<Provider>> = catalogue.iter().map(Arc::clone).collect();
         let ports = settings.connect_ports.iter().copied().chain([80, 443]).collect();
         let mut rules = Self {
             settings,
+            own: Own::default(),
             alone: providers.iter().map(|provider| Arc::new(Occupants::new(vec![Arc::clone(provider)]))).collect(),
             providers,
             exact: Map::default(),
@@ -208,6 +237,10 @@ impl Rules {
             self.tls_ports.push(rule.port);
             for pattern in &rule.hosts {
                 let entry = match pattern {
+                    HostPattern::Own { .. } => {
+                        self.own.providers.insert(provider.id.clone(), index);
+                        continue;
+                    }
                     HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
                     HostPattern::Tenant { after, .. } => self.tenants.entry(behind_first_dot(after).into()).or_default(),
                     HostPattern::Below(below) => self.tenants.entry(below.ending().into()).or_default(),
@@ -344,8 +377,29 @@ impl Rules {
     fn matching(&self, host: &Host) -> (Cow<'_, [Place]>, Option<Arc<Occupants>>) {
         match self.exact.get(host) {
             Some(entry) => (Cow::Borrowed(&entry.rules), entry.occupants.as_ref().map(Arc::clone)),
-            None => (self.tenant_rules(host).into(), None),
+            None => {
+                let mut rules = self.tenant_rules(host);
+                if rules.is_empty() {
+                    rules = self.own_rules(host);
+                }
+                (rules.into(), None)
+            }
         }
+    }
+
+    /// Those of services that a connection was registered for at this host.
+    fn own_rules(&self, host: &Host) -> Vec<Place> {
+        let Some(registered) = self.own.registered.as_ref().filter(|_| !self.own.providers.is_empty()) else {
+            return Vec::new();
+        };
+        let mut rules = Vec::new();
+        for index in registered(host).iter().filter_map(|id| self.own.providers.get(id)) {
+            let inject = self.providers.get(*index).map(|provider| provider.inject.as_slice()).unwrap_or_default();
+            let own = |rule: &InjectRule| rule.hosts.iter().any(|pattern| matches!(pattern, HostPattern::Own { .. }));
+            rules.extend(inject.iter().enumerate().filter(|(_, rule)| own(rule)).map(|(number, _)| (*index, number)));
+        }
+        rules.sort_unstable();
+        rules
     }
 
     /// Those of them that name it with a tenant.

@@ -34,6 +34,11 @@ pub enum HostPattern {
         /// Text after the tenant, beginning within its label or with a dot.
         after: String,
     },
+    /// `{host}`: a service that customers run themselves, at a name of their own that is bound at registration.
+    Own {
+        /// The field that names the host.
+        field: String,
+    },
     /// `*.amazonaws.com`, `*.s3.*.amazonaws.com`: any name below, for credentials that never go on a request and sign for one host.
     Below(Below),
 }
@@ -156,6 +161,12 @@ pub enum BindError {
         /// What follows it in the host name.
         after: String,
     },
+    /// An address, or a name that Nexus itself answers.
+    #[error("{field} is not the name of a host: write it alone, as in ci.example.com, without https://, port or path")]
+    NotAName {
+        /// The field.
+        field: String,
+    },
     /// Name too long, or not one that IDNA allows.
     #[error("{field} does not make a valid host name")]
     NotAHost {
@@ -178,6 +189,8 @@ impl HostPattern {
                 .and_then(|name| name.strip_suffix(after.as_str()))
                 .is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('.')),
             Self::Below(below) => host.name().is_some_and(|name| below.matches(name)),
+            // Only a connection knows.
+            Self::Own { .. } => false,
         }
     }
 
@@ -185,7 +198,7 @@ impl HostPattern {
     pub fn specificity(&self) -> usize {
         match self {
             Self::Exact(_) => usize::MAX,
-            Self::Tenant { .. } => usize::MAX - 1,
+            Self::Tenant { .. } | Self::Own { .. } => usize::MAX - 1,
             Self::Below(below) => below.spelled(),
         }
     }
@@ -205,6 +218,7 @@ impl HostPattern {
         let (before, field, after) = match self {
             Self::Exact(host) => return Ok(Some(host.clone())),
             Self::Below(_) => return Ok(None),
+            Self::Own { field } => return own_host(fields, field),
             Self::Tenant { before, field, after } => (before, field, after),
         };
         let Some(label) = strategy::label(fields, field) else { return Ok(None) };
@@ -218,15 +232,18 @@ impl HostPattern {
     pub fn tenant(&self) -> Option<&str> {
         match self {
             Self::Exact(_) | Self::Below(_) => None,
-            Self::Tenant { field, .. } => Some(field),
+            Self::Tenant { field, .. } | Self::Own { field } => Some(field),
         }
     }
 
     /// Whether some host matches both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
-        // Between patterns of another kind, and of equal ones, the more specific decides.
-        if matches!(self, Self::Below(_)) || matches!(other, Self::Below(_)) {
-            return self == other;
+        match (self, other) {
+            // Whose name it is, is known at registration.
+            (Self::Own { .. }, _) | (_, Self::Own { .. }) => return false,
+            // Between one of these and a pattern of another kind, the more specific decides.
+            (Self::Below(_), _) | (_, Self::Below(_)) => return self == other,
+            _ => {}
         }
         let (one, two) = (self.to_string(), other.to_string());
         let fits = |(one, two): (&str, &str)| match (tenant_label(one), tenant_label(two)) {
@@ -242,6 +259,20 @@ impl HostPattern {
             }
         };
         one.split('.').count() == two.split('.').count() && one.split('.').zip(two.split('.')).all(fits)
+    }
+}
+
+/// The host that a field spells out in full.
+fn own_host(fields: Fields<'_>, field: &str) -> Result<Option<Host>, BindError> {
+    let Some(text) = fields(field).map(|value| value.expose()).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let not_a_host = |cause| BindError::NotAHost { field: field.to_owned(), cause };
+    match text.parse::<HostPattern>() {
+        Ok(HostPattern::Exact(host)) => Ok(Some(host)),
+        Ok(_) | Err(PatternError::Braces | PatternError::Wildcard | PatternError::PublicSuffix(_)) => {
+            Err(BindError::NotAName { field: field.to_owned() })
+        }
+        Err(PatternError::Host(cause)) => Err(not_a_host(cause)),
+        Err(_) => Err(BindError::NotAName { field: field.to_owned() }),
     }
 }
 
@@ -271,6 +302,9 @@ impl FromStr for HostPattern {
 fn parse_tenant(text: &str) -> Result<HostPattern, PatternError> {
     let (before, rest) = text.split_once('{').ok_or(PatternError::Braces)?;
     let (field, after) = rest.split_once('}').ok_or(PatternError::Braces)?;
+    if before.is_empty() && after.is_empty() && is_field_name(field) {
+        return Ok(HostPattern::Own { field: field.to_owned() });
+    }
     if !is_field_name(field) || before.contains('}') || after.contains(['{', '}']) {
         return Err(PatternError::Braces);
     }
@@ -292,6 +326,7 @@ impl fmt::Display for HostPattern {
             Self::Exact(host) => host.fmt(formatter),
             Self::Tenant { before, field, after } => write!(formatter, "{before}{{{field}}}{after}"),
             Self::Below(below) => below.fmt(formatter),
+            Self::Own { field } => write!(formatter, "{{{field}}}"),
         }
     }
 }
@@ -325,7 +360,7 @@ mod tests {
 
     #[test]
     fn i2_a_tenant_stands_below_a_domain_with_one_owner() {
-        for text in ["{x}.com", "{x}.co.uk", "{x}.github.io", "{x}", "{x}com", "a{x}.com", "{x}.blogspot.com", "{x}.com."] {
+        for text in ["{x}.com", "{x}.co.uk", "{x}.github.io", "{x}com", "a{x}.com", "{x}.blogspot.com", "{x}.com."] {
             assert!(matches!(text.parse::<HostPattern>(), Err(PatternError::PublicSuffix(_))), "{text}");
         }
         for text in ["{dc}.api.mailchimp.com", "api-{region}.example.com", "{x}-eu.example.co.uk", "api.{x}.example.com"] {
@@ -381,6 +416,36 @@ mod tests {
         let host: Host = "b.s3.eu.amazonaws.com".parse().expect("a host");
         assert!(HostPattern::sealed_as("*.amazonaws.com", &host) && HostPattern::sealed_as("b.s3.eu.amazonaws.com", &host));
         assert!(!HostPattern::sealed_as("*.s3.amazonaws.com", &host) && !HostPattern::sealed_as("*", &host));
+    }
+
+    #[test]
+    fn i2_a_name_of_ones_own_is_bound_whole_and_is_a_name() {
+        let own = pattern("{host}");
+        let bind = |value: &str| {
+            let secret = Secret::new(value.to_owned());
+            own.bind(&|name| (name == "host").then_some(&secret)).map(|host| host.map(|host| host.to_string()))
+        };
+        assert_eq!(bind("CI.Example.com").ok().flatten().as_deref(), Some("ci.example.com"));
+        assert_eq!(bind("jenkins").ok().flatten().as_deref(), Some("jenkins"));
+        assert!(matches!(bind(""), Ok(None)));
+        for value in [
+            "https://ci.example.com",
+            "ci.example.com/x",
+            "ci.example.com:8443",
+            "127.0.0.1",
+            "[::1]",
+            "*.example.com",
+            "{x}",
+            "nexus.internal",
+            "a b",
+            "a@b",
+            "{x}.example.com",
+        ] {
+            assert!(bind(value).is_err(), "{value}");
+        }
+        assert!(
+            !own.matches(&"ci.example.com".parse().expect("a host")) && !own.overlaps(&own) && own.tenant() == Some("host")
+        );
     }
 
     #[test]

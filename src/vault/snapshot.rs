@@ -20,6 +20,7 @@ pub struct Snapshot {
     generation: u64,
     entries: BTreeMap<ConnectionId, Arc<Entry>>,
     by_provider: Map<ProviderId, Arc<[ConnectionId]>>,
+    by_host: Map<Box<str>, Vec<ProviderId>>,
     strangers: Vec<Stranger>,
     rolled_back: bool,
 }
@@ -53,6 +54,14 @@ impl Snapshot {
         for id in snapshot.entries.keys() {
             grouped.entry(id.provider().clone()).or_default().push(id.clone());
         }
+        for (id, entry) in &snapshot.entries {
+            for host in &entry.hosts {
+                let providers = snapshot.by_host.entry(host.as_str().into()).or_default();
+                if !providers.contains(id.provider()) {
+                    providers.push(id.provider().clone());
+                }
+            }
+        }
         snapshot.by_provider = grouped.into_iter().map(|(provider, ids)| (provider, ids.into())).collect();
         snapshot
     }
@@ -76,6 +85,11 @@ impl Snapshot {
     /// The connections of `provider`, the default one first.
     pub fn of_provider(&self, provider: &ProviderId) -> Arc<[ConnectionId]> {
         self.by_provider.get(provider).map_or_else(Arc::default, Arc::clone)
+    }
+
+    /// The providers of connections that `host` was sealed with, as it is written there.
+    pub fn sealed_with(&self, host: &str) -> &[ProviderId] {
+        self.by_host.get(host).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// All connections, in the order of their ids.

@@ -121,7 +121,9 @@ impl Row {
             ways = ways.iter().flat_map(|way| COMMON.into_iter().filter_map(move |name| with(way, name))).collect();
         }
         for field in provider.hosts().filter_map(HostPattern::tenant) {
-            let label = self.tenant.get(field).map_or("acme", String::as_str);
+            let whole = provider.hosts().any(|host| matches!(host, HostPattern::Own { field: own } if own == field));
+            let default = if whole { self.host.as_str() } else { "acme" };
+            let label = self.tenant.get(field).map_or(default, String::as_str);
             for way in &mut ways {
                 way.entry(field.to_owned()).or_insert_with(|| label.to_owned());
             }

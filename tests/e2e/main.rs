@@ -21,6 +21,7 @@ mod hostile_service;
 mod identity;
 mod inside;
 mod made;
+mod own_names;
 mod parents;
 mod placements;
 mod protocols;

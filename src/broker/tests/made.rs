@@ -147,7 +147,7 @@ async fn t126_a_token_that_cannot_be_stored_is_not_used_and_not_asked_for_twice(
 }
 
 #[tokio::test(start_paused = true)]
-async fn t123_a_token_of_the_old_registration_is_not_written_into_the_new_one() {
+async fn a_token_of_the_old_registration_is_not_written_into_the_new_one() {
     let house = Arc::new(house());
     house.endpoint.gate.forget_permits(usize::MAX);
     let asking = tokio::spawn({
