@@ -257,7 +257,7 @@ impl Case<'_> {
         })
     }
 
-    /// Of the providers that share the place, the first that has a connection for this agent; the first one where none has.
+    /// Of the providers that share the place, the first that has a connection for this agent; the general one where none has.
     fn with_connection(&self, named: Named) -> Result<Named, ExplainError> {
         let user = self.agent.user.as_ref();
         let has = |provider: &Provider| -> Result<bool, ExplainError> {
@@ -272,7 +272,7 @@ impl Case<'_> {
                 return Ok(Named { provider, rules, occupants, beside: Vec::new() });
             }
         }
-        Ok(named)
+        Ok(named.general())
     }
 
     fn existing(&self, provider: &Provider) -> Result<Vec<ConnectionId>, ExplainError> {

@@ -136,6 +136,17 @@ pub(crate) struct Named {
     pub(crate) beside: Vec<(Arc<Provider>, Numbers)>,
 }
 
+impl Named {
+    /// Of the providers that share the place, the one that the others stand beside: it is spoken of where none has a connection.
+    pub(crate) fn general(self) -> Self {
+        let general = self.beside.iter().find(|(provider, _)| provider.beside.is_empty() && !self.provider.beside.is_empty());
+        match general.cloned() {
+            Some((provider, rules)) => Self { provider, rules, beside: Vec::new(), ..self },
+            None => self,
+        }
+    }
+}
+
 /// Rules of one provider by their numbers. On the stack, as they nearly always fit.
 pub(crate) type Numbers = SmallVec<[usize; 8]>;
 
@@ -455,11 +466,17 @@ impl Rules {
         self.token_endpoints.contains_key(host) || !self.matching(host).0.is_empty()
     }
 
-    /// Any reading of the path counts: it is a refusal.
+    /// Those whose endpoint it is, and those that they stand beside: the place is the others' too, and as shut for them. Any reading of
+    /// the path counts: it is a refusal.
     fn token_endpoint(&self, target: &Target) -> Vec<Arc<Provider>> {
         let Some(endpoints) = self.token_endpoints.get(&target.authority.host) else { return Vec::new() };
         let meant = endpoints.iter().filter(|(_, path)| path.matches_any_reading(target.path.path()));
-        meant.filter_map(|(index, _)| self.providers.get(*index).map(Arc::clone)).collect()
+        let mut owners: Vec<Arc<Provider>> =
+            meant.filter_map(|(index, _)| self.providers.get(*index).map(Arc::clone)).collect();
+        let beside = |other: &&Arc<Provider>| owners.iter().any(|owner| owner.beside.contains(&other.id));
+        let others: Vec<Arc<Provider>> = self.providers.iter().filter(beside).map(Arc::clone).collect();
+        owners.extend(others);
+        owners
     }
 }
 

@@ -134,14 +134,16 @@ fn clash<'p>(provider: &'p Provider, other: &Provider) -> Option<&'p HostPattern
 }
 
 /// The first token endpoint of `provider` that is a place where `other` injects. Callers are kept from token endpoints, so it would take
-/// that place away from them. An endpoint that both name is the same service's.
+/// that place away from them; one that the other keeps them from already is no loss. An endpoint that both name is the same service's.
 fn covered_endpoint<'p>(provider: &'p Provider, other: &Provider) -> Option<&'p str> {
     let covers = |url: &&str| {
         let Ok(uri) = url.parse::<http::Uri>() else { return false };
         let Some(Ok(host)) = uri.host().map(str::parse::<Host>) else { return false };
         let here =
             |rule: &&InjectRule| rule.port == uri.port_u16().unwrap_or(443) && rule.hosts.iter().any(|own| own.matches(&host));
-        other.inject.iter().filter(here).any(|rule| rule.path_specificity(uri.path()).is_some())
+        let open =
+            |rule: &InjectRule| rule.path_specificity(uri.path()).is_some() && !rule.mints(&http::Method::POST, uri.path());
+        other.inject.iter().filter(here).any(open)
     };
     provider.token_endpoints().filter(|url| other.token_endpoints().all(|own| own != *url)).find(covers)
 }

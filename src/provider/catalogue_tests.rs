@@ -128,9 +128,10 @@ fn the_longest_prefix_that_takes_a_path_is_known() {
 #[test]
 fn token_endpoints_are_known() {
     let catalogue = Catalogue::builtin();
-    let github = catalogue.get(&id("github")).expect("github");
+    let endpoints = |name: &str| catalogue.get(&id(name)).expect("a provider").token_endpoints().collect::<Vec<_>>();
     let installation = "https://api.github.com/app/installations/{installation_id}/access_tokens";
-    assert_eq!(github.token_endpoints().collect::<Vec<_>>(), ["https://github.com/login/oauth/access_token", installation]);
+    assert_eq!(endpoints("github_app"), [installation]);
+    assert_eq!(endpoints("github"), ["https://github.com/login/oauth/access_token"]);
     assert_eq!(catalogue.get(&id("stripe")).expect("stripe").token_endpoints().count(), 0);
 }
 

@@ -77,10 +77,10 @@ mod tests {
 
     #[test]
     fn a_file_that_stands_before_one_that_ships_is_told_of_by_host_and_path() {
-        let said = acme("api.github.com", "\"/v1/**\"");
+        let said = acme("api.openai.com", "\"/v1/**\"");
         assert_eq!(
             said,
-            ["acme takes /v1/** of api.github.com over from github: the credential of github does not go there any more"]
+            ["acme takes /v1/** of api.openai.com over from openai: the credential of openai does not go there any more"]
         );
         assert_eq!(acme("api.acme.example", "\"/v1/**\""), Vec::<String>::new());
         assert_eq!(Catalogue::builtin().takeovers(), []);

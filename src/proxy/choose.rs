@@ -73,7 +73,7 @@ impl Worker {
         Ok(Way::Permitted(permit, named.occupants))
     }
 
-    /// Of the providers that share the place, the first that has a connection for this request; the first one where none has.
+    /// Of the providers that share the place, the first that has a connection for this request; the general one where none has.
     fn with_connection(&self, named: Named, inquiry: &Inquiry<'_>) -> Result<Named, Refusal> {
         if named.beside.is_empty() || self.has_connection(&named, inquiry)? {
             return Ok(named);
@@ -85,7 +85,7 @@ impl Worker {
                 return Ok(other);
             }
         }
-        Ok(named)
+        Ok(named.general())
     }
 
     /// Whether a connection of this provider is meant for the request; one that is another's is none.

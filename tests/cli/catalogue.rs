@@ -112,7 +112,7 @@ const ROWS: &[Row] = &[
         provider: "apollo",
         fields: KEY,
         hosts: &["api.apollo.io", "app.apollo.io"],
-        strips: &["x-api-key", "authorization", "query:api_key"],
+        strips: &["x-api-key", "authorization", "query:api_key", "json:api_key"],
         cases: &[
             ("POST", "https://api.apollo.io/api/v1/people/match", Field("x-api-key", "dummy-key-0123456789")),
             ("POST", "https://app.apollo.io/api/v1/contacts", Field("x-api-key", "dummy-key-0123456789")),

@@ -73,19 +73,25 @@ fn each_installation_of_a_github_app_is_a_connection() {
     let (world, key) = (World::new(), key());
     for (user, number) in [("acme", "1"), ("initech", "2")] {
         let number = format!("installation_id={number}");
-        let arguments =
-            ["register", "github", "--user", user, "--field", "app_id=7", "--field", &number, "--field-file", "private_key=-"];
+        let arguments = [
+            "register",
+            "github_app",
+            "--user",
+            user,
+            "--field",
+            "app_id=7",
+            "--field",
+            &number,
+            "--field-file",
+            "private_key=-",
+        ];
         world.nexus_with(&arguments, &key).ok();
     }
-    let shown = world.nexus(&["show", "github:acme", "--json"]).json();
-    let endpoints = [
-        "https://github.com/login/oauth/access_token",
-        "https://api.github.com/app/installations/{installation_id}/access_tokens",
-    ];
-    assert_eq!(shown["token_urls"], json!(endpoints));
+    let shown = world.nexus(&["show", "github_app:acme", "--json"]).json();
+    assert_eq!(shown["token_urls"], json!(["https://api.github.com/app/installations/{installation_id}/access_tokens"]));
     assert_eq!(shown["auth_type"], "oauth2");
-    let half = world.nexus(&["register", "github", "--field", "app_id=7"]).failed(1);
-    assert!(half.contains("app_id=…, private_key=…, installation_id=…") && half.contains("access_token=…"), "{half}");
+    let half = world.nexus(&["register", "github_app", "--field", "app_id=7"]).failed(1);
+    assert!(half.contains("app_id=…, private_key=…, installation_id=…"), "{half}");
 }
 
 #[test]
@@ -98,7 +104,7 @@ fn a_file_is_read_once_whole_and_within_bounds() {
         (&["--field-file", &huge], "is larger than 64 KiB"),
         (&["--field-file", "private_key=-", "--stdin"], "standard input is read once"),
     ] {
-        let all: Vec<&str> = ["register", "github"].iter().chain(arguments).copied().collect();
+        let all: Vec<&str> = ["register", "github_app"].iter().chain(arguments).copied().collect();
         let said = world.nexus(&all).failed(1);
         assert!(said.contains(word), "{said}");
     }

@@ -236,7 +236,7 @@ fn github_app() -> Kind {
     let (key, public) = rsa();
     let fields = [("app_id", "12345"), ("installation_id", "678"), ("private_key", key.as_str())];
     Kind {
-        provider: "github",
+        provider: "github_app",
         file: None,
         fields: fields.map(|(name, value)| (name, value.to_owned())).to_vec(),
         hosts: ["api.github.com", "github.com"],
