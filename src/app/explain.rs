@@ -336,7 +336,7 @@ impl Case<'_> {
             return Ok(Explanation { command: again(), ..answer(Outcome::AuthRequired, why) });
         };
         let shown = MatchedRule::of(number, rule);
-        if !provider.reaches(&self.target.authority.host, entry.sealed_hosts(), &|name| entry.fields.field(name)) {
+        if !provider.reaches(number, &self.target.authority.host, entry.sealed_hosts(), &|name| entry.fields.field(name)) {
             let hosts = if entry.hosts.is_empty() { "none".to_owned() } else { entry.hosts.join(", ") };
             let why = format!("{connection} was registered for other hosts: {hosts}");
             let command = Some(format!("nexus providers trust {}", provider.id));

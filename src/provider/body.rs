@@ -22,6 +22,9 @@ pub enum BodyError {
     /// It says it is JSON, or looks like it.
     #[error("the body is not valid JSON")]
     NotJson,
+    /// `Content-Type` (RFC 9110 §8.3).
+    #[error("what the body is, is said twice or in a charset other than UTF-8; say it once")]
+    Type,
     /// `Content-Encoding` (RFC 9110 §8.4).
     #[error("the body is compressed, so nothing can be taken out of it or put into it; send it as it is")]
     Encoded,
@@ -66,24 +69,39 @@ enum Kind {
     Untold,
     /// Files, streams, other formats: no credential in a place that we know.
     Other,
+    /// It says so in more than one way, or in letters that we don't read.
+    Doubtful,
 }
 
 fn kind(headers: &HeaderMap) -> Kind {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Kind::Untold };
+    let mut said = headers.get_all(CONTENT_TYPE).iter();
+    let Some(value) = said.next() else { return Kind::Untold };
     let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-    match text.split(';').next().unwrap_or_default().trim() {
-        "application/x-www-form-urlencoded" => Kind::Form,
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let charset = parts.filter_map(|part| part.strip_prefix("charset=")).map(|name| name.trim_matches('"'));
+    let read = charset.into_iter().all(|name| matches!(name, "" | "utf-8" | "utf8" | "us-ascii" | "iso-8859-1"));
+    let doubtful = said.next().is_some() || essence.contains(',');
+    match essence {
+        _ if doubtful => Kind::Doubtful,
+        "application/x-www-form-urlencoded" if read => Kind::Form,
+        "application/x-www-form-urlencoded" | "application/json" if !read => Kind::Doubtful,
         "" | "text/plain" => Kind::Untold,
         essence if essence == "application/json" || essence == "text/json" || essence.ends_with("+json") => Kind::Json,
         _ => Kind::Other,
     }
 }
 
+/// Whether a body behind `headers` could be a form to some service.
+pub(super) fn may_be_form(headers: &HeaderMap) -> bool {
+    matches!(kind(headers), Kind::Form | Kind::Untold | Kind::Doubtful)
+}
+
 /// Whether a body behind `headers` must be at hand to empty `slots`.
 pub fn slots_in_body(slots: &[Slot], headers: &HeaderMap) -> bool {
     let within = |slot: &Slot| match slot {
-        Slot::Json(_) => matches!(kind(headers), Kind::Json | Kind::Untold),
-        Slot::Form(_) => matches!(kind(headers), Kind::Form | Kind::Untold),
+        Slot::Json(_) => matches!(kind(headers), Kind::Json | Kind::Untold | Kind::Doubtful),
+        Slot::Form(_) => matches!(kind(headers), Kind::Form | Kind::Untold | Kind::Doubtful),
         Slot::Header(_) | Slot::Query(_) | Slot::Cookie(_) | Slot::Path(_) => false,
     };
     slots.iter().any(within)
@@ -142,14 +160,23 @@ fn readable<'b>(headers: &HeaderMap, body: &'b [u8]) -> Result<&'b str, BodyErro
     if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
         return Err(BodyError::Encoded);
     }
-    std::str::from_utf8(body).map_err(|_bytes| BodyError::NotJson)
+    let text = std::str::from_utf8(body).map_err(|_bytes| BodyError::NotJson)?;
+    let other_letters = text.starts_with('\u{feff}') || text.starts_with('\0') || text.get(1..2) == Some("\0");
+    match kind(headers) {
+        Kind::Doubtful => Err(BodyError::Type),
+        Kind::Untold if other_letters => Err(BodyError::Type),
+        _ => Ok(text),
+    }
 }
 
 fn reads_as_json(headers: &HeaderMap, body: &[u8]) -> bool {
     match kind(headers) {
         Kind::Json => true,
-        Kind::Untold => matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')),
-        Kind::Form | Kind::Other => false,
+        // What only begins like it may be a form's field to whoever expects one.
+        Kind::Untold => {
+            matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) && serde_json::from_slice::<&RawValue>(body).is_ok()
+        }
+        Kind::Form | Kind::Other | Kind::Doubtful => false,
     }
 }
 
@@ -196,7 +223,9 @@ fn node(text: &str) -> Result<Node<'_>, BodyError> {
 
 /// Many services read names without regard to letter case.
 fn same(one: &str, two: &str) -> bool {
-    one.eq_ignore_ascii_case(two)
+    // The Kelvin sign and the long s are k and s to whoever folds all of Unicode.
+    let folded = |text: &str| text.replace('\u{212a}', "k").replace('\u{17f}', "s");
+    one.eq_ignore_ascii_case(two) || (!one.is_ascii() && folded(one).eq_ignore_ascii_case(two))
 }
 
 /// `text` with `value` (JSON) at `path`, or with nothing there; `None` where nothing changes.
@@ -319,7 +348,7 @@ mod tests {
 
     #[test]
     fn i2_a_member_goes_under_every_spelling_and_the_rest_stays_as_it_was_written() {
-        let body = r#" {"n": 1.50000000000000000001, "api_key":"theirs", "a":{"api_key":1} ,"Api_Key":[2], "api_\u006bey":3} "#;
+        let body = r#" {"n": 1.50000000000000000001, "api_key":"theirs","api_\u212aey":1, "a":{"api_key":1} ,"Api_Key":[2], "api_\u006bey":3} "#;
         assert_eq!(stripped("json:api_key", JSON, body).as_deref(), Some(r#"{"n":1.50000000000000000001,"a":{"api_key":1}}"#));
         assert_eq!(stripped("json:api_key", JSON, r#"{"api":{"key":1}}"#), None);
         assert_eq!(stripped("json:api_key", JSON, r#"[{"api_key":1}]"#), None);
@@ -368,6 +397,20 @@ mod tests {
         compressed.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         assert_eq!(strip(&compressed, b"\x1f\x8b"), Err(BodyError::Encoded));
         assert_eq!(strip(&headers("multipart/form-data; boundary=x"), b"\xff{"), Ok(()));
+        let mut twice = headers("text/plain");
+        twice.append(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        for doubtful in [
+            twice,
+            headers("application/json, text/plain"),
+            headers("application/json; charset=utf-16"),
+            headers("application/x-www-form-urlencoded;charset=ibm037"),
+        ] {
+            assert_eq!(strip(&doubtful, b"{}"), Err(BodyError::Type), "{doubtful:?}");
+        }
+        assert_eq!(strip(&HeaderMap::new(), b"\xef\xbb\xbf{}"), Err(BodyError::Type));
+        // A form to whoever expects one, whatever it begins with.
+        let form = strip_body(&slots, &HeaderMap::new(), b"{&key=theirs&a=1").expect("readable").map(|bytes| text(&bytes));
+        assert_eq!(form.as_deref(), Some("{&a=1"));
         assert!(!slots_in_body(&slots, &headers("application/octet-stream")));
         assert!(slots_in_body(&slots, &HeaderMap::new()) && slots_in_body(&slots, &headers("application/vnd.api+json")));
     }

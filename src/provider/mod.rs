@@ -1,5 +1,6 @@
 //! The catalogue as data: which hosts belong to which provider, and how a credential goes on a request there. Floor 1.
 
+mod action;
 mod body;
 mod builtin;
 mod catalogue;

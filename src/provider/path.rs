@@ -178,6 +178,13 @@ pub fn is_readable(path: &str) -> bool {
     readings(path).is_ok()
 }
 
+/// Whether `path` has the same number of segments in all its readings: none is empty, a dot segment or made of others.
+pub(super) fn has_one_shape(path: &str) -> bool {
+    let path = without_query(path);
+    let count = |path: &str| path.split('/').count();
+    readings(path).is_ok_and(|all| all.iter().all(|reading| count(reading) == count(path)))
+}
+
 /// As sent, decoded once, decoded until nothing changes.
 fn readings(path: &str) -> Result<Vec<Cow<'_, str>>, PathError> {
     if !path.starts_with('/') {

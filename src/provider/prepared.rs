@@ -169,8 +169,8 @@ impl Prepared {
     }
 
     /// Takes the challenge of a 401; `true` where the same request should be sent once more with an answer to it.
-    pub(crate) fn challenged(&self, headers: &HeaderMap) -> bool {
-        self.signing.as_ref().is_some_and(|signing| signing.challenged(headers))
+    pub(crate) fn challenged(&self, headers: &HeaderMap, answered: bool) -> bool {
+        self.signing.as_ref().is_some_and(|signing| signing.challenged(headers, answered))
     }
 
     /// `body`, sent under `headers`, with the credential in it; `None` where none goes there.

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::body::Pointer;
 use super::expired::Signals;
 use super::grant::Grant;
-use super::path::PathPattern;
+use super::path::{PathPattern, has_one_shape};
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
 use super::template::Template;
@@ -98,13 +98,19 @@ impl Provider {
 
     /// Whether a credential with these fields may go to `host`: the hosts that were sealed with it decide; one in which nothing was
     /// sealed (as JarvisCore writes them) reaches what these patterns bind.
-    pub fn reaches(&self, host: &Host, sealed: Option<&[String]>, fields: Fields<'_>) -> bool {
+    ///
+    /// A name that was sealed with a `*` counts only for `rule`s whose signatures hold for one host.
+    pub fn reaches(&self, rule: usize, host: &Host, sealed: Option<&[String]>, fields: Fields<'_>) -> bool {
+        let signs = self.inject.get(rule).is_some_and(InjectRule::signs_for_one_host);
         match sealed {
             None => self.hosts().any(|pattern| match pattern {
                 HostPattern::Below(_) => pattern.matches(host),
                 pattern => pattern.bind(fields).is_ok_and(|bound| bound.as_ref() == Some(host)),
             }),
-            Some(sealed) => sealed.iter().any(|allowed| HostPattern::sealed_as(allowed, host)),
+            Some(sealed) => sealed
+                .iter()
+                .filter(|allowed| signs || !allowed.starts_with('*'))
+                .any(|allowed| HostPattern::sealed_as(allowed, host)),
         }
     }
 }
@@ -256,6 +262,8 @@ pub struct InjectRule {
     pub set_cookie: bool,
     /// Endpoints whose answers carry a new credential; refused.
     pub mints: Vec<MethodPath>,
+    /// Calls whose answers carry a new credential, by the name that a parameter `Action` or AWS's target header gives them; refused.
+    pub mint_actions: Vec<String>,
     /// A host match without a path match is refused instead of forwarded without injection.
     pub refuse_other_paths: bool,
     /// The path itself is secret (webhooks): masked in every record.
@@ -270,6 +278,11 @@ impl InjectRule {
             && self.hosts.iter().filter_map(HostPattern::tenant).all(has)
     }
 
+    /// Whether all that it puts on a request are signatures, each of which holds for one host.
+    pub(super) fn signs_for_one_host(&self) -> bool {
+        self.placements.iter().all(|placement| matches!(placement, Placement::Sign(signer) if signer.binds_the_host()))
+    }
+
     /// Segments of the path, counted from 1, that are a credential.
     pub fn secret_segments(&self) -> impl Iterator<Item = usize> {
         self.placements.iter().filter_map(|placement| match placement {
@@ -282,6 +295,10 @@ impl InjectRule {
     ///
     /// Between two providers on one host the longer prefix wins; within one provider the first rule does.
     pub fn path_specificity(&self, path: &str) -> Option<usize> {
+        // A segment that is replaced must be the same one to whoever reads the path.
+        if self.secret_segments().next().is_some() && !has_one_shape(path) {
+            return None;
+        }
         if self.paths.is_empty() {
             return Some(0);
         }

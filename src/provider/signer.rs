@@ -51,9 +51,6 @@ pub(super) struct Part {
     pub(super) optional: bool,
 }
 
-/// What everybody may know: the rest is guarded in answers.
-const PUBLIC: [&str; 8] = ["access_key_id", "account", "consumer_key", "realm", "region", "token", "user_id", "username"];
-
 impl Signer {
     /// The word of the strategy in a provider file.
     pub(super) fn word(&self) -> &'static str {
@@ -64,6 +61,17 @@ impl Signer {
             Kind::Hmac(_) => "hmac",
             Kind::OAuth1(_) => "oauth1",
             Kind::Digest => "digest",
+        }
+    }
+
+    /// What everybody may know of its parts: the rest is guarded in answers.
+    fn is_public(&self, role: &str) -> bool {
+        match self.kind {
+            Kind::Aws { .. } => matches!(role, "access_key_id" | "region"),
+            Kind::AzureSharedKey => role == "account",
+            Kind::OAuth1(_) => matches!(role, "consumer_key" | "token" | "realm"),
+            Kind::Digest => role == "username",
+            Kind::AzureSas | Kind::Hmac(_) => false,
         }
     }
 
@@ -110,7 +118,7 @@ impl Signer {
             if !there && *optional {
                 continue;
             }
-            let Some(value) = fill(value, !PUBLIC.contains(&&**role))? else { return Ok(None) };
+            let Some(value) = fill(value, !self.is_public(role))? else { return Ok(None) };
             values.push((role.clone(), value));
         }
         Ok(Some(Signing { kind: self.kind.clone(), values, session: ArcSwapOption::empty() }))
@@ -191,18 +199,19 @@ impl Signing {
             Kind::Aws { .. } => plan.0.as_ref().is_some_and(|plan| plan.body() == aws::Body::Whole),
             Kind::Hmac(scheme) => scheme.needs_body(),
             Kind::OAuth1(_) => oauth1::needs_body(headers),
-            Kind::Digest => self.session.load().as_ref().is_some_and(|session| session.needs_body()),
+            // The challenge may ask for it (`auth-int`), and comes after the first send.
+            Kind::Digest => true,
             Kind::AzureSharedKey | Kind::AzureSas => false,
         }
     }
 
-    /// Takes a service's challenge; `true` where the next request can answer it and the last one did not.
-    pub(super) fn challenged(&self, headers: &HeaderMap) -> bool {
+    /// Takes a service's challenge to a request that `answered` an earlier one or not; `true` where a second one can do better.
+    pub(super) fn challenged(&self, headers: &HeaderMap, answered: bool) -> bool {
         if self.kind != Kind::Digest {
             return false;
         }
         let Ok(Some(challenge)) = digest::Challenge::strongest(headers) else { return false };
-        let answered = self.session.load().is_some() && !challenge.is_stale();
+        let answered = answered && !challenge.is_stale();
         let session = nonce().ok().and_then(|cnonce| digest::Session::new(challenge, cnonce).ok());
         let taken = session.is_some();
         self.session.store(session.map(Arc::new));

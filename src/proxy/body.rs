@@ -175,7 +175,11 @@ impl Body for ResponseBody {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Unannounced => SizeHint::default(),
             Kind::Observed(observed) if observed.peeked.is_empty() => observed.incoming.size_hint(),
-            Kind::Observed(_) => SizeHint::default(),
+            Kind::Observed(observed) => {
+                let peeked =
+                    observed.peeked.iter().flatten().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum::<u64>();
+                observed.incoming.size_hint().exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(peeked + rest))
+            }
         }
     }
 }

@@ -75,7 +75,17 @@ impl Worker {
 
     /// Of the providers that share the place, the first that has a connection for this request; the general one where none has.
     fn with_connection(&self, named: Named, inquiry: &Inquiry<'_>) -> Result<Named, Refusal> {
-        if named.beside.is_empty() || self.has_connection(&named, inquiry)? {
+        if named.beside.is_empty() {
+            return Ok(named);
+        }
+        // What the request names decides, also where it is to be refused.
+        for (provider, rules) in &named.beside {
+            if !self.is_meant(&named.provider, &named, inquiry)? && self.is_meant(provider, &named, inquiry)? {
+                let (provider, rules, occupants) = (Arc::clone(provider), rules.clone(), Arc::clone(&named.occupants));
+                return Ok(Named { provider, rules, occupants, beside: Vec::new() });
+            }
+        }
+        if self.is_meant(&named.provider, &named, inquiry)? || self.has_connection(&named, inquiry)? {
             return Ok(named);
         }
         for (provider, rules) in &named.beside {
@@ -86,6 +96,17 @@ impl Worker {
             }
         }
         Ok(named.general())
+    }
+
+    /// Whether `Nexus-Connection` or a placeholder in the request names a connection of `provider`.
+    fn is_meant(&self, provider: &Provider, named: &Named, inquiry: &Inquiry<'_>) -> Result<bool, Refusal> {
+        let wanted = inquiry.headers.get(NEXUS_CONNECTION).and_then(|text| text.to_str().ok()?.parse::<ConnectionId>().ok());
+        if wanted.is_some_and(|wanted| *wanted.provider() == provider.id) {
+            return Ok(true);
+        }
+        let listed = self.proxy.broker.connections_of(&provider.id).map_err(unreadable)?;
+        let known = self.placeholders(inquiry.agent, &provider.id, &listed.ids);
+        Ok(find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry).is_some())
     }
 
     /// Whether a connection of this provider is meant for the request; one that is another's is none.
@@ -265,7 +286,7 @@ fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
 /// The hosts a credential may reach were sealed when it was registered; a rule that was widened since does not widen it.
 pub(super) fn reaches(permit: &broker::Permit, target: &Target) -> bool {
     let host = &target.authority.host;
-    permit.provider().reaches(host, permit.hosts(), &|name| permit.field(name))
+    permit.provider().reaches(permit.rule(), host, permit.hosts(), &|name| permit.field(name))
 }
 
 /// What `find` finds in one of the slots of the host's providers.

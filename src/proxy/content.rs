@@ -1,7 +1,5 @@
 //! What is inside a request body, where a credential may stand there: the whole body at hand, without what the caller put into the slots.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue};
@@ -10,21 +8,15 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::forward::Outbound;
+use super::load::Room;
 use super::refusal::Refusal;
 use super::replay::Inflow;
 use super::worker::Worker;
 use crate::broker::Permit;
-use crate::decide::Occupants;
+use crate::decide::{Occupants, Reason};
 use crate::head::{Malformed, check_trailers};
 use crate::model::Target;
 use crate::provider::{BodyError, InjectError, Plan, slots_in_body, strip_body};
-
-/// How large a body may be that is looked into, and how long each next piece of it may take.
-#[derive(Debug, Clone, Copy)]
-struct Bounds {
-    size: usize,
-    patience: Duration,
-}
 
 /// Why a body was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -84,13 +76,23 @@ impl Worker {
         }
         let slots = occupants.map(|occupants| occupants.slots.as_slice()).unwrap_or_default();
         let needed = permit.is_some_and(|permit| permit.prepared().needs_body(&outbound.headers, &outbound.plan));
-        if !needed && !slots_in_body(slots, &outbound.headers) {
-            return Ok(incoming);
+        let rule = permit.and_then(|permit| permit.provider().inject.get(permit.rule()));
+        let named = rule.is_some_and(|rule| rule.needs_body_for_actions(&outbound.headers));
+        let mint = |headers: &HeaderMap, body: &[u8]| {
+            rule.is_some_and(|rule| rule.mints_by_action(headers, outbound.target.path.query(), body))
+        };
+        if !needed && !named && !slots_in_body(slots, &outbound.headers) {
+            return if mint(&outbound.headers, b"") { Err(Refusal::Policy(Reason::Mint)) } else { Ok(incoming) };
         }
         let settings = &self.proxy.settings;
-        let body = gather(incoming, Bounds { size: settings.content, patience: settings.idle_timeout }).await?;
+        let mut room = self.proxy.loads.of(&outbound.agent).room();
+        let gathering = gather(incoming, settings.content, &mut room);
+        let body = timeout(settings.idle_timeout, gathering).await.map_err(|_elapsed| ContentError::Late)??;
+        if mint(&outbound.headers, &body) {
+            return Err(Refusal::Policy(Reason::Mint));
+        }
         let stripped = strip_body(slots, &outbound.headers, &body).map_err(ContentError::from)?;
-        let body = stripped.map_or(body, owned);
+        let body = Bytes::from_owner(Gathered { bytes: stripped.unwrap_or(body), _room: room });
         // Told now, while it can be said what is wrong with the request.
         if let Some(Err(InjectError::Body(why))) = permit.map(|permit| permit.prepared().body(&outbound.headers, &body)) {
             return Err(ContentError::Unreadable(why).into());
@@ -102,31 +104,54 @@ impl Worker {
     }
 }
 
+/// A body at hand, and the room that it takes.
+struct Gathered {
+    bytes: Zeroizing<Vec<u8>>,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Gathered {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Bytes that are wiped when the last copy is dropped.
 pub(super) fn owned(bytes: Zeroizing<Vec<u8>>) -> Bytes {
     Bytes::from_owner(bytes)
 }
 
+/// How many bodies of the largest size an agent may have gathered at once.
+const AT_ONCE: usize = 4;
+/// More members, items or fields cost more than their bytes.
+const MAX_PIECES: usize = 1_000_000;
+
 /// Reads all of `incoming`; trailers, which a body that may change can't keep, are checked and dropped.
-async fn gather(incoming: Inflow, bounds: Bounds) -> Result<Bytes, Refusal> {
-    let mut stream = match incoming {
-        Inflow::Whole(bytes) if bytes.len() > bounds.size => return Err(ContentError::TooLarge.into()),
-        Inflow::Whole(bytes) => return Ok(bytes),
-        Inflow::Stream(stream) => stream,
-    };
+async fn gather(incoming: Inflow, limit: usize, room: &mut Room) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let mut body = Zeroizing::new(Vec::new());
-    while let Some(frame) = timeout(bounds.patience, stream.frame()).await.map_err(|_elapsed| ContentError::Late)? {
-        let frame =
-            frame.map_err(|cause| Malformed::in_chain(&cause).map_or(ContentError::Broken.into(), Refusal::Malformed))?;
-        match frame.into_data() {
-            Ok(data) if body.len() + data.len() > bounds.size => return Err(ContentError::TooLarge.into()),
-            Ok(data) => body.extend_from_slice(&data),
-            Err(frame) => {
-                if let Ok(trailers) = frame.into_trailers() {
-                    check_trailers(&trailers)?;
+    let mut take = |data: &[u8]| match body.len() + data.len() {
+        size if size > limit => Err(Refusal::from(ContentError::TooLarge)),
+        _ if !room.grow(data.len(), limit.saturating_mul(AT_ONCE)) => {
+            Err(Refusal::Limit("bytes of this agent's request bodies at once"))
+        }
+        _ => {
+            body.extend_from_slice(data);
+            Ok(())
+        }
+    };
+    match incoming {
+        Inflow::Whole(bytes) => take(&bytes)?,
+        Inflow::Stream(mut stream) => {
+            while let Some(frame) = stream.frame().await {
+                let frame = frame
+                    .map_err(|cause| Malformed::in_chain(&cause).map_or(ContentError::Broken.into(), Refusal::Malformed))?;
+                match frame.into_data() {
+                    Ok(data) => take(&data)?,
+                    Err(frame) => frame.into_trailers().map_or(Ok(()), |trailers| check_trailers(&trailers))?,
                 }
             }
         }
     }
-    Ok(owned(body))
+    let pieces = memchr::memchr3_iter(b',', b'&', b';', &body).take(MAX_PIECES + 1).count();
+    if pieces > MAX_PIECES { Err(ContentError::TooLarge.into()) } else { Ok(body) }
 }

@@ -1,6 +1,5 @@
 //! THE REQUEST PATH: identify, decide, authorize, record, forward, renew, observe.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -145,8 +144,7 @@ impl Worker {
         let Some(incoming) = incoming.take() else { return Err(Refusal::Draining.into()) };
         let incoming = self.look_inside(incoming, &mut outbound, stripped.as_deref(), way.permit()).await?;
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
-        let sending =
-            Sending { outbound: &outbound, agent: &agent, replay: &replay, opened: &opened, resent: RefCell::default() };
+        let sending = Sending::new(&outbound, &agent, &replay, &opened);
         let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
         sending.resent.take().into_iter().for_each(|why| entry.note(why));
         let (Judged { sent, peeked, .. }, permit) =
@@ -176,7 +174,7 @@ impl Worker {
             Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
             Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => Ok((Judged::unjudged(sent), None)),
             Way::Permitted(permit, _) => {
-                if refused && permit.prepared().challenged(sent.response.headers()) {
+                if refused && permit.prepared().challenged(sent.response.headers(), sending.signed.get()) {
                     return Box::pin(self.answer_challenge(sending, permit, sent, entry)).await;
                 }
                 let judged = Judged::of(sent, &permit).await;
@@ -199,8 +197,14 @@ impl Worker {
         sent: Box<Sent<RequestBody>>,
         entry: &mut Entry,
     ) -> Result<(Judged, Option<Permit>), Refusal> {
-        if !sending.replay.repeatable() {
-            entry.note("not_replayable");
+        let stops = match () {
+            () if !reaches(&permit, &sending.outbound.target) => Some("not_sealed"),
+            () if !self.proxy.still_known(sending.agent) => Some("agent_revoked"),
+            () if !sending.replay.repeatable() => Some("not_replayable"),
+            () => None,
+        };
+        if let Some(why) = stops {
+            entry.note(why);
             return Ok((Judged::unjudged(sent), Some(permit)));
         }
         drain(sent, sending.replay.sent());

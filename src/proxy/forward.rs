@@ -1,6 +1,6 @@
 //! Step 6: the request as the service gets it, and its way there. Injection happens when the head goes out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,9 +41,16 @@ pub(super) struct Sending<'a> {
     pub(super) opened: &'a Opened,
     /// Why it went out once more on account of the connection, for the record.
     pub(super) resent: RefCell<Vec<&'static str>>,
+    /// Whether the last one was signed.
+    pub(super) signed: Cell<bool>,
 }
 
-impl Sending<'_> {
+impl<'a> Sending<'a> {
+    /// Nothing has been sent yet.
+    pub(super) fn new(outbound: &'a Outbound, agent: &'a Arc<Agent>, replay: &'a Replay, opened: &'a Opened) -> Self {
+        Self { outbound, agent, replay, opened, resent: RefCell::default(), signed: Cell::default() }
+    }
+
     /// Why a request that met `error` may go out once more: the service did not act on it, or nothing came back and the method is
     /// idempotent (RFC 9110 §9.2.2); and the body is at hand.
     fn again_after(&self, error: &Error) -> Option<&'static str> {
@@ -65,6 +72,8 @@ const KNOWS_NO_100: Duration = Duration::from_secs(600);
 /// Over HTTP/2 silence says nothing about the host: it is only kept from costing each upload the wait.
 const SILENT: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 10_000;
+/// A larger body goes out while the service's answer is listened for.
+const WRITTEN_AT_ONCE: usize = 64 * 1024;
 
 impl Expectations {
     fn worthwhile(&self, authority: &Authority) -> bool {
@@ -166,7 +175,11 @@ impl Worker {
             whole: replay.whole(),
             on_http2: &|| hold.into_iter().for_each(|hold| hold.only_at_limit()),
         };
-        let mut sent = match replay.at_hand().and_then(|whole| self.pool.claim(&to).map(|connection| (connection, whole))) {
+        let mut sent = match replay
+            .at_hand()
+            .filter(|whole| whole.len() <= WRITTEN_AT_ONCE)
+            .and_then(|whole| self.pool.claim(&to).map(|connection| (connection, whole)))
+        {
             Some((connection, whole)) => match bytes_of(outbound, put_on, whole) {
                 Ok(bytes) => Box::pin(self.pool.send_claimed(&to, connection, &bytes)).await?,
                 Err(error) => {
@@ -281,6 +294,7 @@ fn rewrite(sending: &Sending<'_>, put_on: &PutOn<'_>) -> Result<Option<Rewritten
     let (host, body) = (authority.as_written(*scheme), whole.as_deref());
     let ready = Ready { method, scheme: *scheme, host: &host, target: &path, headers: &headers, body };
     let (signed, mut rechunk) = prepared.sign(&ready, &outbound.plan)?;
+    sending.signed.set(!signed.headers.is_empty());
     put_signature_on(signed, &mut headers, &mut path);
     if let (Some(whole), Some(chunks)) = (&whole, &mut rechunk) {
         changed = Some(chunks.all(whole).map_err(|error| InjectError::Sign(Box::new(error)))?);

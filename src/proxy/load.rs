@@ -10,6 +10,30 @@ use dashmap::DashMap;
 pub(crate) struct Load {
     connections: AtomicUsize,
     requests: AtomicUsize,
+    /// Of request bodies that are gathered.
+    bytes: AtomicUsize,
+}
+
+/// Room that an agent's gathered body takes; dropping it ends that.
+#[derive(Debug)]
+pub(crate) struct Room {
+    load: Arc<Load>,
+    bytes: usize,
+}
+
+impl Room {
+    /// Takes `more` bytes, unless the agent would have more than `limit`.
+    pub(crate) fn grow(&mut self, more: usize, limit: usize) -> bool {
+        let before = self.load.bytes.fetch_add(more, Ordering::Relaxed);
+        self.bytes += more;
+        before.saturating_add(more) <= limit
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.load.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// The counters of all agents.
@@ -45,6 +69,11 @@ impl Loads {
 }
 
 impl Load {
+    /// Room for a body that grows.
+    pub(crate) fn room(self: &Arc<Self>) -> Room {
+        Room { load: Arc::clone(self), bytes: 0 }
+    }
+
     /// Counts a connection, unless the agent has `limit` already.
     pub(crate) fn connection(self: &Arc<Self>, limit: usize) -> Option<Counted> {
         self.count(Which::Connection, limit)
@@ -88,6 +117,11 @@ mod tests {
         assert!(loads.of(&other).request(1).is_some());
         drop(first);
         assert!(loads.of(&greedy).request(1).is_some());
+        let mut room = loads.of(&greedy).room();
+        assert!(room.grow(6, 10) && !loads.of(&greedy).room().grow(5, 10) && loads.of(&other).room().grow(10, 10));
+        assert!(loads.of(&greedy).room().grow(4, 10) && !room.grow(5, 10));
+        drop(room);
+        assert!(loads.of(&greedy).room().grow(10, 10));
     }
 
     #[test]

@@ -116,10 +116,10 @@ impl Refusal {
                 | upstream::Error::ParentUnreachable { .. }
                 | upstream::Error::ParentAnswer { .. }
                 | upstream::Error::ParentPassword
-                | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
                 | upstream::Error::Unprocessed { .. }
                 | upstream::Error::Stale { .. } => "upstream",
+                upstream::Error::Unsendable { .. } => "malformed",
             },
         }
     }
@@ -158,10 +158,10 @@ impl Refusal {
                 | upstream::Error::ParentUnreachable { .. }
                 | upstream::Error::ParentAnswer { .. }
                 | upstream::Error::ParentPassword
-                | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
                 | upstream::Error::Unprocessed { .. }
                 | upstream::Error::Stale { .. } => StatusCode::BAD_GATEWAY,
+                upstream::Error::Unsendable { .. } => StatusCode::BAD_REQUEST,
             },
         }
     }
@@ -182,7 +182,9 @@ impl Refusal {
     /// Who is to blame: decides whether trying again makes sense.
     pub(super) fn blame(&self) -> Blame {
         match self {
-            Self::Upstream(upstream::Error::Forbidden { .. } | upstream::Error::Loop { .. }) => Blame::Downstream,
+            Self::Upstream(
+                upstream::Error::Forbidden { .. } | upstream::Error::Loop { .. } | upstream::Error::Unsendable { .. },
+            ) => Blame::Downstream,
             Self::Upstream(_) | Self::NotSwitched | Self::Renewal(_) => Blame::Upstream,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
@@ -347,7 +349,7 @@ fn upstream_advice(error: &upstream::Error) -> String {
         upstream::Error::ConnectTimeout { .. } | upstream::Error::HeadTimeout { .. } => "The service may be overloaded; try again later.".into(),
         upstream::Error::UploadTooSlow { .. } => "Send the body faster; the operator can change limits.upload_rate.".into(),
         upstream::Error::Unprocessed { .. } => "The service did not act on the request: send it again.".into(),
-        upstream::Error::Unsendable { .. } => "The path is too long once the credential is in it.".into(),
+        upstream::Error::Unsendable { cause, .. } => format!("{}.", sentence(&cause.to_string())),
         upstream::Error::Parent { status: 400..=499, .. } => {
             "That proxy decides which hosts may be reached. Its operator can allow this one; the operator of Nexus can reach it directly by upstream.proxy_except.".into()
         }

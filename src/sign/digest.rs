@@ -142,11 +142,6 @@ impl Challenge {
     pub(crate) fn is_stale(&self) -> bool {
         self.stale
     }
-
-    /// Whether the body must be at hand.
-    pub(crate) fn needs_body(&self) -> bool {
-        self.protection == Protection::AuthInt
-    }
 }
 
 fn algorithm(name: &[u8]) -> Result<(Hash, bool, Option<&'static str>), Error> {

@@ -122,9 +122,11 @@ fn is_signed(seen: &Seen, scope: &[&str; 2], payload: &str) {
 const DYNAMO: &str = "dynamodb.eu-west-1.amazonaws.com";
 const BUCKET: &str = "bucket.s3.us-west-2.amazonaws.com";
 
+const STS: &str = "sts.amazonaws.com";
+
 async fn aws() -> Scene {
     let fields = [("access_key_id", "AKIDREAL"), ("secret_access_key", SECRET), ("session_token", TOKEN)];
-    scene(&[DYNAMO, BUCKET], "", "aws", &fields).await
+    scene(&[DYNAMO, BUCKET, STS], "", "aws", &fields).await
 }
 
 fn theirs(scope: &str, signed: &str) -> String {
@@ -153,6 +155,25 @@ fn i1_i2_a_request_to_aws_is_signed_anew_whatever_the_caller_signed_it_with() {
         let other = theirs("eu-west-1/iam", "host");
         let (reply, seen) = scene.ask(Method::POST, &url, &[("authorization", &other)], full(body)).await;
         assert_eq!((reply.status, reply.refusal(), seen.is_none()), (400, Some("malformed"), true), "{reply:?}");
+    });
+}
+
+#[test]
+fn t44_i1_no_caller_gets_keys_that_are_good_without_the_proxy() {
+    run(async {
+        let scene = aws().await;
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let hash = sha256(b"Action=GetSessionToken&Version=2011-06-15");
+        for headers in [&[form][..], &[form, ("x-amz-content-sha256", hash.as_str())], &[]] {
+            let body = full("Action=GetSessionToken&Version=2011-06-15");
+            let (reply, seen) = scene.ask(Method::POST, &format!("https://{STS}/"), headers, body).await;
+            assert_eq!((reply.status, reply.refusal(), seen.is_none()), (403, Some("policy"), true), "{reply:?}");
+        }
+        let (reply, _seen) =
+            scene.ask(Method::GET, &format!("https://{STS}/?Action=AssumeRole&Version=2011-06-15"), &[], empty()).await;
+        assert_eq!((reply.status, scene.service.count()), (403, 0), "{reply:?}");
+        let who = full("Action=GetCallerIdentity&Version=2011-06-15");
+        assert_eq!(scene.ask(Method::POST, &format!("https://{STS}/"), &[form], who).await.0.status, 200);
     });
 }
 

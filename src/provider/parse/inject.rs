@@ -13,8 +13,19 @@ use crate::provider::slot::{parse_header_name, parse_plain_name};
 use crate::provider::strategy::Placement;
 use crate::provider::template::Template;
 
-const KEYS: &[&str] =
-    &["hosts", "port", "paths", "strategy", "headers", "replay", "set_cookie", "mints", "other_paths", "secret_path"];
+const KEYS: &[&str] = &[
+    "hosts",
+    "port",
+    "paths",
+    "strategy",
+    "headers",
+    "replay",
+    "set_cookie",
+    "mints",
+    "mint_actions",
+    "other_paths",
+    "secret_path",
+];
 
 const STRATEGIES: [&str; 8] = ["bearer", "basic", "header", "query", "cookie", "path", "json", "form"];
 
@@ -38,6 +49,7 @@ pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field], grants: 
             word(&value, &[("all", ReplayRule::All), ("safe", ReplayRule::Safe), ("never", ReplayRule::Never)])
         })?,
         set_cookie: flag("set_cookie")?,
+        mint_actions: list(&table, "mint_actions", |action| action.plain())?,
         mints: list(&table, "mints", |mint| method_path(&mint.text()?))?,
         refuse_other_paths: table
             .get("other_paths")

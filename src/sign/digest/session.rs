@@ -32,11 +32,6 @@ impl Session {
         Ok(Self { challenge, cnonce, used: AtomicU32::new(0) })
     }
 
-    /// Whether the body must be at hand.
-    pub(crate) fn needs_body(&self) -> bool {
-        self.challenge.needs_body()
-    }
-
     /// The next nonce count, from 1.
     fn next(&self) -> Result<u32, Error> {
         let before = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(1));
