@@ -64,7 +64,7 @@ fn decisions(criterion: &mut Criterion) {
         let target = target(&format!("https://api.{last}.p{}.example/v1/me", (rules - 1) / 100));
         assert_eq!(decider.decide(&target), "inject");
         group.bench_function(format!("inject among {rules} rules"), |bencher| {
-            bencher.iter(|| decider.decide(black_box(&target)))
+            bencher.iter(|| decider.decide(black_box(&target)));
         });
     }
     group.finish();
