@@ -25,7 +25,7 @@ fn ranges() -> Vec<(String, String, String, String)> {
 }
 
 async fn works(ca: &Authority, service: &Upstream, config: &str) {
-    let nexus = home(ca, service).config(config).start();
+    let nexus = home(ca, service).config("[limits]\ndrain_secs = 0").config(config).start();
     let reply = Caller::new(&nexus).get("https://api.acme.test/").await;
     assert_eq!(reply.status, 200, "{config}: {reply:?}");
 }

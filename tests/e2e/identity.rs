@@ -110,7 +110,8 @@ fn t134_guessing_is_slowed_at_the_proxys_own_pages_too() {
     run(async {
         let (_ca, _service, nexus, a, _b) = two_agents("").await;
         let page = async |target: &str, token: &str| {
-            let request = format!("GET {target} HTTP/1.1\r\nHost: nexus.internal\r\n{}\r\n", basic("a", token));
+            let request =
+                format!("GET {target} HTTP/1.1\r\nHost: nexus.internal\r\nConnection: close\r\n{}\r\n", basic("a", token));
             talk(Caller::new(&nexus).tcp().await, request.as_bytes()).await.status()
         };
         let mut statuses = Vec::new();
