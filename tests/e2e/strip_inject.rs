@@ -1,7 +1,7 @@
 //! Points 6 and 8 of the main job: every slot is emptied, the credential goes on last, and what comes back is cleaned (I2, I3, I6).
 
 use http::{HeaderMap, Method, Request};
-use nexus::provider::{Catalogue, HostPattern, Provider, Slot};
+use nexus::provider::{Catalogue, HostPattern, InjectRule, Placement, Provider, Slot};
 
 use crate::attack::{ACME, HOST, KEY, home, scene, service, talk};
 use crate::harness::{
@@ -41,7 +41,10 @@ fn own_name(provider: &Provider) -> String {
 fn rule_targets() -> Vec<(String, String, Vec<Slot>, String)> {
     let mut targets = Vec::new();
     for provider in Catalogue::builtin().iter() {
-        for rule in provider.inject.iter().filter(|rule| rule.port == 443) {
+        // What goes into a body needs one (see `inside.rs`).
+        let within = |placement: &Placement| matches!(placement, Placement::Json { .. } | Placement::Form { .. });
+        let headed = |rule: &&InjectRule| rule.port == 443 && !rule.placements.iter().any(within);
+        for rule in provider.inject.iter().filter(headed) {
             let path = rule
                 .paths
                 .first()
