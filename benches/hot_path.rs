@@ -58,6 +58,15 @@ fn decisions(criterion: &mut Criterion) {
         assert_eq!(decider.decide(&target), outcome);
         group.bench_function(name, |bencher| bencher.iter(|| decider.decide(black_box(&target))));
     }
+    for rules in [10, 10_000] {
+        let decider = Decider::with_rules(rules).expect("a catalogue");
+        let last = (rules - 1) % 100;
+        let target = target(&format!("https://api.{last}.p{}.example/v1/me", (rules - 1) / 100));
+        assert_eq!(decider.decide(&target), "inject");
+        group.bench_function(format!("inject among {rules} rules"), |bencher| {
+            bencher.iter(|| decider.decide(black_box(&target)))
+        });
+    }
     group.finish();
 }
 

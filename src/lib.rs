@@ -8,7 +8,7 @@
 //! | 3 | `proxy`: the data plane |
 //! | 2 | `broker`: live credentials; `decide`: rules compiled into one snapshot |
 //! | 1 | [`agent`], [`audit`], [`ca`], `listener`, `oauth`, [`provider`], `upstream`, [`vault`] |
-//! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`], `sign` |
+//! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`], `sign`, `wording` |
 
 pub mod app;
 
@@ -33,6 +33,7 @@ pub mod model;
 mod plaintext;
 pub mod seal;
 mod sign;
+mod wording;
 
 #[doc(hidden)]
 pub mod fuzzing;

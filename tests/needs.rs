@@ -47,11 +47,13 @@ const PROGRAMS: [(&str, Option<&str>); 35] = [
 ];
 
 /// What `import` names, and the package of `requirements.txt` or of the clients' `install.sh` it is in.
-const MODULES: [(&str, &str); 29] = [
+const MODULES: [(&str, &str); 33] = [
     ("aiohttp", "aiohttp"),
     ("anthropic", "anthropic"),
     ("boto3", "boto3"),
     ("botocore", "boto3"),
+    ("boto3", "boto3"),
+    ("botocore", "botocore"),
     ("cryptography", "cryptography"),
     ("github", "PyGithub"),
     ("google", "google-api-python-client"),
@@ -60,6 +62,7 @@ const MODULES: [(&str, &str); 29] = [
     ("h11", "h11"),
     ("httpx", "httpx"),
     ("hubspot", "hubspot-api-client"),
+    ("moto", "moto"),
     ("niquests", "niquests"),
     ("notion_client", "notion-client"),
     ("openai", "openai"),
@@ -71,6 +74,7 @@ const MODULES: [(&str, &str); 29] = [
     ("urllib3", "urllib3"),
     ("websocket", "websocket-client"),
     ("websockets", "websockets"),
+    ("werkzeug", "Werkzeug"),
     ("yaml", "pyyaml"),
     // Files of this repository.
     ("demo", ""),

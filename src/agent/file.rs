@@ -1,4 +1,4 @@
-//! `agents.toml`: the identities that were added, tokens as hashes.
+//! The format of `agents.toml` and `passing.toml`: identities of callers, tokens as hashes.
 
 use std::time::SystemTime;
 
@@ -7,27 +7,28 @@ use serde::{Deserialize, Serialize};
 
 use super::token::{hex, unhex};
 use crate::model::{AgentName, Host, IdError, ProviderId, UserName};
+use crate::wording::Mistake;
 
 /// Why the file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not TOML, or a key that does not belong there; the text names line and column.
-    #[error("agents.toml is not understood")]
-    Syntax(#[from] toml::de::Error),
+    /// Not TOML, or a key that does not belong there.
+    #[error(transparent)]
+    Syntax(#[from] Mistake),
     /// A name in it is not one.
-    #[error("agents.toml holds a name that is not valid")]
+    #[error("a name in it is not valid")]
     Name(#[from] IdError),
     /// A token hash is not 64 hexadecimal digits.
-    #[error("agents.toml: the token_sha256 of {0} is not 64 hexadecimal digits")]
+    #[error("the token_sha256 of {0} is not 64 hexadecimal digits")]
     Hash(AgentName),
     /// A host is not one.
-    #[error("agents.toml: {0:?} is not a host")]
+    #[error("{0:?} is not a host")]
     Host(String),
     /// Two agents share a name.
-    #[error("agents.toml names {0} twice")]
+    #[error("it names {0} twice")]
     Twice(AgentName),
     /// It could not be written as TOML.
-    #[error("agents.toml cannot be written")]
+    #[error("it cannot be written as TOML")]
     Write(#[from] toml::ser::Error),
 }
 
@@ -86,12 +87,12 @@ struct Row {
     ephemeral: bool,
 }
 
-/// Reads the text of `agents.toml`.
+/// Reads the text of such a file.
 ///
 /// # Errors
 /// As [`Error`] says; nothing is skipped.
 pub fn read(text: &str) -> Result<Vec<Registered>, Error> {
-    let document: Document = toml::from_str(text)?;
+    let document: Document = toml::from_str(text).map_err(|cause| Mistake::new(text, &cause))?;
     let agents: Vec<Registered> = document.agent.into_iter().map(from_row).collect::<Result<_, _>>()?;
     for (index, agent) in agents.iter().enumerate() {
         if agents.iter().skip(index + 1).any(|other| other.name == agent.name) {
@@ -101,7 +102,7 @@ pub fn read(text: &str) -> Result<Vec<Registered>, Error> {
     Ok(agents)
 }
 
-/// Writes the text of `agents.toml`.
+/// Writes the text of such a file.
 ///
 /// # Errors
 /// If TOML cannot hold a value.
@@ -164,7 +165,21 @@ mod tests {
     #[test]
     fn a_mistake_is_an_error_and_names_its_place() {
         let error = read("[[agent]]\nname = \"a\"\ntoken_sha256 = \"00\"\ntypo = 1\n").expect_err("unknown key");
-        assert!(std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("line 4")), "{error:?}");
+        assert!(error.to_string().starts_with("line 4, column 1: unknown key `typo`"), "{error}");
+        let hash = format!("token_sha256 = \"{}\"\n", "0".repeat(64));
+        for (text, words) in [
+            ("agent = 3".to_owned(), "line 1, column 9: found the number `3`, expected a list [ … ]"),
+            ("[agent]\nname = \"a\"".to_owned(), "found a table, expected a list [ … ]"),
+            ("agent = [3]".to_owned(), "found the number `3`, expected a table [ … ] of its own"),
+            (format!("[[agent]]\nname = 3\n{hash}"), "line 2, column 8: found the number `3`, expected a text in quotes"),
+            (format!("[[agent]]\nname = [\"a\"]\n{hash}"), "found a list, expected a text in quotes"),
+            (format!("[[agent]]\nname = \"a\"\nproviders = \"x\"\n{hash}"), "found the text \"…\", expected a list [ … ]"),
+            (format!("[[agent]]\n{hash}"), "missing key `name`"),
+            (format!("[[agent]]\nname = \"a\"\nexpires = \"soon\"\n{hash}"), "line 3, column 11"),
+        ] {
+            let said = read(&text).expect_err(&text).to_string();
+            assert!(said.contains(words), "{said}");
+        }
         let row = format!("[[agent]]\nname = \"a\"\ntoken_sha256 = \"{}\"\n", "0".repeat(64));
         assert!(matches!(read(&row.repeat(2)), Err(Error::Twice(_))));
         assert!(matches!(read("[[agent]]\nname = \"a\"\ntoken_sha256 = \"00\"\n"), Err(Error::Hash(_))));

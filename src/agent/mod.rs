@@ -11,3 +11,5 @@ pub use file::{Error, Registered, read, write};
 pub use placeholder::PlaceholderKey;
 pub(crate) use registry::{Agent, Guesses, Registry};
 pub use token::Token;
+
+pub use crate::wording::Mistake;

@@ -1,7 +1,7 @@
 //! `nexus.toml`: every key optional, unknown keys refused with line and column, overridden by `NEXUS__SECTION__KEY`.
 
+mod bounds;
 mod shipped;
-mod wording;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,9 +11,8 @@ use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use wording::in_words;
-
 use crate::model::Host;
+use crate::wording::{Mistake, in_words, section};
 
 /// How many names the certificate of the proxy port may have besides its own.
 const NAMES: usize = 100;
@@ -56,22 +55,31 @@ pub enum Error {
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The callers' side.
+    #[serde(deserialize_with = "section")]
     pub proxy: Proxy,
     /// The services' side.
+    #[serde(deserialize_with = "section")]
     pub upstream: Upstream,
     /// Requests that are sent twice.
+    #[serde(deserialize_with = "section")]
     pub replay: Replay,
     /// Renewal of tokens.
+    #[serde(deserialize_with = "section")]
     pub renewal: Renewal,
     /// What is allowed where no rule matches.
+    #[serde(deserialize_with = "section")]
     pub policy: Policy,
     /// Bounds.
+    #[serde(deserialize_with = "section")]
     pub limits: Limits,
     /// The log.
+    #[serde(deserialize_with = "section")]
     pub audit: Audit,
     /// The certificate authority.
+    #[serde(deserialize_with = "section")]
     pub ca: Ca,
     /// The control plane's address.
+    #[serde(deserialize_with = "section")]
     pub gateway: Gateway,
 }
 
@@ -322,10 +330,8 @@ impl Config {
     /// As [`Error`] says.
     pub fn parse(file: &str, text: &str, overrides: &[(String, String)]) -> Result<Self, Error> {
         let syntax = |cause: toml::de::Error| {
-            let before = text.get(..cause.span().map_or(0, |span| span.start)).unwrap_or_default();
-            let line = before.rsplit('\n').next().unwrap_or_default();
-            let (line, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
-            Error::Syntax { file: file.to_owned(), line, column, what: in_words(cause.message()) }
+            let Mistake { line, column, what } = Mistake::new(text, &cause);
+            Error::Syntax { file: file.to_owned(), line, column, what }
         };
         let mut config: Self = toml::from_str(text).map_err(syntax)?;
         let mut table: toml::Table = toml::from_str(text).map_err(syntax)?;
@@ -355,10 +361,12 @@ impl Config {
         if self.proxy.connect_ports.contains(&0) {
             return refuse("proxy.connect_ports", "0 is not a port");
         }
-        if self.replay.memory.as_u64() > 1 << 30 {
-            return refuse("replay.memory", "at most 1GiB");
+        if let Some(text) = self.upstream.proxy_except.iter().find(|text| parse_exception(text).is_none()) {
+            let hint = text.strip_prefix('*').filter(|rest| parse_exception(rest).is_some());
+            let hint = hint.map(|rest| format!("; for all names below it write {rest:?}")).unwrap_or_default();
+            return refuse("upstream.proxy_except", &format!("{text:?} is not a name, an address or a .suffix{hint}"));
         }
-        self.check_sizes()?;
+        bounds::check(self)?;
         let beyond =
             self.proxy.listen.iter().chain(self.proxy.agent_listen.values()).any(|address| !address.ip().is_loopback());
         if beyond && self.policy.default.is_none() {
@@ -367,46 +375,7 @@ impl Config {
         if !self.gateway.listen.ip().is_loopback() {
             return refuse("gateway.listen", "must be an address of loopback, such as 127.0.0.1:8090");
         }
-        self.check_counts()
-    }
-
-    fn check_counts(&self) -> Result<(), Error> {
-        let bounds = [
-            ("limits.connections", self.limits.connections),
-            ("limits.agent_connections", self.limits.agent_connections),
-            ("limits.agent_requests", self.limits.agent_requests),
-            ("limits.agent_lookups", self.limits.agent_lookups),
-            ("limits.unknown_names_per_minute", self.limits.unknown_names_per_minute as usize),
-            ("ca.cache_hosts", self.ca.cache_hosts),
-            ("renewal.waiters", self.renewal.waiters),
-            ("renewal.connections", self.renewal.connections),
-        ];
-        for (key, value) in bounds {
-            if value == 0 {
-                return Err(Error::Value { key, why: "must be at least 1".to_owned() });
-            }
-        }
         Ok(())
-    }
-
-    fn check_sizes(&self) -> Result<(), Error> {
-        let head = self.limits.head_size.as_u64();
-        let sizes = [
-            ("limits.head_size", head, 1024..=256 * 1024, "from 1KiB to 256KiB"),
-            (
-                "limits.target_size",
-                self.limits.target_size.as_u64(),
-                256..=head.saturating_sub(1),
-                "from 256B to less than limits.head_size",
-            ),
-            ("limits.content", self.limits.content.as_u64(), 1024..=1 << 30, "from 1KiB to 1GiB"),
-            ("limits.head_fields", self.limits.head_fields.into(), 1..=100, "from 1 to 100"),
-            ("audit.line", self.audit.line.as_u64(), 256..=64 * 1024, "from 256B to 64KiB"),
-        ];
-        match sizes.into_iter().find(|(_, value, range, _)| !range.contains(value)) {
-            Some((key, _, _, why)) => Err(Error::Value { key, why: why.to_owned() }),
-            None => Ok(()),
-        }
     }
 
     /// Whether any listener can be reached from other machines.
@@ -418,6 +387,14 @@ impl Config {
 /// A name of `proxy.names`: an IPv6 address may stand without its brackets.
 pub(super) fn parse_name(text: &str) -> Option<Host> {
     text.parse().ok().map(|address: IpAddr| Host::from(address)).or_else(|| text.parse().ok())
+}
+
+/// An entry of `upstream.proxy_except` as hosts are written: a name, an address, or `.suffix`.
+pub(super) fn parse_exception(text: &str) -> Option<String> {
+    match text.strip_prefix('.') {
+        Some(suffix) => suffix.parse::<Host>().ok()?.name().map(|name| format!(".{name}")),
+        None => parse_name(text).map(|host| host.to_string()),
+    }
 }
 
 /// `NEXUS__PROXY__LISTEN=["0.0.0.0:1"]` -> `proxy.listen`; a value that is not TOML is taken as text.
@@ -453,6 +430,46 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_is_told_without_the_names_of_types_and_without_its_value() {
+        let told = |text: &str| Config::parse("nexus.toml", text, &[]).expect_err(text).to_string();
+        for (text, words) in [
+            ("[proxy]\nworkers = \"hunter2\"", "line 2, column 11: found the text \"…\", expected a whole number from 0 up"),
+            ("[proxy]\nlisten = \"127.0.0.1:1\"", "found the text \"…\", expected a list [ … ]"),
+            ("[proxy]\nlisten = [\"localhost\"]", "not an address; write it as \"127.0.0.1:8091\""),
+            ("[proxy]\nlisten = [1]", "found the number `1`, expected an address such as \"127.0.0.1:8091\""),
+            ("proxy = 3", "found the number `3`, expected a table [ … ] of its own"),
+            ("[proxy]\nunmatched = \"tunel\"", "unknown word `tunel`, expected one of `tunnel`, `intercept`, `refuse`"),
+            ("[replay]\nmemory = \"1 potato\"", "found the text \"…\", expected a size such as \"64KiB\""),
+            ("[replay]\nmemory = true", "found true, expected a size such as \"64KiB\""),
+            ("[limits]\nconnections = -1", "found the number `-1`, expected a whole number from 0 up"),
+            (
+                "[limits]\nconnections = 99999999999999999999",
+                "found the number `99999999999999999999`, which is out of every range",
+            ),
+            ("[limits]\ndrain_secs = 1.5", "found the number `1.5`, expected a whole number from 0 up"),
+            ("[upstream]\nresolve = [\"a\"]", "found a list, expected a table { … }"),
+            ("[upstream]\nallow_private = [\"10.0.0.0/99\"]", "write it as \"10.0.0.0/8\""),
+            ("[audit]\non_failure = 1", "expected"),
+            ("[limits]\nnope = 1", "unknown key `nope`"),
+            ("[replay]\nmemory = -1", "found the number `-1`, expected a size such as \"64KiB\""),
+            ("[proxy]\nconnect_ports = [70000]", "found the number `70000`, expected a whole number from 0 to 65535"),
+            ("[proxy]\nconnect_ports = [-1]", "expected a whole number from 0 to 65535"),
+            ("[limits]\nhttp2_streams = 5000000000", "expected a whole number from 0 to 4294967295"),
+            ("[[proxy]]", "found a list, expected a table [ … ] of its own"),
+            ("proxy = [1]", "found a list, expected a table [ … ] of its own"),
+            ("[proxy.listen]", "found a table, expected a list [ … ]"),
+            ("[[proxy.connect_ports]]", "found a table, expected a whole number from 0 to 65535"),
+            ("[upstream]\nproxy = 3", "found the number `3`, expected a text in quotes"),
+            ("[upstream]\nproxy_auth_file = 3", "found the number `3`, expected a path in quotes"),
+            ("[upstream]\nallow_private = [3]", "found the number `3`, expected a range of addresses such as \"10.0.0.0/8\""),
+        ] {
+            assert!(told(text).contains(words), "{}", told(text));
+            let types = ["usize", "u64", "struct", "sequence", "variant", "i128", "overflow", "map", "hunter2"];
+            assert!(!types.iter().any(|name| told(text).contains(name)), "{}", told(text));
+        }
+    }
+
+    #[test]
     fn a_variable_overrides_a_key() {
         let set = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
         let config = Config::parse("nexus.toml", "[proxy]\nunmatched = \"tunnel\"", &set("NEXUS__PROXY__UNMATCHED", "refuse"))
@@ -462,6 +479,29 @@ mod tests {
         assert_eq!(config.proxy.listen, ["127.0.0.1:7".parse().expect("address")]);
         let error = Config::parse("nexus.toml", "", &set("NEXUS__PROXY__NOPE", "1")).expect_err("unknown");
         assert!(error.to_string().contains("NEXUS__PROXY__NOPE"), "{error}");
+    }
+
+    #[test]
+    fn hosts_past_the_parent_are_names_or_suffixes() {
+        let said = |entry: &str| {
+            Config::parse("nexus.toml", &format!("[upstream]\nproxy_except = [\"ok.test\", \"{entry}\"]\n"), &[])
+                .map_or_else(|error| error.to_string(), |_taken| String::new())
+        };
+        for entry in ["a.test", ".a.test", "A.Test.", "10.0.0.1", "::1", "[::1]"] {
+            assert_eq!(said(entry), "", "{entry}");
+        }
+        assert_eq!(parse_exception(".Corp.Example.").as_deref(), Some(".corp.example"));
+        assert!(
+            said("*.x.test")
+                .ends_with("\"*.x.test\" is not a name, an address or a .suffix; for all names below it write \".x.test\"")
+        );
+        for entry in ["*", "a b", "", ".", ".10.0.0.1", "10.0.0.0/8", "http://a.test", "a.test:443"] {
+            assert!(
+                said(entry).contains("upstream.proxy_except") && said(entry).ends_with("a .suffix"),
+                "{entry}: {}",
+                said(entry)
+            );
+        }
     }
 
     #[test]

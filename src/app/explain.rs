@@ -10,7 +10,7 @@ use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts::{self, BuildError};
 use super::sealed::{placed, to_be_fetched};
-use crate::agent::{Agent, Registry};
+use crate::agent::Agent;
 use crate::decide::{Connect, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered};
 use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Host, Scheme, Target};
 use crate::provider::{Catalogue, InjectRule, Provider, prepare};
@@ -33,7 +33,7 @@ pub enum ExplainError {
     /// Nobody of that name, or one whose time is up.
     #[error("there is no agent called {0}, or it has expired")]
     NoSuchAgent(AgentName),
-    /// `agents.toml`.
+    /// The files of agents.
     #[error(transparent)]
     Home(#[from] HomeError),
     /// `upstream.resolve`.
@@ -124,7 +124,7 @@ pub fn explain(
     agent: Option<&AgentName>,
     (method, url): (&str, &str),
 ) -> Result<Explanation, ExplainError> {
-    let registry = parts::agents(home, &[], &Registry::default())?;
+    let registry = parts::agents(home, &[])?;
     let agent = match agent {
         Some(name) => registry.by_name(name, SystemTime::now()).ok_or_else(|| ExplainError::NoSuchAgent(name.clone()))?,
         None => Arc::new(Agent::local().ok_or_else(|| ExplainError::Url(url.to_owned()))?),

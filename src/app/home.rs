@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::config::{self, Config};
 use crate::agent;
 use crate::disk;
+use crate::model::AgentName;
 
 const CONFIG_LIMIT: u64 = 1024 * 1024;
 const AGENTS_LIMIT: u64 = 16 * 1024 * 1024;
@@ -30,9 +31,15 @@ pub enum HomeError {
     /// The configuration is refused.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// `agents.toml` is refused.
-    #[error(transparent)]
-    Agents(#[from] agent::Error),
+    /// `agents.toml` or `passing.toml` is refused.
+    #[error("{path} is not valid")]
+    Agents {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: agent::Error,
+    },
 }
 
 /// The home folder.
@@ -60,9 +67,14 @@ impl Home {
         self.0.join(".env")
     }
 
-    /// `agents.toml`.
+    /// `agents.toml`: the lasting agents. Only `nexus agent add` and `revoke` write it.
     pub fn agents_file(&self) -> PathBuf {
         self.0.join("agents.toml")
+    }
+
+    /// `passing.toml`: the agents of commands that are under way.
+    pub fn passing_file(&self) -> PathBuf {
+        self.0.join("passing.toml")
     }
 
     /// `ca.pem`.
@@ -155,37 +167,70 @@ impl Home {
         Ok(Config::parse(&self.config_file().display().to_string(), text, overrides)?)
     }
 
-    /// Reads `agents.toml`; without the file there are none.
+    /// All agents: those of `agents.toml`, then those of commands that are under way.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn agents(&self) -> Result<Vec<agent::Registered>, HomeError> {
+        Ok([self.lasting()?.unwrap_or_default(), self.passing()?].concat())
+    }
+
+    /// The agents of `agents.toml`; `None` where there is no file.
     ///
     /// # Errors
     /// As [`HomeError`] says. We write no empty file, so that one is damaged.
-    pub fn agents(&self) -> Result<Vec<agent::Registered>, HomeError> {
-        Ok(self.registered()?.unwrap_or_default())
-    }
-
-    /// As [`Home::agents`]; `None` where there is no file.
-    pub(super) fn registered(&self) -> Result<Option<Vec<agent::Registered>>, HomeError> {
+    pub fn lasting(&self) -> Result<Option<Vec<agent::Registered>>, HomeError> {
         let file = self.agents_file();
-        match read_text(&file, AGENTS_LIMIT)? {
-            None => Ok(None),
-            Some(text) if text.trim().is_empty() => Err(HomeError::Vanished(file)),
-            Some(text) => Ok(Some(agent::read(&text)?)),
+        if read_text(&file, AGENTS_LIMIT)?.is_some_and(|text| text.trim().is_empty()) {
+            return Err(HomeError::Vanished(file));
         }
+        Ok(read_agents(&file)?.map(|rows| rows.into_iter().filter(|row| !row.ephemeral).collect()))
     }
 
-    /// Changes `agents.toml` under its lock: what another process wrote meanwhile is not lost.
+    /// Changes `agents.toml` under its lock: what another process wrote meanwhile is not lost. Where nothing changes nothing is written:
+    /// a file that is gone must not come back as a list of no agents.
     ///
     /// # Errors
     /// As [`HomeError`] says; then the file is as it was.
     pub fn change_agents<T>(&self, change: impl FnOnce(&mut Vec<agent::Registered>) -> T) -> Result<T, HomeError> {
-        let file = self.agents_file();
-        let fail = |cause| HomeError::File { path: file.clone(), cause };
-        let _held = disk::Lock::acquire(&file).map_err(fail)?;
-        let mut agents = self.agents()?;
-        let result = change(&mut agents);
-        write(&file, agent::write(&agents)?.as_bytes(), disk::PRIVATE)?;
-        Ok(result)
+        change_file(&self.agents_file(), || Ok(self.lasting()?.unwrap_or_default()), change)
     }
+
+    /// Takes `name` out of whichever file it stands in, and says whether it stood in one.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn revoke(&self, name: &AgentName) -> Result<bool, HomeError> {
+        let without = |agents: &mut Vec<agent::Registered>| {
+            let before = agents.len();
+            agents.retain(|agent| agent.name != *name);
+            agents.len() < before
+        };
+        Ok(self.change_agents(without)? || self.change_passing(without)?)
+    }
+}
+
+/// Reads a file of agents; `None` where there is none.
+pub(super) fn read_agents(file: &Path) -> Result<Option<Vec<agent::Registered>>, HomeError> {
+    let invalid = |cause| HomeError::Agents { path: file.to_owned(), cause };
+    read_text(file, AGENTS_LIMIT)?.map(|text| agent::read(&text)).transpose().map_err(invalid)
+}
+
+/// Changes the agents that `read` finds in `file`, under its lock.
+pub(super) fn change_file<T>(
+    file: &Path,
+    read: impl FnOnce() -> Result<Vec<agent::Registered>, HomeError>,
+    change: impl FnOnce(&mut Vec<agent::Registered>) -> T,
+) -> Result<T, HomeError> {
+    let _held = disk::Lock::acquire(file).map_err(|cause| HomeError::File { path: file.to_owned(), cause })?;
+    let before = read()?;
+    let mut agents = before.clone();
+    let result = change(&mut agents);
+    if agents != before {
+        let text = agent::write(&agents).map_err(|cause| HomeError::Agents { path: file.to_owned(), cause })?;
+        write(file, text.as_bytes(), disk::PRIVATE)?;
+    }
+    Ok(result)
 }
 
 /// Reads a private text file; `None` where there is none.

@@ -1,5 +1,7 @@
 //! From files to parts: what every room is handed is made here.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,9 +20,9 @@ use crate::broker;
 use crate::ca::{self, Issuer};
 use crate::decide::{self, Rules};
 use crate::head;
-use crate::model::{Authority, Host, Secret};
+use crate::model::{Authority, Host, IdError, Secret};
 use crate::provider::Catalogue;
-use crate::proxy::{self, Pages};
+use crate::proxy::{self, Listener, Pages};
 use crate::seal::{DataKey, Passphrase};
 use crate::upstream::{self, Override, Parent};
 use crate::vault::{self, Snapshot, Store};
@@ -35,7 +37,7 @@ pub struct Setup {
     pub passphrase: Passphrase,
     /// The passphrase is JarvisCore's guessable fallback.
     pub weak_secret: bool,
-    /// Agents besides those of `agents.toml`, such as the one of `nexus run`.
+    /// Agents besides those of the files, such as the one of `nexus run`.
     pub agents: Vec<Registered>,
 }
 
@@ -161,16 +163,70 @@ pub(super) fn rules(catalogue: &Catalogue, config: &Config, agents: &Registry, r
     Rules::compile(catalogue, settings).with_registered(registered)
 }
 
-pub(super) fn agents(home: &Home, extra: &[Registered], previous: &Registry) -> Result<Registry, HomeError> {
-    let mut rows = match home.registered()? {
-        Some(rows) => rows,
+/// The agents of both files and `extra`.
+pub(super) fn agents(home: &Home, extra: &[Registered]) -> Result<Registry, HomeError> {
+    let (registry, mistakes) = agents_again(home, extra, &Registry::default());
+    mistakes.into_iter().next().map_or(Ok(registry), Err)
+}
+
+/// As [`agents`], while a proxy runs: of a file that can't be used, or is gone, the agents are those that `previous` knows; what is
+/// wrong with it is told.
+pub(super) fn agents_again(home: &Home, extra: &[Registered], previous: &Registry) -> (Registry, Vec<HomeError>) {
+    let known =
+        |ephemeral| previous.rows().iter().filter(move |row| row.ephemeral == ephemeral && !extra.contains(row)).cloned();
+    let mut mistakes = Vec::new();
+    let lasting = match home.lasting() {
         // Without them callers would need no token.
-        None if previous.knows_more_than(extra) => return Err(HomeError::Vanished(home.agents_file())),
-        None => Vec::new(),
+        Ok(None) if known(false).next().is_some() => Err(HomeError::Vanished(home.agents_file())),
+        lasting => lasting.map(Option::unwrap_or_default),
     };
+    let mut rows = lasting.unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        known(false).collect()
+    });
+    let passing = home.passing().unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        known(true).collect()
+    });
+    let names: HashSet<_> = rows.iter().map(|row| row.name.clone()).collect();
+    rows.extend(passing.into_iter().filter(|row| !names.contains(&row.name)));
     rows.extend(extra.iter().cloned());
     // A proxy that was started for agents of its own, such as that of one `nexus run`, has no other callers.
-    Ok(Registry::update(previous, &rows).closed(!extra.is_empty()))
+    (Registry::update(previous, &rows).closed(!extra.is_empty()), mistakes)
+}
+
+/// What `nexus up` would refuse in `config` and in what it names, before anything is opened, bound or dialled.
+///
+/// # Errors
+/// As [`BuildError`] says.
+pub fn check(home: &Home, config: &Config, weak_secret: bool) -> Result<(), BuildError> {
+    permit(config, weak_secret, &agents(home, &[])?)?;
+    check_named(home, config)
+}
+
+/// As [`check`], for what the configuration names alone.
+pub(super) fn check_named(home: &Home, config: &Config) -> Result<(), BuildError> {
+    listeners(config)?;
+    upstream_settings(home, config).map(drop)
+}
+
+/// Whether it may listen where `config` says.
+pub(super) fn permit(config: &Config, weak_secret: bool, agents: &Registry) -> Result<(), BuildError> {
+    match config.beyond_loopback() {
+        true if weak_secret => Err(BuildError::WeakSecret),
+        true if !agents.defined() => Err(BuildError::NoAgents),
+        _ => Ok(()),
+    }
+}
+
+/// Where it listens, and for whom.
+pub(super) fn listeners(config: &Config) -> Result<Vec<(SocketAddr, Listener)>, BuildError> {
+    let shared = config.proxy.listen.iter().map(|address| Ok((*address, Listener { agent: None })));
+    let bound = config.proxy.agent_listen.iter().map(|(name, address)| {
+        let refuse = |error: IdError| BuildError::Config { key: "proxy.agent_listen", why: error.to_string() };
+        Ok((*address, Listener { agent: Some(name.parse().map_err(refuse)?) }))
+    });
+    shared.chain(bound).collect()
 }
 
 /// A listener that is bound to nobody answers 407 to everybody. The agent may come later, so this is no error.
@@ -330,6 +386,7 @@ fn parent(home: &Home, upstream: &config::Upstream) -> Result<Option<Parent>, Bu
             }
             None => decoded,
         };
+    let except = upstream.proxy_except.iter().filter_map(|text| config::parse_exception(text)).collect();
     let authorization = credentials.map(Secret::new).map(|text| {
         let encoded = base64::engine::general_purpose::STANDARD.encode(text.expose().trim_end());
         let mut value =
@@ -337,7 +394,7 @@ fn parent(home: &Home, upstream: &config::Upstream) -> Result<Option<Parent>, Bu
         value.set_sensitive(true);
         Ok::<_, BuildError>(value)
     });
-    Ok(Some(Parent { authority, authorization: authorization.transpose()?, except: upstream.proxy_except.clone() }))
+    Ok(Some(Parent { authority, authorization: authorization.transpose()?, except }))
 }
 
 #[cfg(test)]

@@ -77,17 +77,17 @@ impl Reload {
     /// gone or empty, and was not before, is wrong: editors empty a file before they write it, and that moment must open nothing.
     pub(super) fn run(&self) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let agents_taken = match parts::agents(&self.home, &self.extra_agents, &self.proxy.agents.load()) {
-            Ok(registry) => {
-                self.proxy.agents.store(Arc::new(registry));
-                true
-            }
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "agents.toml was not taken; the old one stays");
-                false
-            }
+        let (registry, mistakes) = parts::agents_again(&self.home, &self.extra_agents, &self.proxy.agents.load());
+        self.proxy.agents.store(Arc::new(registry));
+        for mistake in &mistakes {
+            tracing::error!(error = mistake as &dyn std::error::Error, "agents were not taken; the old ones stay");
+        }
+        let agents_taken = mistakes.is_empty();
+        let checked = |config: Option<Config>| match config {
+            Some(config) => parts::check_named(&self.home, &config).map(|()| Some(config)),
+            None => Ok(None),
         };
-        let config_taken = match self.home.written_config(&self.overrides) {
+        let config_taken = match self.home.written_config(&self.overrides).map_err(BuildError::from).and_then(checked) {
             Ok(Some(config)) => {
                 live.tell_waiting(&config);
                 parts::warn_of_strangers(&config, &self.proxy.agents.load());

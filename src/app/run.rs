@@ -111,15 +111,8 @@ impl App {
         let watch = reload::watch(&setup.home);
         let crypto = parts::crypto();
         let (issuer, fingerprint) = parts::issuer(&setup.home, key, &setup.config, &crypto)?;
-        let registry = parts::agents(&setup.home, &setup.agents, &Registry::default())?;
-        if setup.config.beyond_loopback() {
-            if setup.weak_secret {
-                return Err(BuildError::WeakSecret);
-            }
-            if !registry.defined() {
-                return Err(BuildError::NoAgents);
-            }
-        }
+        let registry = parts::agents(&setup.home, &setup.agents)?;
+        parts::permit(&setup.config, setup.weak_secret, &registry)?;
         parts::warn_of_strangers(&setup.config, &registry);
         let (catalogue, mistakes) = Catalogue::with_user_folder(&setup.home.providers());
         parts::warn_of_takeovers(&catalogue);
@@ -308,17 +301,9 @@ fn proxy(
 
 /// One listening socket each, without SO_REUSEPORT: another process must not be able to share our port.
 fn bind(config: &Config) -> Result<Vec<(std::net::TcpListener, Listener)>, BuildError> {
-    let shared = config.proxy.listen.iter().map(|address| Ok((*address, Listener { agent: None })));
-    let bound = config.proxy.agent_listen.iter().map(|(name, address)| {
-        let agent = name
-            .parse()
-            .map_err(|error: crate::model::IdError| BuildError::Config { key: "proxy.agent_listen", why: error.to_string() })?;
-        Ok((*address, Listener { agent: Some(agent) }))
-    });
-    shared
-        .chain(bound)
-        .map(|entry: Result<_, BuildError>| {
-            let (address, listener) = entry?;
+    parts::listeners(config)?
+        .into_iter()
+        .map(|(address, listener)| {
             let socket = listen(address).map_err(|cause| BuildError::Listen { address, cause })?;
             Ok((socket, listener))
         })

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use nexus::agent::{Registered, Token};
+use nexus::app::HomeError;
 use nexus::model::{AgentName, Host, ProviderId};
 use serde_json::json;
 
@@ -42,9 +43,10 @@ fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Re
         created: Some(now),
         ephemeral: false,
     };
+    let passing = context.home.passing()?;
     let before = context.home.change_agents(|agents| {
-        let count = agents.iter().filter(|agent| !agent.ephemeral).count();
-        let taken = agents.iter().any(|agent| agent.name == name);
+        let count = agents.len();
+        let taken = agents.iter().chain(&passing).any(|agent| agent.name == name);
         if !taken {
             agents.push(row.clone());
         }
@@ -125,14 +127,11 @@ fn ends(end: SystemTime, now: SystemTime) -> String {
 
 fn revoke(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
     let name: AgentName = name.parse()?;
-    let removed = context.home.change_agents(|agents| {
-        let before = agents.len();
-        agents.retain(|agent| agent.name != name);
-        agents.len() < before
-    })?;
-    anyhow::ensure!(removed, unknown(&name));
+    let lasting = || Ok::<_, HomeError>(context.home.lasting()?.unwrap_or_default().len());
+    let before = lasting()?;
+    anyhow::ensure!(context.home.revoke(&name)?, unknown(&name));
     terminal.either(&json!({ "revoked": name.as_str() }), || format!("revoked {name}\n"))?;
-    if context.home.agents()?.iter().all(|agent| agent.ephemeral) {
+    if before > 0 && lasting()? == 0 {
         terminal.warn("that was the last agent: callers of your own user on this machine need no token from now on");
     }
     Ok(())

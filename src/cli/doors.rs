@@ -15,7 +15,7 @@ use super::context::{Context, Hint};
 use super::init::{EXAMPLE, host_name};
 use super::process::{harden, start_log};
 use super::run::{self, Door, Job};
-use super::surroundings::{self, Who};
+use super::surroundings::{self, UNLOGGED, Who};
 use super::terminal::{Terminal, WEAK_SECRET};
 
 /// If we are killed, the next proxy or command takes the agent back; without one it ends by itself.
@@ -24,7 +24,7 @@ const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const DRAIN: (&str, &str) = ("NEXUS__LIMITS__DRAIN_SECS", "2");
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Run) -> anyhow::Result<ExitCode> {
-    start_log(terminal, "nexus=warn");
+    let flood = start_log(terminal, "nexus=warn");
     conceal::secret(context, terminal);
     harden(terminal);
     warm_up();
@@ -52,6 +52,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Ru
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(run::run(job, async || open(context, terminal, &agent).await))?;
+    flood.report();
     Ok(ExitCode::from(code))
 }
 
@@ -109,7 +110,7 @@ impl Passing {
 
 /// What ends with the command.
 enum Guard {
-    /// The agent's row in `agents.toml`.
+    /// The agent's row in `passing.toml`.
     Added { _agent: app::Passing },
     /// A proxy of its own.
     Private(Option<Running>),
@@ -126,9 +127,13 @@ impl Drop for Guard {
 }
 
 async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::Result<Door<Guard>> {
-    if let Some(announced) = surroundings::running(context).await? {
+    if let Some(reached) = surroundings::running(context).await? {
+        if reached.unlogged {
+            terminal.warn(&format!("the proxy that is up {UNLOGGED}"));
+            terminal.hint("nexus status");
+        }
         binding(context, agent)?;
-        let proxy = announced.addresses.first().map(|address| surroundings::reachable(*address)).unwrap_or_default();
+        let proxy = reached.announced.addresses.first().map(|address| surroundings::reachable(*address)).unwrap_or_default();
         let guard = Guard::Added { _agent: app::Passing::add(&context.home, &agent.row)? };
         if run::knows(&proxy, agent.token.text()).await {
             return Ok(Door { proxy, java_proxy: None, agent: agent.shown(), guard });
@@ -140,7 +145,7 @@ async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow
 
 /// `--user` binds only where a caller without a token is nobody.
 fn binding(context: &Context, agent: &Passing) -> anyhow::Result<()> {
-    if agent.row.user.is_none() || context.home.agents()?.iter().any(|row| !row.ephemeral) {
+    if agent.row.user.is_none() || context.home.lasting()?.is_some_and(|agents| !agents.is_empty()) {
         return Ok(());
     }
     anyhow::bail!(Hint::new(

@@ -19,7 +19,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Explain) -> 
     // Mistakes in a person's provider files are told; the answer is that of the others.
     context.catalogue(terminal);
     let answer = explain(&context.home, &context.config()?, &context.store()?, agent.as_ref(), (method, url))?;
-    if agent.is_none() && context.home.agents()?.iter().any(|agent| !agent.ephemeral) {
+    if agent.is_none() && context.home.lasting()?.is_some_and(|agents| !agents.is_empty()) {
         terminal.warn("agents are defined; this is the answer for one without limits. Name one with --agent");
     }
     terminal.either(&serde_json::to_value(&answer)?, || text(&answer))?;

@@ -66,7 +66,7 @@ fn address(
     let bound = agent.and_then(|agent| config.proxy.agent_listen.keys().position(|name| name == agent.as_str()));
     let configured: Vec<_> = config.proxy.listen.iter().chain(config.proxy.agent_listen.values()).copied().collect();
     let addresses = match runtime.block_on(surroundings::running(context))? {
-        Some(announced) => announced.addresses,
+        Some(reached) => reached.announced.addresses,
         None => {
             terminal.warn("no proxy is up; these variables work once `nexus up` runs");
             configured

@@ -1,14 +1,17 @@
 //! What a process that holds secrets does before anything else.
 
+use std::sync::Arc;
+
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
-use super::flood::Flood;
+use super::flood::{Flood, Gate};
 use super::terminal::Terminal;
 
-/// What the process itself says goes to stderr; `NEXUS_LOG` chooses how much, else `default` does.
-pub(super) fn start_log(terminal: &Terminal, default: &str) {
+/// What the process itself says goes to stderr; `NEXUS_LOG` chooses how much, else `default` does. What floods it is counted by the
+/// answer.
+pub(super) fn start_log(terminal: &Terminal, default: &str) -> Arc<Flood> {
     // A variable that is set to nothing is not set, as everywhere; an empty filter would silence errors.
     let asked = std::env::var("NEXUS_LOG").ok().filter(|text| !text.trim().is_empty());
     let filter = asked.map(EnvFilter::try_new).transpose().unwrap_or_else(|error| {
@@ -16,12 +19,14 @@ pub(super) fn start_log(terminal: &Terminal, default: &str) {
         None
     });
     let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
+    let flood = Arc::<Flood>::default();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let lines = if terminal.json { lines.json().boxed() } else { lines.with_ansi(terminal.coloured_talk()).boxed() };
-    let started = tracing_subscriber::registry().with(filter).with(Flood::default()).with(lines).try_init();
+    let started = tracing_subscriber::registry().with(filter).with(Gate(Arc::clone(&flood))).with(lines).try_init();
     if started.is_err() {
         terminal.warn("the log could not be started twice");
     }
+    flood
 }
 
 /// No core dump gets at what passes through a command (I1).

@@ -25,7 +25,7 @@ use tokio::process::{Child, Command};
 use crate::cli::env::{Inputs, variables, write_helpers};
 
 pub(crate) use confine::{Confine, confined_entry};
-pub(crate) use knock::{answers, knows};
+pub(crate) use knock::{Knocked, knock, knows};
 
 /// What to run, and how.
 pub(crate) struct Job<'a> {

@@ -11,13 +11,16 @@ use nexus::vault::Status;
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::surroundings::{self, Reached, UNLOGGED};
 use super::terminal::{Terminal, WEAK_SECRET};
-use super::{surroundings, when};
+use super::when;
 
 /// A root with less time than this is worth a word.
 const SOON: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// A clock that the log is ahead of by more than this has been set back.
 const TOLERANCE: Duration = Duration::from_secs(120);
+/// With less than this on its disk the log is about to fail.
+const LEAST_FREE: u64 = 64 * 1024;
 /// A log of more bytes than this is not read through here.
 const READ_THROUGH: u64 = 256 * 1024 * 1024;
 
@@ -40,6 +43,8 @@ impl Part {
 
 pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     context.require_home()?;
+    let up = reached(context);
+    let unlogged = matches!(&up, Ok(Some(up)) if up.unlogged);
     let parts = [
         Part {
             name: "home",
@@ -48,11 +53,11 @@ pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<Exit
             value: json!(context.home.path()),
         },
         look("config", || config(context)),
-        look("proxy", || proxy(context)),
+        look("proxy", || Ok(proxy(up?))),
         look("vault", || vault(context, terminal)),
         look("ca", || ca(context)),
         look("clock", || clock(context)),
-        look("audit", || audit(context)),
+        look("audit", || audit(context, unlogged)),
     ];
     let fine = parts.iter().all(|part| part.good != Some(false));
     let mut value = serde_json::Map::from_iter(parts.iter().map(|part| (part.name.to_owned(), part.value.clone())));
@@ -85,8 +90,10 @@ type Looked = anyhow::Result<(Option<bool>, String, Value)>;
 
 fn config(context: &Context) -> Looked {
     let config = context.config()?;
+    let weak = context.passphrase().is_ok_and(|(_, origin)| origin == Origin::Machine);
+    nexus::app::check(&context.home, &config, weak)?;
     let listen: Vec<String> = config.proxy.listen.iter().map(ToString::to_string).collect();
-    let agents = context.home.agents()?.iter().filter(|agent| !agent.ephemeral).count();
+    let agents = context.home.lasting()?.unwrap_or_default().len();
     let (_catalogue, mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
     let wrong: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     let value = json!({ "listen": listen, "agents": agents, "mistakes": wrong });
@@ -105,16 +112,20 @@ fn moved(context: &Context, listen: &[std::net::SocketAddr]) -> anyhow::Result<b
     Ok(!up.is_empty() && listen.iter().any(|address| address.port() != 0 && !heard(address)))
 }
 
-fn proxy(context: &Context) -> Looked {
+fn reached(context: &Context) -> anyhow::Result<Option<Reached>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(match runtime.block_on(surroundings::running(context))? {
+    runtime.block_on(surroundings::running(context))
+}
+
+fn proxy(up: Option<Reached>) -> (Option<bool>, String, Value) {
+    match up.map(|up| up.announced) {
         Some(up) => {
             let addresses: Vec<String> = up.addresses.iter().map(ToString::to_string).collect();
             let text = format!("up on {} (process {})", addresses.join(", "), up.process);
             (Some(true), text, json!({ "up": true, "addresses": addresses, "process": up.process }))
         }
         None => (None, "not up; `nexus up` starts it, `nexus run` starts a private one".to_owned(), json!({ "up": false })),
-    })
+    }
 }
 
 fn vault(context: &Context, terminal: &Terminal) -> Looked {
@@ -188,8 +199,17 @@ fn clock(context: &Context) -> Looked {
     Ok((Some(good), text, json!({ "now": when::show(now), "behind_secs": behind.as_secs() })))
 }
 
-fn audit(context: &Context) -> Looked {
+/// The log's health; `unlogged` says that the proxy that is up can't write it.
+fn audit(context: &Context, unlogged: bool) -> Looked {
     let folder = context.home.audit();
+    let disk = rustix::fs::statvfs(&folder)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if unlogged || free < LEAST_FREE {
+        let whose = if unlogged { format!("the proxy that is up {UNLOGGED}: ") } else { String::new() };
+        let text =
+            format!("{whose}{free} bytes are free on the disk of {}; the log of `nexus up` names the cause", folder.display());
+        return Ok((Some(false), text, json!({ "refuses": unlogged, "free_bytes": free })));
+    }
     let files = std::fs::read_dir(&folder)?.flatten().filter_map(|entry| entry.metadata().ok());
     let size: u64 = files.filter(std::fs::Metadata::is_file).map(|about| about.len()).sum();
     if size > READ_THROUGH {

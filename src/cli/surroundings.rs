@@ -14,19 +14,30 @@ use nexus::vault::Snapshot;
 
 use super::context::Context;
 use super::env::Inputs;
+use super::run::Knocked;
 use super::{gateway, run};
+
+/// What is said of a proxy whose log can't be written.
+pub(super) const UNLOGGED: &str = "refuses every request, because its audit log cannot be written";
 
 /// Certificates are for everyone to read.
 const READABLE: u32 = 0o644;
 
+/// A proxy that is up.
+pub(super) struct Reached {
+    pub(super) announced: Announced,
+    /// Whether it refuses every request because its audit log can't be written.
+    pub(super) unlogged: bool,
+}
+
 /// The first proxy that is up and shows our root; whoever else listens there is not it.
-pub(super) async fn running(context: &Context) -> anyhow::Result<Option<Announced>> {
+pub(super) async fn running(context: &Context) -> anyhow::Result<Option<Reached>> {
     let ca = disk::read_regular(&context.home.ca(), 1024 * 1024)?.unwrap_or_default();
     for announced in context.home.announced()? {
-        if let Some(first) = announced.addresses.first()
-            && run::answers(&reachable(*first), &ca).await
-        {
-            return Ok(Some(announced));
+        let Some(first) = announced.addresses.first() else { continue };
+        match run::knock(&reachable(*first), &ca).await {
+            Knocked::Nobody => {}
+            knocked => return Ok(Some(Reached { announced, unlogged: knocked == Knocked::Unlogged })),
         }
     }
     Ok(None)
@@ -107,7 +118,7 @@ pub(super) fn placeholders(catalogue: &Catalogue, vault: &Snapshot, key: &DataKe
 /// For whom the environment is made.
 pub(super) struct Who<'a> {
     pub(super) name: &'a AgentName,
-    /// Its row in `agents.toml`; none for callers of our own user where no agents are defined.
+    /// Its row in `agents.toml` or `passing.toml`; none for callers of our own user where no agents are defined.
     pub(super) limits: Option<&'a Registered>,
 }
 

@@ -1,6 +1,7 @@
 //! `nexus up`: the proxy in the foreground. SIGHUP reloads, SIGTERM and SIGINT drain.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use nexus::app::{App, BuildError, Origin, Running, Setup, warm_up, write_bundle};
@@ -9,12 +10,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::arguments::Up;
 use super::conceal;
 use super::context::{Context, Hint};
+use super::flood::Flood;
 use super::process::{harden, start_log};
+use super::surroundings;
 use super::terminal::{Terminal, WEAK_SECRET};
+
+/// How often lines are told of that the log left out.
+const REPORT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyhow::Result<()> {
     context.require_home()?;
-    start_log(terminal, "nexus=info");
+    let flood = start_log(terminal, "nexus=info");
     conceal::secret(context, terminal);
     harden(terminal);
     warm_up();
@@ -43,22 +49,24 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     if !context.home.config_text().is_ok_and(|text| text == read) {
         running.reload();
     }
-    tell_of_another(context, terminal)?;
+    runtime.block_on(tell_of_another(context, terminal))?;
     context.home.announce(running.addresses())?;
     terminal.say(&format!("nexus: the proxy listens on {}", joined(running.addresses())));
     if options.announce {
         terminal.data(&format!("listening {}\n", joined(running.addresses()).replace(", ", " ")))?;
     }
-    runtime.block_on(signals.until_told(&running));
+    runtime.block_on(signals.until_told(&running, &flood));
     terminal.say("nexus: draining");
     context.home.unannounce();
     running.stop();
+    flood.report();
     Ok(())
 }
 
-fn tell_of_another(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
-    if let Some(other) = context.home.announced()?.first() {
-        let (process, place) = (other.process, joined(&other.addresses));
+/// One that answers: what a killed proxy wrote down may outlive it, as long as its process is not reaped or its number is used again.
+async fn tell_of_another(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
+    if let Some(other) = surroundings::running(context).await? {
+        let (process, place) = (other.announced.process, joined(&other.announced.addresses));
         terminal.warn(&format!("another proxy of this home is up on {place} (process {process}); `nexus run` uses that one"));
     }
     Ok(())
@@ -107,13 +115,15 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile.
-    async fn until_told(mut self, running: &Running) {
+    /// Waits for SIGTERM or SIGINT; SIGHUP reloads meanwhile, and what the log left out is told of.
+    async fn until_told(mut self, running: &Running, flood: &Flood) {
+        let mut reports = tokio::time::interval(REPORT);
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => running.reload(),
+                _ = reports.tick() => flood.report(),
             }
         }
     }

@@ -1,7 +1,8 @@
 //! `Rules`: what is known about every host, indexed so that a decision's cost does not grow with their number.
 
-use std::borrow::Cow;
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use super::occupants::Occupants;
 use crate::agent::Agent;
@@ -128,11 +129,11 @@ pub(crate) enum Route {
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
     pub(crate) provider: Arc<Provider>,
-    pub(crate) rules: Vec<usize>,
+    pub(crate) rules: Numbers,
     /// Every provider on this host, this one too: a caller's credential passes in none of their slots.
     pub(crate) occupants: Arc<Occupants>,
     /// Providers that share the place with this one by their files' word, and theirs, best first: for when this one has no connection.
-    pub(crate) beside: Vec<(Arc<Provider>, Vec<usize>)>,
+    pub(crate) beside: Vec<(Arc<Provider>, Numbers)>,
 }
 
 impl Named {
@@ -146,8 +147,29 @@ impl Named {
     }
 }
 
+/// Rules of one provider by their numbers. On the stack, as they nearly always fit.
+pub(crate) type Numbers = SmallVec<[usize; 8]>;
+
 /// A provider by its place, and one of its rules by its number.
 type Place = (usize, usize);
+
+/// Those that name one host.
+enum Matching<'a> {
+    /// As they were indexed.
+    Indexed(&'a [Place]),
+    /// As they were found.
+    Found(SmallVec<[Place; 8]>),
+}
+
+impl std::ops::Deref for Matching<'_> {
+    type Target = [Place];
+    fn deref(&self) -> &[Place] {
+        match self {
+            Self::Indexed(places) => places,
+            Self::Found(places) => places,
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct HostRules {
@@ -331,7 +353,7 @@ impl Rules {
             return Route::Refuse(Reason::Cleartext);
         }
         let rules = matching.iter().filter_map(|place| self.rule(*place));
-        let at_port: Vec<Candidate<'_>> = rules.filter(|(_, _, rule)| rule.port == target.authority.port).collect();
+        let at_port: SmallVec<[Candidate<'_>; 8]> = rules.filter(|(_, _, rule)| rule.port == target.authority.port).collect();
         if at_port.is_empty() {
             return Route::Refuse(Reason::Port);
         }
@@ -367,9 +389,9 @@ impl Rules {
         at_port: &[Candidate<'_>],
         agent: &Agent,
         path: &str,
-    ) -> Vec<(Arc<Provider>, Vec<usize>)> {
+    ) -> Vec<(Arc<Provider>, Numbers)> {
         let shares = |other: &Provider| provider.beside.contains(&other.id) || other.beside.contains(&provider.id);
-        let mut found: Vec<(Arc<Provider>, Vec<usize>)> = Vec::new();
+        let mut found: Vec<(Arc<Provider>, Numbers)> = Vec::new();
         for (other, _, rule) in at_port {
             let new = other.id != provider.id && shares(other) && found.iter().all(|(known, _)| known.id != other.id);
             if new && agent.may_use(&other.id) && rule.path_specificity(path).is_some() {
@@ -385,25 +407,25 @@ impl Rules {
     }
 
     /// Every rule whose host pattern names `host`, and its providers where they are known beforehand.
-    fn matching(&self, host: &Host) -> (Cow<'_, [Place]>, Option<Arc<Occupants>>) {
+    fn matching(&self, host: &Host) -> (Matching<'_>, Option<Arc<Occupants>>) {
         match self.exact.get(host) {
-            Some(entry) => (Cow::Borrowed(&entry.rules), entry.occupants.as_ref().map(Arc::clone)),
+            Some(entry) => (Matching::Indexed(&entry.rules), entry.occupants.as_ref().map(Arc::clone)),
             None => {
                 let mut rules = self.tenant_rules(host);
                 if rules.is_empty() {
                     rules = self.own_rules(host);
                 }
-                (rules.into(), None)
+                (Matching::Found(rules), None)
             }
         }
     }
 
     /// Those of services that a connection was registered for at this host.
-    fn own_rules(&self, host: &Host) -> Vec<Place> {
+    fn own_rules(&self, host: &Host) -> SmallVec<[Place; 8]> {
         let Some(registered) = self.own.registered.as_ref().filter(|_| !self.own.providers.is_empty()) else {
-            return Vec::new();
+            return SmallVec::new();
         };
-        let mut rules = Vec::new();
+        let mut rules = SmallVec::new();
         for index in registered(host).iter().filter_map(|id| self.own.providers.get(id)) {
             let inject = self.providers.get(*index).map(|provider| provider.inject.as_slice()).unwrap_or_default();
             let own = |rule: &InjectRule| rule.hosts.iter().any(|pattern| matches!(pattern, HostPattern::Own { .. }));
@@ -414,14 +436,14 @@ impl Rules {
     }
 
     /// Those of them that name it with a tenant.
-    fn tenant_rules(&self, host: &Host) -> Vec<Place> {
+    fn tenant_rules(&self, host: &Host) -> SmallVec<[Place; 8]> {
         // The tenant may be any label but the last ones; its rules are found by what stands behind it.
-        let Some(name) = host.name() else { return Vec::new() };
+        let Some(name) = host.name() else { return SmallVec::new() };
         let behind = name.match_indices('.').filter_map(|(dot, _)| name.get(dot + 1..));
         let tenants = behind.filter_map(|behind| self.tenants.get(behind));
         let tenant = |pattern: &HostPattern| !matches!(pattern, HostPattern::Exact(_)) && pattern.matches(host);
         let names = |place: &&Place| self.rule(**place).is_some_and(|(_, _, rule)| rule.hosts.iter().any(tenant));
-        let mut rules: Vec<Place> = tenants.flat_map(|tenants| &tenants.rules).filter(names).copied().collect();
+        let mut rules: SmallVec<[Place; 8]> = tenants.flat_map(|tenants| &tenants.rules).filter(names).copied().collect();
         rules.sort_unstable();
         rules.dedup();
         rules
@@ -482,7 +504,7 @@ fn most_specific<'a>(rules: &[Candidate<'a>], host: &Host, path: &str) -> Option
 }
 
 /// The rules of `provider` that take `path`, in its file's order.
-fn rules_of(provider: &Provider, rules: &[Candidate<'_>], path: &str) -> Vec<usize> {
+fn rules_of(provider: &Provider, rules: &[Candidate<'_>], path: &str) -> Numbers {
     let own = rules.iter().filter(|(other, _, rule)| other.id == provider.id && rule.path_specificity(path).is_some());
     own.map(|(_, number, _)| *number).collect()
 }

@@ -348,7 +348,7 @@ strategy = { bearer = "{api_key}" }
         Settings { unmatched: Unmatched::Intercept, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow: true };
     let rules = compiled(&[("both.toml", text)], settings);
     let Route::Inject(named) = rules.decide(&shared_target(Method::GET, "/"), &agent(None)) else { panic!("it is its host") };
-    assert_eq!(named.rules, [0]);
+    assert_eq!(*named.rules, [0]);
 }
 
 #[test]

@@ -15,13 +15,31 @@ pub struct Decider {
 impl Decider {
     /// Compiles the shipped catalogue; hosts that it does not name are refused.
     pub fn shipped() -> Option<Self> {
+        Self::of(&Catalogue::builtin())
+    }
+
+    /// Compiles a catalogue of `rules` rules, each for a host of its own: `api.N.P.example`, its number in the Pth file of a hundred.
+    pub fn with_rules(rules: usize) -> Option<Self> {
+        let mut catalogue = Catalogue::default();
+        for file in 0..rules.div_ceil(100) {
+            let mut text = format!("name = \"p{file}\"\nslots = [\"authorization\"]\n");
+            for rule in 0..(rules - 100 * file).min(100) {
+                let host = format!("api.{rule}.p{file}.example");
+                text.push_str(&format!("[[inject]]\nhosts = [\"{host}\"]\nstrategy = {{ bearer = \"{{api_key}}\" }}\n"));
+            }
+            catalogue.add(&format!("p{file}.toml"), &text).ok()?;
+        }
+        Self::of(&catalogue)
+    }
+
+    fn of(catalogue: &Catalogue) -> Option<Self> {
         let settings = Settings {
             unmatched: Unmatched::Refuse,
             unregistered: Unregistered::Refuse,
             connect_ports: Vec::new(),
             allow: true,
         };
-        Some(Self { rules: Rules::compile(&Catalogue::builtin(), settings), agent: Agent::local()? })
+        Some(Self { rules: Rules::compile(catalogue, settings), agent: Agent::local()? })
     }
 
     /// What would become of a request: `pass`, `strip`, `token_endpoint`, `inject` or `refuse`.

@@ -126,8 +126,11 @@ fn clash<'p>(provider: &'p Provider, other: &Provider) -> Option<&'p HostPattern
         return None;
     }
     let pairs = provider.inject.iter().flat_map(|one| other.inject.iter().map(move |two| (one, two)));
-    let alike = pairs.filter(|(one, two)| one.port == two.port && same_reach(one, two));
-    alike.flat_map(|(one, two)| one.hosts.iter().filter(|host| two.hosts.iter().any(|own| own.overlaps(host)))).next()
+    let shared =
+        |one: &'p InjectRule, two: &InjectRule| one.hosts.iter().find(|host| two.hosts.iter().any(|own| own.overlaps(host)));
+    let alike =
+        |(one, two): (&'p InjectRule, &InjectRule)| shared(one, two).filter(|_| one.port == two.port && same_reach(one, two));
+    pairs.filter_map(alike).next()
 }
 
 /// The first token endpoint of `provider` that is a place where `other` injects. Callers are kept from token endpoints, so it would take

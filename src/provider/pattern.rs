@@ -243,6 +243,7 @@ impl HostPattern {
             (Self::Own { .. }, _) | (_, Self::Own { .. }) => return false,
             // Between one of these and a pattern of another kind, the more specific decides.
             (Self::Below(_), _) | (_, Self::Below(_)) => return self == other,
+            (Self::Exact(one), Self::Exact(two)) => return one == two,
             _ => {}
         }
         let (one, two) = (self.to_string(), other.to_string());

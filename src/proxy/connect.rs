@@ -13,6 +13,7 @@ use super::authenticate::{Origin, Shown};
 use super::body::ResponseBody;
 use super::caller::{Caller, Intercepted, Prefixed};
 use super::door::{Door, Inside, is_own_name};
+use super::hello;
 use super::load::Counted;
 use super::refusal::Refusal;
 use super::refused::Refused;
@@ -75,7 +76,7 @@ impl Worker {
         let shown = view.field("proxy-authorization").map_or(Shown::Nothing, Shown::Authorization);
         let agent = match self.authenticate(origin, shown) {
             Ok(agent) => agent,
-            Err(_unknown) if is_own_name(&authority.host) => {
+            Err(Refusal::UnknownAgent) if is_own_name(&authority.host) => {
                 entry.discard();
                 return Next::Open(Box::new(inside(origin, authority, None, None, None)));
             }
@@ -183,13 +184,17 @@ impl Worker {
         if self.proxy.rules.load().takes_any_bytes(port) {
             return Ok(());
         }
-        let reading = super::hello::read(caller, buffer);
-        let name =
-            tokio::time::timeout(self.proxy.settings.handshake_timeout, reading).await.unwrap_or(Err("handshake_late"))?;
-        let Some(name) = name else { return Ok(()) };
-        entry.sni(name.as_bytes());
-        let known = name.parse().is_ok_and(|host: Host| self.proxy.rules.load().knows(&host));
-        if known { Err("sni_mismatch") } else { Ok(()) }
+        let checking = async {
+            let Some(name) = hello::read(caller, buffer).await? else { return Ok(()) };
+            entry.sni(name.as_bytes());
+            if !name.parse().is_ok_and(|host: Host| self.proxy.rules.load().knows(&host)) {
+                return Ok(());
+            }
+            entry.refusal("tls", 421);
+            hello::refuse_name(caller).await;
+            Err("sni_mismatch")
+        };
+        tokio::time::timeout(self.proxy.settings.handshake_timeout, checking).await.unwrap_or(Err("handshake_late"))
     }
 
     /// Accepts the CONNECT and ends what is inside: TLS, or on port 80 plain HTTP. Nothing else passes, nothing is spliced.

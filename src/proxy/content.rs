@@ -42,7 +42,7 @@ pub(crate) enum ContentError {
     #[error(transparent)]
     Unreadable(#[from] BodyError),
     /// The caller's own signature can't be made anew.
-    #[error("the request can't be signed: {0}")]
+    #[error("the request can't be signed; {0}")]
     Unsignable(#[source] InjectError),
 }
 

@@ -215,7 +215,7 @@ fn identify_absolute(worker: &Rc<Worker>, origin: &Origin, parts: &request::Part
     let agent = match worker.authenticate(origin, shown) {
         Ok(agent) => Some(agent),
         // The CA's certificate is for whoever reached us: it is needed before anything else works.
-        Err(_unknown) if is_own_name(&authority.host) => None,
+        Err(Refusal::UnknownAgent) if is_own_name(&authority.host) => None,
         Err(refusal) => return Err(refusal),
     };
     let target = Target { scheme, authority, method: parts.method.clone(), path: path_of(&parts.uri)? };
@@ -247,7 +247,12 @@ fn identify_base_url(worker: &Rc<Worker>, origin: &Origin, parts: &request::Part
 /// `GET /ca.pem` with `Host: nexus.internal`.
 fn identify_own_page(worker: &Rc<Worker>, origin: &Origin, parts: &request::Parts) -> Result<Arrived, Refusal> {
     let shown = parts.headers.get(PROXY_AUTHORIZATION).map_or(Shown::Nothing, |value| Shown::Authorization(value.as_bytes()));
-    let agent = worker.authenticate(origin, shown).ok();
+    let agent = match worker.authenticate(origin, shown) {
+        Ok(agent) => Some(agent),
+        Err(Refusal::UnknownAgent) => None,
+        // Who guesses tokens is slowed down here as everywhere.
+        Err(refusal) => return Err(refusal),
+    };
     let authority = own_authority().ok_or(Refusal::NoSuchPage)?;
     let target = Target { scheme: Scheme::Http, authority, method: parts.method.clone(), path: path_of(&parts.uri)? };
     Ok(Arrived { target, agent, load: None, entrance: Entrance::Absolute })

@@ -23,6 +23,7 @@ use super::observe::{Observation, clean_injected, strip_hop_by_hop};
 use super::outbound::{check_method, outbound};
 use super::refusal::Refusal;
 use super::replay::{Inflow, Replay, RequestBody, read_away};
+use super::tongue::Tongue;
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::agent::Agent;
@@ -103,6 +104,7 @@ impl Worker {
         entry.http(asked.parts.version);
         // An HTTP/1.1 caller can't be told to stop sending.
         let linger = asked.parts.version != http::Version::HTTP_2;
+        let tongue = Tongue::of(&asked.parts.headers);
         let stepped = self.steps(door, asked, &mut entry).await;
         if linger && let Some(unread) = asked.incoming.take() {
             read_away(unread);
@@ -116,7 +118,7 @@ impl Worker {
             Err(Stop::Refusal(refusal)) => refusal,
         };
         refusal.record_in(&mut entry);
-        Answer::Response(refusal.response(entry.id().as_str()))
+        Answer::Response(refusal.response_in(tongue, entry.id().as_str()))
     }
 
     /// Steps 2 to 7. What it returns is ready to be observed.

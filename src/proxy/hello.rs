@@ -2,10 +2,20 @@
 
 use bytes::BytesMut;
 use rustls::server::Acceptor;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// More than any ClientHello.
 const LIMIT: usize = 64 * 1024;
+
+/// A fatal alert, so that the caller's error says what is wrong: `unrecognized_name` (RFC 6066 §3) in a record of its own (RFC 8446 §5.1).
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// Tells the caller that its server name is not for this tunnel, and ends the stream.
+pub(super) async fn refuse_name(caller: &mut (impl AsyncWrite + Unpin)) {
+    if caller.write_all(&UNRECOGNIZED_NAME).await.is_ok() {
+        drop(caller.shutdown().await);
+    }
+}
 
 /// Reads a whole ClientHello, in however small pieces it comes, into `buffer`; gives its server name.
 ///

@@ -2,18 +2,15 @@
 
 use std::rc::Rc;
 
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::caller::{Caller, Intercepted, Prefixed};
 use super::connect::Opened;
 use super::door::Inside;
+use super::hello::refuse_name;
 use super::worker::Worker;
 use crate::model::Host;
-
-/// A fatal alert, so that the caller's error says what is wrong: `unrecognized_name` (RFC 6066 §3) in a record of its own (RFC 8446 §5.1).
-const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 impl Worker {
     /// Ends the TLS on `stream`. A server name other than the CONNECT host is refused before any
@@ -57,12 +54,6 @@ impl Worker {
             entry.refusal("tls", 421);
         }
         entry.note(word);
-    }
-}
-
-async fn refuse_name(caller: &mut (impl AsyncWrite + Unpin)) {
-    if caller.write_all(&UNRECOGNIZED_NAME).await.is_ok() {
-        drop(caller.shutdown().await);
     }
 }
 

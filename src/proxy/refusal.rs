@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::body::ResponseBody;
 use super::content::ContentError;
+use super::tongue::Tongue;
 use crate::audit;
 use crate::decide::Reason;
 use crate::head::Malformed;
@@ -113,6 +114,7 @@ impl Refusal {
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
                 | upstream::Error::ParentUnreachable { .. }
+                | upstream::Error::ParentAnswer { .. }
                 | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
@@ -154,6 +156,7 @@ impl Refusal {
                 | upstream::Error::Unreachable { .. }
                 | upstream::Error::Parent { .. }
                 | upstream::Error::ParentUnreachable { .. }
+                | upstream::Error::ParentAnswer { .. }
                 | upstream::Error::ParentPassword
                 | upstream::Error::Unsendable { .. }
                 | upstream::Error::Broken { .. }
@@ -254,11 +257,18 @@ impl Refusal {
 
     /// What is wrong and what to do now.
     pub(super) fn detail(&self) -> String {
-        format!("{}: {}", sentence(&self.to_string()), self.advice())
+        // What a caller's own signature got wrong says itself what to do about it.
+        let joint = if matches!(self, Self::Content(ContentError::Unsignable(_))) { "." } else { ":" };
+        format!("{}{joint} {}", sentence(&self.to_string()), self.advice())
     }
 
     /// The response. `request_id` is the one in the audit log.
     pub(super) fn response(&self, request_id: &str) -> Response<ResponseBody> {
+        self.response_in(Tongue::Problem, request_id)
+    }
+
+    /// As [`response`](Self::response), in the words that the caller reads.
+    pub(super) fn response_in(&self, tongue: Tongue, request_id: &str) -> Response<ResponseBody> {
         let (kind, status) = (self.kind(), self.status());
         let mut document = json!({
             "type": format!("urn:nexus:refusal:{kind}"),
@@ -275,10 +285,16 @@ impl Refusal {
             members.insert("command".into(), json!(missing.command()));
             members.insert("status_url".into(), json!(format!("http://nexus.internal/connections/{}", missing.connection)));
         }
-        let mut response = Response::new(ResponseBody::full(document.to_string()));
+        if let (Tongue::AwsJson, Some(members)) = (tongue, document.as_object_mut()) {
+            members.insert("__type".into(), json!(format!("NexusRefusal.{kind}")));
+            members.insert("message".into(), json!(self.detail()));
+        }
+        let xml = tongue.xml(kind, &self.detail(), request_id);
+        let form = if xml.is_some() { "application/xml" } else { "application/problem+json" };
+        let mut response = Response::new(ResponseBody::full(xml.unwrap_or_else(|| document.to_string())));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(NEXUS_REFUSAL, HeaderValue::from_static(kind));
         if self.blame() == Blame::Downstream && !matches!(self, Self::Limit(_)) {
@@ -337,6 +353,9 @@ fn upstream_advice(error: &upstream::Error) -> String {
         }
         upstream::Error::ParentUnreachable { .. } => {
             "Nothing is wrong with the service: the operator of Nexus should look at upstream.proxy and whether that proxy is up.".into()
+        }
+        upstream::Error::ParentAnswer { .. } => {
+            "Nothing is wrong with the service: the operator of Nexus should see whether upstream.proxy names the port of an HTTP proxy, and whether that proxy is well.".into()
         }
         upstream::Error::ParentPassword => "Nothing leaves until the operator of Nexus has set them right in upstream.proxy_auth_file.".into(),
         upstream::Error::Unreachable { .. } | upstream::Error::Parent { .. } => "The service cannot be reached from the proxy; try again later.".into(),

@@ -9,10 +9,11 @@ use http::HeaderValue;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::lookup::Lookups;
+use super::parent::SILENT;
 use super::resolve::{self, Lookup};
 use super::stream::Stream;
 use super::tls::Configs;
@@ -69,18 +70,25 @@ impl Dialler {
 
     /// A TCP stream to `authority` on behalf of `agent`, its address checked, through the parent where there is one.
     pub(crate) async fn tcp(&self, authority: &Authority, agent: &Arc<str>) -> Result<(TcpStream, SocketAddr), Error> {
-        let limit = self.settings.connect_timeout;
-        let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
-        timeout(limit, self.tcp_unbounded(authority, agent)).await.map_err(late)?
-    }
-
-    async fn tcp_unbounded(&self, authority: &Authority, agent: &Arc<str>) -> Result<(TcpStream, SocketAddr), Error> {
         resolve::permit_name(authority)?;
         if let Some(parent) = self.parent_of(authority) {
-            let (mut stream, address) = self.reach(parent, authority).await?;
-            parent.connect(&mut stream, authority).await?;
-            return Ok((stream, address));
+            return self.tcp_through(parent, authority).await;
         }
+        let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
+        timeout(self.settings.connect_timeout, self.tcp_directly(authority, agent)).await.map_err(late)?
+    }
+
+    /// A parent that takes the connection and then says nothing is not the service's fault.
+    async fn tcp_through(&self, parent: &Parent, authority: &Authority) -> Result<(TcpStream, SocketAddr), Error> {
+        let deadline = Instant::now() + self.settings.connect_timeout;
+        let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
+        let (mut stream, address) = timeout_at(deadline, self.reach(parent, authority)).await.map_err(late)??;
+        let silent = |_elapsed| Error::ParentAnswer { parent: parent.authority.clone(), why: SILENT };
+        timeout_at(deadline, parent.connect(&mut stream, authority)).await.map_err(silent)??;
+        Ok((stream, address))
+    }
+
+    async fn tcp_directly(&self, authority: &Authority, agent: &Arc<str>) -> Result<(TcpStream, SocketAddr), Error> {
         let own = self.own.load();
         let addresses = resolve::addresses(&self.settings, Lookup { lookups: &self.lookups, agent }, &own, authority).await?;
         let (stream, address) = first_of(addresses, authority, self.settings.connect_timeout).await?;

@@ -41,6 +41,9 @@ pub(crate) enum Error {
         #[source]
         cause: std::io::Error,
     },
+    /// Something is there, but no HTTP proxy as far as one can tell.
+    #[error("the parent proxy {parent} gave no answer that can be used: {why}")]
+    ParentAnswer { parent: Authority, why: &'static str },
     #[error("the parent proxy did not connect to {authority}: it answered {status}")]
     Parent { authority: Authority, status: u16 },
     #[error("the parent proxy did not accept the user and password it was shown")]

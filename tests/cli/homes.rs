@@ -1,9 +1,11 @@
 //! `nexus init`, `nexus status`, and files that nobody should trust.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::Stdio;
 
-use crate::world::World;
+use crate::world::{World, eventually};
 
 fn files(world: &World) -> BTreeMap<String, (Vec<u8>, u32)> {
     let entries = std::fs::read_dir(world.home("")).unwrap().map(|entry| entry.unwrap());
@@ -234,6 +236,35 @@ fn a_mistake_in_the_configuration_is_shown_at_its_place() {
 }
 
 #[test]
+fn what_up_refuses_is_not_called_ok() {
+    let world = World::new();
+    std::fs::write(world.home("empty.pem"), "").unwrap();
+    for (text, words) in [
+        ("[upstream]\nproxy = \"ftp://x\"", "upstream.proxy: must begin with http://"),
+        ("[upstream]\nproxy = \"\"", "upstream.proxy: must begin with http://"),
+        ("[upstream]\nproxy = \"http://u:pw@\"", "upstream.proxy: "),
+        (
+            "[upstream]\nproxy = \"http://corp:1\"\nproxy_auth_file = \"nope\"",
+            "upstream.proxy_auth_file: there is no such file",
+        ),
+        ("[upstream]\nproxy_except = [\"*.x\"]", "write \".x\""),
+        ("[upstream]\nresolve = { \"a b\" = \"127.0.0.1:1\" }", "upstream.resolve: \"a b\" is not a host"),
+        ("[upstream]\nextra_roots = [\"nope.pem\"]", "upstream.extra_roots: cannot read "),
+        ("[upstream]\nextra_roots = [\"empty.pem\"]", "holds no certificate"),
+        ("[proxy]\nagent_listen = { \"a b\" = \"127.0.0.1:0\" }", "proxy.agent_listen: "),
+        ("[proxy]\nlisten = [\"0.0.0.0:0\"]\n[policy]\ndefault = \"deny\"", "listening beyond loopback needs agents"),
+    ] {
+        world.config(&format!("{text}\n"));
+        let said = world.nexus(&["up"]).failed(1);
+        assert!(said.contains(words) && !said.contains("u:pw"), "{text}: {said}");
+        let done = world.nexus(&["status"]);
+        let line = done.out.lines().find(|line| line.contains("config")).unwrap();
+        assert!(done.code == Some(1) && line.contains("broken") && !done.out.contains("u:pw"), "{text}: {}", done.out);
+        assert!(done.out.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{text}: {}", done.out);
+    }
+}
+
+#[test]
 fn a_second_proxy_says_that_the_port_is_taken() {
     let world = World::new();
     let up = world.up();
@@ -253,6 +284,48 @@ fn a_port_that_another_program_holds_is_told_of_with_the_key_that_names_another(
     world.config(&format!("[proxy]\nlisten = [\"{}\"]\n", other.local_addr().unwrap()));
     let said = world.nexus(&["up"]).failed(1);
     assert!(said.contains("another program listens there") && said.contains("NEXUS__PROXY__LISTEN"), "{said}");
+}
+
+/// A limit on the size of files stands in for a full disk.
+#[test]
+fn a_proxy_whose_log_cannot_be_written_is_up_and_its_log_is_what_is_broken() {
+    let world = World::new();
+    let line = format!("trap '' XFSZ; ulimit -f 8; exec {} up --announce", env!("CARGO_BIN_EXE_nexus"));
+    let mut child = world.program("sh", &["-c", &line]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let proxy = line.trim().strip_prefix("listening ").expect("it listens");
+    assert_eq!(world.nexus(&["status"]).code, Some(0));
+    let asked = ["-sS", "-o", "/dev/null", "-w", "%{http_code}", "-x", proxy, "http://nexus.internal/ca.pem"];
+    eventually(|| crate::world::Done::from({ world.program("curl", &asked) }.output().unwrap()).out == "503");
+    let done = world.nexus(&["status"]);
+    let told = done.out.contains("ok      up on") && done.out.contains("broken  the proxy that is up refuses every request");
+    assert_eq!((done.code, told), (Some(1), true), "{}", done.out);
+    // A command is told so, and not given a proxy of its own that would have the same log.
+    let done = world.nexus(&["run", "--", "sh", "-c", "printf %s \"$HTTPS_PROXY\""]);
+    assert!(done.out.ends_with(proxy) && done.err.contains("its audit log cannot be written"), "{done:?}");
+    crate::world::signal(&child, rustix::process::Signal::TERM);
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_a_killed_proxy_wrote_down_is_not_taken_for_another_that_is_up() {
+    let world = World::new();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A process of that number is alive: this one.
+    let text = format!("{}\n{gone}\n", std::process::id());
+    nexus::disk::write_atomic(&world.home("proxy.addr"), text.as_bytes(), nexus::disk::PRIVATE).unwrap();
+    let warned = |world: &World| {
+        let mut child = world.command(&["up", "--announce"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        crate::world::signal(&child, rustix::process::Signal::TERM);
+        crate::world::Done::from(child.wait_with_output().unwrap()).err.contains("another proxy of this home is up")
+    };
+    assert!(!warned(&world));
+    let up = world.up();
+    assert!(warned(&world));
+    assert_eq!(up.stop(), Some(0));
 }
 
 #[test]

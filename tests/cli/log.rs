@@ -3,7 +3,42 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use crate::world::World;
+use rustix::process::Signal;
+
+use crate::world::{Done, World, eventually, signal};
+
+#[test]
+fn lines_that_a_flood_left_out_are_told_of_however_loud_the_log_is() {
+    let world = World::new().with("NEXUS_LOG", "warn");
+    let service = rcgen::generate_simple_self_signed(["untrusted.test".to_owned()]).unwrap();
+    let (certificate, key) = (world.path("cert.pem"), world.path("key.pem"));
+    std::fs::write(&certificate, service.cert.pem()).unwrap();
+    std::fs::write(&key, service.signing_key.serialize_pem()).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let serve = ["s_server", "-quiet", "-www", "-accept", &port, "-cert"];
+    let mut server =
+        world.program("openssl", &serve).arg(&certificate).arg("-key").arg(&key).stderr(Stdio::null()).spawn().unwrap();
+    eventually(|| std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok());
+    world.config(&format!(
+        "[proxy]\nlisten = [\"127.0.0.1:0\"]\nunmatched = \"intercept\"\n[limits]\ndrain_secs = 1\n\
+         [upstream]\nhttp2 = false\nresolve = {{ \"untrusted.test\" = \"127.0.0.1:{port}\" }}\n"
+    ));
+    let mut child = world.command(&["up", "--announce"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let proxy = format!("http://{}", line.trim().strip_prefix("listening ").expect("it listens"));
+    let mut curl = world.program("curl", &["-sS", "-k", "-o", "/dev/null", "-x", &proxy]);
+    let asked = Done::from(curl.args(["https://untrusted.test/[1-60]", "-w", "%{http_code}\n"]).output().unwrap()).ok();
+    assert_eq!(asked.matches("502").count(), 60, "{asked}");
+    signal(&child, Signal::TERM);
+    let said = Done::from(child.wait_with_output().unwrap()).err;
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let plain = said.lines().filter(|line| line.contains("the TLS of a service is not valid")).count();
+    let notices = said.lines().filter(|line| line.contains(" WARN ") && line.contains("were left out of this log"));
+    let told: usize = notices.filter_map(|line| line.split("left_out=").nth(1)?.split(' ').next()?.parse::<usize>().ok()).sum();
+    assert!(plain >= 20 && told > 0 && plain + told >= 60, "{plain} + {told}:\n{said}");
+}
 
 /// One request of its own page leaves two lines less than one to a service, but a line.
 fn knock(world: &World, address: &str) {

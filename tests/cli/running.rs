@@ -155,16 +155,16 @@ fn the_proxy_that_is_up_is_used_with_an_agent_that_ends_with_the_command() {
     let done = world.nexus(&["run", "--user", "alice", "--", "sh", "-c", script]);
     assert_eq!(done.code, Some(3), "{done:?}");
     assert!(done.out.contains(&format!("@{} ", up.address)) && done.out.contains("\"user\":\"alice\""), "{done:?}");
-    assert!(!world.read("agents.toml").contains("run-") && world.read("agents.toml").contains("lasting"));
+    assert!(!world.read("passing.toml").contains("run-") && world.read("agents.toml").contains("lasting"));
     // The same when a signal ends it.
     let mut child =
         world.command(&["run", "--", "sh", "-c", "echo ready; exec sleep 60"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(world.read("agents.toml").contains("run-"), "{line}");
+    assert!(world.read("passing.toml").contains("run-"), "{line}");
     signal(&child, Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
-    assert!(!world.read("agents.toml").contains("run-"));
+    assert!(!world.read("passing.toml").contains("run-"));
     assert_eq!(up.stop(), Some(0));
 }
 
@@ -186,7 +186,7 @@ fn i6_the_agent_of_a_command_that_was_killed_is_taken_back() {
     signal(&child, Signal::KILL);
     child.wait().unwrap();
     world.nexus(&["run", "--", "true"]).ok();
-    assert!(!world.read("agents.toml").contains("run-") && world.read("agents.toml").contains("lasting"));
+    assert!(!world.read("passing.toml").contains("run-") && world.read("agents.toml").contains("lasting"));
     let until = Instant::now() + Duration::from_secs(10);
     while status() != "407" {
         assert!(Instant::now() < until, "the token still works");
@@ -265,9 +265,32 @@ fn t33_i6_a_shared_proxy_that_needs_no_token_binds_no_command_to_a_user() {
     let up = world.up();
     let said = world.nexus(&["run", "--user", "bob", "true"]).failed(1);
     assert!(said.contains("--user would not bind the command") && said.contains("nexus agent add"), "{said}");
-    assert!(!world.read("agents.toml").contains("run-"), "{}", world.read("agents.toml"));
+    assert!(!world.read("passing.toml").contains("run-"), "{}", world.read("passing.toml"));
     world.nexus(&["run", "true"]).ok();
     world.nexus(&["agent", "add", "lasting"]).ok();
     world.nexus(&["run", "--user", "bob", "true"]).ok();
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn t131_i6_agents_that_vanished_under_a_proxy_are_not_undefined_by_a_command() {
+    let world = World::new();
+    world.nexus(&["agent", "add", "lasting"]).ok();
+    let up = world.up_saying("the proxy listens on");
+    let status = || {
+        let asked = ["-sS", "-o", "/dev/null", "-w", "%{http_code}", "-x", &up.address, "http://nexus.internal/whoami"];
+        Done::from({ world.program("curl", &asked) }.output().unwrap()).ok()
+    };
+    assert_eq!(status(), "407");
+    std::fs::remove_file(world.home("agents.toml")).unwrap();
+    let script = "curl -sS -x \"$HTTPS_PROXY\" http://nexus.internal/whoami; printf '%s' \"$HTTPS_PROXY\"";
+    let text = world.nexus(&["run", "--", "sh", "-c", script]).ok();
+    assert!(text.contains("\"agent\":\"run-") && text.ends_with(&up.address), "{text}");
+    up.hang_up();
+    up.says("agents.toml is gone or empty");
+    assert_eq!((status().as_str(), world.home("agents.toml").exists()), ("407", false));
+    // Nor by a look for somebody who is not there.
+    world.nexus(&["agent", "revoke", "nobody"]).failed(1);
+    assert!(!world.home("agents.toml").exists());
     assert_eq!(up.stop(), Some(0));
 }

@@ -81,6 +81,62 @@ fn every_key_has_words_above_it() {
     }
 }
 
+/// Whether `key = value` is taken, or the sentence that refuses it.
+fn taken(section: &str, key: &str, value: &str) -> Result<(), String> {
+    // What a head holds is smaller than the head, and a file of the spool than the spool.
+    let more = match key {
+        "head_size" => "target_size = \"256B\"",
+        "spool" => "spool_file = \"64KiB\"",
+        _ => "",
+    };
+    let text = format!("[{section}]\n{key} = {value}\n{more}\n");
+    Config::parse("nexus.toml", &text, &[]).map(drop).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_number_has_a_range_that_is_documented_and_told() {
+    let numbers: Vec<_> = lines()
+        .into_iter()
+        .filter(|(.., value, _)| value.trim_matches('"').starts_with(|first: char| first.is_ascii_digit()))
+        .filter(|(section, ..)| section != "gateway")
+        .collect();
+    assert!(numbers.len() > 45, "{numbers:?}");
+    for (section, key, shipped, _) in numbers {
+        let is_size = shipped.starts_with('"');
+        let show = |value: &str| if is_size { format!("\"{value}\"") } else { value.to_owned() };
+        // Nothing below the range of anything is taken, and nothing so large that the end of a wait could not be told.
+        let huge = if is_size { "\"15EiB\"" } else { "9223372036854775807" };
+        for value in ["-1", "-9223372036854775808", huge, "99999999999999999999", "1.5"] {
+            let said = taken(&section, &key, value).expect_err(value);
+            let typed = said.contains("line 2, column") && said.contains("expected a whole number from 0");
+            let of_size = said.contains("expected a size such as") || said.contains("out of every range");
+            let ranged = said.starts_with(&format!("{section}.{key}: must be from "));
+            assert!(typed || of_size || ranged, "{said}");
+        }
+        // What fits into the smallest kind of number and is out of every range.
+        let said = taken(
+            &section,
+            &key,
+            if is_size {
+                huge
+            } else if key == "head_fields" {
+                "65535"
+            } else {
+                "4294967295"
+            },
+        );
+        let said = said.expect_err("out of range");
+        let (_, range) = said.split_once("must be from ").unwrap_or_else(|| panic!("{said}"));
+        assert!(EXAMPLE.contains(&format!(" {key} {range}")), "{section}.{key} {range} is not documented");
+        let (low, high) = range.split_once(" to ").expect("a range");
+        for end in [low, high] {
+            assert_eq!(taken(&section, &key, &show(end)), Ok(()), "{section}.{key}");
+        }
+        let zero = taken(&section, &key, &show("0"));
+        assert_eq!(zero.is_ok(), low.starts_with('0'), "{section}.{key}: {zero:?}");
+    }
+}
+
 #[test]
 fn a_bound_out_of_range_is_refused_with_its_key() {
     for (text, key) in [
@@ -91,6 +147,9 @@ fn a_bound_out_of_range_is_refused_with_its_key() {
         ("[renewal]\nwaiters = 0", "renewal.waiters"),
         ("[audit]\nline = \"1B\"", "audit.line"),
         ("[replay]\nmemory = \"2GiB\"", "replay.memory"),
+        ("[upstream]\nhead_timeout_secs = 0", "upstream.head_timeout_secs"),
+        ("[renewal]\nburst = 0", "renewal.burst"),
+        ("[audit]\nspool = \"4MiB\"", "audit.spool_file"),
         ("[proxy]\nlisten = []", "proxy.listen"),
         ("[proxy]\nconnect_ports = [0]", "proxy.connect_ports"),
     ] {

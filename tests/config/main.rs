@@ -2,4 +2,5 @@
 
 mod catalogue;
 mod example_file;
+mod lookup;
 mod provider_files;

@@ -181,7 +181,13 @@ fn t17_t18_i2_a_tunnel_to_an_address_or_stranger_does_not_hide_the_rule_host() {
         let caller = Caller::new(&nexus);
         for authority in ["192.0.2.7:443", "evil.test:443"] {
             let stream = caller.tunnel(authority).await.expect("a tunnel");
-            assert!(caller.handshake(stream, HOST, &[]).await.is_err(), "{authority}");
+            let error = caller.handshake(stream, HOST, &[]).await.expect_err(authority);
+            assert!(error.to_string().to_lowercase().contains("unrecogni"), "{authority}: {error}");
+            let host = authority.trim_end_matches(":443");
+            let line = nexus.audit_line(|line| line["host"] == host && line["event"] == "tunnel_close").await;
+            let told = (line["verdict"].as_str(), line["refusal"].as_str(), line["sni"].as_str());
+            assert_eq!(told, (Some("refuse"), Some("tls"), Some(HOST)), "{line}");
+            assert!(line["notes"].to_string().contains("sni_mismatch"), "{line}");
         }
         assert_eq!(service.connections(), 0, "no byte went through");
         // The same tunnel with its own name is left alone, in pieces too.

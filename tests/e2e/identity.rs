@@ -105,6 +105,31 @@ fn t134_guessing_is_slowed_and_locks_nobody_else_out() {
     });
 }
 
+#[test]
+fn t134_guessing_is_slowed_at_the_proxys_own_pages_too() {
+    run(async {
+        let (_ca, _service, nexus, a, _b) = two_agents("").await;
+        let page = async |target: &str, token: &str| {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: nexus.internal\r\n{}\r\n", basic("a", token));
+            talk(Caller::new(&nexus).tcp().await, request.as_bytes()).await.status()
+        };
+        let mut statuses = Vec::new();
+        for number in 0..31 {
+            statuses.push(page(["/whoami", "http://nexus.internal/whoami"][number % 2], &format!("guess{number}")).await);
+        }
+        assert_eq!((statuses.first(), statuses.last()), (Some(&407), Some(&429)), "{statuses:?}");
+        for target in ["/whoami", "http://nexus.internal/whoami", "/ca.pem"] {
+            assert_eq!(page(target, "guess").await, 429, "{target}");
+            assert_eq!(page(target, &a).await, 200, "{target}");
+        }
+        let caller = Caller::new(&nexus);
+        let refused = caller.clone().agent("a", "guess").tunnel("nexus.internal:443").await.expect_err("a guess");
+        assert_eq!(refused.status, 429);
+        // Who shows nothing guesses nothing.
+        assert_eq!(caller.get("http://nexus.internal/ca.pem").await.status, 200);
+    });
+}
+
 /// Writes other agents and has them read.
 fn change_agents(nexus: &Nexus, change: impl FnOnce(Vec<nexus::agent::Registered>) -> Vec<nexus::agent::Registered>) {
     let file = nexus.home().agents_file();

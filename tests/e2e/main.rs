@@ -10,6 +10,7 @@
 )]
 
 mod attack;
+mod bounds;
 mod doors;
 mod exhaustion;
 mod floods;

@@ -116,6 +116,10 @@ async fn scene(parent: &Parent, password: Option<&str>) -> Scene {
 }
 
 async fn scene_at(parent: u16, password: Option<&str>) -> Scene {
+    scene_with(parent, password, "").await
+}
+
+async fn scene_with(parent: u16, password: Option<&str>, more: &str) -> Scene {
     let ca = Authority::new();
     let service = Upstream::serve(&ca, &[HOST, "localhost"], Offers::Both, |call| async { answer(200, call.seen.path) }).await;
     let (plain, _heads) = clear_service().await;
@@ -134,7 +138,7 @@ async fn scene_at(parent: u16, password: Option<&str>) -> Scene {
         nexus::disk::write_atomic(&file, password.as_bytes(), nexus::disk::PRIVATE).expect("a file");
         config.push_str("proxy_auth_file = \"corp.txt\"\n");
     }
-    Scene { service, plain, nexus: builder.config(&config).start() }
+    Scene { service, plain, nexus: builder.config(&config).config(more).start() }
 }
 
 impl Scene {
@@ -198,6 +202,35 @@ fn a_parent_that_is_down_is_not_blamed_on_the_service() {
             refused.contains(&format!("annot reach the parent proxy 127.0.0.1:{port}")) && refused.contains("upstream.proxy");
         assert!(refused.ends_with(" 502") && told, "{refused}");
         assert_eq!(scene.ask("localhost", "/near").await, "/near 200");
+    });
+}
+
+/// What takes connections and says `words` to each, then nothing.
+async fn no_proxy(words: &'static [u8]) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((mut stream, _peer)) = listener.accept().await {
+            tokio::io::AsyncWriteExt::write_all(&mut stream, words).await.expect("a write");
+            kept.push(stream);
+        }
+    });
+    port
+}
+
+#[test]
+fn what_is_there_but_no_proxy_is_not_said_to_be_out_of_reach() {
+    run(async {
+        for (words, why) in [(&b"SSH-2.0-OpenSSH_9.9\r\n"[..], "does not speak HTTP/1"), (b"", "did not answer in time")] {
+            let parent = no_proxy(words).await;
+            let scene = scene_with(parent, None, "[upstream]\nconnect_timeout_secs = 1").await;
+            let refused = scene.ask(HOST, "/far").await;
+            let told =
+                refused.contains(&format!("he parent proxy 127.0.0.1:{parent} gave no answer that can be used: it {why}"));
+            assert!(refused.ends_with(" 502") && told && !refused.contains("cannot reach"), "{refused}");
+            assert!(refused.contains("upstream.proxy"), "{refused}");
+        }
     });
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use nexus::agent::Token;
+
 use crate::attack::{ACME, KEY, home, service};
 use crate::harness::{Authority, Builder, Caller, Nexus, Offers, Upstream, eventually, run};
 
@@ -9,6 +11,19 @@ const STRANGER: &str = "stranger.test";
 
 fn put(file: &Path, text: &str) {
     nexus::disk::write_atomic(file, text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+}
+
+fn row(name: &str, token: &Token) -> nexus::agent::Registered {
+    nexus::agent::Registered {
+        name: name.parse().expect("a name"),
+        token_sha256: token.hash(),
+        user: None,
+        providers: None,
+        hosts: None,
+        expires: None,
+        created: None,
+        ephemeral: false,
+    }
 }
 
 /// A home whose strangers are refused by `nexus.toml` alone.
@@ -39,7 +54,8 @@ fn an_emptied_or_vanished_configuration_leaves_the_old_one_live() {
         let file = nexus.home().config_file();
         let written = std::fs::read_to_string(&file).expect("the file");
         assert_eq!(stranger(&nexus).await, "refused");
-        for text in ["", "\n  \n", "[policy]\ndefault = \"de"] {
+        let unusable = "[policy]\ndefault = \"allow\"\n[upstream]\nextra_roots = [\"nope.pem\"]\n";
+        for text in ["", "\n  \n", "[policy]\ndefault = \"de", unusable] {
             put(&file, text);
             nexus.reload();
             assert_eq!(stranger(&nexus).await, "refused", "{text:?}");
@@ -76,6 +92,19 @@ fn i6_emptied_or_vanished_agents_are_still_the_only_ones() {
         std::fs::remove_file(&file).expect("gone");
         nexus.reload();
         both("gone").await;
+        // What comes and goes meanwhile is known as long as it lives, and defines nobody.
+        let passing = Token::random().expect("random numbers");
+        let command = nobody.clone().agent("run-1", passing.text().expose());
+        let row = nexus::agent::Registered { ephemeral: true, ..row("run-1", &passing) };
+        let living = nexus::app::Passing::add(nexus.home(), &row).expect("an agent");
+        nexus.reload();
+        both("gone, with a command").await;
+        assert_eq!(command.get("https://api.acme.test/").await.status, 200);
+        drop(living);
+        nexus.reload();
+        both("gone, after a command").await;
+        assert_eq!(command.tunnel("api.acme.test:443").await.expect_err("its time is up").status, 407);
+        assert!(!file.exists());
         // Revoking the last one says so in the file, and only then callers of our own user need no token.
         put(&file, &nexus::agent::write(&[]).expect("text"));
         assert!(!std::fs::read_to_string(&file).expect("the file").trim().is_empty());

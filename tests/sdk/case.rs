@@ -16,16 +16,24 @@ pub(crate) struct Service {
     pub(crate) name: String,
     /// How its credentials begin.
     pub(crate) prefix: String,
-    /// What a person hands over where nothing expires: `{credential}` is the one the service accepts.
+    /// What a person hands over where nothing expires: `{credential}` is the one the service accepts, `{second}` another secret.
     #[serde(default)]
-    pub(crate) register: BTreeMap<String, String>,
+    register: BTreeMap<String, String>,
     /// Its token endpoint, where it renews.
     pub(crate) oauth2: Option<Endpoint>,
-    /// Where the credential belongs, by host.
+    /// What it answers to a credential that has expired; else 401.
+    pub(crate) expired: Option<Answer>,
+    /// What serves it in place of answers and looks at the credentials itself: a program in `servers/`.
+    pub(crate) server: Option<String>,
+    /// The names of such a server.
+    #[serde(default)]
+    hosts: BTreeSet<String>,
+    /// Where the credential belongs, by host or at `*`.
     place: BTreeMap<String, Place>,
     /// By their file in `programs/`.
     pub(crate) program: BTreeMap<String, Program>,
     /// By the call: `METHOD host/path word…`. A `*` stands for one segment of the path; each word is in the query or the body.
+    #[serde(default)]
     pub(crate) answer: BTreeMap<String, Answer>,
 }
 
@@ -65,7 +73,9 @@ pub(crate) struct Program {
     pub(crate) fast: bool,
     /// The call, one of `calls`, at which the first credential has expired.
     pub(crate) expires: Option<String>,
-    /// What the service answered, in order: a retry of the SDK's own would show.
+    /// In place of the service's.
+    register: Option<BTreeMap<String, String>>,
+    /// What the service answered, in order: a retry of the SDK's own would show. What comes several times in a row ends in `×3`.
     pub(crate) calls: Vec<String>,
     /// What only a program that understood the answers prints.
     pub(crate) prints: Vec<String>,
@@ -108,6 +118,15 @@ pub(crate) struct Case {
     pub(crate) program: Program,
 }
 
+impl Case {
+    /// What a person hands over where nothing is renewed.
+    pub(crate) fn register(&self, [credential, second]: &[String; 2]) -> BTreeMap<&str, String> {
+        let fields = self.program.register.as_ref().unwrap_or(&self.service.register);
+        let fill = |value: &String| value.replace("{credential}", credential).replace("{second}", second);
+        fields.iter().map(|(name, value)| (name.as_str(), fill(value))).collect()
+    }
+}
+
 /// The folder of this table.
 pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk")
@@ -132,15 +151,27 @@ fn read(file: &Path) -> Vec<Case> {
 impl Service {
     /// Every name it answers to.
     pub(crate) fn hosts(&self) -> Vec<&str> {
+        if self.server.is_some() {
+            return self.hosts.iter().map(String::as_str).collect();
+        }
         let endpoint = self.oauth2.iter().map(|endpoint| endpoint.at.as_str());
         let places = self.answer.keys().filter_map(|call| call.split(' ').nth(1)).chain(endpoint);
         let hosts: BTreeSet<&str> = places.filter_map(|place| place.split('/').next()).collect();
         hosts.into_iter().collect()
     }
 
+    fn place(&self, host: &str) -> &Place {
+        self.place.get(host).or_else(|| self.place.get("*")).unwrap_or_else(|| panic!("{}: no [place] for {host}", self.name))
+    }
+
+    /// The one header at `host` in which a secret belongs.
+    pub(crate) fn header(&self, host: &str) -> &str {
+        &self.place(host).header
+    }
+
     /// The header at `host` that holds the credential, and its value.
     pub(crate) fn expected(&self, host: &str, credential: &str) -> (&str, String) {
-        let place = self.place.get(host).unwrap_or_else(|| panic!("{}: no [place] for {host}", self.name));
+        let place = self.place(host);
         let fill = |template: &str| template.replace("{credential}", credential);
         let value = match (&place.value, &place.basic) {
             (Some(value), None) => fill(value),

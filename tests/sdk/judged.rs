@@ -50,7 +50,7 @@ fn i1_each_thing_that_may_be_wrong_is_a_fault() {
         ("it ended with", &|ran| ran.code = Some(1)),
         ("the service answered", &|ran| drop(ran.account.calls.pop())),
         ("the service answered", &|ran| ran.account.calls.swap(0, 1)),
-        ("0 calls met 401, 1 renewals", &|ran| ran.account.renewals = 1),
+        ("0 calls met an expired credential, 1 renewals", &|ran| ran.account.renewals = 1),
         ("it never printed", &|ran| ran.said = format!("OPENAI_API_KEY={PLACEHOLDER}\n")),
         ("has no placeholder", &|ran| ran.said = ran.said.replace("OPENAI_API_KEY", "OTHER")),
         ("the program saw", &|ran| ran.said.push_str(&secrets.client_secret)),

@@ -39,6 +39,17 @@ impl Secrets {
         }
     }
 
+    /// What `nexus register --stdin` is told.
+    pub(crate) fn registration(&self, case: &Case) -> String {
+        if case.program.expires.is_some() && case.service.oauth2.is_some() {
+            return format!(
+                "access_token={}\nrefresh_token={}\nclient_id={CLIENT_ID}\nclient_secret={}\n",
+                self.credentials[0], self.refresh_tokens[0], self.client_secret
+            );
+        }
+        case.register(&self.credentials).iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+    }
+
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
         let all = self.credentials.iter().chain(&self.refresh_tokens).chain([&self.client_secret]);
@@ -51,7 +62,7 @@ impl Secrets {
 pub(crate) struct Account {
     /// What was answered, in order.
     pub(crate) calls: Vec<String>,
-    /// 401s to the credential that had expired.
+    /// Answers that the credential has expired.
     pub(crate) expired: usize,
     /// Tokens that were handed out.
     pub(crate) renewals: usize,
@@ -62,7 +73,6 @@ pub(crate) struct Account {
 /// A running service.
 pub(crate) struct Stub {
     pub(crate) upstream: Upstream,
-    pub(crate) secrets: Secrets,
     shared: Arc<Shared>,
 }
 
@@ -73,10 +83,17 @@ struct Shared {
     account: Mutex<Account>,
 }
 
+/// What a request's credential is.
+enum Checked {
+    Live(String),
+    /// The first one, once the table says that it has died.
+    Expired,
+    Wrong,
+}
+
 impl Stub {
     /// Starts the service of `case`; git's repositories are in `repositories`.
-    pub(crate) async fn start(ca: &Authority, case: &Case, repositories: PathBuf) -> Self {
-        let secrets = Secrets::of(case);
+    pub(crate) async fn start(ca: &Authority, case: &Case, secrets: &Secrets, repositories: PathBuf) -> Self {
         let shared = Shared { case: case.clone(), secrets: secrets.clone(), repositories, account: Mutex::default() };
         let shared = Arc::new(shared);
         let serving = Arc::clone(&shared);
@@ -85,24 +102,11 @@ impl Stub {
             async move { shared.serve(call).await }
         };
         let upstream = Upstream::serve(ca, &case.service.hosts(), Offers::Both, handler).await;
-        Self { upstream, secrets, shared }
+        Self { upstream, shared }
     }
 
     pub(crate) fn account(&self) -> Account {
         self.shared.account.lock().expect("a lock").clone()
-    }
-
-    /// What `nexus register --stdin` is told.
-    pub(crate) fn registration(&self) -> String {
-        let [credential, refresh_token] = [&self.secrets.credentials[0], &self.secrets.refresh_tokens[0]];
-        if self.shared.case.program.expires.is_some() {
-            return format!(
-                "access_token={credential}\nrefresh_token={refresh_token}\nclient_id={CLIENT_ID}\nclient_secret={}\n",
-                self.secrets.client_secret
-            );
-        }
-        let fields = self.shared.case.service.register.iter();
-        fields.map(|(name, value)| format!("{name}={}\n", value.replace("{credential}", credential))).collect()
     }
 }
 
@@ -121,10 +125,10 @@ impl Shared {
             self.fault(format!("the service has no answer for {name} with {text:.300}"));
             return json(404, r#"{"message":"no such thing"}"#);
         };
-        let Some(credential) = self.check(&host, pattern, &call.parts.headers) else {
-            let mut response = json(401, r#"{"message":"Bad credentials"}"#);
-            put(&mut response, "www-authenticate", "Basic realm=\"stub\"");
-            return response;
+        let credential = match self.check(&host, pattern, &call.parts.headers) {
+            Checked::Live(credential) => credential,
+            Checked::Expired => return self.case.service.expired.as_ref().map_or_else(unauthorized, give),
+            Checked::Wrong => return unauthorized(),
         };
         if !wanted.incidental {
             self.account(|account| account.calls.push(pattern.clone()));
@@ -134,8 +138,8 @@ impl Shared {
         response
     }
 
-    /// The live credential, if it stands in its place alone.
-    fn check(&self, host: &str, pattern: &str, headers: &HeaderMap) -> Option<String> {
+    /// Looks for the live credential, in its place and alone.
+    fn check(&self, host: &str, pattern: &str, headers: &HeaderMap) -> Checked {
         let mut account = self.account.lock().expect("a lock");
         let dies = account.expired == 0 && self.case.program.expires.as_deref() == Some(pattern);
         let [first, second] = &self.secrets.credentials;
@@ -144,12 +148,13 @@ impl Shared {
         let there: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
         if dead.is_some_and(|dead| there == [self.case.service.expected(host, dead).1.as_str()]) {
             account.expired += 1;
+            Checked::Expired
         } else if there == [value.as_str()] {
-            return Some(live.clone());
+            Checked::Live(live.clone())
         } else {
             account.faults.push(format!("{pattern}: {name} was {there:?}, not {value:?} alone"));
+            Checked::Wrong
         }
-        None
     }
 
     /// The refresh grant (RFC 6749 §6).
@@ -222,6 +227,12 @@ impl Shared {
     fn account(&self, change: impl FnOnce(&mut Account)) {
         change(&mut self.account.lock().expect("a lock"));
     }
+}
+
+fn unauthorized() -> Response<Body> {
+    let mut response = json(401, r#"{"message":"Bad credentials"}"#);
+    put(&mut response, "www-authenticate", "Basic realm=\"stub\"");
+    response
 }
 
 fn give(wanted: &Answer) -> Response<Body> {

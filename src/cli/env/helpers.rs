@@ -31,12 +31,14 @@ pub(crate) fn write_helpers(inputs: &Inputs<'_>) -> Result<(), Error> {
     write(&placement::python_folder(folder).join("sitecustomize.py"), SITECUSTOMIZE.as_bytes())?;
     write(&placement::php_prepend(folder), PREPEND.as_bytes())?;
     write(&placement::php_folder(folder).join("nexus.ini"), php_ini(inputs).as_bytes())?;
-    write(&placement::wgetrc(folder), wgetrc::wgetrc(inputs).as_bytes())?;
-    write(&placement::wget2rc(folder), wgetrc::wget2rc(inputs).as_bytes())?;
+    for (place, contents) in [wgetrc::wgetrc(inputs), wgetrc::wget2rc(inputs)] {
+        write(&place, contents.as_bytes())?;
+    }
     write(&placement::trust_store(folder), &jks::trust_store(&certificates(&inputs.bundle)?))?;
     if let Some(own) = own_node_ca(inputs) {
-        write(&placement::node_ca(folder), &node_ca(inputs, &own)?)?;
+        write(&placement::NODE_CA.place(folder, Some(&own)), &node_ca(inputs, &own)?)?;
     }
+    placement::forget_gone(folder);
     Ok(())
 }
 
@@ -165,7 +167,7 @@ mod tests {
         let own = |name: &str| (name == "NODE_EXTRA_CA_CERTS").then(|| corporate.to_string_lossy().into_owned());
         let inputs = inputs_in(home.path(), &own);
         write_helpers(&inputs).unwrap();
-        let both = inputs.helpers.join("node-ca.pem");
+        let both = placement::NODE_CA.place(&inputs.helpers, Some(&corporate));
         assert_eq!(certificates(&both).unwrap().len(), 2);
         // The same shell once more: what it inherits now is ours.
         let first = fs::read(&both).unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Inputs, no_proxy, placement};
+use super::{Inputs, no_proxy, placement, wgetrc};
 
 /// Both cases of these are exported: some clients read only the lower one, and Ruby and others fall back to `HTTP_PROXY`.
 const PROXY: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
@@ -54,8 +54,8 @@ pub(crate) fn variables(inputs: &Inputs<'_>) -> Vec<(String, String)> {
     set("NODE_OPTIONS", append(inputs, "NODE_OPTIONS", &node_options(inputs)));
     set("PYTHONPATH", python_path(inputs));
     set("PERL_LWP_ENV_PROXY", "1".into());
-    set("WGETRC", text(&placement::wgetrc(&inputs.helpers)));
-    set("WGET2RC", text(&placement::wget2rc(&inputs.helpers)));
+    set("WGETRC", text(&wgetrc::wgetrc(inputs).0));
+    set("WGET2RC", text(&wgetrc::wget2rc(inputs).0));
     set("PHP_INI_SCAN_DIR", php_folders(inputs));
     set("JAVA_TOOL_OPTIONS", append(inputs, "JAVA_TOOL_OPTIONS", &java_options(inputs, &unproxied)));
     set("GIT_TERMINAL_PROMPT", "0".into());
@@ -101,15 +101,16 @@ fn node_options(inputs: &Inputs<'_>) -> String {
 /// Our root alone, unless the caller adds certificates already: then a file with both.
 fn node_ca(inputs: &Inputs<'_>) -> PathBuf {
     match own_node_ca(inputs) {
-        Some(_) => placement::node_ca(&inputs.helpers),
+        Some(own) => placement::NODE_CA.place(&inputs.helpers, Some(&own)),
         None => inputs.ca.clone(),
     }
 }
 
 /// The caller's own `NODE_EXTRA_CA_CERTS`, also where it stands in our file already.
 pub(super) fn own_node_ca(inputs: &Inputs<'_>) -> Option<PathBuf> {
-    let own = (inputs.inherited)("NODE_EXTRA_CA_CERTS").filter(|own| !own.is_empty()).map(PathBuf::from)?;
-    if own == placement::node_ca(&inputs.helpers) {
+    let own = (inputs.inherited)("NODE_EXTRA_CA_CERTS").filter(|own| !own.is_empty());
+    let own = own.and_then(|own| std::path::absolute(own).ok())?;
+    if placement::NODE_CA.is_at(&inputs.helpers, &own) {
         return placement::carried_from(&own);
     }
     (own != inputs.ca).then_some(own)
@@ -240,7 +241,8 @@ pub(super) mod tests {
     #[test]
     fn certificates_that_the_caller_adds_to_node_stay_added() {
         let own = |name: &str| (name == "NODE_EXTRA_CA_CERTS").then(|| "/corp.pem".to_owned());
-        assert_eq!(value(&variables(&inputs(&own)), "NODE_EXTRA_CA_CERTS"), "/h/env/node-ca.pem");
+        let both = placement::NODE_CA.place(Path::new("/h/env"), Some(Path::new("/corp.pem")));
+        assert_eq!(value(&variables(&inputs(&own)), "NODE_EXTRA_CA_CERTS"), text(&both));
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl Builder {
         if agent.ephemeral {
             // Of a command that lives as long as the test's process.
             std::mem::forget(nexus::app::Passing::add(&self.home, &agent).expect("an agent"));
+            return (self, token.text().expose().clone());
         }
         self.agents.push(agent);
         let text = nexus::agent::write(&self.agents).expect("text");
