@@ -2,7 +2,7 @@
 
 use nexus::app::Reach;
 use nexus::model::{ConnectionId, ProviderId};
-use nexus::provider::{Catalogue, Grant, OAuth2, Provider};
+use nexus::provider::{Catalogue, Grant, GrantKind, OAuth2, Placement, Provider};
 use nexus::vault::{Entry, Store};
 use serde_json::{Value, json};
 
@@ -125,17 +125,23 @@ fn grant(grant: &Grant) -> Value {
 
 /// The ways to register: `oauth2`, the kinds of its grants, then the words of the strategies, each once.
 fn takes(provider: &Provider) -> Vec<&'static str> {
-    words(provider, provider.grants.iter().map(|grant| grant.kind.word()))
+    words(provider, GrantKind::word, Placement::word)
 }
 
 /// As [`takes`], in fewer letters.
 fn takes_in_short(provider: &Provider) -> Vec<&'static str> {
-    words(provider, provider.grants.iter().map(|_| "grant"))
+    let short = |placement: &Placement| if matches!(placement, Placement::Sign(_)) { "signature" } else { placement.word() };
+    words(provider, |_| "grant", short)
 }
 
-fn words(provider: &Provider, grants: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+fn words(
+    provider: &Provider,
+    grant: fn(GrantKind) -> &'static str,
+    placed: fn(&Placement) -> &'static str,
+) -> Vec<&'static str> {
     let oauth2 = provider.oauth2.as_ref().map(|_| "oauth2");
-    let placed = provider.inject.iter().flat_map(|rule| &rule.placements).map(|placement| placement.word());
+    let grants = provider.grants.iter().map(|own| grant(own.kind));
+    let placed = provider.inject.iter().flat_map(|rule| &rule.placements).map(placed);
     let mut words: Vec<&str> = Vec::new();
     for word in oauth2.into_iter().chain(grants).chain(placed) {
         if !words.contains(&word) {
