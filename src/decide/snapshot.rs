@@ -358,7 +358,8 @@ impl Rules {
             return Route::Refuse(Reason::Port);
         }
         let (host, path) = (&target.authority.host, target.path.path());
-        if at_port.iter().any(|(_, _, rule)| rule.mints(&target.method, path)) {
+        let query = target.path.query();
+        if at_port.iter().any(|(_, _, rule)| rule.mints(&target.method, path) || rule.mints_by_query(query)) {
             // A path without one plain reading counts as every path, and is refused for what it is.
             return Route::Refuse(if is_readable(path) { Reason::Mint } else { Reason::Unclear });
         }

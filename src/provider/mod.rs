@@ -18,6 +18,7 @@ mod takeover;
 mod template;
 mod whoami;
 
+pub use action::{Action, ActionError};
 pub use body::{BodyError, Pointer, slots_in_body, strip_body};
 pub use catalogue::Catalogue;
 pub use expired::{Judgement, LOOKED_AT, Signal, Signals};

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::action::Action;
 use super::body::Pointer;
 use super::expired::Signals;
 use super::grant::Grant;
@@ -263,7 +264,7 @@ pub struct InjectRule {
     /// Endpoints whose answers carry a new credential; refused.
     pub mints: Vec<MethodPath>,
     /// Calls whose answers carry a new credential, by the name that a parameter `Action` or AWS's target header gives them; refused.
-    pub mint_actions: Vec<String>,
+    pub mint_actions: Vec<Action>,
     /// A host match without a path match is refused instead of forwarded without injection.
     pub refuse_other_paths: bool,
     /// The path itself is secret (webhooks): masked in every record.

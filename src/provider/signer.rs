@@ -156,6 +156,13 @@ impl fmt::Display for Signer {
 #[derive(Debug, Default)]
 pub(crate) struct Plan(Option<aws::Plan>);
 
+impl Plan {
+    /// The signing name of the service that the request will be signed for, where the scheme has such a thing.
+    pub(crate) fn service(&self) -> Option<&str> {
+        self.0.as_ref().map(|plan| plan.scope.service.as_str())
+    }
+}
+
 /// A request that is ready but for its signature.
 pub(crate) struct Ready<'a> {
     pub(crate) method: &'a Method,

@@ -1,8 +1,10 @@
 //! What is inside a request body, where a credential may stand there: the whole body at hand, without what the caller put into the slots.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -10,13 +12,13 @@ use zeroize::Zeroizing;
 use super::forward::Outbound;
 use super::load::Room;
 use super::refusal::Refusal;
-use super::replay::Inflow;
+use super::replay::{Fault, Inflow};
 use super::worker::Worker;
 use crate::broker::Permit;
 use crate::decide::{Occupants, Reason};
 use crate::head::{Malformed, check_trailers};
 use crate::model::Target;
-use crate::provider::{BodyError, InjectError, Plan, slots_in_body, strip_body};
+use crate::provider::{BodyError, ChunkError, InjectError, Plan, slots_in_body, strip_body};
 
 /// Why a body was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +38,30 @@ pub(crate) enum ContentError {
     /// The caller's own signature can't be made anew.
     #[error("the request can't be signed; {0}")]
     Unsignable(#[source] InjectError),
+    /// The same of the signed chunks of its body.
+    #[error("the request can't be signed; {0}")]
+    Chunks(#[source] ChunkError),
 }
 
 impl ContentError {
+    /// The stable word of the refusal.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "limit",
+            Self::Late => "timeout",
+            Self::Broken | Self::Unreadable(_) | Self::Unsignable(_) | Self::Chunks(_) => "malformed",
+        }
+    }
+
+    /// RFC 9110 §15.5.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Late => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken | Self::Unreadable(_) | Self::Unsignable(_) | Self::Chunks(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+
     /// What to do now.
     pub(crate) fn advice(&self) -> &'static str {
         match self {
@@ -47,6 +70,7 @@ impl ContentError {
             Self::Unsignable(_) => {
                 "Let the SDK sign with the placeholder keys of `nexus env`, or not at all; Nexus signs anew."
             }
+            Self::Chunks(_) => "Let the SDK send it again, or send a body that is not in signed chunks.",
             Self::Unreadable(_) => {
                 "A credential may stand in the body of requests to this service, so Nexus reads it before it goes on."
             }
@@ -62,10 +86,16 @@ pub(super) fn plan(permit: Option<&Permit>, target: &Target, headers: &HeaderMap
 }
 
 impl Worker {
-    /// The body that goes on: `incoming` as it streams, or all of it with the slots in it empty and its length said anew.
+    /// Room for what is held of the bodies of `agent`.
+    pub(super) fn room(&self, agent: &Arc<str>) -> Room {
+        self.proxy.loads.of(agent).room(self.proxy.settings.content.saturating_mul(AT_ONCE))
+    }
+
+    /// The body that goes on: `incoming` as it streams, or all of it with the slots in it empty and its length said anew. What was not
+    /// taken when it fails is left in `incoming`.
     pub(super) async fn look_inside(
         &self,
-        incoming: Inflow,
+        incoming: &mut Option<Inflow>,
         outbound: &mut Outbound,
         occupants: Option<&Occupants>,
         permit: Option<&Permit>,
@@ -77,16 +107,18 @@ impl Worker {
         let slots = occupants.map(|occupants| occupants.slots.as_slice()).unwrap_or_default();
         let needed = permit.is_some_and(|permit| permit.prepared().needs_body(&outbound.headers, &outbound.plan));
         let rule = permit.and_then(|permit| permit.provider().inject.get(permit.rule()));
-        let named = rule.is_some_and(|rule| rule.needs_body_for_actions(&outbound.headers));
-        let mint = |headers: &HeaderMap, body: &[u8]| {
-            rule.is_some_and(|rule| rule.mints_by_action(headers, outbound.target.path.query(), body))
-        };
+        let named = rule.is_some_and(|rule| rule.needs_body_for_actions(&outbound.headers, outbound.plan.service()));
+        let mint = |headers: &HeaderMap, body: &[u8]| rule.is_some_and(|rule| rule.mints_by_content(headers, body));
         if !needed && !named && !slots_in_body(slots, &outbound.headers) {
-            return if mint(&outbound.headers, b"") { Err(Refusal::Policy(Reason::Mint)) } else { Ok(incoming) };
+            return if mint(&outbound.headers, b"") {
+                Err(Refusal::Policy(Reason::Mint))
+            } else {
+                incoming.take().ok_or(Refusal::Draining)
+            };
         }
         let settings = &self.proxy.settings;
-        let mut room = self.proxy.loads.of(&outbound.agent).room();
-        let gathering = gather(incoming, settings.content, &mut room);
+        let mut room = self.room(&outbound.agent);
+        let gathering = gather(incoming.as_mut().ok_or(Refusal::Draining)?, settings.content, &mut room);
         let body = timeout(settings.idle_timeout, gathering).await.map_err(|_elapsed| ContentError::Late)??;
         if mint(&outbound.headers, &body) {
             return Err(Refusal::Policy(Reason::Mint));
@@ -101,6 +133,16 @@ impl Worker {
             outbound.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         Ok(Inflow::Whole(body))
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Malformed(malformed) => Self::Malformed(malformed),
+            Fault::Chunks(error) => ContentError::Chunks(error).into(),
+            Fault::Room => Self::Limit("bytes of this agent's request bodies at once"),
+        }
     }
 }
 
@@ -127,21 +169,19 @@ const AT_ONCE: usize = 4;
 const MAX_PIECES: usize = 1_000_000;
 
 /// Reads all of `incoming`; trailers, which a body that may change can't keep, are checked and dropped.
-async fn gather(incoming: Inflow, limit: usize, room: &mut Room) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+async fn gather(incoming: &mut Inflow, limit: usize, room: &mut Room) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let mut body = Zeroizing::new(Vec::new());
     let mut take = |data: &[u8]| match body.len() + data.len() {
         size if size > limit => Err(Refusal::from(ContentError::TooLarge)),
-        _ if !room.grow(data.len(), limit.saturating_mul(AT_ONCE)) => {
-            Err(Refusal::Limit("bytes of this agent's request bodies at once"))
-        }
+        _ if !room.grow(data.len()) => Err(Fault::Room.into()),
         _ => {
             body.extend_from_slice(data);
             Ok(())
         }
     };
     match incoming {
-        Inflow::Whole(bytes) => take(&bytes)?,
-        Inflow::Stream(mut stream) => {
+        Inflow::Whole(bytes) => take(bytes)?,
+        Inflow::Stream(stream) => {
             while let Some(frame) = stream.frame().await {
                 let frame = frame
                     .map_err(|cause| Malformed::in_chain(&cause).map_or(ContentError::Broken.into(), Refusal::Malformed))?;

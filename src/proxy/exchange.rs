@@ -104,7 +104,7 @@ impl Worker {
         // An HTTP/1.1 caller can't be told to stop sending.
         let linger = asked.parts.version != http::Version::HTTP_2;
         let tongue = Tongue::of(&asked.parts.headers);
-        let stepped = self.steps(door, asked, &mut entry).await;
+        let stepped = self.steps(door, asked, &mut entry, linger).await;
         if linger && let Some(unread) = asked.incoming.take() {
             read_away(unread);
         }
@@ -121,7 +121,7 @@ impl Worker {
     }
 
     /// Steps 2 to 7. What it returns is ready to be observed.
-    async fn steps(self: &Rc<Self>, door: &Door, asked: &mut Asked, entry: &mut Entry) -> Result<Stepped, Stop> {
+    async fn steps(self: &Rc<Self>, door: &Door, asked: &mut Asked, entry: &mut Entry, linger: bool) -> Result<Stepped, Stop> {
         let Asked { parts, incoming } = asked;
         door.note(entry, parts);
         let arrived = door.identify(self, parts)?; // 2 identify
@@ -141,14 +141,15 @@ impl Worker {
         let mut outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
         outbound.plan = plan;
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
-        let Some(incoming) = incoming.take() else { return Err(Refusal::Draining.into()) };
         let incoming = self.look_inside(incoming, &mut outbound, stripped.as_deref(), way.permit()).await?;
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
         let sending = Sending::new(&outbound, &agent, &replay, &opened);
         let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
         sending.resent.take().into_iter().for_each(|why| entry.note(why));
-        let (Judged { sent, peeked, .. }, permit) =
-            forwarded.map_err(|refusal| replay.malformed().map_or(refusal, Refusal::Malformed))?;
+        let (Judged { sent, peeked, .. }, permit) = forwarded.map_err(|refusal| {
+            replay.finish(linger);
+            replay.fault().map_or(refusal, Refusal::from)
+        })?;
         replay.stands();
         let status = sent.response.status();
         if extended && status.is_success() {

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use super::content;
 use super::hold::{Held, Hold};
-use super::replay::{Inflow, Replay, RequestBody};
+use super::replay::{Inflow, Replay, RequestBody, Resigning};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::Opened;
@@ -164,6 +164,7 @@ impl Worker {
         put_on: Option<&PutOn<'_>>,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Box<Sent<RequestBody>>, Error> {
+        let at_once = |whole: &&Bytes| whole.len() <= WRITTEN_AT_ONCE;
         let to = Destination {
             scheme: outbound.target.scheme,
             authority: &outbound.target.authority,
@@ -172,14 +173,11 @@ impl Worker {
             progress: replay.progress(),
             head_method: outbound.target.method == Method::HEAD,
             upgrade: outbound.upgrade,
-            whole: replay.whole(),
+            whole: replay.whole().filter(at_once),
             on_http2: &|| hold.into_iter().for_each(|hold| hold.only_at_limit()),
         };
-        let mut sent = match replay
-            .at_hand()
-            .filter(|whole| whole.len() <= WRITTEN_AT_ONCE)
-            .and_then(|whole| self.pool.claim(&to).map(|connection| (connection, whole)))
-        {
+        let at_hand = replay.at_hand().filter(at_once);
+        let mut sent = match at_hand.and_then(|whole| self.pool.claim(&to).map(|connection| (connection, whole))) {
             Some((connection, whole)) => match bytes_of(outbound, put_on, whole) {
                 Ok(bytes) => Box::pin(self.pool.send_claimed(&to, connection, &bytes)).await?,
                 Err(error) => {
@@ -189,7 +187,8 @@ impl Worker {
             },
             None => {
                 let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
-                let body = replay.body(held).ok_or_else(|| gone(&outbound.target.authority))?.signed_by(rechunk);
+                let resigning = rechunk.map(|rechunk| Resigning::new(rechunk, self.room(&outbound.agent)));
+                let body = replay.body(held).ok_or_else(|| gone(&outbound.target.authority))?.signed_by(resigning);
                 let mut request = build(outbound, put_on, body).map_err(unsendable)?;
                 if let Some(hold) = hold {
                     expect_continue(&mut request, hold);

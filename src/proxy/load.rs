@@ -10,23 +10,36 @@ use dashmap::DashMap;
 pub(crate) struct Load {
     connections: AtomicUsize,
     requests: AtomicUsize,
-    /// Of request bodies that are gathered.
+    /// Of request bodies that are held.
     bytes: AtomicUsize,
 }
 
-/// Room that an agent's gathered body takes; dropping it ends that.
+/// Room that an agent's body takes while it is held; dropping it ends that.
 #[derive(Debug)]
 pub(crate) struct Room {
     load: Arc<Load>,
     bytes: usize,
+    limit: usize,
 }
 
 impl Room {
-    /// Takes `more` bytes, unless the agent would have more than `limit`.
-    pub(crate) fn grow(&mut self, more: usize, limit: usize) -> bool {
+    /// Takes `more` bytes, unless the agent would have more than its limit.
+    pub(crate) fn grow(&mut self, more: usize) -> bool {
         let before = self.load.bytes.fetch_add(more, Ordering::Relaxed);
         self.bytes += more;
-        before.saturating_add(more) <= limit
+        before.saturating_add(more) <= self.limit
+    }
+
+    /// Takes `bytes` in all, unless the agent would have more than its limit.
+    pub(crate) fn hold(&mut self, bytes: usize) -> bool {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.grow(more),
+            None => {
+                self.load.bytes.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+                self.bytes = bytes;
+                true
+            }
+        }
     }
 }
 
@@ -69,9 +82,9 @@ impl Loads {
 }
 
 impl Load {
-    /// Room for a body that grows.
-    pub(crate) fn room(self: &Arc<Self>) -> Room {
-        Room { load: Arc::clone(self), bytes: 0 }
+    /// Room for a body that grows; all of the agent's together take at most `limit` bytes.
+    pub(crate) fn room(self: &Arc<Self>, limit: usize) -> Room {
+        Room { load: Arc::clone(self), bytes: 0, limit }
     }
 
     /// Counts a connection, unless the agent has `limit` already.
@@ -117,11 +130,13 @@ mod tests {
         assert!(loads.of(&other).request(1).is_some());
         drop(first);
         assert!(loads.of(&greedy).request(1).is_some());
-        let mut room = loads.of(&greedy).room();
-        assert!(room.grow(6, 10) && !loads.of(&greedy).room().grow(5, 10) && loads.of(&other).room().grow(10, 10));
-        assert!(loads.of(&greedy).room().grow(4, 10) && !room.grow(5, 10));
-        drop(room);
-        assert!(loads.of(&greedy).room().grow(10, 10));
+        let room = |agent| loads.of(agent).room(10);
+        let mut large = room(&greedy);
+        assert!(large.grow(6) && !room(&greedy).grow(5) && room(&other).grow(10));
+        assert!(room(&greedy).grow(4) && !large.grow(5));
+        assert!(large.hold(1) && room(&greedy).hold(9) && !room(&greedy).hold(10) && large.hold(10));
+        drop(large);
+        assert!(room(&greedy).grow(10));
     }
 
     #[test]

@@ -87,9 +87,7 @@ impl Refusal {
             Self::Malformed(malformed) if malformed.is_too_large() => "too-large",
             Self::Malformed(_) | Self::Target(_) => "malformed",
             Self::Misdirected => "misdirected",
-            Self::Content(ContentError::TooLarge) => "limit",
-            Self::Content(ContentError::Late) => "timeout",
-            Self::Content(ContentError::Broken | ContentError::Unreadable(_) | ContentError::Unsignable(_)) => "malformed",
+            Self::Content(error) => error.kind(),
             Self::Method(_) => "method",
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) => "policy",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "policy",
@@ -130,11 +128,7 @@ impl Refusal {
             Self::Malformed(malformed) => malformed.status(),
             Self::Target(_) => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::Content(ContentError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Content(ContentError::Late) => StatusCode::REQUEST_TIMEOUT,
-            Self::Content(ContentError::Broken | ContentError::Unreadable(_) | ContentError::Unsignable(_)) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Content(error) => error.status(),
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,

@@ -17,7 +17,11 @@ use tokio::sync::Notify;
 use super::hold::{Held, Hold};
 use crate::decide::Occupants;
 use crate::head::{Malformed, check_trailers};
-use crate::provider::{ChunkError, Rechunk, strip};
+use crate::provider::{ChunkError, strip};
+
+mod reader;
+
+pub(super) use reader::{RequestBody, Resigning};
 
 /// How long a caller may go on sending a body that nobody wants, so that it gets to read its answer: a stream that is closed on bytes
 /// still to be read is reset, and takes the answer with it.
@@ -30,8 +34,11 @@ pub(super) enum Error {
     #[error("the caller broke off its request body")]
     Caller(#[source] hyper::Error),
     /// Chunks that are not signed as their head says, or too large.
-    #[error("the signed chunks of the request body are malformed: {0}")]
-    Chunks(String),
+    #[error("the signed chunks of the request body are malformed")]
+    Chunks(#[from] ChunkError),
+    /// The agent's bodies already take what they may.
+    #[error("there is no room for the chunks of the request body")]
+    Room,
     /// A trailer that may not follow a body, or that HTTP/1.1 can't carry (RFC 9110 §6.5.1).
     #[error("the request trailers are malformed")]
     Trailers(#[from] Malformed),
@@ -43,13 +50,26 @@ pub(super) enum Error {
     Superseded,
 }
 
+/// What was wrong with the caller's body: the engine that sends it does not say why it broke.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault {
+    /// Its framing or its trailers.
+    Malformed(Malformed),
+    /// Its signed chunks.
+    Chunks(ChunkError),
+    /// It takes more room than the agent has left.
+    Room,
+}
+
 impl Error {
-    /// What was malformed about the caller's body, if that is it.
-    fn malformed(&self) -> Option<Malformed> {
+    /// What was wrong with the caller's body, if that is it.
+    fn fault(&self) -> Option<Fault> {
         match self {
-            Self::Caller(cause) => Malformed::in_chain(cause),
-            Self::Trailers(malformed) => Some(*malformed),
-            Self::Broken | Self::Superseded | Self::Chunks(_) => None,
+            Self::Caller(cause) => Malformed::in_chain(cause).map(Fault::Malformed),
+            Self::Trailers(malformed) => Some(Fault::Malformed(*malformed)),
+            Self::Chunks(error) => Some(Fault::Chunks(*error)),
+            Self::Room => Some(Fault::Room),
+            Self::Broken | Self::Superseded => None,
         }
     }
 }
@@ -99,8 +119,7 @@ struct Source {
     whole_body: Option<Bytes>,
     /// Bytes that moved towards the service, all sends together.
     moved: Rc<Cell<u64>>,
-    /// What was malformed about the body: the engine that sends it does not say why it broke.
-    malformed: Cell<Option<Malformed>>,
+    fault: Cell<Option<Fault>>,
     limit: usize,
     /// Whose slots are stripped from trailers as they were from the head.
     strip: Option<Arc<Occupants>>,
@@ -157,7 +176,7 @@ impl Replay {
             hint,
             whole_body: whole,
             moved: Rc::default(),
-            malformed: Cell::new(None),
+            fault: Cell::new(None),
             limit,
             strip,
             parked: RefCell::default(),
@@ -179,16 +198,7 @@ impl Replay {
         *source.hold.borrow_mut() = held.as_ref().map(|held| Arc::clone(held.hold()));
         source.whole.set(self.is_empty());
         source.readers.set(source.readers.get() + 1);
-        let held = held.map(Box::new);
-        Some(RequestBody {
-            turn: source.newest.get(),
-            source,
-            position: 0,
-            given: 0,
-            trailers_given: false,
-            held,
-            rechunk: None,
-        })
+        Some(RequestBody::new(source, held))
     }
 
     /// Whether nothing of the body was read yet, or all that was read is kept and the rest can still come.
@@ -243,9 +253,9 @@ impl Replay {
         &self.source.moved
     }
 
-    /// What was malformed about the body, if it broke for that.
-    pub(super) fn malformed(&self) -> Option<Malformed> {
-        self.source.malformed.get()
+    /// What was wrong with the body, if it broke for that.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.source.fault.get()
     }
 
     /// Bytes that came from the caller so far.
@@ -259,17 +269,6 @@ impl Drop for Replay {
     fn drop(&mut self) {
         self.source.cut_held();
     }
-}
-
-/// One reading of a [`Replay`]. A reader that was cut off ends with an error, so that no service takes a part for the whole.
-pub(super) struct RequestBody {
-    source: Rc<Source>,
-    turn: u32,
-    position: usize,
-    given: u64,
-    trailers_given: bool,
-    held: Option<Box<Held>>,
-    rechunk: Option<Box<Rechunk>>,
 }
 
 /// Reads what the caller still sends, for a while.
@@ -286,7 +285,7 @@ impl Source {
     /// From now on the body is broken for every reader.
     fn broken(&self, state: &mut State, error: Error) -> Error {
         state.broken = true;
-        self.malformed.set(error.malformed());
+        self.fault.set(error.fault());
         error
     }
 
@@ -361,129 +360,5 @@ impl State {
             self.kept_bytes += data.len();
             self.kept.push(data.clone());
         }
-    }
-}
-
-impl RequestBody {
-    /// With its chunks signed anew.
-    pub(super) fn signed_by(mut self, rechunk: Option<Rechunk>) -> Self {
-        self.rechunk = rechunk.map(Box::new);
-        self
-    }
-
-    /// As [`poll_next`](Self::poll_next), through what signs its chunks.
-    fn poll_signed(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        loop {
-            let polled = std::task::ready!(self.poll_next(context));
-            let Some(rechunk) = &mut self.rechunk else { return Poll::Ready(polled) };
-            let malformed = |error: ChunkError| Some(Err(Error::Chunks(error.to_string())));
-            let data = match polled {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-                },
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(rechunk.finish().err().and_then(malformed)),
-            };
-            match rechunk.feed(&data) {
-                // A chunk goes on when it is whole.
-                Ok(signed) if signed.is_empty() => {}
-                Ok(signed) => return Poll::Ready(Some(Ok(Frame::data(signed)))),
-                Err(error) => return Poll::Ready(malformed(error)),
-            }
-        }
-    }
-
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match &self.held {
-            Some(held) if held.only_at_limit() => {}
-            Some(_) => std::task::ready!(self.poll_held(context)),
-            None => {}
-        }
-        let source = &self.source;
-        if let Some(data) = source.state.borrow().kept.get(self.position) {
-            self.position += 1;
-            source.moved.set(source.moved.get() + data.len() as u64);
-            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
-        }
-        let polled = std::task::ready!(self.poll_fresh(context));
-        if polled.as_ref().is_some_and(|frame| frame.as_ref().is_ok_and(Frame::is_trailers)) {
-            self.trailers_given = true;
-        }
-        if polled.is_none() && !std::mem::replace(&mut self.trailers_given, true) {
-            let trailers = self.source.state.borrow().trailers.clone();
-            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
-        }
-        Poll::Ready(polled)
-    }
-
-    /// What nobody has read yet.
-    fn poll_fresh(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let limit = self.source.limit;
-        let waiting = self.source.state.borrow().waiting.clone();
-        let data = match waiting {
-            Some(data) => data,
-            None => match std::task::ready!(self.source.poll_incoming(context)).map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => data,
-                Some(Ok(Err(frame))) => return Poll::Ready(Some(Ok(frame))),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            },
-        };
-        if self.held.is_some() && self.source.state.borrow().exceeds(&data, limit) {
-            self.source.state.borrow_mut().waiting = Some(data.clone());
-            std::task::ready!(self.poll_held(context));
-        }
-        let mut state = self.source.state.borrow_mut();
-        state.waiting = None;
-        state.keep(&data, limit);
-        self.position += 1;
-        Poll::Ready(Some(Ok(Frame::data(data))))
-    }
-
-    /// Ready once the reader is not held back any more.
-    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(held) = &mut self.held else { return Poll::Ready(()) };
-        std::task::ready!(held.poll(context));
-        self.held = None;
-        Poll::Ready(())
-    }
-}
-
-impl Drop for RequestBody {
-    fn drop(&mut self) {
-        self.source.readers.set(self.source.readers.get() - 1);
-        self.source.left.notify_one();
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = self.get_mut();
-        if this.source.newest.get() != this.turn {
-            return Poll::Ready(Some(Err(Error::Superseded)));
-        }
-        let Poll::Ready(polled) = this.poll_signed(context) else {
-            *this.source.parked.borrow_mut() = Some(context.waker().clone());
-            return Poll::Pending;
-        };
-        if let Some(Ok(frame)) = &polled {
-            this.given += frame.data_ref().map_or(0, |data| data.len() as u64);
-        }
-        if polled.is_none() || this.source.hint.exact() == Some(this.given) {
-            this.source.whole.set(true);
-        }
-        Poll::Ready(polled)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.source.hint.exact() == Some(0)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.source.hint
     }
 }

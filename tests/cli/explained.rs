@@ -31,8 +31,10 @@ fn a_registered_provider_is_injected_and_the_rule_named() {
 fn what_is_refused_is_refused_with_its_reason() {
     let world = World::new();
     world.register(&["github"], "access_token=ghp_0123456789abcdef\n");
+    world.register(&["aws"], "access_key_id=AKIA0123456789ABCDEF\nsecret_access_key=0123456789abcdef\n");
     for (arguments, word) in [
-        (&["http://api.github.com/user"][..], "cleartext"),
+        (&["https://sts.amazonaws.com/?Version=2011-06-15&Action=AssumeRole"][..], "mints_credentials"),
+        (&["http://api.github.com/user"], "cleartext"),
         (&["https://api.github.com:8443/user"], "connect_port"),
         (&["POST", "https://api.github.com/app/installations/1/access_tokens"], "token endpoint"),
         (&["POST", "https://api.github.com/orgs/acme/actions/runners/registration-token"], "mints_credentials"),

@@ -1,9 +1,14 @@
 //! Credentials that stand in the path or inside the body: one taken out, one put in, and the rest of the message as it was.
 
-use http::Method;
+use std::time::Duration;
 
-use crate::attack::talk;
-use crate::harness::{Authority, Builder, Caller, Offers, Reply, Seen, Upstream, answer, channel, empty, full, request, run};
+use http::Method;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::attack::{listen, talk};
+use crate::harness::{
+    Authority, Builder, Caller, Offers, Reply, Seen, Upstream, answer, channel, empty, full, read_head, request, run,
+};
 
 const KEY: &str = "123456:own-key_0123456789\"é";
 const STOLEN: &str = "STOLEN-BY-SOMEBODY-0123456789";
@@ -32,7 +37,7 @@ strategy = { json = { name = "api_key", value = "{api_key}" } }
 hosts = ["form.bodies.test"]
 strategy = { form = { name = "token", value = "{api_key}" } }
 [[inject]]
-hosts = ["header.bodies.test"]
+hosts = ["header.bodies.test", "dead.bodies.test"]
 strategy = { header = { name = "x-key", value = "{username}" } }
 "#;
 
@@ -56,7 +61,9 @@ async fn scene(config: &str) -> Scene {
     for name in names {
         builder = builder.resolve(name, service.address);
     }
-    let nexus = builder.start();
+    // Nobody listens there.
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("an address");
+    let nexus = builder.resolve("dead.bodies.test", dead).start();
     Scene { service, caller: Caller::new(&nexus), nexus }
 }
 
@@ -169,5 +176,51 @@ fn i2_a_body_that_cannot_be_looked_into_goes_nowhere() {
         let ((), reply) = tokio::join!(sending, scene.caller.send(asked));
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(text(scene.service.seen().pop()), "{\"a\":[1,2],\"api_key\":\"123456:own-key_0123456789\\\"é\"}");
+    });
+}
+
+#[test]
+fn i7_a_refusal_reaches_a_caller_that_writes_all_of_its_body_first() {
+    run(async {
+        // More than any socket takes of what nobody reads.
+        const LENGTH: usize = 12 << 20;
+        let scene = scene("[limits]\ncontent = \"4KiB\"").await;
+        for (host, kind, status) in [
+            ("json.bodies.test", "application/json", 413),
+            ("form.bodies.test", "application/x-www-form-urlencoded", 413),
+            ("dead.bodies.test", "application/octet-stream", 502),
+        ] {
+            let head = format!(
+                "POST /x HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: {LENGTH}\r\nConnection: close\r\n\r\n"
+            );
+            let mut stream = scene.caller.tls(host, &[]).await;
+            stream.write_all(head.as_bytes()).await.expect("room");
+            stream.write_all(&vec![b'1'; LENGTH]).await.unwrap_or_else(|error| panic!("{host}: {error}"));
+            let raw = listen(&mut stream, Duration::from_millis(400)).await;
+            assert_eq!(raw.status(), status, "{host} {raw:?}");
+        }
+        assert_eq!(scene.service.count(), 0);
+    });
+}
+
+#[test]
+fn i7_an_answer_that_comes_before_a_gathered_body_is_read_is_heard() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::raw(&ca, &["form.bodies.test"], Offers::Http1, |mut stream, _number| async move {
+            let head = read_head(&mut stream).await;
+            assert!(head.contains("content-length: 12582"), "{head}");
+            let answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!";
+            stream.write_all(answer).await.expect("room");
+            // It reads nothing of the body, and does not leave.
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let builder = Builder::new(&ca).provider("bodies", BODIES).resolve("form.bodies.test", service.address);
+        let nexus = builder.register("bodies", &[("api_key", KEY), ("username", "me")]).start();
+        let mut asked = request(Method::POST, "https://form.bodies.test/x", full(vec![b'1'; 12 << 20]));
+        asked.headers_mut().insert("content-type", "application/x-www-form-urlencoded".parse().expect("a value"));
+        let reply = Caller::new(&nexus).send(asked).await;
+        assert_eq!((reply.status, reply.text(), reply.refusal()), (413, "no!", None), "{reply:?}");
     });
 }

@@ -164,7 +164,8 @@ fn t44_i1_no_caller_gets_keys_that_are_good_without_the_proxy() {
         let scene = aws().await;
         let form = ("content-type", "application/x-www-form-urlencoded");
         let hash = sha256(b"Action=GetSessionToken&Version=2011-06-15");
-        for headers in [&[form][..], &[form, ("x-amz-content-sha256", hash.as_str())], &[]] {
+        let binary = ("content-type", "application/octet-stream");
+        for headers in [&[form][..], &[form, ("x-amz-content-sha256", hash.as_str())], &[], &[binary]] {
             let body = full("Action=GetSessionToken&Version=2011-06-15");
             let (reply, seen) = scene.ask(Method::POST, &format!("https://{STS}/"), headers, body).await;
             assert_eq!((reply.status, reply.refusal(), seen.is_none()), (403, Some("policy"), true), "{reply:?}");
@@ -182,7 +183,8 @@ fn an_upload_to_s3_streams_whatever_says_what_it_is() {
     run(async {
         let scene = aws().await;
         let url = format!("https://{BUCKET}/a%20key/%C3%BC?x=1&acl=");
-        let bytes = vec![7_u8; 3 << 20];
+        // More than is ever gathered.
+        let bytes = vec![7_u8; 17 << 20];
         let stated = sha256(&bytes);
         for hash in [stated.as_str(), "UNSIGNED-PAYLOAD"] {
             let headers = [("x-amz-content-sha256", hash), ("x-amz-meta-who", "me")];
@@ -203,6 +205,40 @@ fn chunked(chunks: &[&[u8]], sign: impl Fn(usize, &[u8]) -> String) -> Vec<u8> {
         framed.extend_from_slice(b"\r\n");
     }
     framed
+}
+
+#[test]
+fn i7_a_chunk_that_is_held_takes_room_of_its_agent() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[BUCKET], Offers::Both, |mut call| async move {
+            let _broken = call.read().await;
+            answer(200, "taken")
+        })
+        .await;
+        let fields = [("access_key_id", "AKIDREAL"), ("secret_access_key", SECRET)];
+        let builder = Builder::new(&ca).resolve(BUCKET, service.address).register("aws", &fields);
+        let nexus = builder.config("[limits]\ncontent = \"1KiB\"").start();
+        let caller = Caller::new(&nexus);
+        for (size, status) in [(4_000, 200), (10_000, 429)] {
+            let sent = bytes::Bytes::from(chunked(&[&vec![b'x'; size]], |_at, _chunk| "f".repeat(64)));
+            let (mut sender, body) = channel();
+            let mut asked = request(Method::PUT, &format!("https://{BUCKET}/big"), body);
+            for (name, value) in [
+                ("authorization", theirs("us-west-2/s3", "host;x-amz-content-sha256;x-amz-date")),
+                ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD".to_owned()),
+                ("x-amz-decoded-content-length", size.to_string()),
+                ("x-amz-date", "20260101T000000Z".to_owned()),
+                ("content-length", sent.len().to_string()),
+            ] {
+                asked.headers_mut().insert(name, value.parse().expect("a value"));
+            }
+            // The end of the larger one never comes.
+            let coming = sent.slice(..sent.len().min(9_000));
+            let (reply, _sent) = tokio::join!(caller.send(asked), sender.send_data(coming));
+            assert_eq!(reply.status, status, "{size} {reply:?}");
+        }
+    });
 }
 
 #[test]
@@ -250,10 +286,16 @@ fn i2_signed_chunks_are_signed_anew_one_after_the_other() {
             let expected = chunked(&chunks, |at, _chunk| signatures[at].clone());
             assert!(seen.body.as_deref() == Some(&expected[..]), "streamed: {streamed}");
         }
-        // What is not framed as it says reaches nobody whole.
-        let (reply, _seen) =
-            scene.ask(Method::PUT, &format!("https://{BUCKET}/bad"), &headers[..5], full("zz;chunk-signature=x\r\n")).await;
-        assert!(reply.status >= 400, "{reply:?}");
+        // What is not framed as it says reaches nobody whole, and it is the caller who is told.
+        let (mut sender, streaming) = channel();
+        let sending = async move { sender.send_data("5;chunk-signature=x\r\n".into()).await.expect("room") };
+        let bad = format!("https://{BUCKET}/bad");
+        for asking in [
+            scene.ask(Method::PUT, &bad, &headers[..5], full("zz;chunk-signature=x\r\n")).await,
+            tokio::join!(scene.ask(Method::PUT, &bad, &headers[..5], streaming), sending).0,
+        ] {
+            assert_eq!((asking.0.status, asking.0.refusal()), (400, Some("malformed")), "{asking:?}");
+        }
     });
 }
 

@@ -141,6 +141,11 @@ impl Rechunk {
         Ok(self.out.split_to(ready).freeze())
     }
 
+    /// Bytes of the chunk that is not whole yet.
+    pub(crate) fn held(&self) -> usize {
+        self.out.len()
+    }
+
     /// The body `whole`, signed anew.
     ///
     /// # Errors
