@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use nexus::app::{Reach, try_out};
 use nexus::model::{ConnectionId, Credential, Secret};
-use nexus::provider::{Provider, prepare};
+use nexus::provider::{HostPattern, Provider, prepare};
 use nexus::vault::{AuthType, Entry};
 use serde_json::json;
 
@@ -85,7 +85,12 @@ fn unbound(provider: &Provider, entry: &Entry) -> Vec<(String, String)> {
     let fields = |name: &str| entry.placed_field(name, is_spent);
     let filled = provider.inject.iter().filter(|rule| matches!(prepare(&rule.placements, &fields), Ok(Some(_))));
     let mut unbound: Vec<(String, String)> = Vec::new();
-    for host in filled.flat_map(|rule| &rule.hosts) {
+    // A server of one's own, or the vendor's: it is for one of them.
+    let missed = |host: &&HostPattern| match is_of_both_kinds(provider) {
+        true => !host.is_own() && !provider.is_for_own_server(&fields),
+        false => true,
+    };
+    for host in filled.flat_map(|rule| &rule.hosts).filter(missed) {
         let tenant = host.tenant().filter(|_| matches!(host.bind(&fields), Ok(None)));
         if let Some(tenant) = tenant.filter(|tenant| !unbound.iter().any(|(known, _)| known == tenant)) {
             unbound.push((tenant.to_owned(), host.to_string()));
@@ -232,6 +237,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// What a person must hand over.
+#[derive(Clone)]
 struct Wanted {
     name: String,
     prompt: String,
@@ -266,8 +272,25 @@ fn ways(provider: &Provider) -> Vec<Vec<Wanted>> {
     });
     // Where only a token that can be made goes on requests, nobody has one to hand over.
     let tokens_only = provider.oauth2.is_none() && !provider.grants.is_empty() && placed(provider).eq(["access_token"]);
-    let direct = (!tokens_only).then(|| direct(provider));
-    direct.into_iter().chain(made).collect()
+    let direct = (!tokens_only).then(|| direct(provider)).into_iter().flat_map(|way| servers(provider, way));
+    direct.chain(made).collect()
+}
+
+/// `way`; where a service runs at its vendor's and on servers of its users, the same for each, in the file's order.
+fn servers(provider: &Provider, way: Vec<Wanted>) -> Vec<Vec<Wanted>> {
+    let is_own = |field: &Wanted| provider.hosts().any(|host| host.is_own() && host.tenant() == Some(&field.name));
+    if !is_of_both_kinds(provider) || !way.iter().any(is_own) {
+        return vec![way];
+    }
+    let (own, rest): (Vec<Wanted>, Vec<Wanted>) = way.into_iter().partition(is_own);
+    let elsewhere = rest.iter().filter(|field| !names_host(provider, &field.name)).cloned();
+    let at_home = own.into_iter().chain(elsewhere).collect();
+    if provider.hosts().next().is_some_and(HostPattern::is_own) { vec![at_home, rest] } else { vec![rest, at_home] }
+}
+
+/// Whether it runs at its vendor's and on servers of its users.
+fn is_of_both_kinds(provider: &Provider) -> bool {
+    provider.hosts().any(HostPattern::is_own) && !provider.hosts().all(HostPattern::is_own)
 }
 
 fn names_host(provider: &Provider, name: &str) -> bool {

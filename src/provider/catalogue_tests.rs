@@ -82,6 +82,33 @@ fn i2_a_credential_reaches_only_the_hosts_of_its_kind_and_tenant() {
 }
 
 #[test]
+fn i2_a_credential_for_a_server_of_ones_own_goes_to_no_other() {
+    let catalogue = Catalogue::builtin();
+    let gitlab = catalogue.get(&id("gitlab")).expect("gitlab");
+    let own = credential(&[("api_key", "t"), ("refresh_token", "r"), ("host", "git.example.com")]);
+    assert_eq!(hosts_for(gitlab, &own), ["git.example.com"]);
+    assert!(gitlab.token_urls(&|name| own.field(name)).is_empty(), "the vendor's endpoint is not its own");
+    let vendors = credential(&[("api_key", "t")]);
+    assert_eq!(hosts_for(gitlab, &vendors), ["gitlab.com"]);
+    assert_eq!(gitlab.token_urls(&|name| vendors.field(name)), ["https://gitlab.com/oauth/token"]);
+    // Nothing was sealed: the fields decide all the same.
+    let reaches = |credential: &Credential, host: &str| {
+        gitlab.reaches(0, &host.parse().expect("a host"), None, &|name| credential.field(name))
+    };
+    assert!(reaches(&own, "git.example.com") && !reaches(&own, "gitlab.com"));
+    assert!(reaches(&vendors, "gitlab.com") && !reaches(&vendors, "git.example.com"));
+    let wordpress = catalogue.get(&id("wordpress")).expect("wordpress");
+    let site = credential(&[("username", "me"), ("application_password", "p"), ("host", "www.example.com")]);
+    assert_eq!(hosts_for(wordpress, &site), ["www.example.com"]);
+    // A token without a tenant, where there is a server of one's own to name instead.
+    let teamcity = catalogue.get(&id("teamcity")).expect("teamcity");
+    assert!(hosts_for(teamcity, &credential(&[("api_key", "t")])).is_empty());
+    assert_eq!(hosts_for(teamcity, &credential(&[("api_key", "t"), ("account", "acme")])), ["acme.teamcity.com"]);
+    let nowhere = credential(&[("api_key", "t")]);
+    assert!(!teamcity.inject[0].accepts(&|name| nowhere.field(name)));
+}
+
+#[test]
 fn a_mailchimp_key_tells_its_data_centre() {
     let catalogue = Catalogue::builtin();
     let mailchimp = catalogue.get(&id("mailchimp")).expect("mailchimp");

@@ -228,6 +228,11 @@ impl HostPattern {
         Ok(Some(host))
     }
 
+    /// Whether it stands for a server that its user runs.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Self::Own { .. })
+    }
+
     /// The field that names the tenant, if there is one.
     pub fn tenant(&self) -> Option<&str> {
         match self {

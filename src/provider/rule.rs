@@ -64,8 +64,9 @@ impl Provider {
     pub fn token_urls(&self, fields: Fields<'_>) -> Vec<String> {
         let granting =
             self.grants.iter().filter(|grant| grant.is_filled_by(fields)).filter_map(|grant| grant.token_url.as_deref());
+        let own = self.is_for_own_server(fields);
         let mut urls: Vec<String> = Vec::new();
-        for url in self.refreshing().chain(granting) {
+        for url in self.refreshing().chain(granting).filter(|url| !own || url.contains('{')) {
             if !urls.iter().any(|known| known == url) {
                 urls.push(url.to_owned());
             }
@@ -78,15 +79,33 @@ impl Provider {
         self.inject.iter().flat_map(|rule| &rule.hosts)
     }
 
+    /// Whether these fields name a server that its user runs: a credential for that one goes to no other, the vendor's neither.
+    pub fn is_for_own_server(&self, fields: Fields<'_>) -> bool {
+        self.hosts()
+            .any(|pattern| pattern.is_own() && pattern.tenant().is_some_and(|field| super::strategy::present(fields, field)))
+    }
+
+    /// Host patterns of `rules` that a credential with these fields is for.
+    fn hosts_for<'a>(
+        &self,
+        rules: impl Iterator<Item = &'a InjectRule>,
+        fields: Fields<'_>,
+    ) -> impl Iterator<Item = &'a HostPattern> {
+        let own = self.is_for_own_server(fields);
+        rules.flat_map(|rule| &rule.hosts).filter(move |pattern| !own || pattern.is_own())
+    }
+
     /// The hosts that a credential with these fields may reach, each once, as registration seals them in the entry. Those of the
-    /// rules that take it; where none does yet (its access token is still to be fetched), those of every rule.
+    /// rules that take it; where none does yet (its access token is still to be fetched), those of every rule. One for a server that
+    /// its user runs reaches that server only.
     ///
     /// # Errors
     /// A tenant field that is there, but is not a DNS label.
     pub fn bound_hosts(&self, fields: Fields<'_>) -> Result<Vec<String>, BindError> {
         let mut hosts = Vec::new();
         let taken = self.inject.iter().any(|rule| rule.accepts(fields));
-        for pattern in self.inject.iter().filter(|rule| !taken || rule.accepts(fields)).flat_map(|rule| &rule.hosts) {
+        let rules = self.inject.iter().filter(|rule| !taken || rule.accepts(fields));
+        for pattern in self.hosts_for(rules, fields) {
             match pattern {
                 HostPattern::Below(below) => hosts.push(below.to_string()),
                 pattern => hosts.extend(pattern.bind(fields)?.map(|host| host.to_string())),
@@ -104,7 +123,7 @@ impl Provider {
     pub fn reaches(&self, rule: usize, host: &Host, sealed: Option<&[String]>, fields: Fields<'_>) -> bool {
         let signs = self.inject.get(rule).is_some_and(InjectRule::signs_for_one_host);
         match sealed {
-            None => self.hosts().any(|pattern| match pattern {
+            None => self.hosts_for(self.inject.iter(), fields).any(|pattern| match pattern {
                 HostPattern::Below(_) => pattern.matches(host),
                 pattern => pattern.bind(fields).is_ok_and(|bound| bound.as_ref() == Some(host)),
             }),
@@ -272,11 +291,14 @@ pub struct InjectRule {
 }
 
 impl InjectRule {
-    /// Whether a credential with these fields has all that this rule places, and a tenant for each host it speaks of.
+    /// Whether a credential with these fields has all that this rule places, and either names a server of its user's own that the rule
+    /// speaks of, or a tenant for each other host.
     pub fn accepts(&self, fields: Fields<'_>) -> bool {
         let has = |name: &str| super::strategy::present(fields, name);
+        let bound = |pattern: &HostPattern| pattern.tenant().is_none_or(has);
+        let (own, others): (Vec<&HostPattern>, Vec<&HostPattern>) = self.hosts.iter().partition(|pattern| pattern.is_own());
         self.placements.iter().all(|placement| placement.is_filled_by(&has))
-            && self.hosts.iter().filter_map(HostPattern::tenant).all(has)
+            && (own.into_iter().any(bound) || (!others.is_empty() && others.into_iter().all(bound)))
     }
 
     /// Whether all that it puts on a request are signatures, each of which holds for one host.

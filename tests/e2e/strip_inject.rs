@@ -19,8 +19,13 @@ const FIELDS: [(&str, &str); 7] = [
     ("client_id", "id"),
 ];
 
-/// What its file asks for beyond [`FIELDS`].
-fn own_fields(provider: &Provider) -> Vec<(String, String)> {
+/// Whether it runs at its vendor's and on servers of its users: a connection is for one of them.
+fn is_of_both_kinds(provider: &Provider) -> bool {
+    provider.hosts().any(HostPattern::is_own) && !provider.hosts().all(HostPattern::is_own)
+}
+
+/// What its file asks for beyond [`FIELDS`]; the server of one's own only if `at_home`.
+fn own_fields(provider: &Provider, at_home: bool) -> Vec<(String, String)> {
     let tenant = |name: &str| provider.hosts().any(|host| host.tenant() == Some(name));
     let whole = |name: &str| provider.hosts().any(|host| matches!(host, HostPattern::Own { field } if field == name));
     let value = |name: &str| match name {
@@ -29,6 +34,7 @@ fn own_fields(provider: &Provider) -> Vec<(String, String)> {
         _ => format!("own-{name}-0123456789"),
     };
     let beyond = provider.fields.iter().filter(|field| !FIELDS.iter().any(|(name, _)| *name == field.name));
+    let beyond = beyond.filter(|field| at_home || !is_of_both_kinds(provider) || !whole(&field.name));
     beyond.map(|field| (field.name.clone(), value(&field.name))).collect()
 }
 
@@ -37,10 +43,11 @@ fn own_name(provider: &Provider) -> String {
     format!("{}.own.test", provider.id.as_str().replace('_', "-"))
 }
 
-/// A host and a path that a rule of each provider names.
-fn rule_targets() -> Vec<(String, String, Vec<Slot>, String)> {
+/// A host and a path that a rule of each provider names; if `at_home`, those on servers of one's own where there are others.
+fn rule_targets(at_home: bool) -> Vec<(String, String, Vec<Slot>, String)> {
     let mut targets = Vec::new();
-    for provider in Catalogue::builtin().iter() {
+    for provider in Catalogue::builtin().iter().filter(|provider| !at_home || is_of_both_kinds(provider)) {
+        let both = is_of_both_kinds(provider);
         // What goes into a body needs one (see `inside.rs`).
         let within = |placement: &Placement| matches!(placement, Placement::Json { .. } | Placement::Form { .. });
         let headed = |rule: &&InjectRule| rule.port == 443 && !rule.placements.iter().any(within);
@@ -49,7 +56,9 @@ fn rule_targets() -> Vec<(String, String, Vec<Slot>, String)> {
                 .paths
                 .first()
                 .map_or_else(|| "/x".to_owned(), |path| path.to_string().replace("**", "y/z").replace('*', "x"));
-            let host = match &rule.hosts[0] {
+            let here = |host: &&HostPattern| !both || host.is_own() == at_home;
+            let Some(host) = rule.hosts.iter().find(here) else { continue };
+            let host = match host {
                 HostPattern::Exact(host) => host.to_string(),
                 HostPattern::Tenant { before, field, after } => {
                     let label = FIELDS.iter().find(|(name, _)| name == field).map_or("acme", |(_, value)| *value);
@@ -102,43 +111,44 @@ fn stolen(host: &str, path: &str, slots: &[Slot]) -> String {
 fn t19_t20_i6_every_slot_of_every_provider_is_emptied_in_every_spelling() {
     // One handshake for each host of the catalogue.
     run_within(std::time::Duration::from_secs(180), async {
-        let ca = Authority::new();
-        let targets = rule_targets();
-        let names: Vec<&str> = targets.iter().map(|(host, ..)| host.as_str()).collect();
-        let service = Upstream::serve(&ca, &names, Offers::Http1, |_call| async { answer(200, "") }).await;
-        let mut builder = Builder::new(&ca);
-        for provider in Catalogue::builtin().iter() {
-            let own: Vec<(String, String)> = own_fields(provider);
-            let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            builder = builder.register(provider.id.as_str(), &FIELDS.into_iter().chain(own).collect::<Vec<_>>());
-        }
-        for name in &names {
-            builder = builder.resolve(name, service.address);
-        }
-        let nexus = builder.start();
-        let caller = Caller::new(&nexus);
-        for (host, path, slots, provider) in &targets {
-            println!("{provider}: https://{host}{path}");
-            let raw = talk(caller.tls(host, &[]).await, stolen(host, path, slots).as_bytes()).await;
-            if ["amazon_s3", "aws", "aws_bedrock"].contains(&provider.as_str()) && raw.status() == 400 {
-                // Signed in two places at once: refused whole (see `signing.rs`).
-                continue;
-            }
-            assert_eq!(raw.status(), 200, "{provider} {host}{path}: {raw:?}");
-            let seen = service.seen().pop().expect("a request");
-            assert!(!format!("{seen:?}").contains("STOLEN"), "{provider}: {seen:?}");
-            assert!(
-                seen.path.contains("keep=1")
-                    && seen
-                        .headers
-                        .get_all("cookie")
-                        .iter()
-                        .any(|value| value.to_str().is_ok_and(|text| text.contains("keep=2"))),
-                "{seen:?}"
-            );
-            assert!(format!("{seen:?}").contains("own-") || seen.headers.contains_key("authorization"), "{provider}: {seen:?}");
+        for at_home in [false, true] {
+            empties_every_slot(at_home).await;
         }
     });
+}
+
+async fn empties_every_slot(at_home: bool) {
+    let ca = Authority::new();
+    let targets = rule_targets(at_home);
+    let names: Vec<&str> = targets.iter().map(|(host, ..)| host.as_str()).collect();
+    let service = Upstream::serve(&ca, &names, Offers::Http1, |_call| async { answer(200, "") }).await;
+    let mut builder = Builder::new(&ca);
+    for provider in Catalogue::builtin().iter().filter(|provider| !at_home || is_of_both_kinds(provider)) {
+        let own: Vec<(String, String)> = own_fields(provider, at_home);
+        let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        builder = builder.register(provider.id.as_str(), &FIELDS.into_iter().chain(own).collect::<Vec<_>>());
+    }
+    for name in &names {
+        builder = builder.resolve(name, service.address);
+    }
+    let nexus = builder.start();
+    let caller = Caller::new(&nexus);
+    for (host, path, slots, provider) in &targets {
+        let raw = talk(caller.tls(host, &[]).await, stolen(host, path, slots).as_bytes()).await;
+        if ["amazon_s3", "aws", "aws_bedrock"].contains(&provider.as_str()) && raw.status() == 400 {
+            // Signed in two places at once: refused whole (see `signing.rs`).
+            continue;
+        }
+        assert_eq!(raw.status(), 200, "{provider} {host}{path}: {raw:?}");
+        let seen = service.seen().pop().expect("a request");
+        assert!(!format!("{seen:?}").contains("STOLEN"), "{provider}: {seen:?}");
+        assert!(
+            seen.path.contains("keep=1")
+                && seen.headers.get_all("cookie").iter().any(|value| value.to_str().is_ok_and(|text| text.contains("keep=2"))),
+            "{seen:?}"
+        );
+        assert!(format!("{seen:?}").contains("own-") || seen.headers.contains_key("authorization"), "{provider}: {seen:?}");
+    }
 }
 
 #[test]
