@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::agent::{Registered, Token};
+use crate::decide::Unregistered;
 
 const PROVIDERS: [(&str, &str); 3] = [
     (
