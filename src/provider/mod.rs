@@ -1,6 +1,7 @@
 //! The catalogue as data: which hosts belong to which provider, and how a credential goes on a request there. Floor 1.
 
 mod action;
+mod below;
 mod body;
 mod builtin;
 mod catalogue;
