@@ -11,6 +11,7 @@ mod parse;
 mod path;
 mod pattern;
 mod prepared;
+mod renewal;
 mod rule;
 mod signer;
 mod slot;
@@ -22,11 +23,12 @@ mod whoami;
 pub use body::{BodyError, Pointer, slots_in_body, strip_body};
 pub use catalogue::Catalogue;
 pub use expired::{Judgement, LOOKED_AT, Signal, Signals};
-pub use grant::{Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, ROLE_FIELDS, Renewal, TokenMethod};
+pub use grant::{Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, ROLE_FIELDS, TokenMethod};
 pub use parse::{Error, Mistake, parse};
 pub use path::{PathError, PathPattern, is_readable, normalised};
 pub use pattern::{BindError, HostPattern, PatternError};
 pub use prepared::{Prepared, prepare};
+pub use renewal::Renewal;
 pub use rule::{
     ClientAuthentication, Derived, Field, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot, TokenBody,
 };
