@@ -7,8 +7,7 @@ use psl::Psl as _;
 
 use super::below::Below;
 use super::strategy::{self, Fields};
-use super::template::is_field_name;
-use crate::model::{Host, HostError};
+use crate::model::{Host, HostError, is_field_name};
 
 /// Names below which customers choose one label each and the vendor answers for all of them, although lists of public suffixes name them:
 /// nobody but the vendor sees what is sent there.
