@@ -13,9 +13,8 @@ use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub(super) use check::{parse_exception, parse_name};
-pub use read::Error;
-
+pub(super) use self::check::{parse_exception, parse_name};
+pub use self::read::Error;
 use crate::wording::section;
 
 /// The whole file.
