@@ -13,6 +13,7 @@ use self::case::Case;
 use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts::{self, BuildError};
+use super::settings;
 use crate::agent::Agent;
 use crate::decide::Connect;
 use crate::model::{AgentName, Authority, AuthorityError, Host, Scheme, Target};
@@ -94,7 +95,7 @@ fn dialled(answer: Explanation, authority: &Authority, config: &Config) -> Resul
     let own: Vec<_> = proxy.listen.iter().chain(proxy.agent_listen.values()).chain([&config.gateway.listen]).copied().collect();
     let policy = upstream::Policy {
         allow_private: &upstream.allow_private,
-        resolve: &parts::overrides(upstream)?,
+        resolve: &settings::overrides(upstream)?,
         own: &own,
         parent: upstream.proxy.is_some(),
     };

@@ -20,6 +20,7 @@ use super::home::Home;
 use super::parts::{self, BuildError, Setup};
 use super::reload::{self, Reload};
 use super::sealed;
+use super::settings;
 use crate::agent::{Agent, Guesses, Registry};
 use crate::audit::Log;
 use crate::broker::{self, Broker};
@@ -116,7 +117,7 @@ impl App {
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
-        let dialler = Dialler::new(parts::upstream_settings(&setup.home, &setup.config)?, &crypto)?;
+        let dialler = Dialler::new(settings::upstream(&setup.home, &setup.config)?, &crypto)?;
         let pages = parts::pages(&setup.home, fingerprint)?;
         // A vault that can't be opened is told of now, not at the first request.
         let snapshot = store.snapshot()?;
@@ -125,7 +126,7 @@ impl App {
             store,
             dialler: Arc::new(dialler),
             issuer: Arc::new(issuer),
-            log: Log::start(parts::audit_settings(&setup.home, &setup.config))?,
+            log: Log::start(settings::audit(&setup.home, &setup.config))?,
             placeholders: parts::placeholder_key(key),
             registry,
             catalogue,
@@ -240,12 +241,12 @@ fn proxy(
     };
     let local = Agent::local().ok_or_else(|| BuildError::Config { key: "agent", why: "local is not a name".into() })?;
     Ok(Proxy {
-        settings: parts::proxy_settings(config),
+        settings: settings::proxy(config),
         rules: ArcSwap::from_pointee(parts.rules),
         agents: crate::agent::Agents::new(parts.registry),
         guesses: Guesses::default(),
         loads: Loads::default(),
-        broker: Broker::new(ports, parts::broker_settings(config)),
+        broker: Broker::new(ports, settings::broker(config)),
         issuer: ArcSwap::new(parts.issuer),
         placeholders: parts.placeholders,
         local: Arc::new(local),
