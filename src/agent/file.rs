@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::token::{hex, unhex};
+use super::token::{Token, hex, unhex};
 use crate::model::{AgentName, Host, IdError, ProviderId, UserName};
 use crate::wording::Mistake;
 
@@ -54,6 +54,21 @@ pub struct Registered {
 }
 
 impl Registered {
+    /// An agent that shows `token` and that nothing is set for: it acts for nobody in particular, and neither its providers and hosts nor
+    /// its time are limited.
+    pub fn unlimited(name: AgentName, token: &Token) -> Self {
+        Self {
+            name,
+            token_sha256: token.hash(),
+            user: None,
+            providers: None,
+            hosts: None,
+            expires: None,
+            created: None,
+            ephemeral: false,
+        }
+    }
+
     /// Whether `text` is its token.
     pub fn has_token(&self, text: &str) -> bool {
         use subtle::ConstantTimeEq as _;

@@ -170,14 +170,9 @@ mod tests {
 
     fn row(name: &str, token: &Token) -> Registered {
         Registered {
-            name: name.parse().expect("name"),
-            token_sha256: token.hash(),
-            user: None,
             providers: Some(vec!["github".parse().expect("provider")]),
-            hosts: None,
             expires: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(100)),
-            created: None,
-            ephemeral: false,
+            ..Registered::unlimited(name.parse().expect("name"), token)
         }
     }
 

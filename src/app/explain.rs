@@ -1,22 +1,26 @@
 //! `nexus explain`: what the proxy would do with a request, by the very functions that decide it. Nothing is sent.
 
+mod answer;
+mod case;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{Method, Uri};
-use serde::Serialize;
 
+pub use self::answer::{Explanation, MatchedRule, Outcome};
+use self::case::Case;
 use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts::{self, BuildError};
-use super::sealed::{placed, to_be_fetched};
+use super::settings;
 use crate::agent::Agent;
-use crate::decide::{Connect, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered};
-use crate::model::{AgentName, Authority, AuthorityError, ConnectionId, Host, Scheme, Target};
-use crate::provider::{Catalogue, InjectRule, Provider, prepare};
+use crate::decide::Connect;
+use crate::model::{AgentName, Authority, AuthorityError, Host, Scheme, Target};
+use crate::provider::Catalogue;
 use crate::proxy::{self, Foreseen};
 use crate::upstream;
-use crate::vault::{self, Status, Store};
+use crate::vault::{self, Store};
 
 /// Why there is nothing to explain.
 #[derive(Debug, thiserror::Error)]
@@ -42,75 +46,6 @@ pub enum ExplainError {
     /// The vault.
     #[error(transparent)]
     Vault(#[from] vault::Error),
-}
-
-/// What becomes of the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The credential goes on.
-    Inject,
-    /// It goes on as the caller sent it.
-    Pass,
-    /// Its bytes go on unseen.
-    Tunnel,
-    /// It goes on without any credential.
-    Strip,
-    /// It is refused: by rule, by method or by address.
-    Refuse,
-    /// It is refused until a credential is registered.
-    AuthRequired,
-    /// It is answered with a page of the proxy's own.
-    OwnPage,
-}
-
-/// The rule that matched.
-#[derive(Debug, Clone, Serialize)]
-pub struct MatchedRule {
-    /// Its place among the provider's `[[inject]]` tables, from 1.
-    pub number: usize,
-    /// Its host patterns.
-    pub hosts: Vec<String>,
-    /// Its path patterns; empty = every path.
-    pub paths: Vec<String>,
-}
-
-impl MatchedRule {
-    fn of(number: usize, rule: &InjectRule) -> Self {
-        let hosts = rule.hosts.iter().map(ToString::to_string).collect();
-        Self { number: number + 1, hosts, paths: rule.paths.iter().map(ToString::to_string).collect() }
-    }
-}
-
-/// The answer.
-#[derive(Debug, Clone, Serialize)]
-pub struct Explanation {
-    /// The method that was asked about.
-    pub method: String,
-    /// The URL, normalised.
-    pub url: String,
-    /// For whom.
-    pub agent: String,
-    /// What becomes of it.
-    pub outcome: Outcome,
-    /// What becomes of the CONNECT before it: `tunnel`, `intercept` or `refuse`; none for `http://`.
-    pub connect: Option<&'static str>,
-    /// Whose host it is.
-    pub provider: Option<String>,
-    /// The rule that matched.
-    pub rule: Option<MatchedRule>,
-    /// The account whose credential is used.
-    pub connection: Option<String>,
-    /// How it goes on: `bearer`, `basic`, `header`, `query`, `cookie`.
-    pub strategy: Vec<&'static str>,
-    /// The same, written out with the names of fields.
-    pub placements: Vec<String>,
-    /// What is taken out of the request before that: every slot of every provider on this host.
-    pub strips: Vec<String>,
-    /// Why.
-    pub why: String,
-    /// The next command to type, where one would help.
-    pub command: Option<String>,
 }
 
 /// Explains what happens to `method url` of `agent`; without one of a caller that no limit is set for.
@@ -160,7 +95,7 @@ fn dialled(answer: Explanation, authority: &Authority, config: &Config) -> Resul
     let own: Vec<_> = proxy.listen.iter().chain(proxy.agent_listen.values()).chain([&config.gateway.listen]).copied().collect();
     let policy = upstream::Policy {
         allow_private: &upstream.allow_private,
-        resolve: &parts::overrides(upstream)?,
+        resolve: &settings::overrides(upstream)?,
         own: &own,
         parent: upstream.proxy.is_some(),
     };
@@ -191,216 +126,6 @@ fn target(method: &str, url: &str) -> Result<Target, ExplainError> {
     let upper = method.to_ascii_uppercase();
     let method = Method::from_bytes(upper.as_bytes()).map_err(|_malformed| ExplainError::Method(method.to_owned()))?;
     Ok(Target { scheme, authority, method, path })
-}
-
-struct Case<'a> {
-    rules: &'a Rules,
-    store: &'a Store,
-    agent: &'a Agent,
-    target: &'a Target,
-}
-
-impl Case<'_> {
-    fn answer(&self, outcome: Outcome, why: String) -> Explanation {
-        let Target { scheme, authority, method, path } = self.target;
-        let port = if authority.port == scheme.default_port() { String::new() } else { format!(":{}", authority.port) };
-        Explanation {
-            method: method.to_string(),
-            url: format!("{}://{}{port}{path}", scheme.as_str(), authority.host),
-            agent: self.agent.name.to_string(),
-            outcome,
-            connect: None,
-            provider: None,
-            rule: None,
-            connection: None,
-            strategy: Vec::new(),
-            placements: Vec::new(),
-            strips: Vec::new(),
-            why,
-            command: None,
-        }
-    }
-
-    fn refused(&self, reason: Reason) -> Explanation {
-        self.answer(Outcome::Refuse, format!("refused by rule ({}): {}", reason.word(), reason.advice()))
-    }
-
-    /// Nothing of the request is seen, its method neither.
-    fn tunnelled(&self) -> Explanation {
-        let later = match self.target.authority.host {
-            Host::Name(_) => "; its address is checked when it is dialled",
-            Host::Ip(_) => "",
-        };
-        self.answer(Outcome::Tunnel, format!("no provider names this host, so its TLS is left shut{later}"))
-    }
-
-    /// A request that the proxy reads.
-    fn opened(&self) -> Result<Explanation, ExplainError> {
-        match proxy::before_rules(self.target) {
-            Some(Foreseen::OwnPage) => Ok(self.answer(Outcome::OwnPage, "the proxy answers this name itself".to_owned())),
-            Some(Foreseen::Refused(why)) => Ok(self.answer(Outcome::Refuse, why)),
-            None => self.routed(self.rules.decide(self.target, self.agent)),
-        }
-    }
-
-    fn routed(&self, route: Route) -> Result<Explanation, ExplainError> {
-        let settings = self.rules.settings();
-        Ok(match route {
-            Route::Refuse(reason) => self.refused(reason),
-            Route::Pass if settings.unmatched == Unmatched::Intercept => {
-                self.answer(Outcome::Pass, "no provider names this host; it is intercepted, and nothing is injected".to_owned())
-            }
-            Route::Pass => self.answer(Outcome::Pass, "no provider names this host".to_owned()),
-            Route::Strip(occupants) => self.stripped(&occupants)?,
-            Route::TokenEndpoint(owners) => self.token_endpoint(&owners)?,
-            Route::Inject(named) => self.named(&self.with_connection(named)?)?,
-        })
-    }
-
-    /// Of the providers that share the place, the first that has a connection for this agent; the general one where none has.
-    fn with_connection(&self, named: Named) -> Result<Named, ExplainError> {
-        let user = self.agent.user.as_ref();
-        let has = |provider: &Provider| -> Result<bool, ExplainError> {
-            Ok(ConnectionId::preferred(&self.existing(provider)?, user).is_some())
-        };
-        if named.beside.is_empty() || has(&named.provider)? {
-            return Ok(named);
-        }
-        for (provider, rules) in &named.beside {
-            if has(provider)? {
-                let (provider, rules, occupants) = (Arc::clone(provider), rules.clone(), Arc::clone(&named.occupants));
-                return Ok(Named { provider, rules, occupants, beside: Vec::new() });
-            }
-        }
-        Ok(named.general())
-    }
-
-    fn existing(&self, provider: &Provider) -> Result<Vec<ConnectionId>, ExplainError> {
-        Ok(self.store.list()?.into_iter().filter(|id| *id.provider() == provider.id).collect())
-    }
-
-    /// Without a connection a provider's host is one like others, unless the configuration refuses.
-    fn left_alone(&self, provider: &Provider) -> Result<bool, ExplainError> {
-        Ok(self.rules.settings().unregistered == Unregistered::Pass && self.existing(provider)?.is_empty())
-    }
-
-    /// Ours alone as soon as one of those whose it is has a connection.
-    fn token_endpoint(&self, owners: &[Arc<Provider>]) -> Result<Explanation, ExplainError> {
-        let Some(holder) = self.holder(owners)? else {
-            let answer = self.answer(Outcome::Pass, format!("no credential of {} is registered", titles(owners)));
-            return Ok(answer.of_first(owners));
-        };
-        let why = format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", holder.title);
-        Ok(self.answer(Outcome::Refuse, why).of(holder))
-    }
-
-    /// A host of providers, and a path that none of their rules names.
-    fn stripped(&self, occupants: &Occupants) -> Result<Explanation, ExplainError> {
-        let providers = &occupants.providers;
-        let answer = if self.holder(providers)?.is_none() {
-            self.answer(Outcome::Pass, format!("no credential of {} is registered", titles(providers)))
-        } else {
-            let why = format!("the host belongs to {}, but no rule names this path", titles(providers));
-            Explanation { strips: written(occupants), ..self.answer(Outcome::Strip, why) }
-        };
-        Ok(answer.of_first(providers))
-    }
-
-    /// The first of `providers` that is not left alone.
-    fn holder<'p>(&self, providers: &'p [Arc<Provider>]) -> Result<Option<&'p Arc<Provider>>, ExplainError> {
-        for provider in providers {
-            if !self.left_alone(provider)? {
-                return Ok(Some(provider));
-            }
-        }
-        Ok(None)
-    }
-
-    fn named(&self, named: &Named) -> Result<Explanation, ExplainError> {
-        let provider = &named.provider;
-        let existing = self.existing(provider)?;
-        let user = self.agent.user.as_ref();
-        let Some(connection) = ConnectionId::preferred(&existing, user) else { return self.unregistered(named, &existing) };
-        let Some(entry) = self.store.get(connection)? else { return self.unregistered(named, &existing) };
-        let fetched = to_be_fetched();
-        let fields = |name: &str| placed(provider, &entry, &fetched, name);
-        let answer =
-            |outcome, why| Explanation { connection: Some(connection.to_string()), ..self.answer(outcome, why).of(provider) };
-        let again = || Some(register(connection));
-        let fitting = named.rules.iter().find_map(|number| {
-            let rule = provider.inject.get(*number)?;
-            matches!(prepare(&rule.placements, &fields), Ok(Some(_))).then_some((*number, rule))
-        });
-        let Some((number, rule)) = fitting else {
-            let why = format!("{connection} lacks a field that this API needs, or holds one that no header can carry");
-            return Ok(Explanation { command: again(), ..answer(Outcome::AuthRequired, why) });
-        };
-        let shown = MatchedRule::of(number, rule);
-        if !provider.reaches(number, &self.target.authority.host, entry.sealed_hosts(), &|name| entry.fields.field(name)) {
-            let hosts = if entry.hosts.is_empty() { "none".to_owned() } else { entry.hosts.join(", ") };
-            let why = format!("{connection} was registered for other hosts: {hosts}");
-            let command = Some(format!("nexus providers trust {}", provider.id));
-            return Ok(Explanation { rule: Some(shown), command, ..answer(Outcome::Refuse, why) });
-        }
-        Ok(Explanation {
-            rule: Some(shown),
-            strategy: rule.placements.iter().map(crate::provider::Placement::word).collect(),
-            placements: rule.placements.iter().map(ToString::to_string).collect(),
-            strips: written(&named.occupants),
-            ..answer(Outcome::Inject, chosen(provider, connection, existing.len(), entry.status))
-        })
-    }
-
-    fn unregistered(&self, named: &Named, existing: &[ConnectionId]) -> Result<Explanation, ExplainError> {
-        let provider = &named.provider;
-        let id = ConnectionId::new(provider.id.clone(), self.agent.user.clone());
-        let (outcome, then) = if self.holder(&named.occupants.providers)?.is_none() {
-            (Outcome::Pass, "what the caller sent goes on")
-        } else {
-            (Outcome::AuthRequired, "the answer is auth_required")
-        };
-        let others = if existing.is_empty() { "" } else { " for this caller; a placeholder or Nexus-Connection names one" };
-        let why = format!("no credential of {} is registered{others}; {then}", provider.title);
-        Ok(Explanation { command: Some(register(&id)), ..self.answer(outcome, why).of(provider) })
-    }
-}
-
-impl Explanation {
-    fn of(self, provider: &Provider) -> Self {
-        Self { provider: Some(provider.id.to_string()), ..self }
-    }
-
-    fn of_first(self, providers: &[Arc<Provider>]) -> Self {
-        providers.iter().take(1).fold(self, |answer, provider| answer.of(provider))
-    }
-}
-
-fn titles(providers: &[Arc<Provider>]) -> String {
-    providers.iter().map(|provider| provider.title.as_str()).collect::<Vec<_>>().join(" and ")
-}
-
-fn written(occupants: &Occupants) -> Vec<String> {
-    occupants.slots.iter().map(ToString::to_string).collect()
-}
-
-/// Why this connection.
-fn chosen(provider: &Provider, connection: &ConnectionId, count: usize, status: Status) -> String {
-    let mut why = match (connection.user(), count) {
-        (Some(user), _) => format!("{connection} is the connection of {user}, for whom this agent acts"),
-        (None, 1) => format!("{connection} is the only connection of {}", provider.title),
-        (None, count) => {
-            format!("{connection} is the default of {count} connections; a placeholder or Nexus-Connection names another")
-        }
-    };
-    if status == Status::Attention {
-        why.push_str("; it needs attention: its last renewal was refused");
-    }
-    why
-}
-
-fn register(id: &ConnectionId) -> String {
-    let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
-    format!("nexus register {}{user}", id.provider())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod restart;
 mod run;
 mod sealed;
 mod secret;
+mod settings;
 
 pub use announced::Announced;
 pub use config::Config;

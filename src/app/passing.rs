@@ -103,16 +103,7 @@ mod tests {
     use crate::agent::Token;
 
     fn row(name: &str) -> Registered {
-        Registered {
-            name: name.parse().expect("a name"),
-            token_sha256: Token::random().expect("random").hash(),
-            user: None,
-            providers: None,
-            hosts: None,
-            expires: None,
-            created: None,
-            ephemeral: false,
-        }
+        Registered::unlimited(name.parse().expect("a name"), &Token::random().expect("random"))
     }
 
     fn names(home: &Home) -> Vec<String> {

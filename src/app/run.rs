@@ -1,37 +1,35 @@
 //! `App`: built from a [`Setup`], started on threads of its own, drained when told to.
 
+mod control;
+mod seat;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
 
+use self::control::control_plane;
+use self::seat::Seat;
 use super::config::Config;
 use super::endpoint::Endpoint;
 use super::home::Home;
 use super::parts::{self, BuildError, Setup};
-use super::passing;
 use super::reload::{self, Reload};
 use super::sealed;
+use super::settings;
 use crate::agent::{Agent, Guesses, Registry};
 use crate::audit::Log;
 use crate::broker::{self, Broker};
 use crate::listener;
 use crate::provider::Catalogue;
-use crate::proxy::{Listener, Loads, Proxy, Worker};
+use crate::proxy::{Listener, Loads, Proxy};
 use crate::seal::DataKey;
 use crate::upstream::Dialler;
 use crate::vault::Store;
-
-/// How often connections to services are looked through.
-const SWEEP: Duration = Duration::from_secs(10);
-
-/// How often agents are looked for whose command was killed.
-const SWEEP_AGENTS: Duration = Duration::from_secs(30);
 
 /// The whole proxy, built but not started.
 ///
@@ -82,8 +80,6 @@ pub struct Running {
     count: Arc<AtomicUsize>,
 }
 
-type Accepted = (std::net::TcpStream, SocketAddr, Arc<Listener>);
-
 impl App {
     /// Opens vault, CA and audit log and compiles the rules. Nothing listens yet.
     ///
@@ -121,7 +117,7 @@ impl App {
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
-        let dialler = Dialler::new(parts::upstream_settings(&setup.home, &setup.config)?, &crypto)?;
+        let dialler = Dialler::new(settings::upstream(&setup.home, &setup.config)?, &crypto)?;
         let pages = parts::pages(&setup.home, fingerprint)?;
         // A vault that can't be opened is told of now, not at the first request.
         let snapshot = store.snapshot()?;
@@ -130,7 +126,7 @@ impl App {
             store,
             dialler: Arc::new(dialler),
             issuer: Arc::new(issuer),
-            log: Log::start(parts::audit_settings(&setup.home, &setup.config))?,
+            log: Log::start(settings::audit(&setup.home, &setup.config))?,
             placeholders: parts::placeholder_key(key),
             registry,
             catalogue,
@@ -230,46 +226,6 @@ impl Running {
     }
 }
 
-/// What one worker thread is given.
-struct Seat {
-    proxy: Arc<Proxy>,
-    dialler: Arc<Dialler>,
-    log: Arc<Log>,
-    count: Arc<AtomicUsize>,
-}
-
-impl Seat {
-    fn run(self, receive: mpsc::UnboundedReceiver<Accepted>, drain: Duration) {
-        let built = Builder::new_current_thread().enable_all().max_blocking_threads(128).build_local(LocalOptions::default());
-        let runtime = match built {
-            Ok(runtime) => runtime,
-            Err(error) => return tracing::error!(%error, "a worker has no runtime"),
-        };
-        runtime.block_on(self.work(receive, drain));
-    }
-
-    async fn work(self, mut receive: mpsc::UnboundedReceiver<Accepted>, drain: Duration) {
-        let spool = match self.log.spool() {
-            Ok(spool) => spool,
-            Err(error) => return tracing::error!(error = &error as &dyn std::error::Error, "a worker has no audit spool"),
-        };
-        let worker = Worker::new(self.proxy, self.dialler, spool, self.count);
-        let mut sweep = tokio::time::interval(SWEEP);
-        loop {
-            tokio::select! {
-                accepted = receive.recv() => match accepted {
-                    Some((stream, peer, listener)) => worker.accept(stream, peer, listener),
-                    None => break,
-                },
-                _ = sweep.tick() => worker.sweep(),
-            }
-        }
-        if tokio::time::timeout(drain, worker.drained()).await.is_err() {
-            tracing::warn!(streams = worker.under_way(), "streams were cut off at the end of the drain");
-        }
-    }
-}
-
 fn proxy(
     home: &Home,
     config: &Config,
@@ -285,12 +241,12 @@ fn proxy(
     };
     let local = Agent::local().ok_or_else(|| BuildError::Config { key: "agent", why: "local is not a name".into() })?;
     Ok(Proxy {
-        settings: parts::proxy_settings(config),
+        settings: settings::proxy(config),
         rules: ArcSwap::from_pointee(parts.rules),
         agents: crate::agent::Agents::new(parts.registry),
         guesses: Guesses::default(),
         loads: Loads::default(),
-        broker: Broker::new(ports, parts::broker_settings(config)),
+        broker: Broker::new(ports, settings::broker(config)),
         issuer: ArcSwap::new(parts.issuer),
         placeholders: parts.placeholders,
         local: Arc::new(local),
@@ -329,84 +285,4 @@ fn worker_count(config: &Config) -> usize {
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, BuildError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(BuildError::Thread)
-}
-
-/// Accepts, reloads, renews: everything that is not a worker's.
-async fn control_plane(
-    sockets: Vec<(std::net::TcpListener, Listener)>,
-    workers: Vec<mpsc::UnboundedSender<Accepted>>,
-    stop: listener::Stop,
-    (reload, watch): (Arc<Reload>, Option<reload::Watch>),
-    ended: tokio::sync::oneshot::Receiver<()>,
-) {
-    // The first random number of the process takes 30 ms; the first caller should not wait for it.
-    let issuer = reload.proxy.issuer.load_full();
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = issuer.warm() {
-            tracing::error!(%error, "no leaf certificates can be made");
-        }
-    });
-    let watcher = watch.map(|(watcher, told)| {
-        tokio::spawn(reload::on_change(Arc::clone(&reload), told));
-        watcher
-    });
-    tokio::spawn(sweep_agents(Arc::clone(&reload)));
-    let workers = Arc::new(workers);
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut doors = Vec::new();
-    for (socket, listener) in sockets {
-        match TcpListener::from_std(socket) {
-            Ok(socket) => {
-                doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone())));
-            }
-            Err(error) => tracing::error!(%error, "a listening socket can't be used"),
-        }
-    }
-    drop(workers);
-    for door in doors {
-        if door.await.is_err() {
-            tracing::error!("an accept loop ended by a panic");
-        }
-    }
-    // Renewals that are under way end before the process does: a rotated token must reach the disk.
-    drop(ended.await);
-    if tokio::time::timeout(Duration::from_secs(10), reload.proxy.broker.settle()).await.is_err() {
-        tracing::warn!("a renewal was still under way at the end");
-    }
-    drop(watcher);
-}
-
-/// Takes out the agents of commands that were killed; the change of the file is then taken like any other.
-async fn sweep_agents(reload: Arc<Reload>) {
-    let mut ticks = tokio::time::interval(SWEEP_AGENTS);
-    loop {
-        ticks.tick().await;
-        let home = reload.home.clone();
-        match tokio::task::spawn_blocking(move || passing::sweep(&home)).await {
-            Ok(Ok(0)) | Err(_) => {}
-            Ok(Ok(count)) => tracing::info!(count, "took back the agents of commands that were killed"),
-            // Whoever reads the file for its own sake says so aloud.
-            Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "agents were not looked through"),
-        }
-    }
-}
-
-/// Hands each stream to the workers in turn.
-fn door(
-    socket: TcpListener,
-    listener: Listener,
-    workers: &Arc<Vec<mpsc::UnboundedSender<Accepted>>>,
-    next: &Arc<AtomicUsize>,
-    stop: &listener::Stop,
-) -> listener::Door {
-    let (workers, next, listener, count) = (Arc::clone(workers), Arc::clone(next), Arc::new(listener), Arc::clone(&stop.count));
-    let handle = move |stream, peer| {
-        let turn = next.fetch_add(1, Ordering::Relaxed);
-        let Some(worker) = workers.get(turn % workers.len().max(1)) else { return };
-        count.fetch_add(1, Ordering::Relaxed);
-        if worker.send((stream, peer, Arc::clone(&listener))).is_err() {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
-    };
-    listener::Door { socket, handle: Box::new(handle) }
 }

@@ -90,14 +90,11 @@ impl Passing {
         let number = getrandom::u32().context("the system gives no random numbers")?;
         let name: AgentName = format!("run-{}-{number:08x}", std::process::id()).parse()?;
         let row = Registered {
-            name,
-            token_sha256: token.hash(),
             user: user.map(str::parse).transpose()?,
-            providers: None,
-            hosts: None,
             expires: Some(now + LIFE),
             created: Some(now),
             ephemeral: true,
+            ..Registered::unlimited(name, &token)
         };
         Ok(Self { row, token })
     }

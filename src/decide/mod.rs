@@ -1,9 +1,14 @@
 //! Rules compiled into one snapshot, and `decide`: pure, the same for the exchange and for `nexus explain`. Floor 2.
 
+mod candidate;
 mod occupants;
+mod own;
+mod route;
+mod settings;
 mod snapshot;
 
 pub(crate) use occupants::Occupants;
-pub(crate) use snapshot::{
-    Connect, ConnectRefusal, Named, Reason, Registered, Route, Rules, Settings, Unmatched, Unregistered,
-};
+pub(crate) use own::Registered;
+pub(crate) use route::{Connect, ConnectRefusal, Named, Reason, Route};
+pub(crate) use settings::{Settings, Unmatched, Unregistered};
+pub(crate) use snapshot::Rules;

@@ -4,151 +4,14 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::candidate::{Candidate, most_specific, rules_of};
 use super::occupants::Occupants;
+use super::own::{Own, Registered, is_at_own_names};
+use super::route::{Connect, ConnectRefusal, Named, Numbers, Reason, Route};
+use super::settings::{Settings, Unmatched};
 use crate::agent::Agent;
-use crate::model::{Authority, Host, Map, ProviderId, Scheme, Target};
+use crate::model::{Authority, Host, Map, Scheme, Target};
 use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider, is_readable};
-
-/// What happens to hosts that no provider names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unmatched {
-    /// Bytes pass untouched.
-    Tunnel,
-    /// TLS is ended here and begun anew; nothing is injected.
-    Intercept,
-    /// No way out.
-    Refuse,
-}
-
-/// What happens at a provider's host that has no credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unregistered {
-    /// What the caller sent goes on.
-    Pass,
-    /// `auth_required` at once.
-    Refuse,
-}
-
-/// What `decide` is told besides the catalogue.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) unmatched: Unmatched,
-    pub(crate) unregistered: Unregistered,
-    /// Ports besides 80 and 443 that CONNECT may name.
-    pub(crate) connect_ports: Vec<u16>,
-    /// `[policy] default`: false = what no provider's rule names by host and path is refused.
-    pub(crate) allow: bool,
-}
-
-/// Why a request is refused by rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// The agent may not use this provider or reach this host.
-    Agent,
-    /// The host is not named and unnamed hosts are refused.
-    Unmatched,
-    /// A provider's host over cleartext HTTP.
-    Cleartext,
-    /// A provider's host on a port that its rule does not name.
-    Port,
-    /// A port that is not allowed, by CONNECT or otherwise.
-    ConnectPort,
-    /// An endpoint whose answer carries a new credential.
-    Mint,
-    /// A path that the provider's rule refuses.
-    Path,
-    /// A path that could be one whose answer carries a new credential: services read it in more than one way.
-    Unclear,
-}
-
-impl Reason {
-    /// A stable word for records.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::Unmatched => "unmatched",
-            Self::Cleartext => "cleartext",
-            Self::Port => "port",
-            Self::ConnectPort => "connect_port",
-            Self::Mint => "mints_credentials",
-            Self::Path => "path",
-            Self::Unclear => "unclear_path",
-        }
-    }
-
-    /// What it means and what to do now.
-    pub(crate) fn advice(self) -> &'static str {
-        match self {
-            Self::Agent => "This agent may not reach this host or use this provider; ask the operator (`nexus agent list`).",
-            Self::Unmatched => "Hosts that no rule names are refused here; ask the operator to add a provider or rule for it.",
-            Self::Cleartext => "Credentials go over TLS only: use the https:// URL.",
-            Self::Port => "This provider is reached on its own port only; leave the port out of the URL.",
-            Self::ConnectPort => {
-                "Only ports 80, 443 and those of the providers are reached; the operator can list another one in proxy.connect_ports."
-            }
-            Self::Mint => "This endpoint answers with a new credential, which callers do not get; use the API without it.",
-            Self::Path => "This path is not among those that the provider's rule allows.",
-            Self::Unclear => {
-                "The path can be read in more than one way: write it from the root, without control characters, dot segments above the root or escapes of escapes."
-            }
-        }
-    }
-}
-
-/// What to do with a CONNECT.
-#[derive(Debug)]
-pub(crate) enum Connect {
-    /// Leave it shut: bytes both ways.
-    Tunnel,
-    /// Open it; each request inside is decided by itself.
-    Intercept,
-    /// Accept it, end its TLS without any dial, and answer each request with the refusal.
-    Refuse(ConnectRefusal),
-}
-
-/// A CONNECT that is refused inside.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ConnectRefusal(pub(crate) Reason);
-
-/// What to do with a request.
-#[derive(Debug)]
-pub(crate) enum Route {
-    /// No provider: forwarded as it is.
-    Pass,
-    /// A host of providers outside every rule's paths: slots stripped, nothing injected.
-    Strip(Arc<Occupants>),
-    /// The token endpoint of these providers: not for callers once one of them has a connection.
-    TokenEndpoint(Vec<Arc<Provider>>),
-    /// These rules of the provider match, best first.
-    Inject(Named),
-    /// Refused by rule.
-    Refuse(Reason),
-}
-
-/// A provider and those of its rules that match host, port and path.
-#[derive(Debug, Clone)]
-pub(crate) struct Named {
-    pub(crate) provider: Arc<Provider>,
-    pub(crate) rules: Numbers,
-    /// Every provider on this host, this one too: a caller's credential passes in none of their slots.
-    pub(crate) occupants: Arc<Occupants>,
-    /// Providers that share the place with this one by their files' word, and theirs, best first: for when this one has no connection.
-    pub(crate) beside: Vec<(Arc<Provider>, Numbers)>,
-}
-
-impl Named {
-    /// Of the providers that share the place, the one that the others stand beside: it is spoken of where none has a connection.
-    pub(crate) fn general(self) -> Self {
-        let general = self.beside.iter().find(|(provider, _)| provider.beside.is_empty() && !self.provider.beside.is_empty());
-        match general.cloned() {
-            Some((provider, rules)) => Self { provider, rules, beside: Vec::new(), ..self },
-            None => self,
-        }
-    }
-}
-
-/// Rules of one provider by their numbers. On the stack, as they nearly always fit.
-pub(crate) type Numbers = SmallVec<[usize; 8]>;
 
 /// A provider by its place, and one of its rules by its number.
 type Place = (usize, usize);
@@ -207,21 +70,10 @@ pub(crate) struct Rules {
     tls_ports: Vec<u16>,
 }
 
-/// Which providers' connections were registered for a host.
-pub(crate) type Registered = dyn Fn(&Host) -> Vec<ProviderId> + Send + Sync;
-
-/// Services that customers run at names of their own.
-#[derive(Default)]
-struct Own {
-    /// By their ids.
-    providers: Map<ProviderId, usize>,
-    registered: Option<Arc<Registered>>,
-}
-
 impl Rules {
     /// With hosts that only connections know. `registered` is asked where no file names a host.
     pub(crate) fn with_registered(mut self, registered: Arc<Registered>) -> Self {
-        self.own.registered = Some(registered);
+        self.own.ask(registered);
         self
     }
 
@@ -271,7 +123,7 @@ impl Rules {
             for pattern in &rule.hosts {
                 let entry = match pattern {
                     HostPattern::Own { .. } => {
-                        self.own.providers.insert(provider.id.clone(), index);
+                        self.own.add(provider.id.clone(), index);
                         continue;
                     }
                     HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
@@ -423,14 +275,11 @@ impl Rules {
 
     /// Those of services that a connection was registered for at this host.
     fn own_rules(&self, host: &Host) -> SmallVec<[Place; 8]> {
-        let Some(registered) = self.own.registered.as_ref().filter(|_| !self.own.providers.is_empty()) else {
-            return SmallVec::new();
-        };
         let mut rules = SmallVec::new();
-        for index in registered(host).iter().filter_map(|id| self.own.providers.get(id)) {
-            let inject = self.providers.get(*index).map(|provider| provider.inject.as_slice()).unwrap_or_default();
-            let own = |rule: &InjectRule| rule.hosts.iter().any(|pattern| matches!(pattern, HostPattern::Own { .. }));
-            rules.extend(inject.iter().enumerate().filter(|(_, rule)| own(rule)).map(|(number, _)| (*index, number)));
+        for index in self.own.at(host) {
+            let inject = self.providers.get(index).map(|provider| provider.inject.as_slice()).unwrap_or_default();
+            rules
+                .extend(inject.iter().enumerate().filter(|(_, rule)| is_at_own_names(rule)).map(|(number, _)| (index, number)));
         }
         rules.sort_unstable();
         rules
@@ -479,35 +328,6 @@ impl Rules {
         owners.extend(others);
         owners
     }
-}
-
-/// A provider, the number of one of its rules, and the rule.
-type Candidate<'a> = (&'a Arc<Provider>, usize, &'a InjectRule);
-
-/// Where providers share a host, the one that spells out most of its name, then the longest prefix of the path; of equals the one that
-/// says it stands beside the other, else the first.
-fn most_specific<'a>(rules: &[Candidate<'a>], host: &Host, path: &str) -> Option<&'a Arc<Provider>> {
-    let (first, _, _) = rules.first()?;
-    if rules.iter().all(|(provider, _, _)| provider.id == first.id) {
-        return rules.iter().any(|(_, _, rule)| rule.path_specificity(path).is_some()).then_some(*first);
-    }
-    type Rank = (usize, usize, bool);
-    let mut best: Option<(Rank, &'a Arc<Provider>)> = None;
-    for (provider, _, rule) in rules {
-        let Some(length) = rule.path_specificity(path) else { continue };
-        let named = rule.hosts.iter().filter(|pattern| pattern.matches(host)).map(HostPattern::specificity).max();
-        let rank = (named.unwrap_or_default(), length, !provider.beside.is_empty());
-        if best.is_none_or(|(highest, _)| rank > highest) {
-            best = Some((rank, provider));
-        }
-    }
-    best.map(|(_, provider)| provider)
-}
-
-/// The rules of `provider` that take `path`, in its file's order.
-fn rules_of(provider: &Provider, rules: &[Candidate<'_>], path: &str) -> Numbers {
-    let own = rules.iter().filter(|(other, _, rule)| other.id == provider.id && rule.path_specificity(path).is_some());
-    own.map(|(_, number, _)| *number).collect()
 }
 
 fn behind_first_dot(text: &str) -> &str {

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::agent::{Registered, Token};
+use crate::decide::Unregistered;
 
 const PROVIDERS: [(&str, &str); 3] = [
     (
@@ -131,17 +132,8 @@ fn i2_a_token_endpoint_is_known_in_every_way_that_a_file_can_write_it() {
 
 fn agent(providers: Option<&[&str]>) -> Agent {
     let providers = providers.map(|names| names.iter().map(|name| name.parse().expect("a provider")).collect());
-    let token_sha256 = Token::random().expect("random").hash();
-    Agent::from(&Registered {
-        name: "a".parse().expect("a name"),
-        token_sha256,
-        user: None,
-        providers,
-        hosts: None,
-        expires: None,
-        created: None,
-        ephemeral: false,
-    })
+    let token = Token::random().expect("random");
+    Agent::from(&Registered { providers, ..Registered::unlimited("a".parse().expect("a name"), &token) })
 }
 
 /// B8: an agent that may use one provider has no business at the others' hosts, whatever the path.

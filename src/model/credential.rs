@@ -26,3 +26,10 @@ impl Credential {
         self.fields.keys().map(AsRef::as_ref)
     }
 }
+
+/// Whether `name` can name a field of a credential.
+pub(crate) fn is_field_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}

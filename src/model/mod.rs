@@ -1,15 +1,20 @@
-//! The words every floor speaks: hosts, targets, ids, credentials, secrets. No I/O, no async.
+//! The words every floor speaks: hosts, targets, ids, credentials, secrets, members of JSON
+//! objects, text with holes. No I/O, no async.
 
+pub(crate) mod braces;
 mod credential;
 mod host;
 mod id;
 mod map;
+mod members;
 mod secret;
 mod target;
 
 pub use credential::Credential;
+pub(crate) use credential::is_field_name;
 pub use host::{Host, HostError};
 pub use id::{AgentName, ConnectionId, IdError, ProviderId, UserName};
 pub use map::Map;
+pub(crate) use members::Members;
 pub use secret::Secret;
 pub use target::{Authority, AuthorityError, Scheme, Target};

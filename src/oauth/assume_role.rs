@@ -55,7 +55,7 @@ pub(crate) fn assume_role(url: &str, role: &Role<'_>, now: SystemTime) -> Result
     let fixed = [("Action", "AssumeRole"), ("Version", "2011-06-15")];
     let given = role.params.iter().map(|(name, value)| (*name, value.expose().as_str()));
     let pairs: Vec<(&str, &str)> = fixed.into_iter().chain(given).collect();
-    let body = super::request::form(&pairs);
+    let body = super::encoding::form(&pairs);
     let mut headers = HeaderMap::new();
     headers.insert(HOST, HeaderValue::from_str(host)?);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));

@@ -2,6 +2,7 @@
 
 mod assertion;
 mod assume_role;
+mod encoding;
 mod key_file;
 mod reply;
 mod request;
@@ -9,9 +10,8 @@ mod verdict;
 
 pub(crate) use assertion::{Assertion, KeyForm, Life, random_id, sign};
 pub(crate) use assume_role::{Role, RoleKeys, assume_role, read_role};
+pub(crate) use encoding::Encoding;
 pub(crate) use key_file::KeyFile;
 pub(crate) use reply::{REPLY_LIMIT, TokenReply, Tokens, read, read_installation};
-pub(crate) use request::{
-    Authentication, Client, Encoding, TokenRequest, Unready, bearing, endpoint, grant, grant_by_get, refresh,
-};
+pub(crate) use request::{Authentication, Client, TokenRequest, Unready, bearing, endpoint, grant, grant_by_get, refresh};
 pub(crate) use verdict::Refused;

@@ -6,12 +6,12 @@ use std::str::FromStr;
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::rule::Slot;
 use super::slot::{SlotError, parse_plain_name, without_parameter};
+use crate::model::Members;
 
 /// Members within members within members: deeper is no place of a credential.
 const MAX_DEPTH: usize = 8;
@@ -177,31 +177,6 @@ fn reads_as_json(headers: &HeaderMap, body: &[u8]) -> bool {
             matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) && serde_json::from_slice::<&RawValue>(body).is_ok()
         }
         Kind::Form | Kind::Other | Kind::Doubtful => false,
-    }
-}
-
-/// The members of an object in their order, equal names and all.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
     }
 }
 

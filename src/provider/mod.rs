@@ -1,6 +1,7 @@
 //! The catalogue as data: which hosts belong to which provider, and how a credential goes on a request there. Floor 1.
 
 mod action;
+mod below;
 mod body;
 mod builtin;
 mod catalogue;
@@ -10,6 +11,7 @@ mod parse;
 mod path;
 mod pattern;
 mod prepared;
+mod renewal;
 mod rule;
 mod signer;
 mod slot;
@@ -22,11 +24,12 @@ pub use action::{Action, ActionError};
 pub use body::{BodyError, Pointer, slots_in_body, strip_body};
 pub use catalogue::Catalogue;
 pub use expired::{Judgement, LOOKED_AT, Signal, Signals};
-pub use grant::{Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, ROLE_FIELDS, Renewal, TokenMethod};
+pub use grant::{Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, ROLE_FIELDS, TokenMethod};
 pub use parse::{Error, Mistake, parse};
 pub use path::{PathError, PathPattern, is_readable, normalised};
 pub use pattern::{BindError, HostPattern, PatternError};
 pub use prepared::{Prepared, prepare};
+pub use renewal::Renewal;
 pub use rule::{
     ClientAuthentication, Derived, Field, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot, TokenBody,
 };

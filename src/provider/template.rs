@@ -2,6 +2,9 @@
 
 use std::str::FromStr;
 
+use crate::model::braces::{self, Unpaired};
+use crate::model::is_field_name;
+
 /// Text with `{field}` holes; `{access_token|api_key}` takes the first of them that the credential has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(pub(super) Vec<Piece>);
@@ -27,37 +30,18 @@ pub enum TemplateError {
     Character,
 }
 
-/// Whether `name` can name a field of a credential.
-pub(super) fn is_field_name(name: &str) -> bool {
-    name.len() <= 64
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-}
-
 impl FromStr for Template {
     type Err = TemplateError;
     fn from_str(text: &str) -> Result<Self, TemplateError> {
         if !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
             return Err(TemplateError::Character);
         }
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((literal, hole)) = rest.split_once('{') {
-            let (names, tail) = hole.split_once('}').ok_or(TemplateError::Braces)?;
-            push_text(&mut pieces, literal)?;
-            let names: Vec<Box<str>> = names.split('|').map(Into::into).collect();
-            if !names.iter().all(|name| is_field_name(name)) {
-                return Err(if names.iter().any(|name| name.contains('{')) {
-                    TemplateError::Braces
-                } else {
-                    TemplateError::Name
-                });
-            }
-            pieces.push(Piece::Field(names));
-            rest = tail;
-        }
-        push_text(&mut pieces, rest)?;
-        Ok(Self(pieces))
+        let piece = |piece: Result<braces::Piece<'_>, Unpaired>| match piece.map_err(|_unpaired| TemplateError::Braces)? {
+            braces::Piece::Text(text) => Ok(Piece::Text(text.into())),
+            braces::Piece::Hole(names) if !names.split('|').all(is_field_name) => Err(TemplateError::Name),
+            braces::Piece::Hole(names) => Ok(Piece::Field(names.split('|').map(Into::into).collect())),
+        };
+        braces::pieces(text).map(piece).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -68,16 +52,6 @@ impl std::fmt::Display for Template {
             Piece::Field(names) => write!(formatter, "{{{}}}", names.join("|")),
         })
     }
-}
-
-fn push_text(pieces: &mut Vec<Piece>, text: &str) -> Result<(), TemplateError> {
-    if text.contains('}') {
-        return Err(TemplateError::Braces);
-    }
-    if !text.is_empty() {
-        pieces.push(Piece::Text(text.into()));
-    }
-    Ok(())
 }
 
 impl Template {

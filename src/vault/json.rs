@@ -5,18 +5,17 @@
 //! when there is nothing to say.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use super::entry::{AuthType, Entry, Status};
-use crate::model::{Credential, IdError, ProviderId, Secret};
+use crate::model::{self, Credential, IdError, ProviderId, Secret};
 
 /// The version of what is ours.
 const SCHEMA: &str = "1";
@@ -57,28 +56,16 @@ pub(super) struct Members<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(String, &'de RawValue)> = Vec::new();
-                let mut places = HashMap::new();
-                while let Some((name, value)) = map.next_entry::<String, _>()? {
-                    let place = *places.entry(name.clone()).or_insert(members.len());
-                    match members.get_mut(place) {
-                        Some((_, overtaken)) => *overtaken = value,
-                        None => members.push((name, value)),
-                    }
-                }
-                Ok(Members(members))
+        let mut members: Vec<(String, &'a RawValue)> = Vec::new();
+        let mut places = HashMap::new();
+        for (name, value) in model::Members::deserialize(deserializer)?.0 {
+            let place = *places.entry(name.clone()).or_insert(members.len());
+            match members.get_mut(place) {
+                Some((_, overtaken)) => *overtaken = value,
+                None => members.push((name, value)),
             }
         }
-        deserializer.deserialize_map(Collect)
+        Ok(Self(members))
     }
 }
 

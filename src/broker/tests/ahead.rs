@@ -10,14 +10,7 @@ use crate::provider::Provider;
 #[tokio::test(start_paused = true)]
 async fn t119_a_thousand_requests_over_an_expired_credential_make_one_call() {
     let house = Arc::new(House::new(Some(Duration::ZERO)));
-    let tasks: Vec<_> = (0..1000)
-        .map(|_| {
-            tokio::spawn({
-                let house = Arc::clone(&house);
-                async move { house.request().await }
-            })
-        })
-        .collect();
+    let tasks = at_once(1000, &house, async move |house| house.request().await);
     for task in tasks {
         assert_eq!(task.await.expect("an answer"), "access-2");
     }

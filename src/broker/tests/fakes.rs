@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::broker::{
@@ -432,6 +433,15 @@ pub(super) fn has(entry: &Entry, name: &str, value: &str) -> bool {
 
 pub(super) fn is_in_attention(house: &House) -> bool {
     house.vault.get(&house.id).status == Status::Attention
+}
+
+/// Begins `count` tasks at once that each do `work` in `house`.
+pub(super) fn at_once<T, F>(count: usize, house: &Arc<House>, work: impl Fn(Arc<House>) -> F) -> Vec<JoinHandle<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    (0..count).map(|_| tokio::spawn(work(Arc::clone(house)))).collect()
 }
 
 /// Lets other tasks run until `condition` holds.

@@ -54,14 +54,7 @@ async fn the_first_request_gets_a_token_that_is_on_disk_and_later_ones_use_it() 
 #[tokio::test(start_paused = true)]
 async fn t119_a_thousand_first_requests_make_one_call() {
     let house = Arc::new(house());
-    let tasks: Vec<_> = (0..1000)
-        .map(|_| {
-            tokio::spawn({
-                let house = Arc::clone(&house);
-                async move { house.request().await }
-            })
-        })
-        .collect();
+    let tasks = at_once(1000, &house, async move |house| house.request().await);
     for task in tasks {
         assert_eq!(task.await.expect("an answer"), "made-2");
     }

@@ -42,14 +42,7 @@ async fn t119_a_request_that_saw_an_old_generation_fail_uses_the_new_one() {
 async fn t119_a_thousand_401s_make_one_call_and_all_get_the_fresh_credential() {
     let house = Arc::new(House::new(None));
     house.endpoint.gate.forget_permits(usize::MAX);
-    let waiting: Vec<_> = (0..1000)
-        .map(|_| {
-            tokio::spawn({
-                let house = Arc::clone(&house);
-                async move { fresh(&house.always_401().await) }
-            })
-        })
-        .collect();
+    let waiting = at_once(1000, &house, async move |house| fresh(&house.always_401().await));
     for _ in 0..3 {
         tokio::task::yield_now().await;
     }
@@ -144,14 +137,7 @@ async fn a_connection_that_was_removed_meanwhile_keeps_its_401() {
 async fn i7_requests_that_wait_for_a_renewal_are_bounded() {
     let house = Arc::new(House::with(Settings { waiters: 3, ..Settings::default() }, None));
     house.endpoint.gate.forget_permits(usize::MAX);
-    let tasks: Vec<_> = (0..10)
-        .map(|_| {
-            tokio::spawn({
-                let house = Arc::clone(&house);
-                async move { house.always_401().await }
-            })
-        })
-        .collect();
+    let tasks = at_once(10, &house, async move |house| house.always_401().await);
     until(|| tasks.iter().filter(|task| task.is_finished()).count() == 7).await;
     house.endpoint.gate.add_permits(1);
     let mut renewed = 0;

@@ -5,9 +5,10 @@ use http::uri::PathAndQuery;
 
 use super::Error;
 use super::source::{Text, Value};
+use crate::model::is_field_name;
 use crate::provider::pattern::HostPattern;
 use crate::provider::rule::{Derived, Field, InjectRule, Placeholder};
-use crate::provider::template::{Template, is_field_name};
+use crate::provider::template::Template;
 use crate::provider::whoami::WhoAmI;
 
 /// Beginnings of the names of variables that steer programs: a provider file must not be able to set them.

@@ -2,6 +2,9 @@
 
 use std::str::FromStr;
 
+use crate::model::braces::{self, Unpaired};
+use crate::model::is_field_name;
+
 /// One hole. The words for parts of the request win over fields of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Hole {
@@ -48,11 +51,8 @@ const WORDS: [(Hole, &str); 11] = [
 
 impl Hole {
     fn named(name: &str) -> Option<Self> {
-        let is_field = name.len() <= 64
-            && name.starts_with(|first: char| first.is_ascii_lowercase())
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         let word = WORDS.into_iter().find(|(_, word)| *word == name).map(|(hole, _)| hole);
-        word.or_else(|| is_field.then(|| Self::Field(name.into())))
+        word.or_else(|| is_field_name(name).then(|| Self::Field(name.into())))
     }
 
     /// What stands between the braces.
@@ -96,30 +96,12 @@ impl FromStr for Template {
             return Err(TemplateError::Character);
         }
         let text = text.replace("\\n", "\n");
-        let mut pieces = Vec::new();
-        let mut rest = text.as_str();
-        while let Some((literal, hole)) = rest.split_once('{') {
-            let (name, tail) = hole.split_once('}').ok_or(TemplateError::Braces)?;
-            if name.contains('{') {
-                return Err(TemplateError::Braces);
-            }
-            push_text(&mut pieces, literal)?;
-            pieces.push(Piece::Hole(Hole::named(name).ok_or(TemplateError::Name)?));
-            rest = tail;
-        }
-        push_text(&mut pieces, rest)?;
-        Ok(Self(pieces))
+        let piece = |piece: Result<braces::Piece<'_>, Unpaired>| match piece.map_err(|_unpaired| TemplateError::Braces)? {
+            braces::Piece::Text(text) => Ok(Piece::Text(text.into())),
+            braces::Piece::Hole(name) => Hole::named(name).map(Piece::Hole).ok_or(TemplateError::Name),
+        };
+        braces::pieces(&text).map(piece).collect::<Result<_, _>>().map(Self)
     }
-}
-
-fn push_text(pieces: &mut Vec<Piece>, text: &str) -> Result<(), TemplateError> {
-    if text.contains('}') {
-        return Err(TemplateError::Braces);
-    }
-    if !text.is_empty() {
-        pieces.push(Piece::Text(text.into()));
-    }
-    Ok(())
 }
 
 impl Template {

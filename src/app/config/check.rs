@@ -1,0 +1,52 @@
+//! What a value may be besides its type, and which go together.
+
+use std::net::IpAddr;
+
+use super::{Config, Error, bounds};
+use crate::model::Host;
+
+/// How many names the certificate of the proxy port may have besides its own.
+const NAMES: usize = 100;
+
+/// Refuses the first value that can't be used, or not beside another.
+pub(super) fn check(config: &Config) -> Result<(), Error> {
+    let refuse = |key, why: &str| Err(Error::Value { key, why: why.to_owned() });
+    if config.proxy.listen.is_empty() && config.proxy.agent_listen.is_empty() {
+        return refuse("proxy.listen", "name at least one address");
+    }
+    if let Some(name) = config.proxy.names.iter().find(|name| parse_name(name).is_none()) {
+        return refuse("proxy.names", &format!("{name:?} is not a host name or address: no scheme, no port, no `*`"));
+    }
+    if config.proxy.names.len() > NAMES {
+        return refuse("proxy.names", &format!("at most {NAMES}, since one certificate holds them all"));
+    }
+    if config.proxy.connect_ports.contains(&0) {
+        return refuse("proxy.connect_ports", "0 is not a port");
+    }
+    if let Some(text) = config.upstream.proxy_except.iter().find(|text| parse_exception(text).is_none()) {
+        let hint = text.strip_prefix('*').filter(|rest| parse_exception(rest).is_some());
+        let hint = hint.map(|rest| format!("; for all names below it write {rest:?}")).unwrap_or_default();
+        return refuse("upstream.proxy_except", &format!("{text:?} is not a name, an address or a .suffix{hint}"));
+    }
+    bounds::check(config)?;
+    if config.beyond_loopback() && config.policy.default.is_none() {
+        return refuse("policy.default", "must be written (allow or deny) when proxy.listen is not loopback");
+    }
+    if !config.gateway.listen.ip().is_loopback() {
+        return refuse("gateway.listen", "must be an address of loopback, such as 127.0.0.1:8090");
+    }
+    Ok(())
+}
+
+/// A name of `proxy.names`: an IPv6 address may stand without its brackets.
+pub(in crate::app) fn parse_name(text: &str) -> Option<Host> {
+    text.parse().ok().map(|address: IpAddr| Host::from(address)).or_else(|| text.parse().ok())
+}
+
+/// An entry of `upstream.proxy_except` as hosts are written: a name, an address, or `.suffix`.
+pub(in crate::app) fn parse_exception(text: &str) -> Option<String> {
+    match text.strip_prefix('.') {
+        Some(suffix) => suffix.parse::<Host>().ok()?.name().map(|name| format!(".{name}")),
+        None => parse_name(text).map(|host| host.to_string()),
+    }
+}

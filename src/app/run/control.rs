@@ -1,0 +1,97 @@
+//! The control thread: everything that is not a worker's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::seat::Accepted;
+use crate::app::passing;
+use crate::app::reload::{self, Reload};
+use crate::listener;
+use crate::proxy::Listener;
+
+/// How often agents are looked for whose command was killed.
+const SWEEP_AGENTS: Duration = Duration::from_secs(30);
+
+/// Accepts, reloads, renews, until the workers have ended.
+pub(super) async fn control_plane(
+    sockets: Vec<(std::net::TcpListener, Listener)>,
+    workers: Vec<mpsc::UnboundedSender<Accepted>>,
+    stop: listener::Stop,
+    (reload, watch): (Arc<Reload>, Option<reload::Watch>),
+    ended: tokio::sync::oneshot::Receiver<()>,
+) {
+    // The first random number of the process takes 30 ms; the first caller should not wait for it.
+    let issuer = reload.proxy.issuer.load_full();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = issuer.warm() {
+            tracing::error!(%error, "no leaf certificates can be made");
+        }
+    });
+    let watcher = watch.map(|(watcher, told)| {
+        tokio::spawn(reload::on_change(Arc::clone(&reload), told));
+        watcher
+    });
+    tokio::spawn(sweep_agents(Arc::clone(&reload)));
+    let workers = Arc::new(workers);
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut doors = Vec::new();
+    for (socket, listener) in sockets {
+        match TcpListener::from_std(socket) {
+            Ok(socket) => {
+                doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone())));
+            }
+            Err(error) => tracing::error!(%error, "a listening socket can't be used"),
+        }
+    }
+    drop(workers);
+    for door in doors {
+        if door.await.is_err() {
+            tracing::error!("an accept loop ended by a panic");
+        }
+    }
+    // Renewals that are under way end before the process does: a rotated token must reach the disk.
+    drop(ended.await);
+    if tokio::time::timeout(Duration::from_secs(10), reload.proxy.broker.settle()).await.is_err() {
+        tracing::warn!("a renewal was still under way at the end");
+    }
+    drop(watcher);
+}
+
+/// Takes out the agents of commands that were killed; the change of the file is then taken like any other.
+async fn sweep_agents(reload: Arc<Reload>) {
+    let mut ticks = tokio::time::interval(SWEEP_AGENTS);
+    loop {
+        ticks.tick().await;
+        let home = reload.home.clone();
+        match tokio::task::spawn_blocking(move || passing::sweep(&home)).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(count)) => tracing::info!(count, "took back the agents of commands that were killed"),
+            // Whoever reads the file for its own sake says so aloud.
+            Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "agents were not looked through"),
+        }
+    }
+}
+
+/// Hands each stream to the workers in turn.
+fn door(
+    socket: TcpListener,
+    listener: Listener,
+    workers: &Arc<Vec<mpsc::UnboundedSender<Accepted>>>,
+    next: &Arc<AtomicUsize>,
+    stop: &listener::Stop,
+) -> listener::Door {
+    let (workers, next, listener, count) = (Arc::clone(workers), Arc::clone(next), Arc::new(listener), Arc::clone(&stop.count));
+    let handle = move |stream, peer| {
+        let turn = next.fetch_add(1, Ordering::Relaxed);
+        let Some(worker) = workers.get(turn % workers.len().max(1)) else { return };
+        count.fetch_add(1, Ordering::Relaxed);
+        if worker.send((stream, peer, Arc::clone(&listener))).is_err() {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    };
+    listener::Door { socket, handle: Box::new(handle) }
+}

@@ -1,0 +1,32 @@
+//! What the operator says about hosts that have no rule, no credential or an unusual port.
+
+/// What happens to hosts that no provider names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unmatched {
+    /// Bytes pass untouched.
+    Tunnel,
+    /// TLS is ended here and begun anew; nothing is injected.
+    Intercept,
+    /// No way out.
+    Refuse,
+}
+
+/// What happens at a provider's host that has no credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unregistered {
+    /// What the caller sent goes on.
+    Pass,
+    /// `auth_required` at once.
+    Refuse,
+}
+
+/// What `decide` is told besides the catalogue.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) unmatched: Unmatched,
+    pub(crate) unregistered: Unregistered,
+    /// Ports besides 80 and 443 that CONNECT may name.
+    pub(crate) connect_ports: Vec<u16>,
+    /// `[policy] default`: false = what no provider's rule names by host and path is refused.
+    pub(crate) allow: bool,
+}
