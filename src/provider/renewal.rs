@@ -24,7 +24,7 @@ impl<'p> Renewal<'p> {
         }
     }
 
-    /// The fields that it fills, as [`GrantKind::makes`] says.
+    /// The fields that it fills, as [`super::GrantKind::makes`] says.
     pub fn makes(self) -> &'static [&'static str] {
         match self {
             Self::Refresh(_) => &["access_token"],
