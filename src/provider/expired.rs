@@ -75,13 +75,16 @@ impl Signals {
     }
 }
 
+/// gRPC over HTTP2, "Responses".
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 /// What every service means by it: 401 (RFC 9110 §15.5.2), or gRPC's UNAUTHENTICATED in an answer that has no body.
 fn says_so(status: StatusCode, headers: &HeaderMap) -> bool {
     let grpc = || headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    let unauthenticated = || headers.get("grpc-status").is_some_and(|status| status == "16");
+    let unauthenticated = || headers.get(GRPC_STATUS).is_some_and(|status| status == "16");
     match status {
         StatusCode::UNAUTHORIZED => !asks_for_another_scheme(headers),
-        StatusCode::OK => unauthenticated() && grpc(),
+        StatusCode::OK => grpc() && unauthenticated(),
         _ => false,
     }
 }

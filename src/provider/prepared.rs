@@ -15,7 +15,7 @@ use super::signer::{Plan, Ready, Rechunk, Signing};
 use super::slot::{strip_cookie, with_query, without_parameter};
 use super::strategy::{Fields, InjectError, Placement, present};
 use super::template::{Piece, Template};
-use crate::model::Secret;
+use crate::model::{Secret, Target};
 use crate::sign::Signed;
 
 /// All but the unreserved letters (RFC 3986 §2.3).
@@ -146,8 +146,9 @@ impl Prepared {
     ///
     /// # Errors
     /// [`InjectError::Sign`] for one that can't be made anew.
-    pub(crate) fn plan(&self, headers: &HeaderMap, target: &PathAndQuery, host: &str) -> Result<Plan, InjectError> {
-        self.signing.as_ref().map_or(Ok(Plan::default()), |signing| signing.plan(headers, target, host))
+    pub(crate) fn plan(&self, headers: &HeaderMap, target: &Target) -> Result<Plan, InjectError> {
+        let Some(signing) = &self.signing else { return Ok(Plan::default()) };
+        signing.plan(headers, &target.path, &target.authority.as_written(target.scheme))
     }
 
     /// Whether the whole body of a request with these fields must be at hand.

@@ -154,7 +154,7 @@ impl fmt::Display for Signer {
 
 /// What a caller's own signature says, read before it is taken off.
 #[derive(Debug, Default)]
-pub(crate) struct Plan(Option<aws::Plan>);
+pub(crate) struct Plan(Option<Box<aws::Plan>>);
 
 impl Plan {
     /// The signing name of the service that the request will be signed for, where the scheme has such a thing.
@@ -198,7 +198,7 @@ impl Signing {
         let Kind::Aws { service } = &self.kind else { return Ok(Plan(None)) };
         let region = self.value("region").map(|region| region.expose().as_str());
         let defaults = aws::Defaults { service: service.as_deref(), region };
-        aws::Plan::of(headers, target, host, &defaults).map(|plan| Plan(Some(plan))).map_err(InjectError::sign)
+        aws::Plan::of(headers, target, host, &defaults).map(|plan| Plan(Some(Box::new(plan)))).map_err(InjectError::sign)
     }
 
     pub(super) fn needs_body(&self, headers: &HeaderMap, plan: &Plan) -> bool {

@@ -18,7 +18,7 @@ use crate::broker::Permit;
 use crate::decide::{Occupants, Reason};
 use crate::head::{Malformed, check_trailers};
 use crate::model::Target;
-use crate::provider::{BodyError, ChunkError, InjectError, Plan, slots_in_body, strip_body};
+use crate::provider::{BodyError, ChunkError, InjectError, Plan, Slot, slots_in_body, strip_body};
 
 /// Why a body was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +81,7 @@ impl ContentError {
 /// What the caller's own signature says, while it is still there.
 pub(super) fn plan(permit: Option<&Permit>, target: &Target, headers: &HeaderMap) -> Result<Plan, Refusal> {
     let Some(permit) = permit else { return Ok(Plan::default()) };
-    let plan = permit.prepared().plan(headers, &target.path, &target.authority.as_written(target.scheme));
-    plan.map_err(|error| ContentError::Unsignable(error).into())
+    permit.prepared().plan(headers, target).map_err(|error| ContentError::Unsignable(error).into())
 }
 
 impl Worker {
@@ -108,19 +107,29 @@ impl Worker {
         let needed = permit.is_some_and(|permit| permit.prepared().needs_body(&outbound.headers, &outbound.plan));
         let rule = permit.and_then(|permit| permit.provider().inject.get(permit.rule()));
         let named = rule.is_some_and(|rule| rule.needs_body_for_actions(&outbound.headers, outbound.plan.service()));
-        let mint = |headers: &HeaderMap, body: &[u8]| rule.is_some_and(|rule| rule.mints_by_content(headers, body));
-        if !needed && !named && !slots_in_body(slots, &outbound.headers) {
-            return if mint(&outbound.headers, b"") {
-                Err(Refusal::Policy(Reason::Mint))
-            } else {
-                incoming.take().ok_or(Refusal::Draining)
-            };
+        if needed || named || slots_in_body(slots, &outbound.headers) {
+            // Rare, and its state is large.
+            return Box::pin(self.take_whole(incoming, outbound, slots, permit)).await;
         }
+        if rule.is_some_and(|rule| rule.mints_by_content(&outbound.headers, b"")) {
+            return Err(Refusal::Policy(Reason::Mint));
+        }
+        incoming.take().ok_or(Refusal::Draining)
+    }
+
+    async fn take_whole(
+        &self,
+        incoming: &mut Option<Inflow>,
+        outbound: &mut Outbound,
+        slots: &[Slot],
+        permit: Option<&Permit>,
+    ) -> Result<Inflow, Refusal> {
         let settings = &self.proxy.settings;
         let mut room = self.room(&outbound.agent);
         let gathering = gather(incoming.as_mut().ok_or(Refusal::Draining)?, settings.content, &mut room);
         let body = timeout(settings.idle_timeout, gathering).await.map_err(|_elapsed| ContentError::Late)??;
-        if mint(&outbound.headers, &body) {
+        let rule = permit.and_then(|permit| permit.provider().inject.get(permit.rule()));
+        if rule.is_some_and(|rule| rule.mints_by_content(&outbound.headers, &body)) {
             return Err(Refusal::Policy(Reason::Mint));
         }
         let stripped = strip_body(slots, &outbound.headers, &body).map_err(ContentError::from)?;

@@ -150,17 +150,27 @@ impl Worker {
     ) -> Result<Box<Sent<RequestBody>>, Error> {
         tracing::trace!(id = sending.opened.id().as_str(), "a request leaves");
         let put_on = permit.map(PutOn::of);
-        let Some(whole) = put_on.as_ref().map(|put_on| rewrite(sending, put_on)).transpose().map_err(unsendable)?.flatten()
-        else {
-            return self.send_as((sending.outbound, sending.replay, None), put_on.as_ref(), hold).await;
-        };
-        let replay = whole.replay.as_ref().unwrap_or(sending.replay);
-        self.send_as((&whole.outbound, replay, whole.rechunk), None, hold).await
+        match put_on.as_ref().filter(|put_on| put_on.prepared.depends_on_the_request()) {
+            // Its state is large, and few have it.
+            Some(put_on) => Box::pin(self.send_rewritten(sending, put_on, hold)).await,
+            None => self.send_as((sending.outbound, sending.replay, None), put_on.as_ref(), hold).await,
+        }
+    }
+
+    async fn send_rewritten(
+        self: &Rc<Self>,
+        sending: &Sending<'_>,
+        put_on: &PutOn<'_>,
+        hold: Option<&Arc<Hold>>,
+    ) -> Result<Box<Sent<RequestBody>>, Error> {
+        let Rewritten { outbound, replay, rechunk } = rewrite(sending, put_on).map_err(unsendable)?;
+        let resigning = rechunk.map(|rechunk| Box::new(Resigning::new(rechunk, self.room(&outbound.agent))));
+        self.send_as((&outbound, replay.as_ref().unwrap_or(sending.replay), resigning), None, hold).await
     }
 
     async fn send_as(
         self: &Rc<Self>,
-        (outbound, replay, rechunk): (&Outbound, &Replay, Option<Rechunk>),
+        (outbound, replay, resigning): (&Outbound, &Replay, Option<Box<Resigning>>),
         put_on: Option<&PutOn<'_>>,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Box<Sent<RequestBody>>, Error> {
@@ -187,7 +197,6 @@ impl Worker {
             },
             None => {
                 let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
-                let resigning = rechunk.map(|rechunk| Resigning::new(rechunk, self.room(&outbound.agent)));
                 let body = replay.body(held).ok_or_else(|| gone(&outbound.target.authority))?.signed_by(resigning);
                 let mut request = build(outbound, put_on, body).map_err(unsendable)?;
                 if let Some(hold) = hold {
@@ -275,12 +284,9 @@ struct Rewritten {
     rechunk: Option<Rechunk>,
 }
 
-/// Puts the credential into the body, and the signature on; `None` where neither is due. A body that changes as a whole is at hand.
-fn rewrite(sending: &Sending<'_>, put_on: &PutOn<'_>) -> Result<Option<Rewritten>, InjectError> {
+/// Puts the credential into the body, and the signature on. A body that changes as a whole is at hand.
+fn rewrite(sending: &Sending<'_>, put_on: &PutOn<'_>) -> Result<Rewritten, InjectError> {
     let (Sending { outbound, replay, .. }, prepared) = (sending, put_on.prepared);
-    if !prepared.depends_on_the_request() {
-        return Ok(None);
-    }
     let mut request = build(outbound, Some(put_on), ())?;
     let mut headers = std::mem::take(request.headers_mut());
     let Target { scheme, authority, method, path } = &outbound.target;
@@ -303,7 +309,7 @@ fn rewrite(sending: &Sending<'_>, put_on: &PutOn<'_>) -> Result<Option<Rewritten
     let outbound =
         Outbound { target, headers, agent: Arc::clone(&outbound.agent), upgrade: outbound.upgrade, plan: Plan::default() };
     let replay = changed.map(|body| Replay::keep(Inflow::Whole(body), usize::MAX, None));
-    Ok(Some(Rewritten { outbound, replay, rechunk }))
+    Ok(Rewritten { outbound, replay, rechunk })
 }
 
 /// Parts to a request in origin-form with `Host`; the pool turns it into HTTP/2's form where that is spoken.

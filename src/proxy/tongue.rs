@@ -1,7 +1,7 @@
 //! In which words a refusal is told: the SDKs of one vendor read their own service's errors only, and show nothing of any other.
 
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 
 /// The form of a refusal's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,8 @@ pub(super) enum Tongue {
 impl Tongue {
     /// What whoever sent these fields reads.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let signature = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let signed = |value: &&HeaderValue| value.as_bytes().starts_with(b"AWS");
+        let signature = headers.get(AUTHORIZATION).filter(signed).and_then(|value| value.to_str().ok());
         let Some(signature) = signature.filter(|text| text.starts_with("AWS4-") || text.starts_with("AWS ")) else {
             return Self::Problem;
         };
@@ -52,7 +53,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn of(signature: &str, kind: &'static str) -> Tongue {
         let signature = HeaderValue::from_str(signature).expect("a value");

@@ -49,8 +49,8 @@ impl RequestBody {
     }
 
     /// With its chunks signed anew.
-    pub(in crate::proxy) fn signed_by(mut self, resigning: Option<Resigning>) -> Self {
-        self.resigning = resigning.map(Box::new);
+    pub(in crate::proxy) fn signed_by(mut self, resigning: Option<Box<Resigning>>) -> Self {
+        self.resigning = resigning;
         self
     }
 
