@@ -5,7 +5,13 @@
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The runner with a summary of all binaries, where it is installed.
-NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+ifeq ($(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes),yes)
+BUILD_TESTS = $(CARGO) nextest run --locked --no-run
+RUN_TESTS = $(CARGO) nextest run --locked
+else
+BUILD_TESTS = $(CARGO) test --locked --no-run
+RUN_TESTS = $(CARGO) test --locked --lib --bins --tests --examples
+endif
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,13 +24,14 @@ demo: ## Watch unmodified programs use a credential that none of them holds
 build: ## Build the release binary
 	$(CARGO) build --locked --release
 
-test: test-deps ## Run every test, doc tests included
-ifeq ($(NEXTEST),yes)
+# What the tests need is fetched while they compile: the one waits for the network, the other for processors.
+test: ## Run every test, doc tests included
+	@tests/apt.sh tests/apt.txt
+	@($(TEST_DEPS)) & needs=$$!; \
+		$(BUILD_TESTS); built=$$?; \
+		wait $$needs && exit $$built
 	$(CARGO) test --locked --quiet --doc
-	$(CARGO) nextest run --locked
-else
-	$(CARGO) test --locked
-endif
+	$(RUN_TESTS)
 
 test-all: ## Run every test in its long form, with every client there is
 	tests/install.sh all
@@ -35,9 +42,10 @@ test-sdk: ## Run every vendor's SDK there is a program of, against stub services
 	@tests/sdk/install.sh all
 	NEXUS_TEST_ALL=1 $(CARGO) test --locked --test sdk -- --nocapture --test-threads 1
 
+TEST_DEPS = tests/install.sh quick && tests/sdk/install.sh fast
+
 test-deps: ## Install what the tests need
-	@tests/install.sh quick
-	@tests/sdk/install.sh fast
+	@$(TEST_DEPS)
 
 lint: ## Check format, lints, licences and banned crates
 	$(CARGO) fmt --check

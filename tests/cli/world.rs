@@ -5,10 +5,12 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::Mutex;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::harness::kept;
 
 /// Typed by nobody: each test has its own.
 pub(crate) struct World {
@@ -61,13 +63,13 @@ impl World {
     /// After `nexus init`, listening on a port of its own.
     pub(crate) fn new() -> Self {
         // Made once and copied, since deriving a key takes a while.
-        static TEMPLATE: LazyLock<World> = LazyLock::new(|| {
-            let world = World::bare();
+        let made = kept("world", |folder| {
+            let world = Self::bare();
             world.nexus(&["init"]).ok();
-            world
+            copy(&world.home(""), &folder.join(".nexus"));
         });
         let world = Self::bare();
-        copy(&TEMPLATE.home(""), &world.home(""));
+        copy(&made.join(".nexus"), &world.home(""));
         world.config("[proxy]\nlisten = [\"127.0.0.1:0\"]\n[limits]\ndrain_secs = 1\n");
         world
     }

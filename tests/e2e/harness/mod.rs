@@ -5,6 +5,7 @@
 mod authority;
 mod body;
 mod caller;
+mod kept;
 mod nexus;
 mod program;
 pub(crate) mod socket;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub(crate) use authority::Authority;
 pub(crate) use body::{Body, BoxError, channel, empty, full};
 pub(crate) use caller::{Caller, Refused, Reply, Session, read, read_head, request};
+pub(crate) use kept::kept;
 pub(crate) use nexus::{Builder, Nexus, SECRET};
 pub(crate) use program::{Done, Program};
 pub(crate) use token_server::{Authentication, CLIENT_ID, CLIENT_SECRET, Odd, TokenServer, access, refresh};

@@ -20,9 +20,19 @@ use tokio::process::{Child, Command};
 
 use super::authority::Authority;
 use super::eventually;
+use super::kept::kept;
 
 /// The `NEXUS_SECRET` of every home.
 pub(crate) const SECRET: &str = "a secret for one test";
+
+/// The bytes 0 to 31, as a salt file has them.
+const SALT: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// What the two make, by Python: `hashlib.pbkdf2_hmac("sha256", SECRET, bytes(range(32)), 260_000)`. A wrong one opens no home.
+const KEY: [u8; 32] = [
+    0xf1, 0x7f, 0xd8, 0xf4, 0xad, 0x89, 0xd3, 0x16, 0xf2, 0xac, 0xb5, 0xa8, 0x3d, 0xbe, 0x0c, 0xcf, 0xda, 0xf6, 0x73, 0xc8,
+    0xfb, 0x26, 0x06, 0x6a, 0xdc, 0x54, 0x75, 0x8d, 0x49, 0x51, 0xe1, 0x3d,
+];
 
 /// What a home is made of before Nexus starts.
 pub(crate) struct Builder {
@@ -30,7 +40,6 @@ pub(crate) struct Builder {
     home: Home,
     config: toml::Table,
     agents: Vec<nexus::agent::Registered>,
-    key: DataKey,
 }
 
 /// A running Nexus.
@@ -55,9 +64,9 @@ impl Builder {
     pub(crate) fn new(ca: &Authority) -> Self {
         let folder = TempDir::new().expect("a folder");
         let home = Home::new(folder.path().join("home"));
-        let key = Template::get().copy_to(&home);
+        Template::get().copy_to(&home);
         std::fs::write(home.path().join("services-ca.pem"), ca.pem()).expect("a file");
-        let builder = Self { folder, home, config: toml::Table::new(), agents: Vec::new(), key };
+        let builder = Self { folder, home, config: toml::Table::new(), agents: Vec::new() };
         builder.config(
             "[proxy]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[limits]\ndrain_secs = 1\n\
              [upstream]\nextra_roots = [\"services-ca.pem\"]\n[upstream.resolve]\n",
@@ -125,7 +134,7 @@ impl Builder {
 
     /// The vault, as another process would open it.
     pub(crate) fn store(&self) -> Store {
-        Store::with_key(self.home.vault(), self.key.duplicate())
+        Store::with_key(self.home.vault(), key())
     }
 
     /// Runs the built binary with more variables, its log in `log`.
@@ -151,7 +160,8 @@ impl Builder {
         let config = self.home.config(&[]).expect("a configuration");
         let passphrase = Passphrase::new(SECRET).expect("a passphrase");
         let setup = Setup { home: self.home.clone(), config, passphrase, weak_secret: false, agents: Vec::new() };
-        let running = App::new(setup).expect("an application").start().expect("a start");
+        nexus::app::warm_up();
+        let running = App::with_key(setup, Vec::new(), &key()).expect("an application").start().expect("a start");
         let store = Arc::new(self.store());
         let addresses = running.addresses().to_vec();
         let life = Life::Library(Some(running));
@@ -194,9 +204,7 @@ impl Nexus {
 
     /// What placeholders are made with.
     pub(crate) fn placeholder_key(&self) -> nexus::agent::PlaceholderKey {
-        let passphrase = Passphrase::new(SECRET).expect("a passphrase");
-        let key = nexus::vault::unlock(&self.home.vault(), &passphrase).expect("a key");
-        nexus::agent::PlaceholderKey::new(key.subkey("placeholders"))
+        nexus::agent::PlaceholderKey::new(key().subkey("placeholders"))
     }
 
     /// The vault, as another process would open it.
@@ -313,37 +321,40 @@ impl Drop for Nexus {
     }
 }
 
-/// An initialised home, made once: its key takes a while to derive, and is the same for every test.
+/// An initialised home, made once for all tests, since deriving its key takes a while.
 struct Template {
     files: Vec<(PathBuf, Vec<u8>)>,
-    key: DataKey,
 }
 
 impl Template {
     fn get() -> &'static Self {
         static TEMPLATE: OnceLock<Template> = OnceLock::new();
         TEMPLATE.get_or_init(|| {
-            let folder = TempDir::new().expect("a folder");
-            let home = Home::new(folder.path());
-            let variable = |name: &str| (name == "NEXUS_SECRET").then(|| SECRET.to_owned());
-            nexus::app::init(&home, &variable, "", "test").expect("a home");
-            let key = nexus::vault::unlock(&home.vault(), &Passphrase::new(SECRET).expect("a passphrase")).expect("a key");
-            let entries = std::fs::read_dir(home.path()).expect("the home").map(|entry| entry.expect("an entry").path());
+            let folder = kept("home", |folder| {
+                let home = Home::new(folder);
+                nexus::disk::write_atomic(&home.vault().salt, SALT.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+                let variable = |name: &str| (name == "NEXUS_SECRET").then(|| SECRET.to_owned());
+                nexus::app::init(&home, &variable, "", "test").expect("a home");
+            });
+            let entries = std::fs::read_dir(folder).expect("the home").map(|entry| entry.expect("an entry").path());
             let files = entries.filter(|path| path.is_file());
             let read = |path: PathBuf| (path.file_name().expect("a name").into(), std::fs::read(&path).expect("a file"));
-            Self { files: files.map(read).collect(), key }
+            Self { files: files.map(read).collect() }
         })
     }
 
-    fn copy_to(&self, home: &Home) -> DataKey {
+    fn copy_to(&self, home: &Home) {
         for folder in [home.path().to_owned(), home.helpers(), home.providers(), home.audit()] {
             nexus::disk::create_private_dir(&folder).expect("a folder");
         }
         for (name, bytes) in &self.files {
             nexus::disk::write_atomic(&home.path().join(name), bytes, nexus::disk::PRIVATE).expect("a file");
         }
-        self.key.duplicate()
     }
+}
+
+fn key() -> DataKey {
+    DataKey::from_bytes(KEY)
 }
 
 async fn spawn(home: &Home) -> (Child, Vec<SocketAddr>) {
