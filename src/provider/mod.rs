@@ -16,6 +16,7 @@ mod slot;
 mod strategy;
 mod takeover;
 mod template;
+mod token_response;
 mod whoami;
 
 pub use body::{BodyError, Pointer, slots_in_body, strip_body};
@@ -36,4 +37,5 @@ pub use slot::{SlotError, strip, strip_target};
 pub use strategy::{Fields, InjectError, Placement};
 pub use takeover::Takeover;
 pub use template::{Template, TemplateError};
+pub use token_response::{Endpoint, Made, Member, Occasion, Shape, TokenResponse};
 pub use whoami::WhoAmI;

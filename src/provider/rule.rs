@@ -9,6 +9,7 @@ use super::path::{PathPattern, has_one_shape};
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
 use super::template::Template;
+use super::token_response::TokenResponse;
 use super::whoami::WhoAmI;
 use crate::model::{Host, ProviderId};
 
@@ -36,6 +37,8 @@ pub struct Provider {
     pub signals: Signals,
     /// Ways to a token from what is stored; the first whose fields the connection has is used where it has no refresh token.
     pub grants: Vec<Grant>,
+    /// What callers that ask its token endpoints for tokens of their own are answered, where a file says it.
+    pub token_responses: Vec<TokenResponse>,
     /// Where and how to inject; the first rule that matches host, port and path, and whose fields the connection has, wins.
     pub inject: Vec<InjectRule>,
     /// Variables that its SDKs insist on, and the shape of their values.

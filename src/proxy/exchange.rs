@@ -114,6 +114,7 @@ impl Worker {
                 Ok(response) => return Answer::Response(response),
                 Err(refusal) => refusal,
             },
+            Err(Stop::Answered(response)) => return Answer::Response(response),
             Err(Stop::Refusal(refusal)) => refusal,
         };
         refusal.record_in(&mut entry);
@@ -134,6 +135,9 @@ impl Worker {
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
         let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
+        if let Some(response) = self.token_response(&route, &inquiry, incoming, entry).await? {
+            return Err(Stop::Answered(response));
+        }
         let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
         let (upgrade, extended) = (upgrade::asked(parts), parts.method == Method::CONNECT);
         let stripped = way.stripped().map(Arc::clone);
@@ -329,6 +333,8 @@ struct Switch {
 enum Stop {
     Refusal(Refusal),
     Page(Response<ResponseBody>),
+    /// On record already.
+    Answered(Response<ResponseBody>),
 }
 
 impl<E: Into<Refusal>> From<E> for Stop {

@@ -74,7 +74,7 @@ fn placeholder(key: &Text<'_>, value: &Value<'_>, fields: &[Field]) -> Result<Pl
 }
 
 /// Nothing that a shell would read.
-fn quiet(text: &Text<'_>) -> Result<(), Error> {
+pub(super) fn quiet(text: &Text<'_>) -> Result<(), Error> {
     let quiet = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'`' | b'$' | b'\\');
     if text.value.len() <= 256 && text.value.bytes().all(quiet) {
         return Ok(());
