@@ -24,9 +24,7 @@ impl Answers {
             for endpoint in &response.at {
                 let entry = match &endpoint.host {
                     HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
-                    HostPattern::Tenant { after, .. } => {
-                        self.tenants.entry(behind_first_dot(after).into()).or_default()
-                    }
+                    HostPattern::Tenant { after, .. } => self.tenants.entry(behind_first_dot(after).into()).or_default(),
                     // Whose name it is, only connections know; and there is no token endpoint below a name.
                     HostPattern::Own { .. } | HostPattern::Below(_) => continue,
                 };

@@ -400,8 +400,7 @@ mod tests {
     fn an_installations_token_has_githubs_own_form() {
         let response = TokenResponse { shape: Shape::GithubApp, ..response() };
         let body = response.body(&occasion(None, &|_| None));
-        let wanted =
-            json!({ "token": format!("ya29.{TAIL}"), "expires_at": "2027-01-15T08:59:59Z", "permissions": {} });
+        let wanted = json!({ "token": format!("ya29.{TAIL}"), "expires_at": "2027-01-15T08:59:59Z", "permissions": {} });
         assert_eq!((body, response.shape.status()), (wanted, 201));
     }
 

@@ -108,7 +108,9 @@ impl Worker {
             let listed = self.proxy.broker.connections_of(&provider.id).map_err(unreadable)?;
             for connection in listed.ids.iter().filter(|id| may_use(inquiry.agent, id)) {
                 let entry = self.proxy.broker.entry(connection).map_err(unreadable)?;
-                let bound = |response: &TokenResponse| entry.is_some_and(|entry| response.is_bound(host, &|name| entry.fields.field(name)));
+                let bound = |response: &TokenResponse| {
+                    entry.is_some_and(|entry| response.is_bound(host, &|name| entry.fields.field(name)))
+                };
                 if candidate.response().is_some_and(bound) {
                     candidate.connections.push(connection.clone());
                 }
@@ -155,11 +157,7 @@ impl Worker {
     }
 
     /// All of the body, which holds secrets of the caller's: an assertion, a client's secret.
-    async fn small_body(
-        &self,
-        incoming: &mut Option<Inflow>,
-        inquiry: &Inquiry<'_>,
-    ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    async fn small_body(&self, incoming: &mut Option<Inflow>, inquiry: &Inquiry<'_>) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if declared(inquiry.headers).is_some_and(|length| length > LIMIT as u64) {
             return Err(ContentError::TooLarge.into());
         }

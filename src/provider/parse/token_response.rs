@@ -14,17 +14,8 @@ use crate::provider::rule::{Field, Provider};
 use crate::provider::template::Template;
 use crate::provider::token_response::{Endpoint, Made, Member, OWN_CLAIMS, OWN_MEMBERS, Shape, TokenResponse};
 
-const KEYS: &[&str] = &[
-    "at",
-    "shape",
-    "access_token",
-    "refresh_token",
-    "id_token",
-    "token_type",
-    "lifetime_secs",
-    "scope",
-    "members",
-];
+const KEYS: &[&str] =
+    &["at", "shape", "access_token", "refresh_token", "id_token", "token_type", "lifetime_secs", "scope", "members"];
 
 /// What the standard's form alone has.
 const OAUTH2_KEYS: [&str; 4] = ["refresh_token", "id_token", "token_type", "scope"];
@@ -73,7 +64,8 @@ fn places(value: &Value<'_>, table: &Table<'_>, provider: &Provider) -> Result<V
 
 /// `POST https://auth.acme.example/token`.
 fn place(text: &Text<'_>, provider: &Provider) -> Result<Endpoint, Error> {
-    let shape = || text.refuse("expected POST, a space and an https:// URL without port, as in POST https://auth.acme.example/token");
+    let shape =
+        || text.refuse("expected POST, a space and an https:// URL without port, as in POST https://auth.acme.example/token");
     let url = text.value.strip_prefix("POST ").ok_or_else(shape)?;
     let rest = url.strip_prefix("https://").ok_or_else(shape)?;
     let (host, _path) = rest.split_at_checked(rest.find('/').ok_or_else(shape)?).ok_or_else(shape)?;
@@ -89,7 +81,9 @@ fn place(text: &Text<'_>, provider: &Provider) -> Result<Endpoint, Error> {
     let here = |rule: &&crate::provider::InjectRule| rule.port == 443 && rule.hosts.iter().any(|own| own.overlaps(&host));
     let mut open = provider.inject.iter().filter(here).filter(|rule| !rule.mints(&Method::POST, &path));
     if open.any(|rule| rule.path_specificity(&path).is_some()) {
-        return Err(text.refuse("an [[inject]] of this file sends such requests on with the credential; name the path in its `mints`"));
+        return Err(
+            text.refuse("an [[inject]] of this file sends such requests on with the credential; name the path in its `mints`")
+        );
     }
     Ok(endpoint)
 }
