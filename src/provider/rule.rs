@@ -361,6 +361,15 @@ pub struct Placeholder {
     pub fixed: bool,
     /// What follows the made part, of fields that are no secret: `-{dc}`, off which an SDK reads its host.
     pub suffix: Option<Template>,
+    /// The value is the path of this file instead.
+    pub file: Option<HelperFile>,
+}
+
+/// `file = "google_service_account"`: a file that an SDK insists on, with nothing of worth in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HelperFile {
+    /// A key file of a service account that is nobody's.
+    GoogleServiceAccount,
 }
 
 impl Placeholder {
