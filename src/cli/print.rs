@@ -33,8 +33,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Env) -> anyh
     let key = context.key()?;
     let store = nexus::vault::Store::with_key(context.home.vault(), key.duplicate());
     let (helpers, who) = (context.home.helpers(), Who { name: &name, limits });
-    let mut placeholders =
-        surroundings::placeholders(&context.catalogue(terminal), &*store.snapshot()?, &key, &who, &helpers);
+    let mut placeholders = surroundings::placeholders(&context.catalogue(terminal), &*store.snapshot()?, &key, &who, &helpers);
     let inherited = Context::variable;
     // A file of the caller's own is more than ours: it may name a project.
     placeholders.retain(|(name, value)| {

@@ -253,10 +253,11 @@ fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {
             .push(format!("{id} comes with nexus: in your own folder a file of this name is not taken; choose another name"));
     }
     let hosts = hosts(&provider);
-    let mut value = json!({ "name": provider.id.as_str(), "valid": true, "hosts": hosts, "warnings": warnings });
     let places = provider.token_responses.iter().flat_map(|response| &response.at).map(ToString::to_string);
     let places: Vec<String> = places.collect();
-    value["answers"] = json!(places);
+    let value = json!({
+        "name": provider.id.as_str(), "valid": true, "hosts": hosts, "answers": places, "warnings": warnings,
+    });
     let answers = if places.is_empty() { String::new() } else { format!("; it answers at {}", places.join(", ")) };
     terminal.either(&value, || format!("{name} is valid: {} for {}{answers}\n", provider.id, hosts.join(", ")))?;
     for warning in warnings.iter().filter(|_| !terminal.json) {

@@ -28,7 +28,8 @@ pub use path::{PathError, PathPattern, is_readable, normalised};
 pub use pattern::{BindError, HostPattern, PatternError};
 pub use prepared::{Prepared, prepare};
 pub use rule::{
-    ClientAuthentication, Derived, Field, HelperFile, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot, TokenBody,
+    ClientAuthentication, Derived, Field, HelperFile, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot,
+    TokenBody,
 };
 pub use signer::Signer;
 pub(crate) use signer::{ChunkError, Plan, Ready, Rechunk, put_signature_on};

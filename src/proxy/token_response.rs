@@ -14,6 +14,7 @@ use super::body::ResponseBody;
 use super::choose::{Inquiry, find_in, may_use, unreadable};
 use super::content::{ContentError, gather, owned};
 use super::door::NEXUS_CONNECTION;
+use super::exchange::Stop;
 use super::refusal::Refusal;
 use super::replay::Inflow;
 use super::worker::Worker;
@@ -43,22 +44,24 @@ impl Candidate {
 }
 
 impl Worker {
-    /// The answer, already on record, where `route` leads to a token endpoint, the agent has a connection behind it, and the body asks for
-    /// a token that a program gets by itself. `None` where all goes on as if nobody answered here; a body that was read is whole then.
-    pub(super) async fn token_response(
+    /// Stops with the answer where `route` leads to a token endpoint, the agent has a connection behind it, and the body asks for a token
+    /// that a program gets by itself. Else all goes on as if nobody answered here; a body that was read is whole then.
+    pub(super) async fn answer_token_request(
         &self,
         route: &Route,
         inquiry: &Inquiry<'_>,
         incoming: &mut Option<Inflow>,
         entry: &mut Entry,
-    ) -> Result<Option<Response<ResponseBody>>, Refusal> {
+    ) -> Result<(), Stop> {
         let answering = self.proxy.rules.load().token_responses(&inquiry.arrived.target, inquiry.agent, route);
         if answering.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
-        Box::pin(self.answer_instead(&answering, inquiry, incoming, entry)).await
+        let answer = Box::pin(self.answer_instead(&answering, inquiry, incoming, entry)).await?;
+        answer.map_or(Ok(()), |response| Err(Stop::Answered(Box::new(response))))
     }
 
+    /// The answer, which is in the log by then.
     async fn answer_instead(
         &self,
         answering: &[Answering],
