@@ -137,7 +137,10 @@ fn members(value: &Value<'_>, own: &[&str], provider: &Provider, depth: usize) -
         }
         Ok((name.value.to_owned(), member(&value, provider, depth)?))
     };
-    value.entries()?.into_iter().map(member).collect()
+    let mut members: Vec<(String, Member)> = value.entries()?.into_iter().map(member).collect::<Result<_, _>>()?;
+    // The order of keys in a table means nothing.
+    members.sort_by(|one, two| one.0.cmp(&two.0));
+    Ok(members)
 }
 
 fn member(value: &Value<'_>, provider: &Provider, depth: usize) -> Result<Member, Error> {
