@@ -157,6 +157,7 @@ fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Pass => "pass",
         Verdict::Tunnel => "tunnel",
         Verdict::Intercept => "intercept",
+        Verdict::Answer => "answer",
         Verdict::Refuse => "refuse",
     }
 }

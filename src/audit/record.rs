@@ -44,6 +44,8 @@ pub(crate) enum Verdict {
     Tunnel,
     /// A CONNECT that is opened: what is inside is decided by itself.
     Intercept,
+    /// Answered by Nexus with what was asked for.
+    Answer,
     /// Answered by Nexus.
     Refuse,
 }

@@ -13,7 +13,7 @@ use super::port::{Listed, Ports};
 use super::settings::Settings;
 use crate::model::{ConnectionId, ProviderId};
 use crate::provider::Provider;
-use crate::vault::Status;
+use crate::vault::{Entry, Status};
 
 /// Live credentials of all connections.
 #[derive(Debug)]
@@ -41,8 +41,15 @@ impl Broker {
     /// # Errors
     /// When the vault cannot be read.
     pub(crate) fn status(&self, connection: &ConnectionId) -> Result<Option<Status>, Error> {
-        let entry = self.shared.ports.vault.entry(connection).map_err(Error::Vault)?.entry;
-        Ok(entry.map(|entry| entry.status))
+        Ok(self.entry(connection)?.map(|entry| entry.status))
+    }
+
+    /// `connection` as the vault has it; `None` where there is no such connection.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub(crate) fn entry(&self, connection: &ConnectionId) -> Result<Option<Arc<Entry>>, Error> {
+        Ok(self.shared.ports.vault.entry(connection).map_err(Error::Vault)?.entry)
     }
 
     /// The live credential of `connection`, made ready for the first of `rules` (numbers in `provider.inject`, all of which match

@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Ru
     let key = context.key()?;
     let existing = Store::with_key(context.home.vault(), key.duplicate()).snapshot()?;
     let who = Who { name: &agent.row.name, limits: Some(&agent.row) };
-    let placeholders = surroundings::placeholders(&catalogue, &existing, &key, &who);
+    let placeholders = surroundings::placeholders(&catalogue, &existing, &key, &who, &context.home.helpers());
     let inherited = Context::variable;
     let mut command = options.command.into_iter();
     let job = Job {

@@ -4,6 +4,7 @@
 //! `variables.rs`. Clients that read no variable get a file one of those variables names (`helpers.rs`).
 
 mod format;
+mod google;
 mod helpers;
 mod jks;
 mod no_proxy;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 pub(crate) use format::{Format, comment, render};
 pub(crate) use helpers::write_helpers;
+pub(crate) use placement::helper_file;
 pub(crate) use variables::variables;
 
 /// What the environment is made of. It holds an agent's token, so it has no `Debug`.
@@ -78,6 +80,9 @@ pub(crate) enum Error {
         /// The variable.
         name: String,
     },
+    /// No key can be made.
+    #[error("the system gives no random numbers for a placeholder key")]
+    Random,
     /// JSON can't be made.
     #[error("cannot write the variables as JSON")]
     Json(#[from] serde_json::Error),

@@ -65,6 +65,7 @@ fn outcome(outcome: Outcome) -> (&'static str, Style) {
         Outcome::Strip => ("strip", colour(AnsiColor::Yellow)),
         Outcome::Refuse => ("refuse", colour(AnsiColor::Red)),
         Outcome::OwnPage => ("own page", colour(AnsiColor::Cyan)),
+        Outcome::Answer => ("answer", colour(AnsiColor::Cyan)),
         Outcome::AuthRequired => ("auth required", colour(AnsiColor::Yellow)),
     }
 }

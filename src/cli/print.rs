@@ -1,5 +1,7 @@
 //! `nexus env`: the variables that lead programs through the proxy.
 
+use std::path::Path;
+
 use nexus::app::Config;
 use nexus::ca::describe;
 use nexus::model::AgentName;
@@ -30,9 +32,14 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Env) -> anyh
     let name: AgentName = shown.clone().map_or_else(|| "local".parse(), Ok)?;
     let key = context.key()?;
     let store = nexus::vault::Store::with_key(context.home.vault(), key.duplicate());
-    let placeholders =
-        surroundings::placeholders(&context.catalogue(terminal), &*store.snapshot()?, &key, &Who { name: &name, limits });
+    let (helpers, who) = (context.home.helpers(), Who { name: &name, limits });
+    let mut placeholders = surroundings::placeholders(&context.catalogue(terminal), &*store.snapshot()?, &key, &who, &helpers);
     let inherited = Context::variable;
+    // A file of the caller's own is more than ours: it may name a project.
+    placeholders.retain(|(name, value)| {
+        let own = inherited(name).filter(|own| !own.is_empty());
+        !Path::new(value).starts_with(&helpers) || own.is_none_or(|own| own == *value)
+    });
     let mut inputs = surroundings::inputs(context, &config, placeholders, &inherited)?;
     (inputs.proxy, inputs.java_proxy) = address(context, terminal, &config, shown.as_ref())?;
     inputs.agent = token.map(|token| (name.to_string(), token));

@@ -92,6 +92,10 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
         "slots": provider.slots.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "oauth2": provider.oauth2.as_ref().map(endpoints),
         "grants": provider.grants.iter().map(grant).collect::<Vec<_>>(),
+        "token_responses": provider.token_responses.iter().map(|response| json!({
+            "at": response.at.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "shape": response.shape.word(),
+        })).collect::<Vec<_>>(),
         "variables": provider.placeholders.iter().map(|placeholder| placeholder.variable.as_str()).collect::<Vec<_>>(),
         "rules": provider.inject.iter().map(|rule| json!({
             "hosts": rule.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -184,6 +188,7 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
             ("Strips", provider.slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         ];
         rows.push(("Expires", expires(provider)));
+        rows.extend((!provider.token_responses.is_empty()).then(|| ("Answers", answers(provider))));
         rows.push(("Register", register::examples(provider).join("\n")));
         rows.extend(provider.whoami.iter().map(|whoami| ("Tried by", whoami.to_string())));
         rows.extend(provider.console.iter().map(|console| ("Console", console.clone())));
@@ -223,6 +228,13 @@ fn expires(provider: &Provider) -> String {
     ways.join("\n")
 }
 
+/// Where programs that ask for tokens of their own are answered.
+fn answers(provider: &Provider) -> String {
+    let places = provider.token_responses.iter().flat_map(|response| &response.at);
+    let places: Vec<String> = places.map(|place| format!("\n  {place}")).collect();
+    format!("with placeholders, once a connection exists, who asks for a token of its own at{}", places.concat())
+}
+
 fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {
     use anyhow::Context as _;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -241,8 +253,13 @@ fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {
             .push(format!("{id} comes with nexus: in your own folder a file of this name is not taken; choose another name"));
     }
     let hosts = hosts(&provider);
-    let value = json!({ "name": provider.id.as_str(), "valid": true, "hosts": hosts, "warnings": warnings });
-    terminal.either(&value, || format!("{name} is valid: {} for {}\n", provider.id, hosts.join(", ")))?;
+    let places = provider.token_responses.iter().flat_map(|response| &response.at).map(ToString::to_string);
+    let places: Vec<String> = places.collect();
+    let value = json!({
+        "name": provider.id.as_str(), "valid": true, "hosts": hosts, "answers": places, "warnings": warnings,
+    });
+    let answers = if places.is_empty() { String::new() } else { format!("; it answers at {}", places.join(", ")) };
+    terminal.either(&value, || format!("{name} is valid: {} for {}{answers}\n", provider.id, hosts.join(", ")))?;
     for warning in warnings.iter().filter(|_| !terminal.json) {
         terminal.warn(warning);
     }

@@ -1,7 +1,7 @@
 //! What `nexus env` and `nexus run` tell a program: where the proxy is, whom to trust, which worthless values to hold.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use nexus::agent::{PlaceholderKey, Registered};
@@ -13,7 +13,7 @@ use nexus::seal::DataKey;
 use nexus::vault::Snapshot;
 
 use super::context::Context;
-use super::env::Inputs;
+use super::env::{Inputs, helper_file};
 use super::run::Knocked;
 use super::{gateway, run};
 
@@ -96,8 +96,14 @@ fn unproxied(context: &Context, config: &Config) -> Vec<String> {
     named.into_iter().chain(own).filter(|host| host != "localhost" && host != "127.0.0.1" && host != "[::1]").collect()
 }
 
-/// For each provider with a connection that the agent may use, its variables with worthless values.
-pub(super) fn placeholders(catalogue: &Catalogue, vault: &Snapshot, key: &DataKey, agent: &Who<'_>) -> Vec<(String, String)> {
+/// For each provider with a connection that the agent may use, its variables with worthless values. Files that they name are in `helpers`.
+pub(super) fn placeholders(
+    catalogue: &Catalogue,
+    vault: &Snapshot,
+    key: &DataKey,
+    agent: &Who<'_>,
+    helpers: &Path,
+) -> Vec<(String, String)> {
     let key = PlaceholderKey::new(key.subkey("placeholders"));
     let mut variables = Vec::new();
     for provider in catalogue.iter().filter(|provider| !provider.placeholders.is_empty()) {
@@ -109,8 +115,17 @@ pub(super) fn placeholders(catalogue: &Catalogue, vault: &Snapshot, key: &DataKe
         let Some(connection) = ConnectionId::preferred(&theirs, user).or(theirs.first()) else { continue };
         let tail = key.tail(agent.name, connection);
         let field = |name: &str| vault.get(connection)?.fields.field(name);
-        let value = |placeholder: &Placeholder| (placeholder.variable.clone(), placeholder.value(&tail, &field));
-        variables.extend(provider.placeholders.iter().map(value));
+        let value = |placeholder: &Placeholder| match placeholder.file {
+            Some(file) => helper_file(helpers, file).to_string_lossy().into_owned(),
+            None => placeholder.value(&tail, &field),
+        };
+        for placeholder in &provider.placeholders {
+            let variable = (placeholder.variable.clone(), value(placeholder));
+            // The services of one vendor have some of them in common.
+            if !variables.contains(&variable) {
+                variables.push(variable);
+            }
+        }
     }
     variables
 }

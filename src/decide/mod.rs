@@ -1,5 +1,6 @@
 //! Rules compiled into one snapshot, and `decide`: pure, the same for the exchange and for `nexus explain`. Floor 2.
 
+mod answers;
 mod candidate;
 mod occupants;
 mod own;
@@ -7,6 +8,7 @@ mod route;
 mod settings;
 mod snapshot;
 
+pub(crate) use answers::Answering;
 pub(crate) use occupants::Occupants;
 pub(crate) use own::Registered;
 pub(crate) use route::{Connect, ConnectRefusal, Named, Reason, Route};

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use smallvec::SmallVec;
 
+use super::answers::{Answering, Answers, behind_first_dot};
 use super::candidate::{Candidate, most_specific, rules_of};
 use super::occupants::Occupants;
 use super::own::{Own, Registered, is_at_own_names};
@@ -64,6 +66,8 @@ pub(crate) struct Rules {
     /// What stands behind the label that a tenant pattern, or the last `*` of another, leaves open.
     tenants: Map<Box<str>, HostRules>,
     token_endpoints: Map<Host, Vec<(usize, PathPattern)>>,
+    /// Where we may answer who asks for a token.
+    answers: Answers,
     /// Sorted, as those below: nearly always there are two or three.
     ports: Vec<u16>,
     /// 443 and those of the providers' rules.
@@ -89,6 +93,7 @@ impl Rules {
             exact: Map::default(),
             tenants: Map::default(),
             token_endpoints: Map::default(),
+            answers: Answers::default(),
             ports,
             tls_ports: vec![443],
         };
@@ -133,6 +138,7 @@ impl Rules {
                 entry.rules.push((index, number));
             }
         }
+        self.answers.add(index, &provider);
         for url in provider.token_endpoints() {
             if let Some((host, path)) = host_and_path(url) {
                 self.token_endpoints.entry(host).or_default().push((index, path));
@@ -154,7 +160,7 @@ impl Rules {
         if self.ports.binary_search(&authority.port).is_err() {
             return refuse(Reason::ConnectPort);
         }
-        if self.knows(&authority.host) {
+        if self.knows(&authority.host) || self.may_answer(&authority.host, agent) {
             return Connect::Intercept;
         }
         match self.settings.unmatched {
@@ -186,6 +192,60 @@ impl Rules {
             return if shut { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
         };
         self.decide_known(target, agent, &matching, occupants)
+    }
+
+    /// The token responses that `agent` may get for a request which `route` was decided for, in the catalogue's order: those of providers
+    /// that it may use, where the request goes to their endpoint. None for what a rule injects, or refuses for whose, where or how it is.
+    /// Which of them have a connection, and whether the body asks for a token that a program gets by itself, is not a rule's to say.
+    pub(crate) fn token_responses(&self, target: &Target, agent: &Agent, route: &Route) -> Vec<Answering> {
+        let asked = match route {
+            Route::Pass | Route::Strip(_) | Route::TokenEndpoint(_) => true,
+            Route::Refuse(reason) => matches!(reason, Reason::Mint | Reason::Path | Reason::Unmatched),
+            Route::Inject(_) => false,
+        };
+        let (Authority { host, port }, path) = (&target.authority, target.path.path());
+        if !asked || target.method != Method::POST || target.scheme != Scheme::Https || *port != 443 {
+            return Vec::new();
+        }
+        let usable = self.answering(host).filter(|(provider, _)| agent.may_use(&provider.id));
+        let here = |(provider, number): &Answering| {
+            provider.token_responses.get(*number).is_some_and(|response| response.at.iter().any(|at| at.takes(host, path)))
+        };
+        usable.filter(here).collect()
+    }
+
+    /// Whether some request of `agent` to `host` may be answered by a token response.
+    fn may_answer(&self, host: &Host, agent: &Agent) -> bool {
+        let here = |(provider, number): &Answering| {
+            provider.token_responses.get(*number).is_some_and(|response| response.at.iter().any(|at| at.host.matches(host)))
+        };
+        self.answering(host).any(|answering| agent.may_use(&answering.0.id) && here(&answering))
+    }
+
+    fn answering(&self, host: &Host) -> impl Iterator<Item = Answering> {
+        self.answers.at(host).into_iter().filter_map(|(index, number)| Some((Arc::clone(self.providers.get(index)?), number)))
+    }
+
+    /// Whether what goes to `host` leads to the service as a rule: a connection to it is worth dialling ahead.
+    pub(crate) fn leads_there(&self, host: &Host) -> bool {
+        self.answers.at(host).is_empty() || !self.matching(host).0.is_empty()
+    }
+
+    /// Providers whose tokens are asked for where those of `provider` are, this one aside: a token that a program got there may turn up
+    /// at the hosts of any of them.
+    pub(crate) fn kin(&self, provider: &Provider) -> Vec<Arc<Provider>> {
+        let mut kin: Vec<Arc<Provider>> = Vec::new();
+        let endpoints = provider.token_responses.iter().flat_map(|response| &response.at);
+        for endpoint in endpoints {
+            let HostPattern::Exact(host) = &endpoint.host else { continue };
+            for (other, number) in self.answering(host) {
+                let shared = other.token_responses.get(number).is_some_and(|response| response.at.contains(endpoint));
+                if shared && other.id != provider.id && kin.iter().all(|known| known.id != other.id) {
+                    kin.push(other);
+                }
+            }
+        }
+        kin
     }
 
     /// Whether a shut tunnel to `port` takes any bytes: cleartext HTTP's, and those that the operator lists and that are nobody's for
@@ -328,10 +388,6 @@ impl Rules {
         owners.extend(others);
         owners
     }
-}
-
-fn behind_first_dot(text: &str) -> &str {
-    text.split_once('.').map_or(text, |(_label, rest)| rest)
 }
 
 /// The endpoint's host, and its path as a pattern. What stands for a field of the connection, or has more than one spelling, is any

@@ -130,6 +130,96 @@ fn i2_a_token_endpoint_is_known_in_every_way_that_a_file_can_write_it() {
     }
 }
 
+/// Two providers that ask for tokens at one place, one of them at a tenant's as well.
+const ANSWERING: [(&str, &str); 2] = [
+    (
+        "five.toml",
+        r#"
+name = "five"
+slots = ["authorization"]
+[oauth2]
+token_url = "https://auth.example.com/token"
+[[inject]]
+hosts = ["api.five.test"]
+strategy = { bearer = "{access_token}" }
+[[token_response]]
+access_token = "five_"
+"#,
+    ),
+    (
+        "six.toml",
+        r#"
+name = "six"
+slots = ["authorization"]
+[[inject]]
+hosts = ["{site}.six.example.com"]
+strategy = { bearer = "{access_token}" }
+mints = ["POST /oauth/token"]
+[[token_response]]
+at = ["POST https://auth.example.com/token", "POST https://{site}.six.example.com/oauth/token", "POST https://login.six.test/t"]
+access_token = "six_"
+"#,
+    ),
+];
+
+fn answering(rules: &Rules, agent: &Agent, method: &Method, url: &str) -> Vec<String> {
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let (authority, path) = rest.split_once('/').expect("a path");
+    let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
+    let authority = Authority::parse(authority, Some(scheme.default_port())).expect("an authority");
+    let target = Target { scheme, authority, method: method.clone(), path: format!("/{path}").parse().expect("a path") };
+    let route = rules.decide(&target, agent);
+    rules.token_responses(&target, agent, &route).iter().map(|(provider, _)| provider.id.to_string()).collect()
+}
+
+#[test]
+fn i2_token_requests_are_answered_at_the_endpoints_of_providers_that_the_agent_may_use() {
+    let settings =
+        Settings { unmatched: Unmatched::Refuse, unregistered: Unregistered::Pass, connect_ports: vec![8443], allow: true };
+    let rules = compiled(&ANSWERING, settings);
+    let at = |url: &str| answering(&rules, &agent(None), &Method::POST, url);
+    for (url, wanted) in [
+        ("https://auth.example.com/token", &["five", "six"][..]),
+        ("https://auth.example.com/token/?x=1", &["five", "six"]),
+        ("https://acme.six.example.com/oauth/token", &["six"]),
+        ("https://login.six.test/t", &["six"]),
+        ("https://login.six.test/x", &[]),
+        ("https://auth.example.com/Token", &[]),
+        ("https://auth.example.com/x/../token", &[]),
+        ("https://auth.example.com:8443/token", &[]),
+        ("http://auth.example.com/token", &[]),
+        ("https://six.example.com/oauth/token", &[]),
+        ("https://a.b.six.example.com/oauth/token", &[]),
+        ("https://acme.six.example.com/api", &[]),
+        ("https://api.five.test/token", &[]),
+        ("https://stranger.test/token", &[]),
+    ] {
+        assert_eq!(at(url), wanted, "{url}");
+    }
+    for method in [Method::GET, Method::PUT, Method::HEAD, Method::OPTIONS] {
+        assert!(answering(&rules, &agent(None), &method, "https://auth.example.com/token").is_empty(), "{method}");
+    }
+    let limited = |names: &[&str], url: &str| answering(&rules, &agent(Some(names)), &Method::POST, url);
+    assert_eq!(limited(&["five"], "https://auth.example.com/token"), ["five"]);
+    assert_eq!(limited(&["five"], "https://acme.six.example.com/oauth/token"), [""; 0]);
+    assert_eq!(limited(&["other"], "https://auth.example.com/token"), [""; 0]);
+}
+
+#[test]
+fn i5_a_host_that_only_answers_is_opened_for_its_agents_and_dialled_for_nobody() {
+    let settings =
+        Settings { unmatched: Unmatched::Tunnel, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow: true };
+    let rules = compiled(&ANSWERING, settings);
+    let authority: Authority = "login.six.test:443".parse().expect("an authority");
+    assert!(matches!(rules.decide_connect(&authority, &agent(None)), Connect::Intercept));
+    assert!(matches!(rules.decide_connect(&authority, &agent(Some(&["five"]))), Connect::Tunnel));
+    let leads = |name: &str| rules.leads_there(&name.parse().expect("a host"));
+    assert!(leads("api.five.test") && leads("acme.six.example.com") && leads("stranger.test"));
+    assert!(!leads("login.six.test") && !leads("auth.example.com"));
+    let five = rules.providers.iter().find(|provider| provider.id.as_str() == "five").expect("a provider");
+    assert_eq!(rules.kin(five).iter().map(|kin| kin.id.as_str()).collect::<Vec<_>>(), ["six"]);
+}
+
 fn agent(providers: Option<&[&str]>) -> Agent {
     let providers = providers.map(|names| names.iter().map(|name| name.parse().expect("a provider")).collect());
     let token = Token::random().expect("random");

@@ -1,5 +1,6 @@
-//! Every grant as two pure functions: build the request, read the answer. Knows no network and no clock. Floor 1.
+//! Every grant as two pure functions: build the request, read the answer; and what callers ask for themselves. Knows no network and no clock. Floor 1.
 
+mod asked;
 mod assertion;
 mod assume_role;
 mod encoding;
@@ -8,6 +9,7 @@ mod reply;
 mod request;
 mod verdict;
 
+pub(crate) use asked::{Asked, AskedGrant, InvalidRequest, read_request};
 pub(crate) use assertion::{Assertion, KeyForm, Life, random_id, sign};
 pub(crate) use assume_role::{Role, RoleKeys, assume_role, read_role};
 pub(crate) use encoding::Encoding;

@@ -119,6 +119,17 @@ const SUBJECT_TOKEN: &str = "subject_token";
 /// What an assumed role gives, besides the keys that it is assumed with: id, secret and session token.
 pub const ROLE_FIELDS: [&str; 3] = ["role_access_key_id", "role_secret_access_key", "role_session_token"];
 
+impl JwtAlgorithm {
+    /// Its word in provider files and in a token's head.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::Hs256 => "HS256",
+        }
+    }
+}
+
 impl GrantKind {
     /// All of them.
     pub const ALL: [Self; 8] = [

@@ -18,6 +18,7 @@ mod slot;
 mod strategy;
 mod takeover;
 mod template;
+mod token_response;
 mod whoami;
 
 pub use action::{Action, ActionError};
@@ -31,7 +32,8 @@ pub use pattern::{BindError, HostPattern, PatternError};
 pub use prepared::{Prepared, prepare};
 pub use renewal::Renewal;
 pub use rule::{
-    ClientAuthentication, Derived, Field, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot, TokenBody,
+    ClientAuthentication, Derived, Field, HelperFile, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot,
+    TokenBody,
 };
 pub use signer::Signer;
 pub(crate) use signer::{ChunkError, Plan, Ready, Rechunk, put_signature_on};
@@ -40,4 +42,5 @@ pub use slot::{SlotError, strip, strip_target};
 pub use strategy::{Fields, InjectError, Placement};
 pub use takeover::Takeover;
 pub use template::{Template, TemplateError};
+pub use token_response::{Endpoint, Made, Member, Occasion, Shape, TokenResponse};
 pub use whoami::WhoAmI;

@@ -7,6 +7,7 @@ mod oauth2;
 mod signals;
 mod signers;
 mod source;
+mod token_response;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -42,6 +43,7 @@ const KEYS: &[&str] = &[
     "expired",
     "not_expired",
     "beside",
+    "token_response",
 ];
 
 /// Fields that never leave towards a host pattern or a template unless the file declares them.
@@ -168,7 +170,7 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
     add_general(&mut slots);
     grant::shut_tenants(&root, &mut inject)?;
     let text_of = |key| root.get(key).map(|value| value.plain()).transpose();
-    Ok(Provider {
+    let mut provider = Provider {
         title: text_of("title")?.unwrap_or_else(|| id.to_string()),
         category: text_of("category")?.unwrap_or_else(|| "other".to_owned()),
         console: root.get("console").map(|value| oauth2::url(&value)).transpose()?,
@@ -181,9 +183,14 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         slots,
         oauth2,
         grants,
+        token_responses: Vec::new(),
         inject,
         fields,
-    })
+    };
+    if let Some(list) = root.get("token_response") {
+        provider.token_responses = list.list(|value| token_response::read(&value, &provider))?;
+    }
+    Ok(provider)
 }
 
 fn grants(root: &Table<'_>, oauth2: Option<&OAuth2>, fields: &[Field]) -> Result<Vec<Grant>, Error> {

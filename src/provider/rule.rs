@@ -10,6 +10,7 @@ use super::path::{PathPattern, has_one_shape};
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
 use super::template::Template;
+use super::token_response::TokenResponse;
 use super::whoami::WhoAmI;
 use crate::model::{Host, ProviderId};
 
@@ -37,6 +38,8 @@ pub struct Provider {
     pub signals: Signals,
     /// Ways to a token from what is stored; the first whose fields the connection has is used where it has no refresh token.
     pub grants: Vec<Grant>,
+    /// What callers that ask its token endpoints for tokens of their own are answered, where a file says it.
+    pub token_responses: Vec<TokenResponse>,
     /// Where and how to inject; the first rule that matches host, port and path, and whose fields the connection has, wins.
     pub inject: Vec<InjectRule>,
     /// Variables that its SDKs insist on, and the shape of their values.
@@ -381,6 +384,15 @@ pub struct Placeholder {
     pub fixed: bool,
     /// What follows the made part, of fields that are no secret: `-{dc}`, off which an SDK reads its host.
     pub suffix: Option<Template>,
+    /// The value is the path of this file instead.
+    pub file: Option<HelperFile>,
+}
+
+/// `file = "google_service_account"`: a file that an SDK insists on, with nothing of worth in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HelperFile {
+    /// A key file of a service account that is nobody's.
+    GoogleServiceAccount,
 }
 
 impl Placeholder {

@@ -191,18 +191,21 @@ impl Worker {
     /// Whether `agent` is our own user without a token, where no lasting agent is defined. The other agents are then commands that this
     /// user runs (`nexus run`), and some programs show a token only when asked (git, wget2) or never (Java): those arrive as `local`
     /// with a placeholder of their command.
-    fn runs_commands(&self, agent: &Arc<Agent>) -> bool {
+    pub(super) fn runs_commands(&self, agent: &Arc<Agent>) -> bool {
         Arc::ptr_eq(agent, &self.proxy.local) && !self.proxy.agents.load().defined()
     }
 
     /// `unregistered = "pass"` forwards what the caller sent, unless a neighbour on the host has a connection: its slots are ours then.
-    /// A placeholder, of whichever agent for whichever provider on the host, is never forwarded.
+    /// A placeholder, of whichever agent for whichever provider on the host, or for one whose tokens are asked for at the same endpoint,
+    /// is never forwarded.
     fn without_credential(&self, named: &Named, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Way, Refusal> {
         let (provider, agent) = (&named.provider, inquiry.agent);
         let neighbours = &named.occupants.providers;
         let carries_placeholder = || {
-            neighbours.iter().any(|provider| {
-                let known = self.placeholders(agent, &provider.id, &[]);
+            let kin = self.proxy.rules.load().kin(provider);
+            neighbours.iter().chain(&kin).any(|provider| {
+                let listed = self.proxy.broker.connections_of(&provider.id);
+                let known = self.placeholders(agent, &provider.id, listed.as_ref().map_or(&[], |listed| &listed.ids));
                 find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry).is_some()
             })
         };
@@ -279,7 +282,7 @@ fn auth_required(provider: &Provider, connection: String, why: &'static str) -> 
 }
 
 /// An agent that is bound to a user has that user's connections and the default ones; others are another's.
-fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
+pub(super) fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
     connection.is_open_to(agent.user.as_ref())
 }
 
@@ -303,7 +306,7 @@ fn find_in_slots<T>(find: &dyn Fn(&[u8]) -> Option<T>, occupants: &Occupants, in
 }
 
 /// As it is, or inside `Basic`.
-fn find_in<T>(find: &dyn Fn(&[u8]) -> Option<T>, value: &[u8]) -> Option<T> {
+pub(super) fn find_in<T>(find: &dyn Fn(&[u8]) -> Option<T>, value: &[u8]) -> Option<T> {
     use base64::Engine as _;
     if let Some(found) = find(value) {
         return Some(found);

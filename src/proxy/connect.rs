@@ -115,7 +115,7 @@ impl Worker {
             Some(refusal) => refusal.record_in(&mut entry),
             None => entry.verdict(Verdict::Intercept),
         }
-        if refused.is_none() && !own && authority.port != 80 {
+        if refused.is_none() && !own && authority.port != 80 && self.proxy.rules.load().leads_there(&authority.host) {
             self.dial_ahead(&authority, &agent, &mut entry).await;
         }
         let mut inside = inside(origin, authority, Some(agent), Some(connection), refused);

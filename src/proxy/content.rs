@@ -178,7 +178,7 @@ const AT_ONCE: usize = 4;
 const MAX_PIECES: usize = 1_000_000;
 
 /// Reads all of `incoming`; trailers, which a body that may change can't keep, are checked and dropped.
-async fn gather(incoming: &mut Inflow, limit: usize, room: &mut Room) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+pub(super) async fn gather(incoming: &mut Inflow, limit: usize, room: &mut Room) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let mut body = Zeroizing::new(Vec::new());
     let mut take = |data: &[u8]| match body.len() + data.len() {
         size if size > limit => Err(Refusal::from(ContentError::TooLarge)),

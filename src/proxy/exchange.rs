@@ -110,10 +110,11 @@ impl Worker {
         }
         let refusal = match stepped {
             Ok(stepped) => return self.answer(stepped, entry, busy, linger),
-            Err(Stop::Page(response)) => match Box::pin(show(&mut entry, response)).await {
+            Err(Stop::Page(response)) => match Box::pin(show(&mut entry, *response)).await {
                 Ok(response) => return Answer::Response(response),
                 Err(refusal) => refusal,
             },
+            Err(Stop::Answered(response)) => return Answer::Response(*response),
             Err(Stop::Refusal(refusal)) => refusal,
         };
         refusal.record_in(&mut entry);
@@ -129,11 +130,12 @@ impl Worker {
         check_method(parts)?;
         let counted = self.count(&arrived)?;
         if is_own_name(&arrived.target.authority.host) {
-            return Err(Stop::Page(internal::page(self, &arrived)?));
+            return Err(Stop::Page(Box::new(internal::page(self, &arrived)?)));
         }
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
         let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
+        self.answer_token_request(&route, &inquiry, incoming, entry).await?;
         let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
         let (upgrade, extended) = (upgrade::asked(parts), parts.method == Method::CONNECT);
         let stripped = way.stripped().map(Arc::clone);
@@ -327,9 +329,13 @@ struct Switch {
 }
 
 /// Why the steps ended early.
-enum Stop {
+pub(super) enum Stop {
+    /// Refused.
     Refusal(Refusal),
-    Page(Response<ResponseBody>),
+    /// One of our own pages.
+    Page(Box<Response<ResponseBody>>),
+    /// Answered by us, and on record already.
+    Answered(Box<Response<ResponseBody>>),
 }
 
 impl<E: Into<Refusal>> From<E> for Stop {

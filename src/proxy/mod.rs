@@ -30,6 +30,7 @@ mod refused;
 mod replay;
 mod respond;
 mod serve;
+mod token_response;
 mod tongue;
 mod tunnel;
 mod upgrade;

@@ -399,3 +399,28 @@ fn a_tenant_that_nobody_named_is_told_of() {
         world.nexus_with(&["register", "jira", "--stdin"], "username=me@acme.test\npassword=dummy-0123456789\nsite=acme\n");
     assert_eq!((done.code, done.err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn where_token_requests_are_answered_is_shown_and_checked() {
+    let world = World::new();
+    let shown = world.nexus(&["providers", "show", "google-drive"]).ok();
+    assert!(
+        shown.contains("asks for a token of its own at") && shown.contains("https://oauth2.googleapis.com/token"),
+        "{shown}"
+    );
+    let json = world.nexus(&["providers", "show", "github_app", "--json"]).json();
+    let wanted =
+        serde_json::json!([{ "at": ["https://api.github.com/app/installations/*/access_tokens"], "shape": "github_app" }]);
+    assert_eq!(json["token_responses"], wanted);
+    let file = world.path("acme.toml");
+    let text = "name = \"acme\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"api.acme.test\"]\n\
+                strategy = { bearer = \"{access_token}\" }\n[[token_response]]\naccess_token = \"acme_\"\n";
+    std::fs::write(&file, text).unwrap();
+    let path = file.to_str().unwrap();
+    let refused = world.nexus(&["providers", "check", path]);
+    assert!(refused.err.contains("acme.toml:6:1: no place to answer at"), "{}", refused.err);
+    std::fs::write(&file, format!("{text}at = [\"POST https://auth.acme.test/token\"]\n")).unwrap();
+    let checked = world.nexus(&["providers", "check", path]).ok();
+    assert!(checked.ends_with("; it answers at https://auth.acme.test/token\n"), "{checked}");
+    assert_eq!(world.nexus(&["providers", "check", path, "--json"]).json()["answers"][0], "https://auth.acme.test/token");
+}

@@ -120,3 +120,26 @@ fn during_a_rotation_both_roots_are_trusted_by_those_that_add() {
         assert_eq!(text.matches("BEGIN CERTIFICATE").count(), 2, "{name}");
     }
 }
+
+#[test]
+fn i1_a_program_of_googles_gets_a_key_file_that_is_nobodys() {
+    let world = World::new();
+    let name = "GOOGLE_APPLICATION_CREDENTIALS";
+    assert!(world.nexus(&["env", "--json"]).json().get(name).is_none());
+    world.register(&["google-drive"], "access_token=ya29.0123456789abcdef\n");
+    world.register(&["google-sheets"], "access_token=ya29.0123456789abcdef\n");
+    let text = world.nexus(&["env", "--format", "dotenv"]).out;
+    assert_eq!(text.matches(name).count(), 1, "{text}");
+    let path = world.nexus(&["env", "--json"]).json()[name].as_str().unwrap().to_owned();
+    let read = || std::fs::read_to_string(&path).unwrap();
+    let first = read();
+    let file: serde_json::Value = serde_json::from_str(&first).unwrap();
+    assert_eq!((&file["type"], &file["token_uri"]), (&"service_account".into(), &"https://oauth2.googleapis.com/token".into()));
+    assert!(file["private_key"].as_str().unwrap().starts_with("-----BEGIN PRIVATE KEY-----\n") && !first.contains("ya29."));
+    // A command gets it too, whatever the caller's own says; `nexus env` leaves the caller's own alone.
+    let world = world.with(name, "/own/key.json");
+    let shown = world.nexus(&["run", "--", "sh", "-c", "cat \"$GOOGLE_APPLICATION_CREDENTIALS\""]).ok();
+    assert_eq!(shown, first);
+    assert!(world.nexus(&["env", "--json"]).json().get(name).is_none());
+    assert_eq!(world.nexus(&["run", "--keep", name, "--", "printenv", name]).ok().trim(), "/own/key.json");
+}

@@ -53,8 +53,32 @@ fn a_token_endpoint_of_several_providers_is_ours_as_soon_as_one_has_a_connection
     assert_eq!(outcome(&world, &["POST", url]), "pass");
     // Drive comes first in the catalogue, and has no connection.
     world.register(&["google-sheets"], "access_token=ya29-0123456789abcdef\n");
-    let answer = explain(&world, &["POST", url]);
+    let answer = explain(&world, &["GET", url]);
     assert_eq!((answer["outcome"].as_str(), answer["provider"].as_str()), (Some("refuse"), Some("google_sheets")), "{answer}");
+    let answer = explain(&world, &["POST", url]);
+    assert_eq!(
+        (answer["outcome"].as_str(), answer["connection"].as_str()),
+        (Some("answer"), Some("google_sheets")),
+        "{answer}"
+    );
+    assert!(answer["why"].as_str().unwrap().ends_with("is not for callers: nexus renews its tokens itself"), "{answer}");
+    // Not for an agent that may not use what stands behind it.
+    world.nexus(&["agent", "add", "ci", "--provider", "google-drive"]).ok();
+    assert_eq!(explain(&world, &["POST", url, "--agent", "ci"])["outcome"], "refuse");
+}
+
+#[test]
+fn an_endpoint_that_only_answers_is_opened_for_those_who_may_be_answered() {
+    let world = World::new();
+    let url = "https://auth.openai.com/oauth/token";
+    let answer = explain(&world, &["POST", url]);
+    assert_eq!((answer["outcome"].as_str(), answer["connect"].as_str()), (Some("pass"), Some("intercept")), "{answer}");
+    world.register(&["openai"], "api_key=sk-0123456789abcdef\n");
+    world.nexus(&["agent", "add", "ci", "--provider", "github"]).ok();
+    let answer = explain(&world, &["POST", url]);
+    assert_eq!((answer["outcome"].as_str(), answer["provider"].as_str()), (Some("answer"), Some("openai")), "{answer}");
+    let answer = explain(&world, &["POST", url, "--agent", "ci"]);
+    assert_eq!((answer["outcome"].as_str(), answer["connect"].as_str()), (Some("tunnel"), Some("tunnel")), "{answer}");
 }
 
 #[test]

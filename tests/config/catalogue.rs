@@ -10,8 +10,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue};
 use nexus::model::{Credential, Host, Secret};
 use nexus::provider::{
-    Catalogue, HostPattern, InjectRule, PathPattern, Placement, Prepared, Provider, Slot, Template, prepare, strip_body,
-    strip_target,
+    Catalogue, HostPattern, InjectRule, Occasion, PathPattern, Placement, Prepared, Provider, Slot, Template, TokenResponse,
+    prepare, strip_body, strip_target,
 };
 use serde::Deserialize;
 
@@ -74,7 +74,8 @@ fn endpoint(provider: &Provider, name: &str) -> bool {
 fn used(provider: &Provider) -> impl Iterator<Item = &str> {
     let placed = provider.inject.iter().flat_map(|rule| &rule.placements).flat_map(|placement| placement.templates());
     let suffixes = provider.placeholders.iter().filter_map(|placeholder| placeholder.suffix.as_ref());
-    placed.chain(suffixes).flat_map(Template::fields)
+    let told = provider.token_responses.iter().flat_map(TokenResponse::templates);
+    placed.chain(suffixes).chain(told).flat_map(Template::fields)
 }
 
 #[test]
@@ -89,6 +90,57 @@ fn every_pattern_is_read_again_as_it_is_shown() {
         for slot in &provider.slots {
             assert_eq!(slot.to_string().parse::<Slot>().as_ref(), Ok(slot));
         }
+    }
+}
+
+#[test]
+fn every_token_response_is_of_the_standards_form_and_holds_nothing_but_placeholders() {
+    const TAIL: &str = "Abcdefghijklmnopqrstuvwxyz0123456789";
+    let secret = Secret::new("a-secret-of-the-connection".to_owned());
+    let mut seen = 0;
+    for provider in Catalogue::builtin().iter() {
+        let open = |name: &str| provider.fields.iter().any(|field| field.name == name && !field.secret && !field.file);
+        let label = Secret::new("acme".to_owned());
+        let fields = |name: &str| if open(name) { Some(&label) } else { Some(&secret) };
+        for response in &provider.token_responses {
+            seen += 1;
+            let now = std::time::SystemTime::now();
+            let body = response.body(&Occasion {
+                tail: TAIL,
+                now,
+                scope: Some("asked for"),
+                renewable: true,
+                refresh_token: None,
+                exchanged: true,
+                fields: &fields,
+            });
+            let text = body.to_string();
+            assert!(
+                !text.contains("secret-of") && !text.contains('{'.to_string().repeat(2).as_str()),
+                "{}: {text}",
+                provider.id
+            );
+            let names = ["access_token", "token", "refresh_token", "id_token"];
+            let tokens: Vec<&str> = names.iter().filter_map(|name| body.get(name)?.as_str()).collect();
+            assert!(!tokens.is_empty(), "{}: {text}", provider.id);
+            for token in tokens {
+                assert!(token.ends_with(TAIL) || token.contains(&format!(".{TAIL}_")), "{}: {token}", provider.id);
+                assert!(token.bytes().all(|byte| byte.is_ascii_graphic()), "{}: {token}", provider.id);
+            }
+            let lasts = response.lifetime.as_secs();
+            assert!((60..=86_400).contains(&lasts), "{}: {lasts} seconds", provider.id);
+        }
+    }
+    assert!(seen >= 50, "{seen}");
+}
+
+#[test]
+fn every_google_provider_answers_where_google_asks_for_tokens() {
+    let google = |provider: &&Provider| provider.token_endpoints().any(|url| url == "https://oauth2.googleapis.com/token");
+    let catalogue = Catalogue::builtin();
+    for provider in catalogue.iter().map(AsRef::as_ref).filter(google) {
+        let places = provider.token_responses.iter().flat_map(|response| &response.at).map(ToString::to_string);
+        assert_eq!(places.collect::<Vec<_>>(), ["https://oauth2.googleapis.com/token"], "{}", provider.id);
     }
 }
 

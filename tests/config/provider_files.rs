@@ -279,6 +279,122 @@ const BROKEN: &[(&str, &str, (usize, usize), &str)] = &[
         (14, 23),
         "{k} is what a file holds and never goes on a request",
     ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_tokn = \"a\"\n[placeholder]",
+        (14, 1),
+        "unknown key `access_tokn`; did you mean `access_token`?",
+    ),
+    ("[placeholder]", "[[token_response]]\nlifetime_secs = 60\n[placeholder]", (13, 1), "the key `access_token` is missing"),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"$(id)\"\n[placeholder]",
+        (14, 16),
+        "a placeholder is visible ASCII",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = { jwt = \"RS512\" }\n[placeholder]",
+        (14, 24),
+        "expected one of RS256, ES256, HS256",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = { jwt = \"RS256\", claims = { exp = 1 } }\n[placeholder]",
+        (14, 44),
+        "exp is nexus's own to set",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = { jwt = \"RS256\", claims = { a = { b = { c = { d = {} } } } } }\n[placeholder]",
+        (14, 66),
+        "tables in tables",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nlifetime_secs = 0\n[placeholder]",
+        (15, 17),
+        "expected a number of seconds",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nlifetime_secs = 9999999\n[placeholder]",
+        (15, 17),
+        "lives for 30 days at most",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nshape = \"jwt\"\n[placeholder]",
+        (15, 9),
+        "expected one of oauth2, github_app",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nshape = \"github_app\"\nscope = \"\"\n[placeholder]",
+        (16, 9),
+        "`scope` is no part of an answer of the shape github_app",
+    ),
+    ("[placeholder]", "[[token_response]]\naccess_token = \"a\"\nat = []\n[placeholder]", (15, 6), "no place to answer at"),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nat = [\"https://acme.example/token\"]\n[placeholder]",
+        (15, 7),
+        "expected POST, a space and an https:// URL without port",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nat = [\"GET https://acme.example/token\"]\n[placeholder]",
+        (15, 7),
+        "expected POST",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nat = [\"POST https://acme.example:1/token\"]\n[placeholder]",
+        (15, 7),
+        "write the name alone, without",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nat = [\"POST https://*.acme.example/token\"]\n[placeholder]",
+        (15, 7),
+        "expected POST",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nat = [\"POST https://{x}.co.uk/token\"]\n[placeholder]",
+        (15, 7),
+        "anyone can register a name under co.uk",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nat = [\"POST https://api.acme.example/v1/token\"]\n[placeholder]",
+        (15, 7),
+        "name the path in its `mints`",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nmembers = { access_token = \"x\" }\n[placeholder]",
+        (15, 13),
+        "access_token is nexus's own to set",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nmembers = { x = 1.5 }\n[placeholder]",
+        (15, 17),
+        "expected a text, a whole number, true, false or a table",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nmembers = { x = \"{api_key}\" }\n[placeholder]",
+        (15, 17),
+        "{api_key} is no [[field]] with secret = false",
+    ),
+    (
+        "[placeholder]",
+        "[[token_response]]\naccess_token = \"a\"\nmembers = { x = \"https://{s}.evil.example/\" }\n[[field]]\nname = \"s\"\nprompt = \"S\"\nsecret = false\n[placeholder]",
+        (15, 17),
+        "{s}.evil.example is not one of the hosts",
+    ),
 ];
 
 #[test]
@@ -367,4 +483,17 @@ fn every_shipped_provider_is_valid_and_complete() {
     ] {
         assert!(catalogue.get(&seed.parse().expect("a name")).is_some(), "{seed}");
     }
+}
+
+#[test]
+fn a_file_without_a_token_endpoint_must_say_where_it_answers() {
+    let text = ACME.replacen("[oauth2]\ntoken_url = \"https://acme.example/token\"\n", "", 1);
+    let table = "[[token_response]]\naccess_token = \"acme_\"\n";
+    let error = parse("acme.toml", &format!("{text}{table}")).expect_err("no place");
+    assert!(error.to_string().contains("`at` must name one"), "{error}");
+    let named = format!("{text}{table}at = [\"POST https://auth.acme.example/{{site}}/token\"]\n");
+    let provider = parse("acme.toml", &named).expect("a place");
+    assert_eq!(provider.token_responses[0].at[0].to_string(), "https://auth.acme.example/*/token");
+    let own = parse("acme.toml", &format!("{ACME}{table}")).expect("the file's own");
+    assert_eq!(own.token_responses[0].at[0].to_string(), "https://acme.example/token");
 }

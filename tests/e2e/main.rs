@@ -39,5 +39,6 @@ mod ssrf;
 mod streams;
 mod strip_inject;
 mod tls;
+mod token_response;
 mod tunnels;
 mod websocket;

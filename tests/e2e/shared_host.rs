@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::attack::talk;
-use crate::harness::{Authority, Builder, Caller, Nexus, Offers, Seen, Upstream, answer, empty, request, run};
+use crate::harness::{Authority, Builder, Caller, Nexus, Offers, Seen, Upstream, answer, empty, full, request, run};
 
 const DRIVE: &str = "www.googleapis.com";
 const SITE: &str = "acme.atlassian.net";
@@ -130,7 +130,8 @@ fn t45_a_token_endpoint_of_several_providers_is_for_no_caller_once_one_has_a_con
         let service = Upstream::serve(&ca, &[TOKEN], Offers::Http1, |_call| async { answer(200, "") }).await;
         let ask = async |builder: Builder| {
             let nexus = builder.resolve(TOKEN, service.address).start();
-            Caller::new(&nexus).send(request(Method::POST, &format!("https://{TOKEN}/token"), empty())).await
+            let code = full("grant_type=authorization_code&code=theirs");
+            Caller::new(&nexus).send(request(Method::POST, &format!("https://{TOKEN}/token"), code)).await
         };
         assert_eq!(ask(Builder::new(&ca)).await.status, 200);
         for provider in ["google_drive", "google_sheets"] {

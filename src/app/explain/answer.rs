@@ -24,6 +24,8 @@ pub enum Outcome {
     AuthRequired,
     /// It is answered with a page of the proxy's own.
     OwnPage,
+    /// It is answered with worthless tokens, if it asks for some that a program gets by itself.
+    Answer,
 }
 
 /// The rule that matched.

@@ -5,11 +5,12 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use nexus::provider::HelperFile;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use super::variables::own_node_ca;
-use super::{Error, Inputs, jks, placement, wgetrc};
+use super::{Error, Inputs, google, jks, placement, wgetrc};
 
 const PRELOAD: &str = include_str!("../../../config/env/preload.cjs");
 const SITECUSTOMIZE: &str = include_str!("../../../config/env/sitecustomize.py");
@@ -38,8 +39,19 @@ pub(crate) fn write_helpers(inputs: &Inputs<'_>) -> Result<(), Error> {
     if let Some(own) = own_node_ca(inputs) {
         write(&placement::NODE_CA.place(folder, Some(&own)), &node_ca(inputs, &own)?)?;
     }
+    google_key(inputs)?;
     placement::forget_gone(folder);
     Ok(())
+}
+
+/// The key file that a variable names, unless it is there: it is made once, so that programs that run already keep theirs.
+fn google_key(inputs: &Inputs<'_>) -> Result<(), Error> {
+    let place = placement::helper_file(&inputs.helpers, HelperFile::GoogleServiceAccount);
+    let named = inputs.placeholders.iter().any(|(_name, value)| Some(value.as_str()) == place.to_str());
+    if !named || fs::read(&place).is_ok_and(|text| google::is_key_file(&text)) {
+        return Ok(());
+    }
+    write(&place, google::key_file().ok_or(Error::Random)?.as_bytes())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -134,6 +146,24 @@ mod tests {
         assert_eq!(names, ["php", "preload.cjs", "prepend.php", "python", "trust.jks", "wget2rc", "wgetrc"]);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&inputs.helpers), mode(&inputs.helpers.join("trust.jks"))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_key_file_for_google_is_made_once_and_where_a_variable_names_it() {
+        let home = home();
+        let mut inputs = inputs_in(home.path(), &|_| None);
+        let place = placement::helper_file(&inputs.helpers, HelperFile::GoogleServiceAccount);
+        write_helpers(&inputs).unwrap();
+        assert!(!place.exists());
+        inputs.placeholders = vec![("GOOGLE_APPLICATION_CREDENTIALS".into(), place.to_str().unwrap().into())];
+        write_helpers(&inputs).unwrap();
+        let first = fs::read(&place).unwrap();
+        assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o600);
+        write_helpers(&inputs).unwrap();
+        assert_eq!(fs::read(&place).unwrap(), first);
+        fs::write(&place, "{}").unwrap();
+        write_helpers(&inputs).unwrap();
+        assert!(google::is_key_file(&fs::read(&place).unwrap()));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nexus::provider::HelperFile;
 use sha2::{Digest as _, Sha256};
 
 /// How a helper file begins that carries over a file of the caller's. PEM and wget's settings both take such a line for a remark.
@@ -93,6 +94,13 @@ pub(super) fn php_folder(folder: &Path) -> PathBuf {
 /// The script that every PHP script begins with. Not in the ini's folder, which PHP reads `*.ini` from.
 pub(super) fn php_prepend(folder: &Path) -> PathBuf {
     folder.join("prepend.php")
+}
+
+/// What a variable of a provider's names.
+pub(crate) fn helper_file(folder: &Path, file: HelperFile) -> PathBuf {
+    match file {
+        HelperFile::GoogleServiceAccount => folder.join("google-service-account.json"),
+    }
 }
 
 /// The Java trust store.

@@ -4,10 +4,11 @@ use http::Method;
 use http::uri::PathAndQuery;
 
 use super::Error;
-use super::source::{Text, Value};
+use super::inject::word;
+use super::source::{Table, Text, Value};
 use crate::model::is_field_name;
 use crate::provider::pattern::HostPattern;
-use crate::provider::rule::{Derived, Field, InjectRule, Placeholder};
+use crate::provider::rule::{Derived, Field, HelperFile, InjectRule, Placeholder};
 use crate::provider::template::Template;
 use crate::provider::whoami::WhoAmI;
 
@@ -58,7 +59,10 @@ fn placeholder(key: &Text<'_>, value: &Value<'_>, fields: &[Field]) -> Result<Pl
     if name.contains("PROXY") || steers {
         return Err(key.refuse(format!("{name} steers programs; a provider file cannot set it")));
     }
-    let table = if value.is_table() { Some(value.table(&["fixed", "prefix", "suffix"])?) } else { None };
+    let table = if value.is_table() { Some(value.table(&["file", "fixed", "prefix", "suffix"])?) } else { None };
+    if let Some(file) = table.as_ref().and_then(|table| table.get("file")) {
+        return helper_file(name, table.as_ref(), &file);
+    }
     let fixed = table.as_ref().and_then(|table| table.get("fixed"));
     let text = match (&table, &fixed) {
         (None, _) => value.text()?,
@@ -71,11 +75,20 @@ fn placeholder(key: &Text<'_>, value: &Value<'_>, fields: &[Field]) -> Result<Pl
     }
     quiet(&text)?;
     let suffix = suffix.map(|suffix| suffix_of(&suffix.text()?, fields)).transpose()?;
-    Ok(Placeholder { variable: name.to_owned(), prefix: text.value.to_owned(), fixed: fixed.is_some(), suffix })
+    Ok(Placeholder { variable: name.to_owned(), prefix: text.value.to_owned(), fixed: fixed.is_some(), suffix, file: None })
+}
+
+/// `{ file = "google_service_account" }`, which is written when the variable is.
+fn helper_file(name: &str, table: Option<&Table<'_>>, value: &Value<'_>) -> Result<Placeholder, Error> {
+    if let Some(other) = ["fixed", "prefix", "suffix"].iter().find_map(|key| table?.get(key)) {
+        return Err(other.refuse("the value is the path of a file, and nothing else"));
+    }
+    let file = word(value, &[("google_service_account", HelperFile::GoogleServiceAccount)])?;
+    Ok(Placeholder { variable: name.to_owned(), prefix: String::new(), fixed: true, suffix: None, file: Some(file) })
 }
 
 /// Nothing that a shell would read.
-fn quiet(text: &Text<'_>) -> Result<(), Error> {
+pub(super) fn quiet(text: &Text<'_>) -> Result<(), Error> {
     let quiet = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'`' | b'$' | b'\\');
     if text.value.len() <= 256 && text.value.bytes().all(quiet) {
         return Ok(());

@@ -1,0 +1,56 @@
+//! `Answers`: at which places Nexus may itself answer who asks for a token.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::model::{Host, Map};
+use crate::provider::{HostPattern, Provider};
+
+/// A provider by its place, and one of its token responses by its number.
+type Place = (usize, usize);
+
+/// The token responses of all providers, by host.
+#[derive(Default)]
+pub(super) struct Answers {
+    exact: Map<Host, Vec<Place>>,
+    /// By what stands behind the first dot of a tenant pattern's ending.
+    tenants: Map<Box<str>, Vec<Place>>,
+}
+
+impl Answers {
+    pub(super) fn add(&mut self, index: usize, provider: &Provider) {
+        for (number, response) in provider.token_responses.iter().enumerate() {
+            for endpoint in &response.at {
+                let entry = match &endpoint.host {
+                    HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
+                    HostPattern::Tenant { after, .. } => self.tenants.entry(behind_first_dot(after).into()).or_default(),
+                    // Whose name it is, only connections know; and there is no token endpoint below a name.
+                    HostPattern::Own { .. } | HostPattern::Below(_) => continue,
+                };
+                if !entry.contains(&(index, number)) {
+                    entry.push((index, number));
+                }
+            }
+        }
+    }
+
+    /// Those with an endpoint at `host`, in the catalogue's order.
+    pub(super) fn at(&self, host: &Host) -> SmallVec<[Place; 8]> {
+        let mut places: SmallVec<[Place; 8]> = self.exact.get(host).into_iter().flatten().copied().collect();
+        if let Some(name) = host.name().filter(|_| !self.tenants.is_empty()) {
+            let behind = name.match_indices('.').filter_map(|(dot, _)| name.get(dot + 1..));
+            places.extend(behind.filter_map(|behind| self.tenants.get(behind)).flatten().copied());
+            places.sort_unstable();
+            places.dedup();
+        }
+        places
+    }
+}
+
+/// A provider that answers at the place, and the number of its token response.
+pub(crate) type Answering = (Arc<Provider>, usize);
+
+pub(super) fn behind_first_dot(text: &str) -> &str {
+    text.split_once('.').map_or(text, |(_label, rest)| rest)
+}

@@ -1,0 +1,243 @@
+//! A token request as a caller sends it: which grant, and what for. Nothing else of it is kept.
+
+use std::borrow::Cow;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+/// RFC 6749 §4 and §6 and its extensions.
+pub(crate) struct Asked {
+    /// What buys the token.
+    pub(crate) grant: AskedGrant,
+    /// RFC 6749 §3.3.
+    pub(crate) scope: Option<String>,
+    /// The caller's own, which stays what it was (RFC 6749 §6).
+    pub(crate) refresh_token: Option<Zeroizing<String>>,
+}
+
+/// What a `grant_type` means to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AskedGrant {
+    /// A refresh token (RFC 6749 §6).
+    Renewal,
+    /// A password (RFC 6749 §4.3).
+    Password,
+    /// A client's secret or a signed assertion (RFC 6749 §4.4, RFC 7521 §4): the answer holds none.
+    Machine,
+    /// A token of another issuer (RFC 8693).
+    Exchange,
+    /// A person's log-in, and what we don't know.
+    Other,
+}
+
+/// Why a request is none (RFC 6749 §5.2 `invalid_request`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidRequest {
+    #[error("what the body is, is said twice, or it is neither a form nor JSON")]
+    Type,
+    #[error("the body is compressed")]
+    Encoded,
+    #[error("the body is not what its Content-Type says")]
+    Unreadable,
+    #[error("grant_type is missing")]
+    NoGrant,
+    #[error("a parameter is there more than once")]
+    Twice,
+}
+
+const GRANTS: [(&str, AskedGrant); 7] = [
+    ("refresh_token", AskedGrant::Renewal),
+    ("password", AskedGrant::Password),
+    ("client_credentials", AskedGrant::Machine),
+    ("account_credentials", AskedGrant::Machine), // Zoom
+    ("urn:ietf:params:oauth:grant-type:jwt-bearer", AskedGrant::Machine),
+    ("urn:ietf:params:oauth:grant-type:saml2-bearer", AskedGrant::Machine),
+    ("urn:ietf:params:oauth:grant-type:token-exchange", AskedGrant::Exchange),
+];
+
+/// The parameters that are read; the others are no business of ours.
+#[derive(Default, Deserialize)]
+struct Parameters {
+    grant_type: Option<Text>,
+    scope: Option<Text>,
+    refresh_token: Option<Text>,
+    /// RFC 6749 §4.1.3. GitHub and Slack take one without a `grant_type`.
+    code: Option<Text>,
+}
+
+/// A text; `None` where a JSON text has something else there.
+#[derive(Deserialize)]
+#[serde(from = "serde_json::Value")]
+struct Text(Option<Zeroizing<String>>);
+
+impl From<serde_json::Value> for Text {
+    fn from(value: serde_json::Value) -> Self {
+        match value {
+            serde_json::Value::String(text) => Self(Some(Zeroizing::new(text))),
+            _ => Self(None),
+        }
+    }
+}
+
+enum Kind {
+    Form,
+    Json,
+    /// Nobody says: what begins with a brace is JSON.
+    Untold,
+}
+
+/// Reads a request with this body. Some programs write parameters into the query (Zoom's do), so both count.
+///
+/// # Errors
+/// As [`InvalidRequest`] says.
+pub(crate) fn read_request(query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Result<Asked, InvalidRequest> {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        return Err(InvalidRequest::Encoded);
+    }
+    let json = match kind(headers)? {
+        _ if body.is_empty() => false,
+        Kind::Form => false,
+        Kind::Json => true,
+        Kind::Untold => body.trim_ascii_start().starts_with(b"{"),
+    };
+    let mut parameters = form(query.unwrap_or_default(), Parameters::default())?;
+    if json {
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(InvalidRequest::Unreadable);
+        }
+        let said: Parameters = serde_json::from_slice(body).map_err(|error| match error.to_string() {
+            text if text.starts_with("duplicate field") => InvalidRequest::Twice,
+            _ => InvalidRequest::Unreadable,
+        })?;
+        put(&mut parameters.grant_type, said.grant_type)?;
+        put(&mut parameters.scope, said.scope)?;
+        put(&mut parameters.refresh_token, said.refresh_token)?;
+        put(&mut parameters.code, said.code)?;
+    } else {
+        parameters = form(std::str::from_utf8(body).map_err(|_binary| InvalidRequest::Unreadable)?, parameters)?;
+    }
+    let text = |text: Option<Text>| text.and_then(|text| text.0).filter(|text| !text.is_empty());
+    let grant = match (text(parameters.grant_type), text(parameters.code)) {
+        (Some(said), _) => GRANTS.iter().find(|(word, _)| *word == *said).map_or(AskedGrant::Other, |(_, grant)| *grant),
+        (None, Some(_)) => AskedGrant::Other,
+        (None, None) => return Err(InvalidRequest::NoGrant),
+    };
+    let scope = text(parameters.scope).map(|scope| scope.to_string());
+    Ok(Asked { grant, scope, refresh_token: text(parameters.refresh_token) })
+}
+
+fn kind(headers: &HeaderMap) -> Result<Kind, InvalidRequest> {
+    let mut said = headers.get_all(CONTENT_TYPE).iter();
+    let Some(value) = said.next() else { return Ok(Kind::Untold) };
+    if said.next().is_some() {
+        return Err(InvalidRequest::Type);
+    }
+    let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+    match text.split(';').next().unwrap_or_default().trim() {
+        "application/x-www-form-urlencoded" => Ok(Kind::Form),
+        "application/json" => Ok(Kind::Json),
+        "" | "text/plain" => Ok(Kind::Untold),
+        _ => Err(InvalidRequest::Type),
+    }
+}
+
+/// Adds what a form (or a query, which is written alike) says.
+fn form(written: &str, mut parameters: Parameters) -> Result<Parameters, InvalidRequest> {
+    let pairs = written.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let text = |value: &str| Text(Some(Zeroizing::new(decoded(value).into_owned())));
+    for (name, value) in pairs {
+        match &*decoded(name) {
+            "grant_type" => put(&mut parameters.grant_type, Some(text(value)))?,
+            "scope" => put(&mut parameters.scope, Some(text(value)))?,
+            "refresh_token" => put(&mut parameters.refresh_token, Some(text(value)))?,
+            "code" => put(&mut parameters.code, Some(text(value)))?,
+            _ => {}
+        }
+    }
+    Ok(parameters)
+}
+
+/// RFC 6749 §3.2: none is there more than once.
+fn put<T>(place: &mut Option<T>, value: Option<T>) -> Result<(), InvalidRequest> {
+    match (&place, &value) {
+        (Some(_), Some(_)) => return Err(InvalidRequest::Twice),
+        (None, Some(_)) => *place = value,
+        (_, None) => {}
+    }
+    Ok(())
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    let spaced = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
+    let plain = percent_decode_str(&spaced).decode_utf8_lossy().into_owned();
+    if plain == text { Cow::Borrowed(text) } else { Cow::Owned(plain) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    fn read(kind: &str, query: Option<&str>, body: &str) -> Result<Asked, InvalidRequest> {
+        let mut headers = HeaderMap::new();
+        for kind in kind.split('|').filter(|kind| !kind.is_empty()) {
+            headers.append(CONTENT_TYPE, kind.parse().expect("a value"));
+        }
+        read_request(query, &headers, body.as_bytes())
+    }
+
+    fn grant(kind: &str, query: Option<&str>, body: &str) -> Result<AskedGrant, InvalidRequest> {
+        read(kind, query, body).map(|asked| asked.grant)
+    }
+
+    #[test]
+    fn a_grant_is_read_from_form_json_and_query() {
+        use AskedGrant::{Exchange, Machine, Other, Password, Renewal};
+        let jwt = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=x";
+        assert_eq!(grant(FORM, None, jwt), Ok(Machine));
+        assert_eq!(grant("Application/X-WWW-form-urlencoded; charset=UTF-8", None, "grant%5ftype=password"), Ok(Password));
+        assert_eq!(grant("", None, "a=b&grant_type=authorization_code&code=c"), Ok(Other));
+        assert_eq!(grant("", None, " {\"grant_type\":\"refresh_token\"}"), Ok(Renewal));
+        assert_eq!(grant(FORM, None, "client_id=a&client_secret=b&code=c"), Ok(Other));
+        let exchange = r#"{"grant_type":"urn:ietf:params:oauth:grant-type:token-exchange","x":{"grant_type":1}}"#;
+        assert_eq!(grant("application/json", None, exchange), Ok(Exchange));
+        assert_eq!(grant("", Some("grant_type=account_credentials&account_id=1"), ""), Ok(Machine));
+        assert_eq!(grant("application/json", Some("grant_type=client_credentials"), ""), Ok(Machine));
+        let scoped = read(FORM, None, "scope=a+b%20c&grant_type=client_credentials").expect("a request");
+        assert_eq!(scoped.scope.as_deref(), Some("a b c"));
+        let listed = read("application/json", None, r#"{"scope":["a"],"refresh_token":"r/1","grant_type":"refresh_token"}"#);
+        let listed = listed.expect("a request");
+        assert_eq!((listed.scope, listed.refresh_token.as_deref().map(String::as_str)), (None, Some("r/1")));
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_no_request() {
+        use InvalidRequest::{NoGrant, Twice, Type, Unreadable};
+        for (kind, query, body, wrong) in [
+            (FORM, None, "", NoGrant),
+            (FORM, None, "grant_type=&a=b", NoGrant),
+            (FORM, None, r#"{"grant_type":"password"}"#, NoGrant),
+            (FORM, None, "grant_type=password&grant_type=client_credentials", Twice),
+            (FORM, None, "grant_type=password&grant%5Ftype=password", Twice),
+            (FORM, Some("grant_type=password"), "grant_type=password", Twice),
+            ("application/json", None, r#"{"grant_type":"password","grant_type":"password"}"#, Twice),
+            ("application/json", None, "grant_type=password", Unreadable),
+            ("application/json", None, r#"["grant_type"]"#, Unreadable),
+            ("application/json", None, r#"["password", null, null, null]"#, Unreadable),
+            ("application/json", None, r#"{"grant_type":7}"#, NoGrant),
+            ("multipart/form-data; boundary=x", None, "grant_type=password", Type),
+            ("application/json|application/x-www-form-urlencoded", None, "grant_type=password", Type),
+        ] {
+            assert_eq!(grant(kind, query, body), Err(wrong), "{kind} {query:?} {body}");
+        }
+        let compressed = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
+        let wrong = |headers: &HeaderMap, body: &[u8]| read_request(None, headers, body).err();
+        assert_eq!(wrong(&compressed, b"grant_type=password"), Some(InvalidRequest::Encoded));
+        assert_eq!(wrong(&HeaderMap::new(), &[0xff, b'=']), Some(Unreadable));
+    }
+}

@@ -1,0 +1,426 @@
+//! What Nexus itself answers to a program that asks a token endpoint for a token of its own: worthless, but of the vendor's shape. Pure.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use super::grant::JwtAlgorithm;
+use super::path::PathPattern;
+use super::pattern::HostPattern;
+use super::rule::Provider;
+use super::strategy::{self, Fields};
+use super::template::Template;
+use crate::model::Host;
+
+/// `[[token_response]]`: one answer, at one or more endpoints.
+#[derive(Debug)]
+pub struct TokenResponse {
+    /// Where it is given, always to a POST (RFC 6749 §3.2).
+    pub at: Vec<Endpoint>,
+    /// Which members it has.
+    pub shape: Shape,
+    /// The access token.
+    pub access_token: Made,
+    /// Where the vendor gives a new one with each renewal.
+    pub refresh_token: Option<Made>,
+    /// OpenID Connect Core §3.1.3.3.
+    pub id_token: Option<Made>,
+    /// `Bearer`.
+    pub token_type: String,
+    /// `expires_in`.
+    pub lifetime: Duration,
+    /// Whether `scope` is there, and what it says where the request says nothing.
+    pub scope: Option<String>,
+    /// What this vendor's programs read besides.
+    pub members: Vec<(String, Member)>,
+}
+
+/// A place where tokens are asked for, on port 443.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A host, or one of its tenants'.
+    pub host: HostPattern,
+    /// Its path.
+    pub path: PathPattern,
+}
+
+/// `shape = "oauth2" | "github_app"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// RFC 6749 §5.1.
+    OAuth2,
+    /// "Create an installation access token for an app": 201, `token` and `expires_at`; the request says no `grant_type`.
+    GithubApp,
+}
+
+/// How a token is made up.
+#[derive(Debug)]
+pub enum Made {
+    /// What it begins with; the rest is a placeholder's.
+    Prefix(String),
+    /// A JSON Web Token (RFC 7519) that parses; what stands for its signature is a placeholder's.
+    Jwt {
+        /// What its head says.
+        algorithm: JwtAlgorithm,
+        /// What it says besides `sub`, `iat` and `exp`.
+        claims: Vec<(String, Member)>,
+    },
+}
+
+/// A member of a JSON object.
+#[derive(Debug)]
+pub enum Member {
+    /// Text, with `{field}` for what differs by connection and is no secret.
+    Text(Template),
+    /// A whole number.
+    Number(u32),
+    /// `true` or `false`.
+    Boolean(bool),
+    /// An object.
+    Object(Vec<(String, Self)>),
+}
+
+/// What one answer is made of.
+pub struct Occasion<'a> {
+    /// The placeholder's own part, of an agent and a connection.
+    pub tail: &'a str,
+    /// The time of day.
+    pub now: SystemTime,
+    /// What the request asks for.
+    pub scope: Option<&'a str>,
+    /// Whether the grant gives a refresh token.
+    pub renewable: bool,
+    /// The one that the caller has. It stays what it was (RFC 6749 §6), so that a person's own log-in outlives the answer.
+    pub refresh_token: Option<&'a str>,
+    /// Whether a token was exchanged (RFC 8693 §2.2.1).
+    pub exchanged: bool,
+    /// The connection's; only those that are no secret are read.
+    pub fields: Fields<'a>,
+}
+
+impl std::fmt::Debug for Occasion<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Occasion").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// Members that Nexus writes itself.
+pub(super) const OWN_MEMBERS: [&str; 9] = [
+    "access_token",
+    "expires_at",
+    "expires_in",
+    "id_token",
+    "issued_token_type",
+    "refresh_token",
+    "scope",
+    "token",
+    "token_type",
+];
+
+/// Claims that Nexus writes itself (RFC 7519 §4.1).
+pub(super) const OWN_CLAIMS: [&str; 2] = ["exp", "iat"];
+
+/// What comes back is no longer than this.
+const MAX_ECHO: usize = 8 * 1024;
+
+impl Shape {
+    /// Its word in a provider file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::OAuth2 => "oauth2",
+            Self::GithubApp => "github_app",
+        }
+    }
+
+    /// The status of the answer.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::OAuth2 => 200,
+            Self::GithubApp => 201,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Of a URL with `{field}`s. What stands for a field of the connection is any segment; `None` for what has no host or path of a kind
+    /// that patterns know.
+    pub fn of_url(url: &str) -> Option<Self> {
+        let rest = url.strip_prefix("https://")?;
+        let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        let segments: Vec<&str> = segments.map(|segment| if segment.contains('{') { "*" } else { segment }).collect();
+        Some(Self { host: host.parse().ok()?, path: format!("/{}", segments.join("/")).parse().ok()? })
+    }
+
+    /// Whether a request to `path` of `host` is for it, in every reading of the path: an answer is given where nobody could mean
+    /// another place.
+    pub fn takes(&self, host: &Host, path: &str) -> bool {
+        let path = path.split('?').next().unwrap_or_default();
+        let trimmed = path.strip_suffix('/').filter(|rest| !rest.is_empty());
+        let fits = |path: &str| self.path.matches_all_readings(path);
+        self.host.matches(host) && (fits(path) || trimmed.is_some_and(fits))
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "https://{}{}", self.host, self.path)
+    }
+}
+
+impl TokenResponse {
+    /// The JSON of one answer.
+    pub fn body(&self, occasion: &Occasion<'_>) -> Value {
+        let mut body = match self.shape {
+            Shape::OAuth2 => self.oauth2(occasion),
+            Shape::GithubApp => self.installation(occasion),
+        };
+        body.extend(object(&self.members, occasion.fields));
+        Value::Object(body)
+    }
+
+    /// Whether a connection with these fields belongs at `host`: a tenant's endpoint is that tenant's.
+    pub fn is_bound(&self, host: &Host, fields: Fields<'_>) -> bool {
+        let here = |pattern: &HostPattern| match pattern {
+            HostPattern::Tenant { .. } => pattern.bind(fields).is_ok_and(|bound| bound.as_ref() == Some(host)),
+            pattern => pattern.matches(host),
+        };
+        self.at.iter().any(|at| here(&at.host))
+    }
+
+    /// The templates in it.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let claims = [Some(&self.access_token), self.refresh_token.as_ref(), self.id_token.as_ref()];
+        let claims = claims.into_iter().flatten().flat_map(|made| match made {
+            Made::Prefix(_) => &[],
+            Made::Jwt { claims, .. } => claims.as_slice(),
+        });
+        let mut templates = Vec::new();
+        claims.chain(&self.members).for_each(|(_name, member)| member.collect(&mut templates));
+        templates.into_iter()
+    }
+
+    /// RFC 6749 §5.1.
+    fn oauth2(&self, occasion: &Occasion<'_>) -> Map<String, Value> {
+        let make = |made: &Made| Value::from(made.token(self.lifetime, occasion));
+        let mut body = Map::new();
+        let mut put = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
+        put("access_token", make(&self.access_token));
+        put("token_type", self.token_type.as_str().into());
+        put("expires_in", self.lifetime.as_secs().into());
+        if occasion.exchanged {
+            put("issued_token_type", "urn:ietf:params:oauth:token-type:access_token".into());
+        }
+        if let Some(made) = self.refresh_token.as_ref().filter(|_| occasion.renewable) {
+            let own = occasion.refresh_token.filter(|own| is_plain(own)).map(Value::from);
+            put("refresh_token", own.unwrap_or_else(|| make(made)));
+        }
+        if let Some(made) = &self.id_token {
+            put("id_token", make(made));
+        }
+        if let Some(default) = &self.scope {
+            let said = occasion.scope.filter(|scope| is_plain(scope)).unwrap_or(default);
+            if !said.is_empty() {
+                put("scope", said.into());
+            }
+        }
+        body
+    }
+
+    /// "Create an installation access token for an app", GitHub.
+    fn installation(&self, occasion: &Occasion<'_>) -> Map<String, Value> {
+        let end = seconds(occasion.now + self.lifetime);
+        let end = i64::try_from(end).ok().and_then(|end| jiff::Timestamp::from_second(end).ok());
+        let mut body = Map::new();
+        body.insert("token".to_owned(), self.access_token.token(self.lifetime, occasion).into());
+        body.insert("expires_at".to_owned(), end.map(|end| end.to_string()).into());
+        body
+    }
+}
+
+/// Letters of RFC 6749 §3.3, and not too many. Nothing of a request comes back in its answer but its scope and the refresh token.
+fn is_plain(text: &str) -> bool {
+    let plain = |byte: u8| byte == b' ' || (byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+    !text.is_empty() && text.len() <= MAX_ECHO && text.bytes().all(plain)
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Made {
+    fn token(&self, lifetime: Duration, occasion: &Occasion<'_>) -> String {
+        let (algorithm, claims) = match self {
+            Self::Prefix(prefix) => return format!("{prefix}{}", occasion.tail),
+            Self::Jwt { algorithm, claims } => (*algorithm, claims),
+        };
+        let mut payload = Map::from_iter([("sub".to_owned(), Value::from("placeholder"))]);
+        payload.extend(object(claims, occasion.fields));
+        payload.insert("iat".to_owned(), seconds(occasion.now).into());
+        payload.insert("exp".to_owned(), seconds(occasion.now + lifetime).into());
+        let header = json!({ "alg": algorithm.word(), "typ": "JWT", "kid": "placeholder" });
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        format!("{}.{}.{}", part(&header), part(&Value::Object(payload)), no_signature(algorithm, occasion.tail))
+    }
+}
+
+/// As long as a signature, and one to whoever decodes it. It begins with the placeholder's own part, which `_` ends, so that it is
+/// found in a token as in any other value; no key makes it.
+fn no_signature(algorithm: JwtAlgorithm, tail: &str) -> String {
+    let bytes: usize = match algorithm {
+        JwtAlgorithm::Rs256 => 256,
+        JwtAlgorithm::Es256 => 64,
+        JwtAlgorithm::Hs256 => 32,
+    };
+    // RFC 4648 §3.5: the last letter may hold bits that nobody reads, which must be zero. `A` is.
+    let rest = (bytes * 4).div_ceil(3).saturating_sub(tail.len() + 2);
+    let filler: String = tail.chars().rev().cycle().take(rest).collect();
+    format!("{tail}_{filler}A")
+}
+
+fn object(members: &[(String, Member)], fields: Fields<'_>) -> Map<String, Value> {
+    members.iter().filter_map(|(name, member)| Some((name.clone(), member.value(fields)?))).collect()
+}
+
+impl Member {
+    /// `None` where the connection lacks a field that it names.
+    fn value(&self, fields: Fields<'_>) -> Option<Value> {
+        match self {
+            Self::Text(template) => template.fill(&|name| strategy::label(fields, name).flatten()).map(Value::from),
+            Self::Number(number) => Some((*number).into()),
+            Self::Boolean(boolean) => Some((*boolean).into()),
+            Self::Object(members) => Some(Value::Object(object(members, fields))),
+        }
+    }
+
+    fn collect<'m>(&'m self, templates: &mut Vec<&'m Template>) {
+        match self {
+            Self::Text(template) => templates.push(template),
+            Self::Object(members) => members.iter().for_each(|(_name, member)| member.collect(templates)),
+            Self::Number(_) | Self::Boolean(_) => {}
+        }
+    }
+}
+
+impl Provider {
+    /// The endpoints of its file that hand out tokens, those on tenants' hosts too.
+    pub(super) fn default_endpoints(&self) -> Vec<Endpoint> {
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        for endpoint in self.token_endpoints().filter_map(Endpoint::of_url) {
+            if !endpoints.contains(&endpoint) {
+                endpoints.push(endpoint);
+            }
+        }
+        endpoints
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Secret;
+
+    const TAIL: &str = "Abcdefghijklmnopqrstuvwxyz0123456789";
+    const NOW: u64 = 1_800_000_000;
+
+    fn occasion<'a>(scope: Option<&'a str>, fields: Fields<'a>) -> Occasion<'a> {
+        let now = UNIX_EPOCH + Duration::from_secs(NOW);
+        Occasion { tail: TAIL, now, scope, renewable: false, refresh_token: None, exchanged: false, fields }
+    }
+
+    fn response() -> TokenResponse {
+        TokenResponse {
+            at: Vec::new(),
+            shape: Shape::OAuth2,
+            access_token: Made::Prefix("ya29.".to_owned()),
+            refresh_token: Some(Made::Prefix("1//".to_owned())),
+            id_token: None,
+            token_type: "Bearer".to_owned(),
+            lifetime: Duration::from_secs(3599),
+            scope: Some("all".to_owned()),
+            members: vec![
+                ("instance_url".to_owned(), Member::Text("https://{site}.acme.example".parse().expect("a template"))),
+                ("permissions".to_owned(), Member::Object(Vec::new())),
+            ],
+        }
+    }
+
+    #[test]
+    fn an_answer_has_the_members_of_the_standard_and_the_vendors_own() {
+        let site = Secret::new("Initech".to_owned());
+        let fields = |name: &str| (name == "site").then_some(&site);
+        let body = response().body(&occasion(Some("a b"), &fields));
+        let wanted = json!({
+            "access_token": format!("ya29.{TAIL}"), "token_type": "Bearer", "expires_in": 3599, "scope": "a b",
+            "instance_url": "https://initech.acme.example", "permissions": {},
+        });
+        assert_eq!(body, wanted);
+        let renewed = response().body(&Occasion { renewable: true, exchanged: true, ..occasion(None, &fields) });
+        assert_eq!(renewed["refresh_token"], format!("1//{TAIL}"));
+        let own = Occasion { renewable: true, refresh_token: Some("my-own"), ..occasion(None, &fields) };
+        assert_eq!(response().body(&own)["refresh_token"], "my-own");
+        assert_eq!(renewed["issued_token_type"], "urn:ietf:params:oauth:token-type:access_token");
+        assert_eq!(renewed["scope"], "all");
+    }
+
+    #[test]
+    fn i1_what_is_no_scope_and_no_label_does_not_come_back() {
+        let site = Secret::new("evil.test/?x=".to_owned());
+        let fields = |name: &str| (name == "site").then_some(&site);
+        for scope in ["a\"b", "a\nb", "<ä>", "", "a\\b"] {
+            let body = response().body(&occasion(Some(scope), &fields));
+            assert_eq!((body["scope"].as_str(), body.get("instance_url")), (Some("all"), None), "{scope:?}");
+        }
+        let endless = "a".repeat(MAX_ECHO + 1);
+        assert_eq!(response().body(&occasion(Some(&endless), &|_| None))["scope"], "all");
+    }
+
+    #[test]
+    fn a_made_up_json_web_token_parses_and_ends_in_the_future() {
+        for (algorithm, length) in [(JwtAlgorithm::Rs256, 256), (JwtAlgorithm::Es256, 64), (JwtAlgorithm::Hs256, 32)] {
+            let claims = vec![("iss".to_owned(), Member::Text("https://acme.example".parse().expect("a template")))];
+            let token = Made::Jwt { algorithm, claims }.token(Duration::from_secs(60), &occasion(None, &|_| None));
+            let parts: Vec<Vec<u8>> =
+                token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).expect("strict base64url")).collect();
+            let read = |part: &[u8]| serde_json::from_slice::<Value>(part).expect("JSON");
+            assert_eq!(read(&parts[0])["alg"], algorithm.word());
+            assert_eq!(
+                read(&parts[1]),
+                json!({ "sub": "placeholder", "iss": "https://acme.example", "iat": NOW, "exp": NOW + 60 })
+            );
+            assert_eq!((parts.len(), parts[2].len()), (3, length));
+            assert!(token.contains(&format!(".{TAIL}_")), "{token}");
+        }
+    }
+
+    #[test]
+    fn an_installations_token_has_githubs_own_form() {
+        let response = TokenResponse { shape: Shape::GithubApp, ..response() };
+        let body = response.body(&occasion(None, &|_| None));
+        let wanted = json!({ "token": format!("ya29.{TAIL}"), "expires_at": "2027-01-15T08:59:59Z", "permissions": {} });
+        assert_eq!((body, response.shape.status()), (wanted, 201));
+    }
+
+    #[test]
+    fn i2_an_endpoint_is_taken_only_where_every_reading_of_the_path_means_it() {
+        let endpoint = Endpoint::of_url("https://{site}.acme.example/t/{id}/token").expect("an endpoint");
+        let host: Host = "initech.acme.example".parse().expect("a host");
+        for (path, taken) in [
+            ("/t/1/token", true),
+            ("/t/1/token/", true),
+            ("/t/1/token?x", true),
+            ("/t/1/Token", false),
+            ("/t/1/x/../token", false),
+            ("/t/%2e%2e/token", false),
+            ("/t/1/token//", false),
+            ("/t/1", false),
+            ("/", false),
+        ] {
+            assert_eq!(endpoint.takes(&host, path), taken, "{path}");
+        }
+        assert!(!endpoint.takes(&"acme.example".parse().expect("a host"), "/t/1/token"));
+    }
+}
