@@ -4,10 +4,15 @@
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# What is compiled from nothing has nothing to be incremental about, which costs a tenth of the time.
+ifeq ($(wildcard $(TARGET)/debug/incremental),)
+export CARGO_INCREMENTAL ?= 0
+endif
 # The runner with a summary of all binaries, where it is installed.
 ifeq ($(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes),yes)
 BUILD_TESTS = $(CARGO) nextest run --locked --no-run
-RUN_TESTS = $(CARGO) nextest run --locked
+# One more than there are processors: tests wait for timeouts and programs as much as they compute.
+RUN_TESTS = $(CARGO) nextest run --locked --test-threads $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 else
 BUILD_TESTS = $(CARGO) test --locked --no-run
 RUN_TESTS = $(CARGO) test --locked --lib --bins --tests --examples
