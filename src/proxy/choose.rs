@@ -79,13 +79,16 @@ impl Worker {
             return Ok(named);
         }
         // What the request names decides, also where it is to be refused.
+        if self.is_meant(&named.provider, &named, inquiry)? {
+            return Ok(named);
+        }
         for (provider, rules) in &named.beside {
-            if !self.is_meant(&named.provider, &named, inquiry)? && self.is_meant(provider, &named, inquiry)? {
+            if self.is_meant(provider, &named, inquiry)? {
                 let (provider, rules, occupants) = (Arc::clone(provider), rules.clone(), Arc::clone(&named.occupants));
                 return Ok(Named { provider, rules, occupants, beside: Vec::new() });
             }
         }
-        if self.is_meant(&named.provider, &named, inquiry)? || self.has_connection(&named, inquiry)? {
+        if self.has_connection(&named, inquiry)? {
             return Ok(named);
         }
         for (provider, rules) in &named.beside {
@@ -201,19 +204,24 @@ impl Worker {
     fn without_credential(&self, named: &Named, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Way, Refusal> {
         let (provider, agent) = (&named.provider, inquiry.agent);
         let neighbours = &named.occupants.providers;
-        let carries_placeholder = || {
-            let kin = self.proxy.rules.load().kin(provider);
-            neighbours.iter().chain(&kin).any(|provider| {
-                let listed = self.proxy.broker.connections_of(&provider.id);
-                let known = self.placeholders(agent, &provider.id, listed.as_ref().map_or(&[], |listed| &listed.ids));
-                find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry).is_some()
-            })
-        };
-        if !self.passes_unregistered() || self.registered(neighbours)?.is_some() || carries_placeholder() {
+        if !self.passes_unregistered() || self.registered(neighbours)?.is_some() || self.carries_placeholder(named, inquiry)? {
             return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
         }
         entry.verdict(Verdict::Pass);
         Ok(Way::Unregistered(Arc::clone(provider)))
+    }
+
+    /// A placeholder of a provider on the host, or of one whose tokens are asked for where these are.
+    fn carries_placeholder(&self, named: &Named, inquiry: &Inquiry<'_>) -> Result<bool, Refusal> {
+        let kin = self.proxy.rules.load().kin(&named.provider);
+        for provider in named.occupants.providers.iter().chain(&kin) {
+            let listed = self.proxy.broker.connections_of(&provider.id).map_err(unreadable)?;
+            let known = self.placeholders(inquiry.agent, &provider.id, &listed.ids);
+            if find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry).is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// One connection at any provider of the host is enough: what goes there is no longer the caller's own affair.

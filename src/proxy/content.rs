@@ -26,6 +26,9 @@ pub(crate) enum ContentError {
     /// RFC 9110 §15.5.14.
     #[error("the body is too large to be looked into, which this service's credential needs")]
     TooLarge,
+    /// The same of what a token endpoint is asked.
+    #[error("a token request is at most 64 KiB")]
+    LongTokenRequest,
     /// RFC 9110 §15.5.9.
     #[error("the body did not come in time")]
     Late,
@@ -47,7 +50,7 @@ impl ContentError {
     /// The stable word of the refusal.
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Self::TooLarge => "limit",
+            Self::TooLarge | Self::LongTokenRequest => "limit",
             Self::Late => "timeout",
             Self::Broken | Self::Unreadable(_) | Self::Unsignable(_) | Self::Chunks(_) => "malformed",
         }
@@ -56,7 +59,7 @@ impl ContentError {
     /// RFC 9110 §15.5.
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge | Self::LongTokenRequest => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Late => StatusCode::REQUEST_TIMEOUT,
             Self::Broken | Self::Unreadable(_) | Self::Unsignable(_) | Self::Chunks(_) => StatusCode::BAD_REQUEST,
         }
@@ -66,6 +69,9 @@ impl ContentError {
     pub(crate) fn advice(&self) -> &'static str {
         match self {
             Self::TooLarge => "Send a smaller one; the operator can change limits.content.",
+            Self::LongTokenRequest => {
+                "Nexus obtains and renews the tokens itself: send the grant alone, or no token request at all."
+            }
             Self::Late | Self::Broken => "Send the whole request again.",
             Self::Unsignable(_) => {
                 "Let the SDK sign with the placeholder keys of `nexus env`, or not at all; Nexus signs anew."

@@ -162,12 +162,16 @@ impl Worker {
     /// All of the body, which holds secrets of the caller's: an assertion, a client's secret.
     async fn small_body(&self, incoming: &mut Option<Inflow>, inquiry: &Inquiry<'_>) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if declared(inquiry.headers).is_some_and(|length| length > LIMIT as u64) {
-            return Err(ContentError::TooLarge.into());
+            return Err(ContentError::LongTokenRequest.into());
         }
         let mut room = self.room(&inquiry.agent.label);
         let gathering = gather(incoming.as_mut().ok_or(Refusal::Draining)?, LIMIT, &mut room);
         let patience = self.proxy.settings.idle_timeout.min(PATIENCE);
-        let body = timeout(patience, gathering).await.map_err(|_elapsed| ContentError::Late)??;
+        let gathered = timeout(patience, gathering).await.map_err(|_elapsed| ContentError::Late)?;
+        let body = gathered.map_err(|refusal| match refusal {
+            Refusal::Content(ContentError::TooLarge) => ContentError::LongTokenRequest.into(),
+            other => other,
+        })?;
         *incoming = None;
         Ok(body)
     }

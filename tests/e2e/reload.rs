@@ -14,16 +14,7 @@ fn put(file: &Path, text: &str) {
 }
 
 fn row(name: &str, token: &Token) -> nexus::agent::Registered {
-    nexus::agent::Registered {
-        name: name.parse().expect("a name"),
-        token_sha256: token.hash(),
-        user: None,
-        providers: None,
-        hosts: None,
-        expires: None,
-        created: None,
-        ephemeral: false,
-    }
+    nexus::agent::Registered::unlimited(name.parse().expect("a name"), token)
 }
 
 /// A home whose strangers are refused by `nexus.toml` alone.

@@ -412,10 +412,12 @@ fn i7_a_hostile_body_is_refused_and_nothing_leaves() {
         };
         let reply = caller.send(post(&url, FORM, large.clone())).await;
         assert_eq!((reply.status, reply.refusal()), (413, Some("limit")), "{reply:?}");
+        assert!(reply.text().contains("at most 64 KiB"), "{reply:?}");
         let (sender, request) = unannounced(large);
         drop(sender);
         let reply = caller.send(request).await;
         assert_eq!((reply.status, reply.refusal()), (413, Some("limit")), "{reply:?}");
+        assert!(reply.text().contains("at most 64 KiB"), "{reply:?}");
         for mut session in [caller.http1(GOOGLE).await, caller.http2(GOOGLE).await] {
             let (_endless, request) = unannounced("grant_type=refresh_token&".to_owned());
             let reply = session.send(request).await;

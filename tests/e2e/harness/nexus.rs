@@ -105,16 +105,7 @@ impl Builder {
     /// Adds an agent to `agents.toml` and returns its token.
     pub(crate) fn agent(mut self, name: &str, change: impl FnOnce(&mut nexus::agent::Registered)) -> (Self, String) {
         let token = nexus::agent::Token::random().expect("random numbers");
-        let mut agent = nexus::agent::Registered {
-            name: name.parse().expect("a name"),
-            token_sha256: token.hash(),
-            user: None,
-            providers: None,
-            hosts: None,
-            expires: None,
-            created: None,
-            ephemeral: false,
-        };
+        let mut agent = nexus::agent::Registered::unlimited(name.parse().expect("a name"), &token);
         change(&mut agent);
         if agent.ephemeral {
             // Of a command that lives as long as the test's process.
