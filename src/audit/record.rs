@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use http::Version;
+use http::{Method, Version};
 
 use super::id::Id;
 use super::mask;
@@ -203,11 +203,16 @@ impl Record {
 
     /// Where the request wants to go.
     pub(crate) fn target(&mut self, target: &Target) {
+        self.request(target.scheme, &target.method, &target.authority, target.path.as_str());
+    }
+
+    /// The same by its parts.
+    pub(crate) fn request(&mut self, scheme: Scheme, method: &Method, authority: &Authority, path: &str) {
         self.texts.kept = None;
-        self.scheme = Some(target.scheme);
-        self.set(Field::Method, target.method.as_str().as_bytes());
-        self.authority(&target.authority);
-        self.texts.set(Field::Path, |out| mask::without_values(out, target.path.as_str().as_bytes()));
+        self.scheme = Some(scheme);
+        self.set(Field::Method, method.as_str().as_bytes());
+        self.authority(authority);
+        self.texts.set(Field::Path, |out| mask::without_values(out, path.as_bytes()));
     }
 
     /// Where a tunnel wants to go.

@@ -64,18 +64,8 @@ fn mark_cut(out: &mut Vec<u8>, left: usize) {
 }
 
 /// Appends `number` in decimal.
-pub(super) fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [b'0'; 20];
-    let mut used = 0;
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + (number % 10) as u8;
-        number /= 10;
-        used += 1;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(20 - used..).unwrap_or_default());
+pub(super) fn decimal(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Appends `bytes` in lower-case hex.
@@ -96,11 +86,18 @@ pub(super) fn address(out: &mut Vec<u8>, address: SocketAddr) {
         // Writing to a Vec doesn't fail.
         return write!(out, "{address}").unwrap_or_default();
     };
-    let [first, rest @ ..] = v4.ip().octets();
-    decimal(out, first.into());
-    for octet in rest {
-        out.push(b'.');
-        decimal(out, octet.into());
+    for (number, octet) in v4.ip().octets().into_iter().enumerate() {
+        if number > 0 {
+            out.push(b'.');
+        }
+        // Without a detour over a text of their own: every line has addresses.
+        if octet >= 100 {
+            out.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            out.push(b'0' + octet / 10 % 10);
+        }
+        out.push(b'0' + octet % 10);
     }
     out.push(b':');
     decimal(out, v4.port().into());

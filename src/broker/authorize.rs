@@ -69,14 +69,39 @@ impl Broker {
         rules: &[usize],
         version: Option<u64>,
     ) -> Result<Permit, Error> {
-        let connection = self.connection(connection)?;
-        let live = connection.current(version).inspect_err(|error| self.forget(&connection, error))?;
-        let due = live.due(provider, (self.shared.ports.clock)());
+        let (connection, live, due) = self.standing(connection, provider, version)?;
         if due == Due::Later {
             return permit(connection, live, provider, rules);
         }
         let (live, step) = Box::pin(self.renew_ahead(&connection, live, provider, due)).await?;
         Ok(permit(connection, live, provider, rules)?.after(Some(step)))
+    }
+
+    /// As [`Self::authorize`], but `None` where something is to be waited for.
+    ///
+    /// # Errors
+    /// As [`Self::authorize`].
+    pub(crate) fn authorize_at_once(
+        &self,
+        connection: &ConnectionId,
+        provider: &Arc<Provider>,
+        rules: &[usize],
+        version: Option<u64>,
+    ) -> Result<Option<Permit>, Error> {
+        let (connection, live, due) = self.standing(connection, provider, version)?;
+        if due == Due::Later { permit(connection, live, provider, rules).map(Some) } else { Ok(None) }
+    }
+
+    fn standing(
+        &self,
+        connection: &ConnectionId,
+        provider: &Provider,
+        version: Option<u64>,
+    ) -> Result<(Arc<Connection>, Arc<Live>, Due), Error> {
+        let connection = self.connection(connection)?;
+        let live = connection.current(version).inspect_err(|error| self.forget(&connection, error))?;
+        let due = live.due(provider, &*self.shared.ports.clock);
+        Ok((connection, live, due))
     }
 
     /// Waits until no renewal is in flight, so that stopping loses no token. The caller sets the deadline.
@@ -109,7 +134,7 @@ impl Broker {
         let id = || connection.id.clone();
         // It may have died, or been replaced, while we waited.
         let live = connection.refresh().inspect_err(|error| self.forget(connection, error))?;
-        match (live.due(provider, (self.shared.ports.clock)()), why) {
+        match (live.due(provider, &*self.shared.ports.clock), why) {
             (Due::Later | Due::Soon, why) => Ok((live, why.word())),
             (Due::Now, why @ Why::NoRefreshToken) if !live.needs_attention() => Ok((live, why.word())),
             (Due::Now, Why::Refused(_) | Why::NoRefreshToken) => Err(Error::AuthRequired { connection: id() }),

@@ -74,8 +74,8 @@ impl Live {
         self.entry.status == Status::Attention
     }
 
-    /// Whether and when to renew, as of `time`.
-    pub(super) fn due(&self, provider: &Provider, time: SystemTime) -> Due {
+    /// Whether and when to renew, by `clock`.
+    pub(super) fn due(&self, provider: &Provider, clock: &dyn Fn() -> SystemTime) -> Due {
         if present(self.entry.fields.field("access_token")).is_none() {
             let Some(renewal) = self.renewal(provider) else { return Due::Later };
             let made = renewal.makes().last().and_then(|name| present(self.entry.fields.field(name)));
@@ -83,7 +83,12 @@ impl Live {
                 return Due::Now;
             }
         }
-        match (self.entry.expires_at, self.generation.renew_at) {
+        let (end, renew_at) = (self.entry.expires_at, self.generation.renew_at);
+        if end.is_none() && renew_at.is_none() {
+            return Due::Later;
+        }
+        let time = clock();
+        match (end, renew_at) {
             (Some(end), _) if end <= time => Due::Now,
             (_, Some(at)) if at <= time => Due::Soon,
             _ => Due::Later,

@@ -76,9 +76,27 @@ fn is_port(digits: &[u8]) -> bool {
     digits.len() <= 5 && !digits.starts_with(b"0") && decimal(digits).is_some_and(|port| port <= 65_535)
 }
 
+/// Where the first `byte` stands. The lines and words of a head are short: eight bytes at a time and in place, they are searched in half
+/// the time that the way to a search in long vectors takes.
+#[inline]
+pub(super) fn find(text: &[u8], byte: u8) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let (words, rest) = text.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
+        // The lowest of these bits is that of the first byte that doesn't differ.
+        let same = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
+        if same != 0 {
+            return Some(number * 8 + same.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter().position(|&found| found == byte).map(|at| words.len() * 8 + at)
+}
+
 /// The text before and after the first `byte`.
+#[inline]
 pub(super) fn split_at_byte(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    let (before, after) = text.split_at_checked(memchr::memchr(byte, text)?)?;
+    let (before, after) = text.split_at_checked(find(text, byte)?)?;
     Some((before, after.get(1..)?))
 }
 

@@ -4,6 +4,7 @@
 //! repaired: [`Gate`] takes a stream, hands on its valid bytes untouched and stops at the first one that is not.
 
 mod chunked;
+mod common;
 mod fields;
 mod flood;
 mod gate;

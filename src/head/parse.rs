@@ -7,7 +7,7 @@ use http::Version;
 
 use super::Malformed;
 use super::fields::{Declared, Seen, check, may_trail};
-use super::grammar::{check_text, is_plain, is_token_byte, split_at_byte, trim};
+use super::grammar::{check_text, find, is_plain, is_token_byte, split_at_byte, trim};
 use super::start::{Form, Start, request_line, status_line};
 
 /// How much of a head is taken, and how long a refused caller is listened to.
@@ -153,16 +153,11 @@ impl<'a> View<'a> {
     /// Every field's name as sent and its value without the white space around it, in order.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let mut rest = self.fields;
-        let lines = std::iter::from_fn(move || {
-            let (line, after) = split_at_byte(rest, b'\n')?;
+        std::iter::from_fn(move || {
+            let (name, after) = split_at_byte(rest, b':')?;
+            let (value, after) = split_at_byte(after, b'\n')?;
             rest = after;
-            Some(line)
-        });
-        lines.filter_map(|line| {
-            let line = line.strip_suffix(b"\r")?;
-            // Names are short: a search in vectors would take longer.
-            let (name, value) = line.split_at_checked(line.iter().position(|&byte| byte == b':')?)?;
-            Some((name, trim(value.get(1..)?)))
+            Some((name, trim(value.strip_suffix(b"\r")?)))
         })
     }
 
@@ -224,7 +219,7 @@ impl Parser {
             let room = self.room(limits);
             let within = bytes.get(..room).unwrap_or(bytes);
             let rest = within.get(self.scanned as usize..).unwrap_or_default();
-            let Some(at) = memchr::memchr(b'\n', rest) else {
+            let Some(at) = find(rest, b'\n') else {
                 if text == Text::Checked {
                     self.check_partial(rest)?;
                 }

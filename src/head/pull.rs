@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::chunked::{Chunked, Done};
+use super::common::common_name;
 use super::fields::Declared;
 use super::parse::View;
 use super::{Head, Limits, Malformed, Parser, Shape};
@@ -133,7 +134,10 @@ pub(crate) fn section(whole: &[u8]) -> View<'_> {
 pub(crate) fn fields_of(view: &View<'_>, whole: &Bytes) -> Result<HeaderMap, Malformed> {
     let mut fields = HeaderMap::try_with_capacity(view.count).map_err(|_full| Malformed::TooManyFields)?;
     for (name, value) in view.fields() {
-        let name = HeaderName::from_bytes(name).map_err(|_invalid| Malformed::FieldName)?;
+        let name = match common_name(name) {
+            Some(common) => common.clone(),
+            None => HeaderName::from_bytes(name).map_err(|_invalid| Malformed::FieldName)?,
+        };
         let value = HeaderValue::from_maybe_shared(whole.slice_ref(value)).map_err(|_invalid| Malformed::FieldName)?;
         fields.try_append(name, value).map_err(|_full| Malformed::TooManyFields)?;
     }

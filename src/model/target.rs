@@ -86,7 +86,7 @@ impl Authority {
     pub fn is_plainly(&self, scheme: Scheme, text: &[u8]) -> bool {
         let Some(after) = self.host.name().and_then(|name| text.strip_prefix(name.as_bytes())) else { return false };
         let port = match after.strip_prefix(b":") {
-            Some(digits) => str::from_utf8(digits).ok().and_then(|digits| parse_port(digits).ok()),
+            Some(digits) => plain_port(digits),
             None => after.is_empty().then(|| scheme.default_port()),
         };
         port == Some(self.port) && (after.is_empty() || self.port != scheme.default_port())
@@ -103,11 +103,16 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
 }
 
 fn parse_port(digits: &str) -> Result<u16, AuthorityError> {
-    let plain = (1..=5).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+    plain_port(digits.as_bytes()).ok_or(AuthorityError::Port)
+}
+
+/// One of 1 to 65,535 without a leading zero.
+fn plain_port(digits: &[u8]) -> Option<u16> {
+    let plain = (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) && !digits.starts_with(b"0");
     if !plain {
-        return Err(AuthorityError::Port);
+        return None;
     }
-    digits.parse().map_err(|_range: std::num::ParseIntError| AuthorityError::Port)
+    u16::try_from(digits.iter().fold(0_u32, |port, digit| port * 10 + u32::from(digit & 15))).ok()
 }
 
 impl FromStr for Authority {

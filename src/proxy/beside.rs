@@ -1,6 +1,6 @@
 //! Two futures in one task, where the second seldom has anything to do.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -22,9 +22,12 @@ impl Wake for Own {
     }
 }
 
-/// What ends first: `often`, also when both do, or `seldom`, which is looked at only when it was woken itself.
-pub(super) async fn either<T>(often: impl Future<Output = T>, seldom: impl Future<Output = T>) -> T {
-    let (mut often, mut seldom) = (pin!(often), pin!(seldom));
+/// What ends first: `often`, also when both do, or `seldom`, which is looked at only when it was woken itself. Both stay where they are:
+/// what a function of this kind takes by value takes its room twice.
+pub(super) async fn either<T>(
+    mut often: Pin<&mut impl Future<Output = T>>,
+    mut seldom: Pin<&mut impl Future<Output = T>>,
+) -> T {
     let mut own: Option<(Arc<Own>, Waker)> = None;
     std::future::poll_fn(|context| {
         let (own, waker) = match own.take() {
@@ -56,6 +59,7 @@ fn of_task(task: &Waker) -> (Arc<Own>, Waker) {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::pin::pin;
     use std::time::Duration;
 
     use super::*;
@@ -79,9 +83,9 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             name
         };
-        assert_eq!(either(second(1, "often"), second(2, "seldom")).await, "often");
-        assert_eq!(either(second(2, "often"), second(1, "seldom")).await, "seldom");
-        assert_eq!(either(second(1, "often"), second(1, "seldom")).await, "often");
+        for (often, seldom, first) in [(1, 2, "often"), (2, 1, "seldom"), (1, 1, "often")] {
+            assert_eq!(either(pin!(second(often, "often")), pin!(second(seldom, "seldom"))).await, first);
+        }
     }
 
     #[tokio::test]
@@ -96,7 +100,7 @@ mod tests {
             }
             Some("often")
         };
-        assert_eq!(either(busy, ended.recv()).await, Some("seldom"));
+        assert_eq!(either(pin!(busy), pin!(ended.recv())).await, Some("seldom"));
     }
 
     #[tokio::test]
@@ -106,7 +110,7 @@ mod tests {
             seldom.set(seldom.get() + 1);
             Poll::<()>::Pending
         });
-        either(looks(&often, 50), pending).await;
+        either(pin!(looks(&often, 50)), pin!(pending)).await;
         assert_eq!((often.get(), seldom.get()), (50, 1));
     }
 }

@@ -24,6 +24,20 @@ pub(super) struct Inquiry<'a> {
     pub(super) headers: &'a HeaderMap,
 }
 
+/// What a route leads to.
+enum Chosen {
+    Way(Way),
+    /// A connection whose credential is to be renewed first.
+    Due(Box<Due>),
+}
+
+struct Due {
+    named: Named,
+    connection: ConnectionId,
+    /// The version of the vault that has it.
+    version: u64,
+}
+
 impl Worker {
     /// Turns a route into a way, with a live credential where one is due.
     pub(super) async fn authorize(
@@ -32,21 +46,29 @@ impl Worker {
         inquiry: &Inquiry<'_>,
         entry: &mut Entry,
     ) -> Result<Way, Refusal> {
+        match self.choose_way(route, inquiry, entry)? {
+            Chosen::Way(way) => Ok(way),
+            // It is rare, and its state is large.
+            Chosen::Due(due) => Box::pin(self.permit_when_renewed(*due, inquiry, entry)).await,
+        }
+    }
+
+    fn choose_way(&self, route: Route, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Chosen, Refusal> {
         let named = match route {
             Route::Refuse(reason) => return Err(Refusal::Policy(reason)),
             Route::Pass => {
                 entry.verdict(Verdict::Pass);
-                return Ok(Way::Plain);
+                return Ok(Chosen::Way(Way::Plain));
             }
             Route::Strip(occupants) => {
                 entry.verdict(Verdict::Pass);
                 occupants.providers.first().into_iter().for_each(|provider| entry.provider(&provider.id));
-                return self.strip_only(occupants);
+                return self.strip_only(occupants).map(Chosen::Way);
             }
             Route::TokenEndpoint(owners) => {
                 entry.verdict(Verdict::Pass);
                 owners.first().into_iter().for_each(|provider| entry.provider(&provider.id));
-                return self.token_endpoint(&owners);
+                return self.token_endpoint(&owners).map(Chosen::Way);
             }
             Route::Inject(named) => self.with_connection(named, inquiry)?,
         };
@@ -62,15 +84,14 @@ impl Worker {
         }
         let listed = self.proxy.broker.connections_of(&named.provider.id).map_err(unreadable)?;
         let Some(connection) = self.choose(&named, &listed.ids, inquiry)? else {
-            return self.without_credential(&named, inquiry, entry);
+            return self.without_credential(&named, inquiry, entry).map(Chosen::Way);
         };
         entry.connection(&connection);
-        let permit = self.permit(&named, (&connection, listed.version), inquiry, entry).await?;
-        entry.verdict(Verdict::Inject);
-        if let Some(placement) = permit.provider().inject.get(permit.rule()).and_then(|rule| rule.placements.first()) {
-            entry.strategy(placement.word());
+        let permit = self.proxy.broker.authorize_at_once(&connection, &named.provider, &named.rules, Some(listed.version));
+        match permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))? {
+            Some(permit) => permitted(permit, named, inquiry, entry).map(Chosen::Way),
+            None => Ok(Chosen::Due(Box::new(Due { named, connection, version: listed.version }))),
         }
-        Ok(Way::Permitted(permit, named.occupants))
     }
 
     /// Of the providers that share the place, the first that has a connection for this request; the general one where none has.
@@ -118,16 +139,15 @@ impl Worker {
         Ok(matches!(self.choose(named, &listed.ids, inquiry), Ok(Some(_))))
     }
 
-    /// The right to send this one request with the credential of `connection`.
-    async fn permit(
+    /// The right to send this one request with a credential that is made or renewed for it.
+    async fn permit_when_renewed(
         self: &Rc<Self>,
-        named: &Named,
-        (connection, version): (&ConnectionId, u64),
+        Due { named, connection, version }: Due,
         inquiry: &Inquiry<'_>,
         entry: &mut Entry,
-    ) -> Result<broker::Permit, Refusal> {
-        let permit = self.proxy.broker.authorize(connection, &named.provider, &named.rules, Some(version)).await;
-        let permit = permit.map_err(|error| self.no_permit(&named.provider, connection, error, entry))?;
+    ) -> Result<Way, Refusal> {
+        let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules, Some(version)).await;
+        let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))?;
         if let Some(step) = permit.step() {
             entry.note(step);
             // It took its time, in which the agent may have been revoked.
@@ -135,11 +155,7 @@ impl Worker {
                 return Err(Refusal::UnknownAgent);
             }
         }
-        if reaches(&permit, &inquiry.arrived.target) {
-            Ok(permit)
-        } else {
-            Err(Refusal::NotSealed(named.provider.id.to_string()))
-        }
+        permitted(permit, named, inquiry, entry)
     }
 
     /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one. `None` only
@@ -292,6 +308,18 @@ fn auth_required(provider: &Provider, connection: String, why: &'static str) -> 
 /// An agent that is bound to a user has that user's connections and the default ones; others are another's.
 pub(super) fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
     connection.is_open_to(agent.user.as_ref())
+}
+
+/// The way with `permit`, if the credential may go where the request does.
+fn permitted(permit: broker::Permit, named: Named, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Way, Refusal> {
+    if !reaches(&permit, &inquiry.arrived.target) {
+        return Err(Refusal::NotSealed(named.provider.id.to_string()));
+    }
+    entry.verdict(Verdict::Inject);
+    if let Some(placement) = permit.provider().inject.get(permit.rule()).and_then(|rule| rule.placements.first()) {
+        entry.strategy(placement.word());
+    }
+    Ok(Way::Permitted(permit, named.occupants))
 }
 
 /// The hosts a credential may reach were sealed when it was registered; a rule that was widened since does not widen it.

@@ -106,7 +106,7 @@ impl Door {
         let Self::Inside(inside) = self else { return };
         entry.door(Entrance::Connect);
         if let Ok(path) = path_of(&parts.uri) {
-            entry.target(&inside.target(parts, path));
+            entry.request(inside.scheme, Inside::method(parts), &inside.authority, path.as_str());
         }
         if let Some(agent) = &inside.agent {
             entry.agent(&agent.name);
@@ -149,9 +149,12 @@ impl Inside {
     }
 
     fn target(&self, parts: &request::Parts, path: PathAndQuery) -> Target {
-        // An extended CONNECT goes on as the GET of a WebSocket handshake, so it is decided as one.
-        let method = if parts.method == Method::CONNECT { Method::GET } else { parts.method.clone() };
-        Target { scheme: self.scheme, authority: self.authority.clone(), method, path }
+        Target { scheme: self.scheme, authority: self.authority.clone(), method: Self::method(parts).clone(), path }
+    }
+
+    /// An extended CONNECT goes on as the GET of a WebSocket handshake, so it is decided as one.
+    fn method(parts: &request::Parts) -> &Method {
+        if parts.method == Method::CONNECT { &Method::GET } else { &parts.method }
     }
 
     /// The tunnel's authority, the request-target's and `Host` are one (threats 1, 3, 5, 22 to 24).
@@ -293,6 +296,9 @@ pub(super) fn strip_routing_hints(headers: &mut HeaderMap) {
     // Nearly no request has one: their first letters tell.
     let may_be = |name: &&HeaderName| matches!(name.as_str().as_bytes(), [b'x', b'-' | b'_', ..] | [b'f', b'o', ..]);
     let is_hint = |name: &&HeaderName| ROUTING_HINTS.iter().any(|hint| same_field(hint, name.as_str()));
+    if !headers.keys().filter(may_be).any(|name| is_hint(&name)) {
+        return;
+    }
     let spelled: Vec<HeaderName> = headers.keys().filter(may_be).filter(is_hint).cloned().collect();
     for name in spelled {
         headers.remove(name);

@@ -104,7 +104,8 @@ impl Worker {
         // An HTTP/1.1 caller can't be told to stop sending.
         let linger = asked.parts.version != http::Version::HTTP_2;
         let tongue = Tongue::of(&asked.parts.headers);
-        let stepped = self.steps(door, asked, &mut entry, linger).await;
+        // On the heap: an idle stream has no room for it.
+        let stepped = Box::pin(self.steps(door, asked, &mut entry, linger)).await;
         if linger && let Some(unread) = asked.incoming.take() {
             read_away(unread);
         }

@@ -5,7 +5,7 @@
 //! and so does the rest of the stream.
 
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -55,8 +55,10 @@ impl Worker {
     {
         let mut buffer = BytesMut::new();
         let activity = Activity::new();
-        let lane = self.lane(&mut stream, &mut buffer, &door, &activity);
-        let end = beside::either(lane, self.watch(&activity, &door)).await;
+        let end = {
+            let lane = pin!(self.lane(&mut stream, &mut buffer, &door, &activity));
+            beside::either(lane, pin!(self.watch(&activity, &door))).await
+        };
         match end {
             End::Engine => Box::pin(self.http1(stream, buffer, door)).await,
             End::Over => drop(tokio::time::timeout(super::inside::GOODBYE, stream.shutdown()).await),
@@ -88,7 +90,7 @@ impl Worker {
             let is_head = asked.is_head();
             let busy = Busy::new(activity);
             let answer = {
-                let exchange = Box::pin(self.exchange(door, &mut asked, busy));
+                let exchange = pin!(self.exchange(door, &mut asked, busy));
                 Caller { stream: &mut *stream, ahead: &mut *buffer }.stays_for(exchange).await
             };
             // Upgrades take the engine's way, so nothing switches here.

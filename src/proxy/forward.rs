@@ -195,21 +195,30 @@ impl Worker {
                     return Err(unsendable(error));
                 }
             },
-            None => {
-                let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
-                let body = replay.body(held).ok_or_else(|| gone(&outbound.target.authority))?.signed_by(resigning);
-                let mut request = build(outbound, put_on, body).map_err(unsendable)?;
-                if let Some(hold) = hold {
-                    expect_continue(&mut request, hold);
-                }
-                Box::pin(self.pool.send(&to, &mut Some(request))).await?
-            }
+            // Its state is large, and most find a connection.
+            None => Box::pin(self.send_by_engine(&to, (outbound, replay, resigning), put_on, hold)).await?,
         };
         if authenticates_connection(&outbound.headers, sent.response.headers()) {
             sent.lease.retire();
             sent.response.body_mut().retire();
         }
         Ok(sent)
+    }
+
+    async fn send_by_engine(
+        self: &Rc<Self>,
+        to: &Destination<'_>,
+        (outbound, replay, resigning): (&Outbound, &Replay, Option<Box<Resigning>>),
+        put_on: Option<&PutOn<'_>>,
+        hold: Option<&Arc<Hold>>,
+    ) -> Result<Box<Sent<RequestBody>>, Error> {
+        let held = hold.map(|hold| self.held(hold, &outbound.target.authority));
+        let body = replay.body(held).ok_or_else(|| gone(&outbound.target.authority))?.signed_by(resigning);
+        let mut request = build(outbound, put_on, body).map_err(unsendable)?;
+        if let Some(hold) = hold {
+            expect_continue(&mut request, hold);
+        }
+        self.pool.send(to, &mut Some(request)).await
     }
 
     /// A body that can't be kept waits for the service's word, so that a 401 costs nothing: from its beginning over HTTP/1.1, where

@@ -192,11 +192,19 @@ fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
 /// Removes what belongs to one hop (RFC 9110 §7.6.1), including whatever `Connection` names. Framing is the engine's business.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have none of it: one look at the names costs less than a search for each.
-    if headers.keys().any(|name| {
-        matches!(name.as_str(), "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade" | "http2-settings")
-            || is_proxys(name)
-    }) {
+    if headers.keys().any(is_hop_by_hop) {
         remove_hop_by_hop(headers);
+    }
+}
+
+/// Whether a field belongs to one hop, or is `Connection` itself.
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    match name.as_str().as_bytes().first() {
+        Some(b'c' | b'h' | b'k' | b't' | b'u') => {
+            matches!(name.as_str(), "connection" | "keep-alive" | "te" | "transfer-encoding" | "upgrade" | "http2-settings")
+        }
+        Some(b'p') => is_proxys(name),
+        _ => false,
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use http::header::{COOKIE, EXPECT, MAX_FORWARDS, TE};
-use http::{HeaderMap, HeaderValue, Method, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
 
-use super::door::Arrived;
+use super::door::{Arrived, NEXUS_CONNECTION};
 use super::forward::{Outbound, set_host};
-use super::observe::strip_hop_by_hop;
+use super::observe::{is_hop_by_hop, strip_hop_by_hop};
 use super::refusal::Refusal;
 use super::upgrade;
 use crate::agent::Agent;
@@ -49,14 +49,10 @@ pub(super) fn outbound(
     let mut target = arrived.target;
     let mut headers = std::mem::take(&mut parts.headers);
     let kept = upgrade.then(|| upgrade::request_fields(&headers, &parts.extensions));
-    let trailers = takes_trailers(&headers);
-    join_cookies(&mut headers);
     if target.method == Method::CONNECT {
         target.method = Method::GET;
     }
-    strip_hop_by_hop(&mut headers);
-    headers.remove(EXPECT);
-    headers.remove(super::door::NEXUS_CONNECTION);
+    let trailers = if headers.keys().any(is_special) { strip_special(&mut headers) } else { false };
     if let Some(occupants) = occupants {
         strip_target(&occupants.slots, &mut headers, &mut target.path)
             .map_err(|_long| Refusal::Target("the path is too long"))?;
@@ -68,6 +64,22 @@ pub(super) fn outbound(
     set_host(&mut headers, &target);
     headers.extend(kept.into_iter().flatten());
     Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade, plan: Plan::default() })
+}
+
+/// Whether [`strip_special`] has anything to do with a field. Most requests have none: one look at the names costs less than a search for
+/// each.
+fn is_special(name: &HeaderName) -> bool {
+    is_hop_by_hop(name) || matches!(name.as_str(), "cookie" | "expect") || *name == NEXUS_CONNECTION
+}
+
+/// Takes out what is not for the service, wherever it is; says whether the caller takes trailers.
+fn strip_special(headers: &mut HeaderMap) -> bool {
+    let trailers = takes_trailers(headers);
+    join_cookies(headers);
+    strip_hop_by_hop(headers);
+    headers.remove(EXPECT);
+    headers.remove(NEXUS_CONNECTION);
+    trailers
 }
 
 /// Whether the caller takes trailers (RFC 9110 §10.1.4). The word is for one hop, so it is said anew.

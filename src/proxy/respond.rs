@@ -71,9 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<'_, S> {
 
     /// Writes `response`, and `Connection: close` with it if it is the `last` one.
     pub(super) async fn respond(&mut self, response: Response<ResponseBody>, to_head: bool, last: bool) -> Result<(), Failed> {
-        let (parts, mut body) = response.into_parts();
-        let framed = framed(&parts, &body, to_head);
-        let mut bytes = head_of(&parts, &framed, last);
+        let (mut bytes, framed, mut body) = begin(response, to_head, last);
         match framed {
             Framed::None => {
                 // Read to its end, so that its connection can be used again; nothing in it is for the caller.
@@ -144,6 +142,13 @@ impl From<std::io::Error> for Failed {
     }
 }
 
+/// The head in bytes, how its body is framed, and that.
+fn begin(response: Response<ResponseBody>, to_head: bool, last: bool) -> (Vec<u8>, Framed, ResponseBody) {
+    let (parts, body) = response.into_parts();
+    let framed = framed(&parts, &body, to_head);
+    (head_of(&parts, &framed, last), framed, body)
+}
+
 fn framed(parts: &http::response::Parts, body: &ResponseBody, to_head: bool) -> Framed {
     if to_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Framed::None;
@@ -192,9 +197,10 @@ fn lone_length(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 fn field(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
-    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-        bytes.extend_from_slice(part);
-    }
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend(b": ");
+    bytes.extend_from_slice(value);
+    bytes.extend(b"\r\n");
 }
 
 #[cfg(test)]

@@ -94,9 +94,9 @@ where
     let (mut framed, mut te, mut connection) = (whole.is_empty(), false, false);
     for (name, value) in fields() {
         bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
+        bytes.extend(b": ");
         bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
+        bytes.extend(b"\r\n");
         framed |= *name == CONTENT_LENGTH;
         te |= *name == TE;
         connection |= *name == CONNECTION;
