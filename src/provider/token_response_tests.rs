@@ -101,3 +101,26 @@ fn i2_an_endpoint_is_taken_only_where_every_reading_of_the_path_means_it() {
     }
     assert!(!endpoint.takes(&"acme.example".parse().expect("a host"), "/t/1/token"));
 }
+
+#[test]
+fn i6_a_path_names_the_account_whose_fields_it_says() {
+    let endpoint = Endpoint::of_url("https://{site}.acme.example/t/{id}/token").expect("an endpoint");
+    let response = TokenResponse { at: vec![endpoint], ..response() };
+    let host: Host = "initech.acme.example".parse().expect("a host");
+    let id = Secret::new("Tenant-1".to_owned());
+    let fields = |name: &str| (name == "id").then_some(&id);
+    for (path, named) in [
+        ("/t/tenant-1/token", true),
+        ("/t/TENANT-1/token/", true),
+        ("/t/tenant%2D1/token?x", true),
+        ("/t/tenant-2/token", false),
+        ("/t/common/token", false),
+        ("/tenant-1/t/token", false),
+    ] {
+        assert_eq!(response.names(&host, path, &fields), named, "{path}");
+    }
+    assert!(!response.names(&host, "/t/tenant-1/token", &|_| None));
+    let nameless = Endpoint::of_url("https://acme.example/token").expect("an endpoint");
+    let nameless = TokenResponse { at: vec![nameless], ..self::response() };
+    assert!(!nameless.names(&"acme.example".parse().expect("a host"), "/token", &fields));
+}
