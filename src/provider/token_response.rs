@@ -100,6 +100,18 @@ pub struct Occasion<'a> {
     pub exchanged: bool,
     /// The connection's; only those that are no secret are read.
     pub fields: Fields<'a>,
+    /// The hosts that it was sealed for; `None` where nobody sealed it. A file may call something no secret today that was one at
+    /// registration; a label of these hosts never was one.
+    pub hosts: Option<&'a [String]>,
+}
+
+impl Occasion<'_> {
+    /// The field as it may be told.
+    fn label(&self, name: &str) -> Option<String> {
+        let label = strategy::label(self.fields, name).flatten()?;
+        let shows = |host: &String| host.split(['.', ':']).any(|part| part == label);
+        self.hosts.is_none_or(|hosts| hosts.iter().any(shows)).then_some(label)
+    }
 }
 
 impl std::fmt::Debug for Occasion<'_> {
@@ -198,7 +210,7 @@ impl TokenResponse {
             Shape::OAuth2 => self.oauth2(occasion),
             Shape::GithubApp => self.installation(occasion),
         };
-        body.extend(object(&self.members, occasion.fields));
+        body.extend(object(&self.members, occasion));
         Value::Object(body)
     }
 
@@ -284,7 +296,7 @@ impl Made {
             Self::Jwt { algorithm, claims } => (*algorithm, claims),
         };
         let mut payload = Map::from_iter([("sub".to_owned(), Value::from("placeholder"))]);
-        payload.extend(object(claims, occasion.fields));
+        payload.extend(object(claims, occasion));
         payload.insert("iat".to_owned(), seconds(occasion.now).into());
         payload.insert("exp".to_owned(), seconds(occasion.now + lifetime).into());
         let header = json!({ "alg": algorithm.word(), "typ": "JWT", "kid": "placeholder" });
@@ -307,18 +319,18 @@ fn no_signature(algorithm: JwtAlgorithm, tail: &str) -> String {
     format!("{tail}_{filler}A")
 }
 
-fn object(members: &[(String, Member)], fields: Fields<'_>) -> Map<String, Value> {
-    members.iter().filter_map(|(name, member)| Some((name.clone(), member.value(fields)?))).collect()
+fn object(members: &[(String, Member)], occasion: &Occasion<'_>) -> Map<String, Value> {
+    members.iter().filter_map(|(name, member)| Some((name.clone(), member.value(occasion)?))).collect()
 }
 
 impl Member {
     /// `None` where the connection lacks a field that it names.
-    fn value(&self, fields: Fields<'_>) -> Option<Value> {
+    fn value(&self, occasion: &Occasion<'_>) -> Option<Value> {
         match self {
-            Self::Text(template) => template.fill(&|name| strategy::label(fields, name).flatten()).map(Value::from),
+            Self::Text(template) => template.fill(&|name| occasion.label(name)).map(Value::from),
             Self::Number(number) => Some((*number).into()),
             Self::Boolean(boolean) => Some((*boolean).into()),
-            Self::Object(members) => Some(Value::Object(object(members, fields))),
+            Self::Object(members) => Some(Value::Object(object(members, occasion))),
         }
     }
 

@@ -6,7 +6,7 @@ const NOW: u64 = 1_800_000_000;
 
 fn occasion<'a>(scope: Option<&'a str>, fields: Fields<'a>) -> Occasion<'a> {
     let now = UNIX_EPOCH + Duration::from_secs(NOW);
-    Occasion { tail: TAIL, now, scope, renewable: false, refresh_token: None, exchanged: false, fields }
+    Occasion { tail: TAIL, now, scope, renewable: false, refresh_token: None, exchanged: false, fields, hosts: None }
 }
 
 fn response() -> TokenResponse {
@@ -54,6 +54,18 @@ fn i1_what_is_no_scope_and_no_label_does_not_come_back() {
     }
     let endless = "a".repeat(MAX_ECHO + 1);
     assert_eq!(response().body(&occasion(Some(&endless), &|_| None))["scope"], "all");
+}
+
+#[test]
+fn i1_a_field_is_told_only_where_a_sealed_host_shows_it() {
+    let site = Secret::new("Initech".to_owned());
+    let told = |hosts: &[&str]| {
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let fields = |name: &str| (name == "site").then_some(&site);
+        response().body(&Occasion { hosts: Some(&hosts), ..occasion(None, &fields) }).get("instance_url").is_some()
+    };
+    assert!(told(&["api.acme.example", "initech.acme.example"]) && told(&["initech.acme.example:8443"]));
+    assert!(!told(&["api.acme.example"]) && !told(&["initech2.acme.example"]) && !told(&[]));
 }
 
 #[test]

@@ -113,6 +113,7 @@ fn every_token_response_is_of_the_standards_form_and_holds_nothing_but_placehold
                 refresh_token: None,
                 exchanged: true,
                 fields: &fields,
+                hosts: None,
             });
             let text = body.to_string();
             assert!(

@@ -434,6 +434,29 @@ fn i6_an_installation_or_a_tenant_in_the_path_names_the_connection() {
 }
 
 #[test]
+fn i1_a_file_that_calls_a_credential_no_secret_does_not_make_nexus_tell_it() {
+    run(async {
+        let scene = Scene::new().await;
+        let file = |secret: bool, members: &str| {
+            format!(
+                "name = \"acme\"\ntitle = \"Acme\"\ncategory = \"x\"\nconsole = \"https://acme.test/\"\nslots = [\"authorization\"]\n\
+                 [[field]]\nname = \"api_key\"\nprompt = \"Key\"\nsecret = {secret}\n\
+                 [[inject]]\nhosts = [\"api.acme.test\"]\nstrategy = {{ bearer = \"{{api_key}}\" }}\n\
+                 [[token_response]]\nat = [\"POST https://auth.acme.test/token\"]\naccess_token = \"a\"\n{members}"
+            )
+        };
+        let builder = scene.builder().provider("acme", &file(true, ""));
+        let builder = builder.register("acme", &[("api_key", "0123456789abcdef0123456789abcdef")]);
+        let told = "members = { x = \"{api_key}\" }\nid_token = { jwt = \"RS256\", claims = { x = \"{api_key}\" } }\n";
+        let nexus = builder.provider("acme", &file(false, told)).start();
+        let reply = Caller::new(&nexus).send(post("https://auth.acme.test/token", FORM, REFRESH)).await;
+        let document = document(&reply);
+        assert_eq!((document.get("x"), claims(&document["id_token"]).1.get("x")), (None, None), "{document}");
+        scene.nothing_left();
+    });
+}
+
+#[test]
 fn where_its_token_endpoint_is_a_program_may_read() {
     run(async {
         let scene = Scene::new().await;
