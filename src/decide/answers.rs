@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::model::{Host, Map};
-use crate::provider::{HostPattern, Provider};
+use crate::model::{ConnectionId, Host, Map, UserName};
+use crate::provider::{Fields, HostPattern, Provider, TokenResponse};
 
 /// A provider by its place, and one of its token responses by its number.
 type Place = (usize, usize);
@@ -50,6 +50,48 @@ impl Answers {
 
 /// A provider that answers at the place, and the number of its token response.
 pub(crate) type Answering = (Arc<Provider>, usize);
+
+/// The connections that fit one token response, an agent and a host, in the vault's order.
+#[derive(Debug, Default)]
+pub(crate) struct Fitting {
+    all: Vec<ConnectionId>,
+    /// Those of them whose tenant or installation the path names.
+    named: Vec<ConnectionId>,
+}
+
+impl Fitting {
+    /// Adds a connection with these fields, where it fits a request to `path` of `host`.
+    pub(crate) fn add(&mut self, id: &ConnectionId, response: &TokenResponse, (host, path): (&Host, &str), fields: Fields<'_>) {
+        if !response.is_bound(host, fields) {
+            return;
+        }
+        self.all.push(id.clone());
+        self.named.extend(response.names(host, path, fields).then(|| id.clone()));
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> &[ConnectionId] {
+        &self.all
+    }
+
+    /// The only one whose account is asked for is meant, whoever's it is.
+    fn meant(&self, user: Option<&UserName>) -> Option<&ConnectionId> {
+        let alone = || if let [only] = self.named.as_slice() { Some(only) } else { None };
+        ConnectionId::preferred(&self.named, user).or_else(alone)
+    }
+
+    fn usual(&self, user: Option<&UserName>) -> Option<&ConnectionId> {
+        // Of an account that the path names, another one's connection is no substitute.
+        ConnectionId::preferred(&self.all, user).filter(|_| self.named.is_empty())
+    }
+}
+
+/// Which connection answers where the request says nothing but its path: the number of its candidate, and itself.
+pub(crate) fn preferred<'f>(candidates: &[&'f Fitting], user: Option<&UserName>) -> Option<(usize, &'f ConnectionId)> {
+    let numbered = || candidates.iter().enumerate();
+    let named = numbered().find_map(|(number, one)| Some((number, one.meant(user)?)));
+    named.or_else(|| numbered().find_map(|(number, one)| Some((number, one.usual(user)?))))
+}
 
 pub(super) fn behind_first_dot(text: &str) -> &str {
     text.split_once('.').map_or(text, |(_label, rest)| rest)

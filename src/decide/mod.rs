@@ -8,7 +8,7 @@ mod route;
 mod settings;
 mod snapshot;
 
-pub(crate) use answers::Answering;
+pub(crate) use answers::{Answering, Fitting, preferred};
 pub(crate) use occupants::Occupants;
 pub(crate) use own::Registered;
 pub(crate) use route::{Connect, ConnectRefusal, Named, Reason, Route};

@@ -239,7 +239,8 @@ impl Rules {
         for endpoint in endpoints {
             let HostPattern::Exact(host) = &endpoint.host else { continue };
             for (other, number) in self.answering(host) {
-                let shared = other.token_responses.get(number).is_some_and(|response| response.at.contains(endpoint));
+                let shared =
+                    other.token_responses.get(number).is_some_and(|response| response.at.iter().any(|at| at.is_at(endpoint)));
                 if shared && other.id != provider.id && kin.iter().all(|known| known.id != other.id) {
                     kin.push(other);
                 }

@@ -48,11 +48,12 @@ pub(crate) enum InvalidRequest {
     Twice,
 }
 
-const GRANTS: [(&str, AskedGrant); 7] = [
+const GRANTS: [(&str, AskedGrant); 8] = [
     ("refresh_token", AskedGrant::Renewal),
     ("password", AskedGrant::Password),
     ("client_credentials", AskedGrant::Machine),
     ("account_credentials", AskedGrant::Machine), // Zoom
+    ("https://oauth.reddit.com/grants/installed_client", AskedGrant::Machine), // Reddit: a device without a person
     ("urn:ietf:params:oauth:grant-type:jwt-bearer", AskedGrant::Machine),
     ("urn:ietf:params:oauth:grant-type:saml2-bearer", AskedGrant::Machine),
     ("urn:ietf:params:oauth:grant-type:token-exchange", AskedGrant::Exchange),
@@ -208,6 +209,8 @@ mod tests {
         assert_eq!(grant("application/json", None, exchange), Ok(Exchange));
         assert_eq!(grant("", Some("grant_type=account_credentials&account_id=1"), ""), Ok(Machine));
         assert_eq!(grant("application/json", Some("grant_type=client_credentials"), ""), Ok(Machine));
+        let device = "grant_type=https%3A%2F%2Foauth.reddit.com%2Fgrants%2Finstalled_client&device_id=d";
+        assert_eq!(grant(FORM, None, device), Ok(Machine));
         let scoped = read(FORM, None, "scope=a+b%20c&grant_type=client_credentials").expect("a request");
         assert_eq!(scoped.scope.as_deref(), Some("a b c"));
         let listed = read("application/json", None, r#"{"scope":["a"],"refresh_token":"r/1","grant_type":"refresh_token"}"#);

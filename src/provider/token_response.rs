@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::grant::JwtAlgorithm;
-use super::path::PathPattern;
+use super::path::{PathPattern, normalised};
 use super::pattern::HostPattern;
 use super::rule::Provider;
 use super::strategy::{self, Fields};
@@ -38,12 +38,14 @@ pub struct TokenResponse {
 }
 
 /// A place where tokens are asked for, on port 443.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Endpoint {
     /// A host, or one of its tenants'.
     pub host: HostPattern,
     /// Its path.
     pub path: PathPattern,
+    /// Fields that stand in the path, each with its segment's number, counted from 0: a tenant, an installation.
+    pub fields: Vec<(usize, String)>,
 }
 
 /// `shape = "oauth2" | "github_app"`.
@@ -98,6 +100,18 @@ pub struct Occasion<'a> {
     pub exchanged: bool,
     /// The connection's; only those that are no secret are read.
     pub fields: Fields<'a>,
+    /// The hosts that it was sealed for; `None` where nobody sealed it. A file may call something no secret today that was one at
+    /// registration; a label of these hosts never was one.
+    pub hosts: Option<&'a [String]>,
+}
+
+impl Occasion<'_> {
+    /// The field as it may be told.
+    fn label(&self, name: &str) -> Option<String> {
+        let label = strategy::label(self.fields, name).flatten()?;
+        let shows = |host: &String| host.split(['.', ':']).any(|part| part == label);
+        self.hosts.is_none_or(|hosts| hosts.iter().any(shows)).then_some(label)
+    }
 }
 
 impl std::fmt::Debug for Occasion<'_> {
@@ -150,9 +164,16 @@ impl Endpoint {
         let rest = url.strip_prefix("https://")?;
         let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        let segments = path.split('/').filter(|segment| !segment.is_empty());
-        let segments: Vec<&str> = segments.map(|segment| if segment.contains('{') { "*" } else { segment }).collect();
-        Some(Self { host: host.parse().ok()?, path: format!("/{}", segments.join("/")).parse().ok()? })
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let field = |segment: &str| Some(segment.strip_prefix('{')?.strip_suffix('}')?.to_owned());
+        let fields = segments.iter().enumerate().filter_map(|(place, segment)| Some((place, field(segment)?))).collect();
+        let segments: Vec<&str> = segments.iter().map(|segment| if segment.contains('{') { "*" } else { segment }).collect();
+        Some(Self { host: host.parse().ok()?, path: format!("/{}", segments.join("/")).parse().ok()?, fields })
+    }
+
+    /// Whether it is the same place as `other`, whatever its fields are called.
+    pub fn is_at(&self, other: &Self) -> bool {
+        self.host == other.host && self.path == other.path
     }
 
     /// Whether a request to `path` of `host` is for it, in every reading of the path: an answer is given where nobody could mean
@@ -162,6 +183,17 @@ impl Endpoint {
         let trimmed = path.strip_suffix('/').filter(|rest| !rest.is_empty());
         let fits = |path: &str| self.path.matches_all_readings(path);
         self.host.matches(host) && (fits(path) || trimmed.is_some_and(fits))
+    }
+
+    /// Whether `path`, which it takes, says the fields of this connection.
+    fn says(&self, path: &str, fields: Fields<'_>) -> bool {
+        let Ok(path) = normalised(path) else { return false };
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        let said = |(place, name): &(usize, String)| {
+            let own = strategy::label(fields, name).flatten();
+            segments.get(*place).zip(own).is_some_and(|(segment, own)| segment.eq_ignore_ascii_case(&own))
+        };
+        !self.fields.is_empty() && self.fields.iter().all(said)
     }
 }
 
@@ -178,7 +210,7 @@ impl TokenResponse {
             Shape::OAuth2 => self.oauth2(occasion),
             Shape::GithubApp => self.installation(occasion),
         };
-        body.extend(object(&self.members, occasion.fields));
+        body.extend(object(&self.members, occasion));
         Value::Object(body)
     }
 
@@ -189,6 +221,12 @@ impl TokenResponse {
             pattern => pattern.matches(host),
         };
         self.at.iter().any(|at| here(&at.host))
+    }
+
+    /// Whether a request to `path` of `host` is for the account of a connection with these fields, and no other's: the path may name a
+    /// tenant or an installation.
+    pub fn names(&self, host: &Host, path: &str, fields: Fields<'_>) -> bool {
+        self.at.iter().any(|at| at.takes(host, path) && at.says(path, fields))
     }
 
     /// The templates in it.
@@ -258,7 +296,7 @@ impl Made {
             Self::Jwt { algorithm, claims } => (*algorithm, claims),
         };
         let mut payload = Map::from_iter([("sub".to_owned(), Value::from("placeholder"))]);
-        payload.extend(object(claims, occasion.fields));
+        payload.extend(object(claims, occasion));
         payload.insert("iat".to_owned(), seconds(occasion.now).into());
         payload.insert("exp".to_owned(), seconds(occasion.now + lifetime).into());
         let header = json!({ "alg": algorithm.word(), "typ": "JWT", "kid": "placeholder" });
@@ -281,18 +319,18 @@ fn no_signature(algorithm: JwtAlgorithm, tail: &str) -> String {
     format!("{tail}_{filler}A")
 }
 
-fn object(members: &[(String, Member)], fields: Fields<'_>) -> Map<String, Value> {
-    members.iter().filter_map(|(name, member)| Some((name.clone(), member.value(fields)?))).collect()
+fn object(members: &[(String, Member)], occasion: &Occasion<'_>) -> Map<String, Value> {
+    members.iter().filter_map(|(name, member)| Some((name.clone(), member.value(occasion)?))).collect()
 }
 
 impl Member {
     /// `None` where the connection lacks a field that it names.
-    fn value(&self, fields: Fields<'_>) -> Option<Value> {
+    fn value(&self, occasion: &Occasion<'_>) -> Option<Value> {
         match self {
-            Self::Text(template) => template.fill(&|name| strategy::label(fields, name).flatten()).map(Value::from),
+            Self::Text(template) => template.fill(&|name| occasion.label(name)).map(Value::from),
             Self::Number(number) => Some((*number).into()),
             Self::Boolean(boolean) => Some((*boolean).into()),
-            Self::Object(members) => Some(Value::Object(object(members, fields))),
+            Self::Object(members) => Some(Value::Object(object(members, occasion))),
         }
     }
 
@@ -310,7 +348,7 @@ impl Provider {
     pub(super) fn default_endpoints(&self) -> Vec<Endpoint> {
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for endpoint in self.token_endpoints().filter_map(Endpoint::of_url) {
-            if !endpoints.contains(&endpoint) {
+            if !endpoints.iter().any(|known| known.is_at(&endpoint)) {
                 endpoints.push(endpoint);
             }
         }

@@ -6,7 +6,7 @@ const NOW: u64 = 1_800_000_000;
 
 fn occasion<'a>(scope: Option<&'a str>, fields: Fields<'a>) -> Occasion<'a> {
     let now = UNIX_EPOCH + Duration::from_secs(NOW);
-    Occasion { tail: TAIL, now, scope, renewable: false, refresh_token: None, exchanged: false, fields }
+    Occasion { tail: TAIL, now, scope, renewable: false, refresh_token: None, exchanged: false, fields, hosts: None }
 }
 
 fn response() -> TokenResponse {
@@ -57,6 +57,18 @@ fn i1_what_is_no_scope_and_no_label_does_not_come_back() {
 }
 
 #[test]
+fn i1_a_field_is_told_only_where_a_sealed_host_shows_it() {
+    let site = Secret::new("Initech".to_owned());
+    let told = |hosts: &[&str]| {
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let fields = |name: &str| (name == "site").then_some(&site);
+        response().body(&Occasion { hosts: Some(&hosts), ..occasion(None, &fields) }).get("instance_url").is_some()
+    };
+    assert!(told(&["api.acme.example", "initech.acme.example"]) && told(&["initech.acme.example:8443"]));
+    assert!(!told(&["api.acme.example"]) && !told(&["initech2.acme.example"]) && !told(&[]));
+}
+
+#[test]
 fn a_made_up_json_web_token_parses_and_ends_in_the_future() {
     for (algorithm, length) in [(JwtAlgorithm::Rs256, 256), (JwtAlgorithm::Es256, 64), (JwtAlgorithm::Hs256, 32)] {
         let claims = vec![("iss".to_owned(), Member::Text("https://acme.example".parse().expect("a template")))];
@@ -100,4 +112,27 @@ fn i2_an_endpoint_is_taken_only_where_every_reading_of_the_path_means_it() {
         assert_eq!(endpoint.takes(&host, path), taken, "{path}");
     }
     assert!(!endpoint.takes(&"acme.example".parse().expect("a host"), "/t/1/token"));
+}
+
+#[test]
+fn i6_a_path_names_the_account_whose_fields_it_says() {
+    let endpoint = Endpoint::of_url("https://{site}.acme.example/t/{id}/token").expect("an endpoint");
+    let response = TokenResponse { at: vec![endpoint], ..response() };
+    let host: Host = "initech.acme.example".parse().expect("a host");
+    let id = Secret::new("Tenant-1".to_owned());
+    let fields = |name: &str| (name == "id").then_some(&id);
+    for (path, named) in [
+        ("/t/tenant-1/token", true),
+        ("/t/TENANT-1/token/", true),
+        ("/t/tenant%2D1/token?x", true),
+        ("/t/tenant-2/token", false),
+        ("/t/common/token", false),
+        ("/tenant-1/t/token", false),
+    ] {
+        assert_eq!(response.names(&host, path, &fields), named, "{path}");
+    }
+    assert!(!response.names(&host, "/t/tenant-1/token", &|_| None));
+    let nameless = Endpoint::of_url("https://acme.example/token").expect("an endpoint");
+    let nameless = TokenResponse { at: vec![nameless], ..self::response() };
+    assert!(!nameless.names(&"acme.example".parse().expect("a host"), "/token", &fields));
 }

@@ -20,7 +20,7 @@ use super::replay::Inflow;
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Verdict};
-use crate::decide::{Answering, Route};
+use crate::decide::{Answering, Fitting, Route, preferred};
 use crate::model::ConnectionId;
 use crate::oauth::{Asked, AskedGrant, InvalidRequest, read_request};
 use crate::provider::{Occasion, Provider, Shape, TokenResponse};
@@ -30,11 +30,11 @@ const LIMIT: usize = 64 * 1024;
 /// Their bodies come at once, or not at all.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A provider that may answer, and its connections that fit agent and host, the default one first.
+/// A provider that may answer, and its connections that fit agent and host.
 struct Candidate {
     provider: Arc<Provider>,
     response: usize,
-    connections: Vec<ConnectionId>,
+    fitting: Fitting,
 }
 
 impl Candidate {
@@ -104,37 +104,33 @@ impl Worker {
 
     /// Those of `answering` that have a connection which the agent may use, bound to the host that it asks.
     fn candidates(&self, answering: &[Answering], inquiry: &Inquiry<'_>) -> Result<Vec<Candidate>, Refusal> {
-        let host = &inquiry.arrived.target.authority.host;
+        let (host, path) = (&inquiry.arrived.target.authority.host, inquiry.arrived.target.path.path());
         let mut candidates = Vec::new();
-        for (provider, response) in answering {
-            let mut candidate = Candidate { provider: Arc::clone(provider), response: *response, connections: Vec::new() };
+        for (provider, number) in answering {
+            let Some(response) = provider.token_responses.get(*number) else { continue };
+            let mut fitting = Fitting::default();
             let listed = self.proxy.broker.connections_of(&provider.id).map_err(unreadable)?;
             for connection in listed.ids.iter().filter(|id| may_use(inquiry.agent, id)) {
-                let entry = self.proxy.broker.entry(connection).map_err(unreadable)?;
-                let bound = |response: &TokenResponse| {
-                    entry.is_some_and(|entry| response.is_bound(host, &|name| entry.fields.field(name)))
-                };
-                if candidate.response().is_some_and(bound) {
-                    candidate.connections.push(connection.clone());
-                }
+                let Some(entry) = self.proxy.broker.entry(connection).map_err(unreadable)? else { continue };
+                fitting.add(connection, response, (host, path), &|name| entry.fields.field(name));
             }
-            if !candidate.connections.is_empty() {
-                candidates.push(candidate);
+            if !fitting.all().is_empty() {
+                candidates.push(Candidate { provider: Arc::clone(provider), response: *number, fitting });
             }
         }
         Ok(candidates)
     }
 
-    /// The connection that `Nexus-Connection` names, that a placeholder in the request means, or the one that the agent would use. `None`
-    /// where the agent has several and none is its own.
+    /// The connection that `Nexus-Connection` names, that a placeholder in the request means, whose tenant or installation the path names,
+    /// or the one that the agent would use. `None` where the agent has several and none is its own.
     fn meant<'c>(
         &self,
         candidates: &'c [Candidate],
         inquiry: &Inquiry<'_>,
         body: &[u8],
     ) -> Result<Option<(&'c Candidate, &'c ConnectionId)>, Refusal> {
-        let Inquiry { agent, headers, .. } = inquiry;
-        let all = || candidates.iter().flat_map(|one| one.connections.iter().map(move |connection| (one, connection)));
+        let Inquiry { agent, headers, arrived } = inquiry;
+        let all = || candidates.iter().flat_map(|one| one.fitting.all().iter().map(move |connection| (one, connection)));
         let mut wanted = headers.get_all(NEXUS_CONNECTION).iter();
         if let Some(only) = wanted.next() {
             // Two readers could take two different ones.
@@ -146,17 +142,19 @@ impl Worker {
         for candidate in candidates {
             let ids = self.proxy.broker.connections_of(&candidate.provider.id).map_err(unreadable)?.ids;
             let known = self.placeholders(agent, &candidate.provider.id, &ids);
-            let shown = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+            let query = arrived.target.path.query().map(str::as_bytes);
+            let shown = query.into_iter().chain(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes));
             let find = |value: &[u8]| known.find(value).cloned();
             let Some((whose, meant)) = std::iter::once(body).chain(shown).find_map(|value| find_in(&find, value)) else {
                 continue;
             };
             let theirs = whose == agent.name || self.runs_commands(agent);
-            let found = candidate.connections.iter().find(|connection| **connection == meant).filter(|_| theirs);
+            let found = candidate.fitting.all().iter().find(|connection| **connection == meant).filter(|_| theirs);
             return found.map(|found| Some((candidate, found))).ok_or(Refusal::Connection("of that placeholder"));
         }
-        let preferred = |one: &'c Candidate| Some((one, ConnectionId::preferred(&one.connections, agent.user.as_ref())?));
-        Ok(candidates.iter().find_map(preferred))
+        let fitting: Vec<&Fitting> = candidates.iter().map(|one| &one.fitting).collect();
+        Ok(preferred(&fitting, agent.user.as_ref())
+            .and_then(|(number, connection)| Some((candidates.get(number)?, connection))))
     }
 
     /// All of the body, which holds secrets of the caller's: an assertion, a client's secret.
@@ -192,6 +190,7 @@ impl Worker {
             refresh_token: asked.refresh_token.as_deref().map(String::as_str),
             exchanged: asked.grant == AskedGrant::Exchange,
             fields: &|name| entry.as_ref()?.fields.field(name),
+            hosts: entry.as_ref().filter(|entry| entry.sealed).map(|entry| entry.hosts.as_slice()),
         }))
     }
 }

@@ -314,7 +314,7 @@ const ROWS: &[Row] = &[
             ("GET", "https://slack.com/signin", Stripped),
             ("POST", "https://slack.com/api/oauth.v2.access", Answered),
             ("GET", "https://slack.com/api/oauth.v2.access", ENDPOINT),
-            ("POST", "https://www.slack.com/api/oauth.v2.access", MINT),
+            ("POST", "https://www.slack.com/api/oauth.v2.access", Answered),
             ("POST", "https://slack.com/api/tooling.tokens.rotate", MINT),
         ],
     },

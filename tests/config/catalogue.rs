@@ -113,6 +113,7 @@ fn every_token_response_is_of_the_standards_form_and_holds_nothing_but_placehold
                 refresh_token: None,
                 exchanged: true,
                 fields: &fields,
+                hosts: None,
             });
             let text = body.to_string();
             assert!(
@@ -140,7 +141,9 @@ fn every_google_provider_answers_where_google_asks_for_tokens() {
     let catalogue = Catalogue::builtin();
     for provider in catalogue.iter().map(AsRef::as_ref).filter(google) {
         let places = provider.token_responses.iter().flat_map(|response| &response.at).map(ToString::to_string);
-        assert_eq!(places.collect::<Vec<_>>(), ["https://oauth2.googleapis.com/token"], "{}", provider.id);
+        // The older one is what Node's libraries ask, whatever a key file says.
+        let wanted = ["https://oauth2.googleapis.com/token", "https://www.googleapis.com/oauth2/v4/token"];
+        assert_eq!(places.collect::<Vec<_>>(), wanted, "{}", provider.id);
     }
 }
 

@@ -28,7 +28,7 @@ struct Scene {
     api: Upstream,
 }
 
-const ENDPOINTS: [&str; 9] = [
+const ENDPOINTS: [&str; 14] = [
     GOOGLE,
     CLAUDE,
     "auth.openai.com",
@@ -38,8 +38,13 @@ const ENDPOINTS: [&str; 9] = [
     "oauth.pipedrive.com",
     "accounts.spotify.com",
     "auth.acme.test",
+    "accounts.zoho.com",
+    "www.reddit.com",
+    "www.slack.com",
+    "api.twitter.com",
+    "test.salesforce.com",
 ];
-const APIS: [&str; 8] = [
+const APIS: [&str; 10] = [
     DRIVE,
     SHEETS,
     "api.anthropic.com",
@@ -48,6 +53,8 @@ const APIS: [&str; 8] = [
     "acme.my.salesforce.com",
     "api.zoom.us",
     "api.github.com",
+    "www.zohoapis.com",
+    "dbc-1.cloud.databricks.com",
 ];
 
 impl Scene {
@@ -209,6 +216,57 @@ fn vendors() -> Vec<Vendor> {
             ),
             (200, "access_token", "eyJ", json!({ "scope": "openid profile", "refresh_token": "rt_theirs" })),
         ),
+        (
+            "google_sheets",
+            &[("access_token", SHEETS_TOKEN)],
+            ("https://www.googleapis.com/oauth2/v4/token", FORM, REFRESH),
+            (200, "access_token", "ya29.", json!({ "expires_in": 3599 })),
+        ),
+        (
+            "slack",
+            &[("access_token", "own-slack-token-0123456789")],
+            ("https://www.slack.com/api/oauth.v2.access", FORM, REFRESH),
+            (200, "access_token", "xoxe.xoxb-1-", json!({ "ok": true, "token_type": "bot" })),
+        ),
+        (
+            "twitter",
+            &[("access_token", "own-x-token-0123456789")],
+            ("https://api.twitter.com/oauth2/token", FORM, client),
+            (200, "access_token", "", json!({ "token_type": "bearer" })),
+        ),
+        (
+            "reddit",
+            &[("access_token", "own-reddit-token-0123456789")],
+            (
+                "https://www.reddit.com/api/v1/access_token",
+                FORM,
+                "grant_type=https%3A%2F%2Foauth.reddit.com%2Fgrants%2Finstalled_client&device_id=d",
+            ),
+            (200, "access_token", "eyJ", json!({ "scope": "*" })),
+        ),
+        (
+            "zoho_crm",
+            &[("access_token", "own-zoho-token-0123456789")],
+            ("https://accounts.zoho.com/oauth/v2/token", FORM, REFRESH),
+            (200, "access_token", "1000.", json!({ "api_domain": "https://www.zohoapis.com" })),
+        ),
+        (
+            "salesforce",
+            &[("access_token", "own-sf-token-0123456789"), ("instance", "acme--test")],
+            ("https://test.salesforce.com/services/oauth2/token", FORM, REFRESH),
+            (
+                200,
+                "access_token",
+                "00D000000000000!",
+                json!({ "instance_url": "https://acme--test.sandbox.my.salesforce.com" }),
+            ),
+        ),
+        (
+            "databricks",
+            &[("api_key", "own-databricks-token-0123456789"), ("workspace", "dbc-1")],
+            ("https://dbc-1.cloud.databricks.com/oidc/v1/token", FORM, client),
+            (200, "access_token", "eyJ", json!({ "scope": "a b" })),
+        ),
     ]
 }
 
@@ -312,6 +370,107 @@ fn i6_of_several_connections_the_one_that_the_request_names_answers() {
             assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{why}: {reply:?}");
         }
         scene.nothing_left();
+    });
+}
+
+#[test]
+fn i6_a_placeholder_in_the_query_names_its_connection_as_one_in_the_body_does() {
+    run(async {
+        let scene = Scene::new().await;
+        let builder = scene.builder().register("zoho_crm:alice", &[("access_token", "own-zoho-token-of-alice")]);
+        let builder = builder.register("zoho_crm:bob", &[("access_token", "own-zoho-token-of-bob")]);
+        let (builder, token) = builder.agent("ci", |_| ());
+        let (builder, alice) = builder.agent("alices", |agent| agent.user = Some("alice".parse().expect("a name")));
+        let nexus = builder.start();
+        let asking = |agent: &str, connection: &str| {
+            let own = tail(&nexus, agent, connection);
+            let query = format!("client_id=c&refresh_token=1000.{own}&grant_type=refresh_token");
+            post(&format!("https://accounts.zoho.com/oauth/v2/token?{query}"), FORM, "")
+        };
+        let (ci, alices) = (Caller::new(&nexus).agent("ci", &token), Caller::new(&nexus).agent("alices", &alice));
+        for user in ["zoho_crm:alice", "zoho_crm:bob"] {
+            let reply = ci.send(asking("ci", user)).await;
+            assert_eq!(reply.status, 200, "{reply:?}");
+            assert_eq!(document(&reply)["access_token"], format!("1000.{}", tail(&nexus, "ci", user)));
+        }
+        for reply in [alices.send(asking("alices", "zoho_crm:bob")).await, alices.send(asking("ci", "zoho_crm:alice")).await] {
+            assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{reply:?}");
+        }
+        scene.nothing_left();
+    });
+}
+
+#[test]
+fn i6_an_installation_or_a_tenant_in_the_path_names_the_connection() {
+    run(async {
+        let scene = Scene::new().await;
+        let app =
+            |installation: &'static str| [("access_token", "own-app-token-0123456789"), ("installation_id", installation)];
+        let tenant = |tenant: &'static str| [("access_token", "own-arm-token-0123456789"), ("tenant_id", tenant)];
+        let builder = scene.builder().register("github_app", &app("1")).register("github_app:acme", &app("42"));
+        let builder = builder.register("azure_arm:one", &tenant("tenant-1")).register("azure_arm:two", &tenant("tenant-2"));
+        let builder = builder.register("azure_arm:other-two", &tenant("tenant-2"));
+        let (builder, token) = builder.agent("ci", |_| ());
+        let nexus = builder.start();
+        let ci = Caller::new(&nexus).agent("ci", &token);
+        for (installation, connection) in [("1", "github_app"), ("42", "github_app:acme"), ("77", "github_app")] {
+            let url = format!("https://api.github.com/app/installations/{installation}/access_tokens");
+            let reply = ci.send(post(&url, JSON, "{}")).await;
+            let wanted = format!("ghs_{}", tail(&nexus, "ci", connection));
+            assert_eq!(document(&reply)["token"], wanted, "{installation}: {reply:?}");
+        }
+        let ask = async |tenant: &str| {
+            let url = format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token");
+            ci.send(post(&url, FORM, "grant_type=client_credentials&client_id=c&client_secret=theirs")).await
+        };
+        let one = ask("Tenant-1").await;
+        let token = document(&one)["access_token"].as_str().expect("a token").to_owned();
+        assert!(token.contains(&tail(&nexus, "ci", "azure_arm:one")), "{one:?}");
+        for tenant in ["tenant-2", "tenant-3"] {
+            let reply = ask(tenant).await;
+            assert_ne!(reply.status, 200, "nobody says which: {reply:?}");
+        }
+    });
+}
+
+#[test]
+fn i1_a_file_that_calls_a_credential_no_secret_does_not_make_nexus_tell_it() {
+    run(async {
+        let scene = Scene::new().await;
+        let file = |secret: bool, members: &str| {
+            format!(
+                "name = \"acme\"\ntitle = \"Acme\"\ncategory = \"x\"\nconsole = \"https://acme.test/\"\nslots = [\"authorization\"]\n\
+                 [[field]]\nname = \"api_key\"\nprompt = \"Key\"\nsecret = {secret}\n\
+                 [[inject]]\nhosts = [\"api.acme.test\"]\nstrategy = {{ bearer = \"{{api_key}}\" }}\n\
+                 [[token_response]]\nat = [\"POST https://auth.acme.test/token\"]\naccess_token = \"a\"\n{members}"
+            )
+        };
+        let builder = scene.builder().provider("acme", &file(true, ""));
+        let builder = builder.register("acme", &[("api_key", "0123456789abcdef0123456789abcdef")]);
+        let told = "members = { x = \"{api_key}\" }\nid_token = { jwt = \"RS256\", claims = { x = \"{api_key}\" } }\n";
+        let nexus = builder.provider("acme", &file(false, told)).start();
+        let reply = Caller::new(&nexus).send(post("https://auth.acme.test/token", FORM, REFRESH)).await;
+        let document = document(&reply);
+        assert_eq!((document.get("x"), claims(&document["id_token"]).1.get("x")), (None, None), "{document}");
+        scene.nothing_left();
+    });
+}
+
+#[test]
+fn where_its_token_endpoint_is_a_program_may_read() {
+    run(async {
+        let scene = Scene::new().await;
+        let own = [("api_key", "own-databricks-token-0123456789"), ("workspace", "dbc-1")];
+        let nexus = scene.builder().register("databricks", &own).start();
+        let caller = Caller::new(&nexus);
+        let url = |path: &str| format!("https://dbc-1.cloud.databricks.com{path}");
+        let read = caller.get(&url("/oidc/.well-known/oauth-authorization-server")).await;
+        assert_eq!(read.status, 200, "{read:?}");
+        for path in ["/oidc/v1/authorize", "/oidc/v1/token"] {
+            let reply = caller.get(&url(path)).await;
+            assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{path}: {reply:?}");
+        }
+        assert_eq!(scene.api.count(), 1);
     });
 }
 

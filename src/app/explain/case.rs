@@ -6,11 +6,11 @@ use super::ExplainError;
 use super::answer::{Explanation, MatchedRule, Outcome};
 use crate::agent::Agent;
 use crate::app::sealed::{placed, to_be_fetched};
-use crate::decide::{Answering, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered};
+use crate::decide::{Answering, Fitting, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred};
 use crate::model::{ConnectionId, Host, Target};
 use crate::provider::{Provider, prepare};
 use crate::proxy::{self, Foreseen};
-use crate::vault::{Entry, Status, Store};
+use crate::vault::{Status, Store};
 
 /// One request, and what its answer depends on.
 pub(super) struct Case<'a> {
@@ -70,25 +70,27 @@ impl Case<'_> {
 
     /// A token endpoint where this agent has a connection behind it. What else is asked there is as it would be without.
     fn answered(&self, answering: &[Answering], otherwise: &Explanation) -> Result<Option<Explanation>, ExplainError> {
-        let host = &self.target.authority.host;
+        let (host, path, user) = (&self.target.authority.host, self.target.path.path(), self.agent.user.as_ref());
+        let mut fitting = Vec::new();
         for (provider, number) in answering {
-            let Some(response) = provider.token_responses.get(*number) else { continue };
-            let mut bound = self.existing(provider)?;
-            bound.retain(|id| id.is_open_to(self.agent.user.as_ref()));
-            let entries = bound.iter().map(|id| self.store.get(id)).collect::<Result<Vec<_>, _>>()?;
-            let fits = |entry: &Arc<Entry>| response.is_bound(host, &|name| entry.fields.field(name));
-            let fitting = bound.into_iter().zip(entries).filter(|(_, entry)| entry.as_ref().is_some_and(fits));
-            let fitting: Vec<ConnectionId> = fitting.map(|(id, _)| id).collect();
-            let Some(connection) = ConnectionId::preferred(&fitting, self.agent.user.as_ref()) else { continue };
-            let why = format!(
-                "a program that asks here for a token of its own gets a placeholder for {connection} from nexus, and nothing leaves; of a \
-                 person's log-in: {}",
-                otherwise.why
-            );
-            let answer = self.answer(Outcome::Answer, why).of(provider);
-            return Ok(Some(Explanation { connection: Some(connection.to_string()), ..answer }));
+            let mut one = Fitting::default();
+            for id in self.existing(provider)?.iter().filter(|id| id.is_open_to(user)) {
+                if let (Some(response), Some(entry)) = (provider.token_responses.get(*number), self.store.get(id)?) {
+                    one.add(id, response, (host, path), &|name| entry.fields.field(name));
+                }
+            }
+            fitting.push(one);
         }
-        Ok(None)
+        let chosen = preferred(&fitting.iter().collect::<Vec<_>>(), user);
+        let chosen = chosen.and_then(|(number, connection)| Some((answering.get(number)?, connection)));
+        let Some(((provider, _number), connection)) = chosen else { return Ok(None) };
+        let why = format!(
+            "a program that asks here for a token of its own gets a placeholder for {connection} from nexus, and nothing leaves; of a \
+             person's log-in: {}",
+            otherwise.why
+        );
+        let answer = self.answer(Outcome::Answer, why).of(provider);
+        Ok(Some(Explanation { connection: Some(connection.to_string()), ..answer }))
     }
 
     fn routed(&self, route: Route) -> Result<Explanation, ExplainError> {

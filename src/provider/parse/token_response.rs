@@ -74,7 +74,7 @@ fn place(text: &Text<'_>, provider: &Provider) -> Result<Endpoint, Error> {
         return Err(shape());
     }
     let endpoint = Endpoint::of_url(url).ok_or_else(|| text.refuse("not a path that a pattern can have"))?;
-    if provider.default_endpoints().contains(&endpoint) {
+    if provider.default_endpoints().iter().any(|known| known.is_at(&endpoint)) {
         return Ok(endpoint);
     }
     let path = endpoint.path.to_string().replace('*', "x");
