@@ -9,8 +9,8 @@ use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::forward::Outbound;
 use super::load::Room;
+use super::outbound::Outbound;
 use super::refusal::Refusal;
 use super::replay::{Fault, Inflow};
 use super::worker::Worker;

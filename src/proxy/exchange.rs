@@ -16,10 +16,10 @@ use super::content;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::Sending;
 use super::internal;
-use super::judge::Judged;
+use super::judge::{Judged, is_alive};
 use super::load::Counted;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
-use super::outbound::{check_method, outbound};
+use super::outbound::{Outbound, check_method, outbound};
 use super::refusal::Refusal;
 use super::replay::{Inflow, Replay, RequestBody, read_away};
 use super::tongue::Tongue;
@@ -85,6 +85,17 @@ impl Way {
         }
     }
 
+    /// The service took what the request of `sent_at` went with, which is returned.
+    fn has_worked(self, sent_at: Instant) -> Option<Permit> {
+        match self {
+            Self::Permitted(permit, _) => {
+                permit.succeeded(sent_at);
+                Some(permit)
+            }
+            Self::Plain | Self::Stripped(_) | Self::Unregistered(_) => None,
+        }
+    }
+
     /// The providers whose slots are stripped from the request: all of the host's, not only the one that it is for.
     fn stripped(&self) -> Option<&Arc<Occupants>> {
         match self {
@@ -92,6 +103,11 @@ impl Way {
             Self::Stripped(occupants) | Self::Permitted(_, occupants) => Some(occupants),
         }
     }
+}
+
+/// Whether `sent` is the caller's answer as its head stands: no 401, and nothing that its credential's service may say instead.
+fn is_final(sent: &Sent<RequestBody>, way: &Way) -> bool {
+    sent.response.status() != StatusCode::UNAUTHORIZED && way.permit().is_none_or(|permit| is_alive(sent, permit))
 }
 
 impl Worker {
@@ -126,64 +142,62 @@ impl Worker {
     async fn steps(self: &Rc<Self>, door: &Door, asked: &mut Asked, entry: &mut Entry, linger: bool) -> Result<Stepped, Stop> {
         let Asked { parts, incoming } = asked;
         door.note(entry, parts);
+        let (upgrade, extended) = (upgrade::asked(parts), parts.method == Method::CONNECT);
         let arrived = door.identify(self, parts)?; // 2 identify
         note_arrival(entry, door, &arrived);
         check_method(parts)?;
         let counted = self.count(&arrived)?;
-        if is_own_name(&arrived.target.authority.host) {
-            return Err(Stop::Page(Box::new(internal::page(self, &arrived)?)));
-        }
+        self.own_page(&arrived)?;
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
         let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
         self.answer_token_request(&route, &inquiry, incoming, entry).await?;
         let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
-        let (upgrade, extended) = (upgrade::asked(parts), parts.method == Method::CONNECT);
         let stripped = way.stripped().map(Arc::clone);
         let plan = content::plan(way.permit(), &arrived.target, &parts.headers)?;
-        let mut outbound = outbound(arrived, parts, stripped.as_deref(), &agent, upgrade)?;
-        outbound.plan = plan;
+        let mut outbound = outbound(arrived, parts, stripped.as_deref(), (&agent, upgrade, plan))?;
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let incoming = self.look_inside(incoming, &mut outbound, stripped.as_deref(), way.permit()).await?;
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
         let sending = Sending::new(&outbound, &agent, &replay, &opened);
-        let forwarded = self.forward_and_renew(&sending, way, entry).await; // 6 forward, 7 renew
+        let sent_at = Instant::now();
+        // 6 forward
+        let forwarded = match self.forward(&sending, way.permit()).await {
+            Ok(sent) if is_final(&sent, &way) => Ok((Judged::unjudged(sent), way.has_worked(sent_at))),
+            // It is rare, and its state is large.
+            Ok(sent) => Box::pin(self.judge_and_renew(&sending, way, (sent, sent_at), entry)).await, // 7 renew
+            Err(error) => Err(error.into()),
+        };
         sending.resent.take().into_iter().for_each(|why| entry.note(why));
-        let (Judged { sent, peeked, .. }, permit) = forwarded.map_err(|refusal| {
+        let answered = forwarded.map_err(|refusal| {
             replay.finish(linger);
             replay.fault().map_or(refusal, Refusal::from)
         })?;
         replay.stands();
-        let status = sent.response.status();
-        if extended && status.is_success() {
-            // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
-            return Err(Stop::Refusal(Refusal::NotSwitched));
-        }
-        let offer = outbound.headers.get(UPGRADE).filter(|_offer| upgrade && status == StatusCode::SWITCHING_PROTOCOLS);
-        let fields = |offer| upgrade::keep_fields(offer, sent.response.headers()).ok_or(Refusal::NotSwitched);
-        let switch = offer.map(fields).transpose()?.map(|fields| Box::new(Switch { fields, agent }));
+        let switch = switch(&outbound, &answered.0, (upgrade, extended), agent)?;
+        let (Judged { sent, peeked, .. }, permit) = answered;
         Ok(Stepped { sent, peeked, permit, replay, counted, switch })
     }
 
-    async fn forward_and_renew(
+    /// Step 7, for an answer that may not be the last word.
+    async fn judge_and_renew(
         self: &Rc<Self>,
         sending: &Sending<'_>,
         way: Way,
+        (sent, sent_at): (Box<Sent<RequestBody>>, Instant),
         entry: &mut Entry,
     ) -> Result<(Judged, Option<Permit>), Refusal> {
-        let sent_at = Instant::now();
-        let sent = self.forward(sending, way.permit()).await?;
         let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
         match way {
             Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
             Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => Ok((Judged::unjudged(sent), None)),
             Way::Permitted(permit, _) => {
                 if refused && permit.prepared().challenged(sent.response.headers(), sending.signed.get()) {
-                    return Box::pin(self.answer_challenge(sending, permit, sent, entry)).await;
+                    return self.answer_challenge(sending, permit, sent, entry).await;
                 }
                 let judged = Judged::of(sent, &permit).await;
                 if judged.expired {
-                    return Box::pin(self.renew_and_replay(sending, permit, (judged, sent_at), entry)).await;
+                    return self.renew_and_replay(sending, permit, (judged, sent_at), entry).await;
                 }
                 if !refused {
                     permit.succeeded(sent_at);
@@ -221,7 +235,7 @@ impl Worker {
         Ok((Judged::unjudged(sent), Some(permit)))
     }
 
-    /// Step 7, after a 401 or what this service says instead: a fresh permit and the one second send, or the answer as it is.
+    /// After a 401 or what this service says instead: a fresh permit and the one second send, or the answer as it is.
     async fn renew_and_replay(
         self: &Rc<Self>,
         sending: &Sending<'_>,
@@ -299,6 +313,14 @@ impl Worker {
         Answer::Response(Response::from_parts(parts, body))
     }
 
+    /// Stops with a page where it is ours.
+    fn own_page(&self, arrived: &Arrived) -> Result<(), Stop> {
+        if !is_own_name(&arrived.target.authority.host) {
+            return Ok(());
+        }
+        Err(Stop::Page(Box::new(internal::page(self, arrived)?)))
+    }
+
     fn count(&self, arrived: &Arrived) -> Result<Option<Counted>, Refusal> {
         let Some(load) = &arrived.load else { return Ok(None) };
         load.request(self.proxy.settings.agent_requests).map(Some).ok_or(Refusal::Limit("requests of this agent at once"))
@@ -327,6 +349,26 @@ struct Stepped {
 struct Switch {
     fields: [(HeaderName, HeaderValue); 2],
     agent: Arc<Agent>,
+}
+
+/// What the caller is told where the service changes the protocol; nothing where it does not.
+fn switch(
+    outbound: &Outbound,
+    answer: &Judged,
+    (upgrade, extended): (bool, bool),
+    agent: Arc<Agent>,
+) -> Result<Option<Box<Switch>>, Refusal> {
+    let response = &answer.sent.response;
+    if extended && response.status().is_success() {
+        // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
+        return Err(Refusal::NotSwitched);
+    }
+    if !upgrade || response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(None);
+    }
+    let Some(offer) = outbound.headers.get(UPGRADE) else { return Ok(None) };
+    let fields = upgrade::keep_fields(offer, response.headers()).ok_or(Refusal::NotSwitched)?;
+    Ok(Some(Box::new(Switch { fields, agent })))
 }
 
 /// Why the steps ended early.

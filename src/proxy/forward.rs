@@ -7,30 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http::header::{AUTHORIZATION, EXPECT, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
-use super::content;
 use super::hold::{Held, Hold};
-use super::replay::{Inflow, Replay, RequestBody, Resigning};
+use super::outbound::Outbound;
+use super::put_on::{PutOn, Rewritten, build, bytes_of, rewrite};
+use super::replay::{Replay, RequestBody, Resigning};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::Opened;
 use crate::broker::Permit;
-use crate::model::{Authority, Target};
-use crate::provider::{InjectError, InjectRule, Plan, Prepared, Ready, Rechunk, put_signature_on};
-use crate::upstream::{Destination, Error, Sent, Versions, Written, request_written, written};
-
-/// A request without any credential: what is sent has one put over it.
-pub(super) struct Outbound {
-    pub(super) target: Target,
-    pub(super) headers: HeaderMap,
-    pub(super) agent: Arc<str>,
-    /// The request asks for another protocol: HTTP/1.1 it is.
-    pub(super) upgrade: bool,
-    /// What the caller's own signature said, where it is to be made anew.
-    pub(super) plan: Plan,
-}
+use crate::model::Authority;
+use crate::provider::InjectError;
+use crate::upstream::{Destination, Error, Sent, Versions};
 
 /// What is sent, as often as it takes. No request leaves without `opened`, the proof that the log names it (I8).
 pub(super) struct Sending<'a> {
@@ -103,7 +93,12 @@ impl Worker {
         sending: &Sending<'_>,
         permit: Option<&Permit>,
     ) -> Result<Box<Sent<RequestBody>>, Error> {
-        let outcome = self.send_once(sending, permit).await;
+        let put_on = permit.map(PutOn::of);
+        let outcome = match put_on.as_ref().is_some_and(PutOn::depends_on_the_request) || self.should_hold(sending, permit) {
+            // It is rare, and its state is large.
+            true => Box::pin(self.send_once(sending, permit)).await,
+            false => self.send_as(sending.opened, (sending.outbound, sending.replay, None), put_on.as_ref(), None).await,
+        };
         let Some(why) = outcome.as_ref().err().and_then(|error| sending.again_after(error)) else { return outcome };
         sending.resent.borrow_mut().push(why);
         Box::pin(self.send_once(sending, permit)).await
@@ -114,10 +109,10 @@ impl Worker {
         sending: &Sending<'_>,
         permit: Option<&Permit>,
     ) -> Result<Box<Sent<RequestBody>>, Error> {
-        if self.should_hold(sending, permit) {
-            return Box::pin(self.send_expecting(sending, permit)).await;
+        match self.should_hold(sending, permit) {
+            true => self.send_expecting(sending, permit).await,
+            false => self.send_held(sending, permit, None).await,
         }
-        self.send_held(sending, permit, None).await
     }
 
     async fn send_expecting(
@@ -148,12 +143,10 @@ impl Worker {
         permit: Option<&Permit>,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Box<Sent<RequestBody>>, Error> {
-        tracing::trace!(id = sending.opened.id().as_str(), "a request leaves");
         let put_on = permit.map(PutOn::of);
-        match put_on.as_ref().filter(|put_on| put_on.prepared.depends_on_the_request()) {
-            // Its state is large, and few have it.
-            Some(put_on) => Box::pin(self.send_rewritten(sending, put_on, hold)).await,
-            None => self.send_as((sending.outbound, sending.replay, None), put_on.as_ref(), hold).await,
+        match put_on.as_ref().filter(|put_on| put_on.depends_on_the_request()) {
+            Some(put_on) => self.send_rewritten(sending, put_on, hold).await,
+            None => self.send_as(sending.opened, (sending.outbound, sending.replay, None), put_on.as_ref(), hold).await,
         }
     }
 
@@ -163,17 +156,21 @@ impl Worker {
         put_on: &PutOn<'_>,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Box<Sent<RequestBody>>, Error> {
-        let Rewritten { outbound, replay, rechunk } = rewrite(sending, put_on).map_err(unsendable)?;
+        let Rewritten { outbound, replay, rechunk, signed } =
+            rewrite(sending.outbound, sending.replay, put_on).map_err(unsendable)?;
+        sending.signed.set(signed);
         let resigning = rechunk.map(|rechunk| Box::new(Resigning::new(rechunk, self.room(&outbound.agent))));
-        self.send_as((&outbound, replay.as_ref().unwrap_or(sending.replay), resigning), None, hold).await
+        self.send_as(sending.opened, (&outbound, replay.as_ref().unwrap_or(sending.replay), resigning), None, hold).await
     }
 
     async fn send_as(
         self: &Rc<Self>,
+        opened: &Opened,
         (outbound, replay, resigning): (&Outbound, &Replay, Option<Box<Resigning>>),
         put_on: Option<&PutOn<'_>>,
         hold: Option<&Arc<Hold>>,
     ) -> Result<Box<Sent<RequestBody>>, Error> {
+        tracing::trace!(id = opened.id().as_str(), "a request leaves");
         let at_once = |whole: &&Bytes| whole.len() <= WRITTEN_AT_ONCE;
         let to = Destination {
             scheme: outbound.target.scheme,
@@ -270,190 +267,4 @@ fn authenticates_connection(request: &HeaderMap, response: &HeaderMap) -> bool {
         words.any(|word| word.eq_ignore_ascii_case(b"ntlm") || word.eq_ignore_ascii_case(b"negotiate"))
     };
     request.get_all(AUTHORIZATION).iter().chain(response.get_all(WWW_AUTHENTICATE)).any(bound)
-}
-
-/// What goes onto a request: a credential, and the fields that its rule insists on where the caller sent none.
-struct PutOn<'a> {
-    prepared: &'a Prepared,
-    rule: Option<&'a InjectRule>,
-}
-
-impl<'a> PutOn<'a> {
-    fn of(permit: &'a Permit) -> Self {
-        Self { prepared: permit.prepared(), rule: permit.provider().inject.get(permit.rule()) }
-    }
-}
-
-/// A request with its credential where fields that are always the same can't hold it.
-struct Rewritten {
-    outbound: Outbound,
-    /// Another body than the caller's.
-    replay: Option<Replay>,
-    /// What signs the pieces of the caller's.
-    rechunk: Option<Rechunk>,
-}
-
-/// Puts the credential into the body, and the signature on. A body that changes as a whole is at hand.
-fn rewrite(sending: &Sending<'_>, put_on: &PutOn<'_>) -> Result<Rewritten, InjectError> {
-    let (Sending { outbound, replay, .. }, prepared) = (sending, put_on.prepared);
-    let mut request = build(outbound, Some(put_on), ())?;
-    let mut headers = std::mem::take(request.headers_mut());
-    let Target { scheme, authority, method, path } = &outbound.target;
-    let mut path = request.uri().path_and_query().unwrap_or(path).clone();
-    let mut changed = replay.whole().map(|whole| prepared.body(&headers, whole)).transpose()?.flatten().map(content::owned);
-    if let Some(body) = &changed {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    }
-    let whole = changed.clone().or_else(|| replay.whole().cloned());
-    let (host, body) = (authority.as_written(*scheme), whole.as_deref());
-    let ready = Ready { method, scheme: *scheme, host: &host, target: &path, headers: &headers, body };
-    let (signed, mut rechunk) = prepared.sign(&ready, &outbound.plan)?;
-    sending.signed.set(!signed.headers.is_empty());
-    put_signature_on(signed, &mut headers, &mut path);
-    if let (Some(whole), Some(chunks)) = (&whole, &mut rechunk) {
-        changed = Some(chunks.all(whole).map_err(|error| InjectError::Sign(Box::new(error)))?);
-        rechunk = None;
-    }
-    let target = Target { scheme: *scheme, authority: authority.clone(), method: method.clone(), path };
-    let outbound =
-        Outbound { target, headers, agent: Arc::clone(&outbound.agent), upgrade: outbound.upgrade, plan: Plan::default() };
-    let replay = changed.map(|body| Replay::keep(Inflow::Whole(body), usize::MAX, None));
-    Ok(Rewritten { outbound, replay, rechunk })
-}
-
-/// Parts to a request in origin-form with `Host`; the pool turns it into HTTP/2's form where that is spoken.
-fn build<B>(outbound: &Outbound, put_on: Option<&PutOn<'_>>, body: B) -> Result<Request<B>, InjectError> {
-    let mut headers = outbound.headers.clone();
-    let mut path = outbound.target.path.clone();
-    if let Some(PutOn { prepared, rule }) = put_on {
-        if let Some(rule) = rule {
-            rule.add_headers(&mut headers);
-        }
-        prepared.apply(&mut headers, &mut path)?;
-    }
-    let mut request = Request::new(body);
-    *request.method_mut() = outbound.target.method.clone();
-    *request.uri_mut() = Uri::from(path);
-    *request.version_mut() = Version::HTTP_11;
-    *request.headers_mut() = headers;
-    Ok(request)
-}
-
-/// What [`build`] makes, as it is written on the wire with the body `whole`; nearly always without a copy of the fields.
-fn bytes_of(outbound: &Outbound, put_on: Option<&PutOn<'_>>, whole: &Bytes) -> Result<Written, InjectError> {
-    let Target { method, path, .. } = &outbound.target;
-    let Some(PutOn { prepared, rule }) = put_on else {
-        return Ok(written(method, path.as_str(), || outbound.headers.iter(), whole));
-    };
-    let required = rule.map(|rule| rule.headers.as_slice()).unwrap_or_default();
-    let overlay = || prepared.overlay(&outbound.headers, required);
-    if overlay().is_none() {
-        let request = build(outbound, put_on, ())?;
-        return Ok(request_written(&request, whole));
-    }
-    Ok(written(method, prepared.target(path)?.as_str(), || overlay().into_iter().flatten(), whole))
-}
-
-/// `Host` as it is written on the wire: no default port.
-pub(super) fn host_value(target: &Target) -> Option<HeaderValue> {
-    HeaderValue::from_str(&target.authority.as_written(target.scheme)).ok()
-}
-
-/// Sets `Host`, keeping its place in the order if it has one.
-pub(super) fn set_host(headers: &mut HeaderMap, target: &Target) {
-    // Nearly always it is there already, as it has to be.
-    let mut said = headers.get_all(HOST).iter();
-    let plain = said.next().is_some_and(|host| target.authority.is_plainly(target.scheme, host.as_bytes()));
-    if plain && said.next().is_none() {
-        return;
-    }
-    if let Some(value) = host_value(target) {
-        headers.insert(HOST, value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Credential, Scheme, Secret};
-    use crate::provider::{Provider, parse, prepare};
-
-    fn provider(strategy: &str) -> Provider {
-        let text = format!(
-            r#"
-name = "acme"
-title = "Acme"
-slots = ["authorization", "x-key", "query:key", "cookie:session"]
-[[inject]]
-hosts = ["api.acme.test"]
-headers = {{ "x-version" = "2", "accept" = "a/b" }}
-strategy = {strategy}
-"#
-        );
-        parse("acme.toml", &text).expect("a provider")
-    }
-
-    fn outbound(path: &str, fields: &[(&'static str, &'static str)]) -> Outbound {
-        let target = Target {
-            scheme: Scheme::Https,
-            authority: "api.acme.test:443".parse().expect("an authority"),
-            method: Method::POST,
-            path: path.parse().expect("a path"),
-        };
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        Outbound { target, headers, agent: "a".into(), upgrade: false, plan: Plan::default() }
-    }
-
-    #[test]
-    fn i2_what_is_written_without_a_copy_is_what_the_engine_would_be_given() {
-        let strategies = [
-            r#"{ bearer = "{api_key}" }"#,
-            r#"{ header = { name = "x-key", value = "{api_key}" } }"#,
-            r#"[{ header = { name = "x-key", value = "{api_key}" } }, { bearer = "{api_key}" }]"#,
-            r#"{ query = { name = "key", value = "{api_key}" } }"#,
-            r#"{ cookie = { name = "session", value = "{api_key}" } }"#,
-        ];
-        let fields: [&[(&str, &str)]; 4] = [
-            &[("host", "api.acme.test"), ("x-a", "1"), ("x-b", "2"), ("x-a", "3")],
-            &[("accept", "c/d"), ("content-length", "4"), ("cookie", "a=1; b=2")],
-            // Nothing of the kind gets this far; were it to, it would go.
-            &[("authorization", "Bearer theirs"), ("x-key", "theirs"), ("authorization", "Basic theirs")],
-            &[],
-        ];
-        let mut credential = Credential::default();
-        credential.set("api_key", Secret::new("sk-0123456789/+=".to_owned()));
-        for strategy in strategies {
-            let provider = provider(strategy);
-            let rule = provider.inject.first().expect("a rule");
-            let prepared = prepare(&rule.placements, &|name| credential.field(name)).expect("sendable").expect("all fields");
-            for (fields, path) in
-                fields.iter().flat_map(|fields| ["/", "/a?b=c&key=theirs&d", "/a?key="].map(|path| (fields, path)))
-            {
-                let outbound = outbound(path, fields);
-                for put_on in [
-                    None,
-                    Some(PutOn { prepared: &prepared, rule: Some(rule) }),
-                    Some(PutOn { prepared: &prepared, rule: None }),
-                ] {
-                    for whole in [Bytes::new(), Bytes::from_static(b"body")] {
-                        let bytes = bytes_of(&outbound, put_on.as_ref(), &whole).expect("sendable");
-                        let request = build(&outbound, put_on.as_ref(), ()).expect("sendable");
-                        assert_eq!(lines(&bytes), lines(&request_written(&request, &whole)), "{strategy} {path} {fields:?}");
-                    }
-                }
-            }
-        }
-    }
-
-    /// The order of different fields says nothing (RFC 9110 §5.3).
-    fn lines(bytes: &[u8]) -> (String, Vec<String>) {
-        let text = String::from_utf8(bytes.to_vec()).expect("text");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        let mut lines: Vec<String> = head.lines().map(ToOwned::to_owned).collect();
-        lines[1..].sort_by_key(|line| line.split(':').next().map(ToOwned::to_owned));
-        (body.to_owned(), lines)
-    }
 }

@@ -25,6 +25,12 @@ pub(super) struct Judged {
     pub(super) expired: bool,
 }
 
+/// Whether the head of an answer says that the credential of `permit` lives.
+pub(super) fn is_alive(sent: &Sent<RequestBody>, permit: &Permit) -> bool {
+    let signals = &permit.provider().signals;
+    signals.judge(sent.response.status(), sent.response.headers(), None) == Judgement::Alive
+}
+
 impl Judged {
     /// Of a request without a credential.
     pub(super) fn unjudged(sent: Box<Sent<RequestBody>>) -> Self {

@@ -25,6 +25,7 @@ mod load;
 mod observe;
 mod outbound;
 mod placeholders;
+mod put_on;
 mod refusal;
 mod refused;
 mod replay;

@@ -2,17 +2,28 @@
 
 use std::sync::Arc;
 
-use http::header::{COOKIE, EXPECT, MAX_FORWARDS, TE};
+use http::header::{COOKIE, EXPECT, HOST, MAX_FORWARDS, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
 
 use super::door::{Arrived, NEXUS_CONNECTION};
-use super::forward::{Outbound, set_host};
 use super::observe::{is_hop_by_hop, strip_hop_by_hop};
 use super::refusal::Refusal;
 use super::upgrade;
 use crate::agent::Agent;
 use crate::decide::Occupants;
+use crate::model::Target;
 use crate::provider::{Plan, strip_target};
+
+/// A request without any credential: what is sent has one put over it.
+pub(super) struct Outbound {
+    pub(super) target: Target,
+    pub(super) headers: HeaderMap,
+    pub(super) agent: Arc<str>,
+    /// The request asks for another protocol: HTTP/1.1 it is.
+    pub(super) upgrade: bool,
+    /// What the caller's own signature said, where it is to be made anew.
+    pub(super) plan: Plan,
+}
 
 /// TRACE echoes what it was sent (RFC 9110 §9.3.8); a second CONNECT would leave the tunnel.
 pub(super) fn check_method(parts: &request::Parts) -> Result<(), Refusal> {
@@ -43,8 +54,7 @@ pub(super) fn outbound(
     arrived: Arrived,
     parts: &mut request::Parts,
     occupants: Option<&Occupants>,
-    agent: &Arc<Agent>,
-    upgrade: bool,
+    (agent, upgrade, plan): (&Arc<Agent>, bool, Plan),
 ) -> Result<Outbound, Refusal> {
     let mut target = arrived.target;
     let mut headers = std::mem::take(&mut parts.headers);
@@ -63,7 +73,7 @@ pub(super) fn outbound(
     }
     set_host(&mut headers, &target);
     headers.extend(kept.into_iter().flatten());
-    Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade, plan: Plan::default() })
+    Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade, plan })
 }
 
 /// Whether [`strip_special`] has anything to do with a field. Most requests have none: one look at the names costs less than a search for
@@ -99,5 +109,23 @@ fn join_cookies(headers: &mut HeaderMap) {
     if let Ok(mut whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
         whole.set_sensitive(true);
         headers.insert(COOKIE, whole);
+    }
+}
+
+/// `Host` as it is written on the wire: no default port.
+pub(super) fn host_value(target: &Target) -> Option<HeaderValue> {
+    HeaderValue::from_str(&target.authority.as_written(target.scheme)).ok()
+}
+
+/// Sets `Host`, keeping its place in the order if it has one.
+pub(super) fn set_host(headers: &mut HeaderMap, target: &Target) {
+    // Nearly always it is there already, as it has to be.
+    let mut said = headers.get_all(HOST).iter();
+    let plain = said.next().is_some_and(|host| target.authority.is_plainly(target.scheme, host.as_bytes()));
+    if plain && said.next().is_none() {
+        return;
+    }
+    if let Some(value) = host_value(target) {
+        headers.insert(HOST, value);
     }
 }
