@@ -150,3 +150,32 @@ pub(super) fn is_plain(lines: &[u8], obs_text: bool) -> bool {
 fn is_foreign(byte: u8, obs_text: bool) -> bool {
     ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f) | (!obs_text & (byte >= 0x80))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Bytes one bit or one away from the one that is looked for are what a sum over eight at once could take for it.
+        #[test]
+        fn the_first_of_its_kind_is_found(byte: u8, kinds in prop::collection::vec((0_u8..6, any::<u8>()), 0..40)) {
+            let text: Vec<u8> = kinds
+                .iter()
+                .map(|&(kind, other)| match kind {
+                    0 => byte,
+                    1 => byte ^ 1,
+                    2 => byte ^ 0x80,
+                    3 => byte.wrapping_add(1),
+                    4 => byte.wrapping_sub(1),
+                    _ => other,
+                })
+                .collect();
+            for start in 0..=text.len() {
+                let text = &text[start..];
+                prop_assert_eq!(find(text, byte), text.iter().position(|&found| found == byte));
+            }
+        }
+    }
+}
