@@ -129,3 +129,40 @@ pub(super) fn set_host(headers: &mut HeaderMap, target: &Target) {
         headers.insert(HOST, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request may have any of them alone, so that its name is all that tells.
+    #[test]
+    fn i3_whatever_is_taken_out_is_known_by_its_name() {
+        let names = [
+            "connection",
+            "keep-alive",
+            "proxy",
+            "proxy-authorization",
+            "proxy-connection",
+            "proxy-anything",
+            "te",
+            "transfer-encoding",
+            "upgrade",
+            "http2-settings",
+            "expect",
+            "nexus-connection",
+            "cookie",
+        ];
+        for name in names {
+            let mut headers = HeaderMap::new();
+            for value in ["x-a", "b=2"] {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            assert!(headers.keys().any(is_special), "{name}");
+            strip_special(&mut headers);
+            assert_eq!(headers.len(), usize::from(name == "cookie"), "{name}");
+        }
+        for name in ["accept", "authorization", "host", "prox", "proxyx", "trailer", "user-agent", "x-a"] {
+            assert!(!is_special(&HeaderName::from_static(name)), "{name}");
+        }
+    }
+}
