@@ -140,6 +140,11 @@ mod tests {
         out.push(b' ');
         address(&mut out, "[::1]:443".parse().expect("an address"));
         assert_eq!(out, b"0 7 10 18446744073709551615 127.0.0.1:80 [::1]:443");
+        for octet in 0..=255_u8 {
+            let (mut out, whole) = (Vec::new(), SocketAddr::from(([octet, 0, 9, octet], 65_535)));
+            address(&mut out, whole);
+            assert_eq!(String::from_utf8(out).as_deref(), Ok(whole.to_string().as_str()));
+        }
     }
 
     proptest! {
