@@ -6,6 +6,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncBufRead, ReadBuf};
 
+/// Behind a shorter piece, more is seldom there already: it is not asked for in the same breath.
+const SHORT: usize = 4 * 1024;
+
 /// A TLS stream whose reader first asks the socket. That is asked several times per request for what is not there yet, and knows it
 /// for less than TLS does.
 #[derive(Debug)]
@@ -22,9 +25,10 @@ impl<S: AsyncBufRead + Unpin> Plaintext<S> {
         Self { stream, put_aside: None }
     }
 
-    /// As [`AsyncRead::poll_read`](tokio::io::AsyncRead::poll_read), while something has `arrived`.
+    /// As [`AsyncRead::poll_read`](tokio::io::AsyncRead::poll_read), while TLS `holds` something or it has `arrived`.
     pub(crate) fn poll_read(
         &mut self,
+        holds: impl Fn(&S) -> bool,
         arrived: impl Fn(&S, &mut Context<'_>) -> Poll<io::Result<()>>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
@@ -34,7 +38,11 @@ impl<S: AsyncBufRead + Unpin> Plaintext<S> {
         }
         let mut some = false;
         while buffer.remaining() > 0 {
-            let polled = match arrived(&self.stream, context) {
+            let held = holds(&self.stream);
+            if some && !held && buffer.filled().len() < SHORT {
+                break;
+            }
+            let polled = match if held { Poll::Ready(Ok(())) } else { arrived(&self.stream, context) } {
                 Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_fill_buf(context),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                 Poll::Pending => Poll::Pending,
@@ -100,11 +108,21 @@ mod tests {
         }
     }
 
+    /// With so much `held` by TLS, and the rest on the socket if it has `arrived`.
     fn read(script: &mut Plaintext<Script>, arrived: bool, room: usize) -> Poll<Result<Vec<u8>, io::ErrorKind>> {
+        read_held(script, |script| !script.pieces.is_empty() && arrived, arrived, room)
+    }
+
+    fn read_held(
+        script: &mut Plaintext<Script>,
+        held: impl Fn(&Script) -> bool,
+        arrived: bool,
+        room: usize,
+    ) -> Poll<Result<Vec<u8>, io::ErrorKind>> {
         let mut bytes = vec![0; room];
         let mut buffer = ReadBuf::new(&mut bytes);
         let socket = |_: &Script, _: &mut Context<'_>| if arrived { Poll::Ready(Ok(())) } else { Poll::Pending };
-        let polled = script.poll_read(socket, &mut Context::from_waker(Waker::noop()), &mut buffer);
+        let polled = script.poll_read(held, socket, &mut Context::from_waker(Waker::noop()), &mut buffer);
         polled.map(|done| done.map(|()| buffer.filled().to_vec()).map_err(|error| error.kind()))
     }
 
@@ -117,6 +135,17 @@ mod tests {
         let mut script = script(vec![Ok(b"ab"), Ok(b"cd"), Err(io::ErrorKind::InvalidData.into())]);
         assert_eq!(read(&mut script, true, 9), Poll::Ready(Ok(b"abcd".to_vec())));
         assert_eq!(read(&mut script, false, 9), Poll::Ready(Err(io::ErrorKind::InvalidData)));
+    }
+
+    #[test]
+    fn behind_a_short_piece_only_what_tls_holds_is_read() {
+        let mut short = script(vec![Ok(b"ab"), Ok(b"cd")]);
+        assert_eq!(read_held(&mut short, |script| script.pieces.len() == 2, true, 9), Poll::Ready(Ok(b"ab".to_vec())));
+        assert_eq!(read_held(&mut short, |_| false, true, 9), Poll::Ready(Ok(b"cd".to_vec())));
+        static LONG: [u8; SHORT] = [b'a'; SHORT];
+        let mut long = script(vec![Ok(&LONG), Ok(b"cd")]);
+        let read = read_held(&mut long, |_| false, true, 2 * SHORT).map(|read| read.map(|bytes| bytes.len()));
+        assert_eq!(read, Poll::Ready(Ok(SHORT + 2)));
     }
 
     #[test]

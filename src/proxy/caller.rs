@@ -55,12 +55,15 @@ impl Intercepted {
     }
 }
 
+/// Whether TLS has something to say by itself.
+fn holds(stream: &TlsStream<Prefixed<Caller>>) -> bool {
+    !stream.get_ref().1.wants_read()
+}
+
 /// Only the socket under a plain proxy port is known.
 fn arrived(stream: &TlsStream<Prefixed<Caller>>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-    match stream.get_ref() {
-        (Prefixed { prefix, stream: Caller::Tcp(tcp) }, session)
-            if session.wants_read() && prefix.is_empty() && tcp.prefix.is_empty() =>
-        {
+    match stream.get_ref().0 {
+        Prefixed { prefix, stream: Caller::Tcp(tcp) } if prefix.is_empty() && tcp.prefix.is_empty() => {
             tcp.stream.poll_read_ready(context)
         }
         _ => Poll::Ready(Ok(())),
@@ -69,7 +72,7 @@ fn arrived(stream: &TlsStream<Prefixed<Caller>>, context: &mut Context<'_>) -> P
 
 impl AsyncRead for Intercepted {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().0.poll_read(arrived, context, buffer)
+        self.get_mut().0.poll_read(holds, arrived, context, buffer)
     }
 }
 

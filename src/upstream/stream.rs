@@ -23,14 +23,18 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(tls) => tls.poll_read(arrived, context, buffer),
+            Self::Tls(tls) => tls.poll_read(holds, arrived, context, buffer),
         }
     }
 }
 
+/// Whether TLS has something to say by itself.
+fn holds(stream: &TlsStream<TcpStream>) -> bool {
+    !stream.get_ref().1.wants_read()
+}
+
 fn arrived(stream: &TlsStream<TcpStream>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-    let (tcp, session) = stream.get_ref();
-    if session.wants_read() { tcp.poll_read_ready(context) } else { Poll::Ready(Ok(())) }
+    stream.get_ref().0.poll_read_ready(context)
 }
 
 impl AsyncWrite for Stream {
