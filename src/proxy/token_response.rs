@@ -190,7 +190,7 @@ impl Worker {
             refresh_token: asked.refresh_token.as_deref().map(String::as_str),
             exchanged: asked.grant == AskedGrant::Exchange,
             fields: &|name| entry.as_ref()?.fields.field(name),
-            hosts: entry.as_ref().filter(|entry| entry.sealed).map(|entry| entry.hosts.as_slice()),
+            hosts: entry.as_ref().and_then(|entry| entry.sealed_hosts()).unwrap_or_default(),
         }))
     }
 }

@@ -100,7 +100,7 @@ fn every_token_response_is_of_the_standards_form_and_holds_nothing_but_placehold
     let mut seen = 0;
     for provider in Catalogue::builtin().iter() {
         let open = |name: &str| provider.fields.iter().any(|field| field.name == name && !field.secret && !field.file);
-        let label = Secret::new("acme".to_owned());
+        let (label, hosts) = (Secret::new("acme".to_owned()), ["acme.example".to_owned()]);
         let fields = |name: &str| if open(name) { Some(&label) } else { Some(&secret) };
         for response in &provider.token_responses {
             seen += 1;
@@ -113,7 +113,7 @@ fn every_token_response_is_of_the_standards_form_and_holds_nothing_but_placehold
                 refresh_token: None,
                 exchanged: true,
                 fields: &fields,
-                hosts: None,
+                hosts: &hosts,
             });
             let text = body.to_string();
             assert!(
@@ -136,12 +136,28 @@ fn every_token_response_is_of_the_standards_form_and_holds_nothing_but_placehold
 }
 
 #[test]
+fn what_is_told_of_a_connection_is_a_label_of_its_hosts() {
+    let mut seen = 0;
+    for provider in Catalogue::builtin().iter() {
+        let suffixes = provider.placeholders.iter().filter_map(|placeholder| placeholder.suffix.as_ref());
+        let told = provider.token_responses.iter().flat_map(|response| response.templates());
+        for field in suffixes.chain(told).flat_map(|template| template.fields()) {
+            seen += 1;
+            let hole = format!("{{{field}}}");
+            let shows = provider.hosts().any(|host| host.to_string().split('.').any(|label| label == hole));
+            assert!(shows, "{}: {hole} would never be told", provider.id);
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+#[test]
 fn every_google_provider_answers_where_google_asks_for_tokens() {
     let google = |provider: &&Provider| provider.token_endpoints().any(|url| url == "https://oauth2.googleapis.com/token");
     let catalogue = Catalogue::builtin();
     for provider in catalogue.iter().map(AsRef::as_ref).filter(google) {
         let places = provider.token_responses.iter().flat_map(|response| &response.at).map(ToString::to_string);
-        // The older one is what Node's libraries ask, whatever a key file says.
+        // The second is what Node's libraries ask, whatever a key file says.
         let wanted = ["https://oauth2.googleapis.com/token", "https://www.googleapis.com/oauth2/v4/token"];
         assert_eq!(places.collect::<Vec<_>>(), wanted, "{}", provider.id);
     }
