@@ -28,7 +28,7 @@ struct Scene {
     api: Upstream,
 }
 
-const ENDPOINTS: [&str; 14] = [
+const ENDPOINTS: [&str; 17] = [
     GOOGLE,
     CLAUDE,
     "auth.openai.com",
@@ -43,6 +43,9 @@ const ENDPOINTS: [&str; 14] = [
     "www.slack.com",
     "api.twitter.com",
     "test.salesforce.com",
+    "accounts.google.com",
+    "accounts.zoho.eu",
+    "account-d.docusign.com",
 ];
 const APIS: [&str; 10] = [
     DRIVE,
@@ -221,6 +224,40 @@ fn vendors() -> Vec<Vendor> {
             &[("access_token", SHEETS_TOKEN)],
             ("https://www.googleapis.com/oauth2/v4/token", FORM, REFRESH),
             (200, "access_token", "ya29.", json!({ "expires_in": 3599 })),
+        ),
+        (
+            "google_sheets",
+            &[("access_token", SHEETS_TOKEN)],
+            ("https://accounts.google.com/o/oauth2/token", FORM, REFRESH),
+            (200, "access_token", "ya29.", json!({ "expires_in": 3599 })),
+        ),
+        (
+            "azure_arm",
+            &[("access_token", "own-arm-token-0123456789"), ("tenant_id", "tenant-1")],
+            ("https://login.microsoftonline.com/tenant-1/oauth2/token", FORM, client),
+            (200, "access_token", "eyJ", json!({ "resource": "https://management.azure.com/" })),
+        ),
+        (
+            "dynamics",
+            &[("access_token", "own-dynamics-token-0123456789"), ("org", "acme")],
+            ("https://login.microsoftonline.com/common/oauth2/token", FORM, client),
+            (200, "access_token", "eyJ", json!({ "resource": "https://acme.crm.dynamics.com" })),
+        ),
+        (
+            "zoho_crm",
+            &[("access_token", "own-zoho-token-0123456789")],
+            ("https://accounts.zoho.eu/oauth/v2/token", FORM, REFRESH),
+            (200, "access_token", "1000.", json!({ "api_domain": "https://www.zohoapis.eu" })),
+        ),
+        (
+            "docusign",
+            &[("access_token", "own-docusign-token-0123456789"), ("server", "demo")],
+            (
+                "https://account-d.docusign.com/oauth/token",
+                FORM,
+                "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=a.b.c",
+            ),
+            (200, "access_token", "eyJ", json!({ "token_type": "Bearer" })),
         ),
         (
             "slack",
