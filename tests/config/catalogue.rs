@@ -167,6 +167,56 @@ fn every_google_provider_answers_where_google_asks_for_tokens() {
     }
 }
 
+/// Calls that end the credential that they come with, and those that would be handed a placeholder to end.
+const LOG_OUTS: [(&str, &str); 36] = [
+    ("asana", "POST /-/oauth_revoke"),
+    ("box", "POST /oauth2/revoke"),
+    ("buildkite", "DELETE /v2/access-token"),
+    ("discord", "POST /api/v10/oauth2/token/revoke"),
+    ("dropbox", "POST /2/auth/token/revoke"),
+    ("freshbooks", "POST /auth/oauth/revoke"),
+    ("github", "DELETE /applications/Iv1.abc/grant"),
+    ("github", "DELETE /installation/token"),
+    ("github_app", "DELETE /installation/token"),
+    ("gitlab", "DELETE /api/v4/personal_access_tokens/self"),
+    ("heroku", "DELETE /oauth/sessions/~"),
+    ("linear", "POST /oauth/revoke"),
+    ("mattermost", "POST /api/v4/users/logout"),
+    ("miro", "POST /v1/oauth/revoke"),
+    ("msgraph", "POST /v1.0/me/revokeSignInSessions"),
+    ("netsuite", "POST /services/rest/auth/oauth2/v1/revoke"),
+    ("notion", "POST /v1/oauth/revoke"),
+    ("okta", "DELETE /api/v1/api-tokens/current"),
+    ("okta", "POST /oauth2/default/v1/revoke"),
+    ("paypal", "POST /v1/oauth2/token/terminate"),
+    ("reddit", "POST /api/v1/revoke_token"),
+    ("rocket_chat", "POST /api/v1/logout"),
+    ("salesforce", "POST /services/oauth2/revoke"),
+    ("shopify", "DELETE /admin/api_permissions/current.json"),
+    ("slack", "GET /api/auth.revoke"),
+    ("slack", "POST /api/apps.uninstall"),
+    ("square", "POST /oauth2/revoke"),
+    ("supabase", "POST /v1/oauth/revoke"),
+    ("tiktok_ads", "POST /open_api/v1.3/oauth2/revoke_token/"),
+    ("todoist", "POST /api/v1/revoke"),
+    ("twitter", "POST /1.1/oauth/invalidate_token"),
+    ("twitter", "POST /2/oauth2/revoke"),
+    ("vercel", "DELETE /v3/user/tokens/current"),
+    ("whatsapp_business", "DELETE /v20.0/me/permissions"),
+    ("wordpress", "DELETE /wp-json/wp/v2/users/me/application-passwords"),
+    ("zendesk", "DELETE /api/v2/oauth/tokens/current.json"),
+];
+
+#[test]
+fn a_log_out_does_not_end_the_stored_credential() {
+    let catalogue = Catalogue::builtin();
+    for (provider, request) in LOG_OUTS {
+        let own = catalogue.get(&provider.parse().unwrap()).unwrap();
+        let (method, path) = request.split_once(' ').unwrap();
+        assert!(own.inject.iter().any(|rule| rule.mints(&method.parse().unwrap(), path)), "{provider}: {request}");
+    }
+}
+
 /// One row of the table: a request to `host` for a connection with `fields` carries this and nothing else of the kind.
 #[derive(Debug, Deserialize)]
 struct Row {
