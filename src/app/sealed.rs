@@ -33,6 +33,15 @@ impl Reach {
         Self { hosts: entry.hosts.clone(), token_urls: entry.token_urls.clone() }
     }
 
+    /// What anybody may read of it: a host that `sealed` does not have is written as the file writes it where it tells more of `entry` than
+    /// the hosts of `sealed` do.
+    #[must_use]
+    pub fn shown(&self, sealed: &Self, provider: &Provider, entry: &Entry) -> Self {
+        let fetched = to_be_fetched();
+        let hosts = provider.open_hosts(&self.hosts, &sealed.hosts, &|name| placed(provider, entry, &fetched, name));
+        Self { hosts, token_urls: self.token_urls.clone() }
+    }
+
     /// Seals it in `entry`.
     pub fn seal(&self, entry: &mut Entry) {
         entry.seal(self.hosts.clone());
@@ -76,7 +85,7 @@ pub struct NotMade(#[source] crate::oauth::Unready);
 pub struct Widened {
     /// Whose credential.
     pub connection: ConnectionId,
-    /// What the file names and the credential does not reach.
+    /// What the file names and the credential does not reach, as anybody may read it.
     pub beyond: Reach,
 }
 
@@ -110,7 +119,7 @@ pub fn widened(catalogue: &Catalogue, vault: &Snapshot) -> Vec<Widened> {
         // An endpoint that replaces another matters where there is something to renew with.
         let renewable = provider.renewal(&|name| entry.fields.field(name)).is_some();
         let token_urls = named.token_urls.into_iter().filter(|url| renewable && !sealed.token_urls.contains(url));
-        let beyond = Reach { hosts, token_urls: token_urls.collect() };
+        let beyond = Reach { hosts, token_urls: token_urls.collect() }.shown(&sealed, provider, entry);
         let more = !beyond.hosts.is_empty() || !beyond.token_urls.is_empty();
         more.then(|| Widened { connection: connection.clone(), beyond })
     };

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::port::{Cause, Listed, Seen, Vault};
+use super::port::{Cause, Listed, Moment, Seen, Vault};
 use crate::disk::{Lock, create_private_dir};
 use crate::model::{ConnectionId, ProviderId};
-use crate::vault::{Entry, Store};
+use crate::vault::{Entry, Snapshot, Store};
 
 /// The vault of this machine and the folder of its renewal locks.
 pub(crate) struct Home {
@@ -30,7 +30,7 @@ impl Vault for Home {
 
     fn connections(&self, provider: &ProviderId) -> Result<Listed, Cause> {
         let snapshot = self.store.snapshot().map_err(cause)?;
-        Ok(Listed { version: snapshot.generation(), ids: snapshot.of_provider(provider) })
+        Ok(Listed { version: snapshot.generation(), ids: snapshot.of_provider(provider), moment: snapshot })
     }
 
     fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause> {
@@ -42,6 +42,16 @@ impl Vault for Home {
     fn lock(&self, id: &ConnectionId, wait: Duration) -> Result<Box<dyn Send>, Cause> {
         create_private_dir(&self.locks).map_err(cause)?;
         Ok(Box::new(Lock::acquire_within(&self.locks.join(id.as_str()), wait).map_err(cause)?))
+    }
+}
+
+impl Moment for Snapshot {
+    fn connections(&self, provider: &ProviderId) -> Arc<[ConnectionId]> {
+        self.of_provider(provider)
+    }
+
+    fn entry(&self, id: &ConnectionId) -> Option<&Arc<Entry>> {
+        self.get(id)
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) use error::{Error, Why};
 pub(crate) use home::Home;
 pub(crate) use making::try_out;
 pub(crate) use permit::{Permit, Renewal};
-pub(crate) use port::{BoxFuture, Cause, Ports, TokenEndpoint};
+pub(crate) use port::{BoxFuture, Cause, Moment, Ports, TokenEndpoint};
 pub(crate) use settings::Settings;
 
 #[cfg(test)]

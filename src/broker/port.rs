@@ -41,6 +41,17 @@ pub(crate) struct Listed {
     pub(crate) version: u64,
     /// The default one first.
     pub(crate) ids: Arc<[ConnectionId]>,
+    /// All else that the vault held then, for who asks for many connections: another look costs a system call.
+    pub(crate) moment: Arc<dyn Moment>,
+}
+
+/// The vault at some moment.
+pub(crate) trait Moment: fmt::Debug + Send + Sync {
+    /// The connections of `provider`, the default one first.
+    fn connections(&self, provider: &ProviderId) -> Arc<[ConnectionId]>;
+
+    /// The connection; `None` where there was none.
+    fn entry(&self, id: &ConnectionId) -> Option<&Arc<Entry>>;
 }
 
 /// Where credentials rest. All calls block: [`Vault::entry`] and [`Vault::connections`] for one `stat` while nothing

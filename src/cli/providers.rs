@@ -271,11 +271,15 @@ struct Change {
     connection: ConnectionId,
     before: Reach,
     after: Reach,
+    /// `after` for people to read.
+    shown: Reach,
 }
 
 impl Change {
     fn of(provider: &Provider, connection: ConnectionId, entry: &Entry) -> anyhow::Result<Self> {
-        Ok(Self { connection, before: Reach::sealed(entry), after: Reach::named(provider, entry)? })
+        let (before, after) = (Reach::sealed(entry), Reach::named(provider, entry)?);
+        let shown = after.shown(&before, provider, entry);
+        Ok(Self { connection, before, after, shown })
     }
 
     fn lines(&self) -> String {
@@ -284,7 +288,7 @@ impl Change {
             let gone = before.iter().filter(|one| !after.contains(one)).map(|one| format!("  - {what}{one}\n"));
             added.chain(gone).collect::<String>()
         };
-        let hosts = compare(&self.before.hosts, &self.after.hosts, "");
+        let hosts = compare(&self.before.hosts, &self.shown.hosts, "");
         let token_urls = compare(&self.before.token_urls, &self.after.token_urls, "token endpoint ");
         format!("{}\n{hosts}{token_urls}", self.connection)
     }
@@ -293,7 +297,7 @@ impl Change {
         json!({
             "connection": self.connection.as_str(),
             "before": self.before.hosts,
-            "after": self.after.hosts,
+            "after": self.shown.hosts,
             "token_urls": { "before": self.before.token_urls, "after": self.after.token_urls },
         })
     }

@@ -114,10 +114,12 @@ pub(super) fn placeholders(
             vault.of_provider(&provider.id).iter().filter(|id| allowed && id.is_open_to(user)).cloned().collect();
         let Some(connection) = ConnectionId::preferred(&theirs, user).or(theirs.first()) else { continue };
         let tail = key.tail(agent.name, connection);
-        let field = |name: &str| vault.get(connection)?.fields.field(name);
+        let entry = vault.get(connection);
+        let field = |name: &str| entry?.fields.field(name);
+        let hosts = provider.hosts_of(entry.and_then(|entry| entry.sealed_hosts()), &field);
         let value = |placeholder: &Placeholder| match placeholder.file {
             Some(file) => helper_file(helpers, file).to_string_lossy().into_owned(),
-            None => placeholder.value(&tail, &field),
+            None => placeholder.value(&tail, &field, &hosts),
         };
         for placeholder in &provider.placeholders {
             let variable = (placeholder.variable.clone(), value(placeholder));

@@ -20,7 +20,7 @@ pub(crate) enum Reason {
     Port,
     /// A port that is not allowed, by CONNECT or otherwise.
     ConnectPort,
-    /// An endpoint whose answer carries a new credential.
+    /// An endpoint whose answer carries a new credential, or that ends the stored one.
     Mint,
     /// A path that the provider's rule refuses.
     Path,
@@ -53,7 +53,9 @@ impl Reason {
             Self::ConnectPort => {
                 "Only ports 80, 443 and those of the providers are reached; the operator can list another one in proxy.connect_ports."
             }
-            Self::Mint => "This endpoint answers with a new credential, which callers do not get; use the API without it.",
+            Self::Mint => {
+                "This endpoint answers with a new credential, or ends the stored one: both are the operator's to do. Use the API without it."
+            }
             Self::Path => "This path is not among those that the provider's rule allows.",
             Self::Unclear => {
                 "The path can be read in more than one way: write it from the root, without control characters, dot segments above the root or escapes of escapes."

@@ -82,6 +82,25 @@ fn i2_a_credential_reaches_only_the_hosts_of_its_kind_and_tenant() {
 }
 
 #[test]
+fn i1_a_connection_is_known_by_what_was_sealed_with_it_and_else_by_its_files_hosts() {
+    let catalogue = Catalogue::builtin();
+    let mailchimp = catalogue.get(&id("mailchimp")).expect("mailchimp");
+    let fields = credential(&[("api_key", "0123456789abcdef-us21"), ("dc", "us21")]);
+    let fields = |name: &str| fields.field(name);
+    let variable = mailchimp.placeholders.first().expect("a variable");
+    let value = |sealed: Option<&[String]>| variable.value("tail", &fields, &mailchimp.hosts_of(sealed, &fields));
+    assert_eq!(value(None), "tail-us21");
+    assert_eq!(value(Some(&["us21.api.mailchimp.com".to_owned()])), "tail-us21");
+    assert_eq!((value(Some(&["us2.api.mailchimp.com".to_owned()])), value(Some(&[]))), ("tail".to_owned(), "tail".to_owned()));
+    // What may not be told is written as the file writes it.
+    let named = mailchimp.bound_hosts(&fields).expect("binds");
+    assert!(named.contains(&"us21.api.mailchimp.com".to_owned()));
+    assert_eq!(mailchimp.open_hosts(&named, &named, &fields), named);
+    let open = mailchimp.open_hosts(&named, &[], &fields);
+    assert!(open.contains(&"{dc}.api.mailchimp.com".to_owned()) && !open.concat().contains("us21"), "{open:?}");
+}
+
+#[test]
 fn i2_a_credential_for_a_server_of_ones_own_goes_to_no_other() {
     let catalogue = Catalogue::builtin();
     let gitlab = catalogue.get(&id("gitlab")).expect("gitlab");

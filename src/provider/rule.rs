@@ -1,5 +1,7 @@
 //! What one provider file says, parsed: every name is a type, every path and host a pattern.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::action::Action;
@@ -117,6 +119,27 @@ impl Provider {
         hosts.sort();
         hosts.dedup();
         Ok(hosts)
+    }
+
+    /// The hosts by which a connection with these fields is known: those that were sealed with it; of one in which nothing was sealed (as
+    /// JarvisCore writes them), those that these patterns bind.
+    pub fn hosts_of<'a>(&self, sealed: Option<&'a [String]>, fields: Fields<'_>) -> Cow<'a, [String]> {
+        sealed.map_or_else(|| Cow::Owned(self.bound_hosts(fields).unwrap_or_default()), Cow::Borrowed)
+    }
+
+    /// `hosts`, which are bound to a connection with these fields, as anybody may read them: one is written as the file writes it where
+    /// it shows a field that no host of `sealed` shows. A file may have come to call a credential a tenant.
+    pub fn open_hosts(&self, hosts: &[String], sealed: &[String], fields: Fields<'_>) -> Vec<String> {
+        let own = |field: &str| super::strategy::open_label(fields, sealed, field).is_some();
+        let hides = |pattern: &&HostPattern| pattern.tenant().is_some_and(|field| !own(field));
+        let shown = |host: &String| {
+            let binds = |pattern: &&HostPattern| {
+                pattern.bind(fields).is_ok_and(|bound| bound.is_some_and(|bound| bound.to_string() == *host))
+            };
+            let hidden = || self.hosts().filter(hides).find(binds);
+            if sealed.contains(host) { host.clone() } else { hidden().map_or_else(|| host.clone(), ToString::to_string) }
+        };
+        hosts.iter().map(shown).collect()
     }
 
     /// Whether a credential with these fields may go to `host`: the hosts that were sealed with it decide; one in which nothing was
@@ -283,7 +306,7 @@ pub struct InjectRule {
     pub replay: ReplayRule,
     /// Whether `Set-Cookie` may reach the caller.
     pub set_cookie: bool,
-    /// Endpoints whose answers carry a new credential; refused.
+    /// Endpoints whose answers carry a new credential, or that end the one that they are asked with; refused.
     pub mints: Vec<MethodPath>,
     /// Calls whose answers carry a new credential, by the name that a parameter `Action` or AWS's target header gives them; refused.
     pub mint_actions: Vec<Action>,
@@ -397,9 +420,9 @@ pub enum HelperFile {
 
 impl Placeholder {
     /// The variable's value around `tail`, which is made per agent and connection. The suffix is left out where the connection lacks
-    /// one of its fields.
-    pub fn value(&self, tail: &str, fields: Fields<'_>) -> String {
-        let label = |name: &str| super::strategy::label(fields, name).flatten();
+    /// one of its fields, or none of its `hosts` (as [`Provider::hosts_of`] has them) shows it.
+    pub fn value(&self, tail: &str, fields: Fields<'_>, hosts: &[String]) -> String {
+        let label = |name: &str| super::strategy::open_label(fields, hosts, name);
         let suffix = self.suffix.as_ref().and_then(|suffix| suffix.fill(&label)).unwrap_or_default();
         format!("{}{}{suffix}", self.prefix, if self.fixed { "" } else { tail })
     }

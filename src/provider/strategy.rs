@@ -126,6 +126,14 @@ pub(super) fn label(fields: Fields<'_>, name: &str) -> Option<Option<String>> {
     if text.is_empty() { None } else { Some(valid.then(|| text.to_ascii_lowercase())) }
 }
 
+/// The field as anybody may read it: a label of one of `hosts`, which are those that the connection was sealed for. A file may call
+/// something no secret today that was one at registration; a label of these hosts never was one.
+pub(super) fn open_label(fields: Fields<'_>, hosts: &[String], name: &str) -> Option<String> {
+    let label = label(fields, name).flatten()?;
+    let shows = |host: &String| host.split(['.', ':']).any(|part| part == label);
+    hosts.iter().any(shows).then_some(label)
+}
+
 impl Provider {
     /// Fills in the fields that nobody gave and that can be read off another one.
     pub fn derive_fields(&self, credential: &mut Credential) {

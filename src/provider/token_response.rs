@@ -100,17 +100,14 @@ pub struct Occasion<'a> {
     pub exchanged: bool,
     /// The connection's; only those that are no secret are read.
     pub fields: Fields<'a>,
-    /// The hosts that it was sealed for; `None` where nobody sealed it. A file may call something no secret today that was one at
-    /// registration; a label of these hosts never was one.
-    pub hosts: Option<&'a [String]>,
+    /// The hosts that it was sealed for, as [`Provider::hosts_of`] has them: a field that none of them shows is not told.
+    pub hosts: &'a [String],
 }
 
 impl Occasion<'_> {
     /// The field as it may be told.
     fn label(&self, name: &str) -> Option<String> {
-        let label = strategy::label(self.fields, name).flatten()?;
-        let shows = |host: &String| host.split(['.', ':']).any(|part| part == label);
-        self.hosts.is_none_or(|hosts| hosts.iter().any(shows)).then_some(label)
+        strategy::open_label(self.fields, self.hosts, name)
     }
 }
 

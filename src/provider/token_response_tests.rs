@@ -6,7 +6,7 @@ const NOW: u64 = 1_800_000_000;
 
 fn occasion<'a>(scope: Option<&'a str>, fields: Fields<'a>) -> Occasion<'a> {
     let now = UNIX_EPOCH + Duration::from_secs(NOW);
-    Occasion { tail: TAIL, now, scope, renewable: false, refresh_token: None, exchanged: false, fields, hosts: None }
+    Occasion { tail: TAIL, now, scope, renewable: false, refresh_token: None, exchanged: false, fields, hosts: &[] }
 }
 
 fn response() -> TokenResponse {
@@ -30,7 +30,8 @@ fn response() -> TokenResponse {
 fn an_answer_has_the_members_of_the_standard_and_the_vendors_own() {
     let site = Secret::new("Initech".to_owned());
     let fields = |name: &str| (name == "site").then_some(&site);
-    let body = response().body(&occasion(Some("a b"), &fields));
+    let hosts = ["initech.acme.example".to_owned()];
+    let body = response().body(&Occasion { hosts: &hosts, ..occasion(Some("a b"), &fields) });
     let wanted = json!({
         "access_token": format!("ya29.{TAIL}"), "token_type": "Bearer", "expires_in": 3599, "scope": "a b",
         "instance_url": "https://initech.acme.example", "permissions": {},
@@ -62,7 +63,7 @@ fn i1_a_field_is_told_only_where_a_sealed_host_shows_it() {
     let told = |hosts: &[&str]| {
         let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
         let fields = |name: &str| (name == "site").then_some(&site);
-        response().body(&Occasion { hosts: Some(&hosts), ..occasion(None, &fields) }).get("instance_url").is_some()
+        response().body(&Occasion { hosts: &hosts, ..occasion(None, &fields) }).get("instance_url").is_some()
     };
     assert!(told(&["api.acme.example", "initech.acme.example"]) && told(&["initech.acme.example:8443"]));
     assert!(!told(&["api.acme.example"]) && !told(&["initech2.acme.example"]) && !told(&[]));

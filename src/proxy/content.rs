@@ -139,7 +139,7 @@ impl Worker {
             return Err(Refusal::Policy(Reason::Mint));
         }
         let stripped = strip_body(slots, &outbound.headers, &body).map_err(ContentError::from)?;
-        let body = Bytes::from_owner(Gathered { bytes: stripped.unwrap_or(body), _room: room });
+        let body = held(stripped.unwrap_or(body), room);
         // Told now, while it can be said what is wrong with the request.
         if let Some(Err(InjectError::Body(why))) = permit.map(|permit| permit.prepared().body(&outbound.headers, &body)) {
             return Err(ContentError::Unreadable(why).into());
@@ -178,6 +178,11 @@ pub(super) fn owned(bytes: Zeroizing<Vec<u8>>) -> Bytes {
     Bytes::from_owner(bytes)
 }
 
+/// The same, of a body that takes `room` until then.
+pub(super) fn held(bytes: Zeroizing<Vec<u8>>, room: Room) -> Bytes {
+    Bytes::from_owner(Gathered { bytes, _room: room })
+}
+
 /// How many bodies of the largest size an agent may have gathered at once.
 const AT_ONCE: usize = 4;
 /// More members, items or fields cost more than their bytes.
@@ -186,17 +191,31 @@ const MAX_PIECES: usize = 1_000_000;
 /// Reads all of `incoming`; trailers, which a body that may change can't keep, are checked and dropped.
 pub(super) async fn gather(incoming: &mut Inflow, limit: usize, room: &mut Room) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let mut body = Zeroizing::new(Vec::new());
-    let mut take = |data: &[u8]| match body.len() + data.len() {
-        size if size > limit => Err(Refusal::from(ContentError::TooLarge)),
-        _ if !room.grow(data.len()) => Err(Fault::Room.into()),
-        _ => {
-            body.extend_from_slice(data);
-            Ok(())
+    gather_into(&mut body, incoming, limit, room).await?;
+    let pieces = memchr::memchr3_iter(b',', b'&', b';', &body).take(MAX_PIECES + 1).count();
+    if pieces > MAX_PIECES { Err(ContentError::TooLarge.into()) } else { Ok(body) }
+}
+
+/// The same into `body`, which has all that was read whatever comes of it: at most one piece more than `limit`.
+pub(super) async fn gather_into(
+    body: &mut Zeroizing<Vec<u8>>,
+    incoming: &mut Inflow,
+    limit: usize,
+    room: &mut Room,
+) -> Result<(), Refusal> {
+    let mut take = |data: &[u8]| {
+        let fits = room.grow(data.len());
+        body.extend_from_slice(data);
+        match body.len() {
+            size if size > limit => Err(Refusal::from(ContentError::TooLarge)),
+            _ if !fits => Err(Fault::Room.into()),
+            _ => Ok(()),
         }
     };
+    take(incoming.at_hand())?;
     match incoming {
-        Inflow::Whole(bytes) => take(bytes)?,
-        Inflow::Stream(stream) => {
+        Inflow::Whole(_) => {}
+        Inflow::Stream(stream) | Inflow::Begun(_, stream) => {
             while let Some(frame) = stream.frame().await {
                 let frame = frame
                     .map_err(|cause| Malformed::in_chain(&cause).map_or(ContentError::Broken.into(), Refusal::Malformed))?;
@@ -207,6 +226,5 @@ pub(super) async fn gather(incoming: &mut Inflow, limit: usize, room: &mut Room)
             }
         }
     }
-    let pieces = memchr::memchr3_iter(b',', b'&', b';', &body).take(MAX_PIECES + 1).count();
-    if pieces > MAX_PIECES { Err(ContentError::TooLarge.into()) } else { Ok(body) }
+    Ok(())
 }

@@ -80,6 +80,8 @@ pub(super) enum Inflow {
     Stream(Incoming),
     /// All of it.
     Whole(Bytes),
+    /// What was read of it already, and the rest from the engine.
+    Begun(Bytes, Incoming),
 }
 
 impl Inflow {
@@ -87,23 +89,49 @@ impl Inflow {
         match self {
             Self::Stream(incoming) => incoming.size_hint(),
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Begun(first, rest) => longer(&rest.size_hint(), first.len() as u64),
+        }
+    }
+
+    /// What of it is at hand.
+    pub(super) fn at_hand(&self) -> &[u8] {
+        match self {
+            Self::Stream(_) => &[],
+            Self::Whole(bytes) | Self::Begun(bytes, _) => bytes,
+        }
+    }
+
+    /// As it was before all that is in `read` was read of it.
+    pub(super) fn with_first(self, read: Bytes) -> Self {
+        match self {
+            Self::Whole(bytes) => Self::Whole(bytes),
+            Self::Stream(rest) | Self::Begun(_, rest) => Self::Begun(read, rest),
         }
     }
 
     /// Whether there is nothing to wait for.
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Stream(incoming) => incoming.is_end_stream(),
+            Self::Stream(incoming) | Self::Begun(_, incoming) => incoming.is_end_stream(),
             Self::Whole(_) => true,
         }
     }
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self {
-            Self::Stream(incoming) => Pin::new(incoming).poll_frame(context),
+            Self::Stream(incoming) | Self::Begun(_, incoming) => Pin::new(incoming).poll_frame(context),
             Self::Whole(_) => Poll::Ready(None),
         }
     }
+}
+
+fn longer(hint: &SizeHint, by: u64) -> SizeHint {
+    let mut longer = SizeHint::new();
+    longer.set_lower(hint.lower().saturating_add(by));
+    if let Some(upper) = hint.upper() {
+        longer.set_upper(upper.saturating_add(by));
+    }
+    longer
 }
 
 /// The caller's body, kept while it streams. At most one [`RequestBody`] reads it at a time: the newest.
@@ -153,11 +181,16 @@ impl Replay {
     pub(super) fn keep(incoming: Inflow, limit: usize, strip: Option<Arc<Occupants>>) -> Self {
         let hint = incoming.size_hint();
         let ended = incoming.is_end_stream();
+        let (first, incoming) = match incoming {
+            Inflow::Begun(first, rest) => (Some(first), Inflow::Stream(rest)),
+            Inflow::Whole(bytes) => (Some(bytes.clone()), Inflow::Whole(bytes)),
+            Inflow::Stream(incoming) => (None, Inflow::Stream(incoming)),
+        };
         let whole = match &incoming {
             Inflow::Whole(bytes) => Some(bytes.clone()),
-            Inflow::Stream(_) => None,
+            Inflow::Stream(_) | Inflow::Begun(..) => None,
         };
-        let kept: Vec<Bytes> = whole.iter().filter(|bytes| !bytes.is_empty()).cloned().collect();
+        let kept: Vec<Bytes> = first.into_iter().filter(|bytes| !bytes.is_empty()).collect();
         let kept_bytes = kept.iter().map(Bytes::len).sum::<usize>();
         let state = State {
             incoming,
@@ -273,7 +306,7 @@ impl Drop for Replay {
 
 /// Reads what the caller still sends, for a while.
 pub(super) fn read_away(incoming: Inflow) {
-    if let Inflow::Stream(mut incoming) = incoming
+    if let Inflow::Stream(mut incoming) | Inflow::Begun(_, mut incoming) = incoming
         && !incoming.is_end_stream()
     {
         let reading = async move { while incoming.frame().await.is_some_and(|frame| frame.is_ok()) {} };

@@ -63,6 +63,46 @@ fn i1_a_placeholder_has_the_shape_of_the_credential_and_nothing_of_it() {
     assert!(!json.to_string().contains("0123456789abcdef"));
 }
 
+/// A file that comes to call a credential no secret, or a tenant, after it was registered.
+#[test]
+fn i1_no_word_of_a_provider_file_makes_nexus_show_a_credential() {
+    let world = World::new();
+    let file = |secret: bool, hosts: &str, suffix: &str| {
+        format!(
+            "name = \"acme\"\nslots = [\"authorization\"]\n[[field]]\nname = \"api_key\"\nprompt = \"Key\"\nsecret = {secret}\n\
+             [[field]]\nname = \"site\"\nprompt = \"Site\"\nsecret = false\n\
+             [[inject]]\nhosts = [\"{{site}}.acme.test\"{hosts}]\nstrategy = {{ bearer = \"{{access_token}}\" }}\n\
+             [placeholder]\nACME_KEY = {{ prefix = \"a_\", suffix = \"{suffix}\" }}\n"
+        )
+    };
+    world.provider("acme", &file(true, "", "-{site}"));
+    world.register(&["acme"], "access_token=at-0123456789\napi_key=0123456789abcdef\nsite=Initech\n");
+    let variable = || world.nexus(&["env", "--json"]).json()["ACME_KEY"].as_str().unwrap().to_owned();
+    assert!(variable().ends_with("-initech"), "{}", variable());
+    world.provider("acme", &file(false, ", \"{api_key}.acme.test\"", "-{api_key}-{site}"));
+    assert_eq!(variable().len(), "a_".len() + 36, "{}", variable());
+    let up = world.up_saying("{api_key}.acme.test");
+    for arguments in [
+        &["env"][..],
+        &["env", "--json"],
+        &["status"],
+        &["status", "--json"],
+        &["show", "acme"],
+        &["list", "--json"],
+        &["providers", "show", "acme"],
+        &["providers", "trust", "acme"],
+        &["providers", "trust", "acme", "--json"],
+        &["explain", "https://x.acme.test/"],
+        &["run", "--", "env"],
+    ] {
+        let done = world.nexus(arguments);
+        assert!(!format!("{done:?}").contains("0123456789abcdef"), "{arguments:?}: {done:?}");
+    }
+    let said = world.nexus(&["providers", "trust", "acme"]).failed(1);
+    assert!(said.contains("  + {api_key}.acme.test"), "{said}");
+    up.kill();
+}
+
 #[test]
 fn with_agents_the_token_is_brought_and_checked() {
     let world = World::new();

@@ -100,7 +100,7 @@ fn every_token_response_is_of_the_standards_form_and_holds_nothing_but_placehold
     let mut seen = 0;
     for provider in Catalogue::builtin().iter() {
         let open = |name: &str| provider.fields.iter().any(|field| field.name == name && !field.secret && !field.file);
-        let label = Secret::new("acme".to_owned());
+        let (label, hosts) = (Secret::new("acme".to_owned()), ["acme.example".to_owned()]);
         let fields = |name: &str| if open(name) { Some(&label) } else { Some(&secret) };
         for response in &provider.token_responses {
             seen += 1;
@@ -113,7 +113,7 @@ fn every_token_response_is_of_the_standards_form_and_holds_nothing_but_placehold
                 refresh_token: None,
                 exchanged: true,
                 fields: &fields,
-                hosts: None,
+                hosts: &hosts,
             });
             let text = body.to_string();
             assert!(
@@ -136,14 +136,84 @@ fn every_token_response_is_of_the_standards_form_and_holds_nothing_but_placehold
 }
 
 #[test]
+fn what_is_told_of_a_connection_is_a_label_of_its_hosts() {
+    let mut seen = 0;
+    for provider in Catalogue::builtin().iter() {
+        let suffixes = provider.placeholders.iter().filter_map(|placeholder| placeholder.suffix.as_ref());
+        let told = provider.token_responses.iter().flat_map(|response| response.templates());
+        for field in suffixes.chain(told).flat_map(|template| template.fields()) {
+            seen += 1;
+            let hole = format!("{{{field}}}");
+            let shows = provider.hosts().any(|host| host.to_string().split('.').any(|label| label == hole));
+            assert!(shows, "{}: {hole} would never be told", provider.id);
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+#[test]
 fn every_google_provider_answers_where_google_asks_for_tokens() {
     let google = |provider: &&Provider| provider.token_endpoints().any(|url| url == "https://oauth2.googleapis.com/token");
     let catalogue = Catalogue::builtin();
     for provider in catalogue.iter().map(AsRef::as_ref).filter(google) {
         let places = provider.token_responses.iter().flat_map(|response| &response.at).map(ToString::to_string);
-        // The older one is what Node's libraries ask, whatever a key file says.
-        let wanted = ["https://oauth2.googleapis.com/token", "https://www.googleapis.com/oauth2/v4/token"];
+        // The second is what Node's libraries ask, whatever a key file says.
+        let wanted = [
+            "https://oauth2.googleapis.com/token",
+            "https://www.googleapis.com/oauth2/v4/token",
+            "https://accounts.google.com/o/oauth2/token",
+        ];
         assert_eq!(places.collect::<Vec<_>>(), wanted, "{}", provider.id);
+    }
+}
+
+/// Calls that end the credential that they come with, and those that would be handed a placeholder to end.
+const LOG_OUTS: [(&str, &str); 36] = [
+    ("asana", "POST /-/oauth_revoke"),
+    ("box", "POST /oauth2/revoke"),
+    ("buildkite", "DELETE /v2/access-token"),
+    ("discord", "POST /api/v10/oauth2/token/revoke"),
+    ("dropbox", "POST /2/auth/token/revoke"),
+    ("freshbooks", "POST /auth/oauth/revoke"),
+    ("github", "DELETE /applications/Iv1.abc/grant"),
+    ("github", "DELETE /installation/token"),
+    ("github_app", "DELETE /installation/token"),
+    ("gitlab", "DELETE /api/v4/personal_access_tokens/self"),
+    ("heroku", "DELETE /oauth/sessions/~"),
+    ("linear", "POST /oauth/revoke"),
+    ("mattermost", "POST /api/v4/users/logout"),
+    ("miro", "POST /v1/oauth/revoke"),
+    ("msgraph", "POST /v1.0/me/revokeSignInSessions"),
+    ("netsuite", "POST /services/rest/auth/oauth2/v1/revoke"),
+    ("notion", "POST /v1/oauth/revoke"),
+    ("okta", "DELETE /api/v1/api-tokens/current"),
+    ("okta", "POST /oauth2/default/v1/revoke"),
+    ("paypal", "POST /v1/oauth2/token/terminate"),
+    ("reddit", "POST /api/v1/revoke_token"),
+    ("rocket_chat", "POST /api/v1/logout"),
+    ("salesforce", "POST /services/oauth2/revoke"),
+    ("shopify", "DELETE /admin/api_permissions/current.json"),
+    ("slack", "GET /api/auth.revoke"),
+    ("slack", "POST /api/apps.uninstall"),
+    ("square", "POST /oauth2/revoke"),
+    ("supabase", "POST /v1/oauth/revoke"),
+    ("tiktok_ads", "POST /open_api/v1.3/oauth2/revoke_token/"),
+    ("todoist", "POST /api/v1/revoke"),
+    ("twitter", "POST /1.1/oauth/invalidate_token"),
+    ("twitter", "POST /2/oauth2/revoke"),
+    ("vercel", "DELETE /v3/user/tokens/current"),
+    ("whatsapp_business", "DELETE /v20.0/me/permissions"),
+    ("wordpress", "DELETE /wp-json/wp/v2/users/me/application-passwords"),
+    ("zendesk", "DELETE /api/v2/oauth/tokens/current.json"),
+];
+
+#[test]
+fn a_log_out_does_not_end_the_stored_credential() {
+    let catalogue = Catalogue::builtin();
+    for (provider, request) in LOG_OUTS {
+        let own = catalogue.get(&provider.parse().unwrap()).unwrap();
+        let (method, path) = request.split_once(' ').unwrap();
+        assert!(own.inject.iter().any(|rule| rule.mints(&method.parse().unwrap(), path)), "{provider}: {request}");
     }
 }
 

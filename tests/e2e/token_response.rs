@@ -28,7 +28,7 @@ struct Scene {
     api: Upstream,
 }
 
-const ENDPOINTS: [&str; 14] = [
+const ENDPOINTS: [&str; 17] = [
     GOOGLE,
     CLAUDE,
     "auth.openai.com",
@@ -43,6 +43,9 @@ const ENDPOINTS: [&str; 14] = [
     "www.slack.com",
     "api.twitter.com",
     "test.salesforce.com",
+    "accounts.google.com",
+    "accounts.zoho.eu",
+    "account-d.docusign.com",
 ];
 const APIS: [&str; 10] = [
     DRIVE,
@@ -221,6 +224,40 @@ fn vendors() -> Vec<Vendor> {
             &[("access_token", SHEETS_TOKEN)],
             ("https://www.googleapis.com/oauth2/v4/token", FORM, REFRESH),
             (200, "access_token", "ya29.", json!({ "expires_in": 3599 })),
+        ),
+        (
+            "google_sheets",
+            &[("access_token", SHEETS_TOKEN)],
+            ("https://accounts.google.com/o/oauth2/token", FORM, REFRESH),
+            (200, "access_token", "ya29.", json!({ "expires_in": 3599 })),
+        ),
+        (
+            "azure_arm",
+            &[("access_token", "own-arm-token-0123456789"), ("tenant_id", "tenant-1")],
+            ("https://login.microsoftonline.com/tenant-1/oauth2/token", FORM, client),
+            (200, "access_token", "eyJ", json!({ "resource": "https://management.azure.com/" })),
+        ),
+        (
+            "dynamics",
+            &[("access_token", "own-dynamics-token-0123456789"), ("org", "acme")],
+            ("https://login.microsoftonline.com/common/oauth2/token", FORM, client),
+            (200, "access_token", "eyJ", json!({ "resource": "https://acme.crm.dynamics.com" })),
+        ),
+        (
+            "zoho_crm",
+            &[("access_token", "own-zoho-token-0123456789")],
+            ("https://accounts.zoho.eu/oauth/v2/token", FORM, REFRESH),
+            (200, "access_token", "1000.", json!({ "api_domain": "https://www.zohoapis.eu" })),
+        ),
+        (
+            "docusign",
+            &[("access_token", "own-docusign-token-0123456789"), ("server", "demo")],
+            (
+                "https://account-d.docusign.com/oauth/token",
+                FORM,
+                "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=a.b.c",
+            ),
+            (200, "access_token", "eyJ", json!({ "token_type": "Bearer" })),
         ),
         (
             "slack",
@@ -609,6 +646,120 @@ fn i7_a_hostile_body_is_refused_and_nothing_leaves() {
             let reply = caller.send(post(&format!("https://{GOOGLE}{path}"), FORM, REFRESH)).await;
             assert!(matches!(reply.status, 200 | 403), "{path}: {reply:?}");
             assert!(reply.status == 403 || document(&reply)["access_token"].is_string(), "{path}");
+        }
+        scene.nothing_left();
+    });
+}
+
+fn sent_in(url: &str, kind: &str, pieces: &[&str]) -> Request<Body> {
+    let (mut sender, body) = channel();
+    for piece in pieces {
+        sender.try_send(http_body::Frame::data(Bytes::copy_from_slice(piece.as_bytes()))).expect("room");
+    }
+    Request::builder().method(Method::POST).uri(url).header("content-type", kind).body(body).expect("a request")
+}
+
+#[test]
+fn at_an_open_endpoint_what_nobody_can_answer_goes_on_untouched() {
+    run(async {
+        let scene = Scene::new().await;
+        let nexus = scene.builder().register("anthropic", &[("api_key", "own-anthropic-key-0123456789")]).start();
+        let caller = Caller::new(&nexus);
+        let url = format!("https://{CLAUDE}/v1/oauth/token");
+        let renewal = r#"{"grant_type":"refresh_token","refresh_token":"their-own"}"#;
+        let long: String = (0..40_000).map(|number| format!("{number:05}")).collect();
+        let gzip = |mut request: Request<Body>| {
+            request.headers_mut().insert("content-encoding", "gzip".parse().expect("a value"));
+            request
+        };
+        let odd = [
+            (post(&url, "multipart/form-data; boundary=x", renewal), renewal),
+            (post(&url, "application/cbor", renewal), renewal),
+            (post(&url, JSON, "{}"), "{}"),
+            (post(&url, FORM, ""), ""),
+            (
+                post(&url, JSON, r#"{"grant_type":"password","grant_type":"password"}"#),
+                r#"{"grant_type":"password","grant_type":"password"}"#,
+            ),
+            (gzip(post(&url, JSON, renewal)), renewal),
+            (post(&url, JSON, long.clone()), &long),
+            (post(&url, JSON, long[..64 * 1024 + 1].to_owned()), &long[..64 * 1024 + 1]),
+        ];
+        let mut passed = 0;
+        for (request, body) in odd {
+            let said = format!("{request:?}");
+            let reply = caller.send(request).await;
+            assert_eq!((reply.status, reply.text() == body), (200, true), "{said}: {}", reply.text());
+            passed += 1;
+        }
+        let (before, after) = long.split_at(70_000);
+        for mut session in [caller.http1(CLAUDE).await, caller.http2(CLAUDE).await] {
+            for (request, body) in [
+                (sent_in(&url, JSON, &[before, after, "the end"]), [before, after, "the end"].concat()),
+                (sent_in(&url, JSON, &["", "{", "}"]), "{}".to_owned()),
+                (post(&url, JSON, long.clone()), long.clone()),
+            ] {
+                let reply = session.send(request).await;
+                assert_eq!((reply.status, reply.text() == body), (200, true), "{reply:?}");
+                passed += 1;
+            }
+        }
+        assert_eq!(scene.endpoint.count(), passed);
+        // What is a request for a token is answered as ever.
+        assert!(document(&caller.send(post(&url, JSON, renewal)).await)["access_token"].is_string());
+        assert_eq!(scene.endpoint.count(), passed);
+    });
+}
+
+#[test]
+fn at_an_open_endpoint_a_body_that_does_not_come_soon_goes_on_as_it_comes() {
+    run(async {
+        let scene = Scene::new().await;
+        let builder = scene.builder().config("[upstream]\nidle_timeout_secs = 1");
+        let nexus = builder.register("anthropic", &[("api_key", "own-anthropic-key-0123456789")]).start();
+        let url = format!("https://{CLAUDE}/v1/oauth/token");
+        let (mut sender, body) = channel();
+        sender.try_send(http_body::Frame::data(Bytes::from("{"))).expect("room");
+        let request = Request::builder().method(Method::POST).uri(&url).header("content-type", JSON).body(body);
+        let mut session = Caller::new(&nexus).http1(CLAUDE).await;
+        let sending = session.send(request.expect("a request"));
+        let ending = async {
+            scene.endpoint.until(|seen| seen.len() == 1).await;
+            sender.try_send(http_body::Frame::data(Bytes::from("}"))).expect("room");
+            drop(sender);
+        };
+        let (reply, ()) = tokio::join!(sending, ending);
+        assert_eq!((reply.status, reply.text()), (200, "{}"), "{reply:?}");
+    });
+}
+
+#[test]
+fn i1_a_placeholder_leaves_in_no_body_that_an_open_endpoint_lets_pass() {
+    run(async {
+        let scene = Scene::new().await;
+        let nexus = scene.builder().register("anthropic", &[("api_key", "own-anthropic-key-0123456789")]).start();
+        let caller = Caller::new(&nexus);
+        let url = format!("https://{CLAUDE}/v1/oauth/token");
+        let held = format!("sk-ant-oat01-{}", tail(&nexus, "local", "anthropic"));
+        let code = format!(r#"{{"grant_type":"authorization_code","code":"c","state":"{held}"}}"#);
+        let (no_grant, long) = (format!(r#"{{"token":"{held}"}}"#), format!("token={held}&x={}", "x".repeat(70_000)));
+        let named = |mut request: Request<Body>, name: &'static str, value: &str| {
+            request.headers_mut().insert(name, value.parse().expect("a value"));
+            request
+        };
+        for request in [
+            post(&url, JSON, code.clone()),
+            named(post(&url, JSON, code), "nexus-connection", "anthropic"),
+            post(&url, JSON, no_grant.clone()),
+            post(&url, "multipart/form-data; boundary=x", no_grant),
+            post(&url, FORM, long.clone()),
+            sent_in(&url, FORM, &[&long]),
+            post(&format!("{url}?token={held}"), JSON, "{}"),
+            named(post(&url, JSON, "{}"), "authorization", &format!("Bearer {held}")),
+        ] {
+            let said = format!("{request:?}");
+            let reply = caller.send(request).await;
+            assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{said}: {reply:?}");
         }
         scene.nothing_left();
     });

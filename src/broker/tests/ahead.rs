@@ -145,7 +145,13 @@ async fn connections_come_and_go_with_the_vault() {
     house.vault.put(&alice, registered(&[("access_token", "alices")]));
     let permit = house.broker.authorize(&alice, &house.provider, &[0], None).await.expect("a permit");
     assert_eq!((permit.connection(), token(&permit)), (&alice, String::from("alices")));
-    assert_eq!(house.broker.connections_of(house.id.provider()).expect("a list").ids[..], [house.id.clone(), alice.clone()]);
+    let listed = house.broker.connections_of(house.id.provider()).expect("a list");
+    assert_eq!(listed.ids[..], [house.id.clone(), alice.clone()]);
+    // Whoever asks for many takes one look: what it showed stays, whatever becomes of the vault.
+    house.vault.remove(&alice);
+    assert!(house.broker.entry(&alice).expect("a vault").is_none());
+    assert_eq!(listed.moment.connections(house.id.provider()), listed.ids);
+    assert!(listed.moment.entry(&alice).is_some() && listed.moment.entry(&"other".parse().expect("a handle")).is_none());
     house.vault.remove(&alice);
     assert!(matches!(house.broker.authorize(&alice, &house.provider, &[0], None).await, Err(Error::NotRegistered { .. })));
     assert_eq!(house.request().await, "access-1");

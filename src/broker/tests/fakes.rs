@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::broker::{
-    BoxFuture, Broker, Cause, Error, Listed, Permit, Ports, Renewal, Seen, Settings, TokenEndpoint, Vault, Why,
+    BoxFuture, Broker, Cause, Error, Listed, Moment, Permit, Ports, Renewal, Seen, Settings, TokenEndpoint, Vault, Why,
 };
 use crate::model::{ConnectionId, Credential, ProviderId, Secret};
 use crate::oauth::{TokenReply, TokenRequest};
@@ -96,6 +96,20 @@ impl Drop for Held {
     }
 }
 
+/// What was in the vault.
+#[derive(Debug)]
+struct Frozen(BTreeMap<ConnectionId, Arc<Entry>>);
+
+impl Moment for Frozen {
+    fn connections(&self, provider: &ProviderId) -> Arc<[ConnectionId]> {
+        self.0.keys().filter(|id| id.provider() == provider).cloned().collect()
+    }
+
+    fn entry(&self, id: &ConnectionId) -> Option<&Arc<Entry>> {
+        self.0.get(id)
+    }
+}
+
 /// The vault as one process sees it.
 struct Window(Arc<FakeVault>);
 
@@ -110,7 +124,7 @@ impl Vault for Window {
     fn connections(&self, provider: &ProviderId) -> Result<Listed, Cause> {
         let entries = self.0.entries.lock().expect("a lock");
         let ids = entries.1.keys().filter(|id| id.provider() == provider).cloned().collect();
-        Ok(Listed { version: entries.0, ids })
+        Ok(Listed { version: entries.0, ids, moment: Arc::new(Frozen(entries.1.clone())) })
     }
 
     fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause> {
