@@ -226,12 +226,6 @@ fn vendors() -> Vec<Vendor> {
             (200, "access_token", "ya29.", json!({ "expires_in": 3599 })),
         ),
         (
-            "google_sheets",
-            &[("access_token", SHEETS_TOKEN)],
-            ("https://accounts.google.com/o/oauth2/token", FORM, REFRESH),
-            (200, "access_token", "ya29.", json!({ "expires_in": 3599 })),
-        ),
-        (
             "azure_arm",
             &[("access_token", "own-arm-token-0123456789"), ("tenant_id", "tenant-1")],
             ("https://login.microsoftonline.com/tenant-1/oauth2/token", FORM, client),
