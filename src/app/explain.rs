@@ -72,7 +72,8 @@ pub fn explain(
     let own = proxy::is_own(&target.authority);
     let decide = || if own { Connect::Intercept } else { rules.decide_connect(&target.authority, &agent) };
     let connect = (target.scheme == Scheme::Https).then(decide);
-    let case = Case { rules: &rules, store, agent: &agent, target: &target };
+    let parent = config.upstream.proxy.is_some();
+    let case = Case { rules: &rules, store, agent: &agent, target: &target, parent };
     let mut answer = match &connect {
         Some(Connect::Refuse(refusal)) => case.refused(refusal.0),
         Some(Connect::Tunnel) => case.tunnelled(),
@@ -93,12 +94,8 @@ fn dialled(answer: Explanation, authority: &Authority, config: &Config) -> Resul
     }
     let (proxy, upstream) = (&config.proxy, &config.upstream);
     let own: Vec<_> = proxy.listen.iter().chain(proxy.agent_listen.values()).chain([&config.gateway.listen]).copied().collect();
-    let policy = upstream::Policy {
-        allow_private: &upstream.allow_private,
-        resolve: &settings::overrides(upstream)?,
-        own: &own,
-        parent: upstream.proxy.is_some(),
-    };
+    let policy =
+        upstream::Policy { allow_private: &upstream.allow_private, resolve: &settings::overrides(upstream)?, own: &own };
     Ok(match proxy::before_dialling(&policy, authority) {
         Some(Foreseen::Refused(why)) => {
             // A CONNECT that only turns out to lead nowhere is refused like one by rule: accepted, and the request inside is told.

@@ -41,6 +41,9 @@ pub enum InitError {
     /// The sealed key of the CA.
     #[error("cannot open the key of the certificate authority")]
     Sealed(#[from] seal::Error),
+    /// The secret is not the one that `init` had.
+    #[error("ca.key.enc does not open with this secret, and there is no vault yet: this home was made with another one")]
+    OtherSecret,
     /// One half of the CA is missing.
     #[error("{0} is missing although its other half is there; restore it, or move both away and run `nexus init` again")]
     HalfCa(&'static str),
@@ -131,6 +134,18 @@ pub fn open_root(home: &Home, key: &DataKey) -> Result<Root, InitError> {
         return Err(InitError::NotReady(home.path().display().to_string()));
     }
     open_pair(home, key, Signs::Current)
+}
+
+/// Holds `key` against the CA's sealed key: where no vault has been written yet, nothing else tells that it is this home's.
+///
+/// # Errors
+/// [`InitError::OtherSecret`], and what reading says.
+pub fn check_key(home: &Home, key: &DataKey) -> Result<(), InitError> {
+    if home.vault().file.exists() || !home.is_ready() {
+        return Ok(());
+    }
+    let sealed = read_text(&home.ca_key(), PEM_LIMIT)?.ok_or(InitError::HalfCa("ca.key.enc"))?;
+    seal::open(key, sealed.as_bytes()).map(drop).map_err(|_other_key| InitError::OtherSecret)
 }
 
 fn open_pair(home: &Home, key: &DataKey, which: Signs) -> Result<Root, InitError> {

@@ -19,7 +19,7 @@ pub use announced::Announced;
 pub use config::Config;
 pub use explain::{ExplainError, Explanation, MatchedRule, Outcome, explain};
 pub use home::{Home, HomeError};
-pub use init::{InitError, Made, Rotated, drop_old, init, open_root, rotate, trusted, write_bundle};
+pub use init::{InitError, Made, Rotated, check_key, drop_old, init, open_root, rotate, trusted, write_bundle};
 pub use parts::{BuildError, Setup, check, warm_up};
 pub use passing::Passing;
 pub use run::{App, Running};

@@ -101,7 +101,9 @@ impl Reload {
             }
             Ok(None) => true,
             Err(error) => {
-                tracing::error!("nexus.toml was not taken; the old one stays: {error}");
+                // A mistake in the file says where it is; what the system said is a cause.
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                tracing::error!("nexus.toml was not taken; the old one stays: {error}{cause}");
                 false
             }
         };

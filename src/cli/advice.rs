@@ -65,6 +65,7 @@ fn on_init(error: &InitError) -> Option<&'static str> {
     match error {
         InitError::Secret(error) => on_secret(error),
         InitError::Sealed(error) => on_seal(error),
+        InitError::OtherSecret => Some(SECRET),
         _ => None,
     }
 }

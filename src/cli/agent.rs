@@ -56,11 +56,17 @@ fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Re
         let message = format!("there is an agent called {name} already, and its token can't be shown again");
         anyhow::bail!(Hint::new(message, format!("nexus agent revoke {name}")));
     };
-    show_once(context, terminal, &row, &token)?;
+    show_once(context, terminal, &row, &token).or_else(|error| take_back(context, &name, error))?;
     if before == 0 {
         terminal.warn("from now on every caller of this proxy must show a token; until now those of your own user needed none");
     }
     Ok(())
+}
+
+/// A token that nobody has seen is nobody's.
+fn take_back(context: &Context, name: &AgentName, error: anyhow::Error) -> anyhow::Result<()> {
+    context.home.revoke(name)?;
+    Err(error.context(format!("the token could not be shown, so {name} was not added")))
 }
 
 /// The one time that the token is seen.

@@ -6,14 +6,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use nexus::app::{Config, Home, InitError, Origin, dotenv_value, handed_down, passphrase};
+use nexus::app::{Config, Home, InitError, Origin, check_key, dotenv_value, handed_down, passphrase};
 use nexus::model::{ConnectionId, Secret};
 use nexus::provider::Catalogue;
 use nexus::seal::{DataKey, Passphrase};
 use nexus::vault::{self, Store};
 
 use super::conceal;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, WEAK_SECRET};
 
 /// Variables that Nexus itself reads, besides those it [conceals](conceal::OTHERS); another `NEXUS_*` name is a mistake worth telling.
 const KNOWN: [&str; 9] = [
@@ -89,6 +89,7 @@ impl Context {
         self.require_home()?;
         let (passphrase, _origin) = self.passphrase()?;
         let key = vault::unlock(&self.home.vault(), &passphrase)?;
+        check_key(&self.home, &key)?;
         Ok(self.key.get_or_init(|| key).duplicate())
     }
 
@@ -100,6 +101,14 @@ impl Context {
         let masked = |name: &str| self.variable_or_secret(name).filter(|_| name != "NEXUS_SECRET");
         let (passphrase, _origin) = passphrase(&self.home, &masked)?;
         Ok(vault::unlock(&self.home.vault(), &passphrase)?)
+    }
+
+    /// What is written under JarvisCore's fallback is as good as open to whoever has the file.
+    pub(crate) fn warn_if_guessable(&self, terminal: &Terminal) -> anyhow::Result<()> {
+        if self.passphrase()?.1 == Origin::Machine {
+            terminal.warn(WEAK_SECRET);
+        }
+        Ok(())
     }
 
     pub(crate) fn store(&self) -> anyhow::Result<Store> {
@@ -115,9 +124,20 @@ impl Context {
         catalogue
     }
 
+    /// Whether only what callers may read of the home is here, and nothing can be written: so `nexus run` shows it.
+    fn is_shut_out(&self) -> bool {
+        use rustix::fs::StatVfsMountFlags;
+        let mount = rustix::fs::statvfs(self.home.path());
+        mount.is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY)) && !self.home.vault().salt.exists()
+    }
+
     /// Refuses to go on without `nexus init`.
     pub(crate) fn require_home(&self) -> anyhow::Result<()> {
         match (self.home.ca().exists(), self.home.ca_key().exists()) {
+            (true, false) if self.is_shut_out() => anyhow::bail!(
+                "{} is shut out here, as it is for a command of `nexus run`; type this outside of it",
+                self.home.path().display()
+            ),
             (true, false) => anyhow::bail!(InitError::HalfCa("ca.key.enc")),
             (false, true) => anyhow::bail!(InitError::HalfCa("ca.pem")),
             _ => {}

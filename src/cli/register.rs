@@ -17,6 +17,8 @@ use super::{gateway, providers, when};
 
 /// The largest key or certificate that is read.
 const FILE_LIMIT: usize = 64 * 1024;
+/// Services take no longer header fields; most stop at 8 KiB.
+const FIELD_LIMIT: usize = 32 * 1024;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) -> anyhow::Result<()> {
     let id = connection(&options.provider, options.user.as_deref())?;
@@ -25,6 +27,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let catalogue = context.catalogue(terminal);
     let provider = providers::find(&catalogue, id.provider())?;
     let store = context.store()?;
+    context.warn_if_guessable(terminal)?;
     let replaced = store.get(&id)?.is_some();
     if replaced && terminal.can_ask() {
         let question = format!("{id} is registered already. Replace its credential, with all that belongs to it?");
@@ -105,6 +108,8 @@ fn sendable(provider: &Provider, entry: &Entry) -> anyhow::Result<()> {
     for name in entry.fields.names().filter(|name| !is_file(name)) {
         let odd = entry.fields.field(name).is_some_and(Secret::has_control);
         anyhow::ensure!(!odd, "{name} holds a line end or another control character, so nothing was stored; leave it out");
+        let long = entry.fields.field(name).is_some_and(|value| value.is_longer_than(FIELD_LIMIT));
+        anyhow::ensure!(!long, "{name} is longer than 32 KiB, which no service takes, so nothing was stored");
     }
     let is_spent = provider.spends("client_secret");
     let fields = |name: &str| entry.placed_field(name, is_spent);
@@ -158,6 +163,35 @@ fn auth_type(fields: &Credential) -> AuthType {
 /// Fields from flags, the environment and standard input, each secret from the moment it is read.
 fn collect(terminal: &Terminal, provider: &Provider, options: &Register) -> anyhow::Result<Credential> {
     let mut fields = Credential::default();
+    let mut said = from_flags(terminal, provider, options, &mut fields);
+    let mut set = |name: &str, value| {
+        anyhow::ensure!(
+            !said.iter().any(|known| known == name),
+            "{name} is given twice, so nothing was stored; leave one of them out"
+        );
+        said.push(name.to_owned());
+        fields.set(name, value);
+        Ok(())
+    };
+    for field in &options.fields {
+        let (name, value) = field.split_once('=').with_context(|| "--field takes NAME=VALUE".to_owned())?;
+        warn_if_secret(terminal, provider, name);
+        set(name, Secret::new(value.to_owned()))?;
+    }
+    for file in &options.files {
+        let (name, path) = file.split_once('=').with_context(|| "--field-file takes NAME=PATH".to_owned())?;
+        anyhow::ensure!(path != "-" || !options.stdin, "standard input is read once: by --stdin or by --field-file {name}=-");
+        set(name, read_file(path)?)?;
+    }
+    if options.stdin {
+        read_lines(provider, &mut set)?;
+    }
+    Ok(fields)
+}
+
+/// Those that have a flag or a variable; gives the names of those that a flag said. What the environment says gives way, what is said twice
+/// is a mistake.
+fn from_flags(terminal: &Terminal, provider: &Provider, options: &Register, fields: &mut Credential) -> Vec<String> {
     let given = [
         ("client_id", &options.client_id, None),
         ("client_secret", &options.client_secret, Some("NEXUS_CLIENT_SECRET")),
@@ -176,24 +210,11 @@ fn collect(terminal: &Terminal, provider: &Provider, options: &Register) -> anyh
             fields.set(name, Secret::new(value));
         }
     }
-    for field in &options.fields {
-        let (name, value) = field.split_once('=').with_context(|| "--field takes NAME=VALUE".to_owned())?;
-        warn_if_secret(terminal, provider, name);
-        fields.set(name, Secret::new(value.to_owned()));
-    }
-    for file in &options.files {
-        let (name, path) = file.split_once('=').with_context(|| "--field-file takes NAME=PATH".to_owned())?;
-        anyhow::ensure!(path != "-" || !options.stdin, "standard input is read once: by --stdin or by --field-file {name}=-");
-        fields.set(name, read_file(path)?);
-    }
-    if options.stdin {
-        read_lines(provider, &mut fields)?;
-    }
-    Ok(fields)
+    given.iter().filter(|(_, flag, _)| flag.is_some()).map(|(name, ..)| (*name).to_owned()).collect()
 }
 
 /// `name=value` lines of standard input.
-fn read_lines(provider: &Provider, fields: &mut Credential) -> anyhow::Result<()> {
+fn read_lines(provider: &Provider, set: &mut dyn FnMut(&str, Secret<String>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     for line in std::io::stdin().lock().lines() {
         let line = zeroize::Zeroizing::new(line.context("cannot read standard input")?);
         if line.trim().is_empty() {
@@ -204,7 +225,7 @@ fn read_lines(provider: &Provider, fields: &mut Credential) -> anyhow::Result<()
             let example = wanted(provider).into_iter().find(|field| field.secret).map(|field| field.name).unwrap_or_default();
             anyhow::anyhow!("standard input takes one name=value a line, such as {example}=… for {}", provider.title)
         })?;
-        fields.set(name.trim(), Secret::new(value.to_owned()));
+        set(name.trim(), Secret::new(value.to_owned()))?;
     }
     Ok(())
 }

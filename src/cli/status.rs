@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<Exit
             value: json!(context.home.path()),
         },
         look("config", || config(context)),
-        look("proxy", || Ok(proxy(up?))),
+        look("proxy", || proxy(up?, context)),
         look("vault", || vault(context, terminal)),
         look("ca", || ca(context)),
         look("clock", || clock(context)),
@@ -117,15 +117,20 @@ fn reached(context: &Context) -> anyhow::Result<Option<Reached>> {
     runtime.block_on(surroundings::running(context))
 }
 
-fn proxy(up: Option<Reached>) -> (Option<bool>, String, Value) {
-    match up.map(|up| up.announced) {
-        Some(up) => {
-            let addresses: Vec<String> = up.addresses.iter().map(ToString::to_string).collect();
-            let text = format!("up on {} (process {})", addresses.join(", "), up.process);
-            (Some(true), text, json!({ "up": true, "addresses": addresses, "process": up.process }))
-        }
-        None => (None, "not up; `nexus up` starts it, `nexus run` starts a private one".to_owned(), json!({ "up": false })),
-    }
+fn proxy(up: Option<Reached>, context: &Context) -> Looked {
+    let reached = up.is_some();
+    let written = context.home.announced()?;
+    let Some(one) = up.map(|up| up.announced).or_else(|| written.into_iter().next()) else {
+        let text = "not up; `nexus up` starts it, `nexus run` starts a private one".to_owned();
+        return Ok((None, text, json!({ "up": false })));
+    };
+    let addresses: Vec<String> = one.addresses.iter().map(ToString::to_string).collect();
+    let (place, process) = (addresses.join(", "), one.process);
+    let text = match reached {
+        true => format!("up on {place} (process {process})"),
+        false => format!("process {process} has {place} but does not answer: it drains, or hangs; `kill {process}` ends it"),
+    };
+    Ok((reached.then_some(true), text, json!({ "up": reached, "addresses": addresses, "process": process })))
 }
 
 fn vault(context: &Context, terminal: &Terminal) -> Looked {

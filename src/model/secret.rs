@@ -33,6 +33,11 @@ impl Secret<String> {
         self.0.contains(char::is_control)
     }
 
+    /// Whether it has more than so many bytes.
+    pub fn is_longer_than(&self, bytes: usize) -> bool {
+        self.expose().len() > bytes
+    }
+
     /// Whether `other` is the same text, compared in constant time for equal lengths.
     pub fn matches(&self, other: &str) -> bool {
         use subtle::ConstantTimeEq as _;

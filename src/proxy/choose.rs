@@ -13,9 +13,9 @@ use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Verdict};
 use crate::broker;
-use crate::decide::{Named, Occupants, Route, Unregistered};
+use crate::decide::{Named, Occupants, Reason, Route, Unregistered};
 use crate::model::{ConnectionId, Target, UserName};
-use crate::provider::{Provider, Slot};
+use crate::provider::{Provider, Slot, is_readable};
 
 /// A request as far as the choice of its connection is concerned.
 pub(super) struct Inquiry<'a> {
@@ -68,7 +68,7 @@ impl Worker {
             Route::TokenEndpoint(owners) => {
                 entry.verdict(Verdict::Pass);
                 owners.first().into_iter().for_each(|provider| entry.provider(&provider.id));
-                return self.token_endpoint(&owners).map(Chosen::Way);
+                return self.token_endpoint(&owners, &inquiry.arrived.target).map(Chosen::Way);
             }
             Route::Inject(named) => self.with_connection(named, inquiry)?,
         };
@@ -247,9 +247,13 @@ impl Worker {
     }
 
     /// A token endpoint is ours alone as soon as we hold a connection there; until then it is a host like others.
-    fn token_endpoint(&self, owners: &[Arc<Provider>]) -> Result<Way, Refusal> {
-        let holder = self.registered(owners)?.or(owners.first().filter(|_| !self.passes_unregistered()));
-        holder.map_or(Ok(Way::Plain), |holder| Err(Refusal::TokenEndpoint(holder.title.clone())))
+    fn token_endpoint(&self, owners: &[Arc<Provider>], target: &Target) -> Result<Way, Refusal> {
+        match self.registered(owners)?.or(owners.first().filter(|_| !self.passes_unregistered())) {
+            None => Ok(Way::Plain),
+            // It counts as every path, and is refused for what it is.
+            Some(_) if !is_readable(target.path.path()) => Err(Refusal::Policy(Reason::Unclear)),
+            Some(holder) => Err(Refusal::TokenEndpoint(holder.title.clone())),
+        }
     }
 
     /// The first of `providers` that has a connection.

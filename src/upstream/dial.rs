@@ -106,9 +106,7 @@ impl Dialler {
 
     /// A TCP stream to `parent`, which will be asked for `authority`.
     async fn reach(&self, parent: &Parent, authority: &Authority) -> Result<(TcpStream, SocketAddr), Error> {
-        if let Host::Ip(address) = authority.host {
-            resolve::permit(&self.settings, authority, address)?;
-        }
+        resolve::permit_for_parent(&self.settings, &self.own.load(), authority)?;
         let unreachable = |error| match error {
             Error::Unreachable { cause, .. } | Error::NoSuchHost { cause, .. } => {
                 Error::ParentUnreachable { parent: parent.authority.clone(), cause }

@@ -74,6 +74,15 @@ fn judge(allow_private: &[IpNet], authority: &Authority, address: IpAddr) -> Res
     }
 }
 
+/// What can be judged of `authority` before a parent is asked for it; what is refused is told to the operator.
+pub(super) fn permit_for_parent(settings: &Settings, own: &[SocketAddr], authority: &Authority) -> Result<(), Error> {
+    let permitted = permit_known(&settings.allow_private, own, authority);
+    if let Err(Error::Forbidden { reason, .. }) = &permitted {
+        tracing::warn!(host = %authority.host, reason, "a parent proxy is not asked for an address");
+    }
+    permitted
+}
+
 /// What is known of an address before it is looked up, for those who ask without dialling.
 #[derive(Debug)]
 pub(crate) struct Policy<'a> {
@@ -83,8 +92,6 @@ pub(crate) struct Policy<'a> {
     pub(crate) resolve: &'a [Override],
     /// Our own listeners.
     pub(crate) own: &'a [SocketAddr],
-    /// A parent looks names up, not we.
-    pub(crate) parent: bool,
 }
 
 impl Policy<'_> {
@@ -99,19 +106,36 @@ impl Policy<'_> {
         if let Some(address) = overridden(self.resolve, authority) {
             return looped(address);
         }
-        match &authority.host {
-            Host::Ip(address) => {
-                looped(SocketAddr::new(*address, authority.port))?;
-                judge(self.allow_private, authority, *address)
-            }
-            // RFC 6761 §6.3. Whichever of the two it is, one that may be dialled is enough not to say no.
-            Host::Name(name) if !self.parent && (**name == *"localhost" || name.ends_with(".localhost")) => {
-                let loopback = |address| judge(self.allow_private, authority, address);
-                loopback(Ipv4Addr::LOCALHOST.into()).or_else(|_| loopback(Ipv6Addr::LOCALHOST.into()))
-            }
-            Host::Name(_) => Ok(()),
-        }
+        permit_known(self.allow_private, self.own, authority)
     }
+}
+
+/// Judges what is known of `authority` without a look-up: an address, and names that mean this machine. For a parent that looks names up,
+/// it is all that can be judged; one on this machine would reach what only we may.
+///
+/// # Errors
+/// [`Error::Forbidden`] and [`Error::Loop`].
+pub(super) fn permit_known(allow_private: &[IpNet], own: &[SocketAddr], authority: &Authority) -> Result<(), Error> {
+    let one = |address| match is_own(own, SocketAddr::new(address, authority.port)) {
+        true => Err(Error::Loop { authority: authority.clone() }),
+        false => judge(allow_private, authority, address),
+    };
+    match &authority.host {
+        Host::Ip(address) => one(*address),
+        // Whichever of the two it is, one that may be dialled is enough not to say no; but never one of our own.
+        Host::Name(name) if is_this_machine(name) => match one(Ipv4Addr::LOCALHOST.into()) {
+            Err(Error::Forbidden { .. }) => one(Ipv6Addr::LOCALHOST.into()),
+            judged => judged,
+        },
+        Host::Name(_) => Ok(()),
+    }
+}
+
+/// Names of loopback (RFC 6761 §6.3, and what Unix systems list beside it) and the name of this machine.
+fn is_this_machine(name: &str) -> bool {
+    const NAMES: [&str; 4] = ["localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"];
+    let own_name = || rustix::system::uname().nodename().to_str().is_ok_and(|own| name.eq_ignore_ascii_case(own));
+    NAMES.contains(&name) || name.ends_with(".localhost") || own_name()
 }
 
 /// Refuses the metadata names before anybody is asked for their address.
@@ -157,5 +181,24 @@ mod tests {
             assert!(is_own(&own, text.parse().expect("address")), "{text}");
         }
         assert!(!is_own(&own, "127.0.0.1:9000".parse().expect("address")));
+    }
+
+    #[test]
+    fn i5_names_of_this_machine_are_known_without_a_look_up() {
+        let own = ["127.0.0.1:8091".parse().expect("address")];
+        let machine = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+        for name in ["localhost", "a.b.localhost", "localhost.localdomain", "ip6-localhost", &machine] {
+            let authority = |port: u16| format!("{name}:{port}").parse::<Authority>().expect("an authority");
+            let judged = |ranges: &[IpNet], port| permit_known(ranges, &own, &authority(port));
+            assert!(matches!(judged(&[], 443), Err(Error::Forbidden { .. })), "{name}");
+            for allowed in ["127.0.0.0/8", "::1/128"] {
+                let ranges = [allowed.parse().expect("a range")];
+                assert!(judged(&ranges, 443).is_ok(), "{name} {allowed}");
+                assert!(matches!(judged(&ranges, 8091), Err(Error::Loop { .. })), "{name} {allowed}");
+            }
+        }
+        for other in ["localhost.example.com:443", "mylocalhost:443", "example.com:443"] {
+            assert!(permit_known(&[], &own, &other.parse().expect("an authority")).is_ok(), "{other}");
+        }
     }
 }

@@ -96,3 +96,14 @@ fn i6_a_revoked_agent_is_unknown_to_the_running_proxy() {
     let said = world.nexus(&["agent", "revoke", "ci"]).failed(1);
     assert!(said.contains("no agent called ci") && said.contains("nexus agent list"), "{said}");
 }
+
+#[test]
+fn an_agent_whose_token_nobody_could_see_is_not_added() {
+    let world = World::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let done = crate::world::Done::from(world.command(&["agent", "add", "ci"]).stdout(full).output().unwrap());
+    let said = done.failed(1);
+    assert!(said.contains("the token could not be shown, so ci was not added"), "{said}");
+    let list = world.nexus(&["agent", "list", "--json"]).json();
+    assert!(list["agents"].as_array().is_some_and(Vec::is_empty), "{list}");
+}

@@ -51,6 +51,21 @@ fn a_secret_comes_from_a_variable_without_a_word_and_by_argument_with_a_warning(
 }
 
 #[test]
+fn what_is_given_twice_or_too_long_for_any_service_is_refused() {
+    let world = World::new();
+    for (arguments, text) in [
+        (&["register", "stripe", "--stdin"][..], "api_key=one-0123456789\napi_key=two-0123456789\n"),
+        (&["register", "stripe", "--stdin", "--api-key", "one-0123456789"], "api_key=two-0123456789\n"),
+    ] {
+        let said = world.nexus_with(arguments, text).failed(1);
+        assert!(said.contains("api_key is given twice, so nothing was stored"), "{said}");
+    }
+    let said = world.nexus_with(&["register", "stripe", "--stdin"], &format!("api_key={}\n", "a".repeat(40_000))).failed(1);
+    assert!(said.contains("api_key is longer than 32 KiB"), "{said}");
+    assert!(world.nexus(&["list", "--json"]).json()["connections"].as_array().is_some_and(Vec::is_empty));
+}
+
+#[test]
 fn a_secret_of_a_field_by_argument_is_warned_of_and_no_hint_asks_for_one_there() {
     let world = World::new();
     let fields =

@@ -398,6 +398,28 @@ fn guessable() -> Option<World> {
     Some(world)
 }
 
+/// A shell in which the variable is not set would seal it with this machine's address, and leave a vault that the proxy can't open.
+#[test]
+fn i9_a_first_credential_is_not_sealed_with_another_secret_than_the_homes() {
+    let world = World::bare();
+    let mut init = world.command(&["init"]);
+    crate::world::Done::from(init.env("NEXUS_SECRET", "correct horse battery staple").output().unwrap()).ok();
+    for (arguments, text) in [(&["register", "stripe", "--stdin"][..], "api_key=sk_test_0123456789\n"), (&["list"], "")] {
+        let said = world.nexus_with(arguments, text).failed(1);
+        let told = said.contains("ca.key.enc does not open with this secret") || said.contains("no hardware address");
+        assert!(told && said.contains("NEXUS_SECRET"), "{arguments:?}: {said}");
+    }
+    assert!(!world.home("nexus.enc").exists());
+}
+
+#[test]
+fn a_credential_below_a_guessable_secret_is_warned_of() {
+    let Some(world) = guessable() else { return eprintln!("this machine has no hardware address") };
+    let done = world.nexus_with(&["register", "stripe", "--stdin"], "api_key=sk_test_0123456789\n");
+    assert!(done.err.contains("easy to guess"), "{}", done.err);
+    done.ok();
+}
+
 #[test]
 fn t147_a_guessable_secret_is_warned_of_and_refused_beyond_loopback() {
     let Some(world) = guessable() else { return eprintln!("this machine has no hardware address") };

@@ -8,7 +8,7 @@ use crate::agent::Agent;
 use crate::app::sealed::{placed, to_be_fetched};
 use crate::decide::{Answering, Fitting, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred};
 use crate::model::{ConnectionId, Host, Target};
-use crate::provider::{Provider, prepare};
+use crate::provider::{Provider, is_readable, prepare};
 use crate::proxy::{self, Foreseen};
 use crate::vault::{Status, Store};
 
@@ -18,6 +18,8 @@ pub(super) struct Case<'a> {
     pub(super) store: &'a Store,
     pub(super) agent: &'a Agent,
     pub(super) target: &'a Target,
+    /// Whether a parent proxy looks names up.
+    pub(super) parent: bool,
 }
 
 impl Case<'_> {
@@ -48,6 +50,7 @@ impl Case<'_> {
     /// Nothing of the request is seen, its method neither.
     pub(super) fn tunnelled(&self) -> Explanation {
         let later = match self.target.authority.host {
+            Host::Name(_) if self.parent => "; the parent proxy looks up its address, which nobody checks",
             Host::Name(_) => "; its address is checked when it is dialled",
             Host::Ip(_) => "",
         };
@@ -140,6 +143,9 @@ impl Case<'_> {
             let answer = self.answer(Outcome::Pass, format!("no credential of {} is registered", titles(owners)));
             return Ok(answer.of_first(owners));
         };
+        if !is_readable(self.target.path.path()) {
+            return Ok(self.refused(Reason::Unclear).of(holder));
+        }
         let why = format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", holder.title);
         Ok(self.answer(Outcome::Refuse, why).of(holder))
     }
