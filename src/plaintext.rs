@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncBufRead, ReadBuf};
 
-/// Behind a shorter piece, more is seldom there already: it is not asked for in the same breath.
+/// Behind a shorter piece off the socket, more is seldom there already: it is not asked for in the same breath.
 const SHORT: usize = 4 * 1024;
 
 /// A TLS stream whose reader first asks the socket. That is asked several times per request for what is not there yet, and knows it
@@ -36,10 +36,10 @@ impl<S: AsyncBufRead + Unpin> Plaintext<S> {
         if let Some(error) = self.put_aside.take() {
             return Poll::Ready(Err(error));
         }
-        let mut some = false;
+        let (mut some, mut drained) = (false, false);
         while buffer.remaining() > 0 {
             let held = holds(&self.stream);
-            if some && !held && buffer.filled().len() < SHORT {
+            if drained && !held {
                 break;
             }
             let polled = match if held { Poll::Ready(Ok(())) } else { arrived(&self.stream, context) } {
@@ -63,7 +63,8 @@ impl<S: AsyncBufRead + Unpin> Plaintext<S> {
                 Poll::Pending => return Poll::Pending,
             };
             Pin::new(&mut self.stream).consume(length);
-            some = true;
+            // What TLS held may be the end of a longer piece, which the last reader had no room for.
+            (some, drained) = (true, !held && length < SHORT);
         }
         Poll::Ready(Ok(()))
     }
@@ -140,8 +141,11 @@ mod tests {
     #[test]
     fn behind_a_short_piece_only_what_tls_holds_is_read() {
         let mut short = script(vec![Ok(b"ab"), Ok(b"cd")]);
-        assert_eq!(read_held(&mut short, |script| script.pieces.len() == 2, true, 9), Poll::Ready(Ok(b"ab".to_vec())));
+        assert_eq!(read_held(&mut short, |_| false, true, 9), Poll::Ready(Ok(b"ab".to_vec())));
         assert_eq!(read_held(&mut short, |_| false, true, 9), Poll::Ready(Ok(b"cd".to_vec())));
+        let mut rest = script(vec![Ok(b"ab"), Ok(b"cd"), Ok(b"ef")]);
+        let held = |script: &Script| script.pieces.len() == 3;
+        assert_eq!(read_held(&mut rest, held, true, 9), Poll::Ready(Ok(b"abcd".to_vec())), "behind the end of a longer one");
         static LONG: [u8; SHORT] = [b'a'; SHORT];
         let mut long = script(vec![Ok(&LONG), Ok(b"cd")]);
         let read = read_held(&mut long, |_| false, true, 2 * SHORT).map(|read| read.map(|bytes| bytes.len()));
