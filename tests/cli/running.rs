@@ -74,10 +74,20 @@ fn the_command_keeps_the_terminal() {
 #[test]
 fn an_interrupt_at_the_terminal_reaches_the_command_once() {
     let world = World::new();
-    let script = "trap \"echo caught\" INT; echo ready; read word; read word; exit 6";
+    // Blocked and waited for, so that it can't come between a look and a sleep; a second one would wait.
+    let script = world.path("command.py");
+    let text = "import signal, sys\n\
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n\
+        print('ready', flush=True)\n\
+        signal.sigwait([signal.SIGINT])\n\
+        print('caught', flush=True)\n\
+        input()\n\
+        print('caught again' if signal.SIGINT in signal.sigpending() else 'once', flush=True)\n\
+        sys.exit(6)\n";
+    std::fs::write(&script, text).unwrap();
     // A shell in between would end by the signal itself.
-    let line = format!("exec {} run -- sh -c '{script}'", env!("CARGO_BIN_EXE_nexus"));
-    let done = world.on_terminal(&line, &[("ready", "\u{3}"), ("caught", "one\ntwo\n")]);
+    let line = format!("exec {} run -- python3 {}", env!("CARGO_BIN_EXE_nexus"), script.display());
+    let done = world.on_terminal(&line, &[("ready", "\u{3}"), ("caught", "word\n")]);
     assert_eq!(done.code, Some(6), "{}", done.out);
     assert_eq!(done.out.matches("caught").count(), 1, "{}", done.out);
 }
