@@ -42,7 +42,8 @@ impl<S: AsyncBufRead + Unpin> Plaintext<S> {
             if drained && !held {
                 break;
             }
-            let polled = match if held { Poll::Ready(Ok(())) } else { arrived(&self.stream, context) } {
+            let ready = if held { Poll::Ready(Ok(())) } else { arrived(&self.stream, context) };
+            let polled = match ready {
                 Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_fill_buf(context),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                 Poll::Pending => Poll::Pending,

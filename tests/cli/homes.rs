@@ -398,6 +398,30 @@ fn guessable() -> Option<World> {
     Some(world)
 }
 
+#[test]
+fn a_proxy_that_hangs_is_not_called_down() {
+    let world = World::new();
+    world.config("[proxy]\nlisten = [\"127.0.0.1:0\"]\n[limits]\ndrain_secs = 1\n");
+    let up = world.up();
+    up.send(rustix::process::Signal::STOP);
+    let status = world.nexus(&["status"]);
+    up.send(rustix::process::Signal::CONT);
+    assert!(status.out.contains("does not answer: it drains, or hangs"), "{}", status.out);
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_reload_says_why_a_file_was_not_taken() {
+    let world = World::new();
+    let text = "[proxy]\nlisten = [\"127.0.0.1:0\"]\n[limits]\ndrain_secs = 1\n";
+    world.config(text);
+    let up = world.up_saying("the proxy listens on");
+    std::fs::set_permissions(world.home("nexus.toml"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    up.hang_up();
+    up.says("chmod 600");
+    assert_eq!(up.stop(), Some(0));
+}
+
 /// A shell in which the variable is not set would seal it with this machine's address, and leave a vault that the proxy can't open.
 #[test]
 fn i9_a_first_credential_is_not_sealed_with_another_secret_than_the_homes() {

@@ -304,3 +304,15 @@ fn t131_i6_agents_that_vanished_under_a_proxy_are_not_undefined_by_a_command() {
     assert!(!world.home("agents.toml").exists());
     assert_eq!(up.stop(), Some(0));
 }
+
+/// An agent would pass on to its operator what it is told there.
+#[test]
+fn inside_of_run_the_home_is_not_called_damaged() {
+    let world = World::new();
+    for command in [&["list"][..], &["status"], &["audit", "tail"]] {
+        let said = world.nexus(&[&["run", "--", env!("CARGO_BIN_EXE_nexus")], command].concat()).failed(1);
+        // Without namespaces it is Landlock that says no.
+        assert!(said.contains("is shut out here") || said.contains("ermission denied"), "{command:?}: {said}");
+        assert!(!said.contains("restore it"), "{command:?}: {said}");
+    }
+}

@@ -209,6 +209,10 @@ impl Up {
         }
     }
 
+    pub(crate) fn send(&self, sent: rustix::process::Signal) {
+        signal(&self.child, sent);
+    }
+
     /// SIGHUP: reads its files again, whether it watches them yet or not.
     pub(crate) fn hang_up(&self) {
         signal(&self.child, rustix::process::Signal::HUP);
