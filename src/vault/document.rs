@@ -48,6 +48,11 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// Whether a member, understood or not, has the name of `id` in any spelling.
+    pub(super) fn holds(&self, id: &ConnectionId) -> bool {
+        self.position(id).is_some()
+    }
+
     /// Writes `entry` in the place that `id` has, under the spelling it has there, or at the end.
     pub(super) fn set(&mut self, id: &ConnectionId, entry: &'a Entry) {
         let place = self.position(id).and_then(|at| self.members.get_mut(at));

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::model::{Credential, ProviderId, Secret};
+use crate::model::{AgentName, Credential, ProviderId, Secret, UserName};
 
 /// How the account authenticates, as written in `auth_type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,16 +47,30 @@ pub enum Status {
     Active,
     /// The token endpoint refused it for good: a person must act.
     Attention,
+    /// Nobody uses it until a person approves it.
+    Pending,
 }
 
 impl Status {
-    /// `active` or `attention`.
+    /// `active`, `attention` or `pending`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Attention => "attention",
+            Self::Pending => "pending",
         }
     }
+}
+
+/// Whose log-in a connection comes from: it is that agent's alone, and nobody's default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// Who logged in.
+    pub agent: AgentName,
+    /// For whom that agent acted then; acting for another it is another's connection to it.
+    pub user: Option<UserName>,
+    /// When it ends unless a person approves it before; `None` once one has.
+    pub until: Option<SystemTime>,
 }
 
 /// Members of an entry's JSON object that we do not know, or would write otherwise, word for word and in their order.
@@ -102,6 +116,8 @@ pub struct Entry {
     pub token_urls: Vec<String>,
     /// Whether it can be used.
     pub status: Status,
+    /// The agent that obtained it by its own log-in; `None` where a person registered it.
+    pub captured: Option<Captured>,
     /// Members of the JSON object that are kept word for word.
     pub other: Unknown,
 }
@@ -119,6 +135,7 @@ impl Entry {
             sealed: false,
             token_urls: Vec::new(),
             status: Status::Active,
+            captured: None,
             other: Unknown::default(),
         }
     }
@@ -131,6 +148,23 @@ impl Entry {
     /// The hosts it may reach; `None` where nothing was sealed (as JarvisCore writes entries) and the provider's file decides.
     pub fn sealed_hosts(&self) -> Option<&[String]> {
         (self.sealed || !self.hosts.is_empty()).then_some(self.hosts.as_slice())
+    }
+
+    /// Whether it is one that a request may use without naming it, or that is listed for all who may use the provider's: neither one
+    /// that waits for approval, nor one of an agent's own.
+    pub fn is_open(&self) -> bool {
+        self.status != Status::Pending && self.captured.is_none()
+    }
+
+    /// Whether it is a log-in of `agent` that waits for approval.
+    pub fn waits_for(&self, agent: &AgentName) -> bool {
+        self.status == Status::Pending && self.captured.as_ref().is_some_and(|captured| captured.agent == *agent)
+    }
+
+    /// Whether nobody approved it in time.
+    pub fn has_lapsed(&self, now: SystemTime) -> bool {
+        let until = self.captured.as_ref().and_then(|captured| captured.until);
+        self.status == Status::Pending && until.is_some_and(|until| until <= now)
     }
 
     /// Whether anything was sealed at all.
@@ -195,6 +229,7 @@ impl Entry {
             && self.auth_type == other.auth_type
             && self.sealed_hosts() == other.sealed_hosts()
             && self.token_urls == other.token_urls
+            && self.captured == other.captured
             && same_fields(&self.fields, &other.fields)
             && self.other.same_as(&other.other)
     }

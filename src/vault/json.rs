@@ -1,8 +1,8 @@
 //! One entry as JSON: JarvisCore's members flat, ours under names that it ignores.
 //!
 //! `provider`, `auth_type`, the credential's fields as strings, `registered_at` (RFC 3339); ours: `schema` (1), `hosts` and
-//! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too) and `status` (`attention`), each left out
-//! when there is nothing to say.
+//! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too), `status` (`attention`, `pending`),
+//! `captured_by`, `captured_for` and `pending_until` (of an agent's own log-in), each left out when there is nothing to say.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,15 +14,30 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use super::entry::{AuthType, Entry, Status};
+use super::entry::{AuthType, Captured, Entry, Status};
 use crate::model::{self, Credential, IdError, ProviderId, Secret};
 
 /// The version of what is ours.
 const SCHEMA: &str = "1";
 
 /// Names with a meaning of their own; no credential field may have one.
-pub(super) const RESERVED: [&str; 8] =
-    ["provider", "auth_type", "registered_at", "schema", "hosts", "token_urls", "expires_at", "status"];
+pub(super) const RESERVED: [&str; 11] = [
+    "provider",
+    "auth_type",
+    "registered_at",
+    "schema",
+    "hosts",
+    "token_urls",
+    "expires_at",
+    "status",
+    CAPTURED_BY,
+    CAPTURED_FOR,
+    PENDING_UNTIL,
+];
+
+const CAPTURED_BY: &str = "captured_by";
+const CAPTURED_FOR: &str = "captured_for";
+const PENDING_UNTIL: &str = "pending_until";
 
 /// Why a member of the vault is not an entry to us.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +63,9 @@ pub enum NotUnderstood {
     /// Nor must sealed token endpoints.
     #[error("its token_urls are not a list of strings")]
     TokenUrls,
+    /// What was one agent's must not become everybody's.
+    #[error("whose log-in it comes from can't be read")]
+    Captured,
 }
 
 /// The members of a JSON object, their values untouched in the text they were read from. Of equal names the last value
@@ -86,6 +104,7 @@ pub(super) fn decode(value: &RawValue) -> Result<Entry, NotUnderstood> {
     let provider = provider(named("provider").ok_or(NotUnderstood::NoProvider)?)?;
     let auth_type = AuthType::from(named("auth_type").and_then(text).ok_or(NotUnderstood::NoAuthType)?.as_str());
     let mut entry = Entry::new(provider, auth_type, Credential::default());
+    entry.captured = captured(&members)?;
     for (name, value) in &members {
         read_member(&mut entry, name, value)?;
     }
@@ -95,7 +114,7 @@ pub(super) fn decode(value: &RawValue) -> Result<Entry, NotUnderstood> {
 /// Puts a member where it belongs; what has no meaning to us, or is not how we would write it, stays as it is.
 fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), NotUnderstood> {
     let understood = match name {
-        "auth_type" | "schema" => true,
+        "auth_type" | "schema" | CAPTURED_BY | CAPTURED_FOR | PENDING_UNTIL => true,
         "provider" => text(value).as_deref() == Some(entry.provider.as_str()),
         "hosts" => {
             entry.seal(serde_json::from_str(value.get()).ok().ok_or(NotUnderstood::Hosts)?);
@@ -113,8 +132,12 @@ fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), No
             entry.expires_at = time(value);
             entry.expires_at.is_some_and(|at| Rfc3339(at).is_written_as(value))
         }
-        "status" if text(value).as_deref() == Some("attention") => {
+        "status" if text(value).as_deref() == Some(Status::Attention.as_str()) => {
             entry.status = Status::Attention;
+            true
+        }
+        "status" if text(value).as_deref() == Some(Status::Pending.as_str()) => {
+            entry.status = Status::Pending;
             true
         }
         "status" => false,
@@ -124,6 +147,20 @@ fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), No
         entry.other.0.push((name.to_owned(), Secret::new(value.get().to_owned())));
     }
     Ok(())
+}
+
+/// Whose log-in it comes from. A person's entry has none of these members.
+fn captured(members: &[(String, &RawValue)]) -> Result<Option<Captured>, NotUnderstood> {
+    let named = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
+    let odd = || NotUnderstood::Captured;
+    let Some(agent) = named(CAPTURED_BY) else {
+        let stray = named(CAPTURED_FOR).is_some() || named(PENDING_UNTIL).is_some();
+        return if stray { Err(odd()) } else { Ok(None) };
+    };
+    let agent = text(agent).and_then(|agent| agent.parse().ok()).ok_or_else(odd)?;
+    let user = named(CAPTURED_FOR).map(|user| text(user).and_then(|user| user.parse().ok()).ok_or_else(odd)).transpose()?;
+    let until = named(PENDING_UNTIL).map(|until| time(until).ok_or_else(odd)).transpose()?;
+    Ok(Some(Captured { agent, user, until }))
 }
 
 /// A string with something in it is a field of the credential.
@@ -180,8 +217,17 @@ impl Serialize for Entry {
         if let Some(at) = self.expires_at {
             self.serialize_time(&mut map, "expires_at", at)?;
         }
-        if self.status == Status::Attention {
-            map.serialize_entry("status", "attention")?;
+        if self.status != Status::Active {
+            map.serialize_entry("status", self.status.as_str())?;
+        }
+        if let Some(Captured { agent, user, until }) = &self.captured {
+            map.serialize_entry(CAPTURED_BY, agent.as_str())?;
+            if let Some(user) = user {
+                map.serialize_entry(CAPTURED_FOR, user.as_str())?;
+            }
+            if let Some(until) = until {
+                map.serialize_entry(PENDING_UNTIL, &Rfc3339(*until))?;
+            }
         }
         for (name, value) in self.other.0.iter().filter(|(name, _)| !self.says(name)) {
             let raw: &RawValue = serde_json::from_str(value.expose()).map_err(serde::ser::Error::custom)?;
@@ -215,7 +261,7 @@ impl Entry {
             // A kept time that can be read was known, so its absence now is what we say.
             "registered_at" => self.registered_at.is_some() || self.kept(name).and_then(time).is_some(),
             "expires_at" => self.expires_at.is_some() || self.kept(name).and_then(time).is_some(),
-            "status" => self.status == Status::Attention,
+            "status" => self.status != Status::Active,
             field => self.fields.field(field).is_some(),
         }
     }

@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod capture;
 mod document;
 mod entry;
 mod error;
@@ -36,12 +37,13 @@ mod store;
 mod summary;
 mod unlock;
 
-pub use entry::{AuthType, Entry, Status, Unknown};
+pub use capture::{CaptureError, NotApproved, PendingBound};
+pub use entry::{AuthType, Captured, Entry, Status, Unknown};
 pub use error::Error;
 pub use import::import_jarviscore;
 pub use json::NotUnderstood;
 pub(crate) use snapshot::written_anew;
-pub use snapshot::{Snapshot, Stranger};
+pub use snapshot::{OwnConnection, OwnConnections, Snapshot, Stranger};
 pub use store::{Settings, Store};
 pub use summary::Summary;
 pub use unlock::unlock;

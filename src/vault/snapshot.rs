@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 use super::document::Document;
-use super::entry::Entry;
+use super::entry::{Entry, Status};
 use super::error::Error;
 use super::json::NotUnderstood;
-use crate::model::{ConnectionId, Map, ProviderId};
+use crate::model::{AgentName, ConnectionId, Map, ProviderId, UserName};
 
 /// All connections as they stood in the file at one moment.
 ///
@@ -19,10 +20,49 @@ use crate::model::{ConnectionId, Map, ProviderId};
 pub struct Snapshot {
     generation: u64,
     entries: BTreeMap<ConnectionId, Arc<Entry>>,
-    by_provider: Map<ProviderId, Arc<[ConnectionId]>>,
+    by_provider: Map<ProviderId, (Arc<[ConnectionId]>, OwnConnections)>,
     by_host: Map<Box<str>, Vec<ProviderId>>,
     strangers: Vec<Stranger>,
     rolled_back: bool,
+}
+
+/// A connection that an agent obtained by its own log-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnConnection {
+    /// Its handle.
+    pub id: ConnectionId,
+    /// Whose it is.
+    pub agent: AgentName,
+    /// For whom that agent acts.
+    pub user: Option<UserName>,
+    /// Nobody has approved it yet, so nobody uses it.
+    pub pending: bool,
+}
+
+/// Those of one provider; nearly always there are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnConnections(Option<Arc<[OwnConnection]>>);
+
+impl std::ops::Deref for OwnConnections {
+    type Target = [OwnConnection];
+    fn deref(&self) -> &[OwnConnection] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl FromIterator<OwnConnection> for OwnConnections {
+    fn from_iter<I: IntoIterator<Item = OwnConnection>>(all: I) -> Self {
+        let mut all = all.into_iter().peekable();
+        Self(all.peek().is_some().then(|| all.collect()))
+    }
+}
+
+impl OwnConnection {
+    fn of(id: &ConnectionId, entry: &Entry) -> Option<Self> {
+        let captured = entry.captured.as_ref()?;
+        let (agent, user) = (captured.agent.clone(), captured.user.clone());
+        Some(Self { id: id.clone(), agent, user, pending: entry.status == Status::Pending })
+    }
 }
 
 /// A member of the vault that is kept, but can't be used.
@@ -50,11 +90,13 @@ impl Snapshot {
         for (id, entry) in exact {
             snapshot.insert(id, entry, previous);
         }
-        let mut grouped: HashMap<ProviderId, Vec<ConnectionId>> = HashMap::new();
-        for id in snapshot.entries.keys() {
-            grouped.entry(id.provider().clone()).or_default().push(id.clone());
-        }
+        let mut grouped: HashMap<ProviderId, (Vec<ConnectionId>, Vec<OwnConnection>)> = HashMap::new();
         for (id, entry) in &snapshot.entries {
+            let (open, own) = grouped.entry(id.provider().clone()).or_default();
+            open.extend(entry.is_open().then(|| id.clone()));
+            own.extend(OwnConnection::of(id, entry));
+        }
+        for (id, entry) in snapshot.entries.iter().filter(|(_, entry)| entry.status != Status::Pending) {
             for host in &entry.hosts {
                 let providers = snapshot.by_host.entry(host.as_str().into()).or_default();
                 if !providers.contains(id.provider()) {
@@ -62,7 +104,8 @@ impl Snapshot {
                 }
             }
         }
-        snapshot.by_provider = grouped.into_iter().map(|(provider, ids)| (provider, ids.into())).collect();
+        let shared = |(provider, (open, own)): (_, (Vec<_>, Vec<_>))| (provider, (open.into(), own.into_iter().collect()));
+        snapshot.by_provider = grouped.into_iter().map(shared).collect();
         snapshot
     }
 
@@ -82,9 +125,19 @@ impl Snapshot {
         self.entries.get(id)
     }
 
-    /// The connections of `provider`, the default one first.
+    /// The connections of `provider`, the default one first, without those that are one agent's own or wait for approval.
     pub fn of_provider(&self, provider: &ProviderId) -> Arc<[ConnectionId]> {
-        self.by_provider.get(provider).map_or_else(Arc::default, Arc::clone)
+        self.all_of(provider).0
+    }
+
+    /// As [`Snapshot::of_provider`], and beside them those that agents obtained by log-ins of their own.
+    pub fn all_of(&self, provider: &ProviderId) -> (Arc<[ConnectionId]>, OwnConnections) {
+        self.by_provider.get(provider).cloned().unwrap_or_default()
+    }
+
+    /// How many log-ins of `agent` wait for approval at `now`.
+    pub fn waiting_of(&self, agent: &AgentName, now: SystemTime) -> usize {
+        self.entries.values().filter(|entry| entry.waits_for(agent) && !entry.has_lapsed(now)).count()
     }
 
     /// The providers of connections that `host` was sealed with, as it is written there.

@@ -37,7 +37,7 @@ pub struct Settings {
 
 /// The vault. Everything here may block on the disk, writes for tens of milliseconds; async callers use a blocking thread.
 pub struct Store {
-    file: VaultFile,
+    pub(super) file: VaultFile,
     cache: ArcSwapOption<Cached>,
     /// One thread reads a changed file, the others wait for it.
     reading: Mutex<()>,
@@ -235,11 +235,11 @@ fn in_place(before: Option<Stamp>, now: Option<Stamp>) -> bool {
     }
 }
 
-fn check_fields(entry: &Entry) -> Result<(), Error> {
+pub(super) fn check_fields(entry: &Entry) -> Result<(), Error> {
     let reserved = entry.fields.names().find(|name| RESERVED.contains(name));
     reserved.map_or(Ok(()), |name| Err(Error::ReservedField(name.to_owned())))
 }
 
-fn understood(id: &ConnectionId, entry: Option<Result<Entry, NotUnderstood>>) -> Result<Option<Entry>, Error> {
+pub(super) fn understood(id: &ConnectionId, entry: Option<Result<Entry, NotUnderstood>>) -> Result<Option<Entry>, Error> {
     entry.transpose().map_err(|cause| Error::NotUnderstood { connection: id.clone(), cause })
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::entry::{AuthType, Entry, Status};
+use super::entry::{AuthType, Captured, Entry, Status};
 use crate::model::{ConnectionId, ProviderId};
 
 /// A connection without its secrets, for lists and logs.
@@ -22,6 +22,8 @@ pub struct Summary {
     pub registered_at: Option<SystemTime>,
     /// Whether it can be used.
     pub status: Status,
+    /// The agent that obtained it by its own log-in.
+    pub captured: Option<Captured>,
 }
 
 impl Summary {
@@ -34,6 +36,7 @@ impl Summary {
             expires_at: entry.expires_at,
             registered_at: entry.registered_at,
             status: entry.status,
+            captured: entry.captured.clone(),
         }
     }
 }
