@@ -127,6 +127,11 @@ impl Registry {
         self.by_name.get(name).filter(|agent| !agent.expired(now)).map(Arc::clone)
     }
 
+    /// Whether it is the agent of one `nexus run`.
+    pub(crate) fn is_ephemeral(&self, name: &AgentName) -> bool {
+        self.rows.iter().any(|row| row.ephemeral && row.name == *name)
+    }
+
     /// All of them.
     pub(crate) fn agents(&self) -> impl Iterator<Item = &Agent> {
         self.by_name.values().map(|agent| &**agent)

@@ -64,6 +64,8 @@ pub struct Proxy {
     pub unmatched: Unmatched,
     /// A provider's host without a credential: `pass` or `refuse`; by default `pass` without agents, `refuse` with them.
     pub unregistered: Option<Unregistered>,
+    /// What becomes of a program's own log-in at a provider's token endpoint: `capture`, `pass` or `refuse`.
+    pub log_ins: LogIns,
     /// More names and addresses under which callers reach the proxy's own TLS.
     pub names: Vec<String>,
     /// Ports besides 80 and 443 that CONNECT may name.
@@ -91,6 +93,18 @@ pub enum Unregistered {
     /// What the caller sent goes on.
     Pass,
     /// `auth_required`.
+    Refuse,
+}
+
+/// `proxy.log_ins`.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum LogIns {
+    /// Its token becomes a connection that waits for approval; the program gets a placeholder.
+    Capture,
+    /// It is a request like others.
+    Pass,
+    /// No way out.
     Refuse,
 }
 
@@ -198,6 +212,10 @@ pub struct Limits {
     pub agent_requests: usize,
     /// Name look-ups of one agent at once.
     pub agent_lookups: usize,
+    /// Log-ins of one agent that may wait for approval at a time.
+    pub pending_log_ins: usize,
+    /// How long a log-in waits for approval before it is dropped.
+    pub pending_log_in_hours: u64,
     /// Names without an address that one agent may ask for in a minute before it has to wait.
     pub unknown_names_per_minute: u32,
     /// Streams of one HTTP/2 connection.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::model::{ConnectionId, Secret};
 use crate::provider::{BindError, Catalogue, Provider};
-use crate::vault::{Entry, Snapshot};
+use crate::vault::{Entry, Snapshot, Status};
 
 /// Hosts that a credential may reach and token endpoints that its secrets may be sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +112,9 @@ impl fmt::Display for Widened {
 pub fn widened(catalogue: &Catalogue, vault: &Snapshot) -> Vec<Widened> {
     let look = |(connection, entry): (&ConnectionId, &std::sync::Arc<Entry>)| {
         let provider = catalogue.get(connection.provider())?;
+        if entry.status == Status::Pending {
+            return None;
+        }
         let sealed = Reach::sealed(entry);
         // As JarvisCore writes them: nothing is sealed, so nothing is beyond it.
         let named = Reach::named(provider, entry).ok().filter(|_| entry.is_sealed())?;

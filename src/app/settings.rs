@@ -34,6 +34,11 @@ pub(super) fn decide(config: &Config, agents: &Registry) -> decide::Settings {
         },
         connect_ports: config.proxy.connect_ports.clone(),
         allow,
+        log_ins: match config.proxy.log_ins {
+            config::LogIns::Capture => decide::LogIns::Capture,
+            config::LogIns::Pass => decide::LogIns::Pass,
+            config::LogIns::Refuse => decide::LogIns::Refuse,
+        },
     }
 }
 
@@ -50,6 +55,8 @@ pub(super) fn proxy(config: &Config) -> proxy::Settings {
         http2_streams: limits.http2_streams,
         agent_connections: limits.agent_connections,
         agent_requests: limits.agent_requests,
+        pending_log_ins: limits.pending_log_ins,
+        log_in_wait: Duration::from_secs(limits.pending_log_in_hours.saturating_mul(60 * 60)),
         head: head::Limits {
             fields: limits.head_fields,
             head: u32::try_from(limits.head_size.as_u64()).unwrap_or(u32::MAX),

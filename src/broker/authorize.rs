@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use super::connection::{Connection, Shared};
-use super::error::{Error, Why};
+use super::error::{Error, NotCaptured, Why};
 use super::flight::Outcome;
 use super::generation::{Due, Live};
 use super::permit::Permit;
@@ -13,7 +13,7 @@ use super::port::{Listed, Ports};
 use super::settings::Settings;
 use crate::model::{ConnectionId, ProviderId};
 use crate::provider::Provider;
-use crate::vault::{Entry, Status};
+use crate::vault::{Entry, PendingBound, Status};
 
 /// Live credentials of all connections.
 #[derive(Debug)]
@@ -100,8 +100,22 @@ impl Broker {
     ) -> Result<(Arc<Connection>, Arc<Live>, Due), Error> {
         let connection = self.connection(connection)?;
         let live = connection.current(version).inspect_err(|error| self.forget(&connection, error))?;
+        if live.entry.status == Status::Pending {
+            return Err(Error::Pending { connection: connection.id.clone() });
+        }
         let due = live.due(provider, &*self.shared.ports.clock);
         Ok((connection, live, due))
+    }
+
+    /// Keeps what an agent obtained by its own log-in, as a new connection that waits for approval; it is on disk when this returns. The
+    /// write goes on when the returned future is dropped.
+    ///
+    /// # Errors
+    /// As [`NotCaptured`] says; then nothing was written.
+    pub(crate) async fn capture(&self, entry: Entry, bound: PendingBound) -> Result<ConnectionId, NotCaptured> {
+        let (vault, now) = (Arc::clone(&self.shared.ports.vault), (self.shared.ports.clock)());
+        let writing = self.shared.ports.runtime.spawn_blocking(move || vault.capture(entry, now, bound));
+        Ok(writing.await.map_err(|_stopped| NotCaptured::Stopped)??)
     }
 
     /// Waits until no renewal is in flight, so that stopping loses no token. The caller sets the deadline.

@@ -7,6 +7,7 @@ use super::port::Cause;
 use crate::model::{ConnectionId, ProviderId};
 use crate::oauth::{Refused, Unready};
 use crate::provider::InjectError;
+use crate::vault::CaptureError;
 
 /// Why a request gets no credential.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -20,6 +21,12 @@ pub(crate) enum Error {
     /// The credential is dead and only a person can replace it.
     #[error("the credential of {connection} has expired and must be connected again")]
     AuthRequired {
+        /// The connection asked for.
+        connection: ConnectionId,
+    },
+    /// It comes from an agent's own log-in, which nobody has approved yet.
+    #[error("{connection} waits for a person's approval")]
+    Pending {
         /// The connection asked for.
         connection: ConnectionId,
     },
@@ -174,4 +181,15 @@ impl Why {
             Self::Refused(_) | Self::Busy | Self::StillRenewing | Self::Gone => false,
         }
     }
+}
+
+/// Why a log-in was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotCaptured {
+    /// The vault's word.
+    #[error(transparent)]
+    Store(#[from] CaptureError),
+    /// Nexus is stopping.
+    #[error("nexus is stopping")]
+    Stopped,
 }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::port::{Cause, Listed, Moment, Seen, Vault};
 use crate::disk::{Lock, create_private_dir};
-use crate::model::{ConnectionId, ProviderId};
-use crate::vault::{Entry, Snapshot, Store};
+use crate::model::{AgentName, ConnectionId, ProviderId};
+use crate::vault::{CaptureError, Entry, OwnConnections, PendingBound, Snapshot, Store};
 
 /// The vault of this machine and the folder of its renewal locks.
 pub(crate) struct Home {
@@ -30,12 +30,17 @@ impl Vault for Home {
 
     fn connections(&self, provider: &ProviderId) -> Result<Listed, Cause> {
         let snapshot = self.store.snapshot().map_err(cause)?;
-        Ok(Listed { version: snapshot.generation(), ids: snapshot.of_provider(provider), moment: snapshot })
+        let (ids, own) = snapshot.all_of(provider);
+        Ok(Listed { version: snapshot.generation(), ids, own, moment: snapshot })
     }
 
     fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause> {
         self.store.update(id, change).map_err(cause)?;
         self.entry(id)
+    }
+
+    fn capture(&self, entry: Entry, now: SystemTime, bound: PendingBound) -> Result<ConnectionId, CaptureError> {
+        self.store.capture(entry, now, bound)
     }
 
     /// A lock file per connection: the vault's own lock is for the moment of a write, this one is held for a whole renewal.
@@ -48,6 +53,14 @@ impl Vault for Home {
 impl Moment for Snapshot {
     fn connections(&self, provider: &ProviderId) -> Arc<[ConnectionId]> {
         self.of_provider(provider)
+    }
+
+    fn own(&self, provider: &ProviderId) -> OwnConnections {
+        self.all_of(provider).1
+    }
+
+    fn waiting(&self, agent: &AgentName, now: SystemTime) -> usize {
+        self.waiting_of(agent, now)
     }
 
     fn entry(&self, id: &ConnectionId) -> Option<&Arc<Entry>> {

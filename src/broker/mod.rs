@@ -13,15 +13,15 @@ mod port;
 mod settings;
 
 pub(crate) use authorize::Broker;
-pub(crate) use error::{Error, Why};
+pub(crate) use error::{Error, NotCaptured, Why};
 pub(crate) use home::Home;
 pub(crate) use making::try_out;
 pub(crate) use permit::{Permit, Renewal};
-pub(crate) use port::{BoxFuture, Cause, Moment, Ports, TokenEndpoint};
+pub(crate) use port::{BoxFuture, Cause, Listed, Moment, Ports, TokenEndpoint};
 pub(crate) use settings::Settings;
 
 #[cfg(test)]
-pub(crate) use port::{Listed, Seen, Vault};
+pub(crate) use port::{Seen, Vault};
 
 #[cfg(test)]
 mod tests;

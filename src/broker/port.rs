@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::model::{ConnectionId, ProviderId};
+use crate::model::{AgentName, ConnectionId, ProviderId};
 use crate::oauth::{TokenReply, TokenRequest};
-use crate::vault::Entry;
+use crate::vault::{CaptureError, Entry, OwnConnections, PendingBound};
 
 /// A boxed future, so that the trait below can be a trait object.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -41,6 +41,8 @@ pub(crate) struct Listed {
     pub(crate) version: u64,
     /// The default one first.
     pub(crate) ids: Arc<[ConnectionId]>,
+    /// Those that agents obtained by log-ins of their own.
+    pub(crate) own: OwnConnections,
     /// All else that the vault held then, for who asks for many connections: another look costs a system call.
     pub(crate) moment: Arc<dyn Moment>,
 }
@@ -49,6 +51,12 @@ pub(crate) struct Listed {
 pub(crate) trait Moment: fmt::Debug + Send + Sync {
     /// The connections of `provider`, the default one first.
     fn connections(&self, provider: &ProviderId) -> Arc<[ConnectionId]>;
+
+    /// Those of `provider` that agents obtained by log-ins of their own.
+    fn own(&self, provider: &ProviderId) -> OwnConnections;
+
+    /// How many log-ins of `agent` wait for approval at `now`.
+    fn waiting(&self, agent: &AgentName, now: SystemTime) -> usize;
 
     /// The connection; `None` where there was none.
     fn entry(&self, id: &ConnectionId) -> Option<&Arc<Entry>>;
@@ -65,6 +73,9 @@ pub(crate) trait Vault: Send + Sync + 'static {
 
     /// Changes the connection under the vault's lock. When this returns `Ok`, the change survives a power cut.
     fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause>;
+
+    /// Writes what an agent obtained by its own log-in as a new connection that waits for approval.
+    fn capture(&self, entry: Entry, now: SystemTime, bound: PendingBound) -> Result<ConnectionId, CaptureError>;
 
     /// Keeps other processes from renewing the connection until the guard is dropped.
     fn lock(&self, id: &ConnectionId, wait: Duration) -> Result<Box<dyn Send>, Cause>;

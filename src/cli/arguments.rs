@@ -80,6 +80,8 @@ pub(crate) enum Command {
     List(List),
     /// Show one connection, without its secrets
     Show(One),
+    /// Let an agent use the account that it logged in to by itself
+    Approve(Approve),
     /// Remove a connection
     #[command(visible_alias = "rm")]
     Remove(One),
@@ -178,6 +180,19 @@ pub(crate) struct One {
     /// The person, where there are several
     #[arg(long)]
     pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// The connection that waits, such as `github:ci.1`, as `nexus list` names it
+    #[arg(value_name = "CONNECTION")]
+    pub(crate) provider: String,
+    /// The last part of its name, where only the provider is given
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// A field that the log-in did not tell, such as a tenant: `--field site=acme`
+    #[arg(long = "field", value_name = "NAME=VALUE")]
+    pub(crate) fields: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,10 @@
 //! `nexus list`, `show` and `remove`: connections without their secrets.
 
+use std::time::SystemTime;
+
 use nexus::model::UserName;
-use nexus::vault::Status;
-use serde_json::json;
+use nexus::vault::{Captured, Status, Summary};
+use serde_json::{Value, json};
 
 use super::arguments::{List, One};
 use super::context::{Context, Hint, connection};
@@ -17,19 +19,7 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
         .into_iter()
         .filter(|row| user.is_none() || row.connection.user() == user.as_ref())
         .collect();
-    let value = rows.iter().map(|row| {
-        json!({
-            "connection": row.connection.as_str(),
-            "provider": row.connection.provider().as_str(),
-            "auth_type": row.auth_type.as_str(),
-            "client_id": row.client_id,
-            "user": row.connection.user().map(UserName::as_str),
-            "status": row.status.as_str(),
-            "expires_at": row.expires_at.map(when::show),
-            "registered_at": row.registered_at.map(when::show),
-        })
-    });
-    terminal.either(&json!({ "connections": value.collect::<Vec<_>>() }), || {
+    terminal.either(&json!({ "connections": rows.iter().map(facts).collect::<Vec<_>>() }), || {
         let cells = rows.iter().map(|row| {
             vec![
                 row.connection.provider().to_string(),
@@ -45,10 +35,42 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
     for row in rows.iter().filter(|row| row.status == Status::Attention) {
         terminal.warn(&format!("{} needs attention: its last renewal was refused for good; register it again", row.connection));
     }
+    for row in rows.iter().filter(|row| row.status == Status::Pending) {
+        terminal.warn(&waits(row));
+    }
     if rows.is_empty() && !terminal.json {
         say_that_there_is_none(terminal, user.as_ref());
     }
     Ok(())
+}
+
+fn facts(row: &Summary) -> Value {
+    json!({
+        "connection": row.connection.as_str(),
+        "provider": row.connection.provider().as_str(),
+        "auth_type": row.auth_type.as_str(),
+        "client_id": row.client_id,
+        "user": row.connection.user().map(UserName::as_str),
+        "status": row.status.as_str(),
+        "agent": row.captured.as_ref().map(|captured| captured.agent.as_str()),
+        "pending_until": until(row.captured.as_ref()).map(when::show),
+        "expires_at": row.expires_at.map(when::show),
+        "registered_at": row.registered_at.map(when::show),
+    })
+}
+
+/// When nobody can approve it any more.
+fn until(captured: Option<&Captured>) -> Option<SystemTime> {
+    captured.and_then(|captured| captured.until)
+}
+
+fn waits(row: &Summary) -> String {
+    let id = &row.connection;
+    let agent = row.captured.as_ref().map_or("somebody", |captured| captured.agent.as_str());
+    let (since, end) = (when::minute(row.registered_at), when::minute(until(row.captured.as_ref())));
+    format!(
+        "{id} is used by nobody: {agent} logged in at {since}, and it waits until {end} for `nexus approve {id}` or `nexus remove {id}`"
+    )
 }
 
 fn say_that_there_is_none(terminal: &Terminal, user: Option<&UserName>) {
@@ -69,6 +91,8 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
         "hosts": entry.hosts,
         "token_urls": entry.token_urls,
         "status": entry.status.as_str(),
+        "agent": entry.captured.as_ref().map(|captured| captured.agent.as_str()),
+        "pending_until": until(entry.captured.as_ref()).map(when::show),
         "expires_at": entry.expires_at.map(when::show),
         "registered_at": entry.registered_at.map(when::show),
     });
@@ -78,7 +102,7 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
             Some([]) => "none".to_owned(),
             Some(hosts) => hosts.join(", "),
         };
-        Terminal::pairs(&[
+        let mut pairs = vec![
             ("Connection", id.to_string()),
             ("Auth type", entry.auth_type.as_str().to_owned()),
             ("Fields", fields.join(", ")),
@@ -87,7 +111,12 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
             ("Status", entry.status.as_str().to_owned()),
             ("Expires", when::or_dash(entry.expires_at)),
             ("Registered", when::or_dash(entry.registered_at)),
-        ])
+        ];
+        if let Some(captured) = &entry.captured {
+            pairs.push(("Logged in by", captured.agent.to_string()));
+            pairs.extend(captured.until.map(|until| ("Waits until", when::show(until))));
+        }
+        Terminal::pairs(&pairs)
     })
 }
 
@@ -97,6 +126,6 @@ pub(super) fn remove(context: &Context, terminal: &Terminal, options: &One) -> a
     terminal.either(&json!({ "removed": id.as_str() }), || format!("removed {id}\n"))
 }
 
-fn missing(id: &str) -> Hint {
+pub(super) fn missing(id: &str) -> Hint {
     Hint::new(format!("{id} is not registered"), "nexus list")
 }

@@ -2,6 +2,7 @@
 
 mod advice;
 mod agent;
+mod approve;
 mod arguments;
 mod audit;
 mod ca;
@@ -64,6 +65,7 @@ fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow:
         Command::Register(options) => register::run(context, terminal, &options),
         Command::List(options) => list::list(context, terminal, &options),
         Command::Show(options) => list::show(context, terminal, &options),
+        Command::Approve(options) => approve::run(context, terminal, &options),
         Command::Remove(options) => list::remove(context, terminal, &options),
         Command::Explain(options) => explain::run(context, terminal, &options),
         Command::Agent(action) => agent::run(context, terminal, &action),

@@ -7,7 +7,7 @@ use anstyle::AnsiColor;
 use nexus::app::Origin;
 use nexus::audit::{Since, Tail, describe, verify_chain};
 use nexus::ca::describe as describe_root;
-use nexus::vault::Status;
+use nexus::vault::{Snapshot, Status};
 use serde_json::{Value, json};
 
 use super::context::Context;
@@ -141,8 +141,7 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     let store = context.store()?;
     let snapshot = store.snapshot()?;
     let count = snapshot.len();
-    let attention: Vec<String> =
-        snapshot.iter().filter(|(_, entry)| entry.status == Status::Attention).map(|(id, _)| id.to_string()).collect();
+    let (attention, pending) = (those(&snapshot, Status::Attention), those(&snapshot, Status::Pending));
     let strangers = snapshot.strangers().len();
     let (catalogue, _mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
     let widened = nexus::app::widened(&catalogue, &snapshot);
@@ -150,6 +149,9 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     let mut text = format!("opens; connections: {count}");
     if !attention.is_empty() {
         text.push_str(&format!("; register again: {}", attention.join(", ")));
+    }
+    if !pending.is_empty() {
+        text.push_str(&format!("; log-ins that wait for `nexus approve`: {}", pending.join(", ")));
     }
     if strangers > 0 {
         text.push_str(&format!("; members that are not understood: {strangers}"));
@@ -164,12 +166,17 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
         "opens": true,
         "connections": count,
         "attention": attention,
+        "pending": pending,
         "strangers": strangers,
         "widened": widened.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rolled_back": snapshot.rolled_back(),
         "weak_secret": origin == Origin::Machine,
     });
     Ok((Some(attention.is_empty() && !stopped && !snapshot.rolled_back()), text, value))
+}
+
+fn those(snapshot: &Snapshot, status: Status) -> Vec<String> {
+    snapshot.iter().filter(|(_, entry)| entry.status == status).map(|(id, _)| id.to_string()).collect()
 }
 
 fn ca(context: &Context) -> Looked {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod candidate;
+mod log_ins;
 mod occupants;
 mod own;
 mod route;
@@ -12,5 +13,5 @@ pub(crate) use answers::{Answering, Fitting, preferred};
 pub(crate) use occupants::Occupants;
 pub(crate) use own::Registered;
 pub(crate) use route::{Connect, ConnectRefusal, Named, Reason, Route};
-pub(crate) use settings::{Settings, Unmatched, Unregistered};
+pub(crate) use settings::{LogIns, Settings, Unmatched, Unregistered};
 pub(crate) use snapshot::Rules;

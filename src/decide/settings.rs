@@ -20,6 +20,17 @@ pub(crate) enum Unregistered {
     Refuse,
 }
 
+/// What happens to a caller's own log-in at a provider's token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogIns {
+    /// Its token becomes a connection that waits for approval; the caller gets a placeholder.
+    Capture,
+    /// It is a request like others.
+    Pass,
+    /// No way out.
+    Refuse,
+}
+
 /// What `decide` is told besides the catalogue.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -29,4 +40,5 @@ pub(crate) struct Settings {
     pub(crate) connect_ports: Vec<u16>,
     /// `[policy] default`: false = what no provider's rule names by host and path is refused.
     pub(crate) allow: bool,
+    pub(crate) log_ins: LogIns,
 }

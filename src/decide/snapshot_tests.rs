@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::agent::{Registered, Token};
-use crate::decide::Unregistered;
+use crate::decide::{LogIns, Unregistered};
 
 const PROVIDERS: [(&str, &str); 3] = [
     (
@@ -46,8 +46,13 @@ strategy = { bearer = "{api_key}" }
 ];
 
 fn rules() -> Rules {
-    let settings =
-        Settings { unmatched: Unmatched::Intercept, unregistered: Unregistered::Pass, connect_ports: vec![8080], allow: true };
+    let settings = Settings {
+        unmatched: Unmatched::Intercept,
+        unregistered: Unregistered::Pass,
+        connect_ports: vec![8080],
+        allow: true,
+        log_ins: LogIns::Capture,
+    };
     compiled(&PROVIDERS, settings)
 }
 
@@ -66,7 +71,8 @@ fn with_endpoint(token_url: &str, unmatched: Unmatched, allow: bool) -> Rules {
          [[field]]\nname = \"site\"\nprompt = \"Site\"\nsecret = false\n\
          [[inject]]\nhosts = [\"api.four.test\"]\npaths = [\"/v1/**\"]\nstrategy = {{ bearer = \"{{access_token}}\" }}\n"
     );
-    let settings = Settings { unmatched, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow };
+    let settings =
+        Settings { unmatched, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow, log_ins: LogIns::Capture };
     compiled(&[("four.toml", &text)], settings)
 }
 
@@ -174,8 +180,13 @@ fn answering(rules: &Rules, agent: &Agent, method: &Method, url: &str) -> Vec<St
 
 #[test]
 fn i2_token_requests_are_answered_at_the_endpoints_of_providers_that_the_agent_may_use() {
-    let settings =
-        Settings { unmatched: Unmatched::Refuse, unregistered: Unregistered::Pass, connect_ports: vec![8443], allow: true };
+    let settings = Settings {
+        unmatched: Unmatched::Refuse,
+        unregistered: Unregistered::Pass,
+        connect_ports: vec![8443],
+        allow: true,
+        log_ins: LogIns::Capture,
+    };
     let rules = compiled(&ANSWERING, settings);
     let at = |url: &str| answering(&rules, &agent(None), &Method::POST, url);
     for (url, wanted) in [
@@ -207,8 +218,13 @@ fn i2_token_requests_are_answered_at_the_endpoints_of_providers_that_the_agent_m
 
 #[test]
 fn i5_a_host_that_only_answers_is_opened_for_its_agents_and_dialled_for_nobody() {
-    let settings =
-        Settings { unmatched: Unmatched::Tunnel, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow: true };
+    let settings = Settings {
+        unmatched: Unmatched::Tunnel,
+        unregistered: Unregistered::Pass,
+        connect_ports: Vec::new(),
+        allow: true,
+        log_ins: LogIns::Capture,
+    };
     let rules = compiled(&ANSWERING, settings);
     let authority: Authority = "login.six.test:443".parse().expect("an authority");
     assert!(matches!(rules.decide_connect(&authority, &agent(None)), Connect::Intercept));
@@ -323,8 +339,13 @@ fn sharing(owners: &[(Vec<&str>, bool)]) -> Rules {
         );
         catalogue.add(&format!("p{number}.toml"), &text).expect("a provider");
     }
-    let settings =
-        Settings { unmatched: Unmatched::Intercept, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow: true };
+    let settings = Settings {
+        unmatched: Unmatched::Intercept,
+        unregistered: Unregistered::Pass,
+        connect_ports: Vec::new(),
+        allow: true,
+        log_ins: LogIns::Capture,
+    };
     Rules::compile(&catalogue, settings)
 }
 
@@ -396,8 +417,13 @@ slots = ["authorization"]
 hosts = ["shared.{pod}.example.com", "{pod}-eu.example.com", "a.b.{pod}.c.example.com"]
 strategy = { bearer = "{api_key}" }
 "#;
-    let settings =
-        Settings { unmatched: Unmatched::Tunnel, unregistered: Unregistered::Pass, connect_ports: vec![443], allow: true };
+    let settings = Settings {
+        unmatched: Unmatched::Tunnel,
+        unregistered: Unregistered::Pass,
+        connect_ports: vec![443],
+        allow: true,
+        log_ins: LogIns::Capture,
+    };
     let rules = compiled(&[("pods.toml", text)], settings);
     let found = |host: &str| {
         let target = Target {
@@ -426,8 +452,13 @@ slots = ["authorization"]
 hosts = ["{site}.example.com", "shared.example.com"]
 strategy = { bearer = "{api_key}" }
 "#;
-    let settings =
-        Settings { unmatched: Unmatched::Intercept, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow: true };
+    let settings = Settings {
+        unmatched: Unmatched::Intercept,
+        unregistered: Unregistered::Pass,
+        connect_ports: Vec::new(),
+        allow: true,
+        log_ins: LogIns::Capture,
+    };
     let rules = compiled(&[("both.toml", text)], settings);
     let Route::Inject(named) = rules.decide(&shared_target(Method::GET, "/"), &agent(None)) else { panic!("it is its host") };
     assert_eq!(*named.rules, [0]);
@@ -440,7 +471,13 @@ fn t28_t93_a_listed_port_takes_any_bytes_unless_tls_is_spoken_there() {
         catalogue.add(file, text).expect("a provider");
     }
     let connect_ports = vec![25, 443, 8443];
-    let settings = Settings { unmatched: Unmatched::Tunnel, unregistered: Unregistered::Pass, connect_ports, allow: true };
+    let settings = Settings {
+        unmatched: Unmatched::Tunnel,
+        unregistered: Unregistered::Pass,
+        connect_ports,
+        allow: true,
+        log_ins: LogIns::Capture,
+    };
     let rules = Rules::compile(&catalogue, settings);
     let taken = [25, 80, 443, 8443, 22].map(|port| rules.takes_any_bytes(port));
     assert_eq!(taken, [true, true, false, false, false]);

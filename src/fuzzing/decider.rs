@@ -1,7 +1,7 @@
 //! A door to `decide` for benches and property tests.
 
 use crate::agent::Agent;
-use crate::decide::{Route, Rules, Settings, Unmatched, Unregistered};
+use crate::decide::{LogIns, Route, Rules, Settings, Unmatched, Unregistered};
 use crate::model::Target;
 use crate::provider::Catalogue;
 
@@ -38,6 +38,7 @@ impl Decider {
             unregistered: Unregistered::Refuse,
             connect_ports: Vec::new(),
             allow: true,
+            log_ins: LogIns::Capture,
         };
         Some(Self { rules: Rules::compile(catalogue, settings), agent: Agent::local()? })
     }

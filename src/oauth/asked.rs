@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 /// RFC 6749 §4 and §6 and its extensions.
+#[derive(Default)]
 pub(crate) struct Asked {
     /// What buys the token.
     pub(crate) grant: AskedGrant,
@@ -16,10 +19,14 @@ pub(crate) struct Asked {
     pub(crate) scope: Option<String>,
     /// The caller's own, which stays what it was (RFC 6749 §6).
     pub(crate) refresh_token: Option<Zeroizing<String>>,
+    /// RFC 6749 §2.2.
+    pub(crate) client_id: Option<Zeroizing<String>>,
+    /// RFC 6749 §2.3.1; public clients show none.
+    pub(crate) client_secret: Option<Zeroizing<String>>,
 }
 
 /// What a `grant_type` means to us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum AskedGrant {
     /// A refresh token (RFC 6749 §6).
     Renewal,
@@ -30,6 +37,7 @@ pub(crate) enum AskedGrant {
     /// A token of another issuer (RFC 8693).
     Exchange,
     /// A person's log-in, and what we don't know.
+    #[default]
     Other,
 }
 
@@ -67,6 +75,8 @@ struct Parameters {
     refresh_token: Option<Text>,
     /// RFC 6749 §4.1.3. GitHub and Slack take one without a `grant_type`.
     code: Option<Text>,
+    client_id: Option<Text>,
+    client_secret: Option<Text>,
 }
 
 /// A text; `None` where a JSON text has something else there.
@@ -118,6 +128,8 @@ pub(crate) fn read_request(query: Option<&str>, headers: &HeaderMap, body: &[u8]
         put(&mut parameters.scope, said.scope)?;
         put(&mut parameters.refresh_token, said.refresh_token)?;
         put(&mut parameters.code, said.code)?;
+        put(&mut parameters.client_id, said.client_id)?;
+        put(&mut parameters.client_secret, said.client_secret)?;
     } else {
         parameters = form(std::str::from_utf8(body).map_err(|_binary| InvalidRequest::Unreadable)?, parameters)?;
     }
@@ -128,7 +140,25 @@ pub(crate) fn read_request(query: Option<&str>, headers: &HeaderMap, body: &[u8]
         (None, None) => return Err(InvalidRequest::NoGrant),
     };
     let scope = text(parameters.scope).map(|scope| scope.to_string());
-    Ok(Asked { grant, scope, refresh_token: text(parameters.refresh_token) })
+    let refresh_token = text(parameters.refresh_token);
+    let shown = (text(parameters.client_id), text(parameters.client_secret));
+    let (client_id, client_secret) = if shown.1.is_some() { shown } else { by_basic(headers).unwrap_or(shown) };
+    Ok(Asked { grant, scope, refresh_token, client_id, client_secret })
+}
+
+/// Id and secret.
+type Client = (Option<Zeroizing<String>>, Option<Zeroizing<String>>);
+
+/// Both form-encoded in `Basic` (RFC 6749 §2.3.1).
+fn by_basic(headers: &HeaderMap) -> Option<Client> {
+    let (scheme, rest) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let pair = Zeroizing::new(STANDARD.decode(rest.trim_ascii()).ok()?);
+    let (id, secret) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    let text = |text: &str| Some(Zeroizing::new(decoded(text).into_owned())).filter(|text| !text.is_empty());
+    Some((text(id), text(secret)))
 }
 
 fn kind(headers: &HeaderMap) -> Result<Kind, InvalidRequest> {
@@ -156,6 +186,8 @@ fn form(written: &str, mut parameters: Parameters) -> Result<Parameters, Invalid
             "scope" => put(&mut parameters.scope, Some(text(value)))?,
             "refresh_token" => put(&mut parameters.refresh_token, Some(text(value)))?,
             "code" => put(&mut parameters.code, Some(text(value)))?,
+            "client_id" => put(&mut parameters.client_id, Some(text(value)))?,
+            "client_secret" => put(&mut parameters.client_secret, Some(text(value)))?,
             _ => {}
         }
     }
@@ -172,7 +204,7 @@ fn put<T>(place: &mut Option<T>, value: Option<T>) -> Result<(), InvalidRequest>
     Ok(())
 }
 
-fn decoded(text: &str) -> Cow<'_, str> {
+pub(super) fn decoded(text: &str) -> Cow<'_, str> {
     let spaced = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
     let plain = percent_decode_str(&spaced).decode_utf8_lossy().into_owned();
     if plain == text { Cow::Borrowed(text) } else { Cow::Owned(plain) }
@@ -216,6 +248,25 @@ mod tests {
         let listed = read("application/json", None, r#"{"scope":["a"],"refresh_token":"r/1","grant_type":"refresh_token"}"#);
         let listed = listed.expect("a request");
         assert_eq!((listed.scope, listed.refresh_token.as_deref().map(String::as_str)), (None, Some("r/1")));
+    }
+
+    #[test]
+    fn the_client_is_read_from_where_it_shows_itself() {
+        let client = |headers: &HeaderMap, body: &str| {
+            let asked =
+                read_request(None, headers, format!("grant_type=authorization_code&{body}").as_bytes()).expect("a request");
+            (asked.client_id.map(|id| id.to_string()), asked.client_secret.map(|secret| secret.to_string()))
+        };
+        let pair = |id: &str, secret: &str| (Some(id.to_owned()), Some(secret.to_owned()));
+        assert_eq!(client(&HeaderMap::new(), "client_id=a%20b&client_secret=s%2B"), pair("a b", "s+"));
+        assert_eq!(client(&HeaderMap::new(), "client_id=public"), (Some("public".to_owned()), None));
+        // `a b:s+`, each half as a form writes it (RFC 6749 appendix B).
+        let basic = format!("bASIC {}", STANDARD.encode("a+b:s%2B"));
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::try_from(basic).expect("a value"))]);
+        assert_eq!(client(&headers, ""), pair("a b", "s+"));
+        assert_eq!(client(&headers, "client_id=c&client_secret=d"), pair("c", "d"));
+        let bearer = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer x"))]);
+        assert_eq!(client(&bearer, ""), (None, None));
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn parse<T: serde::de::DeserializeOwned>(reply: &TokenReply) -> Result<T, &'stat
 }
 
 /// `text/plain` is let through: refusing it would lose a rotated token over a label.
-fn is_json(value: &HeaderValue) -> bool {
+pub(super) fn is_json(value: &HeaderValue) -> bool {
     let Ok(text) = value.to_str() else { return false };
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let plain = ["application/json", "text/json", "text/javascript", "application/javascript", "text/plain", ""];
@@ -215,7 +215,7 @@ fn is_bearer(kind: &str) -> bool {
 }
 
 /// Whole seconds, also as text or with a fraction; zero and less is how some services say "unlimited".
-fn seconds(value: &Value) -> Result<Option<u64>, &'static str> {
+pub(super) fn seconds(value: &Value) -> Result<Option<u64>, &'static str> {
     let odd = "its expires_in is not a number of seconds";
     let number = match value {
         Value::Null => return Ok(None),

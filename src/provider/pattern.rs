@@ -122,15 +122,18 @@ impl HostPattern {
     pub fn matches(&self, host: &Host) -> bool {
         match self {
             Self::Exact(own) => own == host,
-            Self::Tenant { before, after, .. } => host
-                .name()
-                .and_then(|name| name.strip_prefix(before.as_str()))
-                .and_then(|name| name.strip_suffix(after.as_str()))
-                .is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('.')),
+            Self::Tenant { .. } => self.tenant_of(host).is_some(),
             Self::Below(below) => host.name().is_some_and(|name| below.matches(name)),
             // Only a connection knows.
             Self::Own { .. } => false,
         }
+    }
+
+    /// The tenant that `host` names, if it could be one of its tenants'.
+    pub(super) fn tenant_of<'h>(&self, host: &'h Host) -> Option<&'h str> {
+        let Self::Tenant { before, after, .. } = self else { return None };
+        let tenant = host.name()?.strip_prefix(before.as_str())?.strip_suffix(after.as_str())?;
+        (!tenant.is_empty() && !tenant.contains('.')).then_some(tenant)
     }
 
     /// Where patterns of several providers match one host, the greatest wins.

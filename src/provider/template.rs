@@ -69,6 +69,19 @@ impl Template {
         self.0.iter().map(fill).collect()
     }
 
+    /// The field of its only hole, and what stands there in `text`; `None` where it has more than one, or the rest is another text.
+    pub(super) fn read(&self, text: &str) -> Option<(String, String)> {
+        let hole = self.0.iter().position(|piece| matches!(piece, Piece::Field(_)))?;
+        let (before, rest) = self.0.split_at_checked(hole)?;
+        let (Piece::Field(names), after) = rest.split_first()? else { return None };
+        let literal = |pieces: &[Piece]| {
+            let text = |piece: &Piece| if let Piece::Text(text) = piece { Some(text.to_string()) } else { None };
+            pieces.iter().map(text).collect::<Option<String>>()
+        };
+        let inner = text.strip_prefix(literal(before)?.as_str())?.strip_suffix(literal(after)?.as_str())?;
+        Some((names.first()?.to_string(), inner.to_owned()))
+    }
+
     /// Whether each hole finds one of its fields.
     pub(super) fn is_filled_by(&self, has: &dyn Fn(&str) -> bool) -> bool {
         self.holes().all(|names| names.iter().any(|name| has(name)))
@@ -97,6 +110,9 @@ mod tests {
         let filled = |name: &str| (name != "access_token").then(|| name.to_uppercase());
         assert_eq!(template.fill(&filled).as_deref(), Some("Token API_KEY/SITE"));
         assert_eq!(template.fill(&|name| (name == "site").then(String::new)), None);
+        let site: Template = "https://{site}.acme.example".parse().expect("a template");
+        assert_eq!(site.read("https://one.acme.example"), Some(("site".to_owned(), "one".to_owned())));
+        assert_eq!((site.read("https://one.other.example"), template.read("Token a/b")), (None, None));
         let literal: Template = "x-access-token".parse().expect("a template");
         assert_eq!(literal.fields().count(), 0);
     }

@@ -238,6 +238,40 @@ impl TokenResponse {
         templates.into_iter()
     }
 
+    /// What stands for the tokens that a person's log-in gave: those of its answer, or a bare placeholder.
+    pub fn stand_ins(&self, occasion: &Occasion<'_>) -> [String; 2] {
+        let made =
+            |made: Option<&Made>| made.map_or_else(|| occasion.tail.to_owned(), |made| made.token(self.lifetime, occasion));
+        [made(Some(&self.access_token)), made(self.refresh_token.as_ref())]
+    }
+
+    /// What stands for the signature of a JSON Web Token with this `alg`.
+    pub fn no_signature(algorithm: &str, tail: &str) -> String {
+        let known = [JwtAlgorithm::Rs256, JwtAlgorithm::Es256, JwtAlgorithm::Hs256];
+        no_signature(known.into_iter().find(|known| known.word() == algorithm).unwrap_or(JwtAlgorithm::Rs256), tail)
+    }
+
+    /// Fields that a request to `path` of `host`, and the answer to it, name: a tenant in either, an instance among the members.
+    pub fn named_fields(&self, host: &Host, path: &str, member: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+        let here = || self.at.iter().filter(|at| at.takes(host, path));
+        let tenants = here().filter_map(|at| Some((at.host.tenant()?.to_owned(), at.host.tenant_of(host)?.to_owned())));
+        let segments: Vec<String> =
+            normalised(path).map(|path| path.split('/').skip(1).map(str::to_owned).collect()).unwrap_or_default();
+        let in_path =
+            here().flat_map(|at| &at.fields).filter_map(|(place, name)| Some((name.clone(), segments.get(*place)?.clone())));
+        let told = self.members.iter().filter_map(|(name, shape)| match shape {
+            Member::Text(template) => template.read(&member(name)?),
+            Member::Number(_) | Member::Boolean(_) | Member::Object(_) => None,
+        });
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for (name, value) in tenants.chain(in_path).chain(told).filter(|(_, value)| is_label(value)) {
+            if !fields.iter().any(|(known, _)| *known == name) {
+                fields.push((name, value));
+            }
+        }
+        fields
+    }
+
     /// RFC 6749 §5.1.
     fn oauth2(&self, occasion: &Occasion<'_>) -> Map<String, Value> {
         let make = |made: &Made| Value::from(made.token(self.lifetime, occasion));
@@ -280,6 +314,12 @@ impl TokenResponse {
 fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| byte == b' ' || (byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
     !text.is_empty() && text.len() <= MAX_ECHO && text.bytes().all(plain)
+}
+
+/// What may stand in a host or a path.
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
 
 fn seconds(time: SystemTime) -> u64 {

@@ -12,10 +12,18 @@ use super::refusal::{AuthRequired, Refusal};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Verdict};
+<<<<<<< HEAD
 use crate::broker;
 use crate::decide::{Named, Occupants, Reason, Route, Unregistered};
 use crate::model::{ConnectionId, Target, UserName};
 use crate::provider::{Provider, Slot, is_readable};
+=======
+use crate::broker::{self, Listed};
+use crate::decide::{Named, Occupants, Route, Unregistered};
+use crate::model::{AgentName, ConnectionId, Target, UserName};
+use crate::provider::{Provider, Slot};
+use crate::vault::OwnConnection;
+>>>>>>> ed5ca7f (proxy: capture what a program's own log-in gives)
 
 /// A request as far as the choice of its connection is concerned.
 pub(super) struct Inquiry<'a> {
@@ -83,7 +91,7 @@ impl Worker {
             entry.secret_path();
         }
         let listed = self.proxy.broker.connections_of(&named.provider.id).map_err(unreadable)?;
-        let Some(connection) = self.choose(&named, &listed.ids, inquiry)? else {
+        let Some(connection) = self.choose(&named, &listed, inquiry)? else {
             return self.without_credential(&named, inquiry, entry).map(Chosen::Way);
         };
         entry.connection(&connection);
@@ -129,14 +137,14 @@ impl Worker {
             return Ok(true);
         }
         let listed = self.proxy.broker.connections_of(&provider.id).map_err(unreadable)?;
-        let known = self.placeholders(inquiry.agent, &provider.id, &listed.ids);
+        let known = self.placeholders(inquiry.agent, &provider.id, (&listed.ids, &listed.own));
         Ok(find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry).is_some())
     }
 
     /// Whether a connection of this provider is meant for the request; one that is another's is none.
     fn has_connection(&self, named: &Named, inquiry: &Inquiry<'_>) -> Result<bool, Refusal> {
         let listed = self.proxy.broker.connections_of(&named.provider.id).map_err(unreadable)?;
-        Ok(matches!(self.choose(named, &listed.ids, inquiry), Ok(Some(_))))
+        Ok(matches!(self.choose(named, &listed, inquiry), Ok(Some(_))))
     }
 
     /// The right to send this one request with a credential that is made or renewed for it.
@@ -160,19 +168,18 @@ impl Worker {
 
     /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one. `None` only
     /// where the provider has none at all: once it has one its slots are ours, and what a caller sent in them goes nowhere.
-    fn choose(
-        &self,
-        named: &Named,
-        existing: &Arc<[ConnectionId]>,
-        inquiry: &Inquiry<'_>,
-    ) -> Result<Option<ConnectionId>, Refusal> {
+    fn choose(&self, named: &Named, listed: &Listed, inquiry: &Inquiry<'_>) -> Result<Option<ConnectionId>, Refusal> {
         let Inquiry { agent, headers, .. } = inquiry;
+        let existing = &listed.ids;
         let mut wanted = headers.get_all(NEXUS_CONNECTION).iter();
         if let Some(only) = wanted.next() {
             let not_yours = || Refusal::Connection("that Nexus-Connection names");
             // Two readers could take two different ones.
             let wanted = if wanted.next().is_none() { only } else { return Err(not_yours()) };
             let wanted: ConnectionId = wanted.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(not_yours)?;
+            if let Some(own) = listed.own.iter().find(|own| own.id == wanted) {
+                return self.own(agent, own, &named.provider)?.map(Some).ok_or_else(not_yours);
+            }
             let usable = *wanted.provider() == named.provider.id && may_use(agent, &wanted);
             return match usable {
                 true if existing.contains(&wanted) => Ok(Some(wanted)),
@@ -180,11 +187,15 @@ impl Worker {
                 false => Err(not_yours()),
             };
         }
-        if existing.is_empty() {
+        if existing.is_empty() && listed.own.is_empty() {
             return Ok(None);
         }
-        let known = self.placeholders(agent, &named.provider.id, existing);
+        let known = self.placeholders(agent, &named.provider.id, (existing, &listed.own));
         if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry) {
+            if let Some(own) = listed.own.iter().find(|own| own.id == meant) {
+                let foreign = || Refusal::Connection("of that placeholder");
+                return self.own(agent, own, &named.provider)?.map(Some).ok_or_else(foreign);
+            }
             let theirs = (whose == agent.name || self.runs_commands(agent)) && may_use(agent, &meant);
             return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }
@@ -192,6 +203,30 @@ impl Worker {
             Some(preferred) => Ok(Some(preferred.clone())),
             None => self.missing(named, existing, agent.user.as_ref()),
         }
+    }
+
+    /// The connection that an agent obtained by its own log-in, where this is that agent and it has been approved; `None` where it is
+    /// another's.
+    ///
+    /// # Errors
+    /// The refusal that says what approves it.
+    pub(super) fn own(
+        &self,
+        agent: &Arc<Agent>,
+        own: &OwnConnection,
+        provider: &Provider,
+    ) -> Result<Option<ConnectionId>, Refusal> {
+        if self.owner(agent) != own.agent || agent.user != own.user {
+            return Ok(None);
+        }
+        if own.pending { Err(pending(provider, &own.id)) } else { Ok(Some(own.id.clone())) }
+    }
+
+    /// Whose the connections are that `agent` obtains by its own log-ins. The agent of one `nexus run` ends with its command, so they are
+    /// those of the person who runs commands.
+    pub(super) fn owner(&self, agent: &Agent) -> AgentName {
+        let ephemeral = self.proxy.agents.load().is_ephemeral(&agent.name);
+        if ephemeral { self.proxy.local.name.clone() } else { agent.name.clone() }
     }
 
     /// The connection of `user` is not there.
@@ -232,7 +267,7 @@ impl Worker {
         let kin = self.proxy.rules.load().kin(&named.provider);
         for provider in named.occupants.providers.iter().chain(&kin) {
             let listed = self.proxy.broker.connections_of(&provider.id).map_err(unreadable)?;
-            let known = self.placeholders(inquiry.agent, &provider.id, &listed.ids);
+            let known = self.placeholders(inquiry.agent, &provider.id, (&listed.ids, &listed.own));
             if find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry).is_some() {
                 return Ok(true);
             }
@@ -241,7 +276,7 @@ impl Worker {
     }
 
     /// One connection at any provider of the host is enough: what goes there is no longer the caller's own affair.
-    fn strip_only(&self, occupants: Arc<Occupants>) -> Result<Way, Refusal> {
+    pub(super) fn strip_only(&self, occupants: Arc<Occupants>) -> Result<Way, Refusal> {
         let pass = self.registered(&occupants.providers)?.is_none() && self.passes_unregistered();
         Ok(if pass { Way::Plain } else { Way::Stripped(occupants) })
     }
@@ -276,6 +311,7 @@ impl Worker {
         };
         let why = match &error {
             broker::Error::NotRegistered { .. } => "No credential is registered.",
+            broker::Error::Pending { connection } => return pending(provider, connection),
             broker::Error::AuthRequired { .. } => "The credential has expired and can't be renewed by itself.",
             broker::Error::MissingFields { .. } => "The credential lacks a field that this API needs.",
             broker::Error::Unfit { .. } => "The credential holds a character that no header can carry.",
@@ -306,6 +342,20 @@ fn auth_required(provider: &Provider, connection: String, why: &'static str) -> 
         category: provider.category.clone(),
         connection,
         why,
+        pending: false,
+    }))
+}
+
+/// The refusal that tells what to approve.
+fn pending(provider: &Provider, connection: &ConnectionId) -> Refusal {
+    let why = "The token of this log-in waits for a person's approval.";
+    Refusal::AuthRequired(Box::new(AuthRequired {
+        provider: provider.id.to_string(),
+        title: provider.title.clone(),
+        category: provider.category.clone(),
+        connection: connection.to_string(),
+        why,
+        pending: true,
     }))
 }
 

@@ -97,7 +97,7 @@ impl Way {
     }
 
     /// The providers whose slots are stripped from the request: all of the host's, not only the one that it is for.
-    fn stripped(&self) -> Option<&Arc<Occupants>> {
+    pub(super) fn stripped(&self) -> Option<&Arc<Occupants>> {
         match self {
             Self::Plain | Self::Unregistered(_) => None,
             Self::Stripped(occupants) | Self::Permitted(_, occupants) => Some(occupants),
@@ -151,7 +151,11 @@ impl Worker {
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
         let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
-        self.answer_token_request(&route, &inquiry, incoming, entry).await?;
+        if let Some(telling) = self.at_token_endpoint(&route, &inquiry, incoming, (entry, linger))
+            && let Some(stepped) = telling.await?
+        {
+            return Ok(Stepped { counted, ..*stepped });
+        }
         let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
         let stripped = way.stripped().map(Arc::clone);
         let plan = content::plan(way.permit(), &arrived.target, &parts.headers)?;
@@ -169,13 +173,12 @@ impl Worker {
             Err(error) => Err(error.into()),
         };
         sending.resent.take().into_iter().for_each(|why| entry.note(why));
-        let answered = forwarded.map_err(|refusal| {
+        let (Judged { sent, peeked, .. }, permit) = forwarded.map_err(|refusal| {
             replay.finish(linger);
             replay.fault().map_or(refusal, Refusal::from)
         })?;
         replay.stands();
-        let switch = switch(&outbound, &answered.0, (upgrade, extended), agent)?;
-        let (Judged { sent, peeked, .. }, permit) = answered;
+        let switch = switch(&outbound, &sent, (upgrade, extended), agent)?;
         Ok(Stepped { sent, peeked, permit, replay, counted, switch })
     }
 
@@ -336,13 +339,20 @@ async fn show(entry: &mut Entry, response: Response<ResponseBody>) -> Result<Res
 }
 
 /// What [`Worker::steps`] hands to the answer.
-struct Stepped {
+pub(super) struct Stepped {
     sent: Box<Sent<RequestBody>>,
     peeked: Peeked,
     permit: Option<Permit>,
     replay: Rc<Replay>,
     counted: Option<Counted>,
     switch: Option<Box<Switch>>,
+}
+
+impl Stepped {
+    /// The service's answer to a request without a credential of ours.
+    pub(super) fn plain(sent: Box<Sent<RequestBody>>, peeked: Peeked, replay: Rc<Replay>) -> Box<Self> {
+        Box::new(Self { sent, peeked, permit: None, replay, counted: None, switch: None })
+    }
 }
 
 /// What a change of protocols needs: what the caller is told of it, and whose stream it will be.
@@ -354,11 +364,11 @@ struct Switch {
 /// What the caller is told where the service changes the protocol; nothing where it does not.
 fn switch(
     outbound: &Outbound,
-    answer: &Judged,
+    sent: &Sent<RequestBody>,
     (upgrade, extended): (bool, bool),
     agent: Arc<Agent>,
 ) -> Result<Option<Box<Switch>>, Refusal> {
-    let response = &answer.sent.response;
+    let response = &sent.response;
     if extended && response.status().is_success() {
         // It would tell the caller that its WebSocket stands (RFC 8441 §5); without a 101 it does not.
         return Err(Refusal::NotSwitched);

@@ -67,8 +67,12 @@ fn environment(arrived: &Arrived, pages: &Pages) -> Result<Response<ResponseBody
 fn connection(worker: &Worker, arrived: &Arrived, name: &str) -> Result<Response<ResponseBody>, Refusal> {
     let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
     let id: ConnectionId = name.parse().map_err(|_invalid| Refusal::NoSuchPage)?;
-    let theirs = agent.may_use(id.provider()) && id.is_open_to(agent.user.as_ref());
-    if !theirs {
+    let listed = worker.proxy.broker.connections_of(id.provider()).map_err(super::choose::unreadable)?;
+    let theirs = match listed.own.iter().find(|own| own.id == id) {
+        Some(own) => worker.owner(agent) == own.agent && agent.user == own.user,
+        None => id.is_open_to(agent.user.as_ref()),
+    };
+    if !agent.may_use(id.provider()) || !theirs {
         return Err(Refusal::NoSuchPage);
     }
     let status = worker.proxy.broker.status(&id).map_err(super::choose::unreadable)?.map_or("missing", Status::as_str);

@@ -22,6 +22,7 @@ mod intercept;
 mod internal;
 mod judge;
 mod load;
+mod log_in;
 mod observe;
 mod outbound;
 mod placeholders;

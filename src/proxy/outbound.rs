@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{COOKIE, EXPECT, HOST, MAX_FORWARDS, TE};
+use http::header::{ACCEPT_ENCODING, COOKIE, EXPECT, HOST, MAX_FORWARDS, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
 
 use super::door::{Arrived, NEXUS_CONNECTION};
@@ -74,6 +74,24 @@ pub(super) fn outbound(
     set_host(&mut headers, &target);
     headers.extend(kept.into_iter().flatten());
     Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade, plan })
+}
+
+/// A log-in as its caller sent it, its own client's credential and all, but for what is `stripped`. The answer will be read.
+pub(super) fn of_log_in(
+    arrived: &Arrived,
+    headers: &HeaderMap,
+    agent: &Agent,
+    stripped: Option<&Occupants>,
+) -> Result<Outbound, Refusal> {
+    let (mut target, mut headers) = (arrived.target.clone(), headers.clone());
+    strip_special(&mut headers);
+    if let Some(occupants) = stripped {
+        strip_target(&occupants.slots, &mut headers, &mut target.path)
+            .map_err(|_long| Refusal::Target("the path is too long"))?;
+    }
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    set_host(&mut headers, &target);
+    Ok(Outbound { target, headers, agent: Arc::clone(&agent.label), upgrade: false, plan: Plan::default() })
 }
 
 /// Whether [`strip_special`] has anything to do with a field. Most requests have none: one look at the names costs less than a search for

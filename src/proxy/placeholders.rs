@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::worker::Worker;
 use crate::agent::{Agent, Registry};
 use crate::model::{AgentName, ConnectionId, Map, ProviderId};
+use crate::vault::{OwnConnection, OwnConnections};
 
 /// The length of what follows a placeholder's prefix.
 const TAIL: usize = 36;
@@ -22,17 +23,24 @@ pub(super) struct Kept(RefCell<Map<ProviderId, Rc<Known>>>);
 pub(super) struct Known {
     registry: Arc<Registry>,
     connections: Vec<ConnectionId>,
+    own: OwnConnections,
     meanings: Map<String, (AgentName, ConnectionId)>,
 }
 
 impl Worker {
-    /// The placeholders of `connections`, all of which are `provider`'s, for every agent. Where it has none: those that each agent may
-    /// still hold, of its user's connection and the default one.
-    pub(super) fn placeholders(&self, agent: &Agent, provider: &ProviderId, connections: &[ConnectionId]) -> Rc<Known> {
+    /// The placeholders of `connections`, all of which are `provider`'s, for every agent, and those of each agent for its `own`. Where there
+    /// are no connections: those that each agent may still hold, of its user's connection and the default one.
+    pub(super) fn placeholders(
+        &self,
+        agent: &Agent,
+        provider: &ProviderId,
+        (connections, own): (&[ConnectionId], &OwnConnections),
+    ) -> Rc<Known> {
         let registry = self.proxy.agents.load_full();
         if let Some(known) = self.kept_placeholders.0.borrow().get(provider)
             && Arc::ptr_eq(&known.registry, &registry)
             && known.connections == connections
+            && known.own == *own
         {
             return Rc::clone(known);
         }
@@ -43,13 +51,17 @@ impl Worker {
         }
         let mut meanings = Map::default();
         for agent in agents {
-            let own = [None, agent.user.clone()].map(|user| ConnectionId::new(provider.clone(), user));
-            for connection in if connections.is_empty() { &own[..] } else { connections } {
+            let usual = [None, agent.user.clone()].map(|user| ConnectionId::new(provider.clone(), user));
+            for connection in if connections.is_empty() { &usual[..] } else { connections } {
                 let tail = self.proxy.placeholders.tail(&agent.name, connection);
                 meanings.insert(tail, (agent.name.clone(), connection.clone()));
             }
         }
-        let known = Rc::new(Known { registry: Arc::clone(&registry), connections: connections.to_vec(), meanings });
+        for OwnConnection { agent, id, .. } in own.iter() {
+            meanings.insert(self.proxy.placeholders.tail(agent, id), (agent.clone(), id.clone()));
+        }
+        let (connections, own) = (connections.to_vec(), own.clone());
+        let known = Rc::new(Known { registry: Arc::clone(&registry), connections, own, meanings });
         if keep {
             self.kept_placeholders.0.borrow_mut().insert(provider.clone(), Rc::clone(&known));
         }
@@ -75,7 +87,7 @@ mod tests {
         let tail = "Abcdefghijklmnopqrstuvwxyz0123456789";
         let meaning: (AgentName, ConnectionId) = ("a".parse().expect("a name"), "github".parse().expect("a handle"));
         let meanings = Map::from_iter([(tail.to_owned(), meaning.clone())]);
-        let known = Known { registry: Arc::default(), connections: Vec::new(), meanings };
+        let known = Known { registry: Arc::default(), connections: Vec::new(), own: OwnConnections::default(), meanings };
         for text in [format!("Bearer ghp_{tail}"), format!("ATATT{tail}"), format!("a=1; d={tail}; e=2"), tail.to_owned()] {
             assert_eq!(known.find(text.as_bytes()), Some(&meaning), "{text}");
         }

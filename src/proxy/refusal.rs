@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::body::ResponseBody;
 use super::content::ContentError;
+use super::log_in::LogInError;
 use super::tongue::Tongue;
 use crate::audit;
 use crate::decide::Reason;
@@ -25,6 +26,8 @@ pub(super) struct AuthRequired {
     pub(super) category: String,
     pub(super) connection: String,
     pub(super) why: &'static str,
+    /// It is there, and waits for approval.
+    pub(super) pending: bool,
 }
 
 /// An answer Nexus made itself.
@@ -48,8 +51,10 @@ pub(super) enum Refusal {
     NotSealed(String),
     #[error("the token endpoint of {0} is not the one that its credential was registered with")]
     EndpointNotSealed(String),
-    #[error("{} needs a credential", .0.title)]
+    #[error("{} {}", .0.title, if .0.pending { "is not to be used with this log-in yet" } else { "needs a credential" })]
     AuthRequired(Box<AuthRequired>),
+    #[error(transparent)]
+    LogIn(#[from] LogInError),
     #[error("the proxy does not know this caller")]
     UnknownAgent,
     #[error("too many {0}")]
@@ -92,6 +97,7 @@ impl Refusal {
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) => "policy",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "policy",
             Self::AuthRequired(_) => "auth_required",
+            Self::LogIn(error) => error.kind(),
             Self::UnknownAgent => "unknown-agent",
             Self::Limit(_) => "limit",
             Self::Vault(_) => "vault",
@@ -132,6 +138,7 @@ impl Refusal {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,
+            Self::LogIn(error) => error.status(),
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -168,6 +175,8 @@ impl Refusal {
             Self::TokenEndpoint(_) => "token_endpoint",
             Self::Connection(_) => "connection",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "not_sealed",
+            Self::AuthRequired(missing) if missing.pending => "pending",
+            Self::LogIn(error) => error.word(),
             _ => return,
         };
         entry.note(which);
@@ -179,6 +188,7 @@ impl Refusal {
             Self::Upstream(
                 upstream::Error::Forbidden { .. } | upstream::Error::Loop { .. } | upstream::Error::Unsendable { .. },
             ) => Blame::Downstream,
+            Self::LogIn(error) => error.blame(),
             Self::Upstream(_) | Self::NotSwitched | Self::Renewal(_) => Blame::Upstream,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
@@ -232,11 +242,8 @@ impl Refusal {
             Self::EndpointNotSealed(provider) => format!(
                 "The credential has expired, and its token endpoint was sealed when it was registered. Ask the operator to run `nexus providers trust {provider}` if the new one is right."
             ),
-            Self::AuthRequired(missing) => format!(
-                "{} Ask the operator to run `{}`, then send the same request again, without a credential of your own.",
-                missing.why,
-                missing.command()
-            ),
+            Self::LogIn(error) => error.advice(),
+            Self::AuthRequired(missing) => missing.advice(),
             Self::UnknownAgent => {
                 "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it; in a base URL the token alone, http://HOST:PORT/~TOKEN/api.example.com.".into()
             }
@@ -307,8 +314,16 @@ impl Refusal {
 }
 
 impl AuthRequired {
+    fn advice(&self) -> String {
+        let anew = if self.pending { "" } else { ", without a credential of your own" };
+        format!("{} Ask the operator to run `{}`, then send the same request again{anew}.", self.why, self.command())
+    }
+
     /// What the operator types.
     fn command(&self) -> String {
+        if self.pending {
+            return format!("nexus approve {}", self.connection);
+        }
         let (provider, user) = self.connection.split_once(':').unwrap_or((&self.connection, ""));
         let user = if user.is_empty() { String::new() } else { format!(" --user {user}") };
         format!("nexus register {provider}{user}")

@@ -1,5 +1,8 @@
-//! Answers a program that asks a token endpoint for a token of its own: a worthless one of the right shape. Nothing leaves for it.
+//! Answers a program that asks a token endpoint for a token of its own: a worthless one of the right shape. Nothing leaves for it. What is a
+//! person's log-in goes on, by `log_in.rs`.
 
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,17 +17,19 @@ use super::body::ResponseBody;
 use super::choose::{Inquiry, find_in, may_use, unreadable};
 use super::content::{ContentError, gather_into, held};
 use super::door::NEXUS_CONNECTION;
-use super::exchange::Stop;
+use super::exchange::{Stepped, Stop};
+use super::log_in::{LogIn, Sure};
 use super::refusal::Refusal;
 use super::replay::Inflow;
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Verdict};
 use crate::broker::Moment;
-use crate::decide::{Answering, Fitting, Route, Unregistered, preferred};
+use crate::decide::{Answering, Fitting, LogIns, Route, Unregistered, preferred};
 use crate::model::ConnectionId;
 use crate::oauth::{Asked, AskedGrant, InvalidRequest, read_request};
 use crate::provider::{Occasion, Provider, Shape, TokenResponse};
+use crate::vault::{OwnConnection, OwnConnections};
 
 /// Token requests are short; one with a signed assertion or two is not this long.
 const LIMIT: usize = 64 * 1024;
@@ -36,6 +41,8 @@ struct Candidate {
     provider: Arc<Provider>,
     response: usize,
     fitting: Fitting,
+    /// Those of agents' own log-ins, which only a request that names one is answered for.
+    own: OwnConnections,
 }
 
 impl Candidate {
@@ -45,48 +52,87 @@ impl Candidate {
 }
 
 /// What may be answered here, as the vault stood when the request came.
-struct Asking<'a> {
-    answering: &'a [Answering],
+pub(super) struct Asking<'a> {
+    pub(super) answering: &'a [Answering],
+    pub(super) route: &'a Route,
     candidates: Vec<Candidate>,
-    moment: Arc<dyn Moment>,
+    pub(super) moment: Arc<dyn Moment>,
     /// Whether the request goes on to the service where nobody answers it here.
-    open: bool,
+    pub(super) open: bool,
+    /// What happens to log-ins here.
+    pub(super) log_ins: LogIns,
+}
+
+/// A request to a token endpoint, until it is answered or goes on.
+type Telling<'a> = Pin<Box<dyn Future<Output = Result<Option<Box<Stepped>>, Stop>> + 'a>>;
+
+/// What became of a request to a token endpoint.
+enum Told {
+    /// It goes on as its route says.
+    GoesOn,
+    Answered(Response<ResponseBody>),
+    /// It goes on, and its answer is read.
+    LogIn(Asked, Sure),
 }
 
 impl Worker {
-    /// Stops with the answer where `route` leads to a token endpoint, the agent has a connection behind it, and the body asks for a token
-    /// that a program gets by itself. Else all goes on as if nobody answered here; a body that was read is whole then.
-    pub(super) async fn answer_token_request(
-        &self,
-        route: &Route,
+    /// What is to be waited for where `route` leads to a place at which tokens are given. It is rare, and its state is large: on the heap.
+    pub(super) fn at_token_endpoint<'a>(
+        self: &'a Rc<Self>,
+        route: &'a Route,
+        inquiry: &'a Inquiry<'_>,
+        incoming: &'a mut Option<Inflow>,
+        on_record: (&'a mut Entry, bool),
+    ) -> Option<Telling<'a>> {
+        let answering = self.proxy.rules.load().token_responses(&inquiry.arrived.target, inquiry.agent, route);
+        if answering.is_empty() {
+            return None;
+        }
+        Some(Box::pin(async move { self.answer_token_request((&answering, route), inquiry, incoming, on_record).await }))
+    }
+
+    /// Stops with the answer where the route leads to a token endpoint, the agent has a connection behind it, and the body asks for a token
+    /// that a program gets by itself; a person's log-in is sent, and its answer read. Else all goes on as if nobody answered here; a body
+    /// that was read is whole then.
+    async fn answer_token_request(
+        self: &Rc<Self>,
+        (answering, route): (&[Answering], &Route),
         inquiry: &Inquiry<'_>,
         incoming: &mut Option<Inflow>,
-        entry: &mut Entry,
-    ) -> Result<(), Stop> {
-        let answering = self.proxy.rules.load().token_responses(&inquiry.arrived.target, inquiry.agent, route);
-        let Some(asking) = self.asking(&answering, route, inquiry)? else { return Ok(()) };
-        let answer = Box::pin(self.answer_instead(&asking, inquiry, incoming, entry)).await?;
-        answer.map_or(Ok(()), |response| Err(Stop::Answered(Box::new(response))))
+        (entry, linger): (&mut Entry, bool),
+    ) -> Result<Option<Box<Stepped>>, Stop> {
+        let Some(asking) = self.asking(answering, route, inquiry)? else { return Ok(None) };
+        match self.answer_instead(&asking, inquiry, incoming, entry).await? {
+            Told::GoesOn => Ok(None),
+            Told::Answered(response) => Err(Stop::Answered(Box::new(response))),
+            Told::LogIn(asked, sure) => {
+                let body = incoming.take().ok_or(Refusal::Draining)?;
+                self.log_in(LogIn { asking: &asking, asked, sure, linger }, inquiry, body, entry).await.map(Some)
+            }
+        }
     }
 
     /// What may be answered, by one look at the vault: connections are many, and each look is a system call. `None` where there is no
-    /// connection that the agent may use.
+    /// connection that the agent may use, and log-ins are requests like others.
     fn asking<'a>(
         &self,
         answering: &'a [Answering],
-        route: &Route,
+        route: &'a Route,
         inquiry: &Inquiry<'_>,
     ) -> Result<Option<Asking<'a>>, Refusal> {
         let Some((first, _)) = answering.first() else { return Ok(None) };
         let moment = self.proxy.broker.connections_of(&first.id).map_err(unreadable)?.moment;
         let candidates = candidates(answering, inquiry, &*moment);
-        let passes = || self.proxy.rules.load().settings().unregistered == Unregistered::Pass;
+        let rules = self.proxy.rules.load();
+        let passes = || rules.settings().unregistered == Unregistered::Pass;
         let open = match route {
             Route::Pass | Route::Strip(_) => true,
             Route::TokenEndpoint(owners) => passes() && owners.iter().all(|one| moment.connections(&one.id).is_empty()),
             Route::Inject(_) | Route::Refuse(_) => false,
         };
-        Ok((!candidates.is_empty()).then_some(Asking { answering, candidates, moment, open }))
+        let log_ins = rules.log_ins(route, answering);
+        let nothing = candidates.is_empty() && log_ins == LogIns::Pass;
+        Ok((!nothing).then_some(Asking { answering, route, candidates, moment, open, log_ins }))
     }
 
     /// The answer, which is in the log by then.
@@ -96,28 +142,33 @@ impl Worker {
         inquiry: &Inquiry<'_>,
         incoming: &mut Option<Inflow>,
         entry: &mut Entry,
-    ) -> Result<Option<Response<ResponseBody>>, Refusal> {
+    ) -> Result<Told, Refusal> {
         if let Err(refusal) = self.take_short(incoming, inquiry, asking.open).await {
             // Without a connection it would pass, so it does.
             let odd = matches!(refusal, Refusal::Content(ContentError::LongTokenRequest | ContentError::Late));
-            return if asking.open && odd { self.pass_on(asking, inquiry, incoming.as_ref()) } else { Err(refusal) };
+            let body = incoming.as_ref().map(Inflow::at_hand).unwrap_or_default();
+            return if asking.open && odd { self.goes_on(asking, inquiry, body, None) } else { Err(refusal) };
         }
         let body = incoming.as_ref().map(Inflow::at_hand).unwrap_or_default();
+        let asked = read_request(inquiry.arrived.target.path.query(), inquiry.headers, body);
+        if asking.log_ins != LogIns::Pass && asked.as_ref().is_ok_and(|asked| asked.grant == AskedGrant::Other) {
+            return self.goes_on(asking, inquiry, body, asked.ok());
+        }
         let Some((candidate, connection)) = self.meant(asking, inquiry, body)? else {
-            return self.pass_on(asking, inquiry, incoming.as_ref());
+            return self.goes_on(asking, inquiry, body, asked.ok());
         };
-        let Some(response) = candidate.response() else { return Ok(None) };
+        let Some(response) = candidate.response() else { return Ok(Told::GoesOn) };
         let asked = match response.shape {
-            Shape::GithubApp => Ok(Asked { grant: AskedGrant::Machine, scope: None, refresh_token: None }),
-            Shape::OAuth2 => read_request(inquiry.arrived.target.path.query(), inquiry.headers, body),
+            Shape::GithubApp => Ok(Asked { grant: AskedGrant::Machine, ..Asked::default() }),
+            Shape::OAuth2 => asked,
         };
         let (status, document) = match asked {
-            Ok(Asked { grant: AskedGrant::Other, .. }) => return self.pass_on(asking, inquiry, incoming.as_ref()),
-            Err(_odd) if asking.open => return self.pass_on(asking, inquiry, incoming.as_ref()),
+            Ok(asked) if asked.grant == AskedGrant::Other => return self.goes_on(asking, inquiry, body, Some(asked)),
+            Err(_odd) if asking.open => return self.goes_on(asking, inquiry, body, None),
             Ok(asked) => (response.shape.status(), self.document(asking, (candidate, connection), inquiry.agent, &asked)),
             Err(invalid) => (400, Some(invalid_request(invalid))),
         };
-        let Some(document) = document else { return Ok(None) };
+        let Some(document) = document else { return Ok(Told::GoesOn) };
         entry.provider(&candidate.provider.id);
         entry.connection(connection);
         entry.verdict(Verdict::Answer);
@@ -126,20 +177,31 @@ impl Worker {
         entry.status(status);
         entry.received(text.len() as u64);
         entry.open().await?;
-        Ok(Some(json_response(status, text)))
+        Ok(Told::Answered(token_reply(status, text, "application/json")))
     }
 
-    /// No answer: the request goes on as its route says. A placeholder of those who answer here is not for the service to see, in what
-    /// is at hand of the body neither.
-    fn pass_on<T>(&self, asking: &Asking<'_>, inquiry: &Inquiry<'_>, incoming: Option<&Inflow>) -> Result<Option<T>, Refusal> {
-        let body = incoming.map(Inflow::at_hand).unwrap_or_default();
-        for (provider, _number) in asking.answering.iter().filter(|_| asking.open) {
-            let known = self.placeholders(inquiry.agent, &provider.id, &asking.moment.connections(&provider.id));
+    /// No answer: the request goes on as its route says, or as a log-in. `asked` is `None` where nobody can tell what it asks for. A
+    /// placeholder of those who answer here is not for the service to see, in what is at hand of the body neither.
+    fn goes_on(&self, asking: &Asking<'_>, inquiry: &Inquiry<'_>, body: &[u8], asked: Option<Asked>) -> Result<Told, Refusal> {
+        let told = match asked {
+            _ if asking.log_ins == LogIns::Pass => Told::GoesOn,
+            Some(asked) if matches!(asked.grant, AskedGrant::Other | AskedGrant::Password) => Told::LogIn(asked, Sure(true)),
+            // What it buys a token with is the caller's own, as the token is then.
+            Some(_program) => Told::GoesOn,
+            None if asking.open => Told::LogIn(Asked::default(), Sure(false)),
+            None => Told::GoesOn,
+        };
+        if !asking.open && matches!(told, Told::GoesOn) {
+            return Ok(told);
+        }
+        for (provider, _number) in asking.answering {
+            let held = (&*asking.moment.connections(&provider.id), &asking.moment.own(&provider.id));
+            let known = self.placeholders(inquiry.agent, &provider.id, held);
             if shown(inquiry, body).any(|value| find_in(&|value| known.find(value).map(drop), value).is_some()) {
                 return Err(Refusal::TokenEndpoint(provider.title.clone()));
             }
         }
-        Ok(None)
+        Ok(told)
     }
 
     /// The connection that `Nexus-Connection` names, that a placeholder in the request means, whose tenant or installation the path names,
@@ -158,14 +220,20 @@ impl Worker {
             // Two readers could take two different ones.
             let wanted = if wanted.next().is_none() { only.to_str().ok() } else { None };
             let wanted = wanted.and_then(|text| text.parse::<ConnectionId>().ok());
+            if let Some(found) = wanted.as_ref().and_then(|wanted| own(candidates, wanted)) {
+                return self.own_of(agent, found)?.map(Some).ok_or(Refusal::Connection("that Nexus-Connection names"));
+            }
             let named = all().find(|(_, connection)| wanted.as_ref() == Some(*connection));
             return named.map(Some).ok_or(Refusal::Connection("that Nexus-Connection names"));
         }
         for candidate in candidates {
             let ids = asking.moment.connections(&candidate.provider.id);
-            let known = self.placeholders(agent, &candidate.provider.id, &ids);
+            let known = self.placeholders(agent, &candidate.provider.id, (&ids, &candidate.own));
             let find = |value: &[u8]| known.find(value).cloned();
             let Some((whose, meant)) = shown(inquiry, body).find_map(|value| find_in(&find, value)) else { continue };
+            if let Some(found) = own(candidates, &meant) {
+                return self.own_of(agent, found)?.map(Some).ok_or(Refusal::Connection("of that placeholder"));
+            }
             let theirs = whose == agent.name || self.runs_commands(agent);
             let found = candidate.fitting.all().iter().find(|connection| **connection == meant).filter(|_| theirs);
             return found.map(|found| Some((candidate, found))).ok_or(Refusal::Connection("of that placeholder"));
@@ -173,6 +241,15 @@ impl Worker {
         let fitting: Vec<&Fitting> = candidates.iter().map(|one| &one.fitting).collect();
         Ok(preferred(&fitting, agent.user.as_ref())
             .and_then(|(number, connection)| Some((candidates.get(number)?, connection))))
+    }
+
+    /// A connection of the agent's own, once it is approved; `None` for another agent's.
+    fn own_of<'c>(
+        &self,
+        agent: &Arc<Agent>,
+        (candidate, own): (&'c Candidate, &'c OwnConnection),
+    ) -> Result<Option<(&'c Candidate, &'c ConnectionId)>, Refusal> {
+        Ok(self.own(agent, own, &candidate.provider)?.map(|_id| (candidate, &own.id)))
     }
 
     /// Leaves all of the body in `incoming`, which holds secrets of the caller's: an assertion, a client's secret. One that is too long or
@@ -204,8 +281,9 @@ impl Worker {
     ) -> Option<Value> {
         let entry = asking.moment.entry(connection)?;
         let fields = |name: &str| entry.fields.field(name);
+        let whose = entry.captured.as_ref().map_or(&agent.name, |captured| &captured.agent);
         Some(candidate.response()?.body(&Occasion {
-            tail: &self.proxy.placeholders.tail(&agent.name, connection),
+            tail: &self.proxy.placeholders.tail(whose, connection),
             now: SystemTime::now(),
             scope: asked.scope.as_deref(),
             renewable: matches!(asked.grant, AskedGrant::Renewal | AskedGrant::Password),
@@ -227,10 +305,16 @@ fn candidates(answering: &[Answering], inquiry: &Inquiry<'_>, moment: &dyn Momen
             let Some(entry) = moment.entry(connection) else { continue };
             fitting.add(connection, response, (host, path), &|name| entry.fields.field(name));
         }
-        let fits = !fitting.all().is_empty();
-        fits.then(|| Candidate { provider: Arc::clone(provider), response: *number, fitting })
+        let own = moment.own(&provider.id);
+        let fits = !fitting.all().is_empty() || !own.is_empty();
+        fits.then(|| Candidate { provider: Arc::clone(provider), response: *number, fitting, own })
     };
     answering.iter().filter_map(candidate).collect()
+}
+
+/// The connection `id` where it comes from an agent's own log-in.
+fn own<'c>(candidates: &'c [Candidate], id: &ConnectionId) -> Option<(&'c Candidate, &'c OwnConnection)> {
+    candidates.iter().find_map(|candidate| Some((candidate, candidate.own.iter().find(|own| own.id == *id)?)))
 }
 
 /// Where a token request may hold a placeholder.
@@ -250,11 +334,11 @@ fn invalid_request(why: InvalidRequest) -> Value {
 }
 
 /// RFC 6749 §5.1.
-fn json_response(status: u16, text: String) -> Response<ResponseBody> {
+pub(super) fn token_reply(status: u16, text: String, kind: &'static str) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(Bytes::from(text)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     response

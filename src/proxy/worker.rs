@@ -48,6 +48,10 @@ pub(crate) struct Settings {
     pub(crate) agent_connections: usize,
     /// Requests of one agent that are under way.
     pub(crate) agent_requests: usize,
+    /// Log-ins of one agent that wait for approval.
+    pub(crate) pending_log_ins: usize,
+    /// How long they wait.
+    pub(crate) log_in_wait: Duration,
     /// What a request head may be.
     pub(crate) head: head::Limits,
     /// Wrong tokens that one address may show in a minute.

@@ -21,7 +21,7 @@ strategy = { bearer = "{api_key}" }
 const KEY: &str = "grpc-key-0123456789abcdef";
 
 /// Python with `tests/requirements.txt` installed.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target")), PathBuf::from);
     let python = target.join("test-venv/bin/python");
@@ -33,7 +33,7 @@ fn python() -> PathBuf {
     python
 }
 
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/programs")).join(name)
 }
 

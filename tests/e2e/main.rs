@@ -21,6 +21,7 @@ mod host_safety;
 mod hostile_service;
 mod identity;
 mod inside;
+mod log_in;
 mod made;
 mod own_names;
 mod parents;

@@ -129,6 +129,7 @@ fn t45_a_token_endpoint_of_several_providers_is_for_no_caller_once_one_has_a_con
         let ca = Authority::new();
         let service = Upstream::serve(&ca, &[TOKEN], Offers::Http1, |_call| async { answer(200, "") }).await;
         let ask = async |builder: Builder| {
+            let builder = builder.config("[proxy]\nlog_ins = \"pass\"");
             let nexus = builder.resolve(TOKEN, service.address).start();
             let code = full("grant_type=authorization_code&code=theirs");
             Caller::new(&nexus).send(request(Method::POST, &format!("https://{TOKEN}/token"), code)).await

@@ -532,10 +532,11 @@ fn i1_a_placeholder_from_a_shared_endpoint_is_good_at_each_providers_api_and_lea
 }
 
 #[test]
-fn a_persons_own_log_in_goes_on_as_before() {
+fn a_persons_own_log_in_goes_on_as_without_nexus_where_the_operator_says_so() {
     run(async {
         let scene = Scene::new().await;
-        let nexus = google(&scene).register("anthropic", &[("api_key", "own-anthropic-key-0123456789")]).start();
+        let builder = google(&scene).config("[proxy]\nlog_ins = \"pass\"");
+        let nexus = builder.register("anthropic", &[("api_key", "own-anthropic-key-0123456789")]).start();
         let caller = Caller::new(&nexus);
         let code = "grant_type=authorization_code&code=c&client_id=d";
         let device = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=c";
@@ -660,7 +661,7 @@ fn at_an_open_endpoint_what_nobody_can_answer_goes_on_untouched() {
         let nexus = scene.builder().register("anthropic", &[("api_key", "own-anthropic-key-0123456789")]).start();
         let caller = Caller::new(&nexus);
         let url = format!("https://{CLAUDE}/v1/oauth/token");
-        let renewal = r#"{"grant_type":"refresh_token","refresh_token":"their-own"}"#;
+        let renewal = r#"{"grant_type":"client_credentials"}"#;
         let long: String = (0..40_000).map(|number| format!("{number:05}")).collect();
         let gzip = |mut request: Request<Body>| {
             request.headers_mut().insert("content-encoding", "gzip".parse().expect("a value"));

@@ -97,7 +97,7 @@ fn renewal(renewal: &Renewal) -> [Bound; 13] {
     ]
 }
 
-fn limits(limits: &Limits) -> [Bound; 17] {
+fn limits(limits: &Limits) -> [Bound; 19] {
     let head = limits.head_size.as_u64();
     [
         number("limits.connections", limits.connections, 1..=MANY),
@@ -105,6 +105,8 @@ fn limits(limits: &Limits) -> [Bound; 17] {
         number("limits.agent_requests", limits.agent_requests, 1..=MANY),
         number("limits.agent_lookups", limits.agent_lookups, 1..=10_000),
         number("limits.unknown_names_per_minute", limits.unknown_names_per_minute, 1..=MANY),
+        number("limits.pending_log_ins", limits.pending_log_ins, 0..=1000),
+        number("limits.pending_log_in_hours", limits.pending_log_in_hours, 1..=8760),
         number("limits.http2_streams", limits.http2_streams, 1..=10_000),
         number("limits.head_timeout_secs", limits.head_timeout_secs, 1..=HOUR),
         number("limits.handshake_timeout_secs", limits.handshake_timeout_secs, 1..=HOUR),

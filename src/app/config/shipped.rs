@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use bytesize::ByteSize;
 
-use super::{Audit, Ca, Fsync, Gateway, Limits, OnFailure, Proxy, Renewal, Replay, Unmatched, Upstream};
+use super::{Audit, Ca, Fsync, Gateway, Limits, LogIns, OnFailure, Proxy, Renewal, Replay, Unmatched, Upstream};
 
 impl Default for Proxy {
     fn default() -> Self {
@@ -15,6 +15,7 @@ impl Default for Proxy {
             agent_listen_any_user: false,
             unmatched: Unmatched::Tunnel,
             unregistered: None,
+            log_ins: LogIns::Capture,
             names: Vec::new(),
             connect_ports: Vec::new(),
             workers: 0,
@@ -88,6 +89,8 @@ impl Default for Limits {
             head_fields: 100,
             target_size: ByteSize::kib(16),
             wrong_tokens_per_minute: 30,
+            pending_log_ins: 8,
+            pending_log_in_hours: 24,
         }
     }
 }

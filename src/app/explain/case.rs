@@ -6,11 +6,14 @@ use super::ExplainError;
 use super::answer::{Explanation, MatchedRule, Outcome};
 use crate::agent::Agent;
 use crate::app::sealed::{placed, to_be_fetched};
-use crate::decide::{Answering, Fitting, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred};
+use crate::decide::{Answering, Fitting, LogIns, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred};
 use crate::model::{ConnectionId, Host, Target};
 use crate::provider::{Provider, is_readable, prepare};
 use crate::proxy::{self, Foreseen};
 use crate::vault::{Status, Store};
+
+/// What begins the part about log-ins.
+const LOG_IN: &str = "of a person's log-in: ";
 
 /// One request, and what its answer depends on.
 pub(super) struct Case<'a> {
@@ -65,7 +68,8 @@ impl Case<'_> {
             None => {
                 let route = self.rules.decide(self.target, self.agent);
                 let answering = self.rules.token_responses(self.target, self.agent, &route);
-                let otherwise = self.routed(route)?;
+                let log_ins = self.rules.log_ins(&route, &answering);
+                let otherwise = self.log_ins((log_ins, &answering), self.routed(route)?);
                 Ok(self.answered(&answering, &otherwise)?.unwrap_or(otherwise))
             }
         }
@@ -88,12 +92,29 @@ impl Case<'_> {
         let chosen = chosen.and_then(|(number, connection)| Some((answering.get(number)?, connection)));
         let Some(((provider, _number), connection)) = chosen else { return Ok(None) };
         let why = format!(
-            "a program that asks here for a token of its own gets a placeholder for {connection} from nexus, and nothing leaves; of a \
-             person's log-in: {}",
+            "a program that asks here for a token of its own gets a placeholder for {connection} from nexus, and nothing leaves; {}{}",
+            if otherwise.why.starts_with(LOG_IN) { "" } else { LOG_IN },
             otherwise.why
         );
         let answer = self.answer(Outcome::Answer, why).of(provider);
         Ok(Some(Explanation { connection: Some(connection.to_string()), ..answer }))
+    }
+
+    /// What becomes of a log-in, beside what becomes of all else there.
+    fn log_ins(&self, (log_ins, answering): (LogIns, &[Answering]), otherwise: Explanation) -> Explanation {
+        let agent = &self.agent.name;
+        let why = match log_ins {
+            LogIns::Pass => return otherwise,
+            LogIns::Capture if !answering.iter().any(|(provider, _)| provider.places_access_tokens()) => {
+                "refused, as no rule puts its token on requests".to_owned()
+            }
+            LogIns::Capture => format!(
+                "it goes on as the program sends it, and its tokens are captured: they become a new connection of {agent}, \
+                 which waits for `nexus approve`, and the program gets placeholders"
+            ),
+            LogIns::Refuse => "refused (proxy.log_ins)".to_owned(),
+        };
+        Explanation { why: format!("{LOG_IN}{why}; of all else: {}", otherwise.why), ..otherwise }
     }
 
     fn routed(&self, route: Route) -> Result<Explanation, ExplainError> {
@@ -129,7 +150,7 @@ impl Case<'_> {
     }
 
     fn existing(&self, provider: &Provider) -> Result<Vec<ConnectionId>, ExplainError> {
-        Ok(self.store.list()?.into_iter().filter(|id| *id.provider() == provider.id).collect())
+        Ok(self.store.snapshot()?.of_provider(&provider.id).to_vec())
     }
 
     /// Without a connection a provider's host is one like others, unless the configuration refuses.

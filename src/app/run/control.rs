@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -15,6 +15,9 @@ use crate::proxy::Listener;
 
 /// How often agents are looked for whose command was killed.
 const SWEEP_AGENTS: Duration = Duration::from_secs(30);
+
+/// How often log-ins are looked for that nobody approved in time.
+const SWEEP_LOG_INS: Duration = Duration::from_secs(60);
 
 /// Accepts, reloads, renews, until the workers have ended.
 pub(super) async fn control_plane(
@@ -36,6 +39,7 @@ pub(super) async fn control_plane(
         watcher
     });
     tokio::spawn(sweep_agents(Arc::clone(&reload)));
+    tokio::spawn(sweep_log_ins(Arc::clone(&reload)));
     let workers = Arc::new(workers);
     let next = Arc::new(AtomicUsize::new(0));
     let mut doors = Vec::new();
@@ -72,6 +76,20 @@ async fn sweep_agents(reload: Arc<Reload>) {
             Ok(Ok(count)) => tracing::info!(count, "took back the agents of commands that were killed"),
             // Whoever reads the file for its own sake says so aloud.
             Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "agents were not looked through"),
+        }
+    }
+}
+
+/// Drops the log-ins that nobody approved in time.
+async fn sweep_log_ins(reload: Arc<Reload>) {
+    let mut ticks = tokio::time::interval(SWEEP_LOG_INS);
+    loop {
+        ticks.tick().await;
+        let store = Arc::clone(&reload.store);
+        match tokio::task::spawn_blocking(move || store.remove_lapsed(SystemTime::now())).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(count)) => tracing::info!(count, "dropped log-ins that nobody approved in time"),
+            Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "log-ins were not looked through"),
         }
     }
 }

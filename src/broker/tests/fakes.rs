@@ -13,10 +13,10 @@ use tokio::time::Instant;
 use crate::broker::{
     BoxFuture, Broker, Cause, Error, Listed, Moment, Permit, Ports, Renewal, Seen, Settings, TokenEndpoint, Vault, Why,
 };
-use crate::model::{ConnectionId, Credential, ProviderId, Secret};
+use crate::model::{AgentName, ConnectionId, Credential, ProviderId, Secret};
 use crate::oauth::{TokenReply, TokenRequest};
 use crate::provider::Provider;
-use crate::vault::{AuthType, Entry, Status};
+use crate::vault::{AuthType, CaptureError, Entry, OwnConnections, PendingBound, Status};
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -105,6 +105,14 @@ impl Moment for Frozen {
         self.0.keys().filter(|id| id.provider() == provider).cloned().collect()
     }
 
+    fn own(&self, _provider: &ProviderId) -> OwnConnections {
+        OwnConnections::default()
+    }
+
+    fn waiting(&self, _agent: &AgentName, _now: SystemTime) -> usize {
+        0
+    }
+
     fn entry(&self, id: &ConnectionId) -> Option<&Arc<Entry>> {
         self.0.get(id)
     }
@@ -124,7 +132,7 @@ impl Vault for Window {
     fn connections(&self, provider: &ProviderId) -> Result<Listed, Cause> {
         let entries = self.0.entries.lock().expect("a lock");
         let ids = entries.1.keys().filter(|id| id.provider() == provider).cloned().collect();
-        Ok(Listed { version: entries.0, ids, moment: Arc::new(Frozen(entries.1.clone())) })
+        Ok(Listed { version: entries.0, ids, own: OwnConnections::default(), moment: Arc::new(Frozen(entries.1.clone())) })
     }
 
     fn update(&self, id: &ConnectionId, change: &mut dyn FnMut(&mut Entry)) -> Result<Seen, Cause> {
@@ -140,6 +148,10 @@ impl Vault for Window {
             self.0.writes.fetch_add(1, Ordering::SeqCst);
         }
         self.entry(id)
+    }
+
+    fn capture(&self, _entry: Entry, _now: SystemTime, bound: PendingBound) -> Result<ConnectionId, CaptureError> {
+        Err(CaptureError::TooMany(bound.0))
     }
 
     fn lock(&self, id: &ConnectionId, wait: Duration) -> Result<Box<dyn Send>, Cause> {

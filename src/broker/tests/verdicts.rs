@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
 use super::fakes::*;
 use crate::broker::Error;
@@ -132,4 +132,20 @@ async fn i1_neither_permits_nor_errors_nor_the_broker_show_a_secret() {
     for secret in ["access-", "refresh-", "the-client-secret", "the-client-id"] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn i6_what_waits_for_approval_goes_on_no_request_and_is_not_renewed() {
+    let house = House::new(Some(HOUR));
+    let permit = house.permit().await;
+    // Another log-in, under the name of one that was removed while its request was under way.
+    let mut other = registered(&[("access_token", "another-account"), ("refresh_token", "another-refresh")]);
+    other.status = Status::Pending;
+    house.vault.put(&house.id, other);
+    assert_eq!(kept(&permit.renew(Instant::now()).await), "gone");
+    advance(2 * HOUR).await;
+    assert!(matches!(house.authorize().await, Err(Error::Pending { .. })));
+    house.vault.edit(&house.id, |entry| entry.status = Status::Active);
+    assert_eq!(token(&house.permit().await), "another-account");
+    assert_eq!(house.endpoint.calls(), 0);
 }

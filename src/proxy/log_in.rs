@@ -1,0 +1,392 @@
+//! A person's log-in through a program: it goes to the service as the program sent it, and the tokens that come back stay here. They become a
+//! new connection of that agent, which waits for a person's approval; the program gets placeholders.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
+use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroizing;
+
+use super::body::{Peeked, ResponseBody};
+use super::choose::Inquiry;
+use super::exchange::{Stepped, Stop, Way};
+use super::forward::Sending;
+use super::load::Room;
+use super::outbound::of_log_in;
+use super::refusal::{Blame, Refusal};
+use super::replay::{Inflow, Replay, RequestBody};
+use super::token_response::{Asking, token_reply};
+use super::worker::Worker;
+use crate::audit::{Entry, Verdict};
+use crate::broker::NotCaptured;
+use crate::decide::{LogIns, Route};
+use crate::model::{AgentName, ConnectionId, Credential, Secret};
+use crate::oauth::{Asked, GRANTED_LIMIT, Granted, Login, Odd, StandIns, mentions_token, read_granted};
+use crate::provider::{Occasion, Provider, Shape, TokenResponse};
+use crate::upstream::Sent;
+use crate::vault::{self, AuthType, CaptureError, Captured, PendingBound};
+
+/// Such answers come at once, or not at all.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a log-in was not made, or its answer is not for the caller.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LogInError {
+    #[error("log-ins of programs are refused here")]
+    Refused,
+    #[error("no rule puts a token of a log-in at {0} on requests")]
+    NoUse(String),
+    #[error("{0} log-ins of this agent wait for approval, which is as many as may")]
+    TooMany(usize),
+    #[error("the answer of the token endpoint was kept back: {0}")]
+    Kept(#[source] Odd),
+    #[error("the answer of the token endpoint was kept back: it is {0}")]
+    Unread(&'static str),
+    #[error("the log-in could not be stored, so its tokens were dropped")]
+    NotStored(#[source] NotCaptured),
+}
+
+impl LogInError {
+    /// The stable word of the refusal.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused | Self::NoUse(_) => "policy",
+            Self::TooMany(_) => "limit",
+            Self::Kept(_) | Self::Unread(_) => "upstream",
+            Self::NotStored(_) => "vault",
+        }
+    }
+
+    /// RFC 9110 §15.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Refused | Self::NoUse(_) => StatusCode::FORBIDDEN,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Kept(_) | Self::Unread(_) => StatusCode::BAD_GATEWAY,
+            Self::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// For the record.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Refused => "log_in",
+            Self::NoUse(_) => "log_in_of_no_use",
+            Self::TooMany(_) => "too_many_pending",
+            Self::Kept(_) | Self::Unread(_) => "not_captured",
+            Self::NotStored(_) => "not_stored",
+        }
+    }
+
+    /// Who has to act.
+    pub(super) fn blame(&self) -> Blame {
+        match self {
+            Self::Refused | Self::NoUse(_) | Self::TooMany(_) => Blame::Downstream,
+            Self::Kept(_) | Self::Unread(_) => Blame::Upstream,
+            Self::NotStored(_) => Blame::Nexus,
+        }
+    }
+
+    /// What to do now.
+    pub(super) fn advice(&self) -> String {
+        match self {
+            Self::Refused => "Ask the operator to register the credential (`nexus register`), and call the API without one.",
+            Self::NoUse(_) => {
+                "Ask the operator to register a credential for it (`nexus register`); with proxy.log_ins = \"pass\" programs log in by themselves."
+            }
+            Self::TooMany(_) => {
+                "Ask the operator to look at `nexus list`, and to approve (`nexus approve`) or remove (`nexus remove`) what waits there; then log in again."
+            }
+            Self::Kept(_) | Self::Unread(_) => {
+                "A token that can't be told from the rest is not given away. Log in again; if that fails too, ask the operator to register the credential (`nexus register`)."
+            }
+            Self::NotStored(_) => "The operator should look at the log of Nexus and run `nexus status`; then log in again.",
+        }
+        .to_owned()
+    }
+}
+
+/// Whether it is a log-in for certain; a request that nobody can read may be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sure(pub(super) bool);
+
+/// A log-in on its way.
+pub(super) struct LogIn<'a> {
+    pub(super) asking: &'a Asking<'a>,
+    pub(super) asked: Asked,
+    pub(super) sure: Sure,
+    /// The caller's stream is HTTP/1.1: it can't be told to stop sending.
+    pub(super) linger: bool,
+}
+
+/// The service's answer as far as it was read, and whether that is all of it.
+struct Heard {
+    peeked: Peeked,
+    body: Zeroizing<Vec<u8>>,
+    whole: Result<(), &'static str>,
+}
+
+impl Worker {
+    /// Sends the log-in, and stops with placeholders for the tokens that come back, which are on disk by then. An answer without tokens
+    /// goes on as it came.
+    pub(super) async fn log_in(
+        self: &Rc<Self>,
+        log_in: LogIn<'_>,
+        inquiry: &Inquiry<'_>,
+        incoming: Inflow,
+        entry: &mut Entry,
+    ) -> Result<Box<Stepped>, Stop> {
+        let owner = self.owner(inquiry.agent);
+        if log_in.sure == Sure(true) {
+            self.may_log_in(&log_in, &owner)?;
+        }
+        let stripped = self.stripped_of(&log_in)?;
+        let outbound = of_log_in(
+            inquiry.arrived,
+            inquiry.headers,
+            inquiry.agent,
+            stripped.as_ref().and_then(Way::stripped).map(|all| &**all),
+        )?;
+        entry.verdict(Verdict::Pass);
+        log_in.asking.answering.first().into_iter().for_each(|(provider, _)| entry.provider(&provider.id));
+        let opened = entry.open().await.map_err(Refusal::from)?;
+        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, None));
+        let sending = Sending::new(&outbound, inquiry.agent, &replay, &opened);
+        let forwarded = self.forward(&sending, None).await;
+        sending.resent.take().into_iter().for_each(|why| entry.note(why));
+        let mut sent = forwarded.map_err(|error| {
+            replay.finish(log_in.linger);
+            replay.fault().map_or(Refusal::from(error), Refusal::from)
+        })?;
+        replay.stands();
+        if !sent.response.status().is_success() || sent.bodiless {
+            return Ok(Stepped::plain(sent, Peeked::new(), replay));
+        }
+        let heard = self.hear(&mut sent, &inquiry.agent.label).await;
+        let Some(login) = self.granted(&log_in, &sent, &heard).transpose() else {
+            return Ok(Stepped::plain(sent, heard.peeked, replay));
+        };
+        ended(entry, &sent, (&replay, log_in.linger));
+        let login = login?;
+        if replay.sent() {
+            sent.lease.release();
+        }
+        let response = self.keep(&log_in, (login, sent.response.status()), inquiry, (owner, entry)).await?;
+        Err(Stop::Answered(Box::new(response)))
+    }
+
+    /// What can be said before the service hears of it: a code that was spent for nothing can't be spent again.
+    fn may_log_in(&self, log_in: &LogIn<'_>, owner: &AgentName) -> Result<(), LogInError> {
+        if log_in.asking.log_ins == LogIns::Refuse {
+            return Err(LogInError::Refused);
+        }
+        if usable(log_in.asking).next().is_none() {
+            let title = log_in.asking.answering.first().map(|(provider, _)| provider.title.clone());
+            return Err(LogInError::NoUse(title.unwrap_or_default()));
+        }
+        match log_in.asking.moment.waiting(owner, SystemTime::now()) {
+            waiting if waiting >= self.proxy.settings.pending_log_ins => Err(LogInError::TooMany(waiting)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What nobody can read goes on as its route says, so the slots of a registered provider are stripped from it.
+    fn stripped_of(&self, log_in: &LogIn<'_>) -> Result<Option<Way>, Refusal> {
+        match log_in.asking.route {
+            Route::Strip(occupants) if log_in.sure == Sure(false) => self.strip_only(Arc::clone(occupants)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads the answer, up to a bound.
+    async fn hear(&self, sent: &mut Sent<RequestBody>, agent: &Arc<str>) -> Heard {
+        let mut room = self.room(agent);
+        let mut heard = Heard { peeked: Peeked::new(), body: Zeroizing::new(Vec::new()), whole: Ok(()) };
+        let deadline = Instant::now() + self.proxy.settings.idle_timeout.min(PATIENCE);
+        let body = sent.response.body_mut();
+        while heard.whole.is_ok() && !body.is_end_stream() {
+            match timeout_at(deadline, body.frame()).await {
+                Ok(Some(frame)) => heard.take(frame, &mut room),
+                Ok(None) => break,
+                Err(_elapsed) => heard.whole = Err("not there in time"),
+            }
+        }
+        heard
+    }
+
+    /// The tokens in it; `None` where it is an answer like others.
+    fn granted(&self, log_in: &LogIn<'_>, sent: &Sent<RequestBody>, heard: &Heard) -> Result<Option<Box<Login>>, LogInError> {
+        let sure = log_in.sure == Sure(true);
+        let headers = sent.response.headers();
+        let read = match heard.whole {
+            _ if is_encoded(headers) => Err(LogInError::Unread("compressed")),
+            Err(why) => Err(LogInError::Unread(why)),
+            Ok(()) => read_granted(headers.get(CONTENT_TYPE), &heard.body, SystemTime::now()).map_err(LogInError::Kept),
+        };
+        match read {
+            Ok(Granted::Nothing) => Ok(None),
+            Ok(Granted::Tokens(_)) if log_in.asking.log_ins == LogIns::Refuse => Err(LogInError::Refused),
+            Ok(Granted::Tokens(login)) => Ok(Some(login)),
+            // What may be no log-in at all may have an answer of any kind, as long as it names no token.
+            Err(LogInError::Kept(Odd::Unknown)) if !sure => Ok(None),
+            Err(LogInError::Kept(Odd::Format) | LogInError::Unread(_)) if !sure && !mentions_token(&heard.body) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the connection, and makes what the caller gets.
+    async fn keep(
+        &self,
+        log_in: &LogIn<'_>,
+        (login, status): (Box<Login>, StatusCode),
+        inquiry: &Inquiry<'_>,
+        (owner, entry): (AgentName, &mut Entry),
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        if !self.proxy.still_known(inquiry.agent) {
+            return Err(Refusal::UnknownAgent);
+        }
+        let scope = login.scope.as_deref().or(log_in.asked.scope.as_deref()).unwrap_or_default();
+        let Some((provider, response)) = fittest(log_in.asking, scope) else {
+            let title = log_in.asking.answering.first().map(|(provider, _)| provider.title.clone());
+            return Err(LogInError::NoUse(title.unwrap_or_default()).into());
+        };
+        let target = &inquiry.arrived.target;
+        let told = |name: &str| login.member(name).map(str::to_owned);
+        let named = response.named_fields(&target.authority.host, target.path.path(), &told);
+        let until = SystemTime::now().checked_add(self.proxy.settings.log_in_wait);
+        let whose = Captured { agent: owner.clone(), user: inquiry.agent.user.clone(), until };
+        let captured = connection(provider, (&login, &log_in.asked), named, whose);
+        // Made beforehand: nothing is stored whose answer can't be given.
+        let answer = |id: &ConnectionId| self.placeholders_for(response, &login, &owner, id);
+        answer(&ConnectionId::new(provider.id.clone(), None))?;
+        let bound = PendingBound(self.proxy.settings.pending_log_ins);
+        let id = self.proxy.broker.capture(captured, bound).await.map_err(not_stored)?;
+        let (text, kind) = answer(&id)?;
+        entry.provider(&provider.id);
+        entry.connection(&id);
+        entry.note("captured");
+        entry.status(status.as_u16());
+        entry.received(text.len() as u64);
+        Ok(token_reply(status.as_u16(), text, kind))
+    }
+
+    /// The service's answer with placeholders of `owner` for the connection `id`.
+    fn placeholders_for(
+        &self,
+        response: &TokenResponse,
+        login: &Login,
+        owner: &AgentName,
+        id: &ConnectionId,
+    ) -> Result<(String, &'static str), LogInError> {
+        let tail = self.proxy.placeholders.tail(owner, id);
+        let [access_token, refresh_token] = response.stand_ins(&Occasion {
+            tail: &tail,
+            now: SystemTime::now(),
+            scope: None,
+            renewable: true,
+            refresh_token: None,
+            exchanged: false,
+            fields: &|_name| None,
+            hosts: &[],
+        });
+        let signature = |algorithm: &str| TokenResponse::no_signature(algorithm, &tail);
+        let stand_ins =
+            StandIns { access_token: &access_token, refresh_token: &refresh_token, other: &tail, signature: &signature };
+        login.answer(&stand_ins).map_err(LogInError::Kept)
+    }
+}
+
+impl Heard {
+    fn take(&mut self, frame: Result<Frame<Bytes>, crate::upstream::BodyError>, room: &mut Room) {
+        match &frame {
+            Ok(frame) => {
+                let data = frame.data_ref().map(Bytes::as_ref).unwrap_or_default();
+                self.body.extend_from_slice(data);
+                if !room.grow(data.len()) || self.body.len() > GRANTED_LIMIT {
+                    self.whole = Err("too large");
+                }
+            }
+            Err(_broken) => self.whole = Err("broken off"),
+        }
+        self.peeked.push_back(frame);
+    }
+}
+
+/// Notes what the service's side was, whose answer goes no further.
+fn ended(entry: &mut Entry, sent: &Sent<RequestBody>, (replay, linger): (&Replay, bool)) {
+    entry.dialled(sent.address);
+    entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
+    entry.sent(replay.received());
+    replay.finish(linger);
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    !headers.get_all(CONTENT_ENCODING).iter().all(plain)
+}
+
+/// Those that a person's token is of use to.
+fn usable<'a>(asking: &'a Asking<'_>) -> impl Iterator<Item = (&'a Arc<Provider>, &'a TokenResponse)> {
+    let response = |(provider, number): &'a (Arc<Provider>, usize)| Some((provider, provider.token_responses.get(*number)?));
+    let persons = |(provider, response): &(&Arc<Provider>, &TokenResponse)| {
+        response.shape == Shape::OAuth2 && provider.places_access_tokens()
+    };
+    asking.answering.iter().filter_map(response).filter(persons)
+}
+
+/// Of the services of one vendor that share the endpoint, the first whose scopes fit best; of those, one that is renewed by log-ins.
+fn fittest<'a>(asking: &'a Asking<'_>, scope: &str) -> Option<(&'a Arc<Provider>, &'a TokenResponse)> {
+    let fit = |provider: &Provider| (provider.fits_scopes(scope), usize::from(provider.oauth2.is_some()));
+    usable(asking).enumerate().max_by_key(|(at, (provider, _))| (fit(provider), std::cmp::Reverse(*at))).map(|(_, found)| found)
+}
+
+/// What is stored: the tokens, and what renews them, for the hosts and the token endpoints that the provider's file gives them now.
+fn connection(
+    provider: &Provider,
+    (login, asked): (&Login, &Asked),
+    named: Vec<(String, String)>,
+    whose: Captured,
+) -> vault::Entry {
+    let mut fields = Credential::default();
+    for (name, value) in named {
+        fields.set(&name, Secret::new(value));
+    }
+    let shown = |value: &Option<Zeroizing<String>>| value.as_ref().map(|value| Secret::new(value.to_string()));
+    let tokens = [
+        ("access_token", Some(login.access_token.duplicate())),
+        ("refresh_token", login.refresh_token.as_ref().map(Secret::duplicate)),
+    ];
+    let client = [("client_id", shown(&asked.client_id)), ("client_secret", shown(&asked.client_secret))];
+    let scope = [("scope", login.scope.clone().or_else(|| asked.scope.clone()).map(Secret::new))];
+    for (name, value) in tokens.into_iter().chain(client).chain(scope) {
+        value.into_iter().for_each(|value| fields.set(name, value));
+    }
+    provider.derive_fields(&mut fields);
+    let mut entry = vault::Entry::new(provider.id.clone(), AuthType::OAuth2, fields);
+    let is_spent = provider.spends("client_secret");
+    let hosts = provider.bound_hosts(&|name| entry.placed_field(name, is_spent)).unwrap_or_default();
+    let token_urls = provider.token_urls(&|name| entry.fields.field(name));
+    entry.seal(hosts);
+    entry.token_urls = token_urls;
+    let lifetime = provider.renewal(&|name| entry.fields.field(name)).and_then(crate::provider::Renewal::default_lifetime);
+    let usual = || lifetime.and_then(|lifetime| SystemTime::now().checked_add(lifetime));
+    entry.expires_at = login.expires_at.or_else(usual);
+    entry.captured = Some(whose);
+    entry
+}
+
+fn not_stored(error: NotCaptured) -> LogInError {
+    match error {
+        NotCaptured::Store(CaptureError::TooMany(count)) => LogInError::TooMany(count),
+        error => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a log-in could not be stored");
+            LogInError::NotStored(error)
+        }
+    }
+}
