@@ -12,18 +12,11 @@ use super::refusal::{AuthRequired, Refusal};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Verdict};
-<<<<<<< HEAD
-use crate::broker;
-use crate::decide::{Named, Occupants, Reason, Route, Unregistered};
-use crate::model::{ConnectionId, Target, UserName};
-use crate::provider::{Provider, Slot, is_readable};
-=======
 use crate::broker::{self, Listed};
-use crate::decide::{Named, Occupants, Route, Unregistered};
+use crate::decide::{Named, Occupants, Reason, Route, Unregistered};
 use crate::model::{AgentName, ConnectionId, Target, UserName};
-use crate::provider::{Provider, Slot};
+use crate::provider::{Provider, Slot, is_readable};
 use crate::vault::OwnConnection;
->>>>>>> ed5ca7f (proxy: capture what a program's own log-in gives)
 
 /// A request as far as the choice of its connection is concerned.
 pub(super) struct Inquiry<'a> {
@@ -76,7 +69,7 @@ impl Worker {
             Route::TokenEndpoint(owners) => {
                 entry.verdict(Verdict::Pass);
                 owners.first().into_iter().for_each(|provider| entry.provider(&provider.id));
-                return self.token_endpoint(&owners, &inquiry.arrived.target).map(Chosen::Way);
+                return self.token_endpoint(owners, inquiry).map(Chosen::Way);
             }
             Route::Inject(named) => self.with_connection(named, inquiry)?,
         };
@@ -282,11 +275,16 @@ impl Worker {
     }
 
     /// A token endpoint is ours alone as soon as we hold a connection there; until then it is a host like others.
-    fn token_endpoint(&self, owners: &[Arc<Provider>], target: &Target) -> Result<Way, Refusal> {
-        match self.registered(owners)?.or(owners.first().filter(|_| !self.passes_unregistered())) {
-            None => Ok(Way::Plain),
+    fn token_endpoint(&self, owners: Vec<Arc<Provider>>, inquiry: &Inquiry<'_>) -> Result<Way, Refusal> {
+        let target = &inquiry.arrived.target;
+        match self.registered(&owners)?.or(owners.first().filter(|_| !self.passes_unregistered())) {
             // It counts as every path, and is refused for what it is.
             Some(_) if !is_readable(target.path.path()) => Err(Refusal::Policy(Reason::Unclear)),
+            None => {
+                let first = owners.first().map(|owner| owner.title.clone()).unwrap_or_default();
+                let evades = self.proxy.rules.load().evades_capture(target, inquiry.agent, owners);
+                if evades { Err(Refusal::TokenEndpoint(first)) } else { Ok(Way::Plain) }
+            }
             Some(holder) => Err(Refusal::TokenEndpoint(holder.title.clone())),
         }
     }

@@ -391,6 +391,29 @@ fn i1_a_request_that_nobody_can_read_gets_no_token_either() {
 }
 
 #[test]
+fn i1_no_other_method_or_spelling_gets_past() {
+    run(async {
+        let scene = Scene::new().await;
+        let nexus = scene.builder().start();
+        let caller = Caller::new(&nexus);
+        let get = Request::builder().uri(format!("{LOG_IN}?{CODE}")).body(empty()).expect("a request");
+        let put = Request::builder().method(Method::PUT).uri(LOG_IN).body(full(CODE)).expect("a request");
+        let odd = ["//login/oauth/access_token", "/login//oauth/access_token", "/x/..%2flogin/oauth/access_token"];
+        let odd = odd.map(|path| post(&format!("https://{AUTH}{path}"), FORM, CODE));
+        for request in [get, put].into_iter().chain(odd) {
+            let said = format!("{request:?}");
+            let reply = caller.send(request).await;
+            let captured = reply.status == 200 && reply.text().contains("ghu_");
+            assert!(captured || refusal(&reply) == (403, Some("policy")), "{said}: {reply:?}");
+            assert!(!shown(&reply).contains("their"), "{said}: {reply:?}");
+        }
+        let passing = scene.builder().config("[proxy]\nlog_ins = \"pass\"").start();
+        let get = Request::builder().uri(LOG_IN).body(empty()).expect("a request");
+        assert_eq!(Caller::new(&passing).send(get).await.status, 200);
+    });
+}
+
+#[test]
 fn i1_a_placeholder_in_a_log_in_is_refused() {
     run(async {
         let scene = Scene::new().await;
