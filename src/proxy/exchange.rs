@@ -11,25 +11,26 @@ use tokio::time::Instant;
 
 use super::activity::Busy;
 use super::body::{Peeked, ResponseBody};
-use super::choose::{Inquiry, reaches};
+use super::choose::Inquiry;
 use super::content;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::Sending;
 use super::internal;
-use super::judge::{Judged, is_alive};
+use super::judge::Judged;
 use super::load::Counted;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
 use super::outbound::{Outbound, check_method, outbound};
 use super::refusal::Refusal;
+use super::renew::is_final;
 use super::replay::{Inflow, Replay, RequestBody, read_away};
 use super::tongue::Tongue;
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Kind, Verdict};
-use crate::broker::{Permit, Renewal};
+use crate::broker::Permit;
 use crate::decide::Occupants;
-use crate::provider::{Provider, ReplayRule};
+use crate::provider::Provider;
 use crate::upstream::Sent;
 
 /// What an exchange ended with.
@@ -78,7 +79,7 @@ pub(super) enum Way {
 
 impl Way {
     /// What it goes with.
-    fn permit(&self) -> Option<&Permit> {
+    pub(super) fn permit(&self) -> Option<&Permit> {
         match self {
             Self::Permitted(permit, _) => Some(permit),
             Self::Plain | Self::Stripped(_) | Self::Unregistered(_) => None,
@@ -103,11 +104,6 @@ impl Way {
             Self::Stripped(occupants) | Self::Permitted(_, occupants) => Some(occupants),
         }
     }
-}
-
-/// Whether `sent` is the caller's answer as its head stands: no 401, and nothing that its credential's service may say instead.
-fn is_final(sent: &Sent<RequestBody>, way: &Way) -> bool {
-    sent.response.status() != StatusCode::UNAUTHORIZED && way.permit().is_none_or(|permit| is_alive(sent, permit))
 }
 
 impl Worker {
@@ -180,102 +176,6 @@ impl Worker {
         replay.stands();
         let switch = switch(&outbound, &sent, (upgrade, extended), agent)?;
         Ok(Stepped { sent, peeked, permit, replay, counted, switch })
-    }
-
-    /// Step 7, for an answer that may not be the last word.
-    async fn judge_and_renew(
-        self: &Rc<Self>,
-        sending: &Sending<'_>,
-        way: Way,
-        (sent, sent_at): (Box<Sent<RequestBody>>, Instant),
-        entry: &mut Entry,
-    ) -> Result<(Judged, Option<Permit>), Refusal> {
-        let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
-        match way {
-            Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
-            Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => Ok((Judged::unjudged(sent), None)),
-            Way::Permitted(permit, _) => {
-                if refused && permit.prepared().challenged(sent.response.headers(), sending.signed.get()) {
-                    return self.answer_challenge(sending, permit, sent, entry).await;
-                }
-                let judged = Judged::of(sent, &permit).await;
-                if judged.expired {
-                    return self.renew_and_replay(sending, permit, (judged, sent_at), entry).await;
-                }
-                if !refused {
-                    permit.succeeded(sent_at);
-                }
-                Ok((judged, Some(permit)))
-            }
-        }
-    }
-
-    /// The service has said what it wants the request to be signed with (RFC 7616 §3.3): that is the one second send.
-    async fn answer_challenge(
-        self: &Rc<Self>,
-        sending: &Sending<'_>,
-        permit: Permit,
-        sent: Box<Sent<RequestBody>>,
-        entry: &mut Entry,
-    ) -> Result<(Judged, Option<Permit>), Refusal> {
-        let stops = match () {
-            () if !reaches(&permit, &sending.outbound.target) => Some("not_sealed"),
-            () if !self.proxy.still_known(sending.agent) => Some("agent_revoked"),
-            () if !sending.replay.repeatable() => Some("not_replayable"),
-            () => None,
-        };
-        if let Some(why) = stops {
-            entry.note(why);
-            return Ok((Judged::unjudged(sent), Some(permit)));
-        }
-        drain(sent, sending.replay.sent());
-        entry.note("challenged");
-        let sent_at = Instant::now();
-        let sent = self.forward(sending, Some(&permit)).await?;
-        if sent.response.status() != StatusCode::UNAUTHORIZED {
-            permit.succeeded(sent_at);
-        }
-        Ok((Judged::unjudged(sent), Some(permit)))
-    }
-
-    /// After a 401 or what this service says instead: a fresh permit and the one second send, or the answer as it is.
-    async fn renew_and_replay(
-        self: &Rc<Self>,
-        sending: &Sending<'_>,
-        permit: Permit,
-        (judged, sent_at): (Judged, Instant),
-        entry: &mut Entry,
-    ) -> Result<(Judged, Option<Permit>), Refusal> {
-        let fresh = match permit.renew(sent_at).await {
-            Renewal::Fresh(fresh) => fresh,
-            Renewal::Keep(why) => {
-                entry.note(why.word());
-                return Ok((judged, Some(permit)));
-            }
-        };
-        entry.note("renewed");
-        // While the service's answer was on its way, another tenant's account may have been registered, or the agent revoked.
-        let stops = match () {
-            () if !reaches(&fresh, &sending.outbound.target) => Some("not_sealed"),
-            () if !self.proxy.still_known(sending.agent) => Some("agent_revoked"),
-            () => None,
-        };
-        if let Some(why) = stops {
-            entry.note(why);
-            return Ok((judged, Some(permit)));
-        }
-        if !may_replay(&fresh, &sending.outbound.target.method) || !sending.replay.repeatable() {
-            entry.note("not_replayable");
-            return Ok((judged, Some(permit)));
-        }
-        drain(judged.sent, sending.replay.sent());
-        entry.note("replayed");
-        let sent_at = Instant::now();
-        let judged = Judged::of(self.forward(sending, Some(&fresh)).await?, &fresh).await;
-        if !judged.expired && judged.sent.response.status() != StatusCode::UNAUTHORIZED {
-            fresh.succeeded(sent_at);
-        }
-        Ok((judged, Some(fresh)))
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
@@ -406,28 +306,4 @@ fn note_arrival(entry: &mut Entry, door: &Door, arrived: &Arrived) {
     if let Some(agent) = &arrived.agent {
         entry.agent(&agent.name);
     }
-}
-
-fn may_replay(permit: &Permit, method: &Method) -> bool {
-    match permit.provider().inject.get(permit.rule()).map(|rule| rule.replay) {
-        Some(ReplayRule::All) => true,
-        Some(ReplayRule::Safe) => method.is_safe(),
-        Some(ReplayRule::Never) | None => false,
-    }
-}
-
-/// Reads a refused answer's short body away, so that its connection can be used again, if the request was `whole` on it.
-fn drain(sent: Box<Sent<RequestBody>>, whole: bool) {
-    if !whole {
-        return;
-    }
-    use http_body_util::{BodyExt as _, Limited};
-    const LIMIT: usize = 64 * 1024;
-    let (body, mut lease) = (sent.response.into_body(), sent.lease);
-    tokio::task::spawn_local(async move {
-        let reading = Limited::new(body, LIMIT).collect();
-        if let Ok(Ok(_bytes)) = tokio::time::timeout(std::time::Duration::from_secs(5), reading).await {
-            lease.release();
-        }
-    });
 }

@@ -29,6 +29,7 @@ mod placeholders;
 mod put_on;
 mod refusal;
 mod refused;
+mod renew;
 mod replay;
 mod respond;
 mod serve;
