@@ -8,7 +8,7 @@ use super::settings::{LogIns, Unregistered};
 use super::snapshot::Rules;
 use crate::agent::Agent;
 use crate::model::Target;
-use crate::provider::{Provider, Shape};
+use crate::provider::{Provider, Shape, TokenResponse};
 
 impl Rules {
     /// What happens to a log-in that `route` was decided for, where those of `answering` hand out tokens. [`LogIns::Pass`] is for what
@@ -29,11 +29,24 @@ impl Rules {
         if leads_out && persons() { settings.log_ins } else { LogIns::Pass }
     }
 
-    /// Whether a request to the token endpoint of `owners` would get a person's tokens past those who look at log-ins: by another method (a
-    /// service may take a code from the query of a GET), or by a path that only some read as the endpoint's.
-    pub(crate) fn evades_capture(&self, target: &Target, agent: &Agent, owners: Vec<Arc<Provider>>) -> bool {
-        let persons = |owner: &Arc<Provider>| owner.token_responses.iter().any(|response| response.shape == Shape::OAuth2);
-        let looked_at = self.settings().log_ins != LogIns::Pass && owners.iter().any(persons);
-        looked_at && self.token_responses(target, agent, &Route::TokenEndpoint(owners)).is_empty()
+    /// The provider whose tokens a person would get by this request past those who look at log-ins: by another method (a service may take a
+    /// code from the query of a GET), another port, or a path that only some read as the endpoint's.
+    pub(crate) fn evades_capture(&self, target: &Target, agent: &Agent, route: &Route) -> Option<Arc<Provider>> {
+        if self.settings().log_ins == LogIns::Pass {
+            return None;
+        }
+        let host = &target.authority.host;
+        let meant = |response: &&TokenResponse| response.at.iter().any(|at| at.may_be_meant(host, target.path.path()));
+        let owner = match route {
+            Route::TokenEndpoint(owners) => owners.iter().find(|owner| persons(owner).next().is_some()).map(Arc::clone),
+            Route::Pass | Route::Strip(_) => self.usable_at(host, agent).find(|owner| persons(owner).any(|own| meant(&own))),
+            Route::Inject(_) | Route::Refuse(_) => None,
+        };
+        owner.filter(|_| self.token_responses(target, agent, route).is_empty())
     }
+}
+
+/// Those of its answers that a person's log-in gets.
+fn persons(provider: &Provider) -> impl Iterator<Item = &TokenResponse> {
+    provider.token_responses.iter().filter(|response| response.shape == Shape::OAuth2)
 }

@@ -214,6 +214,11 @@ impl Rules {
         usable.filter(here).collect()
     }
 
+    /// The providers with an endpoint at `host` that `agent` may use; one may come twice.
+    pub(super) fn usable_at(&self, host: &Host, agent: &Agent) -> impl Iterator<Item = Arc<Provider>> {
+        self.answering(host).map(|(provider, _number)| provider).filter(|provider| agent.may_use(&provider.id))
+    }
+
     /// Whether some request of `agent` to `host` may be answered by a token response.
     fn may_answer(&self, host: &Host, agent: &Agent) -> bool {
         let here = |(provider, number): &Answering| {

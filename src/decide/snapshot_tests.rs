@@ -168,12 +168,16 @@ access_token = "six_"
     ),
 ];
 
-fn answering(rules: &Rules, agent: &Agent, method: &Method, url: &str) -> Vec<String> {
+fn asked(method: &Method, url: &str) -> Target {
     let (scheme, rest) = url.split_once("://").expect("a URL");
     let (authority, path) = rest.split_once('/').expect("a path");
     let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
     let authority = Authority::parse(authority, Some(scheme.default_port())).expect("an authority");
-    let target = Target { scheme, authority, method: method.clone(), path: format!("/{path}").parse().expect("a path") };
+    Target { scheme, authority, method: method.clone(), path: format!("/{path}").parse().expect("a path") }
+}
+
+fn answering(rules: &Rules, agent: &Agent, method: &Method, url: &str) -> Vec<String> {
+    let target = asked(method, url);
     let route = rules.decide(&target, agent);
     rules.token_responses(&target, agent, &route).iter().map(|(provider, _)| provider.id.to_string()).collect()
 }
@@ -214,6 +218,57 @@ fn i2_token_requests_are_answered_at_the_endpoints_of_providers_that_the_agent_m
     assert_eq!(limited(&["five"], "https://auth.example.com/token"), ["five"]);
     assert_eq!(limited(&["five"], "https://acme.six.example.com/oauth/token"), [""; 0]);
     assert_eq!(limited(&["other"], "https://auth.example.com/token"), [""; 0]);
+}
+
+#[test]
+fn i1_no_log_in_gets_past_by_method_port_scheme_or_spelling_where_an_endpoint_is_open_either() {
+    let rules = |log_ins| {
+        let settings = Settings {
+            unmatched: Unmatched::Intercept,
+            unregistered: Unregistered::Pass,
+            connect_ports: vec![8443],
+            allow: true,
+            log_ins,
+        };
+        compiled(&ANSWERING, settings)
+    };
+    let evaded = |log_ins, agent: &Agent, method: &Method, url: &str| {
+        let (rules, target) = (rules(log_ins), asked(method, url));
+        let owner = rules.evades_capture(&target, agent, &rules.decide(&target, agent));
+        owner.map(|owner| owner.id.to_string())
+    };
+    let (post, anybody) = (&Method::POST, &agent(None));
+    for host in ["auth.example.com/token", "login.six.test/t"] {
+        let owner = if host.starts_with("auth") { "five" } else { "six" };
+        for url in [
+            format!("https://{}", host.replace('/', ":8443/")),
+            format!("http://{host}"),
+            format!("https://{}", host.replace('/', "//")),
+            format!("https://{}", host.replace("/t", "/T")),
+            format!("https://{}", host.replace("/t", "/%74")),
+            format!("https://{}", host.replace("/t", "/%2574")),
+            format!("https://{}", host.replace("/t", "/x/../t")),
+            format!("https://{host};x"),
+            format!("https://{host}//"),
+            format!("https://{host}%00"),
+        ] {
+            assert_eq!(evaded(LogIns::Capture, anybody, post, &url).as_deref(), Some(owner), "{url}");
+            assert_eq!(evaded(LogIns::Refuse, anybody, post, &url).as_deref(), Some(owner), "{url}");
+            assert_eq!(evaded(LogIns::Pass, anybody, post, &url), None, "{url}");
+        }
+        for method in [Method::GET, Method::PUT, Method::HEAD, Method::CONNECT] {
+            let url = format!("https://{host}?code=c");
+            assert_eq!(evaded(LogIns::Capture, anybody, &method, &url).as_deref(), Some(owner), "{method} {url}");
+        }
+        assert_eq!(evaded(LogIns::Capture, anybody, post, &format!("https://{host}")), None, "it is looked at");
+        assert_eq!(evaded(LogIns::Capture, anybody, post, &format!("https://{host}s")), None, "another place");
+    }
+    // What a Ruby service reads as its format, what a Windows one takes off.
+    for ending in [".json", ".", "%20", "%2e"] {
+        let url = format!("https://login.six.test/t{ending}");
+        assert_eq!(evaded(LogIns::Capture, anybody, post, &url).as_deref(), Some("six"), "{url}");
+    }
+    assert_eq!(evaded(LogIns::Capture, &agent(Some(&["five"])), post, "https://login.six.test//t"), None, "not that agent's");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::grant::JwtAlgorithm;
@@ -180,6 +181,15 @@ impl Endpoint {
         let trimmed = path.strip_suffix('/').filter(|rest| !rest.is_empty());
         let fits = |path: &str| self.path.matches_all_readings(path);
         self.host.matches(host) && (fits(path) || trimmed.is_some_and(fits))
+    }
+
+    /// Whether some service could take a request to `path` of `host` for one of it, by any reading: in another letter case, with the format
+    /// behind it that the answer is to have (`token.json`), or with the dots and spaces that some take off. For refusals.
+    pub fn may_be_meant(&self, host: &Host, path: &str) -> bool {
+        let decoded = percent_decode_str(path.split('?').next().unwrap_or_default()).decode_utf8_lossy();
+        let bare = decoded.trim_end_matches(['/', '.', ' ']);
+        let without_format = bare.rsplit_once('.').map_or(bare, |(rest, _format)| rest);
+        self.host.matches(host) && [path, bare, without_format].into_iter().any(|path| self.path.matches_any_reading(path))
     }
 
     /// Whether `path`, which it takes, says the fields of this connection.

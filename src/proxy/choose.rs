@@ -55,6 +55,9 @@ impl Worker {
     }
 
     fn choose_way(&self, route: Route, inquiry: &Inquiry<'_>, entry: &mut Entry) -> Result<Chosen, Refusal> {
+        if let Route::Pass | Route::Strip(_) = route {
+            self.check_log_in(&route, inquiry)?;
+        }
         let named = match route {
             Route::Refuse(reason) => return Err(Refusal::Policy(reason)),
             Route::Pass => {
@@ -276,16 +279,19 @@ impl Worker {
 
     /// A token endpoint is ours alone as soon as we hold a connection there; until then it is a host like others.
     fn token_endpoint(&self, owners: Vec<Arc<Provider>>, inquiry: &Inquiry<'_>) -> Result<Way, Refusal> {
-        let target = &inquiry.arrived.target;
         match self.registered(&owners)?.or(owners.first().filter(|_| !self.passes_unregistered())) {
             // It counts as every path, and is refused for what it is.
-            Some(_) if !is_readable(target.path.path()) => Err(Refusal::Policy(Reason::Unclear)),
-            None => {
-                let first = owners.first().map(|owner| owner.title.clone()).unwrap_or_default();
-                let evades = self.proxy.rules.load().evades_capture(target, inquiry.agent, owners);
-                if evades { Err(Refusal::TokenEndpoint(first)) } else { Ok(Way::Plain) }
-            }
+            Some(_) if !is_readable(inquiry.arrived.target.path.path()) => Err(Refusal::Policy(Reason::Unclear)),
             Some(holder) => Err(Refusal::TokenEndpoint(holder.title.clone())),
+            None => self.check_log_in(&Route::TokenEndpoint(owners), inquiry).map(|()| Way::Plain),
+        }
+    }
+
+    /// Refuses what could be a log-in whose answer nobody looks at.
+    fn check_log_in(&self, route: &Route, inquiry: &Inquiry<'_>) -> Result<(), Refusal> {
+        match self.proxy.rules.load().evades_capture(&inquiry.arrived.target, inquiry.agent, route) {
+            Some(owner) => Err(Refusal::TokenEndpoint(owner.title.clone())),
+            None => Ok(()),
         }
     }
 

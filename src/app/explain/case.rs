@@ -119,6 +119,11 @@ impl Case<'_> {
 
     fn routed(&self, route: Route) -> Result<Explanation, ExplainError> {
         let settings = self.rules.settings();
+        if let Some(owner) = self.rules.evades_capture(self.target, self.agent, &route) {
+            let why =
+                format!("it could get a person's tokens at the endpoint of {} past those who look at log-ins", owner.title);
+            return Ok(self.answer(Outcome::Refuse, why).of(&owner));
+        }
         Ok(match route {
             Route::Refuse(reason) => self.refused(reason),
             Route::Pass if settings.unmatched == Unmatched::Intercept => {
