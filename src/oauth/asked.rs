@@ -1,6 +1,7 @@
 //! A token request as a caller sends it: which grant, and what for. Nothing else of it is kept.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,6 +9,7 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 /// RFC 6749 §4 and §6 and its extensions.
@@ -54,6 +56,8 @@ pub(crate) enum InvalidRequest {
     NoGrant,
     #[error("a parameter is there more than once")]
     Twice,
+    #[error("grant_type is one of a program's own, and there is a code of a person's log-in")]
+    TwoGrants,
 }
 
 const GRANTS: [(&str, AskedGrant); 8] = [
@@ -66,6 +70,9 @@ const GRANTS: [(&str, AskedGrant); 8] = [
     ("urn:ietf:params:oauth:grant-type:saml2-bearer", AskedGrant::Machine),
     ("urn:ietf:params:oauth:grant-type:token-exchange", AskedGrant::Exchange),
 ];
+
+/// Those in which ASCII is what it is.
+const CHARSETS: [&str; 4] = ["utf-8", "utf8", "us-ascii", "iso-8859-1"];
 
 /// The parameters that are read; the others are no business of ours.
 #[derive(Default, Deserialize)]
@@ -139,11 +146,35 @@ pub(crate) fn read_request(query: Option<&str>, headers: &HeaderMap, body: &[u8]
         (None, Some(_)) => AskedGrant::Other,
         (None, None) => return Err(InvalidRequest::NoGrant),
     };
+    // GitHub and Slack take a code whatever the grant is called.
+    if grant != AskedGrant::Other && (query.is_some_and(form_has_code) || has_code(json, body)) {
+        return Err(InvalidRequest::TwoGrants);
+    }
     let scope = text(parameters.scope).map(|scope| scope.to_string());
     let refresh_token = text(parameters.refresh_token);
     let shown = (text(parameters.client_id), text(parameters.client_secret));
     let (client_id, client_secret) = if shown.1.is_some() { shown } else { by_basic(headers).unwrap_or(shown) };
     Ok(Asked { grant, scope, refresh_token, client_id, client_secret })
+}
+
+/// Whether a body has a code.
+fn has_code(json: bool, body: &[u8]) -> bool {
+    if json {
+        let members = serde_json::from_slice::<HashMap<String, IgnoredAny>>(body).unwrap_or_default();
+        return members.keys().any(|name| is_code(name));
+    }
+    std::str::from_utf8(body).is_ok_and(form_has_code)
+}
+
+/// Some split forms at `;` too.
+fn form_has_code(written: &str) -> bool {
+    written.split(['&', ';']).any(|pair| is_code(&decoded(pair.split('=').next().unwrap_or_default())))
+}
+
+/// `code`, `device_code` and the like, as the most lenient reader names them: `code[]` and ` Code` too.
+fn is_code(name: &str) -> bool {
+    let name = name.split('[').next().unwrap_or_default();
+    name.trim_matches(|letter: char| letter.is_whitespace() || letter.is_control()).to_ascii_lowercase().ends_with("code")
 }
 
 /// Id and secret.
@@ -168,6 +199,11 @@ fn kind(headers: &HeaderMap) -> Result<Kind, InvalidRequest> {
         return Err(InvalidRequest::Type);
     }
     let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+    // In another alphabet (EBCDIC) the same bytes are other parameters.
+    let mut charsets = text.split(';').filter_map(|parameter| parameter.trim().strip_prefix("charset"));
+    if charsets.any(|charset| !CHARSETS.contains(&charset.trim_matches([' ', '\t', '=', '"', '\'']))) {
+        return Err(InvalidRequest::Type);
+    }
     match text.split(';').next().unwrap_or_default().trim() {
         "application/x-www-form-urlencoded" => Ok(Kind::Form),
         "application/json" => Ok(Kind::Json),
@@ -293,5 +329,29 @@ mod tests {
         let wrong = |headers: &HeaderMap, body: &[u8]| read_request(None, headers, body).err();
         assert_eq!(wrong(&compressed, b"grant_type=password"), Some(InvalidRequest::Encoded));
         assert_eq!(wrong(&HeaderMap::new(), &[0xff, b'=']), Some(Unreadable));
+    }
+
+    #[test]
+    fn i1_a_code_makes_no_programs_grant_whatever_it_is_called() {
+        for (kind, query, body) in [
+            (FORM, None, "grant_type=client_credentials&client_id=c&code=C"),
+            (FORM, None, "grant_type=refresh_token&refresh_token=r&device%5fcode=C"),
+            (FORM, None, "grant_type=password&x=1;code=C"),
+            (FORM, None, "grant_type=client_credentials&+Code[]=C"),
+            (FORM, Some("code=C"), "grant_type=client_credentials"),
+            ("application/json", Some("grant_type=client_credentials"), r#"{"code":"C"}"#),
+            ("application/json", None, r#"{"grant_type":"client_credentials","device_code":["C"]}"#),
+        ] {
+            assert_eq!(grant(kind, query, body), Err(InvalidRequest::TwoGrants), "{kind} {query:?} {body}");
+        }
+        let verified = "grant_type=refresh_token&refresh_token=r&code_verifier=v&scope=code";
+        assert_eq!(grant(FORM, None, verified), Ok(AskedGrant::Renewal));
+        let alphabet = |charset: &str| format!("application/x-www-form-urlencoded; charset={charset}");
+        for charset in ["ibm037", "\"utf-7\"", "utf-16"] {
+            assert_eq!(grant(&alphabet(charset), None, "grant_type=refresh_token"), Err(InvalidRequest::Type), "{charset}");
+        }
+        for charset in ["UTF-8", "\"utf-8\"", "iso-8859-1"] {
+            assert_eq!(grant(&alphabet(charset), None, "grant_type=refresh_token"), Ok(AskedGrant::Renewal), "{charset}");
+        }
     }
 }
