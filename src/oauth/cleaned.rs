@@ -134,6 +134,7 @@ impl<'a> Cleaner<'a> {
             "access_token" => stand_ins.access_token.to_owned(),
             "refresh_token" => stand_ins.refresh_token.to_owned(),
             "id_token" => self.identity(text).unwrap_or_else(|| stand_ins.other.to_owned()),
+            "client_info" => self.account(text).unwrap_or_else(|| stand_ins.other.to_owned()),
             _ => stand_ins.other.to_owned(),
         })
     }
@@ -146,21 +147,37 @@ impl<'a> Cleaner<'a> {
             return None;
         }
         self.certain.push(Zeroizing::new(signature.to_owned()));
-        let read = |part: &str| {
-            let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(part).ok()?);
-            serde_json::from_slice::<Map<String, Value>>(&bytes).ok()
-        };
-        let (head, claims) = (read(head)?, read(claims)?);
+        let head = decoded(head)?;
         let algorithm =
             head.get("alg").and_then(Value::as_str).filter(|word| KNOWN_ALGORITHMS.contains(word)).unwrap_or("RS256");
+        let claims = self.claims(decoded(claims)?);
+        let head = encoded(&json!({ "alg": algorithm, "typ": "JWT", "kid": "placeholder" }));
+        Some(format!("{head}.{claims}.{}", (self.stand_ins.signature)(algorithm)))
+    }
+
+    /// Microsoft's `client_info`: which account it is, by two ids in encoded JSON. MSAL does not start without it.
+    fn account(&mut self, text: &str) -> Option<String> {
+        decoded(text.trim_end_matches('=')).map(|claims| self.claims(claims))
+    }
+
+    /// What of `claims` may be shown, encoded.
+    fn claims(&mut self, claims: Map<String, Value>) -> String {
         self.claims = true;
         let kept = self.object(&claims, 0);
         self.claims = false;
         wipe(&mut Value::Object(claims));
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let head = json!({ "alg": algorithm, "typ": "JWT", "kid": "placeholder" });
-        Some(format!("{}.{}.{}", part(&head), part(&Value::Object(kept)), (self.stand_ins.signature)(algorithm)))
+        encoded(&Value::Object(kept))
     }
+}
+
+/// A part of a JSON Web Token (RFC 7515 §3.1).
+fn decoded(part: &str) -> Option<Map<String, Value>> {
+    let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(part).ok()?);
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn encoded(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
 /// Those that there is a stand-in for.

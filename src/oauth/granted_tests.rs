@@ -100,6 +100,18 @@ fn i1_an_id_token_parses_says_who_it_is_and_holds_no_credential() {
 }
 
 #[test]
+fn an_account_that_msal_reads_out_of_encoded_json_stays_readable() {
+    let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let ids = json!({ "uid": "9f4880d8-80ba-4c40-97bc-f7a23c703084", "utid": "f645ad92-e38d-4d1a-b510-d1b09a74a8ca" });
+    let mut account = ids.clone();
+    account["secret"] = json!("x");
+    for (info, wanted) in [(encoded(&account), encoded(&ids)), ("0123456789abcdef0123".to_owned(), "TAIL".to_owned())] {
+        let shown = document(&json!({ "access_token": "an-access-token-0123", "client_info": info }));
+        assert_eq!(shown["client_info"], json!(wanted));
+    }
+}
+
+#[test]
 fn a_form_is_answered_with_a_form() {
     let login = login(
         FORM,
