@@ -414,6 +414,71 @@ fn i1_no_other_method_or_spelling_gets_past() {
 }
 
 #[test]
+fn i1_an_endpoint_that_is_open_is_no_way_past_either() {
+    run(async {
+        let scene = Scene::new().await;
+        let nexus = scene.builder().start();
+        let caller = Caller::new(&nexus);
+        let with = |method: &str, url: String| {
+            let request = Request::builder().method(method).uri(url).header("content-type", FORM);
+            request.body(full(CODE)).expect("a request")
+        };
+        let hosts = [
+            (CLAUDE, "/v1/oauth", "/token"),
+            ("www.googleapis.com", "/oauth2/v4", "/token"),
+            (AUTH, "/login/oauth", "/access_token"),
+        ];
+        for (host, folder, name) in hosts {
+            let plain = format!("https://{host}{folder}{name}");
+            let mut odd: Vec<_> = ["GET", "PUT", "PATCH"].map(|method| with(method, format!("{plain}?{CODE}"))).into();
+            for path in [
+                format!("/{folder}{name}"),
+                format!("{folder}/{name}"),
+                format!("{folder}{name}//"),
+                format!("{folder}{}", name.to_uppercase()),
+                format!("{folder}{name};x"),
+                format!("{folder}{name}.json"),
+                format!("{folder}{name}%20"),
+                format!("{folder}{name}%2e"),
+                format!("{folder}/%{:x}{}", name.as_bytes()[1], &name[2..]),
+            ] {
+                odd.push(with("POST", format!("https://{host}{path}")));
+            }
+            for request in odd {
+                let said = format!("{} {}", request.method(), request.uri());
+                let reply = caller.send(request).await;
+                assert_eq!(refusal(&reply), (403, Some("policy")), "{said}: {reply:?}");
+            }
+        }
+        assert_eq!((scene.endpoint.count(), scene.api.count()), (0, 0), "nothing left");
+        // What is at the same host and is no log-in goes on.
+        assert_eq!(caller.get(&format!("https://{CLAUDE}/v1/oauth/tokens")).await.status, 200);
+    });
+}
+
+#[test]
+fn i1_a_code_that_calls_itself_a_programs_grant_gets_no_token() {
+    run(async {
+        let scene = Scene::new().await;
+        let nexus = scene.builder().start();
+        let caller = Caller::new(&nexus);
+        let ebcdic = "application/x-www-form-urlencoded; charset=ibm037";
+        for (url, kind, body) in [
+            (LOG_IN, FORM, "grant_type=client_credentials&client_id=c&client_secret=s&code=C"),
+            (LOG_IN, FORM, "grant_type=refresh_token&refresh_token=r&device_code=C"),
+            (LOG_IN, FORM, "grant_type=client_credentials&x=1;code=C"),
+            (LOG_IN, ebcdic, "grant_type=client_credentials&%83%96%84%85=C"),
+            (&format!("{LOG_IN}?grant_type=client_credentials"), JSON, r#"{"code":"C"}"#),
+        ] {
+            let reply = caller.send(post(url, kind, body)).await;
+            assert!(document(&reply)["access_token"].as_str().is_some_and(|token| token.starts_with("ghu_")), "{reply:?}");
+            assert!(!shown(&reply).contains("their"), "{body}: {reply:?}");
+        }
+        assert_eq!(connections(&nexus).len(), 5);
+    });
+}
+
+#[test]
 fn i1_a_placeholder_in_a_log_in_is_refused() {
     run(async {
         let scene = Scene::new().await;
