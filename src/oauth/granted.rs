@@ -115,7 +115,9 @@ pub(crate) fn read_granted(kind: Option<&HeaderValue>, body: &[u8], now: SystemT
 
 /// Whether bytes that can't be read as an answer may hold a token all the same.
 pub(crate) fn mentions_token(body: &[u8]) -> bool {
-    [&b"access_token"[..], b"refresh_token", b"id_token"].iter().any(|name| memchr::memmem::find(body, name).is_some())
+    // Letters of two bytes each (UTF-16): no text that we read.
+    let wide = memchr::memchr(0, body).is_some();
+    wide || [&b"access_token"[..], b"refresh_token", b"id_token"].iter().any(|name| memchr::memmem::find(body, name).is_some())
 }
 
 impl Login {
@@ -194,7 +196,8 @@ fn parse(kind: Option<&HeaderValue>, body: &[u8]) -> Option<(Document, bool)> {
     if looks_json || !matches!(essence, "application/x-www-form-urlencoded" | "text/plain" | "text/html" | "") {
         return None;
     }
-    let text = std::str::from_utf8(body.trim_ascii()).ok().filter(|text| text.contains('=') && !text.contains(['<', '\n']))?;
+    let text =
+        std::str::from_utf8(body.trim_ascii()).ok().filter(|text| text.contains('=') && !text.contains(['<', '\n', ';']))?;
     let pairs = text.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let pair = |(name, value): (&str, &str)| (decoded(name).into_owned(), Value::String(decoded(value).into_owned()));
     Some((Document(pairs.map(pair).collect()), true))

@@ -174,6 +174,7 @@ fn i1_what_can_t_be_told_apart_is_kept_back() {
         (JSON, r#"{"access_token":"x0123456789""#, Odd::Format),
         (JSON, r#"[{"access_token":"x0123456789"}]"#, Odd::Format),
         (JSON, "access_token=x0123456789", Odd::Format),
+        (FORM, "scope=repo;access_token=x0123456789", Odd::Format),
         ("text/html", "<html>access_token=x0123456789</html>", Odd::Format),
         ("application/octet-stream", r#"{"access_token":"x0123456789"}"#, Odd::Format),
     ] {

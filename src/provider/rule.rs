@@ -52,6 +52,14 @@ pub struct Provider {
     pub verified: bool,
 }
 
+/// Scopes that ask who the person is, or for a refresh token (OpenID Connect Core §5.4 and §11): any service's.
+const IDENTITY_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
+
+/// The scopes that tell one service from another (RFC 6749 §3.3; some write commas).
+pub(super) fn words_of(scope: &str) -> impl Iterator<Item = &str> {
+    scope.split([' ', ',']).filter(|word| !word.is_empty() && !IDENTITY_SCOPES.contains(word))
+}
+
 impl Provider {
     /// The endpoints that hand out tokens; no caller may reach them through us (RFC 6749 §3.2).
     pub fn token_endpoints(&self) -> impl Iterator<Item = &str> {
@@ -100,7 +108,7 @@ impl Provider {
                 () => usize::from(host.is_some_and(|host| hosts.iter().any(|own| own == host))),
             }
         };
-        scope.split([' ', ',']).filter(|word| !word.is_empty()).map(fits).sum()
+        words_of(scope).map(fits).sum()
     }
 
     /// Every host pattern of every rule, in the file's order; the same one may come twice.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::grant::JwtAlgorithm;
 use super::path::{PathPattern, normalised};
 use super::pattern::HostPattern;
-use super::rule::Provider;
+use super::rule::{Provider, words_of};
 use super::strategy::{self, Fields};
 use super::template::Template;
 use crate::model::Host;
@@ -34,6 +34,8 @@ pub struct TokenResponse {
     pub lifetime: Duration,
     /// Whether `scope` is there, and what it says where the request says nothing.
     pub scope: Option<String>,
+    /// Whether scopes that name no address are this service's, where several share the endpoint.
+    pub bare_scopes: bool,
     /// What this vendor's programs read besides.
     pub members: Vec<(String, Member)>,
 }
@@ -246,6 +248,11 @@ impl TokenResponse {
         let mut templates = Vec::new();
         claims.chain(&self.members).for_each(|(_name, member)| member.collect(&mut templates));
         templates.into_iter()
+    }
+
+    /// How many scopes of a log-in are this service's because they name no address.
+    pub fn fits_bare_scopes(&self, scope: &str) -> usize {
+        words_of(scope).filter(|word| self.bare_scopes && !word.contains('/')).count()
     }
 
     /// What stands for the tokens that a person's log-in gave: those of its answer, or a bare placeholder.

@@ -19,6 +19,7 @@ fn response() -> TokenResponse {
         token_type: "Bearer".to_owned(),
         lifetime: Duration::from_secs(3599),
         scope: Some("all".to_owned()),
+        bare_scopes: false,
         members: vec![
             ("instance_url".to_owned(), Member::Text("https://{site}.acme.example".parse().expect("a template"))),
             ("permissions".to_owned(), Member::Object(Vec::new())),

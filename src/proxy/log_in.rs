@@ -1,12 +1,13 @@
 //! A person's log-in through a program: it goes to the service as the program sent it, and the tokens that come back stay here. They become a
 //! new connection of that agent, which waits for a person's approval; the program gets placeholders.
 
+use std::cmp::Reverse;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
@@ -84,6 +85,16 @@ impl LogInError {
         }
     }
 
+    /// Whether such an answer, in which no token is named, may be that of another request than a log-in, which may be of any kind.
+    fn is_of_no_log_in(&self, answer: Answer) -> bool {
+        match self {
+            // What is in it, nobody saw.
+            Self::Unread("compressed") => answer == Answer::Failure,
+            Self::Kept(_) | Self::Unread(_) => answer != Answer::Success(true),
+            Self::Refused | Self::NoUse(_) | Self::TooMany(_) | Self::NotStored(_) => false,
+        }
+    }
+
     /// Who has to act.
     pub(super) fn blame(&self) -> Blame {
         match self {
@@ -123,6 +134,15 @@ pub(super) struct LogIn<'a> {
     pub(super) sure: Sure,
     /// The caller's stream is HTTP/1.1: it can't be told to stop sending.
     pub(super) linger: bool,
+}
+
+/// What the service's status says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// 2xx, and whether it was a log-in for certain.
+    Success(bool),
+    /// All else: no error has a token.
+    Failure,
 }
 
 /// The service's answer as far as it was read, and whether that is all of it.
@@ -165,9 +185,6 @@ impl Worker {
             replay.fault().map_or(Refusal::from(error), Refusal::from)
         })?;
         replay.stands();
-        if !sent.response.status().is_success() || sent.bodiless {
-            return Ok(Stepped::plain(sent, Peeked::new(), replay));
-        }
         let heard = self.hear(&mut sent, &inquiry.agent.label).await;
         let Some(login) = self.granted(&log_in, &sent, &heard).transpose() else {
             return Ok(Stepped::plain(sent, heard.peeked, replay));
@@ -222,8 +239,11 @@ impl Worker {
 
     /// The tokens in it; `None` where it is an answer like others.
     fn granted(&self, log_in: &LogIn<'_>, sent: &Sent<RequestBody>, heard: &Heard) -> Result<Option<Box<Login>>, LogInError> {
-        let sure = log_in.sure == Sure(true);
-        let headers = sent.response.headers();
+        let (headers, sure) = (sent.response.headers(), log_in.sure == Sure(true));
+        let answer = if sent.response.status().is_success() { Answer::Success(sure) } else { Answer::Failure };
+        if headers.get(LOCATION).is_some_and(|location| mentions_token(location.as_bytes())) {
+            return Err(LogInError::Unread("a redirection with a token"));
+        }
         let read = match heard.whole {
             _ if is_encoded(headers) => Err(LogInError::Unread("compressed")),
             Err(why) => Err(LogInError::Unread(why)),
@@ -231,11 +251,11 @@ impl Worker {
         };
         match read {
             Ok(Granted::Nothing) => Ok(None),
+            Ok(Granted::Tokens(_)) if answer == Answer::Failure => Err(LogInError::Kept(Odd::TokensAndError)),
             Ok(Granted::Tokens(_)) if log_in.asking.log_ins == LogIns::Refuse => Err(LogInError::Refused),
             Ok(Granted::Tokens(login)) => Ok(Some(login)),
-            // What may be no log-in at all may have an answer of any kind, as long as it names no token.
-            Err(LogInError::Kept(Odd::Unknown)) if !sure => Ok(None),
-            Err(LogInError::Kept(Odd::Format) | LogInError::Unread(_)) if !sure && !mentions_token(&heard.body) => Ok(None),
+            Err(error) if error.is_of_no_log_in(answer) && !mentions_token(&heard.body) => Ok(None),
+            Err(LogInError::Kept(Odd::Format | Odd::Unknown) | LogInError::Unread(_)) if answer == Answer::Failure => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -342,8 +362,11 @@ fn usable<'a>(asking: &'a Asking<'_>) -> impl Iterator<Item = (&'a Arc<Provider>
 
 /// Of the services of one vendor that share the endpoint, the first whose scopes fit best; of those, one that is renewed by log-ins.
 fn fittest<'a>(asking: &'a Asking<'_>, scope: &str) -> Option<(&'a Arc<Provider>, &'a TokenResponse)> {
-    let fit = |provider: &Provider| (provider.fits_scopes(scope), usize::from(provider.oauth2.is_some()));
-    usable(asking).enumerate().max_by_key(|(at, (provider, _))| (fit(provider), std::cmp::Reverse(*at))).map(|(_, found)| found)
+    let fit = |(provider, response): (&Provider, &TokenResponse)| {
+        (provider.fits_scopes(scope) + response.fits_bare_scopes(scope), usize::from(provider.oauth2.is_some()))
+    };
+    let best = usable(asking).enumerate().max_by_key(|(at, (provider, response))| (fit((provider, response)), Reverse(*at)));
+    best.map(|(_, found)| found)
 }
 
 /// What is stored: the tokens, and what renews them, for the hosts and the token endpoints that the provider's file gives them now.

@@ -21,6 +21,7 @@ const API: &str = "api.github.com";
 const GOOGLE: &str = "oauth2.googleapis.com";
 const CLAUDE: &str = "console.anthropic.com";
 const CODEX: &str = "auth.openai.com";
+const MICROSOFT: &str = "login.microsoftonline.com";
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const ACCESS: &str = "gho_their_access_token_0123456789abcdef";
@@ -50,8 +51,11 @@ impl Scene {
         let says = Says { status: 200, kind: JSON, encoding: None, body: Bytes::from(granted().to_string()) };
         let says = std::sync::Arc::new(std::sync::Mutex::new(says));
         let script = std::sync::Arc::clone(&says);
-        let endpoint =
-            Upstream::serve(&ca, &[AUTH, GOOGLE, CLAUDE, CODEX, "login.salesforce.com"], Offers::Both, move |mut call| {
+        let endpoint = Upstream::serve(
+            &ca,
+            &[AUTH, GOOGLE, CLAUDE, CODEX, MICROSOFT, "login.salesforce.com"],
+            Offers::Both,
+            move |mut call| {
                 let script = std::sync::Arc::clone(&script);
                 async move {
                     drop(call.read().await);
@@ -64,7 +68,8 @@ impl Scene {
                     }
                     response
                 }
-            });
+            },
+        );
         let endpoint = endpoint.await;
         let apis = [API, "www.googleapis.com", "sheets.googleapis.com", "api.anthropic.com", "acme.my.salesforce.com"];
         let api = Upstream::serve(&ca, &apis, Offers::Both, |_call| async { answer(200, "served") }).await;
@@ -73,7 +78,7 @@ impl Scene {
 
     fn builder(&self) -> Builder {
         let builder = Builder::new(&self.ca);
-        let endpoints = [AUTH, GOOGLE, CLAUDE, CODEX, "login.salesforce.com"];
+        let endpoints = [AUTH, GOOGLE, CLAUDE, CODEX, MICROSOFT, "login.salesforce.com"];
         let builder = endpoints.iter().fold(builder, |builder, name| builder.resolve(name, self.endpoint.address));
         let apis = [API, "www.googleapis.com", "sheets.googleapis.com", "api.anthropic.com", "acme.my.salesforce.com"];
         apis.iter().fold(builder, |builder, name| builder.resolve(name, self.api.address))
@@ -303,6 +308,8 @@ fn errors_and_people_who_have_not_decided_yet_pass_as_they_came() {
             (400, JSON, r#"{"error":"invalid_grant","error_description":"0123456789abcdef0123456789abcdef"}"#),
             (401, "text/html", "<h1>no</h1>"),
             (500, JSON, "{}"),
+            (503, JSON, r#"{"message":"0123456789abcdef0123456789abcdef"}"#),
+            (403, "text/html", "<p>no access_token for you</p>"),
         ] {
             scene.says(status, kind, body);
             let reply = caller.send(post(LOG_IN, FORM, device)).await;
@@ -344,6 +351,35 @@ fn i1_an_answer_that_can_t_be_taken_is_kept_back_and_the_log_says_so() {
         assert_eq!(connections(&nexus), [""; 0]);
         let notes = nexus.notes("/login/oauth/access_token").await;
         assert_eq!(notes, ["not_captured"]);
+    });
+}
+
+#[test]
+fn i1_no_status_and_no_alphabet_lets_a_token_through() {
+    run(async {
+        let scene = Scene::new().await;
+        let nexus = scene.builder().start();
+        let caller = Caller::new(&nexus);
+        let wide: Vec<u8> = granted().to_string().encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let number = json!({ "access_token": 7, "other": ACCESS }).to_string();
+        let failed = json!({ "error": "x", "refresh_token": REFRESH }).to_string();
+        let odd: [(u16, Bytes); 6] = [
+            (400, granted().to_string().into()),
+            (302, granted().to_string().into()),
+            (500, failed.into()),
+            (200, wide.into()),
+            (200, number.into()),
+            (200, format!("scope=repo;access_token={ACCESS}").into()),
+        ];
+        for (status, body) in odd {
+            for request in [CODE, "code=a&code=b"] {
+                scene.says(status, JSON, body.clone());
+                let reply = caller.send(post(LOG_IN, FORM, request)).await;
+                assert_eq!(refusal(&reply), (502, Some("upstream")), "{status} {request}: {reply:?}");
+                assert!(!shown(&reply).contains("their"), "{reply:?}");
+            }
+        }
+        assert_eq!(connections(&nexus), [""; 0]);
     });
 }
 
@@ -593,6 +629,12 @@ fn the_scopes_say_which_service_of_a_vendor_it_is_for_and_the_answer_what_tenant
         let own = tail(&nexus, "local", "anthropic:local.1");
         assert_eq!(document(&claude)["access_token"], json!(format!("sk-ant-oat01-{own}")), "{claude:?}");
         assert_eq!(document(&claude)["account"]["uuid"], "9a1f2c3d-0000-4444-8888-aaaabbbbcccc");
+        for (number, scope) in [(1, "User.Read openid profile offline_access"), (2, "https://graph.microsoft.com/Mail.Read")] {
+            scene.says(200, JSON, json!({ "access_token": "their-token-0123456789", "scope": scope }).to_string());
+            let url = format!("https://{MICROSOFT}/common/oauth2/v2.0/token");
+            assert_eq!(caller.send(post(&url, FORM, CODE)).await.status, 200);
+            assert!(nexus.entry(&format!("msgraph:local.{number}")).hosts == ["graph.microsoft.com"], "{scope}");
+        }
         // Nothing could be done with that one.
         let before = scene.endpoint.count();
         let codex = caller.send(post(&format!("https://{CODEX}/oauth/token"), FORM, CODE)).await;

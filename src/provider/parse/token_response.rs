@@ -14,11 +14,21 @@ use crate::provider::rule::{Field, Provider};
 use crate::provider::template::Template;
 use crate::provider::token_response::{Endpoint, Made, Member, OWN_CLAIMS, OWN_MEMBERS, Shape, TokenResponse};
 
-const KEYS: &[&str] =
-    &["at", "shape", "access_token", "refresh_token", "id_token", "token_type", "lifetime_secs", "scope", "members"];
+const KEYS: &[&str] = &[
+    "at",
+    "shape",
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "token_type",
+    "lifetime_secs",
+    "scope",
+    "bare_scopes",
+    "members",
+];
 
 /// What the standard's form alone has.
-const OAUTH2_KEYS: [&str; 4] = ["refresh_token", "id_token", "token_type", "scope"];
+const OAUTH2_KEYS: [&str; 5] = ["refresh_token", "id_token", "token_type", "scope", "bare_scopes"];
 
 /// A program asks again this soon at the latest, should the connection be gone by then.
 const LONGEST: u32 = 30 * 86_400;
@@ -45,6 +55,7 @@ pub(super) fn read(value: &Value<'_>, provider: &Provider) -> Result<TokenRespon
         token_type: table.get("token_type").map_or(Ok("Bearer".to_owned()), |value| plain_word(&value))?,
         lifetime: lifetime(&table)?,
         scope: table.get("scope").map(|value| scope(&value)).transpose()?,
+        bare_scopes: table.get("bare_scopes").map_or(Ok(false), |value| value.boolean())?,
         members: table.get("members").map_or(Ok(Vec::new()), |value| members(&value, &OWN_MEMBERS, provider, 0))?,
     })
 }
