@@ -100,7 +100,7 @@ pub(crate) fn read_installation(reply: &TokenReply, now: SystemTime) -> Result<T
 
 #[derive(Deserialize)]
 struct Installation {
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "text_at_most")]
     token: Option<Secret<String>>,
     expires_at: Option<String>,
     message: Option<String>,
@@ -167,6 +167,9 @@ pub(super) fn is_json(value: &HeaderValue) -> bool {
 struct Raw {
     #[serde(default, deserialize_with = "text")]
     access_token: Option<Secret<String>>,
+    /// Where there is no `access_token` ("Token Authentication Specification" of the CNCF's distribution project).
+    #[serde(default, deserialize_with = "text_at_most")]
+    token: Option<Secret<String>>,
     #[serde(default, deserialize_with = "text")]
     refresh_token: Option<Secret<String>>,
     token_type: Option<String>,
@@ -181,6 +184,14 @@ fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret<String>>, D:
     Ok(Option::<String>::deserialize(from)?.map(Secret::new))
 }
 
+/// What is not ours to refuse: other services may mean something else by the name.
+fn text_at_most<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret<String>>, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::String(text) => Some(Secret::new(text)),
+        _ => None,
+    })
+}
+
 impl Raw {
     /// The words that may say what is wrong: RFC 6749 §5.2 puts one in `error`, some services in `code` or `status`.
     fn words(&self) -> Vec<&str> {
@@ -188,7 +199,7 @@ impl Raw {
     }
 
     fn tokens(self, now: SystemTime) -> Result<Tokens, &'static str> {
-        let access_token = self.access_token.ok_or("it has no access token")?;
+        let access_token = self.access_token.or(self.token).ok_or("it has no access token")?;
         let refresh_token = self.refresh_token.filter(|token| !token.expose().is_empty());
         if ![Some(&access_token), refresh_token.as_ref()].into_iter().flatten().all(is_token) {
             return Err("a token has bytes that no token has");

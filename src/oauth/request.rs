@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method};
 use zeroize::Zeroizing;
 
 use super::encoding::{Encoding, Pair, encode, form, json};
-use crate::model::Secret;
+use crate::model::{Host, Secret};
 use crate::sign::jwt;
 
 /// How the client shows who it is at the token endpoint (RFC 6749 §2.3.1).
@@ -103,7 +103,7 @@ pub(crate) enum Unready {
 
 /// The address of a token endpoint, its `{field}` holes filled from the connection's fields.
 ///
-/// A hole before the first slash takes one DNS label, a later one one path segment.
+/// A hole before the first slash takes one DNS label, or a whole host name where it stands for one; a later one takes one path segment.
 ///
 /// # Errors
 /// As [`Unready`] says; never with a field's value.
@@ -114,7 +114,9 @@ pub(crate) fn endpoint<'a>(template: &str, field: &dyn Fn(&str) -> Option<&'a Se
         let (name, after) = after.split_once('}').ok_or(Unready::Template)?;
         let value = field(name).ok_or_else(|| Unready::MissingField { name: name.to_owned() })?.expose();
         filled.push_str(before);
-        if !fits(value, filled.contains('/')) {
+        let whole = filled.is_empty() && (after.is_empty() || after.starts_with(['/', '?']));
+        let fitting = if whole { is_host_name(value) } else { fits(value, filled.contains('/')) };
+        if !fitting {
             return Err(Unready::UnfitField { name: name.to_owned() });
         }
         filled.push_str(value);
@@ -128,6 +130,13 @@ fn fits(value: &str, in_path: bool) -> bool {
     let edges = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = value.as_bytes();
     bytes.len() <= 63 && edges(bytes.first()) && edges(bytes.last()) && bytes.iter().copied().all(allowed)
+}
+
+/// A server that its user runs. No single label: such a name means something else on every network.
+fn is_host_name(value: &str) -> bool {
+    let host = value.parse::<Host>();
+    let name = host.as_ref().ok().and_then(Host::name);
+    name.is_some_and(|name| name.contains('.') && name == value.to_ascii_lowercase())
 }
 
 /// Builds the request that spends `refresh_token` at `url`.

@@ -47,6 +47,14 @@ fn a_reply_without_refresh_token_says_so() {
 }
 
 #[test]
+fn a_registry_calls_its_token_token() {
+    for body in [r#"{"token":"a"}"#, r#"{"token":"b","access_token":"a"}"#, r#"{"token":{},"access_token":"a"}"#] {
+        assert!(answer(200, body).expect("tokens").access_token.matches("a"), "{body}");
+    }
+    assert_eq!(reason(200, r#"{"token":7}"#), "it has no access token");
+}
+
+#[test]
 fn seconds_may_be_text_and_nonsense_is_refused() {
     for (written, life) in [
         (r#""3600""#, Some(3600)),

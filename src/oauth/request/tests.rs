@@ -152,6 +152,32 @@ fn holes_take_one_label_of_the_host_or_one_segment_of_the_path() {
 }
 
 #[test]
+fn a_hole_that_is_the_whole_host_takes_a_host_name() {
+    let own = secret("git.acme.example");
+    for (template, url) in [
+        ("https://{host}/oauth/token", "https://git.acme.example/oauth/token"),
+        ("https://{host}", "https://git.acme.example"),
+        ("https://{host}?a", "https://git.acme.example?a"),
+    ] {
+        assert_eq!(endpoint(template, &|_| Some(&own)).expect("an address"), url);
+    }
+    for template in ["https://{host}.acme.example/", "https://a-{host}/", "https://{host}{host}/"] {
+        assert!(matches!(endpoint(template, &|_| Some(&own)), Err(Unready::UnfitField { .. })), "{template}");
+    }
+}
+
+#[test]
+fn i2_what_is_no_host_name_is_no_whole_host() {
+    for value in
+        ["10.0.0.1", "::1", "[::1]", "localhost", "git", "a.example:1", "a.example.", "me@a.example", "a.example/x", "a..b", ""]
+    {
+        let value = secret(value);
+        let filled = endpoint("https://{host}/token", &|_| Some(&value));
+        assert!(matches!(filled, Err(Unready::UnfitField { .. })), "{}", value.expose());
+    }
+}
+
+#[test]
 fn i2_a_field_cannot_move_the_token_endpoint_elsewhere() {
     for value in ["evil.example/", "evil.example#", "a@evil", "a:1", "", "-a", "a b", "..", "a\r\nb", "%2e", "é"] {
         let value = secret(value);
