@@ -223,7 +223,7 @@ fn expires(provider: &Provider) -> String {
         ways.push(format!("with {fields}: a token is made on first use, before it expires and after {signals},\n  {place}"));
     }
     if ways.is_empty() {
-        return "never renewed: one that the service refuses is registered anew".to_owned();
+        return format!("never renewed: one that the service refuses, by {signals}, is registered anew");
     }
     ways.join("\n")
 }
@@ -235,16 +235,25 @@ fn answers(provider: &Provider) -> String {
     format!("with placeholders, once a connection exists, who asks for a token of its own at{}", places.concat())
 }
 
+/// Bytes of a file that is checked: more than any may have, and not all of one without an end.
+const MOST_READ: u64 = 1024 * 1024;
+
 fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {
+    use std::io::Read as _;
+
     use anyhow::Context as _;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file);
+    let read = opened.and_then(|opened| opened.take(MOST_READ).read_to_end(&mut bytes));
+    read.with_context(|| format!("cannot read {}", file.display()))?;
+    let text = nexus::provider::text(&name, &bytes)?;
     // Parsed first by itself, so that one that ships can be checked as well.
-    let provider = nexus::provider::parse(&name, &text)?;
+    let provider = nexus::provider::parse(&name, text)?;
     let mut catalogue = Catalogue::builtin();
     let builtin = catalogue.is_builtin(&provider.id);
     if !builtin {
-        catalogue.add(&name, &text)?;
+        catalogue.add(&name, text)?;
     }
     let mut warnings: Vec<String> = catalogue.takeovers().iter().map(ToString::to_string).collect();
     if builtin {

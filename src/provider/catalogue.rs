@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use rustix::fs::OFlags;
 
 use super::builtin;
-use super::parse::{Error, MAX_FILE, parse};
+use super::parse::{Error, MAX_FILE, parse, point_at, text};
 use super::path::PathPattern;
 use super::pattern::HostPattern;
 use super::rule::{InjectRule, Provider};
@@ -69,7 +69,7 @@ impl Catalogue {
         }
         for provider in stay.iter().filter_map(|id| self.get(id)) {
             if catalogue.get(&provider.id).is_none() {
-                errors.extend(catalogue.insert(&format!("{}.toml", provider.id), Arc::clone(provider)).err());
+                errors.extend(catalogue.insert(&format!("{}.toml", provider.id), "", Arc::clone(provider)).err());
             }
         }
         (catalogue, errors)
@@ -80,19 +80,29 @@ impl Catalogue {
     /// # Errors
     /// A mistake in the text, a name that is taken, a host that another provider has on the same paths.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), Error> {
-        self.insert(file, Arc::new(parse(file, text)?))
+        self.insert(file, text, Arc::new(parse(file, text)?))
     }
 
-    fn insert(&mut self, file: &str, provider: Arc<Provider>) -> Result<(), Error> {
-        if self.providers.contains_key(&provider.id) {
-            return Err(Error::NameTaken { file: file.to_owned(), name: provider.id.clone() });
+    /// `text` shows where it goes wrong.
+    fn insert(&mut self, file: &str, text: &str, provider: Arc<Provider>) -> Result<(), Error> {
+        let at = |literal: &str, message| point_at(file, text, literal, message);
+        let id = &provider.id;
+        if self.providers.contains_key(id) {
+            let said = format!("there is a provider called {id} already; choose another name");
+            return Err(Error::NameTaken { at: at(id.as_str(), said) });
         }
         for other in self.providers.values() {
-            if let Some(host) = clash(&provider, other) {
-                return Err(Error::HostTaken { file: file.to_owned(), host: host.to_string(), other: other.id.clone() });
+            if let Some(host) = clash(&provider, other).map(ToString::to_string) {
+                let said = format!(
+                    "{host} belongs to {} already; two providers on one host must differ in their path prefixes or ports",
+                    other.id
+                );
+                return Err(Error::HostTaken { at: at(&host, said) });
             }
             if let Some(url) = covered_endpoint(&provider, other) {
-                return Err(Error::EndpointTaken { file: file.to_owned(), url: url.to_owned(), other: other.id.clone() });
+                let other = &other.id;
+                let said = format!("the token endpoint {url} is a place of the API of {other}; callers would be kept from it");
+                return Err(Error::EndpointTaken { at: at(url, said) });
             }
         }
         self.providers.insert(provider.id.clone(), provider);
@@ -209,10 +219,11 @@ fn read(path: &Path) -> Result<String, Error> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path).map_err(unreadable)?;
     only_ours(&file.metadata().map_err(unreadable)?).map_err(untrusted)?;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_FILE + 1).unwrap_or(u64::MAX);
-    let length = file.take(limit).read_to_string(&mut text).map_err(unreadable)?;
-    if length > MAX_FILE { Err(Error::TooLarge { file: path.to_owned() }) } else { Ok(text) }
+    file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    text(&name, &bytes).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -210,6 +210,22 @@ fn i2_a_user_file_takes_neither_name_nor_host_of_another_provider() {
 }
 
 #[test]
+fn what_another_provider_has_is_shown_where_the_file_says_it() {
+    let place = |text: &str| {
+        let error = Catalogue::builtin().add("acme.toml", text).expect_err("refused");
+        let mistake = error.mistake().expect("a place").clone();
+        (text.lines().nth(mistake.line - 1).map(|line| line[mistake.column - 1..][..mistake.width].to_owned()), mistake.message)
+    };
+    let host = ACME.replace("api.acme.example", "API.GitHub.com");
+    let (shown, said) = place(&host);
+    assert_eq!(shown.as_deref(), Some("\"API.GitHub.com\""));
+    assert!(said.starts_with("api.github.com belongs to github already"), "{said}");
+    let (shown, said) = place(&format!("{ACME}[oauth2]\ntoken_url = 'https://api.github.com/user'\n"));
+    assert_eq!(shown.as_deref(), Some("'https://api.github.com/user'"));
+    assert!(said.contains("is a place of the API of github"), "{said}");
+}
+
+#[test]
 fn i2_a_token_endpoint_takes_no_place_of_another_providers_api() {
     let endpoint = |url: &str| add(r#"["api.acme.example"]"#, &format!("[oauth2]\ntoken_url = \"{url}\""));
     for url in

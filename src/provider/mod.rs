@@ -26,7 +26,7 @@ pub use body::{BodyError, Pointer, slots_in_body, strip_body};
 pub use catalogue::Catalogue;
 pub use expired::{Judgement, LOOKED_AT, Signal, Signals};
 pub use grant::{Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, ROLE_FIELDS, TokenMethod};
-pub use parse::{Error, Mistake, parse};
+pub use parse::{Error, Mistake, parse, text};
 pub use path::{PathError, PathPattern, is_readable, normalised};
 pub use pattern::{BindError, HostPattern, PatternError};
 pub use prepared::{Prepared, prepare};

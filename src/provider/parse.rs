@@ -73,38 +73,28 @@ pub enum Error {
         reason: &'static str,
     },
     /// More than 64 KiB.
-    #[error("the provider file {} is larger than 64 KiB", file.display())]
+    #[error("the provider file {} is larger than 64 KiB; a file describes one service, so give each its own", file.display())]
     TooLarge {
         /// The file.
         file: PathBuf,
     },
     /// There is a provider of this name already.
-    #[error("{file}: there is a provider called {name} already; choose another name")]
+    #[error("{at}")]
     NameTaken {
-        /// The refused file.
-        file: String,
-        /// The name.
-        name: ProviderId,
+        /// Where the file says it.
+        at: Box<Mistake>,
     },
     /// Another provider injects where this one says its token endpoint is.
-    #[error("{file}: the token endpoint {url} is a place of the API of {other}; callers would be kept from it")]
+    #[error("{at}")]
     EndpointTaken {
-        /// The refused file.
-        file: String,
-        /// The endpoint.
-        url: String,
-        /// The provider whose place it is.
-        other: ProviderId,
+        /// Where the file says it.
+        at: Box<Mistake>,
     },
     /// Another provider has this host, and no path prefix tells the two apart.
-    #[error("{file}: {host} belongs to {other} already; two providers on one host must differ in their path prefixes or ports")]
+    #[error("{at}")]
     HostTaken {
-        /// The refused file.
-        file: String,
-        /// The host, as this file writes it.
-        host: String,
-        /// The provider that has it.
-        other: ProviderId,
+        /// Where the file says it.
+        at: Box<Mistake>,
     },
 }
 
@@ -143,9 +133,33 @@ impl Error {
     pub fn mistake(&self) -> Option<&Mistake> {
         match self {
             Self::Mistake(mistake) => Some(mistake),
-            _ => None,
+            Self::NameTaken { at } | Self::EndpointTaken { at } | Self::HostTaken { at } => Some(at),
+            Self::Unreadable { .. } | Self::Untrusted { .. } | Self::TooLarge { .. } => None,
         }
     }
+}
+
+/// The text of a provider file of which one byte more than may be there was read at most.
+///
+/// # Errors
+/// More than 64 KiB; the place of what is not UTF-8.
+pub fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Error> {
+    if bytes.len() > MAX_FILE {
+        return Err(Error::TooLarge { file: file.into() });
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let good = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        Source { file, text: good }.mistake(good.len()..good.len(), format!("this is not text in UTF-8: {error}"))
+    })
+}
+
+/// The first place of `text` that holds `literal` in quotes, and what is wrong there.
+pub(super) fn point_at(file: &str, text: &str, literal: &str, message: String) -> Box<Mistake> {
+    // Names and hosts are told in small letters, however they are written.
+    let (text_low, low) = (text.to_ascii_lowercase(), literal.to_ascii_lowercase());
+    let found = ['"', '\''].into_iter().filter_map(|quote| text_low.find(&format!("{quote}{low}{quote}"))).min();
+    let span = found.map_or(0..0, |at| at..at + literal.len() + 2);
+    Box::new(Source { file, text }.place(span, message))
 }
 
 /// Reads one provider file; `file` is its name (`github.toml`), which must be the provider's.

@@ -282,7 +282,7 @@ fn a_provider_file_is_checked_and_a_mistake_shown_with_a_caret() {
     assert!(said.contains("acme.toml:7:1: unknown key `hosst`; did you mean `hosts`?") && said.contains("^^^^^"), "{said}");
     std::fs::write(&file, ACME.replace("api.acme.test", "api.github.com")).unwrap();
     let said = world.nexus(&["providers", "check", path]).failed(1);
-    assert!(said.contains("belongs to github already"), "{said}");
+    assert!(said.contains(":7:10: api.github.com belongs to github already") && said.contains("^^^^^"), "{said}");
     let untried = ACME.replace("whoami = \"GET https://api.acme.test/me?x=1\"\n", "");
     let before = untried.replace("api.acme.test\"]", "api.github.com\"]\npaths = [\"/v1/**\"]");
     std::fs::write(&file, before).unwrap();
@@ -296,6 +296,25 @@ fn a_provider_file_is_checked_and_a_mistake_shown_with_a_caret() {
     done.ok();
     let said = world.nexus(&["providers", "check", "nowhere.toml"]).failed(1);
     assert!(said.contains("cannot read nowhere.toml"), "{said}");
+}
+
+#[test]
+fn i7_what_is_no_provider_file_is_refused_before_it_is_read_to_its_end() {
+    let world = World::new();
+    let file = world.path("acme.toml");
+    let check = |path: &str| world.nexus(&["providers", "check", path]).failed(1);
+    for (bytes, part) in [
+        (vec![b'#'; 2_000_000], "acme.toml is larger than 64 KiB; a file describes one service"),
+        (b"name = \"acme\"\ntitle = \"\xff\"\n".to_vec(), "acme.toml:2:10: this is not text in UTF-8"),
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        let said = check(file.to_str().unwrap());
+        assert!(said.contains(part), "{said}");
+    }
+    let said = check("/dev/zero");
+    assert!(said.contains("larger than 64 KiB"), "{said}");
+    let said = check(world.path("").to_str().unwrap());
+    assert!(said.contains("cannot read"), "{said}");
 }
 
 /// Acme, which renews its tokens, as of its rule's first day and after a second host was written into it.

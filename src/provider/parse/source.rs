@@ -24,6 +24,10 @@ pub(super) struct Source<'s> {
 
 impl Source<'_> {
     pub(super) fn mistake(&self, span: Range<usize>, message: impl Into<String>) -> Error {
+        Error::Mistake(Box::new(self.place(span, message)))
+    }
+
+    pub(super) fn place(&self, span: Range<usize>, message: impl Into<String>) -> Mistake {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let rest = self.text.get(line_start..).unwrap_or_default();
@@ -31,14 +35,14 @@ impl Source<'_> {
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
         let meant = self.text.get(span).unwrap_or_default().lines().next().unwrap_or_default().chars().count();
         let excerpt = if excerpt.chars().count() > MAX_EXCERPT { String::new() } else { excerpt };
-        Error::Mistake(Box::new(Mistake {
+        Mistake {
             file: self.file.chars().map(printable).collect(),
             line: before.matches('\n').count() + 1,
             column,
             message: message.into(),
             excerpt,
             width: meant.max(1),
-        }))
+        }
     }
 }
 
