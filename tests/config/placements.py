@@ -12,7 +12,9 @@ one row per provider; the columns that are read are
 
     name                    of the provider, as its file has it
     hosts                   separated by ";", `{label}` for a customer's label,
-                            `{host}` for a host of the customer's own
+                            `{host}` for a host of the customer's own, also
+                            `{NAME_host}` and `{NAME_x_host}`, which a file of
+                            that name calls `host` and `x_host`
     placement               alternatives separated by " | ", each of parts
                             joined by " + ", in the grammar read below
     credential_fields       sets of field names, separated by " | "
@@ -100,13 +102,33 @@ READ_AS = {
     ("docker_hub", 1): (
         "basic {username}:{access_token} on the auth host"
         " + header Authorization: Bearer {registry_token} on the registry host",
-        None,
-        "two steps on two hosts"),
+        "basic {username}:{access_token}",
+        "the second step's token is the caller's own, for one repository and five minutes"),
     ("ghcr", 1): (
         "basic {username}:{personal_access_token} on the token endpoint"
         " + header Authorization: Bearer {registry_token}",
-        None,
-        "two steps"),
+        "header Authorization: Bearer {registry_token}",
+        "the first of two steps is the token request, whose reply brings the token for all others"),
+    ("algolia", 1): (
+        "header X-Algolia-API-Key: {api_key} + header X-Algolia-Application-Id: {app_id}",
+        "header X-Algolia-API-Key: {api_key}",
+        "the application is a label of the host as well, and every SDK sends that header itself"),
+    ("google_ads", 1): (
+        "header Authorization: Bearer {access_token}",
+        "header Authorization: Bearer {access_token} + header developer-token: {developer_token}",
+        "the developer token is a secret of its own, though the catalog has it among the required headers"),
+    ("matomo", 1): (
+        "query token_auth={api_key}",
+        "header Authorization: Bearer {api_key}",
+        "since Matomo 5.4; tokens for secure requests only are refused in the query"),
+    ("snowflake", 1): (
+        "header Authorization: Bearer {access_token} + header X-Snowflake-Authorization-Token-Type: {kind}",
+        "header Authorization: Bearer {access_token}",
+        "the kind of the token is optional, no secret, and the caller's to say"),
+    ("wix_stores", 1): (
+        "header Authorization: {access_token} + header wix-site-id: {site_id}",
+        "header Authorization: {access_token}",
+        "the site is no secret and the caller's to say"),
     # A SAS token is a whole piece of query string (sv=..&sig=..). There is no
     # parameter called "sas" on the wire, so the catalog text is not literal.
     ("azure_storage", 3): (
@@ -115,17 +137,39 @@ READ_AS = {
         "a SAS token is several query parameters as one string, not a parameter named sas"),
 }
 
-# Hosts of alternatives that are not for the provider's first one.
+# Hosts of alternatives that are not for the provider's first one, as the catalog would write them.
 PLACES = {
     ("amplitude", 2): "api2.amplitude.com",
     # The log-in's reply names hosts such as this one.
     ("backblaze_b2", 1): "api005.backblazeb2.com",
+    ("docker_hub", 1): "{docker_hub_auth_host}",
+    # Two labels of a cluster's name are one of a list of regions, such as this one.
+    ("qdrant_cloud", 1): "{cluster}.us-east-1-0.aws.cloud.qdrant.io",
+    ("qdrant_cloud", 2): "{cluster}.us-east-1-0.aws.cloud.qdrant.io",
+    ("qdrant_cloud", 3): "api.cloud.qdrant.io",
+}
+
+# Required headers that are not for the proxy to add: provider -> (text in the
+# catalog, what it comes to, why).
+HEADERS_READ_AS = {
+    "google_ads": (
+        "developer-token: {developer_token}; login-customer-id: {manager_id}", "",
+        "the first is a secret and placed, the second the caller's choice of an account"),
+    "linkedin": (
+        "LinkedIn-Version: {yyyymm} on /rest; X-Restli-Protocol-Version: 2.0.0", "",
+        "both change how the caller's request is read"),
+    "linkedin_ads": (
+        "LinkedIn-Version: {yyyymm} on /rest; X-Restli-Protocol-Version: 2.0.0", "",
+        "both change how the caller's request is read"),
+    "pagerduty": (
+        "Accept: application/vnd.pagerduty+json;version=2; From: {email} on writes", "",
+        "media type and author are the caller's to say"),
+    "pinecone": ("X-Pinecone-Api-Version: {yyyy-mm}", "", "optional, and changes how the caller's request is read"),
+    "xero": ("xero-tenant-id: {tenant_id}", "", "the organisation is the caller's choice"),
 }
 
 # Items of extra_required_headers that need not be on every request: exact text.
 CONDITIONAL_HEADERS = {
-    "LinkedIn-Version: {yyyymm} on /rest": "only under /rest",
-    "From: {email} on writes": "only on writes",
     "Output-Format: JSON (optional)": "optional",
     "Square-Version: {yyyy-mm-dd} (optional)": "optional",
     "orgId: {org_id} (optional)": "optional",
@@ -147,8 +191,6 @@ FREE_VALUES = {
 
 # Fields whose value the vendor restricts: (provider, field) -> sample.
 FIXED_SAMPLES = {
-    # The kind of token is a closed list of words; this is the one for OAuth.
-    ("snowflake", "kind"): "OAUTH",
     # The data centre (here the tenant label) is the part after the last dash.
     ("mailchimp", "api_key"): "sample-api_key-0A+/=:&%2B#~~~???-" + TENANT_LABEL,
     # Digits before a colon, which the service wants as it is.
@@ -351,20 +393,22 @@ def field_set(text, number, count):
     raise GrammarError(f"no set of fields for alternative {number} in {text!r}")
 
 
-def pick_host(hosts):
-    """Choose the first usable host; returns (host, path, tenant) or None.
+def pick_host(provider, hosts):
+    """Choose the first usable host; returns (host, path, tenant).
 
-    >>> pick_host("api.example.com;b.example.com")
+    >>> pick_host("p", "api.example.com;b.example.com")
     ('api.example.com', '/probe', {})
-    >>> pick_host("api.example.com/ex/jira;{site}.example.net")
+    >>> pick_host("p", "api.example.com/ex/jira;{site}.example.net")
     ('api.example.com', '/ex/jira/probe', {})
-    >>> pick_host("{host}/wp-json;{app_id}-dsn.{zone}.example.net")
+    >>> pick_host("p", "{host}/wp-json;{app_id}-dsn.{zone}.example.net")
     ('acme-dsn.acme.example.net', '/probe', {'app_id': 'acme', 'zone': 'acme'})
-    >>> pick_host("{host}/ghost")
+    >>> pick_host("p", "{host}/ghost")
     ('own.example.com', '/ghost/probe', {'host': 'own.example.com'})
-    >>> pick_host("{npm_registry_host}") is None
-    True
-    >>> pick_host("{site}")
+    >>> pick_host("q_registry", "{q_registry_host}")
+    ('own.example.com', '/probe', {'host': 'own.example.com'})
+    >>> pick_host("q", "{q_auth_host};{q_api_host}")
+    ('own.example.com', '/probe', {'auth_host': 'own.example.com'})
+    >>> pick_host("p", "{site}")
     Traceback (most recent call last):
     placements.GrammarError: host '{site}'
     """
@@ -374,10 +418,8 @@ def pick_host(hosts):
         prefix = slash + rest
         if not re.fullmatch(r"(?:/[A-Za-z0-9._-]+)*", prefix):
             raise GrammarError(f"host {entry!r}")
-        if host == "{host}":
-            own = OWN_HOST, prefix + "/probe", {"host": OWN_HOST}
-            continue
-        if re.fullmatch(r"\{[a-z0-9_]+_host\}", host):
+        if match := re.fullmatch(rf"\{{(?:{provider}_)?((?:[a-z]+_)?host)\}}", host):
+            own = own or (OWN_HOST, prefix + "/probe", {match.group(1): OWN_HOST})
             continue
         bound = FIELD.sub(TENANT_LABEL, host)
         if not re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+", bound):
@@ -391,8 +433,8 @@ def pick_host(hosts):
 def parse_required(text):
     """Read extra_required_headers: (exact, names with a free value, left out).
 
-    >>> parse_required("Accept: a/b;version=2; From: {email} on writes")
-    ({'accept': 'a/b;version=2'}, [], [('From: {email} on writes', 'only on writes')])
+    >>> parse_required("Accept: a/b;version=2; Output-Format: JSON (optional)")
+    ({'accept': 'a/b;version=2'}, [], [('Output-Format: JSON (optional)', 'optional')])
     >>> parse_required("Accept: application/x; version=3")
     ({'accept': 'application/x; version=3'}, [], [])
     >>> parse_required("a-token: {a_token}; User-Agent: any value")
@@ -566,6 +608,14 @@ def read_alternative(provider, number, text):
     return (None if meant is None else parse_alternative(meant)), why
 
 
+def read_headers(provider, text):
+    """The required headers of a row, and what there is to say about them."""
+    known, meant, why = HEADERS_READ_AS.get(provider, (text, text, None))
+    if known != text:
+        raise GrammarError(f"the required headers have changed: {text!r}")
+    return meant, why
+
+
 def read_row(row):
     """Read one catalog row; returns (entries, notes for stderr).
 
@@ -579,29 +629,27 @@ def read_row(row):
     provider = row["name"]
     if not re.fullmatch(r"[a-z0-9_]+", provider):
         raise GrammarError(f"name {provider!r}")
-    place = pick_host(row["hosts"])
-    required, free, left_out = parse_required(row["extra_required_headers"])
-    entries, notes = [], []
+    place = pick_host(provider, row["hosts"])
+    headers, headers_why = read_headers(provider, row["extra_required_headers"])
+    required, free, left_out = parse_required(headers)
+    entries, notes = [], [f"{provider}: required headers read otherwise: {headers_why}"] if headers_why else []
     alternatives = row["placement"].split(" | ")
     for number, text in enumerate(alternatives, 1):
         parts, why = read_alternative(provider, number, text)
         if why:
             notes.append(f"{provider}: alternative {number} {'read otherwise' if parts else 'skipped'}: {why}")
-        if parts is None or place is None:
+        if parts is None:
             continue
         here = place
         if (provider, number) in PLACES:
-            here = PLACES[provider, number], "/probe", {}
+            here = pick_host(provider, PLACES[provider, number])
         for kind, argument in parts:
             if kind == "sign" and not argument[2]:
                 argument[2].extend(field_set(row["credential_fields"], number, len(alternatives)))
         paths = [begins for kind, begins in parts if kind == "path"]
         for ways in [[("path", begin)] for begins in paths for begin in begins] or [parts]:
             entries.append(build_entry(provider, number, here, ways, required, free))
-    if place is None:
-        notes.append(f"{provider}: PROVIDER SKIPPED: no host of its own (hosts: {row['hosts']})")
-    else:
-        notes.extend(f"{provider}: required header left out: {item} ({why})" for item, why in left_out)
+    notes.extend(f"{provider}: required header left out: {item} ({why})" for item, why in left_out)
     return entries, notes
 
 
