@@ -6,3 +6,4 @@ mod catalogue;
 mod example_file;
 mod lookup;
 mod provider_files;
+mod signals;
