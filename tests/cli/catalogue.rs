@@ -303,6 +303,17 @@ const ROWS: &[Row] = &[
         ],
     },
     Row {
+        provider: "openai",
+        fields: TOKEN,
+        hosts: &["chatgpt.com"],
+        strips: &["authorization", "api-key", "sec-websocket-protocol"],
+        cases: &[
+            ("POST", "https://chatgpt.com/backend-api/codex/responses", BEARER_TOKEN),
+            ("GET", "https://chatgpt.com/", Stripped),
+            ("POST", "https://auth.openai.com/oauth/token", Answered),
+        ],
+    },
+    Row {
         provider: "slack",
         fields: TOKEN,
         hosts: &["files.slack.com", "slack.com", "www.slack.com"],

@@ -70,13 +70,18 @@ fn a_token_endpoint_of_several_providers_is_ours_as_soon_as_one_has_a_connection
 #[test]
 fn an_endpoint_that_only_answers_is_opened_for_those_who_may_be_answered() {
     let world = World::new();
-    let url = "https://auth.openai.com/oauth/token";
+    world.provider(
+        "acme",
+        "name = \"acme\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"api.acme.test\"]\nstrategy = { bearer = \"{api_key}\" }\n\
+         [[token_response]]\nat = [\"POST https://auth.acme.test/token\"]\naccess_token = \"acme_\"\n",
+    );
+    let url = "https://auth.acme.test/token";
     let answer = explain(&world, &["POST", url]);
     assert_eq!((answer["outcome"].as_str(), answer["connect"].as_str()), (Some("pass"), Some("intercept")), "{answer}");
-    world.register(&["openai"], "api_key=sk-0123456789abcdef\n");
+    world.register(&["acme"], "api_key=sk-0123456789abcdef\n");
     world.nexus(&["agent", "add", "ci", "--provider", "github"]).ok();
     let answer = explain(&world, &["POST", url]);
-    assert_eq!((answer["outcome"].as_str(), answer["provider"].as_str()), (Some("answer"), Some("openai")), "{answer}");
+    assert_eq!((answer["outcome"].as_str(), answer["provider"].as_str()), (Some("answer"), Some("acme")), "{answer}");
     let answer = explain(&world, &["POST", url, "--agent", "ci"]);
     assert_eq!((answer["outcome"].as_str(), answer["connect"].as_str()), (Some("tunnel"), Some("tunnel")), "{answer}");
 }

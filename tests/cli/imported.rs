@@ -54,6 +54,8 @@ fn connections_are_taken_over_with_their_hosts_sealed() {
     let mut named: Vec<String> =
         serde_json::from_value(world.nexus(&["providers", "show", "openai", "--json"]).json()["hosts"].clone()).unwrap();
     named.sort();
+    // There an API key is good for nothing.
+    named.retain(|host| host != "chatgpt.com");
     assert!(named.contains(&"api.openai.com".to_owned()));
     assert_eq!(shown["hosts"], serde_json::json!(named));
 }
