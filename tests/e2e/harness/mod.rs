@@ -12,6 +12,7 @@ pub(crate) mod socket;
 mod token_server;
 mod upstream;
 
+use std::pin::Pin;
 use std::time::Duration;
 
 pub(crate) use authority::Authority;
@@ -33,6 +34,11 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 
 /// As [`run`], for a test that needs another bound.
 pub(crate) fn run_within(limit: Duration, test: impl Future<Output = ()>) {
+    run_boxed(limit, Box::pin(test));
+}
+
+/// A function of its own and without a type of the test's, or the whole runtime would be compiled once for each of them.
+fn run_boxed(limit: Duration, test: Pin<Box<dyn Future<Output = ()> + '_>>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let ended = runtime.block_on(async { tokio::time::timeout(limit, test).await });
     // What a test left behind must not keep it from failing.

@@ -3,6 +3,7 @@
 //! The raw variant hands the test the TLS stream itself, for answers that no HTTP library would write.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -119,6 +120,11 @@ pub(crate) struct Upstream {
     accepting: JoinHandle<()>,
 }
 
+type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// What answers a request, and what serves a stream. Boxed, or the HTTP servers would be compiled once for each handler of a test.
+type Answering = Arc<dyn Fn(Call) -> Pending<Response<Body>> + Send + Sync>;
+type Serving = Arc<dyn Fn(TlsStream<TcpStream>, usize, Arc<Log>) -> Pending<()> + Send + Sync>;
+
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.accepting.abort();
@@ -132,28 +138,9 @@ impl Upstream {
         H: Fn(Call) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let handler = Arc::new(handler);
-        Self::start(ca, names, offers.alpn(), move |stream, number, log| {
-            let handler = Arc::clone(&handler);
-            async move {
-                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                let service = service_fn(move |request: hyper::Request<Incoming>| {
-                    let call = record(&log, number, request);
-                    let answering = handler(call);
-                    async move { Ok::<_, std::convert::Infallible>(answering.await) }
-                });
-                let stream = TokioIo::new(stream);
-                // How a peer leaves is the test's business, seen in what was recorded.
-                if http2 {
-                    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                    drop(builder.enable_connect_protocol().serve_connection(stream, service).await);
-                } else {
-                    let builder = hyper::server::conn::http1::Builder::new();
-                    drop(builder.serve_connection(stream, service).with_upgrades().await);
-                }
-            }
-        })
-        .await
+        let handler: Answering = Arc::new(move |call| Box::pin(handler(call)));
+        let serving: Serving = Arc::new(move |stream, number, log| Box::pin(talk(Arc::clone(&handler), stream, number, log)));
+        Self::start(ca, names, offers.alpn(), serving).await
     }
 
     /// A service that hands each TLS stream, with its number, to `handler`.
@@ -162,28 +149,25 @@ impl Upstream {
         H: Fn(TlsStream<TcpStream>, usize) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        Self::start(ca, names, offers.alpn(), move |stream, number, _log| handler(stream, number)).await
+        let serving: Serving = Arc::new(move |stream, number, _log| Box::pin(handler(stream, number)));
+        Self::start(ca, names, offers.alpn(), serving).await
     }
 
-    async fn start<H, F>(ca: &Authority, names: &[&str], alpn: &[&str], handler: H) -> Self
-    where
-        H: Fn(TlsStream<TcpStream>, usize, Arc<Log>) -> F + Send + Sync + 'static,
-        F: Future<Output = ()> + Send + 'static,
-    {
+    async fn start(ca: &Authority, names: &[&str], alpn: &[&str], serving: Serving) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let acceptor = TlsAcceptor::from(ca.server_config(names, alpn));
         let log = Arc::new(Log { seen: Mutex::default(), changed: watch::Sender::new(0), connections: AtomicUsize::new(0) });
-        let (shared, handler) = (Arc::clone(&log), Arc::new(handler));
+        let shared = Arc::clone(&log);
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, _peer) = listener.accept().await.expect("a stream");
                 stream.set_nodelay(true).expect("no delay");
-                let (acceptor, log, handler) = (acceptor.clone(), Arc::clone(&shared), Arc::clone(&handler));
+                let (acceptor, log, serving) = (acceptor.clone(), Arc::clone(&shared), Arc::clone(&serving));
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     let number = log.connections.fetch_add(1, Ordering::SeqCst);
-                    handler(stream, number, log).await;
+                    serving(stream, number, log).await;
                 });
             }
         });
@@ -215,6 +199,25 @@ impl Upstream {
             }
             changed.changed().await.expect("the log lives");
         }
+    }
+}
+
+/// Speaks HTTP on a stream, as ALPN has decided.
+async fn talk(handler: Answering, stream: TlsStream<TcpStream>, number: usize, log: Arc<Log>) {
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let call = record(&log, number, request);
+        let answering = handler(call);
+        async move { Ok::<_, std::convert::Infallible>(answering.await) }
+    });
+    let stream = TokioIo::new(stream);
+    // How a peer leaves is the test's business, seen in what was recorded.
+    if http2 {
+        let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        drop(builder.enable_connect_protocol().serve_connection(stream, service).await);
+    } else {
+        let builder = hyper::server::conn::http1::Builder::new();
+        drop(builder.serve_connection(stream, service).with_upgrades().await);
     }
 }
 
