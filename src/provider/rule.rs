@@ -93,22 +93,24 @@ impl Provider {
         templates.into_iter().any(|template| template.fields().any(|name| name == "access_token"))
     }
 
-    /// How well the scopes of a log-in fit this provider among those that share a token endpoint: 4 for each that its file names, 3 for each
-    /// that is a part of one of those, 1 for each whose address is at one of its hosts (Microsoft's are, Google's are all at one).
-    pub fn fits_scopes(&self, scope: &str) -> usize {
+    /// How well the scopes of a log-in fit this provider among those that share a token endpoint. First 4 for each that its file names and 3
+    /// for each that is a part of one of those; then, where that says nothing, 1 for each whose address is at one of its hosts: Microsoft's
+    /// are, but those of all of Google's services are at one host.
+    pub fn fits_scopes(&self, scope: &str) -> (usize, usize) {
         let granting = self.grants.iter().flat_map(|grant| &grant.scopes);
         let own: Vec<&str> = self.oauth2.iter().flat_map(|oauth2| &oauth2.scopes).chain(granting).map(String::as_str).collect();
-        let hosts: Vec<String> = self.hosts().map(ToString::to_string).collect();
-        let fits = |word: &str| {
-            let host = word.strip_prefix("https://").and_then(|rest| rest.split('/').next());
-            let narrower = |own: &&str| word.strip_prefix(own).is_some_and(|rest| rest.starts_with(['.', ':', '/']));
-            match () {
-                () if own.contains(&word) => 4,
-                () if own.iter().any(narrower) => 3,
-                () => usize::from(host.is_some_and(|host| hosts.iter().any(|own| own == host))),
-            }
+        let narrower = |word: &str, own: &str| word.strip_prefix(own).is_some_and(|rest| rest.starts_with(['.', ':', '/']));
+        let named = |word: &str| match () {
+            () if own.contains(&word) => 4,
+            () if own.iter().any(|own| narrower(word, own)) => 3,
+            () => 0,
         };
-        words_of(scope).map(fits).sum()
+        let hosts: Vec<String> = self.hosts().map(ToString::to_string).collect();
+        let is_at_own = |word: &&str| {
+            let host = word.strip_prefix("https://").and_then(|rest| rest.split('/').next());
+            host.is_some_and(|host| hosts.iter().any(|own| own == host))
+        };
+        (words_of(scope).map(named).sum(), words_of(scope).filter(is_at_own).count())
     }
 
     /// Every host pattern of every rule, in the file's order; the same one may come twice.

@@ -363,7 +363,8 @@ fn usable<'a>(asking: &'a Asking<'_>) -> impl Iterator<Item = (&'a Arc<Provider>
 /// Of the services of one vendor that share the endpoint, the first whose scopes fit best; of those, one that is renewed by log-ins.
 fn fittest<'a>(asking: &'a Asking<'_>, scope: &str) -> Option<(&'a Arc<Provider>, &'a TokenResponse)> {
     let fit = |(provider, response): (&Provider, &TokenResponse)| {
-        (provider.fits_scopes(scope) + response.fits_bare_scopes(scope), usize::from(provider.oauth2.is_some()))
+        let (named, at_hosts) = provider.fits_scopes(scope);
+        (named, at_hosts + response.fits_bare_scopes(scope), provider.oauth2.is_some())
     };
     let best = usable(asking).enumerate().max_by_key(|(at, (provider, response))| (fit((provider, response)), Reverse(*at)));
     best.map(|(_, found)| found)

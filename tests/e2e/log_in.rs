@@ -22,6 +22,8 @@ const GOOGLE: &str = "oauth2.googleapis.com";
 const CLAUDE: &str = "console.anthropic.com";
 const CODEX: &str = "auth.openai.com";
 const MICROSOFT: &str = "login.microsoftonline.com";
+/// What `gcloud auth login` asks for.
+const GCLOUD: &str = "openid https://www.googleapis.com/auth/userinfo.email https://www.googleapis.com/auth/cloud-platform https://www.googleapis.com/auth/appengine.admin https://www.googleapis.com/auth/sqlservice.login https://www.googleapis.com/auth/compute https://www.googleapis.com/auth/accounts.reauth";
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const ACCESS: &str = "gho_their_access_token_0123456789abcdef";
@@ -598,6 +600,7 @@ fn the_scopes_say_which_service_of_a_vendor_it_is_for_and_the_answer_what_tenant
         for (scope, provider) in [
             ("https://www.googleapis.com/auth/spreadsheets openid", "google_sheets"),
             ("https://www.googleapis.com/auth/drive.readonly", "google_drive"),
+            (GCLOUD, "gcp"),
         ] {
             let body = json!({ "access_token": "ya29.their-token-0123456789", "id_token": identity, "expires_in": 3599, "scope": scope, "token_type": "Bearer" });
             scene.says(200, JSON, body.to_string());
