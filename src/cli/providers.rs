@@ -2,7 +2,7 @@
 
 use nexus::app::Reach;
 use nexus::model::{ConnectionId, ProviderId};
-use nexus::provider::{Catalogue, Grant, GrantKind, OAuth2, Placement, Provider};
+use nexus::provider::{Catalogue, Grant, GrantKind, Matter, OAuth2, Placement, Provider};
 use nexus::vault::{Entry, Store};
 use serde_json::{Value, json};
 
@@ -95,6 +95,10 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
         "token_responses": provider.token_responses.iter().map(|response| json!({
             "at": response.at.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "shape": response.shape.word(),
+        })).collect::<Vec<_>>(),
+        "about_tokens": provider.about_tokens.iter().map(|about| json!({
+            "matter": about.matter.word(),
+            "at": about.at.iter().map(|(method, at)| format!("{method} {at}")).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "variables": provider.placeholders.iter().map(|placeholder| placeholder.variable.as_str()).collect::<Vec<_>>(),
         "rules": provider.inject.iter().map(|rule| json!({
@@ -189,6 +193,7 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
         ];
         rows.push(("Expires", expires(provider)));
         rows.extend((!provider.token_responses.is_empty()).then(|| ("Answers", answers(provider))));
+        rows.extend((!provider.about_tokens.is_empty()).then(|| ("Of tokens", about_tokens(provider))));
         rows.push(("Register", register::examples(provider).join("\n")));
         rows.extend(provider.whoami.iter().map(|whoami| ("Tried by", whoami.to_string())));
         rows.extend(provider.console.iter().map(|console| ("Console", console.clone())));
@@ -238,6 +243,19 @@ fn answers(provider: &Provider) -> String {
 /// Bytes of a file that is checked: more than any may have, and not all of one without an end.
 const MOST_READ: u64 = 1024 * 1024;
 
+/// Where placeholders are ended or asked about.
+fn about_tokens(provider: &Provider) -> String {
+    let about = provider.about_tokens.iter().map(|about| {
+        let places: Vec<String> = about.at.iter().map(|(method, at)| format!("\n  {method} {at}")).collect();
+        let what = match about.matter {
+            Matter::Revocation => "who ends a placeholder is told that it is done, and the credential stays, at",
+            Matter::Introspection => "who asks what a placeholder is good for is answered at",
+        };
+        format!("{what}{}", places.concat())
+    });
+    about.collect::<Vec<_>>().join("\n")
+}
+
 fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {
     use std::io::Read as _;
 
@@ -263,7 +281,8 @@ fn check(terminal: &Terminal, file: &std::path::Path) -> anyhow::Result<()> {
     }
     let hosts = hosts(&provider);
     let places = provider.token_responses.iter().flat_map(|response| &response.at).map(ToString::to_string);
-    let places: Vec<String> = places.collect();
+    let about = provider.about_tokens.iter().flat_map(|about| &about.at).map(|(_method, at)| at.to_string());
+    let places: Vec<String> = places.chain(about).collect();
     let value = json!({
         "name": provider.id.as_str(), "valid": true, "hosts": hosts, "answers": places, "warnings": warnings,
     });

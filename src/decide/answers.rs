@@ -1,16 +1,16 @@
-//! `Answers`: at which places Nexus may itself answer who asks for a token.
+//! `Answers`: at which places Nexus may itself answer who asks for a token, or what becomes of one.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::model::{ConnectionId, Host, Map, UserName};
-use crate::provider::{Fields, HostPattern, Provider, TokenResponse};
+use crate::provider::{Endpoint, Fields, HostPattern, Provider, TokenResponse};
 
-/// A provider by its place, and one of its token responses by its number.
+/// A provider by its place, and one of its answers by its number.
 type Place = (usize, usize);
 
-/// The token responses of all providers, by host.
+/// One kind of answers of all providers, by host.
 #[derive(Default)]
 pub(super) struct Answers {
     exact: Map<Host, Vec<Place>>,
@@ -19,18 +19,17 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    pub(super) fn add(&mut self, index: usize, provider: &Provider) {
-        for (number, response) in provider.token_responses.iter().enumerate() {
-            for endpoint in &response.at {
-                let entry = match &endpoint.host {
-                    HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
-                    HostPattern::Tenant { after, .. } => self.tenants.entry(behind_first_dot(after).into()).or_default(),
-                    // Whose name it is, only connections know; and there is no token endpoint below a name.
-                    HostPattern::Own { .. } | HostPattern::Below(_) => continue,
-                };
-                if !entry.contains(&(index, number)) {
-                    entry.push((index, number));
-                }
+    /// Adds the answer `number` of the provider at `index`.
+    pub(super) fn add<'e>(&mut self, index: usize, number: usize, endpoints: impl Iterator<Item = &'e Endpoint>) {
+        for endpoint in endpoints {
+            let entry = match &endpoint.host {
+                HostPattern::Exact(host) => self.exact.entry(host.clone()).or_default(),
+                HostPattern::Tenant { after, .. } => self.tenants.entry(behind_first_dot(after).into()).or_default(),
+                // Whose name it is, only connections know; and there is no token endpoint below a name.
+                HostPattern::Own { .. } | HostPattern::Below(_) => continue,
+            };
+            if !entry.contains(&(index, number)) {
+                entry.push((index, number));
             }
         }
     }
@@ -48,7 +47,7 @@ impl Answers {
     }
 }
 
-/// A provider that answers at the place, and the number of its token response.
+/// A provider that answers at the place, and the number of its answer.
 pub(crate) type Answering = (Arc<Provider>, usize);
 
 /// The connections that fit one token response, an agent and a host, in the vault's order.

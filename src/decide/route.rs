@@ -94,6 +94,18 @@ pub(crate) enum Route {
     Refuse(Reason),
 }
 
+impl Route {
+    /// Whether Nexus may itself answer such a request, where a provider's file says so: not what a rule injects, or refuses for whose,
+    /// where or how it is.
+    pub(super) fn may_be_answered(&self) -> bool {
+        match self {
+            Self::Pass | Self::Strip(_) | Self::TokenEndpoint(_) => true,
+            Self::Refuse(reason) => matches!(reason, Reason::Mint | Reason::Path | Reason::Unmatched),
+            Self::Inject(_) => false,
+        }
+    }
+}
+
 /// A provider and those of its rules that match host, port and path.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {

@@ -68,6 +68,8 @@ pub(crate) struct Rules {
     token_endpoints: Map<Host, Vec<(usize, PathPattern)>>,
     /// Where we may answer who asks for a token.
     answers: Answers,
+    /// Where we may answer who ends one, or asks what it is good for.
+    about_tokens: Answers,
     /// Sorted, as those below: nearly always there are two or three.
     ports: Vec<u16>,
     /// 443 and those of the providers' rules.
@@ -94,6 +96,7 @@ impl Rules {
             tenants: Map::default(),
             token_endpoints: Map::default(),
             answers: Answers::default(),
+            about_tokens: Answers::default(),
             ports,
             tls_ports: vec![443],
         };
@@ -138,7 +141,12 @@ impl Rules {
                 entry.rules.push((index, number));
             }
         }
-        self.answers.add(index, &provider);
+        for (number, response) in provider.token_responses.iter().enumerate() {
+            self.answers.add(index, number, response.at.iter());
+        }
+        for (number, about) in provider.about_tokens.iter().enumerate() {
+            self.about_tokens.add(index, number, about.endpoints());
+        }
         for url in provider.token_endpoints() {
             if let Some((host, path)) = host_and_path(url) {
                 self.token_endpoints.entry(host).or_default().push((index, path));
@@ -198,13 +206,8 @@ impl Rules {
     /// that it may use, where the request goes to their endpoint. None for what a rule injects, or refuses for whose, where or how it is.
     /// Which of them have a connection, and whether the body asks for a token that a program gets by itself, is not a rule's to say.
     pub(crate) fn token_responses(&self, target: &Target, agent: &Agent, route: &Route) -> Vec<Answering> {
-        let asked = match route {
-            Route::Pass | Route::Strip(_) | Route::TokenEndpoint(_) => true,
-            Route::Refuse(reason) => matches!(reason, Reason::Mint | Reason::Path | Reason::Unmatched),
-            Route::Inject(_) => false,
-        };
         let (Authority { host, port }, path) = (&target.authority, target.path.path());
-        if !asked || target.method != Method::POST || target.scheme != Scheme::Https || *port != 443 {
+        if !route.may_be_answered() || target.method != Method::POST || target.scheme != Scheme::Https || *port != 443 {
             return Vec::new();
         }
         let usable = self.answering(host).filter(|(provider, _)| agent.may_use(&provider.id));
@@ -219,16 +222,45 @@ impl Rules {
         self.answering(host).map(|(provider, _number)| provider).filter(|provider| agent.may_use(&provider.id))
     }
 
-    /// Whether some request of `agent` to `host` may be answered by a token response.
+    /// What `agent` may be answered that ends a token, or asks about one, by a request which `route` was decided for: as for token
+    /// responses. Whether the token is a placeholder is not a rule's to say.
+    pub(crate) fn about_tokens(&self, target: &Target, agent: &Agent, route: &Route) -> Vec<Answering> {
+        let (Authority { host, port }, method) = (&target.authority, &target.method);
+        // What is no provider's and fetches something without a query is nearly all that comes here.
+        let plain = *method == Method::GET && target.path.query().is_none() && !matches!(route, Route::Refuse(_));
+        if plain || !route.may_be_answered() || target.scheme != Scheme::Https || *port != 443 {
+            return Vec::new();
+        }
+        let about = self.about(host).filter(|(provider, _)| agent.may_use(&provider.id));
+        let here = |(provider, number): &Answering| {
+            provider.about_tokens.get(*number).is_some_and(|about| about.takes(method, host, target.path.path()))
+        };
+        about.filter(here).collect()
+    }
+
+    fn about(&self, host: &Host) -> impl Iterator<Item = Answering> {
+        self.providers_of(self.about_tokens.at(host))
+    }
+
+    fn providers_of(&self, places: SmallVec<[Place; 8]>) -> impl Iterator<Item = Answering> {
+        places.into_iter().filter_map(|(index, number)| Some((Arc::clone(self.providers.get(index)?), number)))
+    }
+
+    /// Whether some request of `agent` to `host` may be answered by Nexus itself.
     fn may_answer(&self, host: &Host, agent: &Agent) -> bool {
         let here = |(provider, number): &Answering| {
             provider.token_responses.get(*number).is_some_and(|response| response.at.iter().any(|at| at.host.matches(host)))
         };
+        let about = |(provider, number): &Answering| {
+            let about = provider.about_tokens.get(*number);
+            about.is_some_and(|about| about.endpoints().any(|at| at.host.matches(host)))
+        };
         self.answering(host).any(|answering| agent.may_use(&answering.0.id) && here(&answering))
+            || self.about(host).any(|answering| agent.may_use(&answering.0.id) && about(&answering))
     }
 
     fn answering(&self, host: &Host) -> impl Iterator<Item = Answering> {
-        self.answers.at(host).into_iter().filter_map(|(index, number)| Some((Arc::clone(self.providers.get(index)?), number)))
+        self.providers_of(self.answers.at(host))
     }
 
     /// Whether what goes to `host` leads to the service as a rule: a connection to it is worth dialling ahead.

@@ -160,10 +160,12 @@ slots = ["authorization"]
 [[inject]]
 hosts = ["{site}.six.example.com"]
 strategy = { bearer = "{access_token}" }
-mints = ["POST /oauth/token"]
+mints = ["POST /oauth/token", "* /oauth/end"]
 [[token_response]]
 at = ["POST https://auth.example.com/token", "POST https://{site}.six.example.com/oauth/token", "POST https://login.six.test/t"]
 access_token = "six_"
+[[revocation]]
+at = ["POST https://{site}.six.example.com/oauth/end", "GET https://end.six.test/r"]
 "#,
     ),
 ];
@@ -269,6 +271,45 @@ fn i1_no_log_in_gets_past_by_method_port_scheme_or_spelling_where_an_endpoint_is
         assert_eq!(evaded(LogIns::Capture, anybody, post, &url).as_deref(), Some("six"), "{url}");
     }
     assert_eq!(evaded(LogIns::Capture, &agent(Some(&["five"])), post, "https://login.six.test//t"), None, "not that agent's");
+}
+
+#[test]
+fn i2_who_ends_a_token_is_answered_by_method_and_path_of_providers_that_the_agent_may_use() {
+    let settings = Settings {
+        unmatched: Unmatched::Refuse,
+        unregistered: Unregistered::Pass,
+        connect_ports: Vec::new(),
+        allow: true,
+        log_ins: LogIns::Capture,
+    };
+    let rules = compiled(&ANSWERING, settings);
+    let asked = |agent: &Agent, method: &Method, url: &str| {
+        let (authority, path) = url.strip_prefix("https://").and_then(|rest| rest.split_once('/')).expect("a URL");
+        let authority = Authority::parse(authority, Some(443)).expect("an authority");
+        let path = format!("/{path}").parse().expect("a path");
+        let target = Target { scheme: Scheme::Https, authority, method: method.clone(), path };
+        !rules.about_tokens(&target, agent, &rules.decide(&target, agent)).is_empty()
+    };
+    let anybody = agent(None);
+    assert!(asked(&anybody, &Method::POST, "https://acme.six.example.com/oauth/end"));
+    assert!(
+        asked(&anybody, &Method::GET, "https://end.six.test/r?token=x")
+            && asked(&anybody, &Method::GET, "https://end.six.test/r")
+    );
+    for (method, url) in [
+        (Method::GET, "https://acme.six.example.com/oauth/end"),
+        (Method::POST, "https://end.six.test/r"),
+        (Method::POST, "https://acme.six.example.com/oauth/End"),
+        (Method::POST, "https://acme.six.example.com/oauth/token"),
+        (Method::POST, "https://acme.six.example.com/x/%2e./oauth/end"),
+        (Method::POST, "https://acme.six.example.com:8443/oauth/end"),
+        (Method::POST, "https://acme.six.example.com/api"),
+    ] {
+        assert!(!asked(&anybody, &method, url), "{method} {url}");
+    }
+    assert!(!asked(&agent(Some(&["five"])), &Method::POST, "https://acme.six.example.com/oauth/end"));
+    let six: Host = "end.six.test".parse().expect("a host");
+    assert!(rules.may_answer(&six, &anybody) && !rules.may_answer(&six, &agent(Some(&["five"]))));
 }
 
 #[test]

@@ -177,6 +177,45 @@ fn is_code(name: &str) -> bool {
     name.trim_matches(|letter: char| letter.is_whitespace() || letter.is_control()).to_ascii_lowercase().ends_with("code")
 }
 
+/// A request to end a token (RFC 7009 §2.1), or for word of one (RFC 7662 §2.1).
+#[derive(Default)]
+pub(crate) struct AskedAbout {
+    /// The tokens that it names, by whichever parameter.
+    pub(crate) tokens: Vec<Zeroizing<String>>,
+    /// RFC 6749 §2.2.
+    pub(crate) client_id: Option<String>,
+}
+
+/// The standard's word first; GitHub, Miro and Square have others.
+const ABOUT: [&str; 3] = ["token", "access_token", "refresh_token"];
+
+/// Reads such a request: query, and form or JSON, whatever it calls itself. What can't be read names nothing.
+pub(crate) fn read_about(query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> AskedAbout {
+    let mut asked = AskedAbout::default();
+    let mut take = |name: &str, value: &str| match name {
+        _ if value.is_empty() => {}
+        "client_id" => asked.client_id = Some(value.to_owned()),
+        name if ABOUT.contains(&name) => asked.tokens.push(Zeroizing::new(value.to_owned())),
+        _ => {}
+    };
+    let json = body.trim_ascii_start().starts_with(b"{");
+    let form = if json { None } else { std::str::from_utf8(body).ok() };
+    for pair in query.into_iter().chain(form).flat_map(|written| written.split('&')) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        take(&decoded(name), &Zeroizing::new(decoded(value).into_owned()));
+    }
+    if json && let Ok(mut said) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body) {
+        for (name, value) in &said {
+            take(name, value.as_str().unwrap_or_default());
+        }
+        said.values_mut().for_each(super::granted::wipe);
+    }
+    if asked.client_id.is_none() {
+        asked.client_id = by_basic(headers).and_then(|(id, _secret)| id).map(|id| id.to_string());
+    }
+    asked
+}
+
 /// Id and secret.
 type Client = (Option<Zeroizing<String>>, Option<Zeroizing<String>>);
 
@@ -303,6 +342,27 @@ mod tests {
         assert_eq!(client(&headers, "client_id=c&client_secret=d"), pair("c", "d"));
         let bearer = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer x"))]);
         assert_eq!(client(&bearer, ""), (None, None));
+    }
+
+    #[test]
+    fn a_token_that_is_asked_about_is_read_from_query_form_and_json() {
+        let read = |query: Option<&str>, body: &str| {
+            let asked = read_about(query, &HeaderMap::new(), body.as_bytes());
+            (asked.tokens.iter().map(|token| token.to_string()).collect::<Vec<_>>(), asked.client_id)
+        };
+        let owned = |tokens: &[&str], client: Option<&str>| {
+            (tokens.iter().map(|token| (*token).to_owned()).collect::<Vec<_>>(), client.map(str::to_owned))
+        };
+        assert_eq!(read(Some("token=a%2Fb"), ""), owned(&["a/b"], None));
+        assert_eq!(read(None, "token=a+b&token_type_hint=refresh_token&client_id=c"), owned(&["a b"], Some("c")));
+        assert_eq!(read(Some("x=1"), r#" {"access_token":"a","client_id":"c","token":7}"#), owned(&["a"], Some("c")));
+        assert_eq!(read(Some("token=a"), "token=b"), owned(&["a", "b"], None));
+        for odd in ["", "{", "[\"token\"]", "token=", "token"] {
+            assert_eq!(read(None, odd), owned(&[], None), "{odd}");
+        }
+        let basic = format!("Basic {}", STANDARD.encode("a+b:s"));
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::try_from(basic).expect("a value"))]);
+        assert_eq!(read_about(None, &headers, b"token=t").client_id.as_deref(), Some("a b"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod reply;
 mod request;
 mod verdict;
 
-pub(crate) use asked::{Asked, AskedGrant, InvalidRequest, read_request};
+pub(crate) use asked::{Asked, AskedAbout, AskedGrant, InvalidRequest, read_about, read_request};
 pub(crate) use assertion::{Assertion, KeyForm, Life, random_id, sign};
 pub(crate) use assume_role::{Role, RoleKeys, assume_role, read_role};
 pub(crate) use cleaned::StandIns;

@@ -1,5 +1,6 @@
 //! The catalogue as data: which hosts belong to which provider, and how a credential goes on a request there. Floor 1.
 
+mod about_token;
 mod action;
 mod below;
 mod body;
@@ -21,6 +22,7 @@ mod template;
 mod token_response;
 mod whoami;
 
+pub use about_token::{AboutToken, Good, Matter};
 pub use action::{Action, ActionError};
 pub use body::{BodyError, Pointer, slots_in_body, strip_body};
 pub use catalogue::Catalogue;

@@ -1,5 +1,6 @@
 //! Provider files: TOML in, `Provider` out. Every mistake is shown with its line, column and a caret.
 
+mod about_token;
 mod extras;
 mod grant;
 mod inject;
@@ -44,6 +45,8 @@ const KEYS: &[&str] = &[
     "not_expired",
     "beside",
     "token_response",
+    "revocation",
+    "introspection",
 ];
 
 /// Fields that never leave towards a host pattern or a template unless the file declares them.
@@ -198,12 +201,14 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         oauth2,
         grants,
         token_responses: Vec::new(),
+        about_tokens: Vec::new(),
         inject,
         fields,
     };
     if let Some(list) = root.get("token_response") {
         provider.token_responses = list.list(|value| token_response::read(&value, &provider))?;
     }
+    provider.about_tokens = about_token::read_all(&root, &provider)?;
     Ok(provider)
 }
 

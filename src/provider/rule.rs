@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::about_token::AboutToken;
 use super::action::Action;
 use super::body::Pointer;
 use super::expired::Signals;
@@ -42,6 +43,8 @@ pub struct Provider {
     pub grants: Vec<Grant>,
     /// What callers that ask its token endpoints for tokens of their own are answered, where a file says it.
     pub token_responses: Vec<TokenResponse>,
+    /// What callers that end a placeholder, or ask what one is good for, are answered, where a file says it.
+    pub about_tokens: Vec<AboutToken>,
     /// Where and how to inject; the first rule that matches host, port and path, and whose fields the connection has, wins.
     pub inject: Vec<InjectRule>,
     /// Variables that its SDKs insist on, and the shape of their values.

@@ -126,6 +126,11 @@ pub(super) fn label(fields: Fields<'_>, name: &str) -> Option<Option<String>> {
     if text.is_empty() { None } else { Some(valid.then(|| text.to_ascii_lowercase())) }
 }
 
+/// The text of a field that is no secret by what it is.
+pub(super) fn said<'a>(fields: Fields<'a>, name: &str) -> Option<&'a str> {
+    fields(name).map(|value| value.expose().as_str())
+}
+
 /// The field as anybody may read it: a label of one of `hosts`, which are those that the connection was sealed for. A file may call
 /// something no secret today that was one at registration; a label of these hosts never was one.
 pub(super) fn open_label(fields: Fields<'_>, hosts: &[String], name: &str) -> Option<String> {

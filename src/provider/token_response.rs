@@ -107,7 +107,12 @@ pub struct Occasion<'a> {
     pub hosts: &'a [String],
 }
 
-impl Occasion<'_> {
+impl<'a> Occasion<'a> {
+    /// For members alone.
+    pub(super) fn of_no_token(fields: Fields<'a>, hosts: &'a [String]) -> Self {
+        Self { tail: "", now: UNIX_EPOCH, scope: None, renewable: false, refresh_token: None, exchanged: false, fields, hosts }
+    }
+
     /// The field as it may be told.
     fn label(&self, name: &str) -> Option<String> {
         strategy::open_label(self.fields, self.hosts, name)
@@ -328,7 +333,7 @@ impl TokenResponse {
 }
 
 /// Letters of RFC 6749 §3.3, and not too many. Nothing of a request comes back in its answer but its scope and the refresh token.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| byte == b' ' || (byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
     !text.is_empty() && text.len() <= MAX_ECHO && text.bytes().all(plain)
 }
@@ -339,7 +344,7 @@ fn is_label(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
 
-fn seconds(time: SystemTime) -> u64 {
+pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -373,7 +378,7 @@ fn no_signature(algorithm: JwtAlgorithm, tail: &str) -> String {
     format!("{tail}_{filler}A")
 }
 
-fn object(members: &[(String, Member)], occasion: &Occasion<'_>) -> Map<String, Value> {
+pub(super) fn object(members: &[(String, Member)], occasion: &Occasion<'_>) -> Map<String, Value> {
     members.iter().filter_map(|(name, member)| Some((name.clone(), member.value(occasion)?))).collect()
 }
 
@@ -388,7 +393,7 @@ impl Member {
         }
     }
 
-    fn collect<'m>(&'m self, templates: &mut Vec<&'m Template>) {
+    pub(super) fn collect<'m>(&'m self, templates: &mut Vec<&'m Template>) {
         match self {
             Self::Text(template) => templates.push(template),
             Self::Object(members) => members.iter().for_each(|(_name, member)| member.collect(templates)),

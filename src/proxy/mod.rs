@@ -2,6 +2,7 @@
 //!
 //! [`exchange`] is the request path; everything else here brings requests to it or carries its answers away.
 
+mod about_token;
 mod activity;
 mod authenticate;
 mod beside;

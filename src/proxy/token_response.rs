@@ -84,9 +84,17 @@ impl Worker {
         incoming: &'a mut Option<Inflow>,
         on_record: (&'a mut Entry, bool),
     ) -> Option<Telling<'a>> {
-        let answering = self.proxy.rules.load().token_responses(&inquiry.arrived.target, inquiry.agent, route);
+        let (rules, target) = (self.proxy.rules.load(), &inquiry.arrived.target);
+        let answering = rules.token_responses(target, inquiry.agent, route);
         if answering.is_empty() {
-            return None;
+            let about = rules.about_tokens(target, inquiry.agent, route);
+            let (entry, _linger) = on_record;
+            return match about.is_empty() {
+                true => None,
+                false => {
+                    Some(Box::pin(async move { self.answer_about_token((&about, route), inquiry, incoming, entry).await }))
+                }
+            };
         }
         Some(Box::pin(async move { self.answer_token_request((&answering, route), inquiry, incoming, on_record).await }))
     }
@@ -124,15 +132,20 @@ impl Worker {
         let moment = self.proxy.broker.connections_of(&first.id).map_err(unreadable)?.moment;
         let candidates = candidates(answering, inquiry, &*moment);
         let rules = self.proxy.rules.load();
-        let passes = || rules.settings().unregistered == Unregistered::Pass;
-        let open = match route {
-            Route::Pass | Route::Strip(_) => true,
-            Route::TokenEndpoint(owners) => passes() && owners.iter().all(|one| moment.connections(&one.id).is_empty()),
-            Route::Inject(_) | Route::Refuse(_) => false,
-        };
+        let open = self.is_open(route, &*moment);
         let log_ins = rules.log_ins(route, answering);
         let nothing = candidates.is_empty() && log_ins == LogIns::Pass;
         Ok((!nothing).then_some(Asking { answering, route, candidates, moment, open, log_ins }))
+    }
+
+    /// Whether the request goes on to the service where nobody answers it here.
+    pub(super) fn is_open(&self, route: &Route, moment: &dyn Moment) -> bool {
+        let passes = || self.proxy.rules.load().settings().unregistered == Unregistered::Pass;
+        match route {
+            Route::Pass | Route::Strip(_) => true,
+            Route::TokenEndpoint(owners) => passes() && owners.iter().all(|one| moment.connections(&one.id).is_empty()),
+            Route::Inject(_) | Route::Refuse(_) => false,
+        }
     }
 
     /// The answer, which is in the log by then.
@@ -194,14 +207,25 @@ impl Worker {
         if !asking.open && matches!(told, Told::GoesOn) {
             return Ok(told);
         }
-        for (provider, _number) in asking.answering {
-            let held = (&*asking.moment.connections(&provider.id), &asking.moment.own(&provider.id));
+        self.no_placeholder((asking.answering, &*asking.moment), inquiry, body)?;
+        Ok(told)
+    }
+
+    /// Refuses what holds a placeholder of one of `answering`.
+    pub(super) fn no_placeholder(
+        &self,
+        (answering, moment): (&[Answering], &dyn Moment),
+        inquiry: &Inquiry<'_>,
+        body: &[u8],
+    ) -> Result<(), Refusal> {
+        for (provider, _number) in answering {
+            let held = (&*moment.connections(&provider.id), &moment.own(&provider.id));
             let known = self.placeholders(inquiry.agent, &provider.id, held);
             if shown(inquiry, body).any(|value| find_in(&|value| known.find(value).map(drop), value).is_some()) {
                 return Err(Refusal::TokenEndpoint(provider.title.clone()));
             }
         }
-        Ok(told)
+        Ok(())
     }
 
     /// The connection that `Nexus-Connection` names, that a placeholder in the request means, whose tenant or installation the path names,
@@ -254,7 +278,12 @@ impl Worker {
 
     /// Leaves all of the body in `incoming`, which holds secrets of the caller's: an assertion, a client's secret. One that is too long or
     /// too slow is there as well, with what was read of it; at a shut endpoint one that says how long it is stays unread.
-    async fn take_short(&self, incoming: &mut Option<Inflow>, inquiry: &Inquiry<'_>, open: bool) -> Result<(), Refusal> {
+    pub(super) async fn take_short(
+        &self,
+        incoming: &mut Option<Inflow>,
+        inquiry: &Inquiry<'_>,
+        open: bool,
+    ) -> Result<(), Refusal> {
         if !open && declared(inquiry.headers).is_some_and(|length| length > LIMIT as u64) {
             return Err(ContentError::LongTokenRequest.into());
         }

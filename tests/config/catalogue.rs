@@ -10,8 +10,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue};
 use nexus::model::{Credential, Host, Secret};
 use nexus::provider::{
-    Catalogue, HostPattern, InjectRule, Occasion, PathPattern, Placement, Prepared, Provider, Slot, Template, TokenResponse,
-    prepare, strip_body, strip_target,
+    AboutToken, Catalogue, HostPattern, InjectRule, Matter, Occasion, PathPattern, Placement, Prepared, Provider, Slot,
+    Template, TokenResponse, prepare, strip_body, strip_target,
 };
 use serde::Deserialize;
 
@@ -75,6 +75,7 @@ fn used(provider: &Provider) -> impl Iterator<Item = &str> {
     let placed = provider.inject.iter().flat_map(|rule| &rule.placements).flat_map(|placement| placement.templates());
     let suffixes = provider.placeholders.iter().filter_map(|placeholder| placeholder.suffix.as_ref());
     let told = provider.token_responses.iter().flat_map(TokenResponse::templates);
+    let told = told.chain(provider.about_tokens.iter().flat_map(AboutToken::templates));
     placed.chain(suffixes).chain(told).flat_map(Template::fields)
 }
 
@@ -141,6 +142,7 @@ fn what_is_told_of_a_connection_is_a_label_of_its_hosts() {
     for provider in Catalogue::builtin().iter() {
         let suffixes = provider.placeholders.iter().filter_map(|placeholder| placeholder.suffix.as_ref());
         let told = provider.token_responses.iter().flat_map(|response| response.templates());
+        let told = told.chain(provider.about_tokens.iter().flat_map(|about| about.templates()));
         for field in suffixes.chain(told).flat_map(|template| template.fields()) {
             seen += 1;
             let hole = format!("{{{field}}}");
@@ -152,6 +154,30 @@ fn what_is_told_of_a_connection_is_a_label_of_its_hosts() {
 }
 
 #[test]
+fn who_ends_a_token_or_asks_about_one_is_answered_where_nothing_is_injected() {
+    let catalogue = Catalogue::builtin();
+    let mut seen = (0, 0);
+    for provider in catalogue.iter() {
+        for about in &provider.about_tokens {
+            match about.matter {
+                Matter::Revocation => seen.0 += 1,
+                Matter::Introspection => seen.1 += 1,
+            }
+            for (method, place) in &about.at {
+                let path = place.path.to_string().replace('*', "x");
+                let here = catalogue.iter().flat_map(|other| &other.inject).filter(|rule| rule.port == 443);
+                let here = here.filter(|rule| rule.hosts.contains(&place.host));
+                let here: Vec<&InjectRule> = here.filter(|rule| rule.path_specificity(&path).is_some()).collect();
+                let shut = here.is_empty() || here.iter().any(|rule| rule.mints(method, &path));
+                assert!(shut, "{}: {method} {place}", provider.id);
+                assert!(provider.token_endpoints().all(|url| url != place.to_string()), "{}: {place}", provider.id);
+            }
+        }
+    }
+    assert!(seen.0 >= 40 && seen.1 >= 6, "{seen:?}");
+}
+
+#[test]
 fn every_google_provider_answers_where_google_asks_for_tokens() {
     let google = |provider: &&Provider| provider.token_endpoints().any(|url| url == "https://oauth2.googleapis.com/token");
     let catalogue = Catalogue::builtin();
@@ -160,6 +186,10 @@ fn every_google_provider_answers_where_google_asks_for_tokens() {
         // The second is what Node's libraries ask, whatever a key file says.
         let wanted = ["https://oauth2.googleapis.com/token", "https://www.googleapis.com/oauth2/v4/token"];
         assert_eq!(places.collect::<Vec<_>>(), wanted, "{}", provider.id);
+        let ended = provider.about_tokens.iter().flat_map(|about| about.endpoints()).map(ToString::to_string);
+        let ended: Vec<String> = ended.collect();
+        let wanted = ["https://oauth2.googleapis.com/revoke", "https://accounts.google.com/o/oauth2/revoke"];
+        assert!(wanted.iter().all(|wanted| ended.iter().any(|place| place == wanted)), "{}", provider.id);
     }
 }
 

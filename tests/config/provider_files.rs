@@ -395,6 +395,50 @@ const BROKEN: &[(&str, &str, (usize, usize), &str)] = &[
         (15, 17),
         "{s}.evil.example is not one of the hosts",
     ),
+    (
+        "[placeholder]",
+        "[[revocation]]\nat = [\"PUT https://acme.example/revoke\"]\n[placeholder]",
+        (14, 7),
+        "expected POST, GET or DELETE, a space and an https:// URL",
+    ),
+    ("[placeholder]", "[[revocation]]\nat = []\n[placeholder]", (14, 6), "must not be empty"),
+    ("[placeholder]", "[[revocation]]\nmembers = {}\n[placeholder]", (13, 1), "the key `at` is missing"),
+    (
+        "[placeholder]",
+        "[[revocation]]\nat = [\"POST https://acme.example/token\"]\n[placeholder]",
+        (14, 7),
+        "this is where tokens are asked for",
+    ),
+    (
+        "[placeholder]",
+        "[[revocation]]\nat = [\"GET https://api.acme.example/v1/revoke\"]\n[placeholder]",
+        (14, 7),
+        "name the path in its `mints`",
+    ),
+    (
+        "[placeholder]",
+        "[[revocation]]\nat = [\"POST https://acme.example/revoke\"]\nstatus = 204\nmembers = {}\n[placeholder]",
+        (15, 10),
+        "an answer 204 has no body",
+    ),
+    (
+        "[placeholder]",
+        "[[revocation]]\nat = [\"POST https://acme.example/revoke\"]\nstatus = 302\n[placeholder]",
+        (15, 10),
+        "expected 200 or 204",
+    ),
+    (
+        "[placeholder]",
+        "[[introspection]]\nat = [\"POST https://acme.example/look\"]\nmembers = { active = false }\n[placeholder]",
+        (15, 13),
+        "active is nexus's own to set",
+    ),
+    (
+        "[placeholder]",
+        "[[introspection]]\nat = [\"POST https://acme.example/look\"]\nstatus = 204\n[placeholder]",
+        (15, 1),
+        "unknown key `status`",
+    ),
 ];
 
 #[test]

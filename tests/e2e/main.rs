@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, its helpers included; a table of attacks is as long as it is"
 )]
 
+mod about_token;
 mod attack;
 mod bounds;
 mod doors;

@@ -8,7 +8,7 @@ use crate::agent::Agent;
 use crate::app::sealed::{placed, to_be_fetched};
 use crate::decide::{Answering, Fitting, LogIns, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred};
 use crate::model::{ConnectionId, Host, Target};
-use crate::provider::{Provider, is_readable, prepare};
+use crate::provider::{Matter, Provider, is_readable, prepare};
 use crate::proxy::{self, Foreseen};
 use crate::vault::{Status, Store};
 
@@ -69,7 +69,9 @@ impl Case<'_> {
                 let route = self.rules.decide(self.target, self.agent);
                 let answering = self.rules.token_responses(self.target, self.agent, &route);
                 let log_ins = self.rules.log_ins(&route, &answering);
-                let otherwise = self.log_ins((log_ins, &answering), self.routed(route)?);
+                let about = self.rules.about_tokens(self.target, self.agent, &route);
+                let otherwise = self.about_tokens(&about, self.routed(route)?)?;
+                let otherwise = self.log_ins((log_ins, &answering), otherwise);
                 Ok(self.answered(&answering, &otherwise)?.unwrap_or(otherwise))
             }
         }
@@ -98,6 +100,28 @@ impl Case<'_> {
         );
         let answer = self.answer(Outcome::Answer, why).of(provider);
         Ok(Some(Explanation { connection: Some(connection.to_string()), ..answer }))
+    }
+
+    /// Where tokens are ended, or asked about. What is no placeholder is as it would be without.
+    fn about_tokens(&self, about: &[Answering], otherwise: Explanation) -> Result<Explanation, ExplainError> {
+        let Some((provider, matter)) =
+            about.iter().find_map(|(provider, number)| Some((provider, provider.about_tokens.get(*number)?.matter)))
+        else {
+            return Ok(otherwise);
+        };
+        let what = match matter {
+            Matter::Revocation => {
+                "who ends a token here that is a placeholder is told that it is done, and the credential stays"
+            }
+            Matter::Introspection => "who asks here about a token that is a placeholder is told that it is good",
+        };
+        let why = format!("{what}: nexus answers, and nothing leaves; of all else: {}", otherwise.why);
+        for (holder, _number) in about {
+            if !self.existing(holder)?.is_empty() {
+                return Ok(self.answer(Outcome::Answer, why).of(holder));
+            }
+        }
+        Ok(Explanation { why, ..otherwise }.of(provider))
     }
 
     /// What becomes of a log-in, beside what becomes of all else there.

@@ -63,7 +63,7 @@ pub(super) fn read(value: &Value<'_>, provider: &Provider) -> Result<TokenRespon
 /// Those that are named, else the token endpoints of the file.
 fn places(value: &Value<'_>, table: &Table<'_>, provider: &Provider) -> Result<Vec<Endpoint>, Error> {
     let places = match table.get("at") {
-        Some(at) => at.list(|place| self::place(&place.text()?, provider))?,
+        Some(at) => at.list(|place| endpoint(&place.text()?, provider))?,
         None => provider.default_endpoints(),
     };
     if places.is_empty() {
@@ -74,10 +74,19 @@ fn places(value: &Value<'_>, table: &Table<'_>, provider: &Provider) -> Result<V
 }
 
 /// `POST https://auth.acme.example/token`.
-fn place(text: &Text<'_>, provider: &Provider) -> Result<Endpoint, Error> {
-    let shape =
-        || text.refuse("expected POST, a space and an https:// URL without port, as in POST https://auth.acme.example/token");
-    let url = text.value.strip_prefix("POST ").ok_or_else(shape)?;
+fn endpoint(text: &Text<'_>, provider: &Provider) -> Result<Endpoint, Error> {
+    let shape = "expected POST, a space and an https:// URL without port, as in POST https://auth.acme.example/token";
+    let url = text.value.strip_prefix("POST ").ok_or_else(|| text.refuse(shape))?;
+    place(text, (&Method::POST, url, shape), provider)
+}
+
+/// The place that `url` in `text` names, where no rule of the file sends such requests on; `shape` says what is expected.
+pub(super) fn place(
+    text: &Text<'_>,
+    (method, url, shape): (&Method, &str, &str),
+    provider: &Provider,
+) -> Result<Endpoint, Error> {
+    let shape = || text.refuse(shape);
     let rest = url.strip_prefix("https://").ok_or_else(shape)?;
     let (host, _path) = rest.split_at_checked(rest.find('/').ok_or_else(shape)?).ok_or_else(shape)?;
     let host: HostPattern = host.parse().map_err(|error| text.refuse(format!("{error}")))?;
@@ -90,8 +99,10 @@ fn place(text: &Text<'_>, provider: &Provider) -> Result<Endpoint, Error> {
     }
     let path = endpoint.path.to_string().replace('*', "x");
     let here = |rule: &&crate::provider::InjectRule| rule.port == 443 && rule.hosts.iter().any(|own| own.overlaps(&host));
-    let mut open = provider.inject.iter().filter(here).filter(|rule| !rule.mints(&Method::POST, &path));
-    if open.any(|rule| rule.path_specificity(&path).is_some()) {
+    // `mints` hold for the host, whichever of its rules has them.
+    let shut = |rule: &crate::provider::InjectRule| rule.port == 443 && rule.hosts.contains(&host) && rule.mints(method, &path);
+    let mut open = provider.inject.iter().filter(here).filter(|rule| !rule.mints(method, &path));
+    if !provider.inject.iter().any(shut) && open.any(|rule| rule.path_specificity(&path).is_some()) {
         return Err(
             text.refuse("an [[inject]] of this file sends such requests on with the credential; name the path in its `mints`")
         );
@@ -138,7 +149,12 @@ fn scope(value: &Value<'_>) -> Result<String, Error> {
     Err(text.refuse("scopes are visible ASCII without quotes and backslashes, with a space between two"))
 }
 
-fn members(value: &Value<'_>, own: &[&str], provider: &Provider, depth: usize) -> Result<Vec<(String, Member)>, Error> {
+pub(super) fn members(
+    value: &Value<'_>,
+    own: &[&str],
+    provider: &Provider,
+    depth: usize,
+) -> Result<Vec<(String, Member)>, Error> {
     if depth == MAX_DEPTH {
         return Err(value.refuse(format!("tables in tables: {MAX_DEPTH} are enough")));
     }

@@ -9,3 +9,5 @@ message = client.chat_postMessage(channel="C0GENERAL", text="Deployed", blocks=[
 print(message["ts"])
 file = client.files_upload_v2(channel="C0GENERAL", filename="log.txt", content="a line of the log\n" * 3000)
 print(file["file"]["id"])
+# It logs out: its token is told to be gone, and nobody else's is.
+print("revoked", client.auth_revoke()["revoked"], client.auth_test()["ok"])
