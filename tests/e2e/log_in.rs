@@ -589,7 +589,9 @@ fn i1_i8_the_log_names_it_before_it_leaves_and_its_connection_after_and_no_secre
 fn the_scopes_say_which_service_of_a_vendor_it_is_for_and_the_answer_what_tenant() {
     run(async {
         let scene = Scene::new().await;
-        let nexus = scene.builder().start();
+        let keys = "name = \"keys\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"api.keys.test\"]\n\
+            strategy = { bearer = \"{api_key}\" }\n[[token_response]]\nat = [\"POST https://github.com/keys/token\"]\naccess_token = \"k\"\n";
+        let nexus = scene.builder().provider("keys", keys).start();
         let caller = Caller::new(&nexus);
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let identity = format!(
@@ -638,10 +640,14 @@ fn the_scopes_say_which_service_of_a_vendor_it_is_for_and_the_answer_what_tenant
             assert_eq!(caller.send(post(&url, FORM, CODE)).await.status, 200);
             assert!(nexus.entry(&format!("msgraph:local.{number}")).hosts == ["graph.microsoft.com"], "{scope}");
         }
+        let codex = caller.send(post(&format!("https://{CODEX}/oauth/token"), FORM, CODE)).await;
+        let (own, token) = (tail(&nexus, "local", "openai:local.1"), document(&codex)["access_token"].clone());
+        assert!(token.as_str().is_some_and(|token| token.starts_with("eyJ") && token.contains(&own)), "{codex:?}");
+        assert_eq!(nexus.entry("openai:local.1").hosts, ["chatgpt.com"]);
         // Nothing could be done with that one.
         let before = scene.endpoint.count();
-        let codex = caller.send(post(&format!("https://{CODEX}/oauth/token"), FORM, CODE)).await;
-        assert_eq!((refusal(&codex), scene.endpoint.count()), ((403, Some("policy")), before), "{codex:?}");
+        let keys = caller.send(post(&format!("https://{AUTH}/keys/token"), FORM, CODE)).await;
+        assert_eq!((refusal(&keys), scene.endpoint.count()), ((403, Some("policy")), before), "{keys:?}");
     });
 }
 
