@@ -243,6 +243,26 @@ fn a_log_out_does_not_end_the_stored_credential() {
     }
 }
 
+/// Requests whose path is, or holds, a credential.
+const SECRET_PATHS: [(&str, &str); 5] = [
+    ("discord", "/api/webhooks/1/TOKEN"),
+    ("discord", "/api/v10/webhooks/1/TOKEN/messages/@original"),
+    ("discord", "/api/v10/interactions/1/TOKEN/callback"),
+    ("telegram", "/bot1:AA/getMe"),
+    ("telegram", "/file/bot1:AA/photos/a.jpg"),
+];
+
+#[test]
+fn i1_a_path_that_is_a_secret_is_masked_in_records() {
+    let catalogue = Catalogue::builtin();
+    for (provider, path) in SECRET_PATHS {
+        let own = catalogue.get(&provider.parse().unwrap()).unwrap();
+        let rule = own.inject.iter().find(|rule| rule.path_specificity(path).is_some()).expect("a rule");
+        assert!(rule.secret_path || rule.secret_segments().next().is_some(), "{provider}: {path}");
+        assert!(own.inject.iter().all(|rule| !rule.secret_path || rule.path_specificity("/api/v10/users/@me").is_none()));
+    }
+}
+
 /// One row of the table: a request to `host` for a connection with `fields` carries this and nothing else of the kind.
 #[derive(Debug, Deserialize)]
 struct Row {
