@@ -1,5 +1,7 @@
 //! What services say about a credential: answers as the vendors document them, and what each is taken for.
 
+#![expect(clippy::expect_used, reason = "a test")]
+
 use http::{HeaderMap, HeaderValue, StatusCode};
 use nexus::provider::{Catalogue, Judgement};
 
@@ -76,10 +78,10 @@ const ALIVE: &[Answer] = &[
 /// As the proxy does it: by the head, and by the beginning of the body where that must decide.
 fn judged(provider: &str, status: u16, fields: &[(&'static str, &'static str)], body: &str) -> Judgement {
     let catalogue = Catalogue::builtin();
-    let signals = &catalogue.get(&provider.parse().unwrap()).unwrap().signals;
+    let signals = &catalogue.get(&provider.parse().expect("a name")).expect("a file").signals;
     let headers: HeaderMap =
         fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
-    let status = StatusCode::from_u16(status).unwrap();
+    let status = StatusCode::from_u16(status).expect("a status");
     match signals.judge(status, &headers, None) {
         Judgement::Look => signals.judge(status, &headers, Some(body.as_bytes())),
         decided => decided,
