@@ -66,6 +66,8 @@ pub struct Proxy {
     pub unregistered: Option<Unregistered>,
     /// What becomes of a program's own log-in at a provider's token endpoint: `capture`, `pass` or `refuse`.
     pub log_ins: LogIns,
+    /// What becomes of a program's request for a new credential whose answer the provider's file describes: `refuse` or `capture`.
+    pub mints: Mints,
     /// More names and addresses under which callers reach the proxy's own TLS.
     pub names: Vec<String>,
     /// Ports besides 80 and 443 that CONNECT may name.
@@ -106,6 +108,16 @@ pub enum LogIns {
     Pass,
     /// No way out.
     Refuse,
+}
+
+/// `proxy.mints`.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Mints {
+    /// No way out.
+    Refuse,
+    /// It becomes a connection that waits for approval; the program gets a placeholder.
+    Capture,
 }
 
 /// `[upstream]`.

@@ -5,8 +5,15 @@ use serde_json::Value;
 use super::config::Config;
 
 /// What takes effect at once. Every other key is read at the start, or by commands that read the file anew each time.
-const LIVE: [&str; 6] =
-    ["policy.default", "proxy.unmatched", "proxy.unregistered", "proxy.log_ins", "proxy.connect_ports", "ca.overlap_days"];
+const LIVE: [&str; 7] = [
+    "policy.default",
+    "proxy.unmatched",
+    "proxy.unregistered",
+    "proxy.log_ins",
+    "proxy.mints",
+    "proxy.connect_ports",
+    "ca.overlap_days",
+];
 
 /// The keys (`section.key`) in which `now` differs from `before`, the configuration of the start, and that wait for the next start.
 pub(super) fn waiting(before: &Config, now: &Config) -> Vec<String> {

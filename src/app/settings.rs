@@ -39,6 +39,10 @@ pub(super) fn decide(config: &Config, agents: &Registry) -> decide::Settings {
             config::LogIns::Pass => decide::LogIns::Pass,
             config::LogIns::Refuse => decide::LogIns::Refuse,
         },
+        mints: match config.proxy.mints {
+            config::Mints::Refuse => decide::Mints::Refuse,
+            config::Mints::Capture => decide::Mints::Capture,
+        },
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Approve) -> 
     let shown = store.get(&id)?.ok_or_else(|| list::missing(id.as_str()))?;
     let Some(captured) = &shown.captured else { anyhow::bail!(refused(&id, NotApproved::NotPending)) };
     terminal.talk(&format!(
-        "{id}: the agent {} logged in to {} at {}\n",
+        "{id}: the agent {} logged in to {}, or made a key there, at {}\n",
         captured.agent,
         provider.title,
         when::or_dash(shown.registered_at)

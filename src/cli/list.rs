@@ -69,7 +69,7 @@ fn waits(row: &Summary) -> String {
     let agent = row.captured.as_ref().map_or("somebody", |captured| captured.agent.as_str());
     let (since, end) = (when::minute(row.registered_at), when::minute(until(row.captured.as_ref())));
     format!(
-        "{id} is used by nobody: {agent} logged in at {since}, and it waits until {end} for `nexus approve {id}` or `nexus remove {id}`"
+        "{id} is used by nobody: {agent} obtained it at {since}, and it waits until {end} for `nexus approve {id}` or `nexus remove {id}`"
     )
 }
 
@@ -113,7 +113,7 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
             ("Registered", when::or_dash(entry.registered_at)),
         ];
         if let Some(captured) = &entry.captured {
-            pairs.push(("Logged in by", captured.agent.to_string()));
+            pairs.push(("Obtained by", captured.agent.to_string()));
             pairs.extend(captured.until.map(|until| ("Waits until", when::show(until))));
         }
         Terminal::pairs(&pairs)

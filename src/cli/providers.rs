@@ -107,6 +107,7 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
             "paths": rule.paths.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "strategy": rule.placements.iter().map(nexus::provider::Placement::word).collect::<Vec<_>>(),
             "placements": rule.placements.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "captures": rule.captures.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "fields": provider.fields.iter().map(|field| json!({
             "name": field.name, "prompt": field.prompt, "secret": field.secret, "hint": field.hint, "file": field.file,
@@ -194,6 +195,9 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
         rows.push(("Expires", expires(provider)));
         rows.extend((!provider.token_responses.is_empty()).then(|| ("Answers", answers(provider))));
         rows.extend((!provider.about_tokens.is_empty()).then(|| ("Of tokens", about_tokens(provider))));
+        let captures: Vec<String> = provider.inject.iter().flat_map(|rule| &rule.captures).map(ToString::to_string).collect();
+        let how = "new credentials that programs ask for, where proxy.mints = \"capture\"; else they are refused";
+        rows.extend((!captures.is_empty()).then(|| ("Captures", format!("{how}\n  {}", captures.join("\n  ")))));
         rows.push(("Register", register::examples(provider).join("\n")));
         rows.extend(provider.whoami.iter().map(|whoami| ("Tried by", whoami.to_string())));
         rows.extend(provider.console.iter().map(|console| ("Console", console.clone())));

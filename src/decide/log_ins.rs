@@ -20,7 +20,7 @@ impl Rules {
             Route::Pass | Route::Strip(_) | Route::TokenEndpoint(_) => {
                 settings.allow || settings.unregistered == Unregistered::Pass
             }
-            Route::Inject(_) | Route::Refuse(_) => false,
+            Route::Inject(_) | Route::Mint(_) | Route::Refuse(_) => false,
         };
         let persons = || {
             let mut responses = answering.iter().filter_map(|(provider, number)| provider.token_responses.get(*number));
@@ -40,7 +40,7 @@ impl Rules {
         let owner = match route {
             Route::TokenEndpoint(owners) => owners.iter().find(|owner| persons(owner).next().is_some()).map(Arc::clone),
             Route::Pass | Route::Strip(_) => self.usable_at(host, agent).find(|owner| persons(owner).any(|own| meant(&own))),
-            Route::Inject(_) | Route::Refuse(_) => None,
+            Route::Inject(_) | Route::Mint(_) | Route::Refuse(_) => None,
         };
         owner.filter(|_| self.token_responses(target, agent, route).is_empty())
     }

@@ -3,6 +3,7 @@
 mod answers;
 mod candidate;
 mod log_ins;
+mod minting;
 mod occupants;
 mod own;
 mod route;
@@ -10,8 +11,9 @@ mod settings;
 mod snapshot;
 
 pub(crate) use answers::{Answering, Fitting, preferred};
+pub(crate) use minting::Minting;
 pub(crate) use occupants::Occupants;
 pub(crate) use own::Registered;
 pub(crate) use route::{Connect, ConnectRefusal, Named, Reason, Route};
-pub(crate) use settings::{LogIns, Settings, Unmatched, Unregistered};
+pub(crate) use settings::{LogIns, Mints, Settings, Unmatched, Unregistered};
 pub(crate) use snapshot::Rules;

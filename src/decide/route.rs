@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::minting::Minting;
 use super::occupants::Occupants;
 use crate::provider::Provider;
 
@@ -90,6 +91,8 @@ pub(crate) enum Route {
     TokenEndpoint(Vec<Arc<Provider>>),
     /// These rules of the provider match, best first.
     Inject(Named),
+    /// The answer is a new credential, which is captured.
+    Mint(Box<Minting>),
     /// Refused by rule.
     Refuse(Reason),
 }
@@ -101,7 +104,7 @@ impl Route {
         match self {
             Self::Pass | Self::Strip(_) | Self::TokenEndpoint(_) => true,
             Self::Refuse(reason) => matches!(reason, Reason::Mint | Reason::Path | Reason::Unmatched),
-            Self::Inject(_) => false,
+            Self::Inject(_) | Self::Mint(_) => false,
         }
     }
 }

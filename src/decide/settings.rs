@@ -31,6 +31,15 @@ pub(crate) enum LogIns {
     Refuse,
 }
 
+/// What happens to a caller's request for a new credential, where the provider's file says how its answer is taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mints {
+    /// No way out.
+    Refuse,
+    /// The credential becomes a connection that waits for approval; the caller gets a placeholder.
+    Capture,
+}
+
 /// What `decide` is told besides the catalogue.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -41,4 +50,5 @@ pub(crate) struct Settings {
     /// `[policy] default`: false = what no provider's rule names by host and path is refused.
     pub(crate) allow: bool,
     pub(crate) log_ins: LogIns,
+    pub(crate) mints: Mints,
 }

@@ -13,7 +13,7 @@ use super::route::{Connect, ConnectRefusal, Named, Numbers, Reason, Route};
 use super::settings::{Settings, Unmatched};
 use crate::agent::Agent;
 use crate::model::{Authority, Host, Map, Scheme, Target};
-use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider, is_readable};
+use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider};
 
 /// A provider by its place, and one of its rules by its number.
 type Place = (usize, usize);
@@ -152,6 +152,10 @@ impl Rules {
                 self.token_endpoints.entry(host).or_default().push((index, path));
             }
         }
+    }
+
+    pub(super) fn providers(&self) -> &[Arc<Provider>] {
+        &self.providers
     }
 
     /// What was told besides the catalogue.
@@ -310,8 +314,7 @@ impl Rules {
         let (host, path) = (&target.authority.host, target.path.path());
         let query = target.path.query();
         if at_port.iter().any(|(_, _, rule)| rule.mints(&target.method, path) || rule.mints_by_query(query)) {
-            // A path without one plain reading counts as every path, and is refused for what it is.
-            return Route::Refuse(if is_readable(path) { Reason::Mint } else { Reason::Unclear });
+            return self.minting(target, agent, &at_port, occupants);
         }
         let Some(provider) = most_specific(&at_port, host, path) else {
             let shut = !self.settings.allow || at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);

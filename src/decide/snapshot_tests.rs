@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::agent::{Registered, Token};
-use crate::decide::{LogIns, Unregistered};
+use crate::decide::{LogIns, Mints, Unregistered};
 
 const PROVIDERS: [(&str, &str); 3] = [
     (
@@ -52,6 +52,7 @@ fn rules() -> Rules {
         connect_ports: vec![8080],
         allow: true,
         log_ins: LogIns::Capture,
+        mints: Mints::Refuse,
     };
     compiled(&PROVIDERS, settings)
 }
@@ -71,8 +72,14 @@ fn with_endpoint(token_url: &str, unmatched: Unmatched, allow: bool) -> Rules {
          [[field]]\nname = \"site\"\nprompt = \"Site\"\nsecret = false\n\
          [[inject]]\nhosts = [\"api.four.test\"]\npaths = [\"/v1/**\"]\nstrategy = {{ bearer = \"{{access_token}}\" }}\n"
     );
-    let settings =
-        Settings { unmatched, unregistered: Unregistered::Pass, connect_ports: Vec::new(), allow, log_ins: LogIns::Capture };
+    let settings = Settings {
+        unmatched,
+        unregistered: Unregistered::Pass,
+        connect_ports: Vec::new(),
+        allow,
+        log_ins: LogIns::Capture,
+        mints: Mints::Refuse,
+    };
     compiled(&[("four.toml", &text)], settings)
 }
 
@@ -88,6 +95,7 @@ fn outcome(rules: &Rules, url: &str) -> &'static str {
         Route::Strip(_) => "strip",
         Route::TokenEndpoint(_) => "endpoint",
         Route::Inject(_) => "inject",
+        Route::Mint(_) => "mint",
         Route::Refuse(_) => "refuse",
     }
 }
@@ -192,6 +200,7 @@ fn i2_token_requests_are_answered_at_the_endpoints_of_providers_that_the_agent_m
         connect_ports: vec![8443],
         allow: true,
         log_ins: LogIns::Capture,
+        mints: Mints::Refuse,
     };
     let rules = compiled(&ANSWERING, settings);
     let at = |url: &str| answering(&rules, &agent(None), &Method::POST, url);
@@ -231,6 +240,7 @@ fn i1_no_log_in_gets_past_by_method_port_scheme_or_spelling_where_an_endpoint_is
             connect_ports: vec![8443],
             allow: true,
             log_ins,
+            mints: Mints::Refuse,
         };
         compiled(&ANSWERING, settings)
     };
@@ -281,6 +291,7 @@ fn i2_who_ends_a_token_is_answered_by_method_and_path_of_providers_that_the_agen
         connect_ports: Vec::new(),
         allow: true,
         log_ins: LogIns::Capture,
+        mints: Mints::Refuse,
     };
     let rules = compiled(&ANSWERING, settings);
     let asked = |agent: &Agent, method: &Method, url: &str| {
@@ -312,6 +323,79 @@ fn i2_who_ends_a_token_is_answered_by_method_and_path_of_providers_that_the_agen
     assert!(rules.may_answer(&six, &anybody) && !rules.may_answer(&six, &agent(Some(&["five"]))));
 }
 
+/// Two services on one host, one of which says how its key is taken out of the answer.
+const MINTING: [(&str, &str); 2] = [
+    (
+        "seven.toml",
+        r#"
+name = "seven"
+slots = ["authorization"]
+[[inject]]
+hosts = ["api.seven.test"]
+paths = ["/v1/**"]
+strategy = { bearer = "{api_key}" }
+mints = ["* /v1/keys/**", { at = "POST /v1/keys", capture = { api_key = "key" } }, { at = "POST /v1/both", capture = { api_key = "key" } }]
+"#,
+    ),
+    (
+        "eight.toml",
+        r#"
+name = "eight"
+slots = ["authorization"]
+[[inject]]
+hosts = ["api.seven.test"]
+paths = ["/v2/**"]
+strategy = { bearer = "{api_key}" }
+mints = ["POST /v1/both"]
+"#,
+    ),
+];
+
+#[test]
+fn i2_a_new_credential_is_captured_where_the_operator_and_one_file_say_so_and_no_doubt_is_left() {
+    let decided = |mints: Mints, agent: &Agent, method: &str, path: &str| {
+        let settings = Settings {
+            unmatched: Unmatched::Refuse,
+            unregistered: Unregistered::Pass,
+            connect_ports: Vec::new(),
+            allow: true,
+            log_ins: LogIns::Capture,
+            mints,
+        };
+        let authority = Authority::parse("api.seven.test", Some(443)).expect("an authority");
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let target = Target { scheme: Scheme::Https, authority, method, path: path.parse().expect("a path") };
+        match compiled(&MINTING, settings).decide(&target, agent) {
+            Route::Mint(minting) => {
+                assert_eq!(minting.named.provider.id.as_str(), "seven");
+                minting.mint().map_or_else(|| "nothing".to_owned(), ToString::to_string)
+            }
+            Route::Refuse(reason) => reason.word().to_owned(),
+            Route::Inject(_) => "inject".to_owned(),
+            other => format!("{other:?}"),
+        }
+    };
+    let anybody = agent(None);
+    let captured = "POST /v1/keys: api_key";
+    assert_eq!(decided(Mints::Capture, &anybody, "POST", "/v1/keys"), captured);
+    assert_eq!(decided(Mints::Capture, &anybody, "POST", "/v1/keys?name=x"), captured);
+    assert_eq!(decided(Mints::Refuse, &anybody, "POST", "/v1/keys"), "mints_credentials");
+    assert_eq!(decided(Mints::Capture, &anybody, "GET", "/v1/users"), "inject");
+    for (method, path) in [
+        ("GET", "/v1/keys"),
+        ("post", "/v1/keys"),
+        ("POST", "/v1/keys/"),
+        ("POST", "/v1/keys/7"),
+        ("POST", "/v1/Keys"),
+        ("POST", "/v1/x/../keys"),
+        ("POST", "/v1//keys"),
+        ("POST", "/v1/both"),
+    ] {
+        assert_eq!(decided(Mints::Capture, &anybody, method, path), "mints_credentials", "{method} {path}");
+    }
+    assert_eq!(decided(Mints::Capture, &agent(Some(&["eight"])), "POST", "/v1/keys"), "mints_credentials");
+}
+
 #[test]
 fn i5_a_host_that_only_answers_is_opened_for_its_agents_and_dialled_for_nobody() {
     let settings = Settings {
@@ -320,6 +404,7 @@ fn i5_a_host_that_only_answers_is_opened_for_its_agents_and_dialled_for_nobody()
         connect_ports: Vec::new(),
         allow: true,
         log_ins: LogIns::Capture,
+        mints: Mints::Refuse,
     };
     let rules = compiled(&ANSWERING, settings);
     let authority: Authority = "login.six.test:443".parse().expect("an authority");
@@ -441,6 +526,7 @@ fn sharing(owners: &[(Vec<&str>, bool)]) -> Rules {
         connect_ports: Vec::new(),
         allow: true,
         log_ins: LogIns::Capture,
+        mints: Mints::Refuse,
     };
     Rules::compile(&catalogue, settings)
 }
@@ -519,6 +605,7 @@ strategy = { bearer = "{api_key}" }
         connect_ports: vec![443],
         allow: true,
         log_ins: LogIns::Capture,
+        mints: Mints::Refuse,
     };
     let rules = compiled(&[("pods.toml", text)], settings);
     let found = |host: &str| {
@@ -554,6 +641,7 @@ strategy = { bearer = "{api_key}" }
         connect_ports: Vec::new(),
         allow: true,
         log_ins: LogIns::Capture,
+        mints: Mints::Refuse,
     };
     let rules = compiled(&[("both.toml", text)], settings);
     let Route::Inject(named) = rules.decide(&shared_target(Method::GET, "/"), &agent(None)) else { panic!("it is its host") };
@@ -573,6 +661,7 @@ fn t28_t93_a_listed_port_takes_any_bytes_unless_tls_is_spoken_there() {
         connect_ports,
         allow: true,
         log_ins: LogIns::Capture,
+        mints: Mints::Refuse,
     };
     let rules = Rules::compile(&catalogue, settings);
     let taken = [25, 80, 443, 8443, 22].map(|port| rules.takes_any_bytes(port));

@@ -1,7 +1,7 @@
 //! A door to `decide` for benches and property tests.
 
 use crate::agent::Agent;
-use crate::decide::{LogIns, Route, Rules, Settings, Unmatched, Unregistered};
+use crate::decide::{LogIns, Mints, Route, Rules, Settings, Unmatched, Unregistered};
 use crate::model::Target;
 use crate::provider::Catalogue;
 
@@ -39,17 +39,19 @@ impl Decider {
             connect_ports: Vec::new(),
             allow: true,
             log_ins: LogIns::Capture,
+            mints: Mints::Refuse,
         };
         Some(Self { rules: Rules::compile(catalogue, settings), agent: Agent::local()? })
     }
 
-    /// What would become of a request: `pass`, `strip`, `token_endpoint`, `inject` or `refuse`.
+    /// What would become of a request: `pass`, `strip`, `token_endpoint`, `inject`, `mint` or `refuse`.
     pub fn decide(&self, target: &Target) -> &'static str {
         match self.rules.decide(target, &self.agent) {
             Route::Pass => "pass",
             Route::Strip(_) => "strip",
             Route::TokenEndpoint(_) => "token_endpoint",
             Route::Inject(_) => "inject",
+            Route::Mint(_) => "mint",
             Route::Refuse(_) => "refuse",
         }
     }

@@ -146,7 +146,7 @@ impl Login {
 }
 
 /// Every name and text.
-fn texts(members: &Map<String, Value>) -> Box<dyn Iterator<Item = &str> + '_> {
+pub(super) fn texts(members: &Map<String, Value>) -> Box<dyn Iterator<Item = &str> + '_> {
     fn inside(value: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
         match value {
             Value::String(text) => Box::new(std::iter::once(text.as_str())),
@@ -159,7 +159,7 @@ fn texts(members: &Map<String, Value>) -> Box<dyn Iterator<Item = &str> + '_> {
 }
 
 /// Shorter ones would be found in innocent text.
-const SHORTEST: usize = 8;
+pub(super) const SHORTEST: usize = 8;
 
 /// Whether nothing would be taken out of it.
 fn is_clean(members: &Map<String, Value>) -> bool {

@@ -51,6 +51,13 @@ impl FromStr for Pointer {
     }
 }
 
+impl Pointer {
+    /// The names on the way, the last one that of the member; of an item its number.
+    pub fn names(&self) -> &[Box<str>] {
+        &self.0
+    }
+}
+
 impl fmt::Display for Pointer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {

@@ -4,6 +4,7 @@ mod about_token;
 mod extras;
 mod grant;
 mod inject;
+mod mint;
 mod oauth2;
 mod signals;
 mod signers;

@@ -9,6 +9,7 @@ use super::action::Action;
 use super::body::Pointer;
 use super::expired::Signals;
 use super::grant::Grant;
+use super::mint::Mint;
 use super::path::{PathPattern, has_one_shape};
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
@@ -345,6 +346,8 @@ pub struct InjectRule {
     pub set_cookie: bool,
     /// Endpoints whose answers carry a new credential, or that end the one that they are asked with; refused.
     pub mints: Vec<MethodPath>,
+    /// Those of them whose answer says where the new credential stands: captured, where the operator wants that.
+    pub captures: Vec<Mint>,
     /// Calls whose answers carry a new credential, by the name that a parameter `Action` or AWS's target header gives them; refused.
     pub mint_actions: Vec<Action>,
     /// A host match without a path match is refused instead of forwarded without injection.

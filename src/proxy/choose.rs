@@ -60,6 +60,8 @@ impl Worker {
         }
         let named = match route {
             Route::Refuse(reason) => return Err(Refusal::Policy(reason)),
+            // `mint.rs` takes it before; here nobody would read the answer.
+            Route::Mint(_) => return Err(Refusal::Policy(Reason::Mint)),
             Route::Pass => {
                 entry.verdict(Verdict::Pass);
                 return Ok(Chosen::Way(Way::Plain));

@@ -253,6 +253,11 @@ impl Stepped {
     pub(super) fn plain(sent: Box<Sent<RequestBody>>, peeked: Peeked, replay: Rc<Replay>) -> Box<Self> {
         Box::new(Self { sent, peeked, permit: None, replay, counted: None, switch: None })
     }
+
+    /// The service's answer to a request with the credential of `permit`.
+    pub(super) fn injected(sent: Box<Sent<RequestBody>>, peeked: Peeked, permit: Permit, replay: Rc<Replay>) -> Box<Self> {
+        Box::new(Self { sent, peeked, permit: Some(permit), replay, counted: None, switch: None })
+    }
 }
 
 /// What a change of protocols needs: what the caller is told of it, and whose stream it will be.

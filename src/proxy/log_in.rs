@@ -146,10 +146,10 @@ enum Answer {
 }
 
 /// The service's answer as far as it was read, and whether that is all of it.
-struct Heard {
-    peeked: Peeked,
-    body: Zeroizing<Vec<u8>>,
-    whole: Result<(), &'static str>,
+pub(super) struct Heard {
+    pub(super) peeked: Peeked,
+    pub(super) body: Zeroizing<Vec<u8>>,
+    pub(super) whole: Result<(), &'static str>,
 }
 
 impl Worker {
@@ -223,8 +223,14 @@ impl Worker {
 
     /// Reads the answer, up to a bound.
     async fn hear(&self, sent: &mut Sent<RequestBody>, agent: &Arc<str>) -> Heard {
+        self.hear_after(Peeked::new(), sent, agent).await
+    }
+
+    /// The same behind what was read already.
+    pub(super) async fn hear_after(&self, peeked: Peeked, sent: &mut Sent<RequestBody>, agent: &Arc<str>) -> Heard {
         let mut room = self.room(agent);
         let mut heard = Heard { peeked: Peeked::new(), body: Zeroizing::new(Vec::new()), whole: Ok(()) };
+        peeked.into_iter().for_each(|frame| heard.take(frame, &mut room));
         let deadline = Instant::now() + self.proxy.settings.idle_timeout.min(PATIENCE);
         let body = sent.response.body_mut();
         while heard.whole.is_ok() && !body.is_end_stream() {
@@ -339,14 +345,14 @@ impl Heard {
 }
 
 /// Notes what the service's side was, whose answer goes no further.
-fn ended(entry: &mut Entry, sent: &Sent<RequestBody>, (replay, linger): (&Replay, bool)) {
+pub(super) fn ended(entry: &mut Entry, sent: &Sent<RequestBody>, (replay, linger): (&Replay, bool)) {
     entry.dialled(sent.address);
     entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
     entry.sent(replay.received());
     replay.finish(linger);
 }
 
-fn is_encoded(headers: &HeaderMap) -> bool {
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     !headers.get_all(CONTENT_ENCODING).iter().all(plain)
 }

@@ -24,6 +24,7 @@ mod internal;
 mod judge;
 mod load;
 mod log_in;
+mod mint;
 mod observe;
 mod outbound;
 mod placeholders;

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::body::ResponseBody;
 use super::content::ContentError;
 use super::log_in::LogInError;
+use super::mint::MintError;
 use super::tongue::Tongue;
 use crate::audit;
 use crate::decide::Reason;
@@ -55,6 +56,8 @@ pub(super) enum Refusal {
     AuthRequired(Box<AuthRequired>),
     #[error(transparent)]
     LogIn(#[from] LogInError),
+    #[error(transparent)]
+    Mint(#[from] MintError),
     #[error("the proxy does not know this caller")]
     UnknownAgent,
     #[error("too many {0}")]
@@ -98,6 +101,7 @@ impl Refusal {
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "policy",
             Self::AuthRequired(_) => "auth_required",
             Self::LogIn(error) => error.kind(),
+            Self::Mint(error) => error.kind(),
             Self::UnknownAgent => "unknown-agent",
             Self::Limit(_) => "limit",
             Self::Vault(_) => "vault",
@@ -139,6 +143,7 @@ impl Refusal {
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,
             Self::LogIn(error) => error.status(),
+            Self::Mint(error) => error.status(),
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -177,6 +182,7 @@ impl Refusal {
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "not_sealed",
             Self::AuthRequired(missing) if missing.pending => "pending",
             Self::LogIn(error) => error.word(),
+            Self::Mint(error) => error.word(),
             _ => return,
         };
         entry.note(which);
@@ -189,6 +195,7 @@ impl Refusal {
                 upstream::Error::Forbidden { .. } | upstream::Error::Loop { .. } | upstream::Error::Unsendable { .. },
             ) => Blame::Downstream,
             Self::LogIn(error) => error.blame(),
+            Self::Mint(error) => error.blame(),
             Self::Upstream(_) | Self::NotSwitched | Self::Renewal(_) => Blame::Upstream,
             Self::Vault(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
@@ -243,6 +250,7 @@ impl Refusal {
                 "The credential has expired, and its token endpoint was sealed when it was registered. Ask the operator to run `nexus providers trust {provider}` if the new one is right."
             ),
             Self::LogIn(error) => error.advice(),
+            Self::Mint(error) => error.advice(),
             Self::AuthRequired(missing) => missing.advice(),
             Self::UnknownAgent => {
                 "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it; in a base URL the token alone, http://HOST:PORT/~TOKEN/api.example.com.".into()

@@ -76,7 +76,7 @@ enum Told {
 }
 
 impl Worker {
-    /// What is to be waited for where `route` leads to a place at which tokens are given. It is rare, and its state is large: on the heap.
+    /// What is to be waited for where `route` leads to a place at which credentials are given. It is rare, and its state is large: on the heap.
     pub(super) fn at_token_endpoint<'a>(
         self: &'a Rc<Self>,
         route: &'a Route,
@@ -84,6 +84,9 @@ impl Worker {
         incoming: &'a mut Option<Inflow>,
         on_record: (&'a mut Entry, bool),
     ) -> Option<Telling<'a>> {
+        if let Route::Mint(minting) = route {
+            return Some(Box::pin(self.mint(minting, inquiry, incoming, on_record)));
+        }
         let (rules, target) = (self.proxy.rules.load(), &inquiry.arrived.target);
         let answering = rules.token_responses(target, inquiry.agent, route);
         if answering.is_empty() {
@@ -144,7 +147,7 @@ impl Worker {
         match route {
             Route::Pass | Route::Strip(_) => true,
             Route::TokenEndpoint(owners) => passes() && owners.iter().all(|one| moment.connections(&one.id).is_empty()),
-            Route::Inject(_) | Route::Refuse(_) => false,
+            Route::Inject(_) | Route::Mint(_) | Route::Refuse(_) => false,
         }
     }
 

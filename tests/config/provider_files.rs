@@ -397,6 +397,37 @@ const BROKEN: &[(&str, &str, (usize, usize), &str)] = &[
     ),
     (
         "[placeholder]",
+        "mints = [{ at = \"/v1/keys\", capture = { access_token = \"key\" } }]\n[placeholder]",
+        (13, 17),
+        "name the one method",
+    ),
+    ("[placeholder]", "mints = [{ at = \"POST /v1/keys\" }]\n[placeholder]", (13, 10), "the key `capture` is missing"),
+    (
+        "[placeholder]",
+        "mints = [{ at = \"POST /v1/keys\", capture = { api_key = \"key\" } }]\n[placeholder]",
+        (13, 44),
+        "with these fields this [[inject]] puts no credential on requests",
+    ),
+    (
+        "[placeholder]",
+        "mints = [{ at = \"POST /v1/keys\", capture = { acess_token = \"key\" } }]\n[placeholder]",
+        (13, 46),
+        "acess_token is no field that a connection of this provider has",
+    ),
+    (
+        "[placeholder]",
+        "mints = [{ at = \"POST /v1/keys\", capture = { access_token = { member = \"k\", prefix = \"$(id)\" } } }]\n[placeholder]",
+        (13, 86),
+        "a placeholder is visible ASCII",
+    ),
+    (
+        "[placeholder]",
+        "mints = [{ at = \"POST /v1/keys\", capture = { access_token = \"k\" }, show = [] }]\n[placeholder]",
+        (13, 68),
+        "unknown key `show`; did you mean `shows`?",
+    ),
+    (
+        "[placeholder]",
         "[[revocation]]\nat = [\"PUT https://acme.example/revoke\"]\n[placeholder]",
         (14, 7),
         "expected POST, GET or DELETE, a space and an https:// URL",

@@ -701,9 +701,9 @@ fn another_process_approves_and_the_next_request_goes() {
         );
         assert!(row["pending_until"].is_string() && !listed.contains("their_"), "{listed}");
         let told = nexus_command(&["list"]).run().await;
-        assert!(told.stderr.contains("nexus approve github:local.1") && told.stderr.contains("local logged in"), "{told:?}");
+        assert!(told.stderr.contains("nexus approve github:local.1") && told.stderr.contains("local obtained it"), "{told:?}");
         let shown = nexus_command(&["show", "github:local.1"]).run().await.ok();
-        assert!(shown.contains("pending") && shown.contains("Logged in by") && !shown.contains("their_"), "{shown}");
+        assert!(shown.contains("pending") && shown.contains("Obtained by") && !shown.contains("their_"), "{shown}");
         let status = nexus_command(&["status"]).run().await;
         assert!(status.stdout.contains("nexus approve"), "{status:?}");
         let environment = nexus_command(&["env", "--format", "json"]).run().await.ok();

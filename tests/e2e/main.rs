@@ -24,6 +24,7 @@ mod identity;
 mod inside;
 mod log_in;
 mod made;
+mod mint;
 mod own_names;
 mod parents;
 mod placements;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use bytesize::ByteSize;
 
-use super::{Audit, Ca, Fsync, Gateway, Limits, LogIns, OnFailure, Proxy, Renewal, Replay, Unmatched, Upstream};
+use super::{Audit, Ca, Fsync, Gateway, Limits, LogIns, Mints, OnFailure, Proxy, Renewal, Replay, Unmatched, Upstream};
 
 impl Default for Proxy {
     fn default() -> Self {
@@ -16,6 +16,7 @@ impl Default for Proxy {
             unmatched: Unmatched::Tunnel,
             unregistered: None,
             log_ins: LogIns::Capture,
+            mints: Mints::Refuse,
             names: Vec::new(),
             connect_ports: Vec::new(),
             workers: 0,

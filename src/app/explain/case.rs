@@ -149,6 +149,11 @@ impl Case<'_> {
             return Ok(self.answer(Outcome::Refuse, why).of(&owner));
         }
         Ok(match route {
+            Route::Refuse(Reason::Mint) if self.rules.knows_answer_of(self.target) => {
+                let refused = self.refused(Reason::Mint);
+                let why = format!("{}; with proxy.mints = \"capture\" it would be kept here, to be approved", refused.why);
+                Explanation { why, ..refused }
+            }
             Route::Refuse(reason) => self.refused(reason),
             Route::Pass if settings.unmatched == Unmatched::Intercept => {
                 self.answer(Outcome::Pass, "no provider names this host; it is intercepted, and nothing is injected".to_owned())
@@ -157,7 +162,22 @@ impl Case<'_> {
             Route::Strip(occupants) => self.stripped(&occupants)?,
             Route::TokenEndpoint(owners) => self.token_endpoint(&owners)?,
             Route::Inject(named) => self.named(&self.with_connection(named)?)?,
+            Route::Mint(minting) => self.minting(&minting.named)?,
         })
+    }
+
+    /// A request for a new credential, whose answer is captured where a connection is there to make it with.
+    fn minting(&self, named: &Named) -> Result<Explanation, ExplainError> {
+        let answer = self.named(named)?;
+        if answer.outcome != Outcome::Inject {
+            return Ok(if answer.outcome == Outcome::Pass { self.refused(Reason::Mint).of(&named.provider) } else { answer });
+        }
+        let why = format!(
+            "{}; the credential in the answer is captured: it becomes a new connection of {}, which waits for `nexus approve`, and the \
+             program gets a placeholder (proxy.mints)",
+            answer.why, self.agent.name
+        );
+        Ok(Explanation { why, ..answer })
     }
 
     /// Of the providers that share the place, the first that has a connection for this agent; the general one where none has.

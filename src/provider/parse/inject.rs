@@ -2,10 +2,10 @@
 
 use http::{HeaderName, HeaderValue, Method};
 
+use super::mint::{self, Mints};
 use super::signers::{self, SIGNERS};
 use super::source::{Table, Text, Value, suggestion};
 use super::{COMMON_FIELDS, Error, RENEWAL_FIELDS};
-use crate::provider::action::Action;
 use crate::provider::grant::Grant;
 use crate::provider::path::PathPattern;
 use crate::provider::pattern::{HostPattern, PatternError};
@@ -41,7 +41,7 @@ pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field], grants: 
     }
     let paths: Vec<PathPattern> = list(&table, "paths", |path| path.text()?.parse())?;
     check_segments(&table, &placements, &paths)?;
-    let (mint_actions, mints) = mints(&table)?;
+    let Mints { paths: mints, actions: mint_actions, captures } = mint::read(&table, fields, &placements)?;
     let flag = |key| table.get(key).map_or(Ok(false), |value| value.boolean());
     Ok(InjectRule {
         port: table.get("port").map_or(Ok(443), |port| port.number("a port from 1 to 65535"))?,
@@ -53,6 +53,7 @@ pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field], grants: 
         set_cookie: flag("set_cookie")?,
         mint_actions,
         mints,
+        captures,
         refuse_other_paths: table
             .get("other_paths")
             .map_or(Ok(false), |value| word(&value, &[("refuse", true), ("pass", false)]))?,
@@ -60,20 +61,6 @@ pub(super) fn read(value: &Value<'_>, slots: &[Slot], fields: &[Field], grants: 
         hosts,
         placements,
     })
-}
-
-/// The calls whose answers carry a new credential, by name and by path.
-fn mints(table: &Table<'_>) -> Result<(Vec<Action>, Vec<MethodPath>), Error> {
-    let named = list(table, "mint_actions", |name| {
-        let name = name.text()?;
-        let action: Action = name.parse()?;
-        let path = action.path().parse().map_err(|error: PatternError| name.refuse(error.to_string()))?;
-        Ok((action, MethodPath { method: None, path }))
-    })?;
-    let mut mints = list(table, "mints", |mint| method_path(&mint.text()?))?;
-    let (actions, paths): (Vec<Action>, Vec<MethodPath>) = named.into_iter().unzip();
-    mints.extend(paths);
-    Ok((actions, mints))
 }
 
 /// A secret segment needs paths that have it.
@@ -106,7 +93,7 @@ fn list<T>(table: &Table<'_>, key: &str, read: impl Fn(Value<'_>) -> Result<T, E
 }
 
 /// `POST /path`, `* /path` or `/path`.
-fn method_path(text: &Text<'_>) -> Result<MethodPath, Error> {
+pub(super) fn method_path(text: &Text<'_>) -> Result<MethodPath, Error> {
     let (method, path) = text.value.split_once(' ').unwrap_or(("*", text.value));
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
     let method = match (method, known.into_iter().find(|known| known == method)) {

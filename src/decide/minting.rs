@@ -1,0 +1,73 @@
+//! Requests whose answer is a new credential, where the provider's file says how it is taken out of the answer.
+
+use std::sync::Arc;
+
+use super::candidate::{Candidate, most_specific, rules_of};
+use super::occupants::Occupants;
+use super::route::{Named, Reason, Route};
+use super::settings::Mints;
+use super::snapshot::Rules;
+use crate::agent::Agent;
+use crate::model::Target;
+use crate::provider::{Mint, is_readable};
+
+/// A request whose answer is a credential that is kept here.
+#[derive(Debug)]
+pub(crate) struct Minting {
+    /// The one provider of the place that it is for.
+    pub(crate) named: Named,
+    /// The number of the rule that says so, and of its capture.
+    place: (usize, usize),
+}
+
+impl Minting {
+    /// How the answer is taken apart.
+    pub(crate) fn mint(&self) -> Option<&Mint> {
+        let (rule, number) = self.place;
+        self.named.provider.inject.get(rule)?.captures.get(number)
+    }
+}
+
+impl Rules {
+    /// Whether some provider's file says how the answer to such a request is taken apart, whatever the operator wants.
+    pub(crate) fn knows_answer_of(&self, target: &Target) -> bool {
+        let (authority, path) = (&target.authority, target.path.path());
+        let mut rules = self.providers().iter().flat_map(|provider| &provider.inject);
+        rules.any(|rule| {
+            let here = rule.port == authority.port && rule.hosts.iter().any(|own| own.matches(&authority.host));
+            here && rule.captures(&target.method, path).is_some()
+        })
+    }
+
+    /// What becomes of a request to a place that some rule of `at_port` names as one that mints.
+    pub(super) fn minting(
+        &self,
+        target: &Target,
+        agent: &Agent,
+        at_port: &[Candidate<'_>],
+        occupants: Arc<Occupants>,
+    ) -> Route {
+        if !is_readable(target.path.path()) {
+            // A path without one plain reading counts as every path, and is refused for what it is.
+            return Route::Refuse(Reason::Unclear);
+        }
+        let captured = match self.settings().mints {
+            Mints::Capture => captured(target, agent, at_port, occupants),
+            Mints::Refuse => None,
+        };
+        captured.map_or(Route::Refuse(Reason::Mint), |minting| Route::Mint(Box::new(minting)))
+    }
+}
+
+/// `None` where any of the place's providers knows it as one that mints in another way: doubt is a refusal.
+fn captured(target: &Target, agent: &Agent, at_port: &[Candidate<'_>], occupants: Arc<Occupants>) -> Option<Minting> {
+    let (host, path, method) = (&target.authority.host, target.path.path(), &target.method);
+    let provider = most_specific(at_port, host, path).filter(|provider| agent.may_use(&provider.id))?;
+    let theirs = at_port.iter().any(|(other, _, rule)| other.id != provider.id && rule.mints(method, path));
+    if theirs || at_port.iter().any(|(_, _, rule)| rule.mints_by_query(target.path.query())) {
+        return None;
+    }
+    let rules = rules_of(provider, at_port, path);
+    let place = rules.iter().find_map(|rule| Some((*rule, provider.inject.get(*rule)?.captures(method, path)?)))?;
+    Some(Minting { named: Named { provider: Arc::clone(provider), rules, occupants, beside: Vec::new() }, place })
+}
