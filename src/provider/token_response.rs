@@ -32,6 +32,8 @@ pub struct TokenResponse {
     pub token_type: String,
     /// `expires_in`.
     pub lifetime: Duration,
+    /// Whether the beginning and the end are told as times too, `not_before` and `expires_on`, as Azure AD v1.0 does: texts.
+    pub expires_on: bool,
     /// Whether `scope` is there, and what it says where the request says nothing.
     pub scope: Option<String>,
     /// Whether scopes that name no address are this service's, where several share the endpoint.
@@ -126,12 +128,14 @@ impl std::fmt::Debug for Occasion<'_> {
 }
 
 /// Members that Nexus writes itself.
-pub(super) const OWN_MEMBERS: [&str; 9] = [
+pub(super) const OWN_MEMBERS: [&str; 11] = [
     "access_token",
     "expires_at",
     "expires_in",
+    "expires_on",
     "id_token",
     "issued_token_type",
+    "not_before",
     "refresh_token",
     "scope",
     "token",
@@ -302,6 +306,10 @@ impl TokenResponse {
         put("access_token", make(&self.access_token));
         put("token_type", self.token_type.as_str().into());
         put("expires_in", self.lifetime.as_secs().into());
+        if self.expires_on {
+            put("not_before", seconds(occasion.now).to_string().into());
+            put("expires_on", seconds(occasion.now + self.lifetime).to_string().into());
+        }
         if occasion.exchanged {
             put("issued_token_type", "urn:ietf:params:oauth:token-type:access_token".into());
         }

@@ -18,6 +18,7 @@ fn response() -> TokenResponse {
         id_token: None,
         token_type: "Bearer".to_owned(),
         lifetime: Duration::from_secs(3599),
+        expires_on: false,
         scope: Some("all".to_owned()),
         bare_scopes: false,
         members: vec![
@@ -44,6 +45,14 @@ fn an_answer_has_the_members_of_the_standard_and_the_vendors_own() {
     assert_eq!(response().body(&own)["refresh_token"], "my-own");
     assert_eq!(renewed["issued_token_type"], "urn:ietf:params:oauth:token-type:access_token");
     assert_eq!(renewed["scope"], "all");
+}
+
+/// "Request an access token", Azure AD v1.0: times are texts.
+#[test]
+fn the_older_answer_of_azure_says_when_it_begins_and_ends() {
+    let body = TokenResponse { expires_on: true, ..response() }.body(&occasion(None, &|_| None));
+    assert_eq!((&body["not_before"], &body["expires_on"]), (&json!("1800000000"), &json!("1800003599")));
+    assert_eq!(response().body(&occasion(None, &|_| None)).get("expires_on"), None);
 }
 
 #[test]

@@ -184,7 +184,12 @@ fn every_google_provider_answers_where_google_asks_for_tokens() {
     for provider in catalogue.iter().map(AsRef::as_ref).filter(google) {
         let places = provider.token_responses.iter().flat_map(|response| &response.at).map(ToString::to_string);
         // The second is what Node's libraries ask, whatever a key file says.
-        let wanted = ["https://oauth2.googleapis.com/token", "https://www.googleapis.com/oauth2/v4/token"];
+        let wanted = [
+            "https://oauth2.googleapis.com/token",
+            "https://www.googleapis.com/oauth2/v4/token",
+            "https://sts.googleapis.com/v1/token",
+            "https://sts.googleapis.com/v1/oauthtoken",
+        ];
         assert_eq!(places.collect::<Vec<_>>(), wanted, "{}", provider.id);
         let ended = provider.about_tokens.iter().flat_map(|about| about.endpoints()).map(ToString::to_string);
         let ended: Vec<String> = ended.collect();

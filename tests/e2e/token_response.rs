@@ -28,7 +28,7 @@ struct Scene {
     api: Upstream,
 }
 
-const ENDPOINTS: [&str; 17] = [
+const ENDPOINTS: [&str; 19] = [
     GOOGLE,
     CLAUDE,
     "auth.openai.com",
@@ -45,6 +45,8 @@ const ENDPOINTS: [&str; 17] = [
     "test.salesforce.com",
     "accounts.google.com",
     "accounts.zoho.eu",
+    "accounts.zoho.sa",
+    "sts.googleapis.com",
     "account-d.docusign.com",
 ];
 const APIS: [&str; 10] = [
@@ -242,6 +244,22 @@ fn vendors() -> Vec<Vendor> {
             &[("access_token", "own-zoho-token-0123456789")],
             ("https://accounts.zoho.eu/oauth/v2/token", FORM, REFRESH),
             (200, "access_token", "1000.", json!({ "api_domain": "https://www.zohoapis.eu" })),
+        ),
+        (
+            "zoho_crm",
+            &[("access_token", "own-zoho-token-0123456789")],
+            ("https://accounts.zoho.sa/oauth/v2/token", FORM, REFRESH),
+            (200, "access_token", "1000.", json!({ "api_domain": "https://www.zohoapis.sa" })),
+        ),
+        (
+            "google_drive",
+            &[("access_token", DRIVE_TOKEN)],
+            (
+                "https://sts.googleapis.com/v1/token",
+                FORM,
+                "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&audience=a&subject_token=a.b.c&subject_token_type=t",
+            ),
+            (200, "access_token", "ya29.", json!({ "issued_token_type": "urn:ietf:params:oauth:token-type:access_token" })),
         ),
         (
             "docusign",

@@ -22,13 +22,14 @@ const KEYS: &[&str] = &[
     "id_token",
     "token_type",
     "lifetime_secs",
+    "expires_on",
     "scope",
     "bare_scopes",
     "members",
 ];
 
 /// What the standard's form alone has.
-const OAUTH2_KEYS: [&str; 5] = ["refresh_token", "id_token", "token_type", "scope", "bare_scopes"];
+const OAUTH2_KEYS: [&str; 6] = ["refresh_token", "id_token", "token_type", "expires_on", "scope", "bare_scopes"];
 
 /// A program asks again this soon at the latest, should the connection be gone by then.
 const LONGEST: u32 = 30 * 86_400;
@@ -54,6 +55,7 @@ pub(super) fn read(value: &Value<'_>, provider: &Provider) -> Result<TokenRespon
         id_token: table.get("id_token").map(made).transpose()?,
         token_type: table.get("token_type").map_or(Ok("Bearer".to_owned()), |value| plain_word(&value))?,
         lifetime: lifetime(&table)?,
+        expires_on: table.get("expires_on").map_or(Ok(false), |value| value.boolean())?,
         scope: table.get("scope").map(|value| scope(&value)).transpose()?,
         bare_scopes: table.get("bare_scopes").map_or(Ok(false), |value| value.boolean())?,
         members: table.get("members").map_or(Ok(Vec::new()), |value| members(&value, &OWN_MEMBERS, provider, 0))?,
