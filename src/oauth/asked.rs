@@ -21,6 +21,8 @@ pub(crate) struct Asked {
     pub(crate) scope: Option<String>,
     /// The caller's own, which stays what it was (RFC 6749 §6).
     pub(crate) refresh_token: Option<Zeroizing<String>>,
+    /// RFC 8628 §3.4.
+    pub(crate) device_code: Option<Zeroizing<String>>,
     /// RFC 6749 §2.2.
     pub(crate) client_id: Option<Zeroizing<String>>,
     /// RFC 6749 §2.3.1; public clients show none.
@@ -82,6 +84,7 @@ struct Parameters {
     refresh_token: Option<Text>,
     /// RFC 6749 §4.1.3. GitHub and Slack take one without a `grant_type`.
     code: Option<Text>,
+    device_code: Option<Text>,
     client_id: Option<Text>,
     client_secret: Option<Text>,
 }
@@ -135,6 +138,7 @@ pub(crate) fn read_request(query: Option<&str>, headers: &HeaderMap, body: &[u8]
         put(&mut parameters.scope, said.scope)?;
         put(&mut parameters.refresh_token, said.refresh_token)?;
         put(&mut parameters.code, said.code)?;
+        put(&mut parameters.device_code, said.device_code)?;
         put(&mut parameters.client_id, said.client_id)?;
         put(&mut parameters.client_secret, said.client_secret)?;
     } else {
@@ -152,9 +156,10 @@ pub(crate) fn read_request(query: Option<&str>, headers: &HeaderMap, body: &[u8]
     }
     let scope = text(parameters.scope).map(|scope| scope.to_string());
     let refresh_token = text(parameters.refresh_token);
+    let device_code = text(parameters.device_code);
     let shown = (text(parameters.client_id), text(parameters.client_secret));
     let (client_id, client_secret) = if shown.1.is_some() { shown } else { by_basic(headers).unwrap_or(shown) };
-    Ok(Asked { grant, scope, refresh_token, client_id, client_secret })
+    Ok(Asked { grant, scope, refresh_token, device_code, client_id, client_secret })
 }
 
 /// Whether a body has a code.
@@ -261,6 +266,7 @@ fn form(written: &str, mut parameters: Parameters) -> Result<Parameters, Invalid
             "scope" => put(&mut parameters.scope, Some(text(value)))?,
             "refresh_token" => put(&mut parameters.refresh_token, Some(text(value)))?,
             "code" => put(&mut parameters.code, Some(text(value)))?,
+            "device_code" => put(&mut parameters.device_code, Some(text(value)))?,
             "client_id" => put(&mut parameters.client_id, Some(text(value)))?,
             "client_secret" => put(&mut parameters.client_secret, Some(text(value)))?,
             _ => {}

@@ -34,6 +34,8 @@ pub struct TokenResponse {
     pub lifetime: Duration,
     /// Whether the beginning and the end are told as times too, `not_before` and `expires_on`, as Azure AD v1.0 does: texts.
     pub expires_on: bool,
+    /// The status with which a program is told to go on asking (RFC 8628 §3.5): 400, but 200 at GitHub and 428 at Google.
+    pub poll_status: u16,
     /// Whether `scope` is there, and what it says where the request says nothing.
     pub scope: Option<String>,
     /// Whether scopes that name no address are this service's, where several share the endpoint.

@@ -19,6 +19,7 @@ fn response() -> TokenResponse {
         token_type: "Bearer".to_owned(),
         lifetime: Duration::from_secs(3599),
         expires_on: false,
+        poll_status: 400,
         scope: Some("all".to_owned()),
         bare_scopes: false,
         members: vec![

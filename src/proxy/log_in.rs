@@ -1,7 +1,9 @@
 //! A person's log-in through a program: it goes to the service as the program sent it, and the tokens that come back stay here. They become a
 //! new connection of that agent, which waits for a person's approval; the program gets placeholders.
 
-use std::cmp::Reverse;
+mod error;
+mod stored;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,114 +16,30 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+pub(super) use error::LogInError;
+use stored::{connection, fittest, no_use, not_stored, usable};
+
 use super::body::{Peeked, ResponseBody};
 use super::choose::Inquiry;
 use super::exchange::{Stepped, Stop, Way};
 use super::forward::Sending;
 use super::load::Room;
 use super::outbound::of_log_in;
-use super::refusal::{Blame, Refusal};
+use super::refusal::Refusal;
 use super::replay::{Inflow, Replay, RequestBody};
-use super::token_response::{Asking, token_reply};
+use super::token_response::Asking;
+use super::waiting::{Held, Reply};
 use super::worker::Worker;
 use crate::audit::{Entry, Verdict};
-use crate::broker::NotCaptured;
 use crate::decide::{LogIns, Route};
-use crate::model::{AgentName, ConnectionId, Credential, Secret};
+use crate::model::{AgentName, ConnectionId};
 use crate::oauth::{Asked, GRANTED_LIMIT, Granted, Login, Odd, StandIns, mentions_token, read_granted};
-use crate::provider::{Occasion, Provider, Shape, TokenResponse};
+use crate::provider::{Occasion, TokenResponse};
 use crate::upstream::Sent;
-use crate::vault::{self, AuthType, CaptureError, Captured, PendingBound};
+use crate::vault::{Captured, PendingBound};
 
 /// Such answers come at once, or not at all.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Why a log-in was not made, or its answer is not for the caller.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LogInError {
-    #[error("log-ins of programs are refused here")]
-    Refused,
-    #[error("no rule puts a token of a log-in at {0} on requests")]
-    NoUse(String),
-    #[error("{0} log-ins of this agent wait for approval, which is as many as may")]
-    TooMany(usize),
-    #[error("the answer of the token endpoint was kept back: {0}")]
-    Kept(#[source] Odd),
-    #[error("the answer of the token endpoint was kept back: it is {0}")]
-    Unread(&'static str),
-    #[error("the log-in could not be stored, so its tokens were dropped")]
-    NotStored(#[source] NotCaptured),
-}
-
-impl LogInError {
-    /// The stable word of the refusal.
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Self::Refused | Self::NoUse(_) => "policy",
-            Self::TooMany(_) => "limit",
-            Self::Kept(_) | Self::Unread(_) => "upstream",
-            Self::NotStored(_) => "vault",
-        }
-    }
-
-    /// RFC 9110 §15.
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            Self::Refused | Self::NoUse(_) => StatusCode::FORBIDDEN,
-            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Kept(_) | Self::Unread(_) => StatusCode::BAD_GATEWAY,
-            Self::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    /// For the record.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Refused => "log_in",
-            Self::NoUse(_) => "log_in_of_no_use",
-            Self::TooMany(_) => "too_many_pending",
-            Self::Kept(_) | Self::Unread(_) => "not_captured",
-            Self::NotStored(_) => "not_stored",
-        }
-    }
-
-    /// Whether such an answer, in which no token is named, may be that of another request than a log-in, which may be of any kind.
-    fn is_of_no_log_in(&self, answer: Answer) -> bool {
-        match self {
-            // What is in it, nobody saw.
-            Self::Unread("compressed") => answer == Answer::Failure,
-            Self::Kept(_) | Self::Unread(_) => answer != Answer::Success(true),
-            Self::Refused | Self::NoUse(_) | Self::TooMany(_) | Self::NotStored(_) => false,
-        }
-    }
-
-    /// Who has to act.
-    pub(super) fn blame(&self) -> Blame {
-        match self {
-            Self::Refused | Self::NoUse(_) | Self::TooMany(_) => Blame::Downstream,
-            Self::Kept(_) | Self::Unread(_) => Blame::Upstream,
-            Self::NotStored(_) => Blame::Nexus,
-        }
-    }
-
-    /// What to do now.
-    pub(super) fn advice(&self) -> String {
-        match self {
-            Self::Refused => "Ask the operator to register the credential (`nexus register`), and call the API without one.",
-            Self::NoUse(_) => {
-                "Ask the operator to register a credential for it (`nexus register`); with proxy.log_ins = \"pass\" programs log in by themselves."
-            }
-            Self::TooMany(_) => {
-                "Ask the operator to look at `nexus list`, and to approve (`nexus approve`) or remove (`nexus remove`) what waits there; then log in again."
-            }
-            Self::Kept(_) | Self::Unread(_) => {
-                "A token that can't be told from the rest is not given away. Log in again; if that fails too, ask the operator to register the credential (`nexus register`)."
-            }
-            Self::NotStored(_) => "The operator should look at the log of Nexus and run `nexus status`; then log in again.",
-        }
-        .to_owned()
-    }
-}
 
 /// Whether it is a log-in for certain; a request that nobody can read may be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,8 +122,7 @@ impl Worker {
             return Err(LogInError::Refused);
         }
         if usable(log_in.asking).next().is_none() {
-            let title = log_in.asking.answering.first().map(|(provider, _)| provider.title.clone());
-            return Err(LogInError::NoUse(title.unwrap_or_default()));
+            return Err(no_use(log_in.asking));
         }
         match log_in.asking.moment.waiting(owner, SystemTime::now()) {
             waiting if waiting >= self.proxy.settings.pending_log_ins => Err(LogInError::TooMany(waiting)),
@@ -279,8 +196,7 @@ impl Worker {
         }
         let scope = login.scope.as_deref().or(log_in.asked.scope.as_deref()).unwrap_or_default();
         let Some((provider, response)) = fittest(log_in.asking, scope) else {
-            let title = log_in.asking.answering.first().map(|(provider, _)| provider.title.clone());
-            return Err(LogInError::NoUse(title.unwrap_or_default()).into());
+            return Err(no_use(log_in.asking).into());
         };
         let target = &inquiry.arrived.target;
         let told = |name: &str| login.member(name).map(str::to_owned);
@@ -293,13 +209,22 @@ impl Worker {
         answer(&ConnectionId::new(provider.id.clone(), None))?;
         let bound = PendingBound(self.proxy.settings.pending_log_ins);
         let id = self.proxy.broker.capture(captured, bound).await.map_err(not_stored)?;
+        tracing::info!(connection = %id, "a program's log-in waits for approval");
         let (text, kind) = answer(&id)?;
+        let reply = Reply { status: status.as_u16(), text, kind };
+        let reply = match self.poller(&log_in.asked, inquiry.agent) {
+            Some(poller) => {
+                let held = Held { id: id.clone(), reply, poll_status: response.poll_status, until };
+                self.proxy.waiting.hold(poller, held, SystemTime::now())
+            }
+            None => reply,
+        };
         entry.provider(&provider.id);
         entry.connection(&id);
         entry.note("captured");
-        entry.status(status.as_u16());
-        entry.received(text.len() as u64);
-        Ok(token_reply(status.as_u16(), text, kind))
+        entry.status(reply.status);
+        entry.received(reply.text.len() as u64);
+        Ok(reply.into_response())
     }
 
     /// The service's answer with placeholders of `owner` for the connection `id`.
@@ -355,68 +280,4 @@ pub(super) fn ended(entry: &mut Entry, sent: &Sent<RequestBody>, (replay, linger
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     !headers.get_all(CONTENT_ENCODING).iter().all(plain)
-}
-
-/// Those that a person's token is of use to.
-fn usable<'a>(asking: &'a Asking<'_>) -> impl Iterator<Item = (&'a Arc<Provider>, &'a TokenResponse)> {
-    let response = |(provider, number): &'a (Arc<Provider>, usize)| Some((provider, provider.token_responses.get(*number)?));
-    let persons = |(provider, response): &(&Arc<Provider>, &TokenResponse)| {
-        response.shape == Shape::OAuth2 && provider.places_access_tokens()
-    };
-    asking.answering.iter().filter_map(response).filter(persons)
-}
-
-/// Of the services of one vendor that share the endpoint, the first whose scopes fit best; of those, one that is renewed by log-ins.
-fn fittest<'a>(asking: &'a Asking<'_>, scope: &str) -> Option<(&'a Arc<Provider>, &'a TokenResponse)> {
-    let fit = |(provider, response): (&Provider, &TokenResponse)| {
-        let (named, at_hosts) = provider.fits_scopes(scope);
-        (named, at_hosts + response.fits_bare_scopes(scope), provider.oauth2.is_some())
-    };
-    let best = usable(asking).enumerate().max_by_key(|(at, (provider, response))| (fit((provider, response)), Reverse(*at)));
-    best.map(|(_, found)| found)
-}
-
-/// What is stored: the tokens, and what renews them, for the hosts and the token endpoints that the provider's file gives them now.
-fn connection(
-    provider: &Provider,
-    (login, asked): (&Login, &Asked),
-    named: Vec<(String, String)>,
-    whose: Captured,
-) -> vault::Entry {
-    let mut fields = Credential::default();
-    for (name, value) in named {
-        fields.set(&name, Secret::new(value));
-    }
-    let shown = |value: &Option<Zeroizing<String>>| value.as_ref().map(|value| Secret::new(value.to_string()));
-    let tokens = [
-        ("access_token", Some(login.access_token.duplicate())),
-        ("refresh_token", login.refresh_token.as_ref().map(Secret::duplicate)),
-    ];
-    let client = [("client_id", shown(&asked.client_id)), ("client_secret", shown(&asked.client_secret))];
-    let scope = [("scope", login.scope.clone().or_else(|| asked.scope.clone()).map(Secret::new))];
-    for (name, value) in tokens.into_iter().chain(client).chain(scope) {
-        value.into_iter().for_each(|value| fields.set(name, value));
-    }
-    provider.derive_fields(&mut fields);
-    let mut entry = vault::Entry::new(provider.id.clone(), AuthType::OAuth2, fields);
-    let is_spent = provider.spends("client_secret");
-    let hosts = provider.bound_hosts(&|name| entry.placed_field(name, is_spent)).unwrap_or_default();
-    let token_urls = provider.token_urls(&|name| entry.fields.field(name));
-    entry.seal(hosts);
-    entry.token_urls = token_urls;
-    let lifetime = provider.renewal(&|name| entry.fields.field(name)).and_then(crate::provider::Renewal::default_lifetime);
-    let usual = || lifetime.and_then(|lifetime| SystemTime::now().checked_add(lifetime));
-    entry.expires_at = login.expires_at.or_else(usual);
-    entry.captured = Some(whose);
-    entry
-}
-
-fn not_stored(error: NotCaptured) -> LogInError {
-    match error {
-        NotCaptured::Store(CaptureError::TooMany(count)) => LogInError::TooMany(count),
-        error => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a log-in could not be stored");
-            LogInError::NotStored(error)
-        }
-    }
 }

@@ -39,9 +39,11 @@ mod token_response;
 mod tongue;
 mod tunnel;
 mod upgrade;
+mod waiting;
 mod worker;
 
 pub(crate) use foresee::{Foreseen, before_dialling, before_rules, is_own};
 pub(crate) use internal::Pages;
 pub(crate) use load::Loads;
+pub(crate) use waiting::Waiting;
 pub(crate) use worker::{Listener, Proxy, Settings, Worker};

@@ -21,6 +21,7 @@ use super::exchange::{Stepped, Stop};
 use super::log_in::{LogIn, Sure};
 use super::refusal::Refusal;
 use super::replay::Inflow;
+use super::waiting::{Polled, Poller, Standing};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Verdict};
@@ -168,7 +169,11 @@ impl Worker {
         let body = incoming.as_ref().map(Inflow::at_hand).unwrap_or_default();
         let asked = read_request(inquiry.arrived.target.path.query(), inquiry.headers, body);
         if asking.log_ins != LogIns::Pass && asked.as_ref().is_ok_and(|asked| asked.grant == AskedGrant::Other) {
-            return self.goes_on(asking, inquiry, body, asked.ok());
+            let again = asked.as_ref().ok().and_then(|asked| self.asked_again(asking, asked, inquiry.agent));
+            return match again {
+                Some(polled) => self.tell_again(polled, entry).await.map(Told::Answered),
+                None => self.goes_on(asking, inquiry, body, asked.ok()),
+            };
         }
         let Some((candidate, connection)) = self.meant(asking, inquiry, body)? else {
             return self.goes_on(asking, inquiry, body, asked.ok());
@@ -194,6 +199,37 @@ impl Worker {
         entry.received(text.len() as u64);
         entry.open().await?;
         Ok(Told::Answered(token_reply(status, text, "application/json")))
+    }
+
+    /// What a program is told that asks again for a log-in by device code which has been captured; `None` for every other.
+    fn asked_again(&self, asking: &Asking<'_>, asked: &Asked, agent: &Agent) -> Option<Polled> {
+        let poller = self.poller(asked, agent)?;
+        self.proxy.waiting.poll(poller, |id| {
+            let own = asking.moment.own(id.provider());
+            match own.iter().find(|own| own.id == *id) {
+                Some(own) if own.pending => Standing::Pending,
+                Some(_approved) => Standing::Approved,
+                None => Standing::Gone,
+            }
+        })
+    }
+
+    /// Who asks by device code, if it is one.
+    pub(super) fn poller(&self, asked: &Asked, agent: &Agent) -> Option<Poller> {
+        let code = asked.device_code.as_ref()?;
+        Some(Poller::new(&self.owner(agent), agent.user.as_ref(), code))
+    }
+
+    async fn tell_again(&self, polled: Polled, entry: &mut Entry) -> Result<Response<ResponseBody>, Refusal> {
+        let Polled { id, reply, word } = polled;
+        entry.provider(id.provider());
+        entry.connection(&id);
+        entry.verdict(Verdict::Answer);
+        entry.note(word);
+        entry.status(reply.status);
+        entry.received(reply.text.len() as u64);
+        entry.open().await?;
+        Ok(reply.into_response())
     }
 
     /// No answer: the request goes on as its route says, or as a log-in. `asked` is `None` where nobody can tell what it asks for. A

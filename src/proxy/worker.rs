@@ -15,6 +15,7 @@ use super::internal::Pages;
 use super::load::Loads;
 use super::placeholders::Kept;
 use super::replay::RequestBody;
+use super::waiting::Waiting;
 use crate::agent::{Agent, Agents, Guesses, PlaceholderKey};
 use crate::audit::Spool;
 use crate::broker::Broker;
@@ -72,6 +73,7 @@ pub(crate) struct Proxy {
     pub(crate) agents: Agents,
     pub(crate) guesses: Guesses,
     pub(crate) loads: Loads,
+    pub(crate) waiting: Waiting,
     pub(crate) broker: Arc<Broker>,
     pub(crate) issuer: ArcSwap<Issuer>,
     pub(crate) placeholders: PlaceholderKey,

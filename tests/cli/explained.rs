@@ -54,7 +54,7 @@ fn a_token_endpoint_of_several_providers_is_ours_as_soon_as_one_has_a_connection
     // Drive comes first in the catalogue, and has no connection.
     world.register(&["google-sheets"], "access_token=ya29-0123456789abcdef\n");
     let answer = explain(&world, &["GET", url]);
-    assert_eq!((answer["outcome"].as_str(), answer["provider"].as_str()), (Some("refuse"), Some("google_sheets")), "{answer}");
+    assert_eq!((answer["outcome"].as_str(), answer["provider"].as_str()), (Some("refuse"), Some("gcp")), "{answer}");
     let answer = explain(&world, &["POST", url]);
     assert_eq!(
         (answer["outcome"].as_str(), answer["connection"].as_str()),

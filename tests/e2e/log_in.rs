@@ -321,10 +321,54 @@ fn errors_and_people_who_have_not_decided_yet_pass_as_they_came() {
         assert_eq!(connections(&nexus), [""; 0]);
         // GitHub answers a form to who asks for nothing else.
         scene.says(200, FORM, format!("access_token={ACCESS}&scope=repo%2Cgist&token_type=bearer"));
+        let pending = caller.send(post(LOG_IN, FORM, device)).await;
+        assert!(pending.status == 200 && pending.text().starts_with("error=authorization_pending&"), "{pending:?}");
+        approve(&nexus, "github:local.1");
         let reply = caller.send(post(LOG_IN, FORM, device)).await;
         let token = format!("access%5Ftoken=ghu%5F{}", tail(&nexus, "local", "github:local.1"));
         assert!(reply.status == 200 && reply.text().split('&').any(|pair| pair == token), "{reply:?}");
         assert!(nexus.holds("github:local.1", "access_token", ACCESS) && !shown(&reply).contains("their"));
+    });
+}
+
+/// As `gh auth login` does it: a program that asks the API who it is as soon as it has a token would throw away one that nobody approved.
+#[test]
+fn i6_a_program_with_a_device_code_goes_on_asking_until_a_person_approves() {
+    run(async {
+        let scene = Scene::new().await;
+        let (builder, other) = scene.builder().agent("other", |_| ());
+        let (builder, ci) = builder.agent("ci", |_| ());
+        let nexus = builder.start();
+        let (ci, other) = (Caller::new(&nexus).agent("ci", &ci), Caller::new(&nexus).agent("other", &other));
+        let device = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=d&client_id=c";
+        let ask = || post(LOG_IN, FORM, device);
+        let error = |reply: &Reply| {
+            let said: Value = serde_json::from_slice(&reply.body).expect("JSON");
+            (reply.status, said["error"].as_str().map(str::to_owned))
+        };
+        let told = |word: &str| (200, Some(word.to_owned()));
+        for _again in 0..3 {
+            let reply = ci.send(ask()).await;
+            assert_eq!(error(&reply), told("authorization_pending"));
+            assert!(!shown(&reply).contains("gho_") && !shown(&reply).contains("ghu_"), "{reply:?}");
+        }
+        assert_eq!((scene.endpoint.count(), connections(&nexus).len()), (1, 1), "the code was spent once");
+        approve(&nexus, "github:ci.1");
+        // The same code of another program is that program's own to try.
+        scene.says(400, JSON, r#"{"error":"bad_verification_code"}"#);
+        assert_eq!(error(&other.send(ask()).await), (400, Some("bad_verification_code".to_owned())));
+        let token = document(&ci.send(ask()).await)["access_token"].as_str().expect("a token").to_owned();
+        assert_eq!(token, format!("ghu_{}", tail(&nexus, "ci", "github:ci.1")));
+        assert_eq!(call_with(&ci, &token).await.status, 200);
+        assert_eq!(scene.bearer().as_deref(), Some(ACCESS));
+        let again = document(&ci.send(ask()).await);
+        assert_eq!(
+            (again["access_token"].as_str(), scene.endpoint.count()),
+            (Some(&*token), 2),
+            "its stream may have broken off"
+        );
+        nexus.store().delete(&"github:ci.1".parse().expect("a handle")).expect("deleted");
+        assert_eq!(error(&ci.send(ask()).await), told("access_denied"));
     });
 }
 
@@ -752,13 +796,12 @@ fn a_program_that_waits_for_the_person_gets_what_it_can_work_with() {
             (running.stdin.take().expect("stdin"), BufReader::new(running.stdout.take().expect("stdout")).lines());
         scene.endpoint.until(|seen| seen.len() >= 2).await;
         scene.says(200, JSON, granted().to_string());
-        for wanted in ["403 auth_required", "200 None"] {
-            ask.write_all(b"\n").await.expect("asked");
-            assert_eq!(told.next_line().await.expect("a line").as_deref(), Some(wanted));
-            if wanted.starts_with("403") {
-                approve(&nexus, "github:local.1");
-            }
+        while connections(&nexus).is_empty() {
+            tokio::task::yield_now().await;
         }
+        approve(&nexus, "github:local.1");
+        ask.write_all(b"\n").await.expect("asked");
+        assert_eq!(told.next_line().await.expect("a line").as_deref(), Some("200 None"));
         drop(ask);
         let own = tail(&nexus, "local", "github:local.1");
         let last = told.next_line().await.expect("a line");

@@ -144,8 +144,10 @@ impl Case<'_> {
     fn routed(&self, route: Route) -> Result<Explanation, ExplainError> {
         let settings = self.rules.settings();
         if let Some(owner) = self.rules.evades_capture(self.target, self.agent, &route) {
-            let why =
-                format!("it could get a person's tokens at the endpoint of {} past those who look at log-ins", owner.title);
+            let why = format!(
+                "it could get a person's tokens at the token endpoint of {} past those who look at log-ins",
+                owner.title
+            );
             return Ok(self.answer(Outcome::Refuse, why).of(&owner));
         }
         Ok(match route {

@@ -23,13 +23,14 @@ const KEYS: &[&str] = &[
     "token_type",
     "lifetime_secs",
     "expires_on",
+    "poll_status",
     "scope",
     "bare_scopes",
     "members",
 ];
 
 /// What the standard's form alone has.
-const OAUTH2_KEYS: [&str; 6] = ["refresh_token", "id_token", "token_type", "expires_on", "scope", "bare_scopes"];
+const OAUTH2_KEYS: [&str; 7] = ["refresh_token", "id_token", "token_type", "expires_on", "poll_status", "scope", "bare_scopes"];
 
 /// A program asks again this soon at the latest, should the connection be gone by then.
 const LONGEST: u32 = 30 * 86_400;
@@ -56,10 +57,18 @@ pub(super) fn read(value: &Value<'_>, provider: &Provider) -> Result<TokenRespon
         token_type: table.get("token_type").map_or(Ok("Bearer".to_owned()), |value| plain_word(&value))?,
         lifetime: lifetime(&table)?,
         expires_on: table.get("expires_on").map_or(Ok(false), |value| value.boolean())?,
+        poll_status: poll_status(&table)?,
         scope: table.get("scope").map(|value| scope(&value)).transpose()?,
         bare_scopes: table.get("bare_scopes").map_or(Ok(false), |value| value.boolean())?,
         members: table.get("members").map_or(Ok(Vec::new()), |value| members(&value, &OWN_MEMBERS, provider, 0))?,
     })
+}
+
+/// RFC 8628 §3.5.
+fn poll_status(table: &Table<'_>) -> Result<u16, Error> {
+    let Some(value) = table.get("poll_status") else { return Ok(400) };
+    let status = value.number::<u16>("a status")?;
+    if status == 200 || (400..500).contains(&status) { Ok(status) } else { Err(value.refuse("expected 200, or 400 to 499")) }
 }
 
 /// Those that are named, else the token endpoints of the file.
