@@ -246,12 +246,17 @@ impl Pending {
     fn keep_unwritten(&mut self, written: usize, on_failure: OnFailure) {
         let written = self.buffer.get(..written).unwrap_or_default();
         let whole = memchr::memrchr(b'\n', written).map_or(0, |end| end + 1);
+        if on_failure == OnFailure::Warn {
+            // Up to KEEP_BYTES stay, at every try again: they aren't gone through.
+            self.lines -= memchr::memchr_iter(b'\n', self.buffer.get(..whole).unwrap_or_default()).count() as u64;
+            self.buffer.drain(..whole);
+            return;
+        }
         let rest = self.buffer.split_off(whole);
         self.buffer.clear();
         self.lines = 0;
         for line in rest.split_inclusive(|&byte| byte == b'\n') {
-            let opening = line.starts_with(OPEN) || line.starts_with(TUNNEL_OPEN);
-            if on_failure == OnFailure::Warn || !opening {
+            if !line.starts_with(OPEN) && !line.starts_with(TUNNEL_OPEN) {
                 self.buffer.extend_from_slice(line);
                 self.lines += 1;
             }
