@@ -9,10 +9,9 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use crate::broker::{BoxFuture, Cause, TokenEndpoint};
 use crate::head::{Gate, Limits};
 use crate::model::{Authority, Scheme, Secret};
-use crate::oauth::{REPLY_LIMIT, TokenReply, TokenRequest};
+use crate::oauth::{BoxFuture, Cause, REPLY_LIMIT, TokenEndpoint, TokenReply, TokenRequest};
 use crate::upstream::{Dialler, Versions};
 
 /// On whose behalf names are looked up: no agent can be called so.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::port::Cause;
 use crate::model::{ConnectionId, ProviderId};
-use crate::oauth::{Refused, Unready};
+use crate::oauth::{Cause, Refused, Unready};
 use crate::provider::InjectError;
 use crate::vault::CaptureError;
 

@@ -10,9 +10,9 @@ use super::connection::Connection;
 use super::error::{Error, Why};
 use super::generation::{Live, is_renewal, present};
 use super::making::{Obtained, Step, step};
-use super::port::{Cause, Seen, Vault};
+use super::port::{Seen, Vault};
 use crate::model::{ConnectionId, Secret};
-use crate::oauth::{Refused, TokenReply, TokenRequest};
+use crate::oauth::{Cause, Refused, TokenReply, TokenRequest};
 use crate::provider::{Provider, Renewal};
 use crate::vault::{Entry, Status};
 

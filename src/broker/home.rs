@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::port::{Cause, Listed, Moment, Seen, Vault};
+use super::port::{Listed, Moment, Seen, Vault};
 use crate::disk::{Lock, create_private_dir};
 use crate::model::{AgentName, ConnectionId, ProviderId};
+use crate::oauth::Cause;
 use crate::vault::{CaptureError, Entry, OwnConnections, PendingBound, Snapshot, Store};
 
 /// The vault of this machine and the folder of its renewal locks.

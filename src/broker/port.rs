@@ -1,29 +1,15 @@
 //! What the broker needs from outside: a place for credentials, a way to token endpoints, a clock, a runtime.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::model::{AgentName, ConnectionId, ProviderId};
-use crate::oauth::{TokenReply, TokenRequest};
+use crate::oauth::{Cause, TokenEndpoint};
 use crate::vault::{CaptureError, Entry, OwnConnections, PendingBound};
-
-/// A boxed future, so that the trait below can be a trait object.
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What went wrong in a place the broker knows only by its trait; shared by all who waited.
-pub(crate) type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Tells the time of day.
 pub(crate) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
-
-/// Sends a request to a token endpoint over verified TLS.
-pub(crate) trait TokenEndpoint: Send + Sync + 'static {
-    /// Sends once, follows no redirect, reads at most [`crate::oauth::REPLY_LIMIT`] bytes and one more.
-    fn send(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenReply, Cause>>;
-}
 
 /// A connection as the vault has it at some moment.
 #[derive(Debug, Clone)]

@@ -43,6 +43,10 @@ pub(crate) struct Tokens {
     pub(crate) refresh_token: Option<Secret<String>>,
     /// When the access token dies, where the reply says so.
     pub(crate) expires_at: Option<SystemTime>,
+    /// What was granted, where the reply says so; without it, what was asked for (RFC 6749 §5.1).
+    pub(crate) scope: Option<String>,
+    /// OpenID Connect Core §3.1.3.3.
+    pub(crate) id_token: Option<Secret<String>>,
 }
 
 /// Reads the reply to a grant; `now` is when it arrived.
@@ -52,24 +56,39 @@ pub(crate) struct Tokens {
 pub(crate) fn read(reply: &TokenReply, now: SystemTime) -> Result<Tokens, Refused> {
     let status = reply.status;
     let malformed = |reason| Refused::Malformed { status, reason };
-    let retry_after = retry_after(reply, now);
-    if status.is_redirection() {
-        return Err(malformed("it redirects"));
-    }
     let parsed: Result<Raw, _> = parse(reply);
-    let words = parsed.as_ref().map(Raw::words).unwrap_or_default();
-    let has_error = parsed.as_ref().is_ok_and(|raw| raw.error.is_some());
-    if let Some(refused) = judge(status, &words, has_error, retry_after).filter(|_| has_error || !good(status)) {
+    if let Some(refused) = refused(reply, parsed.as_ref().ok(), now) {
         return Err(refused);
     }
     let raw = parsed.map_err(malformed)?;
-    if raw.error.is_some() {
-        return Err(malformed("it carries an error we do not know"));
-    }
     if !good(status) {
         return Err(malformed("the status is not 200"));
     }
     raw.tokens(now).map_err(malformed)
+}
+
+/// Why the reply is none of success, whatever is asked there: it redirects, carries an error under whatever status, or has a status that
+/// decides by itself. Its shape and its other statuses are the reader's to judge.
+pub(super) fn refusal(reply: &TokenReply, now: SystemTime) -> Option<Refused> {
+    refused(reply, parse(reply).ok().as_ref(), now)
+}
+
+/// The error word of the reply (RFC 6749 §5.2), whatever the status.
+pub(super) fn error_word(reply: &TokenReply) -> Option<String> {
+    let raw: Raw = parse(reply).ok()?;
+    raw.error?.as_str().map(str::to_owned)
+}
+
+fn refused(reply: &TokenReply, raw: Option<&Raw>, now: SystemTime) -> Option<Refused> {
+    let status = reply.status;
+    let malformed = |reason| Some(Refused::Malformed { status, reason });
+    if status.is_redirection() {
+        return malformed("it redirects");
+    }
+    let words = raw.map(Raw::words).unwrap_or_default();
+    let has_error = raw.is_some_and(|raw| raw.error.is_some());
+    let judged = judge(status, &words, has_error, retry_after(reply, now)).filter(|_| has_error || !good(status));
+    judged.or_else(|| if has_error { malformed("it carries an error we do not know") } else { None })
 }
 
 /// Reads the reply to a request for an installation token ("Create an installation access token for an app", GitHub): 201 with `token`
@@ -112,7 +131,7 @@ impl Installation {
         let access_token = self.token.filter(is_token).ok_or("it has no usable token")?;
         let end = self.expires_at.as_deref().map(str::parse::<jiff::Timestamp>).transpose();
         let end = end.map_err(|_not_a_time: jiff::Error| "its expires_at is not a time of RFC 3339")?;
-        Ok(Tokens { access_token, refresh_token: None, expires_at: end.map(SystemTime::from) })
+        Ok(Tokens { access_token, refresh_token: None, expires_at: end.map(SystemTime::from), scope: None, id_token: None })
     }
 }
 
@@ -139,7 +158,7 @@ fn wait(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     wait.map(|wait| wait.min(RETRY_AFTER_LIMIT))
 }
 
-fn parse<T: serde::de::DeserializeOwned>(reply: &TokenReply) -> Result<T, &'static str> {
+pub(super) fn parse<T: serde::de::DeserializeOwned>(reply: &TokenReply) -> Result<T, &'static str> {
     let body = reply.body.expose();
     if body.len() > REPLY_LIMIT {
         return Err("it is larger than 64 KiB");
@@ -175,9 +194,14 @@ struct Raw {
     token_type: Option<String>,
     #[serde(default)]
     expires_in: Option<Value>,
+    scope: Option<Value>,
+    #[serde(default, deserialize_with = "text")]
+    id_token: Option<Secret<String>>,
     error: Option<Value>,
     code: Option<Value>,
     status: Option<Value>,
+    /// Slack's tokens of a person ("oauth.v2.access"), where no bot's were asked for.
+    authed_user: Option<Box<Self>>,
 }
 
 fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret<String>>, D::Error> {
@@ -198,7 +222,10 @@ impl Raw {
         [&self.error, &self.code, &self.status].into_iter().filter_map(|value| value.as_ref()?.as_str()).collect()
     }
 
-    fn tokens(self, now: SystemTime) -> Result<Tokens, &'static str> {
+    fn tokens(mut self, now: SystemTime) -> Result<Tokens, &'static str> {
+        if let Some(inner) = self.authed_user.take_if(|_| self.access_token.is_none()) {
+            return inner.tokens(now);
+        }
         let access_token = self.access_token.or(self.token).ok_or("it has no access token")?;
         let refresh_token = self.refresh_token.filter(|token| !token.expose().is_empty());
         if ![Some(&access_token), refresh_token.as_ref()].into_iter().flatten().all(is_token) {
@@ -209,7 +236,8 @@ impl Raw {
         }
         let lifetime = self.expires_in.as_ref().map_or(Ok(None), seconds)?;
         let expires_at = lifetime.and_then(|lifetime| now.checked_add(Duration::from_secs(lifetime)));
-        Ok(Tokens { access_token, refresh_token, expires_at })
+        let scope = self.scope.as_ref().and_then(Value::as_str).map(str::to_owned);
+        Ok(Tokens { access_token, refresh_token, expires_at, scope, id_token: self.id_token })
     }
 }
 

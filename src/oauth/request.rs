@@ -196,7 +196,8 @@ pub(crate) fn bearing(url: String, token: &Secret<String>) -> Result<TokenReques
     raw(Method::POST, url, headers, Zeroizing::default())
 }
 
-fn post<'a>(url: String, client: &Client<'a>, mut pairs: Vec<Pair<'a>>) -> Result<TokenRequest, Unready> {
+/// A POST of `pairs` and whatever the client shows.
+pub(super) fn post<'a>(url: String, client: &Client<'a>, mut pairs: Vec<Pair<'a>>) -> Result<TokenRequest, Unready> {
     let content_type = match client.encoding {
         Encoding::Form => "application/x-www-form-urlencoded",
         Encoding::Json => "application/json",

@@ -10,11 +10,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::broker::{
-    BoxFuture, Broker, Cause, Error, Listed, Moment, Permit, Ports, Renewal, Seen, Settings, TokenEndpoint, Vault, Why,
-};
+use crate::broker::{Broker, Error, Listed, Moment, Permit, Ports, Renewal, Seen, Settings, Vault, Why};
 use crate::model::{AgentName, ConnectionId, Credential, ProviderId, Secret};
-use crate::oauth::{TokenReply, TokenRequest};
+use crate::oauth::{BoxFuture, Cause, TokenEndpoint, TokenReply, TokenRequest};
 use crate::provider::Provider;
 use crate::vault::{AuthType, CaptureError, Entry, OwnConnections, PendingBound, Status};
 
