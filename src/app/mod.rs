@@ -6,6 +6,7 @@ mod endpoint;
 mod explain;
 mod home;
 mod init;
+pub mod login;
 mod parts;
 mod passing;
 mod reload;

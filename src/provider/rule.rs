@@ -253,6 +253,10 @@ pub struct OAuth2 {
     pub refresh_url: Option<String>,
     /// RFC 8628 §3.1.
     pub device_url: Option<String>,
+    /// RFC 7009 §2; at the host of `token_url`.
+    pub revocation_url: Option<String>,
+    /// The authorization server's identifier (RFC 8414 §2), where answers are held against it.
+    pub issuer: Option<String>,
     /// Default scopes.
     pub scopes: Vec<String>,
     /// `" "` (RFC 6749 §3.3) or `","`.
@@ -282,6 +286,8 @@ impl OAuth2 {
             token_url: token_url.to_owned(),
             refresh_url: None,
             device_url: None,
+            revocation_url: None,
+            issuer: None,
             scopes: Vec::new(),
             scope_separator: " ".to_owned(),
             client_authentication: ClientAuthentication::Post,

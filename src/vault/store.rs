@@ -126,6 +126,32 @@ impl Store {
         Ok(Some(shared.unwrap_or(written)))
     }
 
+    /// Changes the entry of `id` as it is on disk now, or `fresh` where there is none, and writes it.
+    ///
+    /// # Errors
+    /// As [`Store::register`], and what `change` refuses; then nothing was written.
+    pub fn put<E: From<Error>>(
+        &self,
+        id: &ConnectionId,
+        fresh: Entry,
+        change: impl FnOnce(&mut Entry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut refused = None;
+        self.file.rewrite(|plain| {
+            let mut document = Document::parse(self.file.path(), plain)?;
+            let mut entry = understood(id, document.entry(id))?.unwrap_or(fresh);
+            if let Err(error) = change(&mut entry) {
+                refused = Some(error);
+                return Ok(None);
+            }
+            entry.registered_at.get_or_insert_with(SystemTime::now);
+            check_fields(&entry)?;
+            document.set(id, &entry);
+            Ok(Some((document.render()?, ())))
+        })?;
+        refused.map_or(Ok(()), Err)
+    }
+
     /// Removes the connection `id`, under every spelling; false when there was none.
     ///
     /// # Errors

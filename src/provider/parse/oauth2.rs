@@ -17,6 +17,8 @@ const KEYS: &[&str] = &[
     "token_url",
     "refresh_url",
     "device_url",
+    "revocation_url",
+    "issuer",
     "scopes",
     "scope_separator",
     "client_authentication",
@@ -26,12 +28,14 @@ const KEYS: &[&str] = &[
     "pkce",
 ];
 
-/// Parameters of the authorization request that are Nexus's own (RFC 6749 §4.1.1, RFC 7636 §4.3).
-const OWN_PARAMS: [&str; 8] = [
+/// Parameters of the authorization request that are Nexus's own (RFC 6749 §4.1.1, RFC 7636 §4.3,
+/// OpenID Connect Core §3.1.2.1).
+const OWN_PARAMS: [&str; 9] = [
     "client_id",
     "client_secret",
     "code_challenge",
     "code_challenge_method",
+    "nonce",
     "redirect_uri",
     "response_type",
     "scope",
@@ -45,6 +49,13 @@ pub(super) fn read(value: Value<'_>, fields: &[Field]) -> Result<OAuth2, Error> 
     oauth2.authorize_url = address("authorize_url")?;
     oauth2.refresh_url = address("refresh_url")?;
     oauth2.device_url = address("device_url")?;
+    oauth2.revocation_url = address("revocation_url")?;
+    if let Some(value) = table.get("revocation_url")
+        && oauth2.revocation_url.as_deref().map(host) != Some(host(&oauth2.token_url))
+    {
+        return Err(value.refuse("tokens go to no other host than that of `token_url`"));
+    }
+    oauth2.issuer = table.get("issuer").map(|value| url(&value)).transpose()?;
     if let Some(scopes) = scopes(&table)? {
         oauth2.scopes = scopes;
     }
@@ -67,6 +78,11 @@ pub(super) fn read(value: Value<'_>, fields: &[Field]) -> Result<OAuth2, Error> 
         oauth2.token_body = body;
     }
     Ok(oauth2)
+}
+
+/// The host of an https URL, braces and port included.
+fn host(url: &str) -> &str {
+    url.strip_prefix("https://").unwrap_or(url).split(['/', '?', '#']).next().unwrap_or_default()
 }
 
 pub(super) fn scopes(table: &Table<'_>) -> Result<Option<Vec<String>>, Error> {

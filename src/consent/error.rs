@@ -1,0 +1,79 @@
+//! Why a consent gave no connection.
+
+use crate::model::{ConnectionId, ProviderId};
+use crate::oauth::{Cause, Denied, Refused, Unacceptable, Unready};
+
+/// Why a consent gave no connection. Nothing was stored.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Its file has no `[oauth2]`, or no page where a person consents.
+    #[error("{0} has no log-in that Nexus knows")]
+    NoLogin(String),
+    /// Its file has no `device_url`.
+    #[error("{0} has no log-in by device code")]
+    NoDevice(String),
+    /// Nobody registered an OAuth client, and none was given.
+    #[error("{title} wants to know which app asks, and none is registered")]
+    NoClient {
+        /// Whose.
+        provider: ProviderId,
+        /// Its name for people.
+        title: String,
+        /// Where a person makes one.
+        console: Option<String>,
+    },
+    /// The client's secret was registered for other token endpoints than the file names now.
+    #[error("the client's secret of {0} was not sealed for the token endpoint that its provider file names now")]
+    NotSealed(ConnectionId),
+    /// An agent's own log-in is that agent's.
+    #[error("{0} is the log-in of an agent, which no other log-in can replace")]
+    OfAnAgent(ConnectionId),
+    /// No request can be made of what is there.
+    #[error("the log-in cannot be asked for")]
+    Unready(#[source] Cause),
+    /// The person or the service said no.
+    #[error("no account was connected")]
+    Denied(#[source] Cause),
+    /// The code, or the device code, is not taken.
+    #[error("the service gave no token")]
+    Refused(#[source] Cause),
+    /// The ID token is not for us.
+    #[error("the tokens were thrown away")]
+    IdToken(#[source] Cause),
+    /// Nobody entered the device code while it was good.
+    #[error("no account was connected: nobody entered the code in time")]
+    Expired,
+    /// The service is not reached.
+    #[error("the service's token endpoint could not be asked")]
+    Unreachable(#[source] Cause),
+    /// It is reached and does not answer.
+    #[error("the service's token endpoint did not answer in time")]
+    Late,
+    /// Its tokens may still be good.
+    #[error("the service did not revoke the token")]
+    NotRevoked(#[source] Cause),
+}
+
+impl From<Unready> for Error {
+    fn from(unready: Unready) -> Self {
+        Self::Unready(std::sync::Arc::new(unready))
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(std::sync::Arc::new(denied))
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(std::sync::Arc::new(refused))
+    }
+}
+
+impl From<Unacceptable> for Error {
+    fn from(unacceptable: Unacceptable) -> Self {
+        Self::IdToken(std::sync::Arc::new(unacceptable))
+    }
+}
