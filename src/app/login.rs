@@ -14,6 +14,7 @@ use crate::upstream::Dialler;
 use crate::vault::{self, Entry, Store};
 
 pub use crate::consent::{Account, Code, DeviceCode, Error, Heard, Obtained, Ports, Revoked, Waiting, Wish, revoke};
+pub use crate::oauth::shown;
 
 /// Why what was obtained can't be kept.
 #[derive(Debug, thiserror::Error)]

@@ -75,16 +75,20 @@ pub(crate) enum Command {
     Env(Env),
     /// Store a credential
     Register(Register),
+    /// Connect an account by consenting in a browser, or with a code on another device
+    Login(Login),
     /// List the connections
     #[command(visible_alias = "ls")]
     List(List),
     /// Show one connection, without its secrets
     Show(One),
+    /// Send one harmless request with a connection, through the proxy, and say what the service answers
+    Test(Test),
     /// Let an agent use the account that it logged in to by itself
     Approve(Approve),
-    /// Remove a connection
+    /// Remove a connection, and end its tokens at the service where that can be asked to
     #[command(visible_alias = "rm")]
-    Remove(One),
+    Remove(Remove),
     /// Tell what would become of a request; nothing is sent
     Explain(Explain),
     /// The identities of callers
@@ -167,6 +171,42 @@ pub(crate) struct Register {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The provider, as `nexus providers list` names it
+    pub(crate) provider: String,
+    /// The person the account belongs to, where there are several
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// What it is to be good for, instead of what the provider's file says; can be repeated
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub(crate) scopes: Vec<String>,
+    /// Show a code to be entered on another device
+    #[arg(long)]
+    pub(crate) device: bool,
+    /// Print the page's address, open nothing
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// The redirect URI is http://127.0.0.1:PORT/callback; 0 is any port that is free
+    #[arg(long, default_value_t = 8093, value_name = "PORT", conflicts_with = "redirect_uri")]
+    pub(crate) port: u16,
+    /// The redirect URI as it is registered at the service; of one that is not on this machine you paste the address here
+    #[arg(long, value_name = "URI")]
+    pub(crate) redirect_uri: Option<String>,
+    /// How long to wait for the person [default: 10m]
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) timeout: Option<String>,
+    /// OAuth client id, where none is registered
+    #[arg(long)]
+    pub(crate) client_id: Option<String>,
+    /// OAuth client secret (better from the prompt or NEXUS_CLIENT_SECRET)
+    #[arg(long, requires = "client_id")]
+    pub(crate) client_secret: Option<String>,
+    /// A field that names a tenant: `--field site=acme`
+    #[arg(long = "field", value_name = "NAME=VALUE")]
+    pub(crate) fields: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct List {
     /// Only the connections of this person
     #[arg(long)]
@@ -180,6 +220,30 @@ pub(crate) struct One {
     /// The person, where there are several
     #[arg(long)]
     pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// The provider, or a connection such as `github:alice`
+    pub(crate) provider: String,
+    /// The person, where there are several
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// The same by name or by number, which is `uuid5(NAMESPACE_DNS, name)`
+    #[arg(long, value_name = "ID", conflicts_with = "user")]
+    pub(crate) user_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    /// The provider, or a connection such as `github:alice`
+    pub(crate) provider: String,
+    /// The person, where there are several
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// Leave its tokens good at the service
+    #[arg(long)]
+    pub(crate) no_revoke: bool,
 }
 
 #[derive(Debug, Args)]

@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Ru
         warn: &|text| speak(terminal, text),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = runtime.block_on(run::run(job, async || open(context, terminal, &agent).await))?;
+    let code = runtime.block_on(run::run(job, async || open_bound(context, terminal, &agent).await))?;
     flood.report();
     Ok(ExitCode::from(code))
 }
@@ -78,13 +78,13 @@ fn make_home(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
 }
 
 /// An agent that exists as long as the command.
-struct Passing {
+pub(super) struct Passing {
     row: Registered,
     token: Token,
 }
 
 impl Passing {
-    fn new(user: Option<&str>) -> anyhow::Result<Self> {
+    pub(super) fn new(user: Option<&str>) -> anyhow::Result<Self> {
         let token = Token::random().context("the system gives no random numbers")?;
         let now = SystemTime::now();
         let number = getrandom::u32().context("the system gives no random numbers")?;
@@ -99,6 +99,12 @@ impl Passing {
         Ok(Self { row, token })
     }
 
+    /// The path by which the proxy's base-URL door sends a request of it to `url`, which is https.
+    pub(super) fn path_to(&self, url: &str) -> Option<http::Uri> {
+        let rest = url.strip_prefix("https://")?;
+        format!("/~{}/{rest}", self.token.text().expose()).parse().ok()
+    }
+
     /// What the command shows the proxy.
     fn shown(&self) -> Option<(String, String)> {
         Some((self.row.name.to_string(), self.token.text().expose().clone()))
@@ -106,7 +112,7 @@ impl Passing {
 }
 
 /// What ends with the command.
-enum Guard {
+pub(super) enum Guard {
     /// The agent's row in `passing.toml`.
     Added { _agent: app::Passing },
     /// A proxy of its own.
@@ -123,13 +129,21 @@ impl Drop for Guard {
     }
 }
 
-async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::Result<Door<Guard>> {
+/// For a command that may leave out its token.
+async fn open_bound(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::Result<Door<Guard>> {
+    if agent.row.user.is_some() && surroundings::running(context).await?.is_some() {
+        binding(context)?;
+    }
+    open(context, terminal, agent).await
+}
+
+/// The proxy that is up, if it takes the agent, else a private one.
+pub(super) async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::Result<Door<Guard>> {
     if let Some(reached) = surroundings::running(context).await? {
         if reached.unlogged {
             terminal.warn(&format!("the proxy that is up {UNLOGGED}"));
             terminal.hint("nexus status");
         }
-        binding(context, agent)?;
         let proxy = reached.announced.addresses.first().map(|address| surroundings::reachable(*address)).unwrap_or_default();
         let guard = Guard::Added { _agent: app::Passing::add(&context.home, &agent.row)? };
         if run::knows(&proxy, agent.token.text()).await {
@@ -141,8 +155,8 @@ async fn open(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow
 }
 
 /// `--user` binds only where a caller without a token is nobody.
-fn binding(context: &Context, agent: &Passing) -> anyhow::Result<()> {
-    if agent.row.user.is_none() || context.home.lasting()?.is_some_and(|agents| !agents.is_empty()) {
+fn binding(context: &Context) -> anyhow::Result<()> {
+    if context.home.lasting()?.is_some_and(|agents| !agents.is_empty()) {
         return Ok(());
     }
     anyhow::bail!(Hint::new(

@@ -1,4 +1,4 @@
-//! `nexus list`, `show` and `remove`: connections without their secrets.
+//! `nexus list` and `show`: connections without their secrets.
 
 use std::time::SystemTime;
 
@@ -118,12 +118,6 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
         }
         Terminal::pairs(&pairs)
     })
-}
-
-pub(super) fn remove(context: &Context, terminal: &Terminal, options: &One) -> anyhow::Result<()> {
-    let id = connection(&options.provider, options.user.as_deref())?;
-    anyhow::ensure!(context.store()?.delete(&id)?, missing(id.as_str()));
-    terminal.either(&json!({ "removed": id.as_str() }), || format!("removed {id}\n"))
 }
 
 pub(super) fn missing(id: &str) -> Hint {

@@ -16,15 +16,18 @@ mod gateway;
 mod import;
 mod init;
 mod list;
+mod login;
 mod manual;
 mod print;
 mod process;
 mod providers;
 mod register;
+mod remove;
 pub(crate) mod run;
 mod status;
 mod surroundings;
 mod terminal;
+mod test;
 mod up;
 mod usage;
 mod when;
@@ -58,6 +61,8 @@ pub(crate) fn main() -> ExitCode {
 fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let done = match command {
         Command::Run(options) => return doors::run(context, terminal, options),
+        Command::Login(options) => return login::run(context, terminal, &options),
+        Command::Test(options) => return test::run(context, terminal, &options),
         Command::Status => return status::run(context, terminal),
         Command::Init => init::run(context, terminal),
         Command::Up(options) => up::run(context, terminal, &options),
@@ -66,7 +71,7 @@ fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow:
         Command::List(options) => list::list(context, terminal, &options),
         Command::Show(options) => list::show(context, terminal, &options),
         Command::Approve(options) => approve::run(context, terminal, &options),
-        Command::Remove(options) => list::remove(context, terminal, &options),
+        Command::Remove(options) => remove::run(context, terminal, &options),
         Command::Explain(options) => explain::run(context, terminal, &options),
         Command::Agent(action) => agent::run(context, terminal, &action),
         Command::Audit(arguments::Audit::Tail(options)) => audit::tail(context, terminal, &options),

@@ -121,6 +121,8 @@ fn endpoints(oauth2: &OAuth2) -> Value {
         "token_url": oauth2.token_url,
         "refresh_url": oauth2.refresh_url,
         "device_url": oauth2.device_url,
+        "revocation_url": oauth2.revocation_url,
+        "issuer": oauth2.issuer,
         "scopes": oauth2.scopes,
         "scope_separator": oauth2.scope_separator,
         "client_authentication": oauth2.client_authentication.word(),

@@ -143,6 +143,12 @@ impl Terminal {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
+    /// How many columns what is said on stderr has; `None` where nobody looks at it as it comes.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        let width = || rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col.into());
+        std::io::stderr().is_terminal().then(width)
+    }
+
     /// Asks for a secret without echo.
     pub(crate) fn ask_secret(&self, prompt: &str) -> anyhow::Result<String> {
         // Echo is off before the prompt appears: what is typed at once is not shown either.

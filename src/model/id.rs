@@ -75,6 +75,22 @@ name_type!(
     "1 to 128 letters, digits or - . _ ~ @ +"
 );
 
+impl UserName {
+    /// The number by which some programs know the same person: `uuid5(NAMESPACE_DNS, name)` (RFC 9562 §5.5), in lower case.
+    pub fn uuid(&self) -> String {
+        use sha1::Digest as _;
+        /// RFC 9562 §6.6.
+        const NAMESPACE_DNS: u128 = 0x6ba7_b810_9dad_11d1_80b4_00c0_4fd4_30c8;
+        let hash = sha1::Sha1::new().chain_update(NAMESPACE_DNS.to_be_bytes()).chain_update(self.as_str()).finalize();
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(hash).for_each(|(byte, of)| *byte = of);
+        let version = u128::from_be_bytes(bytes) & !(0xf << 76) | (5 << 76);
+        let number = format!("{:032x}", version & !(0b11 << 62) | (0b10 << 62));
+        let part = |range| number.get(range).unwrap_or_default();
+        [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+    }
+}
+
 fn unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
@@ -177,6 +193,16 @@ mod tests {
     fn provider_names_fold_case_and_dashes() {
         let id: ProviderId = "Google-Sheets".parse().expect("a name");
         assert_eq!(id.as_str(), "google_sheets");
+    }
+
+    #[test]
+    fn a_persons_number_is_that_of_python_and_of_the_standard() {
+        // RFC 9562 appendix A.4; both as Python has them: uuid.uuid5(uuid.NAMESPACE_DNS, name).
+        for (name, number) in
+            [("www.example.com", "2ed6657d-e927-568b-95e1-2665a8aea6a2"), ("alice", "c2ef90b9-02bc-5d53-93cd-92652b6e1b41")]
+        {
+            assert_eq!(name.parse::<UserName>().expect("a name").uuid(), number);
+        }
     }
 
     #[test]

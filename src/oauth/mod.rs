@@ -35,4 +35,5 @@ pub(crate) use port::{BoxFuture, Cause, TokenEndpoint};
 pub(crate) use reply::{REPLY_LIMIT, TokenReply, Tokens, read, read_installation};
 pub(crate) use request::{Authentication, Client, TokenRequest, Unready, bearing, endpoint, grant, grant_by_get, refresh};
 pub(crate) use revocation::{TokenKind, read_revocation, revoke};
+pub use shown::shown;
 pub(crate) use verdict::Refused;

@@ -4,7 +4,7 @@
 const LENGTH: usize = 200;
 
 /// `text` without control characters and those that turn or hide what is written, and not longer than a line or two.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(LENGTH).map(|letter| if steers(letter) { '\u{fffd}' } else { letter }).collect();
     if text.chars().nth(LENGTH).is_some() {
         shown.push('…');

@@ -42,6 +42,15 @@ const BROKEN: &[(&str, &str, (usize, usize), &str)] = &[
     ("\"authorization\", ", "", (11, 23), "`slots` does not list authorization, so a caller's own credential could pass there"),
     ("https://acme.example/token", "http://acme.example/token", (6, 13), "must begin with https://"),
     ("https://acme.example/token", "https://me@acme.example/", (6, 13), "user information before the host is not allowed"),
+    (
+        "token\"\n",
+        "token\"\nrevocation_url = \"https://evil.example/revoke\"\n",
+        (7, 18),
+        "tokens go to no other host than that of `token_url`",
+    ),
+    ("token\"\n", "token\"\nrevocation_url = \"http://acme.example/revoke\"\n", (7, 18), "must begin with https://"),
+    ("token\"\n", "token\"\nissuer = \"acme\"\n", (7, 10), "must begin with https://"),
+    ("token\"\n", "token\"\nauthorize_params = { nonce = \"1\" }\n", (7, 22), "nonce is nexus's own to set"),
     ("token_url", "device_url", (5, 1), "the key `token_url` is missing"),
     (
         "token\"\n",

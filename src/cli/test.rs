@@ -1,0 +1,180 @@
+//! `nexus test`: one harmless request with a connection's credential, through the proxy, as a program would send it.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, HOST, USER_AGENT};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use nexus::app::login::shown;
+use nexus::model::{ConnectionId, UserName};
+use nexus::provider::Provider;
+use nexus::vault::{Entry, Store};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::arguments::Test;
+use super::context::{Context, Hint, connection};
+use super::doors::{self, Passing};
+use super::process::{harden, start_log};
+use super::terminal::Terminal;
+use super::{list, providers};
+
+/// For the whole request, a renewal included.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Of the answer.
+const LIMIT: usize = 1024 * 1024;
+/// Members that name an account, the best first, and those that they may stand in.
+const NAMES: [&str; 9] =
+    ["login", "username", "userPrincipalName", "email", "emailAddress", "display_name", "displayName", "name", "user"];
+const AROUND: [&str; 8] = ["data", "user", "me", "viewer", "profile", "account", "current_user", "bot"];
+
+/// What came back.
+struct Answer {
+    status: StatusCode,
+    /// The kind of a refusal of Nexus's own.
+    refusal: Option<String>,
+    body: Value,
+}
+
+pub(super) fn run(context: &Context, terminal: &Terminal, options: &Test) -> anyhow::Result<ExitCode> {
+    context.require_home()?;
+    let flood = start_log(terminal, "nexus=error");
+    harden(terminal);
+    let store = context.store()?;
+    let id = chosen(&store, options)?;
+    let catalogue = context.catalogue(terminal);
+    let provider = providers::find(&catalogue, id.provider())?;
+    let entry = store.get(&id)?.ok_or_else(|| absent(provider, &id))?;
+    if let Some(captured) = &entry.captured {
+        anyhow::bail!("{id} is the log-in of the agent {}, which nobody else can use", captured.agent);
+    }
+    let whoami = provider.whoami.as_ref().with_context(|| format!("no harmless request of {} is known", provider.title))?;
+    let url = whoami.bound_url(&|name| entry.fields.field(name));
+    let url = url.ok_or_else(|| list::missing(id.as_str())).with_context(|| format!("{id} names no {}", whoami.host))?;
+    let agent = Passing::new(id.user().map(UserName::as_str))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(async {
+        let door = doors::open(context, terminal, &agent).await?;
+        let asked = ask(&door.proxy, &agent, (&whoami.method, &url), &id);
+        let answer = timeout(PATIENCE, asked).await.context("no answer came in time").flatten();
+        drop(door.guard);
+        answer
+    })?;
+    flood.report();
+    tell(terminal, (provider, &id, &entry), (&format!("{} {url}", whoami.method), &answer))
+}
+
+/// The connection that the command line names, its person by name or by number.
+fn chosen(store: &Store, options: &Test) -> anyhow::Result<ConnectionId> {
+    let Some(text) = &options.user_id else { return connection(&options.provider, options.user.as_deref()) };
+    let id = connection(&options.provider, None)?;
+    anyhow::ensure!(id.user().is_none(), "the person is named twice: in {id} and by --user-id");
+    let of_provider = store.list()?.into_iter().filter(|known| known.provider() == id.provider());
+    let means = |user: &UserName| user.as_str() == text || user.uuid().eq_ignore_ascii_case(text);
+    let known = of_provider.into_iter().find(|known| known.user().is_some_and(means));
+    known.map_or_else(|| connection(&options.provider, Some(text)), Ok)
+}
+
+fn absent(provider: &Provider, id: &ConnectionId) -> Hint {
+    let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
+    let verb = if provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.authorize_url.is_some()) { "login" } else { "register" };
+    Hint::new(format!("{id} is not registered"), format!("nexus {verb} {}{user}", provider.id))
+}
+
+/// Sends the request by the base-URL door, from where it takes the path of every other.
+async fn ask(proxy: &str, agent: &Passing, (method, url): (&Method, &str), id: &ConnectionId) -> anyhow::Result<Answer> {
+    let stream = TcpStream::connect(proxy).await.context("the proxy is not reached")?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let path = agent.path_to(url).context("the address of the harmless request is not one")?;
+    let mut request = Request::new(Empty::<Bytes>::new());
+    let headers = request.headers_mut();
+    headers.insert(HOST, HeaderValue::from_str(proxy)?);
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("nexus/", env!("CARGO_PKG_VERSION"))));
+    headers.insert("nexus-connection", HeaderValue::from_str(id.as_str())?);
+    if method == Method::POST {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = path;
+    let (head, body) = sender.send_request(request).await.context("the proxy broke off")?.into_parts();
+    let body = Limited::new(body, LIMIT).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    driver.abort();
+    let refusal = head.headers.get("nexus-refusal").map(|kind| String::from_utf8_lossy(kind.as_bytes()).into_owned());
+    Ok(Answer { status: head.status, refusal, body: serde_json::from_slice(&body).unwrap_or_default() })
+}
+
+/// Says what the service answered. Anything but a success is exit code 1.
+fn tell(
+    terminal: &Terminal,
+    (provider, id, entry): (&Provider, &ConnectionId, &Entry),
+    (request, answer): (&str, &Answer),
+) -> anyhow::Result<ExitCode> {
+    let Answer { status, refusal, body } = answer;
+    // Slack and its like answer 200 to everything.
+    let works = refusal.is_none() && status.is_success() && body.get("ok") != Some(&Value::Bool(false));
+    let account = works.then(|| account(body)).flatten().filter(|name| !is_secret(entry, name)).map(|name| shown(&name));
+    let facts = json!({
+        "connection": id.as_str(), "request": request, "status": status.as_u16(), "works": works,
+        "refusal": refusal, "account": account,
+    });
+    terminal.either(&facts, || {
+        let whose = account.as_ref().map(|account| format!(", as {account}")).unwrap_or_default();
+        match refusal {
+            Some(kind) => format!("{id}: Nexus refused {request} ({kind})\n"),
+            None => format!("{id}: {} answered {} to {request}{whose}\n", provider.title, status.as_u16()),
+        }
+    })?;
+    if works {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(detail) = body.get("detail").and_then(Value::as_str).filter(|_| refusal.is_some()) {
+        terminal.error(&shown(detail));
+    } else {
+        terminal.error(&format!("the credential of {id} does not do"));
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// What the account calls itself, where the answer has an obvious place for it.
+fn account(body: &Value) -> Option<String> {
+    let name_in = |value: &Value| {
+        let text = NAMES.iter().filter_map(|name| value.get(name)?.as_str()).find(|text| !text.is_empty());
+        text.map(str::to_owned)
+    };
+    let inner = || AROUND.iter().filter_map(|name| body.get(name)).find_map(name_in);
+    name_in(body).or_else(inner).or_else(|| name_in(body.get("data")?.get("viewer").or_else(|| body.get("data")?.get("me"))?))
+}
+
+/// A service may say back what it was sent.
+fn is_secret(entry: &Entry, text: &str) -> bool {
+    let secret = |name: &&str| !matches!(*name, "username" | "client_id");
+    entry.fields.names().filter(secret).any(|name| entry.fields.field(name).is_some_and(|value| value.matches(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_named_where_the_answer_has_an_obvious_place_for_it() {
+        for (body, name) in [
+            (json!({ "login": "octocat", "name": "The Octocat", "id": 1 }), Some("octocat")),
+            (json!({ "ok": true, "user": "alice", "team": "acme" }), Some("alice")),
+            (json!({ "data": { "viewer": { "email": "a@b.example" } } }), Some("a@b.example")),
+            (json!({ "user": { "displayName": "Alice" } }), Some("Alice")),
+            (json!({ "id": 1, "token": "s3cr3t", "name": "" }), None),
+            (json!([{ "login": "x" }]), None),
+            (Value::Null, None),
+        ] {
+            assert_eq!(account(&body).as_deref(), name, "{body}");
+        }
+    }
+}
