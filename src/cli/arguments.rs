@@ -14,6 +14,7 @@ Exit codes:
   0      done
   1      failed; stderr says why, and what to do
   2      misused
+  130    `nexus login` was interrupted
   `nexus run` exits with the code of its command, or with
   125    it could not be shut out of the home folder
   126    it can't be run

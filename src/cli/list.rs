@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use nexus::model::UserName;
-use nexus::vault::{Captured, Status, Summary};
+use nexus::vault::{Captured, Entry, Status, Summary};
 use serde_json::{Value, json};
 
 use super::arguments::{List, One};
@@ -33,7 +33,10 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
         Terminal::table(&["Provider", "Auth type", "Client ID", "User", "Expires", "Registered"], cells.collect())
     })?;
     for row in rows.iter().filter(|row| row.status == Status::Attention) {
-        terminal.warn(&format!("{} needs attention: its last renewal was refused for good; register it again", row.connection));
+        let id = &row.connection;
+        terminal.warn(&format!(
+            "{id} needs attention: its last renewal was refused for good; log in again (`nexus login {id}`) or register it again"
+        ));
     }
     for row in rows.iter().filter(|row| row.status == Status::Pending) {
         terminal.warn(&waits(row));
@@ -52,6 +55,7 @@ fn facts(row: &Summary) -> Value {
         "client_id": row.client_id,
         "user": row.connection.user().map(UserName::as_str),
         "status": row.status.as_str(),
+        "scopes": row.scopes,
         "agent": row.captured.as_ref().map(|captured| captured.agent.as_str()),
         "pending_until": until(row.captured.as_ref()).map(when::show),
         "expires_at": row.expires_at.map(when::show),
@@ -84,6 +88,7 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
     let id = connection(&options.provider, options.user.as_deref())?;
     let entry = context.store()?.get(&id)?.ok_or_else(|| missing(id.as_str()))?;
     let fields: Vec<&str> = entry.fields.names().collect();
+    let scopes = Summary::of(&id, &entry).scopes;
     let value = json!({
         "connection": id.as_str(),
         "auth_type": entry.auth_type.as_str(),
@@ -91,33 +96,40 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
         "hosts": entry.hosts,
         "token_urls": entry.token_urls,
         "status": entry.status.as_str(),
+        "scopes": scopes,
         "agent": entry.captured.as_ref().map(|captured| captured.agent.as_str()),
         "pending_until": until(entry.captured.as_ref()).map(when::show),
         "expires_at": entry.expires_at.map(when::show),
         "registered_at": entry.registered_at.map(when::show),
     });
     terminal.either(&value, || {
-        let hosts = match entry.sealed_hosts() {
-            None => "those of the provider".to_owned(),
-            Some([]) => "none".to_owned(),
-            Some(hosts) => hosts.join(", "),
-        };
         let mut pairs = vec![
             ("Connection", id.to_string()),
             ("Auth type", entry.auth_type.as_str().to_owned()),
             ("Fields", fields.join(", ")),
-            ("Hosts", hosts),
+            ("Hosts", hosts(&entry)),
             ("Renewed at", if entry.token_urls.is_empty() { "-".to_owned() } else { entry.token_urls.join(", ") }),
             ("Status", entry.status.as_str().to_owned()),
             ("Expires", when::or_dash(entry.expires_at)),
             ("Registered", when::or_dash(entry.registered_at)),
         ];
+        if !scopes.is_empty() {
+            pairs.push(("Scopes", scopes.join(" ")));
+        }
         if let Some(captured) = &entry.captured {
             pairs.push(("Obtained by", captured.agent.to_string()));
             pairs.extend(captured.until.map(|until| ("Waits until", when::show(until))));
         }
         Terminal::pairs(&pairs)
     })
+}
+
+fn hosts(entry: &Entry) -> String {
+    match entry.sealed_hosts() {
+        None => "those of the provider".to_owned(),
+        Some([]) => "none".to_owned(),
+        Some(hosts) => hosts.join(", "),
+    }
 }
 
 pub(super) fn missing(id: &str) -> Hint {

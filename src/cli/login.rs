@@ -175,7 +175,7 @@ impl Session<'_> {
         match (is_pasted, self.terminal.can_ask()) {
             (true, _) => self.terminal.say(&format!("Then {paste}:")),
             (false, true) => self.terminal.say(&format!(
-                "Nexus waits at {}; is the browser on another machine, {paste}. Ctrl-C ends it.",
+                "Nexus waits at {}. If the browser is on another machine, {paste}. Ctrl-C ends it.",
                 redirect.uri()
             )),
             (false, false) => self.terminal.say(&format!("Nexus waits at {}", redirect.uri())),

@@ -47,7 +47,8 @@ impl Account {
         let person = token.map(|token| read_id_token(token, expected, self.client_id()?, now).map_err(Error::from));
         let scope = tokens.scope.clone().filter(|scope| !scope.trim().is_empty()).unwrap_or(asked);
         // Some write commas whatever they were asked with.
-        let scope = scope.split([' ', ',']).filter(|scope| !scope.is_empty()).collect::<Vec<_>>().join(" ");
+        let word = |scope: &&str| !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic());
+        let scope = scope.split([' ', ',']).filter(word).collect::<Vec<_>>().join(" ");
         Ok(Obtained { tokens, scope, person: person.transpose()?, at: now })
     }
 

@@ -22,12 +22,15 @@ pub struct Summary {
     pub registered_at: Option<SystemTime>,
     /// Whether it can be used.
     pub status: Status,
+    /// What it is good for, where that is known.
+    pub scopes: Vec<String>,
     /// The agent that obtained it by its own log-in.
     pub captured: Option<Captured>,
 }
 
 impl Summary {
-    pub(super) fn of(id: &ConnectionId, entry: &Entry) -> Self {
+    /// What may be shown of `entry`.
+    pub fn of(id: &ConnectionId, entry: &Entry) -> Self {
         Self {
             connection: id.clone(),
             provider: entry.provider.clone(),
@@ -36,9 +39,16 @@ impl Summary {
             expires_at: entry.expires_at,
             registered_at: entry.registered_at,
             status: entry.status,
+            scopes: entry.fields.field("scope").map(|scope| words(scope.expose())).unwrap_or_default(),
             captured: entry.captured.clone(),
         }
     }
+}
+
+/// RFC 6749 §3.3, and commas; nothing that steers a terminal.
+fn words(scope: &str) -> Vec<String> {
+    let word = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
+    scope.split([' ', ',']).filter(word).map(str::to_owned).collect()
 }
 
 /// The first four characters, of what has more than four.

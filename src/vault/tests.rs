@@ -306,3 +306,27 @@ fn the_list_of_states_knows_old_ones_and_stays_short() {
     assert!(!seen.has_passed(Some(&state(511))), "forgotten");
     assert!(!seen.has_passed(Some(&state(1_100))), "new");
 }
+
+#[test]
+fn what_is_put_changes_what_is_there_or_begins_anew_and_a_no_writes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { file: folder.path().join("nexus.enc"), salt: folder.path().join(".salt") };
+    let store = Store::with_key(settings, DataKey::from_bytes([7; 32]));
+    let put = |token: &str, refuse: bool| {
+        store.put(&id("github:alice"), entry(&[("client_id", "fresh")]), |entry| {
+            entry.fields.set("access_token", Secret::new(token.to_owned()));
+            if refuse { Err(Error::ReservedField("no".into())) } else { Ok(()) }
+        })
+    };
+    let held = || store.get(&id("github:alice")).expect("a vault");
+    assert!(put("refused", true).is_err() && held().is_none());
+    put("one", false).expect("written");
+    let first = held().expect("an entry");
+    assert_eq!((field(&first, "client_id").as_deref(), field(&first, "access_token").as_deref()), (Some("fresh"), Some("one")));
+    store.update(&id("github:alice"), |entry| entry.fields.set("note", Secret::new("kept".into()))).expect("written");
+    assert!(put("refused", true).is_err());
+    put("two", false).expect("written");
+    let last = held().expect("an entry");
+    assert_eq!((field(&last, "note").as_deref(), field(&last, "access_token").as_deref()), (Some("kept"), Some("two")));
+    assert_eq!(last.registered_at, first.registered_at);
+}

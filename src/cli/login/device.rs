@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use anstyle::{Ansi256Color, Color, Style};
 use nexus::app::login::DeviceCode;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
@@ -20,20 +21,27 @@ pub(super) fn show(terminal: &Terminal, code: &DeviceCode) {
         "  \u{250c}{line}\u{2510}\n  \u{2502}   {BOLD}{typed}{BOLD:#}   \u{2502}\n  \u{2514}{line}\u{2518}\n\n"
     ));
     let columns = terminal.columns().unwrap_or_default();
-    if let Some(picture) = code.complete().and_then(|url| picture(url, columns)) {
-        terminal.talk(&format!("{picture}\n\n"));
+    if let Some(picture) = code.complete().and_then(|url| picture(url, columns, terminal.coloured_talk())) {
+        terminal.talk(&format!("{picture}\n"));
     }
     terminal.say(&format!("The code is good for {}. Ctrl-C ends it.", when::span(code.left())));
 }
 
-/// `url` as a QR code (ISO/IEC 18004) of half blocks, light on dark, with its quiet zone; `None` where it is wider than `columns`.
-fn picture(url: &str, columns: usize) -> Option<String> {
+/// Black on white, whatever the terminal's own colours are.
+const PAPER: Style =
+    Style::new().fg_color(Some(Color::Ansi256(Ansi256Color(16)))).bg_color(Some(Color::Ansi256(Ansi256Color(231))));
+
+/// `url` as a QR code (ISO/IEC 18004) of half blocks, with its quiet zone; `None` where it is wider than `columns`. Without colours the
+/// terminal is taken for a dark one.
+fn picture(url: &str, columns: usize, coloured: bool) -> Option<String> {
     let code = QrCode::with_error_correction_level(url, EcLevel::L).ok()?;
     // Four modules of quiet zone on either side.
-    if code.width() + 8 > columns {
+    if code.width() + 8 + 2 > columns {
         return None;
     }
-    Some(code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).build())
+    let (ink, paper) = if coloured { (Dense1x2::Dark, Dense1x2::Light) } else { (Dense1x2::Light, Dense1x2::Dark) };
+    let blocks = code.render::<Dense1x2>().dark_color(ink).light_color(paper).build();
+    Some(blocks.lines().map(|line| format!("  {PAPER}{line}{PAPER:#}\n")).collect())
 }
 
 /// Waits for `work`, and shows on a terminal how long there still is.
@@ -65,10 +73,14 @@ mod tests {
     #[test]
     fn a_picture_is_shown_where_it_fits() {
         let url = "https://example.com/device?user_code=WDJB-MJHT";
-        let picture = picture(url, 80).unwrap();
-        let widths: Vec<usize> = picture.lines().map(|line| line.chars().count()).collect();
-        // 46 bytes take version 3: 29 modules, two in a line of text, and the quiet zone.
-        assert_eq!((widths.len(), widths.iter().all(|width| *width == 37)), (19, true), "{picture}");
-        assert!(super::picture(url, 36).is_none() && super::picture(&"x".repeat(9000), 200).is_none());
+        let plain = |text: &str| anstream::adapter::strip_str(text).to_string();
+        let shown = plain(&picture(url, 39, true).unwrap());
+        let widths: Vec<usize> = shown.lines().map(|line| line.chars().count()).collect();
+        // 46 bytes take version 3: 29 modules, two in a line of text, and the quiet zone; indented by two.
+        assert_eq!((widths.len(), widths.iter().all(|width| *width == 39)), (19, true), "{shown}");
+        assert!(picture(url, 38, true).is_none() && picture(&"x".repeat(9000), 200, true).is_none());
+        // The quiet zone is light: paper, or the blocks of a dark terminal.
+        let corner = |coloured: bool| plain(&picture(url, 80, coloured).unwrap()).chars().nth(2);
+        assert_eq!((corner(true), corner(false)), (Some(' '), Some('\u{2588}')));
     }
 }

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::page::Page;
 use super::redirect::Redirect;
@@ -27,6 +27,8 @@ use crate::cli::context::Hint;
 const CONNECTIONS: usize = 16;
 /// From the first byte to the last of a request and its answer; a redemption takes its time.
 const LIFE: Duration = Duration::from_secs(120);
+/// After a connection that could not be accepted.
+const PAUSE: Duration = Duration::from_millis(50);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const HEAD_LIMIT: usize = 64 * 1024;
 
@@ -82,8 +84,11 @@ impl Loopback {
             all.spawn(async move {
                 let mut open = tokio::task::JoinSet::new();
                 while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-                    // What can't be accepted now can't be later, either: the person is told by the browser.
-                    let Ok((stream, _peer)) = listener.accept().await else { continue };
+                    let Ok((stream, _peer)) = listener.accept().await else {
+                        // Too many files are open, most likely.
+                        sleep(PAUSE).await;
+                        continue;
+                    };
                     let door = Arc::clone(&door);
                     open.spawn(async move {
                         door.talk(stream).await;
