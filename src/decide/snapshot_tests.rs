@@ -231,24 +231,22 @@ fn i2_token_requests_are_answered_at_the_endpoints_of_providers_that_the_agent_m
     assert_eq!(limited(&["other"], "https://auth.example.com/token"), [""; 0]);
 }
 
+/// Whose log-ins such a request would get past.
+fn evaded(log_ins: LogIns, agent: &Agent, method: &Method, url: &str) -> Option<String> {
+    let settings = Settings {
+        unmatched: Unmatched::Intercept,
+        unregistered: Unregistered::Pass,
+        connect_ports: vec![8443],
+        allow: true,
+        log_ins,
+        mints: Mints::Refuse,
+    };
+    let (rules, target) = (compiled(&ANSWERING, settings), asked(method, url));
+    rules.evades_capture(&target, agent, &rules.decide(&target, agent)).map(|owner| owner.id.to_string())
+}
+
 #[test]
 fn i1_no_log_in_gets_past_by_method_port_scheme_or_spelling_where_an_endpoint_is_open_either() {
-    let rules = |log_ins| {
-        let settings = Settings {
-            unmatched: Unmatched::Intercept,
-            unregistered: Unregistered::Pass,
-            connect_ports: vec![8443],
-            allow: true,
-            log_ins,
-            mints: Mints::Refuse,
-        };
-        compiled(&ANSWERING, settings)
-    };
-    let evaded = |log_ins, agent: &Agent, method: &Method, url: &str| {
-        let (rules, target) = (rules(log_ins), asked(method, url));
-        let owner = rules.evades_capture(&target, agent, &rules.decide(&target, agent));
-        owner.map(|owner| owner.id.to_string())
-    };
     let (post, anybody) = (&Method::POST, &agent(None));
     for host in ["auth.example.com/token", "login.six.test/t"] {
         let owner = if host.starts_with("auth") { "five" } else { "six" };

@@ -127,20 +127,7 @@ pub(crate) fn read_request(query: Option<&str>, headers: &HeaderMap, body: &[u8]
     };
     let mut parameters = form(query.unwrap_or_default(), Parameters::default())?;
     if json {
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(InvalidRequest::Unreadable);
-        }
-        let said: Parameters = serde_json::from_slice(body).map_err(|error| match error.to_string() {
-            text if text.starts_with("duplicate field") => InvalidRequest::Twice,
-            _ => InvalidRequest::Unreadable,
-        })?;
-        put(&mut parameters.grant_type, said.grant_type)?;
-        put(&mut parameters.scope, said.scope)?;
-        put(&mut parameters.refresh_token, said.refresh_token)?;
-        put(&mut parameters.code, said.code)?;
-        put(&mut parameters.device_code, said.device_code)?;
-        put(&mut parameters.client_id, said.client_id)?;
-        put(&mut parameters.client_secret, said.client_secret)?;
+        add_json(body, &mut parameters)?;
     } else {
         parameters = form(std::str::from_utf8(body).map_err(|_binary| InvalidRequest::Unreadable)?, parameters)?;
     }
@@ -160,6 +147,24 @@ pub(crate) fn read_request(query: Option<&str>, headers: &HeaderMap, body: &[u8]
     let shown = (text(parameters.client_id), text(parameters.client_secret));
     let (client_id, client_secret) = if shown.1.is_some() { shown } else { by_basic(headers).unwrap_or(shown) };
     Ok(Asked { grant, scope, refresh_token, device_code, client_id, client_secret })
+}
+
+/// Adds what a JSON object says.
+fn add_json(body: &[u8], parameters: &mut Parameters) -> Result<(), InvalidRequest> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(InvalidRequest::Unreadable);
+    }
+    let said: Parameters = serde_json::from_slice(body).map_err(|error| match error.to_string() {
+        text if text.starts_with("duplicate field") => InvalidRequest::Twice,
+        _ => InvalidRequest::Unreadable,
+    })?;
+    put(&mut parameters.grant_type, said.grant_type)?;
+    put(&mut parameters.scope, said.scope)?;
+    put(&mut parameters.refresh_token, said.refresh_token)?;
+    put(&mut parameters.code, said.code)?;
+    put(&mut parameters.device_code, said.device_code)?;
+    put(&mut parameters.client_id, said.client_id)?;
+    put(&mut parameters.client_secret, said.client_secret)
 }
 
 /// Whether a body has a code.

@@ -15,7 +15,7 @@ use crate::audit::{Entry, Verdict};
 use crate::broker::{self, Listed};
 use crate::decide::{Named, Occupants, Reason, Route, Unregistered};
 use crate::model::{AgentName, ConnectionId, Target, UserName};
-use crate::provider::{Provider, Slot, is_readable};
+use crate::provider::{InjectRule, Provider, Slot, is_readable};
 use crate::vault::OwnConnection;
 
 /// A request as far as the choice of its connection is concerned.
@@ -79,15 +79,7 @@ impl Worker {
             Route::Inject(named) => self.with_connection(named, inquiry)?,
         };
         entry.provider(&named.provider.id);
-        // What a caller wrote there may be a credential of its own.
-        for rule in named.rules.iter().filter_map(|rule| named.provider.inject.get(*rule)) {
-            for segment in rule.secret_segments() {
-                entry.secret_segment(segment, &inquiry.arrived.target);
-            }
-        }
-        if named.rules.iter().any(|rule| named.provider.inject.get(*rule).is_some_and(|rule| rule.secret_path)) {
-            entry.secret_path();
-        }
+        hide_secrets(&named, &inquiry.arrived.target, entry);
         let listed = self.proxy.broker.connections_of(&named.provider.id).map_err(unreadable)?;
         let Some(connection) = self.choose(&named, &listed, inquiry)? else {
             return self.without_credential(&named, inquiry, entry).map(Chosen::Way);
@@ -350,6 +342,16 @@ fn auth_required(provider: &Provider, connection: String, why: &'static str) -> 
         why,
         pending: false,
     }))
+}
+/// What a caller wrote where the path holds a credential may be one of its own.
+fn hide_secrets(named: &Named, target: &Target, entry: &mut Entry) {
+    let rules = || named.rules.iter().filter_map(|rule| named.provider.inject.get(*rule));
+    for segment in rules().flat_map(InjectRule::secret_segments) {
+        entry.secret_segment(segment, target);
+    }
+    if rules().any(|rule| rule.secret_path) {
+        entry.secret_path();
+    }
 }
 
 /// The refusal that tells what to approve.
