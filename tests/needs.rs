@@ -172,13 +172,13 @@ fn every_program_of_the_demo_is_in_its_list() {
 
 #[test]
 fn a_list_names_the_package_that_a_command_is_in() {
-    for list in [".ci/apt.txt", "tests/apt.txt", "tests/apt-all.txt", "tests/sdk/apt.txt", "examples/demo/apt.txt"] {
+    for list in [".ci/apt.txt", "tests/apt.txt", "tests/apt-all.txt", "examples/demo/apt.txt"] {
         let text = read(list);
         for (name, command) in text.lines().filter_map(|line| line.split_once(':')).filter(|(name, _)| !name.starts_with('#')) {
             assert_eq!(package(command), Some(name), "{list}");
         }
     }
-    assert!(read(".ci/run").contains("tests/apt.sh .ci/apt.txt tests/apt.txt tests/sdk/apt.txt examples/demo/apt.txt"));
+    assert!(read(".ci/run").contains("tests/apt.sh .ci/apt.txt tests/apt.txt examples/demo/apt.txt"));
     assert!(listed(".ci/apt.txt").contains("g++"), "libFuzzer, which the targets link, is C++");
 }
 

@@ -10,7 +10,7 @@ target=${CARGO_TARGET_DIR:-$root/target}/test-sdk
 
 case $tier in
 fast) lists="requirements.txt" ;;
-all) lists="requirements.txt requirements-all.txt" && "$root/tests/apt.sh" "$here/apt.txt" ;;
+all) lists="requirements.txt requirements-all.txt" && "$root/tests/apt.sh" "$root/tests/apt.txt" ;;
 *)
     echo "usage: install.sh [fast|all]" >&2
     exit 2

@@ -12,6 +12,7 @@
 )]
 
 mod case;
+mod gh_log_in;
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 mod judge;
@@ -144,25 +145,30 @@ impl Playing {
 
 /// A home that holds the credential and trusts the service at `address`; every other host is refused.
 fn prepare(world: &World, ca: &Authority, case: &Case, secrets: &Secrets, address: SocketAddr) {
+    trust(world, ca, case.service.hosts(), address);
+    world.register(&[&case.service.name], &secrets.registration(case));
+}
+
+/// A home that trusts `hosts` at `address`, and refuses every other.
+fn trust(world: &World, ca: &Authority, hosts: impl IntoIterator<Item = impl std::fmt::Display>, address: SocketAddr) {
     std::fs::write(world.home("services-ca.pem"), ca.pem()).expect("a file");
-    let resolve = case.service.hosts().into_iter().map(|host| format!("\"{host}\" = \"{address}\""));
+    let resolve = hosts.into_iter().map(|host| format!("\"{host}\" = \"{address}\""));
     world.config(&format!(
         "[proxy]\nlisten = [\"127.0.0.1:0\"]\nunmatched = \"refuse\"\n[limits]\ndrain_secs = 1\n\
          [upstream]\nextra_roots = [\"services-ca.pem\"]\nresolve = {{ {} }}\n",
         resolve.collect::<Vec<_>>().join(", ")
     ));
-    world.register(&[&case.service.name], &secrets.registration(case));
 }
 
 /// The environment first, then the program in it.
 const SHOW: &str = "env; echo '--- program'; exec \"$@\"";
 
-fn command(world: &World, way: Way, [interpreter, program]: [PathBuf; 2]) -> Command {
-    let line = ["sh", "-c", SHOW, "sh", interpreter.to_str().expect("text"), program.to_str().expect("text")];
+/// `line` in the environment that Nexus gives.
+fn command(world: &World, way: Way, line: &[&str]) -> Command {
     match way {
         Way::Run => {
             world.nexus(&["agent", "add", "somebody-else"]).ok();
-            world.command(&[&["run", "--"], &line[..]].concat())
+            world.command(&[&["run", "--"], line].concat())
         }
         Way::Env => {
             let variables = world.nexus(&["env", "--format", "json"]).json();
@@ -199,7 +205,9 @@ async fn served(case: &Case, way: Way) -> Result<(), String> {
     let work = world.path("work");
     std::fs::create_dir_all(&work).expect("a folder");
     let output = world.path("said");
-    let code = finish(command(&world, way, place(case, &work)), &output).await;
+    let [interpreter, program] = place(case, &work);
+    let line = ["sh", "-c", SHOW, "sh", interpreter.to_str().expect("text"), program.to_str().expect("text")];
+    let code = finish(command(&world, way, &line), &output).await;
     let said = String::from_utf8_lossy(&std::fs::read(&output).expect("its output")).into_owned();
     let (account, seen) = playing.finish().await;
     let ran = Ran { code, said, account, seen };
