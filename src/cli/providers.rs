@@ -84,7 +84,12 @@ fn facts(catalogue: &Catalogue, provider: &Provider) -> Value {
         "title": provider.title,
         "category": provider.category,
         "console": provider.console,
-        "whoami": provider.whoami.as_ref().map(|whoami| json!({ "method": whoami.method.as_str(), "url": whoami.url() })),
+        "whoami": provider.whoami.iter().map(|whoami| json!({
+            "method": whoami.method.as_str(),
+            "url": whoami.url(),
+            "body": whoami.body.as_ref().map(nexus::provider::FixedBody::text),
+        })).collect::<Vec<_>>(),
+        "no_whoami": provider.no_whoami,
         "builtin": catalogue.is_builtin(&provider.id),
         "verified": provider.verified,
         "takes": takes(provider),
@@ -201,7 +206,7 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
         let how = "new credentials that programs ask for, where proxy.mints = \"capture\"; else they are refused";
         rows.extend((!captures.is_empty()).then(|| ("Captures", format!("{how}\n  {}", captures.join("\n  ")))));
         rows.push(("Register", register::examples(provider).join("\n")));
-        rows.extend(provider.whoami.iter().map(|whoami| ("Tried by", whoami.to_string())));
+        rows.push(("Tried by", tried_by(provider)));
         rows.extend(provider.console.iter().map(|console| ("Console", console.clone())));
         rows.extend((!provider.fields.is_empty()).then(|| ("Fields", fields.collect::<Vec<_>>().join("\n"))));
         rows.extend((!variables.is_empty()).then(|| ("Variables", variables.join(", "))));
@@ -210,6 +215,16 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
         rows.push(("Source", format!("{source}{doubt}")));
         Terminal::pairs(&rows)
     })
+}
+
+/// What shows that a credential works, or why nothing does.
+fn tried_by(provider: &Provider) -> String {
+    let requests: Vec<String> = provider.whoami.iter().map(ToString::to_string).collect();
+    match (&provider.no_whoami, requests.as_slice()) {
+        (Some(reason), _) => format!("nothing: {reason}"),
+        (None, []) => "nothing that is known".to_owned(),
+        (None, _) => requests.join("\nor "),
+    }
 }
 
 /// What becomes of the credential, in words.

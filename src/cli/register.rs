@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use nexus::app::{Reach, try_out};
 use nexus::model::{ConnectionId, Credential, Secret};
-use nexus::provider::{HostPattern, Provider, prepare};
+use nexus::provider::{HostPattern, Provider, WhoAmI, prepare};
 use nexus::vault::{AuthType, Entry};
 use serde_json::json;
 
@@ -42,8 +42,12 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let entry = entry(provider, &id, fields, expires_at)?;
     let hosts = entry.hosts.clone();
     let unbound = unbound(provider, &entry);
-    let check = provider.whoami.as_ref().filter(|whoami| whoami.method == http::Method::GET);
-    let check = check.and_then(|whoami| whoami.bound_url(&|name| entry.fields.field(name)));
+    let field = |name: &str| entry.fields.field(name);
+    let tried: Vec<&WhoAmI> = provider.whoami_of(&field).collect();
+    let check = match tried.as_slice() {
+        [whoami] if whoami.method == http::Method::GET => whoami.bound_url(&field),
+        _ => None,
+    };
     store.register(&id, entry)?;
     if !provider.verified {
         terminal.warn(&format!("the facts about {} were not verified against its documentation", provider.title));

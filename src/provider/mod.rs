@@ -47,4 +47,4 @@ pub use strategy::{Fields, InjectError, Placement};
 pub use takeover::Takeover;
 pub use template::{Template, TemplateError};
 pub use token_response::{Endpoint, Made, Member, Occasion, Shape, TokenResponse};
-pub use whoami::WhoAmI;
+pub use whoami::{FixedBody, WhoAmI};

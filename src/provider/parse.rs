@@ -10,6 +10,7 @@ mod signals;
 mod signers;
 mod source;
 mod token_response;
+mod whoami;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -192,7 +193,8 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         title: text_of("title")?.unwrap_or_else(|| id.to_string()),
         category: text_of("category")?.unwrap_or_else(|| "other".to_owned()),
         console: root.get("console").map(|value| oauth2::url(&value)).transpose()?,
-        whoami: root.get("whoami").map(|value| extras::whoami(&value, &inject)).transpose()?,
+        whoami: Vec::new(),
+        no_whoami: None,
         placeholders: root.get("placeholder").map_or(Ok(Vec::new()), |value| extras::placeholders(value, &fields))?,
         verified: root.get("verified").map_or(Ok(true), |value| value.boolean())?,
         signals: signals::read(&root)?,
@@ -208,6 +210,9 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
     };
     if let Some(list) = root.get("token_response") {
         provider.token_responses = list.list(|value| token_response::read(&value, &provider))?;
+    }
+    if let Some(value) = root.get("whoami") {
+        (provider.whoami, provider.no_whoami) = whoami::read(&value, &provider)?;
     }
     provider.about_tokens = about_token::read_all(&root, &provider)?;
     Ok(provider)

@@ -29,8 +29,10 @@ pub struct Provider {
     pub category: String,
     /// The page where a person makes the app or key.
     pub console: Option<String>,
-    /// A request that shows whether a credential works.
-    pub whoami: Option<WhoAmI>,
+    /// Requests that show whether a credential works: see [`Provider::whoami_of`].
+    pub whoami: Vec<WhoAmI>,
+    /// Why there is none, where its file says so.
+    pub no_whoami: Option<String>,
     /// Every place where this provider takes a credential, and `Authorization` whatever its file says; all are stripped from what a
     /// caller sends.
     pub slots: Vec<Slot>,

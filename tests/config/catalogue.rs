@@ -76,6 +76,7 @@ fn used(provider: &Provider) -> impl Iterator<Item = &str> {
     let suffixes = provider.placeholders.iter().filter_map(|placeholder| placeholder.suffix.as_ref());
     let told = provider.token_responses.iter().flat_map(TokenResponse::templates);
     let told = told.chain(provider.about_tokens.iter().flat_map(AboutToken::templates));
+    let told = told.chain(provider.whoami.iter().map(|whoami| &whoami.path));
     placed.chain(suffixes).chain(told).flat_map(Template::fields)
 }
 
@@ -196,6 +197,57 @@ fn every_google_provider_answers_where_google_asks_for_tokens() {
         let wanted = ["https://oauth2.googleapis.com/revoke", "https://accounts.google.com/o/oauth2/revoke"];
         assert!(wanted.iter().all(|wanted| ended.iter().any(|place| place == wanted)), "{}", provider.id);
     }
+}
+
+/// Fields with which `rule` puts a credential on requests, and what is asked for besides.
+fn fields_for(provider: &Provider, rule: &InjectRule, besides: &[&str]) -> Credential {
+    let first =
+        |template: &Template| template.holes().filter_map(|names| names.first()).map(ToString::to_string).collect::<Vec<_>>();
+    let mut names: Vec<String> = rule.placements.iter().flat_map(Placement::templates).flat_map(first).collect();
+    names.extend(rule.hosts.iter().filter(|host| !host.is_own()).filter_map(HostPattern::tenant).map(str::to_owned));
+    names.extend(besides.iter().map(|name| (*name).to_owned()));
+    let own = |name: &str| provider.hosts().any(|host| host.is_own() && host.tenant() == Some(name));
+    let mut credential = Credential::default();
+    for name in names {
+        let value = if own(&name) { "own.example.com" } else { "acme" };
+        credential.set(&name, Secret::new(value.to_owned()));
+    }
+    credential
+}
+
+#[test]
+fn every_file_says_what_shows_that_a_credential_works_or_why_nothing_does() {
+    let catalogue = Catalogue::builtin();
+    let (mut tried, mut untried) = (0, 0);
+    for provider in catalogue.iter() {
+        let id = &provider.id;
+        assert_eq!(provider.whoami.is_empty(), provider.no_whoami.is_some(), "{id}: `whoami` is a request, or `none` and why");
+        tried += usize::from(!provider.whoami.is_empty());
+        untried += usize::from(provider.whoami.is_empty());
+        let shown: BTreeSet<String> = provider.whoami.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.len(), provider.whoami.len(), "{id}: a request is there twice");
+        for one in &provider.whoami {
+            let besides: Vec<&str> = one.path.fields().chain(one.host.tenant()).collect();
+            let sent = provider.inject.iter().any(|rule| {
+                let credential = fields_for(provider, rule, &besides);
+                let field = |name: &str| credential.field(name);
+                provider.whoami_of(&field).any(|can| can == one)
+            });
+            assert!(sent, "{id}: no connection can send {one}");
+            // Where two services share a host the longer beginning of the path wins.
+            let path = one.path.to_string().replace(['{', '}'], "x");
+            let best = |provider: &Provider| {
+                let here = provider.inject.iter().filter(|rule| rule.port == one.port && rule.hosts.contains(&one.host));
+                here.filter_map(|rule| rule.path_specificity(&path)).max()
+            };
+            let others = catalogue.iter().filter(|other| other.id != *id && !provider.beside.contains(&other.id));
+            let others = others.filter(|other| !other.beside.contains(id));
+            // What people run themselves is whose they say it is.
+            let taken = others.filter(|_| !one.host.is_own()).filter_map(|other| best(other)).max();
+            assert!(taken < best(provider), "{id}: {one} is another's");
+        }
+    }
+    assert!(tried >= 220 && untried <= 25, "{tried} and {untried}");
 }
 
 /// Calls that end the credential that they come with, and those that would be handed a placeholder to end.

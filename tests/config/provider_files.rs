@@ -27,12 +27,32 @@ const BROKEN: &[(&str, &str, (usize, usize), &str)] = &[
     ("\"acme\"", "\"acme", (1, 13), "invalid basic string, expected `\"`"),
     ("title = \"Acme\"", "title = \"Acme\"\ntitle = \"x\"", (3, 1), "duplicate key"),
     ("title = \"Acme\"", "title = 7", (2, 9), "expected a text, found integer"),
-    ("title = \"Acme\"", "whoami = \"/v1/me\"", (2, 10), "expected GET or POST, a space and an https:// URL"),
-    ("title = \"Acme\"", "whoami = \"PUT https://api.acme.example/v1/me\"", (2, 10), "expected GET or POST"),
-    ("title = \"Acme\"", "whoami = \"GET http://api.acme.example/v1/me\"", (2, 10), "expected GET or POST"),
+    ("title = \"Acme\"", "whoami = \"/v1/me\"", (2, 10), "expected GET, HEAD or POST, a space and an https:// URL"),
+    ("title = \"Acme\"", "whoami = \"PUT https://api.acme.example/v1/me\"", (2, 10), "expected GET, HEAD or POST"),
+    ("title = \"Acme\"", "whoami = \"GET http://api.acme.example/v1/me\"", (2, 10), "expected GET, HEAD or POST"),
     ("title = \"Acme\"", "whoami = \"GET https://api.acme.test/v1/me\"", (2, 10), "is not one of the hosts"),
     ("title = \"Acme\"", "whoami = \"GET https://api.acme.example:8443/v1/me\"", (2, 10), "with port 8443"),
     ("title = \"Acme\"", "whoami = \"GET https://api.acme.example/v2/me\"", (2, 10), "no [[inject]] of this host takes"),
+    ("title = \"Acme\"", "whoami = \"GET /v2/me\"", (2, 10), "no [[inject]] takes the path"),
+    ("title = \"Acme\"", "whoami = []", (2, 10), "must not be empty"),
+    ("title = \"Acme\"", "whoami = [\"GET /v1/me\", \"GET /v2/me\"]", (2, 25), "no [[inject]] takes the path"),
+    ("title = \"Acme\"", "whoami = [{ none = \"billed\" }]", (2, 13), "unknown key `none`"),
+    ("title = \"Acme\"", "whoami = { none = \" \" }", (2, 19), "expected one line of text"),
+    ("title = \"Acme\"", "whoami = { none = \"billed\", at = \"GET /v1/me\" }", (2, 29), "unknown key `at`"),
+    ("title = \"Acme\"", "whoami = { json = \"{}\" }", (2, 10), "the key `at` is missing"),
+    ("title = \"Acme\"", "whoami = { at = \"GET /v1/me\", json = \"{}\" }", (2, 17), "only a POST has a body"),
+    ("title = \"Acme\"", "whoami = { at = \"POST /v1/me\", json = \"{\" }", (2, 39), "this is not JSON"),
+    ("title = \"Acme\"", "whoami = { at = \"POST /v1/me\", form = \"x\" }", (2, 39), "expected a form, as in name=value"),
+    ("title = \"Acme\"", "whoami = { at = \"POST /v1/me\", json = \"1\", form = \"a=\" }", (2, 51), "a request has one body"),
+    (
+        "title = \"Acme\"",
+        "whoami = { at = \"POST /v1/me\", json = '{\"query\":\"mutation { x }\"}' }",
+        (2, 39),
+        "but this is a mutation",
+    ),
+    ("title = \"Acme\"", "whoami = \"GET /v1/{api_key}/me\"", (2, 10), "{api_key} is no [[field]] with secret = false"),
+    ("title = \"Acme\"", "whoami = \"GET /v1/{team}/me\"", (2, 10), "{team} is no [[field]] with secret = false"),
+    ("title = \"Acme\"", "whoami = \"GET /v1/me#x\"", (2, 10), "not a path that a request can have"),
     ("\"acme\"", "\"acme inc\"", (1, 8), "provider name \"acme inc\" is not valid"),
     ("\"acme\"", "\"other\"", (1, 8), "the provider other must be in a file called other.toml"),
     ("slots = [\"authorization\", \"query:key\"]\n", "", (1, 1), "the key `slots` is missing"),
@@ -530,7 +550,7 @@ fn the_worked_examples_of_the_catalogue_are_valid() {
     for example in examples {
         let name = example.split('"').nth(1).expect("a name");
         let provider = parse(&format!("{name}.toml"), example).unwrap_or_else(|error| panic!("{error}"));
-        assert!(provider.whoami.is_some() && provider.console.is_some(), "{name}");
+        assert!(!provider.whoami.is_empty() && provider.console.is_some(), "{name}");
     }
 }
 

@@ -1,16 +1,11 @@
-//! `[placeholder]`, `[[field]]` and `whoami`: what SDKs insist on, what a person must hand over, and what shows that it works.
-
-use http::Method;
-use http::uri::PathAndQuery;
+//! `[placeholder]` and `[[field]]`: what SDKs insist on, and what a person must hand over.
 
 use super::Error;
 use super::inject::word;
 use super::source::{Table, Text, Value};
 use crate::model::is_field_name;
-use crate::provider::pattern::HostPattern;
-use crate::provider::rule::{Derived, Field, HelperFile, InjectRule, Placeholder};
+use crate::provider::rule::{Derived, Field, HelperFile, Placeholder};
 use crate::provider::template::Template;
-use crate::provider::whoami::WhoAmI;
 
 /// Beginnings of the names of variables that steer programs: a provider file must not be able to set them.
 const STEERING: [&str; 23] = [
@@ -135,28 +130,4 @@ fn field_name(value: &Value<'_>) -> Result<String, Error> {
         return Err(text.refuse("a field's name is lower-case letters, digits and _, beginning with a letter"));
     }
     Ok(text.value.to_owned())
-}
-
-/// `GET https://api.github.com/user`: a place where one of the rules injects.
-pub(super) fn whoami(value: &Value<'_>, inject: &[InjectRule]) -> Result<WhoAmI, Error> {
-    let text = value.text()?;
-    let shape = || text.refuse("expected GET or POST, a space and an https:// URL of one of the hosts below");
-    let (method, url) = text.value.split_once(' ').ok_or_else(shape)?;
-    let method = [Method::GET, Method::POST].into_iter().find(|known| known == method).ok_or_else(shape)?;
-    let rest = url.strip_prefix("https://").ok_or_else(shape)?;
-    let (authority, path) = rest.split_at_checked(rest.find('/').ok_or_else(shape)?).ok_or_else(shape)?;
-    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "443"));
-    let port: u16 = port.parse().map_err(|_not_a_number| shape())?;
-    let host: HostPattern = host.parse().map_err(|error| text.refuse(format!("{error}")))?;
-    let path: PathAndQuery = path.parse().map_err(|_invalid| text.refuse("not a path that a request can have"))?;
-    let mut here = inject.iter().filter(|rule| rule.port == port && rule.hosts.contains(&host)).peekable();
-    if here.peek().is_none() {
-        return Err(text.refuse(format!("{host} is not one of the hosts of any [[inject]] with port {port}")));
-    }
-    let rule = here.find(|rule| rule.path_specificity(path.path()).is_some());
-    match rule.map(|rule| rule.mints(&method, path.path())) {
-        Some(false) => Ok(WhoAmI { method, host, port, path }),
-        Some(true) => Err(text.refuse("this request is one of `mints`, which are refused")),
-        None => Err(text.refuse("no [[inject]] of this host takes the path")),
-    }
 }
