@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_LENGTH, HOST, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nexus::app::login::shown;
 use nexus::model::{ConnectionId, UserName};
-use nexus::provider::Provider;
+use nexus::provider::{FixedBody, Provider, WhoAmI};
 use nexus::vault::{Entry, Store};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -42,6 +42,15 @@ struct Answer {
     body: Value,
 }
 
+impl Answer {
+    /// Slack and its like answer 200 to everything, and GraphQL to every mistake.
+    fn works(&self) -> bool {
+        let failed =
+            self.body.get("ok") == Some(&Value::Bool(false)) || self.body.get("errors").is_some_and(|errors| !errors.is_null());
+        self.refusal.is_none() && self.status.is_success() && !failed
+    }
+}
+
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Test) -> anyhow::Result<ExitCode> {
     context.require_home()?;
     let flood = start_log(terminal, "nexus=error");
@@ -54,20 +63,61 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Test) -> any
     if let Some(captured) = &entry.captured {
         anyhow::bail!("{id} is the log-in of the agent {}, which nobody else can use", captured.agent);
     }
-    let whoami = provider.whoami.as_ref().with_context(|| format!("no harmless request of {} is known", provider.title))?;
-    let url = whoami.bound_url(&|name| entry.fields.field(name));
-    let url = url.ok_or_else(|| list::missing(id.as_str())).with_context(|| format!("{id} names no {}", whoami.host))?;
+    let requests = requests(provider, &id, &entry)?;
     let agent = Passing::new(id.user().map(UserName::as_str))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async {
+    let (request, answer) = runtime.block_on(async {
         let door = doors::open(context, terminal, &agent).await?;
-        let asked = ask(&door.proxy, &agent, (&whoami.method, &url), &id);
+        let asked = ask_until_one_works(&door.proxy, &agent, &requests, &id);
         let answer = timeout(PATIENCE, asked).await.context("no answer came in time").flatten();
         drop(door.guard);
         answer
     })?;
     flood.report();
-    tell(terminal, (provider, &id, &entry), (&format!("{} {url}", whoami.method), &answer))
+    tell(terminal, (provider, &id, &entry), (&format!("{} {}", request.method, request.url), &answer))
+}
+
+/// One that may show that the credential works.
+struct Harmless<'a> {
+    method: &'a Method,
+    url: String,
+    body: Option<&'a FixedBody>,
+}
+
+/// Those that the connection can send, of which one has to succeed.
+fn requests<'a>(provider: &'a Provider, id: &ConnectionId, entry: &Entry) -> anyhow::Result<Vec<Harmless<'a>>> {
+    if let Some(reason) = &provider.no_whoami {
+        anyhow::bail!("no request to {} would be harmless: {reason}", provider.title);
+    }
+    let Some(first) = provider.whoami.first() else { anyhow::bail!("no harmless request of {} is known", provider.title) };
+    let is_spent = provider.spends("client_secret");
+    let field = |name: &str| entry.placed_field(name, is_spent);
+    let harmless =
+        |one: &'a WhoAmI| Some(Harmless { method: &one.method, url: one.bound_url(&field)?, body: one.body.as_ref() });
+    let requests: Vec<Harmless<'a>> =
+        provider.whoami.iter().filter(|one| provider.whoami_of(&field).any(|own| own == *one)).filter_map(harmless).collect();
+    if requests.is_empty() {
+        return Err(list::missing(id.as_str())).with_context(|| format!("{id} has not what {first} needs"));
+    }
+    Ok(requests)
+}
+
+/// The first that succeeds; else the first of all, which is the likeliest.
+async fn ask_until_one_works<'r, 'a>(
+    proxy: &str,
+    agent: &Passing,
+    requests: &'r [Harmless<'a>],
+    id: &ConnectionId,
+) -> anyhow::Result<(&'r Harmless<'a>, Answer)> {
+    let mut likeliest = None;
+    for request in requests {
+        let answer = ask(proxy, agent, request, id).await?;
+        if answer.works() {
+            return Ok((request, answer));
+        }
+        likeliest.get_or_insert((request, answer));
+    }
+    likeliest.context("there is no request to send")
 }
 
 /// The connection that the command line names, its person by name or by number.
@@ -88,21 +138,26 @@ fn absent(provider: &Provider, id: &ConnectionId) -> Hint {
 }
 
 /// Sends the request by the base-URL door, from where it takes the path of every other.
-async fn ask(proxy: &str, agent: &Passing, (method, url): (&Method, &str), id: &ConnectionId) -> anyhow::Result<Answer> {
+async fn ask(proxy: &str, agent: &Passing, harmless: &Harmless<'_>, id: &ConnectionId) -> anyhow::Result<Answer> {
+    let Harmless { method, url, body } = harmless;
     let stream = TcpStream::connect(proxy).await.context("the proxy is not reached")?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let path = agent.path_to(url).context("the address of the harmless request is not one")?;
-    let mut request = Request::new(Empty::<Bytes>::new());
+    let text = body.map_or("", FixedBody::text);
+    let mut request = Request::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
     let headers = request.headers_mut();
     headers.insert(HOST, HeaderValue::from_str(proxy)?);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("nexus/", env!("CARGO_PKG_VERSION"))));
     headers.insert("nexus-connection", HeaderValue::from_str(id.as_str())?);
-    if method == Method::POST {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    if let Some(body) = body {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(body.media_type()));
     }
-    *request.method_mut() = method.clone();
+    if *method == Method::POST {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    }
+    *request.method_mut() = (*method).clone();
     *request.uri_mut() = path;
     let (head, body) = sender.send_request(request).await.context("the proxy broke off")?.into_parts();
     let body = Limited::new(body, LIMIT).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
@@ -118,8 +173,7 @@ fn tell(
     (request, answer): (&str, &Answer),
 ) -> anyhow::Result<ExitCode> {
     let Answer { status, refusal, body } = answer;
-    // Slack and its like answer 200 to everything.
-    let works = refusal.is_none() && status.is_success() && body.get("ok") != Some(&Value::Bool(false));
+    let works = answer.works();
     let account = works.then(|| account(body)).flatten().filter(|name| !is_secret(entry, name)).map(|name| shown(&name));
     let facts = json!({
         "connection": id.as_str(), "request": request, "status": status.as_u16(), "works": works,
