@@ -144,6 +144,23 @@ fn tested(world: &World) {
     up.kill();
     let said = world.nexus(&["test", "acme:alice"]).ok();
     assert_eq!(said, "acme:alice: Acme answered 200 to GET https://api.acme.example/v1/me, as alice\n");
+    let tried = |whoami: &str| {
+        world.provider("acme", &Oidc::file("whoami = \"GET https://api.acme.example/v1/me\"", whoami));
+        world.nexus(&["test", "acme:alice"])
+    };
+    let graphql =
+        |query: &str| format!("{{ at = \"POST https://api.acme.example/v1/graphql\", json = '{{\"query\":\"{query}\"}}' }}");
+    let several = format!("whoami = [\"GET https://api.acme.example/v1/elsewhere\", {}]", graphql("{ viewer { login } }"));
+    let said = tried(&several).ok();
+    assert_eq!(said, "acme:alice: Acme answered 200 to POST https://api.acme.example/v1/graphql, as alice\n");
+    assert!(
+        tried(&format!("whoami = {}", graphql("{ nobody }"))).out.contains("answered 200"),
+        "a mistake, which is told with 200"
+    );
+    assert_eq!(tried(&format!("whoami = {}", graphql("{ nobody }"))).code, Some(1));
+    let said = tried("whoami = { none = \"every request is billed\" }").failed(1);
+    assert!(said.contains("no request to Acme would be harmless: every request is billed"), "{said}");
+    world.provider("acme", ACME);
     let said = world.nexus(&["test", "acme", "--user", "bob"]).failed(1);
     assert!(said.contains("acme:bob is not registered") && said.contains("nexus login acme --user bob"), "{said}");
     let said = world.nexus(&["test", "acme"]);
