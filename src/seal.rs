@@ -186,7 +186,7 @@ pub fn open(key: &DataKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
 /// Block `i` of the keystream is `HMAC(key, nonce || be64(i))`; the tag is the first half of `HMAC(key, nonce || ciphertext)`.
 ///
 /// # Errors
-/// As [`open`].
+/// As [`open()`].
 pub fn open_stream_cipher(key: &DataKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut bytes = decode(sealed)?;
     let Envelope { nonce, body, tag } = split(&mut bytes)?;

@@ -30,6 +30,9 @@ pub enum KeepError {
         /// The fields that would name one.
         fields: Vec<String>,
     },
+    /// A program logged in under this name meanwhile.
+    #[error("{0} is the log-in of an agent, which no other log-in can replace")]
+    OfAnAgent(crate::model::ConnectionId),
     /// The vault.
     #[error("the vault could not be written")]
     Vault(#[from] vault::Error),
@@ -73,6 +76,9 @@ pub fn can_keep(account: &Account, own: Option<&Entry>) -> Result<(), KeepError>
 pub fn keep(store: &Store, account: &Account, obtained: &Obtained) -> Result<Vec<String>, KeepError> {
     let mut hosts = Vec::new();
     store.put(account.connection(), account.fresh(), |entry| {
+        if entry.captured.is_some() {
+            return Err(KeepError::OfAnAgent(account.connection().clone()));
+        }
         let anew = !entry.is_sealed() || account.moves(entry);
         account.write(obtained, entry);
         if anew {

@@ -26,7 +26,7 @@ use crate::audit::Log;
 use crate::broker::{self, Broker};
 use crate::listener;
 use crate::provider::Catalogue;
-use crate::proxy::{Listener, Loads, Proxy, Waiting};
+use crate::proxy::{Captures, Listener, Loads, Proxy, Waiting};
 use crate::seal::DataKey;
 use crate::upstream::Dialler;
 use crate::vault::Store;
@@ -247,6 +247,7 @@ fn proxy(
         guesses: Guesses::default(),
         loads: Loads::default(),
         waiting: Waiting::default(),
+        captures: Captures::default(),
         broker: Broker::new(ports, settings::broker(config)),
         issuer: ArcSwap::new(parts.issuer),
         placeholders: parts.placeholders,

@@ -6,6 +6,7 @@ mod loopback;
 mod page;
 mod redirect;
 
+use std::cell::Cell;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -43,6 +44,8 @@ struct Session<'a> {
     account: Account,
     ports: Ports,
     ends: Instant,
+    /// The connection is written.
+    stored: Cell<bool>,
 }
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> anyhow::Result<ExitCode> {
@@ -67,7 +70,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> an
     let code = runtime.block_on(async {
         // From before anything is said: who reads it may answer with an interrupt.
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for an interrupt")?;
-        let session = Session { terminal, store, account, ports, ends: Instant::now() + patience };
+        let session = Session { terminal, store, account, ports, ends: Instant::now() + patience, stored: Cell::new(false) };
         let flow = async {
             match by_device(options, &provider) {
                 true => session.by_device().await,
@@ -76,10 +79,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> an
         };
         tokio::select! {
             done = flow => done.map(|()| ExitCode::SUCCESS),
-            _ = interrupt.recv() => {
-                terminal.say("\nnexus: interrupted; nothing was stored");
-                Ok(ExitCode::from(INTERRUPTED))
-            }
+            _ = interrupt.recv() => Ok(session.interrupted()),
         }
     });
     // Whoever waits for a line of standard input is not waited for.
@@ -230,9 +230,19 @@ impl Session<'_> {
         self.kept(&obtained.with_context(late)??)
     }
 
+    /// An interrupt ends all; once the connection is written, the browser's last page alone is missed.
+    fn interrupted(&self) -> ExitCode {
+        if self.stored.get() {
+            return ExitCode::SUCCESS;
+        }
+        self.terminal.say("\nnexus: interrupted; nothing was stored");
+        ExitCode::from(INTERRUPTED)
+    }
+
     /// Stores what was obtained, and says so.
     fn kept(&self, obtained: &Obtained) -> anyhow::Result<()> {
         let hosts = keep(&self.store, &self.account, obtained).context("the log-in was not stored")?;
+        self.stored.set(true);
         let id = self.account.connection();
         let facts = json!({
             "connected": id.as_str(),

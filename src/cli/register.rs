@@ -42,12 +42,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let entry = entry(provider, &id, fields, expires_at)?;
     let hosts = entry.hosts.clone();
     let unbound = unbound(provider, &entry);
-    let field = |name: &str| entry.fields.field(name);
-    let tried: Vec<&WhoAmI> = provider.whoami_of(&field).collect();
-    let check = match tried.as_slice() {
-        [whoami] if whoami.method == http::Method::GET => whoami.bound_url(&field),
-        _ => None,
-    };
+    let check = page_to_try(provider, &entry);
     store.register(&id, entry)?;
     if !provider.verified {
         terminal.warn(&format!("the facts about {} were not verified against its documentation", provider.title));
@@ -63,6 +58,16 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
         terminal.hint(&format!("whether it works: nexus run -- curl '{url}'"));
     }
     Ok(())
+}
+
+/// The one request, without a body, that shows whether `entry` works.
+fn page_to_try(provider: &Provider, entry: &Entry) -> Option<String> {
+    let field = |name: &str| entry.fields.field(name);
+    let tried: Vec<&WhoAmI> = provider.whoami_of(&field).collect();
+    match tried.as_slice() {
+        [whoami] if whoami.method == http::Method::GET => whoami.bound_url(&field),
+        _ => None,
+    }
 }
 
 /// Makes the entry and seals the hosts that its fields bind and the token endpoints of the provider.

@@ -43,20 +43,19 @@ impl Account {
         let Wish { connection, scopes, fields: given } = wish;
         let mut fields = Credential::default();
         let registered: Vec<&Entry> = [own, app].into_iter().flatten().filter(|entry| entry.captured.is_none()).collect();
-        let client = if present(&given, "client_id").is_some() {
-            &given
-        } else {
-            let holder = registered.iter().find(|entry| present(&entry.fields, "client_id").is_some());
-            let holder = holder.ok_or_else(|| Error::NoClient {
-                provider: provider.id.clone(),
-                title: provider.title.clone(),
-                console: provider.console.clone(),
-            })?;
-            if ![&oauth2.token_url, oauth2.renewal_url()].iter().all(|url| holder.may_renew_at(url)) {
-                return Err(Error::NotSealed(connection));
-            }
-            &holder.fields
+        let holder = match present(&given, "client_id") {
+            Some(_given) => None,
+            None => Some(registered.iter().find(|entry| present(&entry.fields, "client_id").is_some()).ok_or_else(|| {
+                let (provider, title, console) = (provider.id.clone(), provider.title.clone(), provider.console.clone());
+                Error::NoClient { provider, title, console }
+            })?),
         };
+        let sealed =
+            |entry: &Entry| [oauth2.token_url.as_str(), oauth2.renewal_url()].iter().all(|url| entry.may_renew_at(url));
+        if !holder.map_or(own, |holder| Some(*holder)).is_none_or(sealed) {
+            return Err(Error::NotSealed(connection));
+        }
+        let client = holder.map_or(&given, |holder| &holder.fields);
         copy(client, "client_id", &mut fields);
         copy(client, "client_secret", &mut fields);
         for name in provider.fields.iter().filter(|field| !field.secret && !field.file).map(|field| &field.name) {
@@ -65,7 +64,16 @@ impl Account {
                 copy(holder, name, &mut fields);
             }
         }
-        let scopes = if scopes.is_empty() { oauth2.scopes.clone() } else { scopes };
+        if provider.is_for_own_server(&|name| fields.field(name)) && !oauth2.asks_own_server() {
+            return Err(Error::OwnServer(provider.title.clone()));
+        }
+        let endpoint = |fields: &Credential| oauth::endpoint(&oauth2.token_url, &|name| present(fields, name)).ok();
+        if let Some(holder) = holder
+            && endpoint(&holder.fields).is_some_and(|known| endpoint(&fields).as_ref() != Some(&known))
+        {
+            return Err(Error::NotSealed(connection));
+        }
+        let scopes = if scopes.is_empty() { oauth2.scopes.clone() } else { each(&scopes) };
         Ok(Self { connection, fields, scopes, provider })
     }
 
@@ -119,6 +127,12 @@ impl Account {
         let filled: Vec<&str> = filled.iter().map(String::as_str).collect();
         Ok(Issuer::new(oauth2.issuer.as_deref(), &filled))
     }
+}
+
+/// `--scope "a b"` names two.
+fn each(scopes: &[String]) -> Vec<String> {
+    let parts = scopes.iter().flat_map(|scope| scope.split([' ', ',']));
+    parts.filter(|one| !one.is_empty()).map(str::to_owned).collect()
 }
 
 /// The client as the provider's file has it show itself.

@@ -12,6 +12,11 @@ pub enum Error {
     /// Its file has no `device_url`.
     #[error("{0} has no log-in by device code")]
     NoDevice(String),
+    /// The log-in is the vendor's, and the connection is for another server.
+    #[error(
+        "the log-in that Nexus knows of {0} is the vendor's own; for a server of your own register a token that it gave (nexus register)"
+    )]
+    OwnServer(String),
     /// Nobody registered an OAuth client, and none was given.
     #[error("{title} wants to know which app asks, and none is registered")]
     NoClient {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::account::{Account, copy, present};
 use super::error::Error;
 use crate::model::{Credential, Secret};
-use crate::oauth::{Expected, Tokens, read_id_token};
+use crate::oauth::{Expected, Tokens, Unacceptable, read_id_token};
 use crate::vault::{AuthType, Entry, Status};
 
 /// What a consent gave.
@@ -44,6 +44,10 @@ impl Account {
     ) -> Result<Obtained, Error> {
         let openid = self.scopes.iter().any(|scope| scope == "openid");
         let token = tokens.id_token.as_ref().filter(|_| openid);
+        if openid && token.is_none() && expected.nonce.is_some() && !self.oauth2()?.pkce {
+            // Where no proof key binds the code to this log-in, the nonce has to.
+            return Err(Unacceptable::MISSING.into());
+        }
         let person = token.map(|token| read_id_token(token, expected, self.client_id()?, now).map_err(Error::from));
         let scope = tokens.scope.clone().filter(|scope| !scope.trim().is_empty()).unwrap_or(asked);
         // Some write commas whatever they were asked with.
@@ -66,7 +70,10 @@ impl Account {
             (Some(old), Some(new)) => old.same(new),
             _ => true,
         };
-        if !same_client {
+        if self.moves(entry) {
+            // What belongs to one tenant is not for the other.
+            entry.fields = Credential::default();
+        } else if !same_client {
             let old = std::mem::take(&mut entry.fields);
             for name in old.names().filter(|name| !matches!(*name, "refresh_token" | "client_secret")) {
                 copy(&old, name, &mut entry.fields);

@@ -37,8 +37,9 @@ const LONG: usize = 16;
 /// Names and addresses are no longer.
 const MAX_KNOWN: usize = 8 * 1024;
 
-/// Members that are no credential, whatever their length (RFC 6749 §5.1, RFC 8693 §2.2.1, RFC 7519 §4.1, OpenID Connect Core §2 and §5.1).
-const KNOWN: [&str; 30] = [
+/// Members that are no credential, whatever their length (RFC 6749 §5.1, RFC 8693 §2.2.1, RFC 7519 §4.1, OpenID Connect Core §2 and §5.1;
+/// `type` and `object` are what JSON:API and its like call the kind of a thing, which clients compare).
+const KNOWN: [&str; 32] = [
     "acr",
     "amr",
     "app_id",
@@ -57,6 +58,7 @@ const KNOWN: [&str; 30] = [
     "login",
     "name",
     "nonce",
+    "object",
     "oid",
     "preferred_username",
     "scope",
@@ -65,6 +67,7 @@ const KNOWN: [&str; 30] = [
     "team_name",
     "tid",
     "token_type",
+    "type",
     "upn",
     "username",
     "ver",

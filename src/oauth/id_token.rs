@@ -29,6 +29,11 @@ pub(crate) struct Expected {
 #[error("the service's ID token {0}")]
 pub(crate) struct Unacceptable(&'static str);
 
+impl Unacceptable {
+    /// It was asked for.
+    pub(crate) const MISSING: Self = Self("is missing");
+}
+
 /// The members that are looked at.
 #[derive(Deserialize)]
 struct Claims {

@@ -208,14 +208,20 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         inject,
         fields,
     };
+    add_what_refers(&root, &mut provider)?;
+    Ok(provider)
+}
+
+/// What speaks of the hosts and rules of the file.
+fn add_what_refers(root: &Table<'_>, provider: &mut Provider) -> Result<(), Error> {
     if let Some(list) = root.get("token_response") {
-        provider.token_responses = list.list(|value| token_response::read(&value, &provider))?;
+        provider.token_responses = list.list(|value| token_response::read(&value, provider))?;
     }
     if let Some(value) = root.get("whoami") {
-        (provider.whoami, provider.no_whoami) = whoami::read(&value, &provider)?;
+        (provider.whoami, provider.no_whoami) = whoami::read(&value, provider)?;
     }
-    provider.about_tokens = about_token::read_all(&root, &provider)?;
-    Ok(provider)
+    provider.about_tokens = about_token::read_all(root, provider)?;
+    Ok(())
 }
 
 fn grants(root: &Table<'_>, oauth2: Option<&OAuth2>, fields: &[Field]) -> Result<Vec<Grant>, Error> {

@@ -281,6 +281,12 @@ impl OAuth2 {
         self.refresh_url.as_deref().unwrap_or(&self.token_url)
     }
 
+    /// Whether a person is asked by a server of the connection's own: each address has a `{field}`.
+    pub fn asks_own_server(&self) -> bool {
+        let pages = [self.authorize_url.as_deref(), self.device_url.as_deref()];
+        pages.into_iter().flatten().chain([self.token_url.as_str()]).all(|url| url.contains('{'))
+    }
+
     /// The standard's habits at `token_url`: space between scopes, the client authenticated in the form.
     pub fn new(token_url: &str) -> Self {
         Self {

@@ -20,7 +20,8 @@ pub(super) use error::LogInError;
 use stored::{connection, fittest, no_use, not_stored, usable};
 
 use super::body::{Peeked, ResponseBody};
-use super::choose::Inquiry;
+use super::captures::Capturing;
+use super::choose::{Inquiry, unreadable};
 use super::exchange::{Stepped, Stop, Way};
 use super::forward::Sending;
 use super::load::Room;
@@ -34,7 +35,7 @@ use crate::audit::{Entry, Verdict};
 use crate::decide::{LogIns, Route};
 use crate::model::{AgentName, ConnectionId};
 use crate::oauth::{Asked, GRANTED_LIMIT, Granted, Login, Odd, StandIns, mentions_token, read_granted};
-use crate::provider::{Occasion, TokenResponse};
+use crate::provider::{Occasion, Provider, TokenResponse};
 use crate::upstream::Sent;
 use crate::vault::{Captured, PendingBound};
 
@@ -81,9 +82,7 @@ impl Worker {
         entry: &mut Entry,
     ) -> Result<Box<Stepped>, Stop> {
         let owner = self.owner(inquiry.agent);
-        if log_in.sure == Sure(true) {
-            self.may_log_in(&log_in, &owner)?;
-        }
+        let _capturing = if log_in.sure == Sure(true) { Some(self.may_log_in(&log_in, &owner)?) } else { None };
         let stripped = self.stripped_of(&log_in)?;
         let outbound = of_log_in(
             inquiry.arrived,
@@ -117,17 +116,26 @@ impl Worker {
     }
 
     /// What can be said before the service hears of it: a code that was spent for nothing can't be spent again.
-    fn may_log_in(&self, log_in: &LogIn<'_>, owner: &AgentName) -> Result<(), LogInError> {
+    fn may_log_in(&self, log_in: &LogIn<'_>, owner: &AgentName) -> Result<Capturing<'_>, Refusal> {
         if log_in.asking.log_ins == LogIns::Refuse {
-            return Err(LogInError::Refused);
+            return Err(LogInError::Refused.into());
         }
-        if usable(log_in.asking).next().is_none() {
-            return Err(no_use(log_in.asking));
-        }
-        match log_in.asking.moment.waiting(owner, SystemTime::now()) {
-            waiting if waiting >= self.proxy.settings.pending_log_ins => Err(LogInError::TooMany(waiting)),
-            _ => Ok(()),
-        }
+        let Some((provider, _)) = usable(log_in.asking).next() else { return Err(no_use(log_in.asking).into()) };
+        self.may_capture(provider, owner, |taken| LogInError::TooMany(taken).into())
+    }
+
+    /// Room for one more connection of `owner` that waits for approval, kept until what is returned is dropped.
+    pub(super) fn may_capture(
+        &self,
+        provider: &Provider,
+        owner: &AgentName,
+        too_many: impl FnOnce(usize) -> Refusal,
+    ) -> Result<Capturing<'_>, Refusal> {
+        let waiting = || {
+            let listed = self.proxy.broker.connections_of(&provider.id).map_err(unreadable)?;
+            Ok(listed.moment.waiting(owner, SystemTime::now()))
+        };
+        self.proxy.captures.begin(owner, self.proxy.settings.pending_log_ins, waiting, too_many)
     }
 
     /// What nobody can read goes on as its route says, so the slots of a registered provider are stripped from it.
@@ -214,7 +222,7 @@ impl Worker {
         let reply = Reply { status: status.as_u16(), text, kind };
         let reply = match self.poller(&log_in.asked, inquiry.agent) {
             Some(poller) => {
-                let held = Held { id: id.clone(), reply, poll_status: response.poll_status, until };
+                let held = Held { id: id.clone(), reply, poll_status: response.poll_status, until, gone: false };
                 self.proxy.waiting.hold(poller, held, SystemTime::now())
             }
             None => reply,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::body::Peeked;
-use super::choose::{Inquiry, unreadable};
+use super::choose::Inquiry;
 use super::content::{self, owned};
 use super::door::strip_routing_hints;
 use super::exchange::{Stepped, Stop, Way};
@@ -117,7 +117,7 @@ impl Worker {
     ) -> Result<Option<Box<Stepped>>, Stop> {
         let Some(mint) = minting.mint() else { return Err(Refusal::Policy(Reason::Mint).into()) };
         let owner = self.owner(inquiry.agent);
-        self.has_room(&minting.named.provider, &owner)?;
+        let _capturing = self.may_capture(&minting.named.provider, &owner, |taken| MintError::TooMany(taken).into())?;
         let made = self.send_mint(minting, inquiry, incoming, (entry, linger)).await?;
         let Made { judged: Judged { mut sent, peeked, .. }, permit, replay } = made;
         if !sent.response.status().is_success() {
@@ -153,15 +153,6 @@ impl Worker {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let peeked = Peeked::from_iter([Ok(Frame::data(owned(text)))]);
         Ok(Some(Stepped::injected(sent, peeked, permit, replay)))
-    }
-
-    /// What nobody could keep is not made.
-    fn has_room(&self, provider: &Provider, owner: &AgentName) -> Result<(), Refusal> {
-        let listed = self.proxy.broker.connections_of(&provider.id).map_err(unreadable)?;
-        match listed.moment.waiting(owner, SystemTime::now()) {
-            waiting if waiting >= self.proxy.settings.pending_log_ins => Err(MintError::TooMany(waiting).into()),
-            _ => Ok(()),
-        }
     }
 
     /// Steps 4 to 7, with the answer asked for as it is read best. A caller's own credential makes nothing here.

@@ -8,6 +8,7 @@ mod authenticate;
 mod beside;
 mod body;
 mod caller;
+mod captures;
 mod choose;
 mod connect;
 mod content;
@@ -42,6 +43,7 @@ mod upgrade;
 mod waiting;
 mod worker;
 
+pub(crate) use captures::Captures;
 pub(crate) use foresee::{Foreseen, before_dialling, before_rules, is_own};
 pub(crate) use internal::Pages;
 pub(crate) use load::Loads;

@@ -94,6 +94,8 @@ pub(super) struct Held {
     pub(super) poll_status: u16,
     /// It is kept no longer.
     pub(super) until: Option<SystemTime>,
+    /// Its connection was seen to be gone. For good: another log-in may be called the same by then.
+    pub(super) gone: bool,
 }
 
 /// Log-ins whose programs go on asking. In memory only: after a restart a program has to log in again.
@@ -116,12 +118,15 @@ impl Waiting {
     /// The answer to a program whose log-in is kept here; `None` for every other. It may ask for its placeholders twice, as one does whose
     /// stream broke off.
     pub(super) fn poll(&self, poller: Poller, standing: impl Fn(&ConnectionId) -> Standing) -> Option<Polled> {
-        let held = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Held { id, reply, poll_status, .. } = held.get(&poller)?;
-        let (word, reply) = match standing(id) {
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let held = all.get_mut(&poller)?;
+        let now = standing(&held.id);
+        held.gone |= now == Standing::Gone;
+        let Held { id, reply, poll_status, gone, .. } = held;
+        let (word, reply) = match now {
+            _ if *gone => ("not_approved", reply.not_approved(*poll_status)),
             Standing::Pending => ("pending", reply.pending(id, *poll_status)),
-            Standing::Approved => ("approved", reply.clone()),
-            Standing::Gone => ("not_approved", reply.not_approved(*poll_status)),
+            Standing::Approved | Standing::Gone => ("approved", reply.clone()),
         };
         Some(Polled { id: id.clone(), reply, word })
     }
@@ -146,7 +151,7 @@ mod tests {
     }
 
     fn held() -> Held {
-        Held { id: id(), reply: reply(), poll_status: 400, until: Some(now() + Duration::from_secs(60)) }
+        Held { id: id(), reply: reply(), poll_status: 400, until: Some(now() + Duration::from_secs(60)), gone: false }
     }
 
     fn now() -> SystemTime {
@@ -164,6 +169,7 @@ mod tests {
         assert_eq!(said(poller, Standing::Approved), Some(("approved", 200)));
         assert_eq!(said(poller, Standing::Approved), Some(("approved", 200)), "its stream may have broken off");
         assert_eq!(said(poller, Standing::Gone), Some(("not_approved", 400)));
+        assert_eq!(said(poller, Standing::Approved), Some(("not_approved", 400)), "that is another log-in of the same name");
         let alice = "alice".parse().expect("a name");
         for other in [
             Poller::new(&name("other"), None, "device-code"),

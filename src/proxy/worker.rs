@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::captures::Captures;
 use super::forward::Expectations;
 use super::internal::Pages;
 use super::load::Loads;
@@ -74,6 +75,7 @@ pub(crate) struct Proxy {
     pub(crate) guesses: Guesses,
     pub(crate) loads: Loads,
     pub(crate) waiting: Waiting,
+    pub(crate) captures: Captures,
     pub(crate) broker: Arc<Broker>,
     pub(crate) issuer: ArcSwap<Issuer>,
     pub(crate) placeholders: PlaceholderKey,

@@ -57,8 +57,8 @@ impl Loopback {
         for address in redirect.listens.clone() {
             match TcpListener::bind(SocketAddr::new(address, redirect.port)).await {
                 Ok(listener) => listeners.push(listener),
-                // Where there is no IPv6, `localhost` is the other.
-                Err(_) if !listeners.is_empty() => {}
+                // Where there is no IPv6, `localhost` is the other. One that somebody else has would hear the answer.
+                Err(error) if !listeners.is_empty() && is_no_address(&error) => {}
                 Err(error) => {
                     let message =
                         format!("cannot listen at {} for the answer ({error}); register another redirect URI", redirect.uri());
@@ -177,6 +177,13 @@ impl Page {
         }
         response
     }
+}
+
+/// Whether this machine has no such address at all.
+fn is_no_address(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{AddrNotAvailable, Unsupported};
+    matches!(error.kind(), AddrNotAvailable | Unsupported)
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 #[cfg(test)]
