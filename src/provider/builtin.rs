@@ -26,7 +26,7 @@ pub(super) const FILES: &[(&str, &str)] = files! {
     "pivotal_tracker" "plaid" "planetscale" "plausible" "podio" "posthog" "postmark" "prembly" "prestashop" "proofhub"
     "pypi_upload" "qdrant_cloud" "quickbooks" "railway" "reddit" "reddit_ads" "render" "replicate" "resend" "rocket_chat"
     "safaricom_mpesa" "sage_business_cloud_accounting" "sage_pastel" "salesflare" "salesforce" "sap" "segment" "sendgrid"
-    "sentry" "serpapi" "serper" "servicenow" "shift4shop" "shopify" "shortcut" "simplepay" "slack" "snapchat_ads" "snowflake"
+    "sentry" "serpapi" "serper" "servicenow" "shift4shop" "shopify" "shortcut" "simplepay" "slack" "slack_webhooks" "snapchat_ads" "snowflake"
     "snyk" "sourceforge" "sourcegraph" "spotify" "square" "stability" "streak" "stripe" "supabase" "tailscale" "targetprocess"
     "tavily" "tawkto" "teamcity" "telegram" "terraform_cloud" "tiktok_ads" "todoist" "together" "travis_ci" "trello" "twilio"
     "twitter" "twitter_ads" "typeform" "vercel" "voyage" "wandb" "wave_accounting" "webex" "webflow" "what3words"

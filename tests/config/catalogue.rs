@@ -250,6 +250,31 @@ fn every_file_says_what_shows_that_a_credential_works_or_why_nothing_does() {
     assert!(tried >= 220 && untried <= 25, "{tried} and {untried}");
 }
 
+/// Variables that several files set: one vendor's programs read them for whichever of its services is connected.
+const SHARED_VARIABLES: [&str; 5] =
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GH_TOKEN", "GITHUB_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS"];
+
+#[test]
+fn a_variable_is_one_files_or_has_one_shape_in_all_of_them() {
+    let catalogue = Catalogue::builtin();
+    let mut known: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut with = 0;
+    for provider in catalogue.iter() {
+        with += usize::from(!provider.placeholders.is_empty());
+        let own: BTreeSet<&str> = provider.placeholders.iter().map(|one| one.variable.as_str()).collect();
+        assert_eq!(own.len(), provider.placeholders.len(), "{}", provider.id);
+        for one in &provider.placeholders {
+            let shape = format!("{:?} {} {:?} {:?}", one.prefix, one.fixed, one.suffix, one.file);
+            known.entry(&one.variable).or_default().push(shape);
+        }
+    }
+    let shared: Vec<&str> = known.iter().filter(|(_, shapes)| shapes.len() > 1).map(|(variable, _)| *variable).collect();
+    assert_eq!(shared, SHARED_VARIABLES);
+    let odd = known.iter().find(|(_, shapes)| shapes.iter().any(|shape| Some(shape) != shapes.first()));
+    assert_eq!(odd, None, "a program could not tell whose value it has");
+    assert!(with >= 130, "{with}");
+}
+
 /// Calls that end the credential that they come with, and those that would be handed a placeholder to end.
 const LOG_OUTS: [(&str, &str); 36] = [
     ("asana", "POST /-/oauth_revoke"),
@@ -301,10 +326,12 @@ fn a_log_out_does_not_end_the_stored_credential() {
 }
 
 /// Requests whose path is, or holds, a credential.
-const SECRET_PATHS: [(&str, &str); 5] = [
+const SECRET_PATHS: [(&str, &str); 7] = [
     ("discord", "/api/webhooks/1/TOKEN"),
     ("discord", "/api/v10/webhooks/1/TOKEN/messages/@original"),
     ("discord", "/api/v10/interactions/1/TOKEN/callback"),
+    ("slack_webhooks", "/services/T0/B0/TOKEN"),
+    ("slack_webhooks", "/triggers/T0/1/TOKEN"),
     ("telegram", "/bot1:AA/getMe"),
     ("telegram", "/file/bot1:AA/photos/a.jpg"),
 ];

@@ -8,7 +8,7 @@ r"""Turn a list of providers (CSV) into the golden table of wire placements.
 `placements.json`, beside this script, is what the provider files are held
 against. It is made of the vendors' facts alone: this script never looks at a
 provider file, so that a mistake there can't repeat itself here. The CSV has
-one row per provider; the columns that are read are
+one row per provider, to which the table ADDED below adds some; the columns that are read are
 
     name                    of the provider, as its file has it
     hosts                   separated by ";", `{label}` for a customer's label,
@@ -136,6 +136,14 @@ READ_AS = {
         "sas {sas_token}",
         "a SAS token is several query parameters as one string, not a parameter named sas"),
 }
+
+# Providers that are not in the catalog, as it would write them.
+ADDED = [
+    # "Sending messages using incoming webhooks" (api.slack.com): the URL is the credential, and nothing else of the request is.
+    {"name": "slack_webhooks", "hosts": "hooks.slack.com", "extra_required_headers": "",
+     "credential_fields": "team_id;webhook_id;secret",
+     "placement": "path /services/{team_id}/{webhook_id}/{secret}"},
+]
 
 # Hosts of alternatives that are not for the provider's first one, as the catalog would write them.
 PLACES = {
@@ -286,16 +294,20 @@ def parse_query(argument):
 
 
 def parse_paths(argument):
-    """Read `/a{b}/ and /c{d}/`: the beginnings of the paths.
+    """Read `/a{b}/ and /c{d}/`: the beginnings of the paths, or a whole path
+    whose last segments are all of the credential.
 
     >>> parse_paths("/bot{t}/ and /file/bot{t}/")
     ['/bot{t}/', '/file/bot{t}/']
+    >>> parse_paths("/services/{a}/{b}")
+    ['/services/{a}/{b}']
     >>> parse_paths("/bot{t}")
     Traceback (most recent call last):
     placements.GrammarError: path '/bot{t}'
     """
     beginnings = argument.split(" and ")
-    if not all(re.fullmatch(rf"(?:/[a-z]+)*/[a-z]*{TEMPLATE}/", begin) for begin in beginnings):
+    shape = rf"(?:/[a-z]+)*/[a-z]*{TEMPLATE}/|(?:/[a-z]+)+(?:/{TEMPLATE})+"
+    if not all(re.fullmatch(shape, begin) for begin in beginnings):
         raise GrammarError(f"path {argument!r}")
     return beginnings
 
@@ -558,7 +570,8 @@ def build_entry(provider, number, place, parts, required, free):
     sent_path, scheme = None, ()
     for kind, argument in parts:
         if kind == "path":
-            path, sent_path = FIELD.sub("theirs", argument) + "probe", fill(argument, fields) + "probe"
+            rest = "probe" if argument.endswith("/") else ""
+            path, sent_path = FIELD.sub("theirs", argument) + rest, fill(argument, fields) + rest
             continue
         if kind == "sign":
             scheme = argument
@@ -660,6 +673,7 @@ def read_catalog(path):
         if not set(COLUMNS) <= set(reader.fieldnames or ()):
             raise GrammarError(f"{path}: these columns are needed: {', '.join(COLUMNS)}")
         rows = list(reader)
+    rows += ADDED
     seen, entries, notes = set(), [], []
     for row in sorted(rows, key=lambda row: row["name"]):
         try:

@@ -79,3 +79,34 @@ fn i3_each_strategy_puts_the_credential_in_its_place_and_leaves_no_other() {
         }
     });
 }
+
+#[test]
+fn i1_a_webhook_is_put_in_whole_and_no_record_shows_it() {
+    const SECRET: &str = "Sl4ckSecretOfTheWebhook0";
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["hooks.slack.com"], Offers::Http1, |_call| async { answer(200, "ok") }).await;
+        let fields = [("team_id", "T0TEAM"), ("webhook_id", "B0HOOK"), ("api_key", SECRET)];
+        let builder = Builder::new(&ca).resolve("hooks.slack.com", service.address);
+        let nexus = builder.register("slack_webhooks", &fields).start();
+        for (path, wanted) in [
+            ("/services/T00000000/B00000000/STOLEN", Some(format!("/services/T0TEAM/B0HOOK/{SECRET}"))),
+            ("/triggers/T00000000/1/STOLEN", Some(format!("/triggers/T0TEAM/B0HOOK/{SECRET}"))),
+            ("/workflows/T00000000/A1/2/STOLEN", None),
+            ("/services/T00000000/STOLEN", None),
+        ] {
+            let before = service.seen().len();
+            let bytes =
+                format!("POST {path} HTTP/1.1\r\nHost: hooks.slack.com\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+            let raw = talk(Caller::new(&nexus).tls("hooks.slack.com", &[]).await, bytes.as_bytes()).await;
+            assert_eq!(raw.status() == 200, wanted.is_some(), "{path}: {}", raw.status());
+            let arrived: Vec<String> = service.seen().into_iter().skip(before).map(|seen| seen.path).collect();
+            assert_eq!(arrived, wanted.into_iter().collect::<Vec<_>>(), "{path}");
+        }
+        nexus.audit_line(|line| line["event"] == "refuse").await;
+        let records = format!("{:?}", nexus.audit());
+        for secret in [SECRET, "T0TEAM", "B0HOOK", "/services/T00000000/B00000000/STOLEN", "/triggers/T0"] {
+            assert!(!records.contains(secret), "{secret}: {records}");
+        }
+    });
+}

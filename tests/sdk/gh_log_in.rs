@@ -59,7 +59,7 @@ fn i6_gh_logs_in_by_itself_and_works_once_a_person_has_approved() {
             github(&call.seen)
         });
         let (service, world) = (service.await, World::new());
-        trust(&world, &ca, &HOSTS, service.address);
+        trust(&world, &ca, HOSTS, service.address);
         let _up = world.up();
         let mut log_in = gh(&world, &["auth", "login", "--hostname", "github.com", "--web", "--git-protocol", "https"]);
         let log_in = tokio::spawn(timeout(DEADLINE, log_in.spawn().expect("gh is installed").wait_with_output()));
