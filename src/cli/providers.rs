@@ -238,7 +238,12 @@ fn expires(provider: &Provider) -> String {
     let mut ways: Vec<String> = Vec::new();
     if let Some(oauth2) = &provider.oauth2 {
         let life = taken(oauth2.default_lifetime);
-        ways.push(format!("renewed before it expires and after {signals}, at\n  {}{life}", oauth2.renewal_url()));
+        let once = if oauth2.rotates {
+            "\n  where each refresh token is good for one renewal: whoever else has it loses it"
+        } else {
+            ""
+        };
+        ways.push(format!("renewed before it expires and after {signals}, at\n  {}{once}{life}", oauth2.renewal_url()));
     }
     for grant in &provider.grants {
         let place = match &grant.token_url {

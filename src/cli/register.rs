@@ -41,15 +41,9 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let expires_at = options.expires.as_deref().map(|text| when::parse(text, SystemTime::now())).transpose()?;
     let entry = entry(provider, &id, fields, expires_at)?;
     let hosts = entry.hosts.clone();
-    let unbound = unbound(provider, &entry);
-    let check = page_to_try(provider, &entry);
+    let (warnings, check) = (warnings(provider, &entry), page_to_try(provider, &entry));
     store.register(&id, entry)?;
-    if !provider.verified {
-        terminal.warn(&format!("the facts about {} were not verified against its documentation", provider.title));
-    }
-    for (field, host) in unbound {
-        terminal.warn(&format!("without --field {field}=… this credential does not go to {host}"));
-    }
+    warnings.iter().for_each(|warning| terminal.warn(warning));
     let verb = if replaced { "replaced" } else { "registered" };
     terminal.either(&json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts }), || {
         format!("{verb} {id} for {}\n", hosts.join(", "))
@@ -58,6 +52,24 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
         terminal.hint(&format!("whether it works: nexus run -- curl '{url}'"));
     }
     Ok(())
+}
+
+/// What a person should know of the credential.
+fn warnings(provider: &Provider, entry: &Entry) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !provider.verified {
+        warnings.push(format!("the facts about {} were not verified against its documentation", provider.title));
+    }
+    let rotates = provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.rotates);
+    if rotates && entry.fields.field("refresh_token").is_some() {
+        let title = &provider.title;
+        warnings.push(format!(
+            "{title} spends a refresh token at each renewal: from the first one on, whoever else has this one has lost it"
+        ));
+    }
+    let without = |(field, host)| format!("without --field {field}=… this credential does not go to {host}");
+    warnings.extend(unbound(provider, entry).into_iter().map(without));
+    warnings
 }
 
 /// The one request, without a body, that shows whether `entry` works.

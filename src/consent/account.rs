@@ -97,6 +97,17 @@ impl Account {
         tenants.into_iter().any(differs)
     }
 
+    /// Whether what `entry` holds was another tenant's, or another server's.
+    pub(super) fn leaves(&self, entry: &Entry) -> bool {
+        let differs = |name: &str| match (present(&self.fields, name), present(&entry.fields, name)) {
+            (Some(new), Some(old)) => !new.same(old),
+            _ => false,
+        };
+        let own = |fields: &Credential| self.provider.is_for_own_server(&|name| fields.field(name));
+        let moved = own(&self.fields) != own(&entry.fields);
+        moved || self.provider.hosts().filter_map(|host| host.tenant()).any(differs)
+    }
+
     pub(super) fn oauth2(&self) -> Result<&OAuth2, Error> {
         self.provider.oauth2.as_ref().ok_or_else(|| Error::NoLogin(self.provider.title.clone()))
     }

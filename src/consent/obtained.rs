@@ -70,7 +70,7 @@ impl Account {
             (Some(old), Some(new)) => old.same(new),
             _ => true,
         };
-        if self.moves(entry) {
+        if self.leaves(entry) {
             // What belongs to one tenant is not for the other.
             entry.fields = Credential::default();
         } else if !same_client {

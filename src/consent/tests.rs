@@ -182,6 +182,42 @@ mod client {
         assert!(matches!(id_of(wish("acme:alice", &[]), None, Some(&app)), Err(Error::NotSealed(_))));
     }
 
+    fn sealed_for(token_url: &str) -> Entry {
+        let mut app = entry(&APP);
+        app.token_urls = vec![token_url.to_owned()];
+        app
+    }
+
+    #[test]
+    fn i2_a_secret_of_one_server_is_not_shown_to_another() {
+        let file = ACME.replace("https://login.acme.example", "https://{site}.acme.example");
+        let app = sealed_for("https://{site}.acme.example/token");
+        let of =
+            |site: &str| Account::new(provider_of(&file), wish("acme:alice", &[("site", site)]), None, Some(&app)).map(drop);
+        assert!(matches!((of("one"), of("two")), (Ok(()), Err(Error::NotSealed(_)))));
+    }
+
+    #[test]
+    fn i2_who_has_a_server_of_ones_own_does_not_log_in_at_the_vendors() {
+        let vendors =
+            ACME.replace("{site}.acme.example", "{host}\", \"api.acme.example").replace("name = \"site\"", "name = \"host\"");
+        let of = |file: &str, fields: &[(&str, &str)], token_url: &str| {
+            Account::new(provider_of(file), wish("acme", fields), None, Some(&sealed_for(token_url))).map(drop)
+        };
+        let (host, login) = ([("host", "git.example.org")], "https://login.acme.example/token");
+        assert!(matches!((of(&vendors, &[], login), of(&vendors, &host, login)), (Ok(()), Err(Error::OwnServer(_)))));
+        let own = vendors.replace("https://login.acme.example", "https://{host}");
+        assert!(of(&own, &host, "https://{host}/token").is_ok(), "that server's own log-in");
+    }
+
+    #[test]
+    fn scopes_that_stand_in_one_argument_are_several() {
+        let wish = Wish { scopes: vec!["openid email".to_owned(), "read".to_owned()], ..wish("acme", &APP) };
+        let account = Account::new(provider_of(ACME), wish, None, None).expect("an account");
+        let (url, _waiting) = account.ask(REDIRECT).expect("a page");
+        assert_eq!((parameter(&url, "scope").as_str(), parameter(&url, "nonce").is_empty()), ("openid+email+read", false));
+    }
+
     #[test]
     fn i6_an_agents_own_log_in_is_neither_replaced_nor_made_use_of() {
         let mut theirs = entry(&APP);
@@ -242,10 +278,27 @@ mod by_code {
         assert_eq!(value(&same, "note").as_deref(), Some("kept"));
         assert_eq!((same.status, same.expires_at), (Status::Active, Some(now() + Duration::from_secs(60))));
         assert_eq!(value(&same, "scope").as_deref(), Some("openid read"), "what was asked for, where the reply doesn't say");
+        let mut elsewhere = entry(&[&APP[..], &old, &[("site", "other-tenant")]].concat());
+        account.write(&obtained, &mut elsewhere);
+        assert_eq!(value(&elsewhere, "refresh_token"), None, "it is another tenant's");
         let mut other = entry(&[&[("client_id", "other"), ("client_secret", "x")][..], &old].concat());
         account.write(&obtained, &mut other);
         assert_eq!(value(&other, "refresh_token"), None, "it is of no use to another client");
         assert_eq!(value(&other, "note").as_deref(), Some("kept"));
+    }
+
+    #[tokio::test]
+    async fn i6_without_a_proof_key_the_id_token_has_to_be_there() {
+        let account = Account::new(
+            provider_of(&ACME.replace("default_lifetime_secs", "pkce = false\ndefault_lifetime_secs")),
+            wish("acme", &APP),
+            None,
+            None,
+        );
+        let account = account.expect("an account");
+        let endpoint = Scripted::with(&[(200, r#"{"access_token":"at-2"}"#)]);
+        let error = account.redeem(code(&account).0, &endpoint.ports()).await.expect_err("nobody knows whose it is");
+        assert!(matches!(error, Error::IdToken(_)), "{error}");
     }
 
     #[tokio::test]

@@ -269,6 +269,8 @@ pub struct OAuth2 {
     pub default_lifetime: Option<std::time::Duration>,
     /// Parameters that the authorization request needs besides the standard ones: `access_type` = `offline`.
     pub authorize_params: Vec<(String, String)>,
+    /// Whether a renewal may give a new refresh token and spend the old one (RFC 6749 §6, RFC 9700 §4.14.2).
+    pub rotates: bool,
     /// How the token request is written.
     pub token_body: TokenBody,
     /// Whether an authorization request carries a code challenge (RFC 7636 §4.3): always, but to services that refuse one.
@@ -301,6 +303,7 @@ impl OAuth2 {
             client_authentication: ClientAuthentication::Post,
             default_lifetime: None,
             authorize_params: Vec::new(),
+            rotates: false,
             token_body: TokenBody::Form,
             pkce: true,
         }

@@ -629,3 +629,16 @@ fn i2_what_goes_on_the_wire_is_what_the_table_says() {
     let unseen = catalogue.iter().filter(|one| !seen.contains(&one.id)).map(|provider| provider.id.to_string());
     assert_eq!(unseen.collect::<Vec<_>>(), Vec::<String>::new(), "no row holds for these");
 }
+
+/// The rows of the table of facts that call their refresh tokens rotating.
+const ROTATING: &str = "airtable azure_devops azure_storage box calendly confluence digitalocean discord dynamics etsy freshbooks \
+    github gitlab jira keap linear miro msgraph notion quickbooks sage_business_cloud_accounting shopify slack supabase twitter \
+    typeform wrike xero zoom";
+
+#[test]
+fn the_services_that_spend_a_refresh_token_at_each_renewal_are_those_of_the_table() {
+    let catalogue = Catalogue::builtin();
+    let rotating = catalogue.iter().filter(|provider| provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.rotates));
+    let rotating: Vec<&str> = rotating.map(|provider| provider.id.as_str()).collect();
+    assert_eq!(rotating, ROTATING.split_whitespace().collect::<Vec<_>>());
+}

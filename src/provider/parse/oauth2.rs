@@ -26,6 +26,7 @@ const KEYS: &[&str] = &[
     "authorize_params",
     "token_body",
     "pkce",
+    "rotates",
 ];
 
 /// Parameters of the authorization request that are Nexus's own (RFC 6749 §4.1.1, RFC 7636 §4.3,
@@ -73,6 +74,9 @@ pub(super) fn read(value: Value<'_>, fields: &[Field]) -> Result<OAuth2, Error> 
     }
     if let Some(pkce) = table.get("pkce") {
         oauth2.pkce = pkce.boolean()?;
+    }
+    if let Some(rotates) = table.get("rotates") {
+        oauth2.rotates = rotates.boolean()?;
     }
     if let Some(body) = token_body(&table)? {
         oauth2.token_body = body;
