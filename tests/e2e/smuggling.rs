@@ -172,7 +172,8 @@ fn t66_t67_bytes_behind_connect_are_the_tunnels() {
             "CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}\r\n\r\nCONNECT evil.test:443 HTTP/1.1\r\nHost: evil.test:443\r\n\r\n"
         );
         let raw = talk(scene.caller.tcp().await, bytes.as_bytes()).await;
-        assert!(raw.closed && !raw.text.replacen("200 Connection established", "", 1).contains("200"), "{raw:?}");
+        // The number alone may be part of an id of the refusal.
+        assert!(raw.closed && raw.text.matches("HTTP/1.1 200").count() == 1, "{raw:?}");
         assert!(scene.saw(0));
     });
 }
