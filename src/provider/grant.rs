@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::rule::{ClientAuthentication, Provider, TokenBody};
+use super::oauth2::{ClientAuthentication, TokenBody};
+use super::rule::Provider;
 use super::strategy::{Fields, present};
 use super::template::{Piece, Template};
 use crate::model::Secret;

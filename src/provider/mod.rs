@@ -9,6 +9,7 @@ mod catalogue;
 mod expired;
 mod grant;
 mod mint;
+mod oauth2;
 mod parse;
 mod path;
 mod pattern;
@@ -30,15 +31,13 @@ pub use catalogue::Catalogue;
 pub use expired::{Judgement, LOOKED_AT, Signal, Signals};
 pub use grant::{Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, ROLE_FIELDS, TokenMethod};
 pub use mint::{Mint, Minted};
+pub use oauth2::{ClientAuthentication, OAuth2, TokenBody};
 pub use parse::{Error, Mistake, parse, text};
 pub use path::{PathError, PathPattern, is_readable, normalised};
 pub use pattern::{BindError, HostPattern, PatternError};
 pub use prepared::{Prepared, prepare};
 pub use renewal::Renewal;
-pub use rule::{
-    ClientAuthentication, Derived, Field, HelperFile, InjectRule, MethodPath, OAuth2, Placeholder, Provider, ReplayRule, Slot,
-    TokenBody,
-};
+pub use rule::{Derived, Field, HelperFile, InjectRule, MethodPath, Placeholder, Provider, ReplayRule, Slot};
 pub use signer::Signer;
 pub(crate) use signer::{ChunkError, Plan, Ready, Rechunk, put_signature_on};
 pub(crate) use slot::same_field;

@@ -19,8 +19,9 @@ use toml::de::DeTable;
 
 use self::source::{Source, Table, Value};
 use super::grant::Grant;
+use super::oauth2::OAuth2;
 use super::pattern::HostPattern;
-use super::rule::{Field, InjectRule, OAuth2, Provider, Slot};
+use super::rule::{Field, InjectRule, Provider, Slot};
 use crate::model::ProviderId;
 
 /// The largest provider file that is read.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::grant::Grant;
-use super::rule::{OAuth2, Provider};
+use super::oauth2::OAuth2;
+use super::rule::Provider;
 use super::strategy::{Fields, present};
 
 /// How the credential of one connection is renewed.

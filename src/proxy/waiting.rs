@@ -120,13 +120,13 @@ impl Waiting {
     pub(super) fn poll(&self, poller: Poller, standing: impl Fn(&ConnectionId) -> Standing) -> Option<Polled> {
         let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let held = all.get_mut(&poller)?;
-        let now = standing(&held.id);
-        held.gone |= now == Standing::Gone;
-        let Held { id, reply, poll_status, gone, .. } = held;
+        let now = if held.gone { Standing::Gone } else { standing(&held.id) };
+        held.gone = now == Standing::Gone;
+        let Held { id, reply, poll_status, .. } = held;
         let (word, reply) = match now {
-            _ if *gone => ("not_approved", reply.not_approved(*poll_status)),
             Standing::Pending => ("pending", reply.pending(id, *poll_status)),
-            Standing::Approved | Standing::Gone => ("approved", reply.clone()),
+            Standing::Approved => ("approved", reply.clone()),
+            Standing::Gone => ("not_approved", reply.not_approved(*poll_status)),
         };
         Some(Polled { id: id.clone(), reply, word })
     }

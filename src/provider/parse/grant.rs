@@ -7,9 +7,10 @@ use super::inject::word;
 use super::oauth2::{default_lifetime, scope_separator, scopes, template_url, token_body};
 use super::source::{Table, Text, Value, suggestion};
 use crate::provider::grant::{CLIENT_ID, CLIENT_SECRET, Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, TokenMethod};
+use crate::provider::oauth2::{ClientAuthentication, OAuth2, TokenBody};
 use crate::provider::path::PathPattern;
 use crate::provider::pattern::HostPattern;
-use crate::provider::rule::{ClientAuthentication, Field, InjectRule, MethodPath, OAuth2, TokenBody};
+use crate::provider::rule::{Field, InjectRule, MethodPath};
 use crate::provider::template::Template;
 
 const KEYS: &[&str] = &[

@@ -9,8 +9,9 @@ use super::inject::word;
 use super::source::{Table, Value};
 use crate::model::Authority;
 use crate::provider::grant::holes;
+use crate::provider::oauth2::{ClientAuthentication, OAuth2, TokenBody};
 use crate::provider::pattern::HostPattern;
-use crate::provider::rule::{ClientAuthentication, Field, OAuth2, TokenBody};
+use crate::provider::rule::Field;
 
 const KEYS: &[&str] = &[
     "authorize_url",
