@@ -28,6 +28,7 @@ mod status;
 mod surroundings;
 mod terminal;
 mod test;
+mod unseen;
 mod up;
 mod usage;
 mod when;

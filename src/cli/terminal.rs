@@ -9,6 +9,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::advice::advice;
 use super::arguments::Color;
+use super::unseen::Unseen;
 
 /// Between two columns.
 const GAP: u16 = 2;
@@ -22,32 +23,6 @@ const HINT: Style = AnsiColor::Cyan.on_default().bold();
 /// The seed's fallback where nobody set a secret.
 pub(crate) const WEAK_SECRET: &str =
     "NEXUS_SECRET is not set: the vault is sealed with this machine's hardware address, which is easy to guess";
-
-/// A terminal without echo, as it was before once dropped.
-struct Quiet(Option<rustix::termios::Termios>);
-
-impl Quiet {
-    fn begin() -> Self {
-        let before = rustix::termios::tcgetattr(std::io::stdin()).ok();
-        if let Some(mut silent) = before.clone() {
-            silent.local_modes.remove(rustix::termios::LocalModes::ECHO);
-            if rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &silent).is_err() {
-                return Self(None);
-            }
-        }
-        Self(before)
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0
-            && rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, before).is_err()
-        {
-            // There is nobody left to show an echo to.
-        }
-    }
-}
 
 /// How this command talks.
 pub(crate) struct Terminal {
@@ -152,11 +127,11 @@ impl Terminal {
     /// Asks for a secret without echo.
     pub(crate) fn ask_secret(&self, prompt: &str) -> anyhow::Result<String> {
         // Echo is off before the prompt appears: what is typed at once is not shown either.
-        let _quiet = Quiet::begin();
+        let unseen = Unseen::begin();
         self.talk(&format!("{prompt}: "));
-        let text = rpassword::read_password()?;
+        let text = unseen.line();
         self.talk("\n");
-        Ok(text)
+        text
     }
 
     /// Asks a question that is answered by yes or no.
