@@ -135,8 +135,8 @@ impl Account {
         let oauth2 = self.oauth2()?;
         let urls = [oauth2.authorize_url.as_deref(), Some(oauth2.token_url.as_str())];
         let filled: Vec<String> = urls.into_iter().flatten().map(|url| self.address(url)).collect::<Result<_, _>>()?;
-        let filled: Vec<&str> = filled.iter().map(String::as_str).collect();
-        Ok(Issuer::new(oauth2.issuer.as_deref(), &filled))
+        let pairs: Vec<(&str, &str)> = urls.into_iter().flatten().zip(filled.iter().map(String::as_str)).collect();
+        Ok(Issuer::new(oauth2.issuer.as_deref(), &pairs))
     }
 }
 

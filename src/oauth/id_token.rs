@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::issuer::Issuer;
@@ -65,7 +66,16 @@ impl Audience {
     }
 }
 
-/// Checks `token` and answers what the account calls itself.
+/// Who consented, by what the service's ID token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Person {
+    /// What the account calls itself, fit to be shown.
+    pub(crate) name: String,
+    /// SHA-256 of issuer and subject (OpenID Connect Core §2), base64url: the same for the same account for ever, and no other's.
+    pub(crate) subject: String,
+}
+
+/// Checks `token` and answers whose it is.
 ///
 /// Its signature is not needed: TLS has said already who the token endpoint is (item 6 of that section).
 ///
@@ -76,7 +86,7 @@ pub(crate) fn read_id_token(
     expected: &Expected,
     client_id: &Secret<String>,
     now: SystemTime,
-) -> Result<String, Unacceptable> {
+) -> Result<Person, Unacceptable> {
     let claims = claims(token.expose()).ok_or(Unacceptable("is not a JSON Web Token with the claims it must have"))?;
     if !expected.issuer.is(&claims.iss) {
         return Err(Unacceptable("was made by another service"));
@@ -100,7 +110,9 @@ pub(crate) fn read_id_token(
     }
     let names = [claims.email, claims.preferred_username, claims.name];
     let name = names.iter().flatten().filter_map(Value::as_str).find(|name| !name.is_empty());
-    Ok(shown(name.unwrap_or(&claims.sub)))
+    let subject =
+        Sha256::new_with_prefix(claims.iss.as_bytes()).chain_update([0]).chain_update(claims.sub.as_bytes()).finalize();
+    Ok(Person { name: shown(name.unwrap_or(&claims.sub)), subject: URL_SAFE_NO_PAD.encode(subject) })
 }
 
 fn claims(token: &str) -> Option<Claims> {
@@ -139,7 +151,7 @@ mod tests {
         let expected =
             Expected { issuer: Issuer::new(Some("https://server.example.com"), &[]), nonce: Some(secret("n-0S6_WzA2Mj")) };
         let now = UNIX_EPOCH + Duration::from_secs(1_311_281_000);
-        read_id_token(&token(claims), &expected, &secret("s6BhdRkqt3"), now)
+        read_id_token(&token(claims), &expected, &secret("s6BhdRkqt3"), now).map(|person| person.name)
     }
 
     fn with(name: &str, value: Value) -> Value {
@@ -184,7 +196,7 @@ mod tests {
 
     #[test]
     fn i7_what_is_no_token_is_refused() {
-        let expected = Expected { issuer: Issuer::new(None, &["https://server.example.com/token"]), nonce: None };
+        let expected = Expected { issuer: Issuer::new(None, &[("", "https://server.example.com/token")]), nonce: None };
         let deep = format!("e30.{}.x", URL_SAFE_NO_PAD.encode("[".repeat(100_000)));
         for text in ["", "a", "a.b", "a.b.c", "e30.e30.e30", "e30.e30.e30.e30", "..", &deep] {
             let read = read_id_token(&secret(text), &expected, &secret("s6BhdRkqt3"), UNIX_EPOCH);

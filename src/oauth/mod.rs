@@ -27,7 +27,7 @@ pub(crate) use cleaned::StandIns;
 pub(crate) use device::{Device, Poll, SLOWER, ask_device, read_device, read_poll};
 pub(crate) use encoding::Encoding;
 pub(crate) use granted::{GRANTED_LIMIT, Granted, Login, Odd, mentions_token, read_granted};
-pub(crate) use id_token::{Expected, Unacceptable, read_id_token};
+pub(crate) use id_token::{Expected, Person, Unacceptable, read_id_token};
 pub(crate) use issuer::Issuer;
 pub(crate) use key_file::KeyFile;
 pub(crate) use minted::{NewKey, OddKey, Place, read_new_key};

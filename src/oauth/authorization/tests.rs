@@ -28,7 +28,7 @@ fn ask_with(change: impl FnOnce(&mut Authorization<'_>)) -> (HashMap<String, Str
         separator: " ",
         params: &[],
         pkce: true,
-        issuer: Issuer::new(None, &["https://login.acme.example/authorize"]),
+        issuer: Issuer::new(None, &[("", "https://login.acme.example/authorize")]),
     };
     change(&mut authorization);
     let (url, consent) = authorization.ask(known()).expect("a page");
