@@ -1,5 +1,6 @@
 //! What a person can do about an error: the hint below it.
 
+use nexus::app::login;
 use nexus::app::{BuildError, HomeError, InitError, SecretError};
 use nexus::{seal, vault};
 
@@ -18,8 +19,10 @@ pub(super) fn advice(error: &anyhow::Error) -> Option<String> {
         let sealed = || cause.downcast_ref().and_then(on_seal);
         let secret = || cause.downcast_ref().and_then(on_secret);
         let configured = || cause.downcast_ref().and_then(on_config);
-        hint.or_else(configured)
-            .or_else(|| built().or_else(made).or_else(stored).or_else(sealed).or_else(secret).map(str::to_owned))
+        let consented = || cause.downcast_ref::<login::Error>().and_then(login::Error::advice);
+        hint.or_else(configured).or_else(|| {
+            built().or_else(made).or_else(stored).or_else(sealed).or_else(secret).or_else(consented).map(str::to_owned)
+        })
     })
 }
 

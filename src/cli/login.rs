@@ -103,7 +103,7 @@ fn account(
 ) -> anyhow::Result<Account> {
     let app = ConnectionId::new(id.provider().clone(), None);
     let (own, app) = (store.get(id)?, store.get(&app)?);
-    let wish = Wish { connection: id.clone(), scopes: options.scopes.clone(), fields: fields(terminal, options)? };
+    let wish = Wish { connection: id.clone(), scopes: options.scopes.clone(), fields: fields(terminal, provider, options)? };
     let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
     Account::new(Arc::clone(provider), wish, own.as_deref(), app.as_deref()).map_err(|error| match error {
         Error::NoClient { ref console, .. } => {
@@ -121,11 +121,12 @@ fn account(
 }
 
 /// The client and the tenants that the command line and the environment name.
-fn fields(terminal: &Terminal, options: &Login) -> anyhow::Result<Credential> {
+fn fields(terminal: &Terminal, provider: &Provider, options: &Login) -> anyhow::Result<Credential> {
     let mut fields = Credential::default();
     for field in &options.fields {
         let (name, value) = field.split_once('=').with_context(|| "--field takes NAME=VALUE".to_owned())?;
         anyhow::ensure!(!name.ends_with("token"), "{name} is what the log-in gives; it is not for you to set");
+        known_field(provider, name)?;
         fields.set(name, Secret::new(value.to_owned()));
     }
     let Some(id) = &options.client_id else { return Ok(fields) };
@@ -145,6 +146,18 @@ fn fields(terminal: &Terminal, options: &Login) -> anyhow::Result<Credential> {
     let odd = ["client_id", "client_secret"].iter().find(|name| fields.field(name).is_some_and(Secret::has_control));
     anyhow::ensure!(odd.is_none(), "{} holds a line end or another control character", odd.unwrap_or(&""));
     Ok(fields)
+}
+
+/// A log-in uses the fields that are part of an address, and no other: a slip of the finger would be stored and never be seen.
+fn known_field(provider: &Provider, name: &str) -> anyhow::Result<()> {
+    let of_log_in = provider.fields.iter().filter(|field| !field.secret && !field.file).map(|field| field.name.as_str());
+    let known: Vec<&str> = of_log_in.collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let title = &provider.title;
+    anyhow::ensure!(!known.is_empty(), "a log-in to {title} takes no --field; {name} would have no effect");
+    anyhow::bail!("a log-in to {title} has no field {name}; it takes {}", known.join(", "))
 }
 
 impl Session<'_> {

@@ -59,6 +59,45 @@ pub enum Error {
     NotRevoked(#[source] Cause),
 }
 
+impl Error {
+    /// What a person can do about it, where the service's answer tells.
+    pub fn advice(&self) -> Option<&'static str> {
+        let refused = |cause: &Cause| cause.downcast_ref::<Refused>().and_then(on_refusal);
+        match self {
+            Self::Refused(cause) => refused(cause),
+            Self::Denied(cause) => match cause.downcast_ref::<Denied>()? {
+                Denied::Refused(_) => Some("nothing was stored; log in again when you want to consent"),
+                Denied::Error(told) if told.starts_with("invalid_scope") => Some(SCOPE),
+                Denied::Error(told) if told.starts_with("unauthorized_client") => Some(SWITCHED_OFF),
+                _ => None,
+            },
+            Self::Unreachable(_) => {
+                Some("a proxy on the way out is named by `upstream.proxy`, further roots by `upstream.extra_roots`")
+            }
+            Self::Late => Some("try again; a service that needs longer is given it by `renewal.timeout_secs`"),
+            _ => None,
+        }
+    }
+}
+
+const SCOPE: &str = "name the scopes with --scope, or allow these in the app's settings at the service";
+const SWITCHED_OFF: &str = "this kind of log-in is switched off for the app: allow it in its settings at the service";
+
+fn on_refusal(refused: &Refused) -> Option<&'static str> {
+    let (Refused::InvalidGrant { code } | Refused::InvalidClient { code }) = refused else { return None };
+    match *code {
+        "invalid_client" | "incorrect_client_credentials" | "invalid_client_id" | "bad_client_secret" | "invalid_auth" => Some(
+            "the service does not know this client id with this secret: look at both in the app's settings, then log in with --client-id",
+        ),
+        "invalid_scope" => Some(SCOPE),
+        "unauthorized_client" | "unsupported_grant_type" => Some(SWITCHED_OFF),
+        "invalid_grant" | "invalid_code" => {
+            Some("the code was used before, came too late, or the app has another redirect URI than this log-in: log in again")
+        }
+        _ => None,
+    }
+}
+
 impl From<Unready> for Error {
     fn from(unready: Unready) -> Self {
         Self::Unready(std::sync::Arc::new(unready))

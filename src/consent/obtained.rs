@@ -5,8 +5,11 @@ use std::time::SystemTime;
 use super::account::{Account, copy, present};
 use super::error::Error;
 use crate::model::{Credential, Secret};
-use crate::oauth::{Expected, Tokens, Unacceptable, read_id_token};
+use crate::oauth::{Expected, Person, Tokens, Unacceptable, read_id_token};
 use crate::vault::{AuthType, Entry, Status};
+
+/// The field that says whose tokens an entry holds, where the service said so.
+const SUBJECT: &str = "subject";
 
 /// What a consent gave.
 #[derive(Debug)]
@@ -14,7 +17,7 @@ pub struct Obtained {
     tokens: Tokens,
     /// Scopes, a blank between two.
     scope: String,
-    person: Option<String>,
+    person: Option<Person>,
     at: SystemTime,
 }
 
@@ -26,7 +29,7 @@ impl Obtained {
 
     /// What the account calls itself, where the service said so.
     pub fn person(&self) -> Option<&str> {
-        self.person.as_deref()
+        self.person.as_ref().map(|person| person.name.as_str())
     }
 
     /// Whether it can be renewed.
@@ -63,9 +66,10 @@ impl Account {
         Entry::new(self.provider.id.clone(), AuthType::OAuth2, fields)
     }
 
-    /// Writes what was obtained into `entry`. What it has besides stays, a refresh token of the same client too, where none came.
+    /// Writes what was obtained into `entry`. What it has besides stays, a refresh token of the same client and person
+    /// too, where none came.
     pub fn write(&self, obtained: &Obtained, entry: &mut Entry) {
-        let Obtained { tokens, scope, at, .. } = obtained;
+        let Obtained { tokens, scope, at, person } = obtained;
         let same_client = match (present(&entry.fields, "client_id"), present(&self.fields, "client_id")) {
             (Some(old), Some(new)) => old.same(new),
             _ => true,
@@ -81,6 +85,14 @@ impl Account {
         }
         for name in self.fields.names() {
             copy(&self.fields, name, &mut entry.fields);
+        }
+        let another = |person: &Person| present(&entry.fields, SUBJECT).is_some_and(|known| !known.matches(&person.subject));
+        if person.as_ref().is_some_and(another) {
+            // Renewed with it, this person's requests would become the other's.
+            entry.fields.remove("refresh_token");
+        }
+        if let Some(person) = person {
+            entry.fields.set(SUBJECT, Secret::new(person.subject.clone()));
         }
         entry.fields.set("access_token", tokens.access_token.duplicate());
         if let Some(token) = &tokens.refresh_token {

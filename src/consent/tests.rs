@@ -139,8 +139,12 @@ fn code(account: &Account) -> (Code, String) {
 }
 
 fn id_token(nonce: &str, client: &str) -> String {
+    id_token_of("1", nonce, client)
+}
+
+fn id_token_of(sub: &str, nonce: &str, client: &str) -> String {
     let claims = json!({
-        "iss": "https://login.acme.example", "sub": "1", "aud": client, "exp": 1_800_000_060, "nonce": nonce,
+        "iss": "https://login.acme.example", "sub": sub, "aud": client, "exp": 1_800_000_060, "nonce": nonce,
         "email": "alice@acme.example",
     });
     format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims.to_string()))
@@ -285,6 +289,43 @@ mod by_code {
         account.write(&obtained, &mut other);
         assert_eq!(value(&other, "refresh_token"), None, "it is of no use to another client");
         assert_eq!(value(&other, "note").as_deref(), Some("kept"));
+    }
+
+    #[tokio::test]
+    async fn i6_a_refresh_token_stays_for_the_person_who_gave_it_and_for_nobody_else() {
+        let granted = |refresh: Option<&str>, sub: &str, nonce: &str| {
+            let id_token = id_token_of(sub, nonce, "app");
+            json!({ "access_token": format!("at-{sub}"), "id_token": id_token, "refresh_token": refresh }).to_string()
+        };
+        let mut entry = account().fresh();
+        let left = [
+            ("1", Some("rt-1"), Some("rt-1")),
+            ("1", None, Some("rt-1")),
+            ("2", None, None),
+            ("2", Some("rt-2"), Some("rt-2")),
+        ];
+        for (sub, refresh, kept) in left {
+            let account = account();
+            let (code, nonce) = code(&account);
+            let endpoint = Scripted::with(&[(200, &granted(refresh, sub, &nonce))]);
+            let obtained = account.redeem(code, &endpoint.ports()).await.expect("tokens");
+            account.write(&obtained, &mut entry);
+            assert_eq!(value(&entry, "refresh_token").as_deref(), kept, "{sub} {refresh:?}");
+            assert_eq!(value(&entry, "access_token"), Some(format!("at-{sub}")));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_service_says_of_the_client_leads_to_advice() {
+        for (code_of_error, advice) in
+            [("invalid_client", "client id"), ("invalid_scope", "--scope"), ("invalid_grant", "log in again")]
+        {
+            let account = account();
+            let body = json!({ "error": code_of_error }).to_string();
+            let ports = Scripted::with(&[(400, &body)]).ports();
+            let error = account.redeem(code(&account).0, &ports).await.expect_err(code_of_error);
+            assert!(error.advice().is_some_and(|said| said.contains(advice)), "{error:?}");
+        }
     }
 
     #[tokio::test]

@@ -21,6 +21,11 @@ impl Credential {
         self.fields.insert(name.into(), value);
     }
 
+    /// Takes the field called `name` out, where there is one.
+    pub fn remove(&mut self, name: &str) {
+        self.fields.remove(name);
+    }
+
     /// The names of the fields it has, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.keys().map(AsRef::as_ref)

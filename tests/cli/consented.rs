@@ -403,4 +403,22 @@ fn what_is_missing_is_told_before_anybody_is_asked() {
     assert!(said.contains("a redirect URI is"), "{said}");
     let said = world.nexus(&["login", "acme", "--client-id", "x", "--field", "access_token=y"]).failed(1);
     assert!(said.contains("access_token is what the log-in gives"), "{said}");
+    let said = world.nexus(&["login", "acme", "--client-id", "x", "--field", "sight=y"]).failed(1);
+    assert!(said.contains("takes no --field") || said.contains("has no field sight"), "{said}");
+}
+
+/// What a terminal shows and what becomes of it: a secret that is typed is stored whole, never shown, and an interrupt leaves the echo on.
+#[test]
+fn i1_a_secret_that_is_typed_is_never_shown_and_an_interrupt_leaves_the_terminal_as_it_was() {
+    let world = World::new();
+    world.provider("acme", ACME);
+    let line = format!(
+        "trap : INT; {} login acme --no-browser --port 0 --client-id x; echo code $?; stty -a",
+        env!("CARGO_BIN_EXE_nexus")
+    );
+    let secret = "s3cr3t-".repeat(1000);
+    let done = world.on_terminal(&line, &[("client secret", &format!("{secret}\r")), ("Nexus waits at", "\u{3}")]);
+    assert!(!done.out.contains("s3cr3t") && done.out.contains("code 130"), "{}", done.out);
+    let done = world.on_terminal(&line, &[("client secret", "s3cr3t\u{3}")]);
+    assert!(!done.out.contains("s3cr3t") && done.out.contains("code 130") && done.out.contains(" echo "), "{}", done.out);
 }

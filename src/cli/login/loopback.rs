@@ -23,13 +23,13 @@ use super::page::Page;
 use super::redirect::Redirect;
 use crate::cli::context::Hint;
 
-/// A browser has a few connections; whoever has more waits.
-const CONNECTIONS: usize = 16;
+/// A browser has a few connections. Whoever opens many and says nothing holds each for [`HEAD_TIMEOUT`] at most.
+const CONNECTIONS: usize = 128;
 /// From the first byte to the last of a request and its answer; a redemption takes its time.
 const LIFE: Duration = Duration::from_secs(120);
 /// After a connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 const HEAD_LIMIT: usize = 64 * 1024;
 
 /// Something that came to the redirect URI.

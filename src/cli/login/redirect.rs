@@ -27,7 +27,7 @@ impl Redirect {
         match uri {
             None => Ok(Self::own(port)),
             Some(uri) => Self::parse(uri).ok_or_else(|| {
-                let message = "a redirect URI is http://127.0.0.1:PORT/PATH, http://localhost:PORT/PATH or https://HOST/PATH, without a query";
+                let message = "a redirect URI is http://127.0.0.1:PORT/PATH, http://localhost:PORT/PATH or https://HOST/PATH, without a query, a port of 0 (for any that is free there is --port 0) or the port that goes without saying";
                 Hint::new(message, "nexus login PROVIDER --redirect-uri http://localhost:8093/callback").into()
             }),
         }
@@ -45,6 +45,14 @@ impl Redirect {
         let (host, authority) = (uri.host()?, uri.authority()?.as_str());
         // Written so, a browser asks for the same path again.
         let plain = text.ends_with(uri.path()) && uri.path().starts_with('/') && !text.contains(['?', '#', '@']);
+        // A browser leaves out the port that the scheme stands for, and there is no port 0.
+        let usual = match uri.scheme_str() {
+            Some("https") => 443,
+            _ => 80,
+        };
+        if uri.port_u16().is_some_and(|port| port == 0 || port == usual) {
+            return None;
+        }
         let v6 = IpAddr::from(Ipv6Addr::LOCALHOST);
         let listens = match (uri.scheme_str()?, host) {
             ("http", "127.0.0.1") => vec![Ipv4Addr::LOCALHOST.into()],
@@ -86,6 +94,9 @@ mod tests {
             "http://127.0.0.1@evil.example/callback",
             "http://0.0.0.0:8093/callback",
             "http://127.0.0.1:8093",
+            "http://127.0.0.1:0/callback",
+            "http://localhost:80/callback",
+            "https://acme.example:443/done",
             "http://127.0.0.1:8093/callback?x=1",
             "http://127.0.0.1:8093/callback#x",
             "javascript:alert(1)",
