@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 4 | [`app`]: configuration, build, start, reload, drain |
 //! | 3 | `proxy`: the data plane |
-//! | 2 | `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot |
+//! | 2 | `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot; `registration`: what a person typed, as a connection |
 //! | 1 | [`agent`], [`audit`], [`ca`], `listener`, `oauth`, [`provider`], `upstream`, [`vault`] |
 //! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`], `sign`, `wording` |
 
@@ -17,6 +17,7 @@ mod proxy;
 mod broker;
 mod consent;
 mod decide;
+mod registration;
 
 pub mod agent;
 pub mod audit;

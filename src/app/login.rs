@@ -7,9 +7,9 @@ use super::config::Config;
 use super::endpoint::Endpoint;
 use super::home::Home;
 use super::parts::{self, BuildError};
-use super::sealed::{Reach, to_be_fetched};
 use super::settings;
 use crate::provider::BindError;
+use crate::registration::{Reach, to_be_fetched};
 use crate::upstream::Dialler;
 use crate::vault::{self, Entry, Store};
 

@@ -9,10 +9,10 @@ mod init;
 pub mod login;
 mod parts;
 mod passing;
+pub mod registration;
 mod reload;
 mod restart;
 mod run;
-mod sealed;
 mod secret;
 mod settings;
 
@@ -24,5 +24,4 @@ pub use init::{InitError, Made, Rotated, check_key, drop_old, init, open_root, r
 pub use parts::{BuildError, Setup, check, warm_up};
 pub use passing::Passing;
 pub use run::{App, Running};
-pub use sealed::{NotMade, Reach, Widened, try_out, widened};
 pub use secret::{Origin, SecretError, dotenv_value, handed_down, passphrase};

@@ -9,13 +9,14 @@ use tokio::sync::mpsc;
 
 use super::config::Config;
 use super::home::{Home, HomeError};
+use super::parts;
 use super::parts::BuildError;
 use super::restart::waiting;
-use super::{parts, sealed};
 use crate::agent::Registered;
 use crate::ca;
 use crate::provider::Catalogue;
 use crate::proxy::{Pages, Proxy};
+use crate::registration;
 use crate::seal::DataKey;
 use crate::vault::Store;
 
@@ -143,7 +144,7 @@ impl Reload {
             tracing::info!("configuration taken");
         }
         match self.store.snapshot() {
-            Ok(vault) => sealed::tell(&catalogue, &vault),
+            Ok(vault) => registration::tell(&catalogue, &vault),
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the vault cannot be read"),
         }
         live.catalogue = catalogue;

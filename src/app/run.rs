@@ -19,7 +19,6 @@ use super::endpoint::Endpoint;
 use super::home::Home;
 use super::parts::{self, BuildError, Setup};
 use super::reload::{self, Reload};
-use super::sealed;
 use super::settings;
 use crate::agent::{Agent, Guesses, Registry};
 use crate::audit::Log;
@@ -27,6 +26,7 @@ use crate::broker::{self, Broker};
 use crate::listener;
 use crate::provider::Catalogue;
 use crate::proxy::{Captures, Listener, Loads, Proxy, Waiting};
+use crate::registration;
 use crate::seal::DataKey;
 use crate::upstream::Dialler;
 use crate::vault::Store;
@@ -121,7 +121,7 @@ impl App {
         let pages = parts::pages(&setup.home, fingerprint)?;
         // A vault that can't be opened is told of now, not at the first request.
         let snapshot = store.snapshot()?;
-        sealed::tell(&catalogue, &snapshot);
+        registration::tell(&catalogue, &snapshot);
         let parts = Parts {
             store,
             dialler: Arc::new(dialler),

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use nexus::app::Reach;
+use nexus::app::registration::Reach;
 use nexus::model::{ConnectionId, Secret};
 use nexus::vault::{Entry, NotApproved};
 use serde_json::json;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use nexus::app::Reach;
+use nexus::app::registration::Reach;
 use nexus::model::ConnectionId;
 use nexus::provider::Catalogue;
 use nexus::seal::Passphrase;

@@ -1,6 +1,6 @@
 //! `nexus providers`: the catalogue, and where a credential and its secrets may go.
 
-use nexus::app::Reach;
+use nexus::app::registration::Reach;
 use nexus::model::{ConnectionId, ProviderId};
 use nexus::provider::{Catalogue, Grant, GrantKind, Matter, OAuth2, Placement, Provider};
 use nexus::vault::{Entry, Store};

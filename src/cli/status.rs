@@ -144,8 +144,8 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     let (attention, pending) = (those(&snapshot, Status::Attention), those(&snapshot, Status::Pending));
     let strangers = snapshot.strangers().len();
     let (catalogue, _mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
-    let widened = nexus::app::widened(&catalogue, &snapshot);
-    let stopped = widened.iter().any(nexus::app::Widened::stops_renewals);
+    let widened = nexus::app::registration::widened(&catalogue, &snapshot);
+    let stopped = widened.iter().any(nexus::app::registration::Widened::stops_renewals);
     let mut text = format!("opens; connections: {count}");
     if !attention.is_empty() {
         text.push_str(&format!("; register again: {}", attention.join(", ")));

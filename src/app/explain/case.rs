@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::ExplainError;
 use super::answer::{Explanation, MatchedRule, Outcome};
 use crate::agent::Agent;
-use crate::app::sealed::{placed, to_be_fetched};
 use crate::decide::{Answering, Fitting, LogIns, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred};
 use crate::model::{ConnectionId, Host, Target};
 use crate::provider::{Matter, Provider, is_readable, prepare};
 use crate::proxy::{self, Foreseen};
+use crate::registration::{placed, to_be_fetched};
 use crate::vault::{Status, Store};
 
 /// What begins the part about log-ins.

@@ -385,7 +385,7 @@ fn register(home: &Home, store: &Store, connection: &str, fields: &[(&str, &str)
     assert!(mistakes.is_empty(), "{mistakes:?}");
     let provider = catalogue.get(id.provider()).expect("a provider");
     let mut entry = Entry::new(id.provider().clone(), auth_type, credential);
-    nexus::app::Reach::named(provider, &entry).expect("hosts").seal(&mut entry);
+    nexus::app::registration::Reach::named(provider, &entry).expect("hosts").seal(&mut entry);
     entry.expires_at = expires_at;
     store.register(&id, entry).expect("a registration");
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::house::{API, House, Plan, provider};
 use crate::harness::{Authentication, access, run};
-use nexus::app::Reach;
+use nexus::app::registration::Reach;
 use nexus::provider::Catalogue;
 
 /// The file once somebody has changed where renewals go; the name leads to the same server, so that a call there is seen.

@@ -1,0 +1,15 @@
+//! How what a person typed becomes a connection: which fields a provider needs, whether they do, and where they may go. Floor 2.
+
+mod error;
+mod form;
+mod reach;
+mod wanted;
+mod widened;
+
+pub use error::{Error, NotMade};
+pub use form::Form;
+pub use reach::Reach;
+pub(crate) use reach::{placed, to_be_fetched};
+pub use wanted::{Wanted, unbound, ways};
+pub(crate) use widened::tell;
+pub use widened::{Widened, widened};
