@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::io::Read as _;
 
-use nexus::app::{App, Config, Home, Setup, init, passphrase};
+use nexus::app::{App, Config, Home, Planes, Setup, init, passphrase};
 use nexus::model::{Credential, Secret};
 use nexus::vault::{AuthType, Entry, Store};
 
@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Port 0 is any free one.
     let config = Config::parse("quickstart", "[proxy]\nlisten = [\"127.0.0.1:0\"]\n", &[])?;
-    let setup = Setup { home: home.clone(), config, passphrase: secret, weak_secret: false, agents: Vec::new() };
+    let setup =
+        Setup { home: home.clone(), config, passphrase: secret, weak_secret: false, agents: Vec::new(), planes: Planes::Proxy };
     let running = App::new(setup)?.start()?;
     for address in running.addresses() {
         println!("HTTPS_PROXY=http://{address}");

@@ -5,13 +5,14 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 4 | [`app`]: configuration, build, start, reload, drain |
-//! | 3 | `proxy`: the data plane |
+//! | 3 | `gateway`: the control plane; `proxy`: the data plane |
 //! | 2 | `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot; `registration`: what a person typed, as a connection |
 //! | 1 | [`agent`], [`audit`], [`ca`], `listener`, `oauth`, [`provider`], `upstream`, [`vault`] |
 //! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`], `sign`, `wording` |
 
 pub mod app;
 
+mod gateway;
 mod proxy;
 
 mod broker;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [(&str, i8); 24] = [
     ("fuzzing", 5),
     ("app", 4),
+    ("gateway", 3),
     ("proxy", 3),
     ("broker", 2),
     ("consent", 2),
@@ -35,8 +36,9 @@ const FLOORS: [(&str, i8); 24] = [
 ];
 
 /// Where a secret's value may be looked at. This list is the security review.
-const EXPOSING: [&str; 38] = [
+const EXPOSING: [&str; 39] = [
     "agent/token.rs",
+    "app/gateway.rs", // the key of this machine's command line, into the private address file
     "app/init.rs",
     "app/secret.rs",
     "app/settings.rs",

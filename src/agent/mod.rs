@@ -11,5 +11,6 @@ pub use file::{Error, Registered, read, write};
 pub use placeholder::PlaceholderKey;
 pub(crate) use registry::{Agent, Guesses, Registry};
 pub use token::Token;
+pub(crate) use token::{hash, hex, unhex};
 
 pub use crate::wording::Mistake;

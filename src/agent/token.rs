@@ -5,6 +5,8 @@ use sha2::{Digest as _, Sha256};
 use crate::model::Secret;
 
 const PREFIX: &str = "nxa_";
+/// Of keys of the gateway, so that one can be told from the other where it lies around.
+const KEY_PREFIX: &str = "nxk_";
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const LENGTH: usize = 32;
 
@@ -18,14 +20,26 @@ impl Token {
     /// # Errors
     /// If the system has none to give.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut text = String::with_capacity(PREFIX.len() + LENGTH);
-        text.push_str(PREFIX);
-        while text.len() < PREFIX.len() + LENGTH {
+        Self::draw(PREFIX)
+    }
+
+    /// As [`Token::random`], for a key of the gateway.
+    ///
+    /// # Errors
+    /// If the system has none to give.
+    pub fn key() -> Result<Self, getrandom::Error> {
+        Self::draw(KEY_PREFIX)
+    }
+
+    fn draw(prefix: &str) -> Result<Self, getrandom::Error> {
+        let mut text = String::with_capacity(prefix.len() + LENGTH);
+        text.push_str(prefix);
+        while text.len() < prefix.len() + LENGTH {
             let mut bytes = [0; 64];
             getrandom::fill(&mut bytes)?;
             // 248 = 4 x 62: larger bytes are thrown away, so that each letter is equally likely.
             let letters = bytes.iter().filter(|byte| **byte < 248).filter_map(|byte| LETTERS.get(usize::from(byte % 62)));
-            text.extend(letters.take(PREFIX.len() + LENGTH - text.len()).map(|letter| char::from(*letter)));
+            text.extend(letters.take(prefix.len() + LENGTH - text.len()).map(|letter| char::from(*letter)));
         }
         Ok(Self(Secret::new(text)))
     }

@@ -45,7 +45,7 @@ pub struct Config {
     /// The certificate authority.
     #[serde(deserialize_with = "section")]
     pub ca: Ca,
-    /// The control plane's address.
+    /// The control plane.
     #[serde(deserialize_with = "section")]
     pub gateway: Gateway,
 }
@@ -316,8 +316,24 @@ pub struct Ca {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gateway {
-    /// Where the control plane will listen, on loopback. Nothing listens there yet; callers of the proxy are kept away from it.
+    /// Whether `nexus up` starts it.
+    pub enabled: bool,
+    /// Where it listens. Callers of the proxy are kept away from there.
     pub listen: SocketAddr,
+    /// More names and addresses under which it is known; a request that names another is refused.
+    pub names: Vec<String>,
+    /// Where an app may have people sent back to after they consented; the first is the one where none is named.
+    pub return_urls: Vec<String>,
+    /// PEM file of the certificate and those that lead to its root; relative to the home folder. With `tls_key` it speaks TLS.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file of the certificate's key, for its owner alone.
+    pub tls_key: Option<PathBuf>,
+    /// Whether it may listen beyond loopback without TLS: keys and credentials can be read on the way then.
+    pub plain_http: bool,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Wrong keys that one address may show in a minute before it has to wait.
+    pub wrong_keys_per_minute: u32,
 }
 
 impl Config {

@@ -31,6 +31,15 @@ pub enum HomeError {
     /// The configuration is refused.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// `gateway-keys.toml` is refused.
+    #[error("{path} is not valid")]
+    Keys {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: crate::gateway::KeysError,
+    },
     /// `agents.toml` or `passing.toml` is refused.
     #[error("{path} is not valid")]
     Agents {
@@ -75,6 +84,16 @@ impl Home {
     /// `passing.toml`: the agents of commands that are under way.
     pub fn passing_file(&self) -> PathBuf {
         self.0.join("passing.toml")
+    }
+
+    /// `gateway-keys.toml`: keys of the gateway. Only `nexus gateway key` writes it.
+    pub fn gateway_keys_file(&self) -> PathBuf {
+        self.0.join("gateway-keys.toml")
+    }
+
+    /// `gateway.addr`: where the gateway that is up listens, and the key of this machine's command line.
+    pub fn gateway_file(&self) -> PathBuf {
+        self.0.join("gateway.addr")
     }
 
     /// `ca.pem`.

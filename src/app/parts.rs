@@ -34,6 +34,19 @@ pub struct Setup {
     pub weak_secret: bool,
     /// Agents besides those of the files, such as the one of `nexus run`.
     pub agents: Vec<Registered>,
+    /// What is started of it.
+    pub planes: Planes,
+}
+
+/// What is started of an application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planes {
+    /// The proxy alone.
+    Proxy,
+    /// The proxy, and the gateway where `gateway.enabled` says so.
+    Both,
+    /// The gateway alone.
+    Gateway,
 }
 
 /// Why an application could not be built.
@@ -56,6 +69,9 @@ pub enum BuildError {
     /// The guessable fallback secret beyond loopback.
     #[error("listening beyond loopback needs a NEXUS_SECRET of its own")]
     WeakSecret,
+    /// The guessable fallback secret with a gateway.
+    #[error("a gateway needs a NEXUS_SECRET of its own: the fallback can be guessed by whoever has the file")]
+    WeakGateway,
     /// No agents beyond loopback.
     #[error("listening beyond loopback needs agents: loopback is the only place where the kernel says who calls")]
     NoAgents,
@@ -74,6 +90,15 @@ pub enum BuildError {
     /// A socket.
     #[error("cannot listen on {address}")]
     Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The gateway's socket.
+    #[error("the gateway cannot listen on {address}")]
+    Gateway {
         /// Where.
         address: std::net::SocketAddr,
         /// Why.
@@ -186,6 +211,7 @@ pub fn check(home: &Home, config: &Config, weak_secret: bool) -> Result<(), Buil
 /// As [`check`], for what the configuration names alone.
 pub(super) fn check_named(home: &Home, config: &Config) -> Result<(), BuildError> {
     listeners(config)?;
+    super::gateway::tls(home, config)?;
     settings::upstream(home, config).map(drop)
 }
 

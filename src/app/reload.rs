@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
@@ -14,6 +15,7 @@ use super::parts::BuildError;
 use super::restart::waiting;
 use crate::agent::Registered;
 use crate::ca;
+use crate::gateway::Gateway;
 use crate::provider::Catalogue;
 use crate::proxy::{Pages, Proxy};
 use crate::registration;
@@ -32,6 +34,9 @@ pub(super) struct Reload {
     pub(super) root: SigningRoot,
     pub(super) proxy: Arc<Proxy>,
     pub(super) store: Arc<Store>,
+    pub(super) gateway: Option<Arc<Gateway>>,
+    /// What others than the proxy see of the catalogue.
+    pub(super) catalogue: Arc<ArcSwap<Catalogue>>,
 }
 
 /// What was taken last of each part.
@@ -83,7 +88,7 @@ impl Reload {
         for mistake in &mistakes {
             tracing::error!(error = mistake as &dyn std::error::Error, "agents were not taken; the old ones stay");
         }
-        let agents_taken = mistakes.is_empty();
+        let agents_taken = mistakes.is_empty() & self.keys();
         let checked = |config: Option<Config>| match config {
             Some(config) => parts::check_named(&self.home, &config).map(|()| Some(config)),
             None => Ok(None),
@@ -112,6 +117,22 @@ impl Reload {
         if let Err(error) = self.roots(&live.config) {
             tracing::error!(error = &error as &dyn std::error::Error, "the CA's files were not taken; the old root signs");
         }
+    }
+
+    /// Takes the gateway's keys; a file that can't be used leaves the old ones in force.
+    fn keys(&self) -> bool {
+        let Some(gateway) = &self.gateway else { return true };
+        match super::gateway::keys_again(&self.home, gateway) {
+            Ok(keys) => gateway.take_keys(keys),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "keys of the gateway were not taken; the old ones stay"
+                );
+                return false;
+            }
+        }
+        true
     }
 
     /// A rotation changes what signs, and every step of it what callers should trust.
@@ -147,6 +168,7 @@ impl Reload {
             Ok(vault) => registration::tell(&catalogue, &vault),
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the vault cannot be read"),
         }
+        self.catalogue.store(Arc::new(catalogue.clone()));
         live.catalogue = catalogue;
     }
 }

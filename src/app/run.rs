@@ -16,11 +16,12 @@ use self::control::control_plane;
 use self::seat::Seat;
 use super::config::Config;
 use super::endpoint::Endpoint;
+use super::gateway::{self, LocalGateway};
 use super::home::Home;
-use super::parts::{self, BuildError, Setup};
+use super::parts::{self, BuildError, Planes, Setup};
 use super::reload::{self, Reload};
 use super::settings;
-use crate::agent::{Agent, Guesses, Registry};
+use crate::agent::{Agent, Agents, Guesses};
 use crate::audit::Log;
 use crate::broker::{self, Broker};
 use crate::listener;
@@ -35,12 +36,12 @@ use crate::vault::Store;
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use nexus::app::{App, Home, Setup, passphrase};
+/// use nexus::app::{App, Home, Planes, Setup, passphrase};
 ///
 /// let home = Home::new("/home/me/.nexus");
 /// let (secret, _origin) = passphrase(&home, &|name| std::env::var(name).ok())?;
 /// let config = home.config(&[])?;
-/// let running = App::new(Setup { home, config, passphrase: secret, weak_secret: false, agents: Vec::new() })?.start()?;
+/// let running = App::new(Setup { home, config, passphrase: secret, weak_secret: false, agents: Vec::new(), planes: Planes::Proxy })?.start()?;
 /// println!("the proxy listens on {:?}", running.addresses());
 /// running.stop();
 /// # Ok(())
@@ -51,17 +52,20 @@ pub struct App {
     config: Config,
     overrides: Vec<(String, String)>,
     setup_agents: Vec<crate::agent::Registered>,
+    planes: Planes,
     parts: Parts,
+    gateway: Option<gateway::Prepared>,
 }
 
-struct Parts {
-    store: Arc<Store>,
-    dialler: Arc<Dialler>,
+/// What was opened and compiled before anything listens.
+pub(super) struct Parts {
+    pub(super) store: Arc<Store>,
+    pub(super) dialler: Arc<Dialler>,
     issuer: Arc<crate::ca::Issuer>,
-    log: Arc<Log>,
-    placeholders: crate::agent::PlaceholderKey,
-    registry: Registry,
-    catalogue: Catalogue,
+    pub(super) log: Arc<Log>,
+    pub(super) placeholders: Arc<crate::agent::PlaceholderKey>,
+    pub(super) agents: Arc<Agents>,
+    pub(super) catalogue: Arc<ArcSwap<Catalogue>>,
     rules: crate::decide::Rules,
     pages: crate::proxy::Pages,
     key: DataKey,
@@ -76,6 +80,7 @@ pub struct Running {
     reload: Arc<Reload>,
     threads: Vec<std::thread::JoinHandle<()>>,
     control: Option<(tokio::sync::oneshot::Sender<()>, std::thread::JoinHandle<()>)>,
+    gateway: Option<gateway::Started>,
     log: Arc<Log>,
     count: Arc<AtomicUsize>,
 }
@@ -127,15 +132,17 @@ impl App {
             dialler: Arc::new(dialler),
             issuer: Arc::new(issuer),
             log: Log::start(settings::audit(&setup.home, &setup.config))?,
-            placeholders: parts::placeholder_key(key),
-            registry,
-            catalogue,
+            placeholders: Arc::new(parts::placeholder_key(key)),
+            agents: Arc::new(Agents::new(registry)),
+            catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
             rules,
             pages,
             key: key.duplicate(),
             watch,
         };
-        Ok(Self { home: setup.home, config: setup.config, overrides, setup_agents: setup.agents, parts })
+        let gateway = gateway::prepare(&setup)?;
+        let Setup { home, config, planes, agents, .. } = setup;
+        Ok(Self { home, config, planes, overrides, setup_agents: agents, parts, gateway })
     }
 
     /// Binds the listeners and starts accept loop, workers and reload.
@@ -143,54 +150,93 @@ impl App {
     /// # Errors
     /// [`BuildError::Listen`] for an address that can't be had, [`BuildError::Thread`] if the system gives no thread.
     pub fn start(self) -> Result<Running, BuildError> {
-        let sockets = bind(&self.config)?;
+        let (sockets, door) = self.bind()?;
         let addresses: Vec<SocketAddr> = sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok()).collect();
-        // The control plane is not reached through the data plane either, whether it listens yet or not.
-        let own = addresses.iter().copied().chain([self.config.gateway.listen]).collect();
-        self.parts.dialler.set_own(own);
         let control =
             Builder::new_current_thread().enable_all().max_blocking_threads(128).build().map_err(BuildError::Thread)?;
-        let (draining, drain_seen) = watch::channel(false);
+        let (draining, stopping) = watch::channel(false);
         let count = Arc::new(AtomicUsize::new(0));
-        let Self { home, config, overrides, setup_agents, mut parts } = self;
-        let watch = parts.watch.take();
-        let drain = Duration::from_secs(config.limits.drain_secs);
-        let log = Arc::clone(&parts.log);
-        let dialler = Arc::clone(&parts.dialler);
-        let root = reload::SigningRoot::new(parts.key.duplicate(), &parts.pages);
-        let store = Arc::clone(&parts.store);
-        let live = reload::Live::new(&home, &config, parts.catalogue.clone());
-        let proxy = Arc::new(proxy(&home, &config, parts, control.handle().clone(), drain_seen.clone())?);
-        let reload = Reload { home, overrides, extra_agents: setup_agents, live, root, proxy: Arc::clone(&proxy), store };
-        let reload = Arc::new(reload);
+        let (drain, limit) = (Duration::from_secs(self.config.limits.drain_secs), self.config.limits.connections);
+        let crew = if self.planes == Planes::Gateway { 0 } else { worker_count(&self.config) };
+        let (log, dialler) = (Arc::clone(&self.parts.log), Arc::clone(&self.parts.dialler));
+        let (reload, watch, gateway) = self.assemble(door, control.handle(), &stopping)?;
         let mut workers = Vec::new();
         let mut threads = Vec::new();
-        for number in 0..worker_count(&config) {
+        for number in 0..crew {
             let (send, receive) = mpsc::unbounded_channel();
             workers.push(send);
             let seat = Seat {
-                proxy: Arc::clone(&proxy),
+                proxy: Arc::clone(&reload.proxy),
                 dialler: Arc::clone(&dialler),
                 log: Arc::clone(&log),
                 count: Arc::clone(&count),
             };
             threads.push(spawn(&format!("nexus-{number}"), move || seat.run(receive, drain))?);
         }
-        let stop = listener::Stop { stopping: drain_seen, count: Arc::clone(&count), limit: config.limits.connections };
+        let stop = listener::Stop { stopping, count: Arc::clone(&count), limit };
         let (end, ended) = tokio::sync::oneshot::channel();
         let watching = Arc::clone(&reload);
         let thread = spawn("nexus-control", move || {
             control.block_on(control_plane(sockets, workers, stop, (watching, watch), ended));
             control.shutdown_timeout(Duration::from_secs(1));
         })?;
-        Ok(Running { addresses, draining, reload, threads, control: Some((end, thread)), log, count })
+        Ok(Running { addresses, draining, reload, threads, control: Some((end, thread)), gateway, log, count })
+    }
+
+    /// The sockets of the proxy, and that of the gateway.
+    fn bind(&self) -> Result<(Vec<(std::net::TcpListener, Listener)>, Option<std::net::TcpListener>), BuildError> {
+        let sockets = if self.planes == Planes::Gateway { Vec::new() } else { bind(&self.config)? };
+        let named = self.config.gateway.listen;
+        let door = self.gateway.as_ref().map(|_| listen(named).map_err(|cause| BuildError::Gateway { address: named, cause }));
+        let door = door.transpose()?;
+        // The control plane is not reached through the data plane either, whether it listens or not.
+        let proxy = sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok());
+        let gateway = door.as_ref().and_then(|door| door.local_addr().ok());
+        self.parts.dialler.set_own(proxy.chain([named]).chain(gateway).collect());
+        Ok((sockets, door))
+    }
+
+    /// The proxy and what reloads it; the gateway, which begins to serve.
+    fn assemble(
+        self,
+        door: Option<std::net::TcpListener>,
+        runtime: &tokio::runtime::Handle,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<Assembled, BuildError> {
+        let Self { home, config, overrides, setup_agents, mut parts, gateway, .. } = self;
+        let broker = broker(&home, &config, &parts, runtime.clone());
+        let gateway = gateway
+            .zip(door)
+            .map(|(gateway, door)| gateway.start(&config, gateway::ports(&parts, &broker), stopping.clone(), door));
+        let gateway = gateway.transpose()?;
+        let watch = parts.watch.take();
+        let reload = Reload {
+            live: reload::Live::new(&home, &config, parts.catalogue.load().as_ref().clone()),
+            root: reload::SigningRoot::new(parts.key.duplicate(), &parts.pages),
+            store: Arc::clone(&parts.store),
+            catalogue: Arc::clone(&parts.catalogue),
+            gateway: gateway.as_ref().map(|started| Arc::clone(&started.gateway)),
+            proxy: Arc::new(proxy(&config, parts, broker, stopping.clone())?),
+            extra_agents: setup_agents,
+            overrides,
+            home,
+        };
+        Ok((Arc::new(reload), watch, gateway))
     }
 }
+
+/// What reloads, what tells of changes, and the gateway.
+type Assembled = (Arc<Reload>, Option<reload::Watch>, Option<gateway::Started>);
 
 impl Running {
     /// Where it listens, in the order of the configuration.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where the gateway listens, and the key that this machine's command line shows it.
+    pub fn gateway(&self) -> Option<LocalGateway> {
+        self.gateway.as_ref().map(gateway::Started::local)
     }
 
     /// Streams under way.
@@ -213,6 +259,11 @@ impl Running {
                 tracing::error!("a worker ended by a panic");
             }
         }
+        if let Some(gateway) = self.gateway.take()
+            && gateway.thread.join().is_err()
+        {
+            tracing::error!("the gateway ended by a panic");
+        }
         if let Some((end, thread)) = self.control.take() {
             if end.send(()).is_err() {
                 tracing::debug!("the control thread has ended already");
@@ -226,29 +277,27 @@ impl Running {
     }
 }
 
-fn proxy(
-    home: &Home,
-    config: &Config,
-    parts: Parts,
-    runtime: tokio::runtime::Handle,
-    draining: watch::Receiver<bool>,
-) -> Result<Proxy, BuildError> {
+fn broker(home: &Home, config: &Config, parts: &Parts, runtime: tokio::runtime::Handle) -> Arc<Broker> {
     let ports = broker::Ports {
-        vault: Arc::new(broker::Home::new(parts.store, home.locks())),
+        vault: Arc::new(broker::Home::new(Arc::clone(&parts.store), home.locks())),
         endpoint: Arc::new(Endpoint(Arc::clone(&parts.dialler))),
         clock: Arc::new(SystemTime::now),
         runtime,
     };
+    Broker::new(ports, settings::broker(config))
+}
+
+fn proxy(config: &Config, parts: Parts, broker: Arc<Broker>, draining: watch::Receiver<bool>) -> Result<Proxy, BuildError> {
     let local = Agent::local().ok_or_else(|| BuildError::Config { key: "agent", why: "local is not a name".into() })?;
     Ok(Proxy {
         settings: settings::proxy(config),
         rules: ArcSwap::from_pointee(parts.rules),
-        agents: crate::agent::Agents::new(parts.registry),
+        agents: parts.agents,
         guesses: Guesses::default(),
         loads: Loads::default(),
         waiting: Waiting::default(),
         captures: Captures::default(),
-        broker: Broker::new(ports, settings::broker(config)),
+        broker,
         issuer: ArcSwap::new(parts.issuer),
         placeholders: parts.placeholders,
         local: Arc::new(local),

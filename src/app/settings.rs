@@ -13,6 +13,7 @@ use crate::agent::Registry;
 use crate::audit;
 use crate::broker;
 use crate::decide;
+use crate::gateway;
 use crate::head;
 use crate::model::{Authority, Host, Secret};
 use crate::proxy;
@@ -80,6 +81,20 @@ fn names(config: &Config) -> Vec<Host> {
     let listens = proxy.listen.iter().chain(proxy.agent_listen.values()).map(|address| address.ip().to_canonical());
     let listens = listens.filter(|address| !address.is_unspecified()).map(Host::from);
     everywhere.chain(proxy.names.iter().map(String::as_str)).filter_map(config::parse_name).chain(listens).collect()
+}
+
+pub(super) fn gateway(config: &Config) -> gateway::Settings {
+    let own = config.gateway.listen.ip().to_canonical();
+    let listens = (!own.is_unspecified()).then(|| Host::from(own));
+    gateway::Settings {
+        names: config.gateway.names.iter().filter_map(|name| config::parse_name(name)).chain(listens).collect(),
+        drain: Duration::from_secs(config.limits.drain_secs),
+        wrong_keys_per_minute: config.gateway.wrong_keys_per_minute,
+        head_timeout: Duration::from_secs(config.limits.head_timeout_secs),
+        handshake_timeout: Duration::from_secs(config.limits.handshake_timeout_secs),
+        answer_timeout: Duration::from_secs(60),
+        connections: config.gateway.connections,
+    }
 }
 
 pub(super) fn broker(config: &Config) -> broker::Settings {

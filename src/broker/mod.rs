@@ -17,7 +17,7 @@ pub(crate) use error::{Error, NotCaptured, Why};
 pub(crate) use home::Home;
 pub(crate) use making::try_out;
 pub(crate) use permit::{Permit, Renewal};
-pub(crate) use port::{Listed, Moment, Ports};
+pub(crate) use port::{Clock, Listed, Moment, Ports};
 pub(crate) use settings::Settings;
 
 #[cfg(test)]

@@ -124,9 +124,12 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// Print this line to stdout once the proxy listens, for scripts: `listening ADDRESS…`
+    /// Print this line to stdout once the proxy listens, for scripts: `listening ADDRESS…`; then `gateway ADDRESS`
     #[arg(long)]
     pub(crate) announce: bool,
+    /// Run the gateway without the proxy
+    #[arg(long)]
+    pub(crate) gateway_only: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use nexus::agent::{Registered, Token};
-use nexus::app::{self, App, Origin, Running, Setup, init, warm_up};
+use nexus::app::{self, App, Origin, Planes, Running, Setup, init, warm_up};
 use nexus::model::AgentName;
 use nexus::vault::Store;
 
@@ -177,7 +177,14 @@ fn private(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::R
         terminal.warn(WEAK_SECRET);
     }
     let config = context.home.config(&overrides)?;
-    let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: vec![agent.row.clone()] };
+    let setup = Setup {
+        home: context.home.clone(),
+        config,
+        passphrase,
+        weak_secret,
+        agents: vec![agent.row.clone()],
+        planes: Planes::Proxy,
+    };
     let running = App::with_key(setup, overrides, &context.key()?)?.start()?;
     let mut addresses = running.addresses().iter().map(ToString::to_string);
     let (proxy, java_proxy) = (addresses.next().unwrap_or_default(), addresses.next());

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nexus::app::{App, BuildError, Origin, Running, Setup, warm_up, write_bundle};
+use nexus::app::{App, BuildError, Origin, Planes, Running, Setup, warm_up, write_bundle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Up;
@@ -41,7 +41,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
         write_bundle(&context.home)?;
     }
     let weak_secret = origin == Origin::Machine;
-    let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: Vec::new() };
+    let planes = if options.gateway_only { Planes::Gateway } else { Planes::Both };
+    let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: Vec::new(), planes };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = runtime.block_on(async { Signals::listen() })?;
     let running = App::with_key(setup, overrides, &key)?.start().map_err(|error| in_use(context, error))?;
@@ -49,17 +50,39 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     if !context.home.config_text().is_ok_and(|text| text == read) {
         running.reload();
     }
-    runtime.block_on(tell_of_another(context, terminal))?;
-    context.home.announce(running.addresses())?;
-    terminal.say(&format!("nexus: the proxy listens on {}", joined(running.addresses())));
-    if options.announce {
-        terminal.data(&format!("listening {}\n", joined(running.addresses()).replace(", ", " ")))?;
+    if !options.gateway_only {
+        runtime.block_on(tell_of_another(context, terminal))?;
     }
+    announce(context, terminal, options, &running)?;
     runtime.block_on(signals.until_told(&running, &flood));
     terminal.say("nexus: draining");
     context.home.unannounce();
+    context.home.unannounce_gateway();
     running.stop();
     flood.report();
+    Ok(())
+}
+
+/// Says where it listens, and writes it down for other commands.
+fn announce(context: &Context, terminal: &Terminal, options: &Up, running: &Running) -> anyhow::Result<()> {
+    let mut lines = String::new();
+    let gateway = running.gateway();
+    if let Some(gateway) = &gateway {
+        context.home.announce_gateway(gateway)?;
+    }
+    if !running.addresses().is_empty() {
+        context.home.announce(running.addresses())?;
+        terminal.say(&format!("nexus: the proxy listens on {}", joined(running.addresses())));
+        lines = format!("listening {}\n", joined(running.addresses()).replace(", ", " "));
+    }
+    if let Some(gateway) = gateway {
+        let (scheme, address) = (if gateway.tls { "https" } else { "http" }, gateway.address);
+        terminal.say(&format!("nexus: the gateway listens on {scheme}://{address}"));
+        lines.push_str(&format!("gateway {address}\n"));
+    }
+    if options.announce {
+        terminal.data(&lines)?;
+    }
     Ok(())
 }
 
@@ -78,6 +101,15 @@ fn joined(addresses: &[SocketAddr]) -> String {
 
 /// An address that is taken: by a proxy of this home, or by something that only another address goes around.
 fn in_use(context: &Context, error: BuildError) -> anyhow::Error {
+    if let BuildError::Gateway { address, cause } = &error
+        && cause.kind() == std::io::ErrorKind::AddrInUse
+    {
+        let message = format!(
+            "the gateway cannot listen on {address}: something listens there; set gateway.listen in nexus.toml, \
+             gateway.enabled = false, or the variable"
+        );
+        return Hint::new(message, "NEXUS__GATEWAY__LISTEN=127.0.0.1:8190 nexus up").into();
+    }
     let BuildError::Listen { address, cause } = &error else { return error.into() };
     if cause.kind() != std::io::ErrorKind::AddrInUse {
         return error.into();

@@ -71,14 +71,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 pub(crate) struct Proxy {
     pub(crate) settings: Settings,
     pub(crate) rules: ArcSwap<Rules>,
-    pub(crate) agents: Agents,
+    pub(crate) agents: Arc<Agents>,
     pub(crate) guesses: Guesses,
     pub(crate) loads: Loads,
     pub(crate) waiting: Waiting,
     pub(crate) captures: Captures,
     pub(crate) broker: Arc<Broker>,
     pub(crate) issuer: ArcSwap<Issuer>,
-    pub(crate) placeholders: PlaceholderKey,
+    pub(crate) placeholders: Arc<PlaceholderKey>,
     /// The identity of our own user where no agents are defined.
     pub(crate) local: Arc<Agent>,
     pub(crate) pages: ArcSwap<Pages>,

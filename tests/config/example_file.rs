@@ -98,7 +98,7 @@ fn every_number_has_a_range_that_is_documented_and_told() {
     let numbers: Vec<_> = lines()
         .into_iter()
         .filter(|(.., value, _)| value.trim_matches('"').starts_with(|first: char| first.is_ascii_digit()))
-        .filter(|(section, ..)| section != "gateway")
+        .filter(|(section, key, ..)| (section.as_str(), key.as_str()) != ("gateway", "listen"))
         .collect();
     assert!(numbers.len() > 45, "{numbers:?}");
     for (section, key, shipped, _) in numbers {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use bytesize::ByteSize;
 
-use super::{Audit, Ca, Config, Error, Limits, Renewal, Replay, Upstream};
+use super::{Audit, Ca, Config, Error, Gateway, Limits, Renewal, Replay, Upstream};
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
@@ -54,7 +54,8 @@ pub(super) fn check(config: &Config) -> Result<(), Error> {
         .chain(renewal(&config.renewal))
         .chain(limits(&config.limits))
         .chain(audit(&config.audit))
-        .chain(ca(&config.ca));
+        .chain(ca(&config.ca))
+        .chain(gateway(&config.gateway));
     match all.into_iter().find(|bound| !bound.range.contains(&bound.value)) {
         Some(bound) => Err(Error::Value { key: bound.key, why: bound.sentence() }),
         None => Ok(()),
@@ -139,6 +140,13 @@ fn audit(audit: &Audit) -> [Bound; 8] {
 
 fn ca(ca: &Ca) -> [Bound; 2] {
     [number("ca.cache_hosts", ca.cache_hosts, 1..=MANY), number("ca.overlap_days", ca.overlap_days, 0..=3650)]
+}
+
+fn gateway(gateway: &Gateway) -> [Bound; 2] {
+    [
+        number("gateway.connections", gateway.connections, 1..=MANY),
+        number("gateway.wrong_keys_per_minute", gateway.wrong_keys_per_minute, 1..=MANY),
+    ]
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Config, Error, bounds};
+use super::{Config, Error, Gateway, bounds};
 use crate::model::Host;
 
 /// How many names the certificate of the proxy port may have besides its own.
@@ -32,8 +32,22 @@ pub(super) fn check(config: &Config) -> Result<(), Error> {
     if config.beyond_loopback() && config.policy.default.is_none() {
         return refuse("policy.default", "must be written (allow or deny) when proxy.listen is not loopback");
     }
-    if !config.gateway.listen.ip().is_loopback() {
-        return refuse("gateway.listen", "must be an address of loopback, such as 127.0.0.1:8090");
+    gateway(&config.gateway)
+}
+
+fn gateway(gateway: &Gateway) -> Result<(), Error> {
+    let refuse = |key, why: &str| Err(Error::Value { key, why: why.to_owned() });
+    if let Some(name) = gateway.names.iter().find(|name| parse_name(name).is_none()) {
+        return refuse("gateway.names", &format!("{name:?} is not a host name or address: no scheme, no port, no `*`"));
+    }
+    if gateway.names.len() > NAMES {
+        return refuse("gateway.names", &format!("at most {NAMES}"));
+    }
+    let plain = gateway.tls_cert.is_none() && !gateway.plain_http;
+    if plain && !gateway.listen.ip().is_loopback() {
+        let way =
+            "is beyond loopback: set gateway.tls_cert and gateway.tls_key, or plain_http = true where the way is safe without";
+        return refuse("gateway.listen", way);
     }
     Ok(())
 }

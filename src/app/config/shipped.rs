@@ -121,6 +121,16 @@ impl Default for Ca {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8090)) }
+        Self {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8090)),
+            names: Vec::new(),
+            return_urls: vec!["http://localhost:8000/oauth/callback".to_owned()],
+            tls_cert: None,
+            tls_key: None,
+            plain_http: false,
+            connections: 1000,
+            wrong_keys_per_minute: 30,
+        }
     }
 }

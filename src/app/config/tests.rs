@@ -90,12 +90,20 @@ fn hosts_past_the_parent_are_names_or_suffixes() {
 }
 
 #[test]
-fn the_control_plane_is_kept_on_loopback() {
+fn the_control_plane_leaves_loopback_only_where_that_is_meant() {
     for address in ["0.0.0.0:8090", "10.0.0.5:8090", "[::]:8090"] {
         let error = Config::parse("nexus.toml", &format!("[gateway]\nlisten = \"{address}\"\n"), &[]).expect_err("refused");
         assert!(matches!(error, Error::Value { key: "gateway.listen", .. }), "{error}");
     }
-    assert!(Config::parse("nexus.toml", "[gateway]\nlisten = \"[::1]:1\"\n", &[]).is_ok());
+    let open = "listen = \"0.0.0.0:8090\"\n";
+    for fine in ["listen = \"[::1]:1\"\n".to_owned(), format!("{open}plain_http = true\n"), format!("{open}tls_cert = \"c\"\n")]
+    {
+        assert!(Config::parse("nexus.toml", &format!("[gateway]\n{fine}"), &[]).is_ok(), "{fine}");
+    }
+    for name in ["*", "http://a.test", "a.test:1", ""] {
+        let error = Config::parse("nexus.toml", &format!("[gateway]\nnames = [{name:?}]\n"), &[]).expect_err(name);
+        assert!(matches!(error, Error::Value { key: "gateway.names", .. }), "{error}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use nexus::app::{App, Home, Running, Setup};
+use nexus::app::{App, Home, Planes, Running, Setup};
 use nexus::model::{ConnectionId, Credential, Secret};
 use nexus::provider::Catalogue;
 use nexus::seal::{DataKey, Passphrase};
@@ -68,7 +68,7 @@ impl Builder {
         std::fs::write(home.path().join("services-ca.pem"), ca.pem()).expect("a file");
         let builder = Self { folder, home, config: toml::Table::new(), agents: Vec::new() };
         builder.config(
-            "[proxy]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[limits]\ndrain_secs = 1\n\
+            "[proxy]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[limits]\ndrain_secs = 1\n[gateway]\nenabled = false\nlisten = \"127.0.0.1:0\"\n\
              [upstream]\nextra_roots = [\"services-ca.pem\"]\n[upstream.resolve]\n",
         )
     }
@@ -150,7 +150,8 @@ impl Builder {
         self.write_config();
         let config = self.home.config(&[]).expect("a configuration");
         let passphrase = Passphrase::new(SECRET).expect("a passphrase");
-        let setup = Setup { home: self.home.clone(), config, passphrase, weak_secret: false, agents: Vec::new() };
+        let setup =
+            Setup { home: self.home.clone(), config, passphrase, weak_secret: false, agents: Vec::new(), planes: Planes::Both };
         nexus::app::warm_up();
         let running = App::with_key(setup, Vec::new(), &key()).expect("an application").start().expect("a start");
         let store = Arc::new(self.store());

@@ -1,0 +1,344 @@
+//! Who asks, and whether they may: an argument of every handler, so that none forgets it.
+//!
+//! `Asked<App>` in a handler's arguments is the check: the handler runs for whoever that level admits, and knows who it is.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use zeroize::Zeroizing;
+
+use super::context::{Gateway, Shared};
+use super::keys::{Key, Kind};
+use super::origin::{Origin, by_a_browser, by_a_page};
+use super::problem::Problem;
+use crate::model::{ConnectionId, ProviderId, UserName};
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) enum Who {
+    /// Nobody in particular; what they show besides is the handler's matter.
+    Anyone,
+    /// A loopback process of the gateway's own user that shows no key.
+    Owner,
+    /// The command line of this machine, or whoever else can read the home folder.
+    CommandLine,
+    /// Whoever has this key.
+    Key(Arc<Key>),
+}
+
+/// Who asks, where `W` admits them.
+pub(crate) struct Asked<W> {
+    /// Who.
+    pub(crate) who: Who,
+    /// From where.
+    pub(crate) source: SocketAddr,
+    level: PhantomData<W>,
+}
+
+/// Whom a handler is for.
+pub(crate) trait Level: Send + Sync + 'static {
+    /// What a person calls those that are admitted, for the refusal of others.
+    const FOR: &'static str;
+    /// Whether it is for everybody, whatever they show.
+    const OPEN: bool = false;
+    /// Whether a browser may send it.
+    const BROWSERS: bool = false;
+
+    /// Whether `who` is admitted.
+    fn admits(who: &Who) -> bool;
+}
+
+/// For everybody, though not for web pages: what is the same for all.
+#[derive(Debug)]
+pub(crate) struct Open;
+
+/// For a person's browser: the state in the address is the credential.
+#[derive(Debug)]
+pub(crate) struct Page;
+
+/// For apps, and for everybody else that shows a key: what is answered depends on who asks.
+#[derive(Debug)]
+pub(crate) struct App;
+
+/// For who may register providers: administrators, and the gateway's own user on loopback.
+#[derive(Debug)]
+pub(crate) struct Registrar;
+
+/// For proxies elsewhere, which are the only ones that credentials are handed to (I11).
+#[derive(Debug)]
+pub(crate) struct Node;
+
+/// For administrators.
+#[derive(Debug)]
+pub(crate) struct Admin;
+
+/// For who looks after this machine: administrators, and the gateway's own user on loopback. Nothing is changed and nothing secret told.
+#[derive(Debug)]
+pub(crate) struct Operator;
+
+impl Level for Open {
+    const FOR: &'static str = "everybody";
+    const OPEN: bool = true;
+
+    fn admits(_who: &Who) -> bool {
+        true
+    }
+}
+
+impl Level for Page {
+    const FOR: &'static str = "everybody";
+    const OPEN: bool = true;
+    const BROWSERS: bool = true;
+
+    fn admits(_who: &Who) -> bool {
+        true
+    }
+}
+
+impl Level for App {
+    const FOR: &'static str = "whoever shows a key";
+
+    fn admits(who: &Who) -> bool {
+        !matches!(who, Who::Anyone)
+    }
+}
+
+impl Level for Registrar {
+    const FOR: &'static str = "admin keys, and the gateway's own user on its machine";
+
+    fn admits(who: &Who) -> bool {
+        Admin::admits(who) || matches!(who, Who::Owner)
+    }
+}
+
+impl Level for Node {
+    const FOR: &'static str = "node keys";
+
+    fn admits(who: &Who) -> bool {
+        who.kind() == Some(Kind::Node)
+    }
+}
+
+impl Level for Admin {
+    const FOR: &'static str = "admin keys";
+
+    fn admits(who: &Who) -> bool {
+        who.kind() == Some(Kind::Admin)
+    }
+}
+
+impl Level for Operator {
+    const FOR: &'static str = "admin keys, and the gateway's own user on its machine";
+
+    fn admits(who: &Who) -> bool {
+        Registrar::admits(who)
+    }
+}
+
+impl Who {
+    /// What their key is good for.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Anyone | Self::Owner => None,
+            Self::CommandLine => Some(Kind::Admin),
+            Self::Key(key) => Some(key.kind),
+        }
+    }
+
+    /// Their name in logs.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::Owner => "owner",
+            Self::CommandLine => "command line",
+            Self::Key(key) => key.name.as_str(),
+        }
+    }
+
+    /// The person whose connections alone they see.
+    pub(crate) fn bound_to(&self) -> Option<&UserName> {
+        match self {
+            Self::Key(key) => key.user.as_ref(),
+            Self::Anyone | Self::Owner | Self::CommandLine => None,
+        }
+    }
+
+    /// Whether they may use `provider`.
+    pub(crate) fn may_use(&self, provider: &ProviderId) -> bool {
+        self.key().is_none_or(|key| key.may_use(provider))
+    }
+
+    /// Whether they may begin something for `user`.
+    pub(crate) fn acts_for(&self, user: Option<&UserName>) -> bool {
+        self.key().is_none_or(|key| key.acts_for(user))
+    }
+
+    /// Whether they may know of `connection`. Who may not is answered as if it were not there.
+    pub(crate) fn sees(&self, connection: &ConnectionId) -> bool {
+        self.key().is_none_or(|key| key.sees(connection))
+    }
+
+    fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Anyone | Self::Owner | Self::CommandLine => None,
+        }
+    }
+}
+
+impl<W: Level> Asked<W> {
+    /// Tells the audit log of what was handed out or changed: `name` is the event, `details` say of what. To be called before it is.
+    ///
+    /// # Errors
+    /// 503 where the line can't be written: then nothing may be handed out or changed.
+    pub(crate) async fn note(
+        &self,
+        gateway: &Shared,
+        name: &'static str,
+        details: &[(&'static str, &str)],
+    ) -> Result<(), Problem> {
+        let kind = self.who.kind().map_or("none", Kind::as_str);
+        let who = [("by", self.who.name().to_owned()), ("kind", kind.to_owned()), ("source", self.source.to_string())];
+        let told = details.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        let all: Vec<(&'static str, String)> = who.into_iter().chain(told).collect();
+        let log = Arc::clone(&gateway.ports.log);
+        let write = move |_gateway: &Gateway| {
+            let all: Vec<(&'static str, &str)> = all.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            log.event(name, &all)
+        };
+        gateway.on_disk(write).await?.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "a request of the gateway can't be noted");
+            Problem::unlogged()
+        })
+    }
+}
+
+impl<W: Level> FromRequestParts<Shared> for Asked<W> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Problem> {
+        let origin = *parts.extensions.get::<Origin>().ok_or_else(Problem::internal)?;
+        let who = if W::OPEN { open::<W>(parts)? } else { gateway.who(parts, &origin)? };
+        if !W::admits(&who) {
+            return Err(refuse::<W>(&who));
+        }
+        Ok(Self { who, source: origin.peer, level: PhantomData })
+    }
+}
+
+impl<W> fmt::Debug for Asked<W> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Asked").field("who", &self.who).field("source", &self.source).finish()
+    }
+}
+
+fn refuse<W: Level>(who: &Who) -> Problem {
+    match who {
+        Who::Anyone => Problem::no_key("show a key in the field X-API-Key; `nexus gateway key add NAME --kind app` makes one"),
+        _ => Problem::forbidden("key_kind", format!("this is for {}", W::FOR)),
+    }
+}
+
+/// What nobody shows a key for. A page of somebody else may lead a person here, but not fill in a form for them (threat 150).
+fn open<W: Level>(parts: &Parts) -> Result<Who, Problem> {
+    let reads = parts.method == Method::GET || parts.method == Method::HEAD;
+    let fine = if W::BROWSERS { reads || sent_by_ourselves(parts) } else { !by_a_page(&parts.headers) };
+    if fine { Ok(Who::Anyone) } else { Err(by_another_page()) }
+}
+
+/// A form that our own page sent, or no browser at all.
+fn sent_by_ourselves(parts: &Parts) -> bool {
+    let text = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let here = parts.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let same = |origin: &str| origin.split_once("://").map(|(_, authority)| authority) == here;
+    text("sec-fetch-site").is_none_or(|site| site == "same-origin") && text("origin").is_none_or(same)
+}
+
+fn by_another_page() -> Problem {
+    Problem::forbidden("browser", "web pages may not ask for this; a program sends neither Origin nor Sec-Fetch-Site")
+}
+
+/// A key that stood in the path, `/k/KEY/…`.
+#[derive(Clone)]
+pub(super) struct PathKey(pub(super) Arc<Zeroizing<String>>);
+
+impl Gateway {
+    /// Who sent these.
+    ///
+    /// # Errors
+    /// 401 for a wrong key, which is never taken for none; 403 for a web page, or a key in a place that is not for it; 429 after too
+    /// many wrong ones.
+    fn who(&self, parts: &Parts, origin: &Origin) -> Result<Who, Problem> {
+        if by_a_page(&parts.headers) {
+            return Err(by_another_page());
+        }
+        if let Some(PathKey(shown)) = parts.extensions.get() {
+            let who = self.holder(&[shown.as_str()], origin)?;
+            let app = who.kind() == Some(Kind::App);
+            return if app { Ok(who) } else { Err(Problem::forbidden("key_place", "only keys of apps may stand in a path")) };
+        }
+        let shown = shown(&parts.headers)?;
+        if !shown.is_empty() {
+            let shown: Vec<&str> = shown.iter().map(|text| text.as_str()).collect();
+            return self.holder(&shown, origin);
+        }
+        let owner = !by_a_browser(&parts.headers) && self.is_our_user(origin);
+        Ok(if owner { Who::Owner } else { Who::Anyone })
+    }
+
+    /// Whoever has one of the keys that were shown; the first that is one counts.
+    fn holder(&self, shown: &[&str], origin: &Origin) -> Result<Who, Problem> {
+        let now = (self.ports.clock)();
+        let keys = self.keys.load();
+        let holder = |text: &&str| match keys.find(text, now) {
+            Some(key) => Some(Who::Key(key)),
+            None => self.own.is(text).then_some(Who::CommandLine),
+        };
+        shown.iter().find_map(holder).ok_or_else(|| {
+            let source = origin.peer.ip();
+            if self.guesses.exhausted(source, self.settings.wrong_keys_per_minute) {
+                return Problem::too_many_guesses();
+            }
+            self.guesses.wrong(source);
+            Problem::no_key(
+                "this is no key of this gateway, or not any more; `nexus gateway key list` on its machine shows them",
+            )
+        })
+    }
+}
+
+/// The texts that may be a key: of `X-API-Key`, else of `Authorization` (RFC 6750 §2.1; RFC 7617, as password or as name).
+fn shown(headers: &HeaderMap) -> Result<Vec<Zeroizing<String>>, Problem> {
+    let one = |name: &str| {
+        let mut all = headers.get_all(name).iter();
+        match (all.next(), all.next()) {
+            (value, None) => Ok(value),
+            _ => Err(Problem::malformed(format!("the field {name} stands there more than once"))),
+        }
+    };
+    let text = |value: &http::HeaderValue| Zeroizing::new(value.to_str().unwrap_or_default().trim().to_owned());
+    if let Some(value) = one("x-api-key")? {
+        return Ok(vec![text(value)]);
+    }
+    let Some(value) = one(AUTHORIZATION.as_str())? else { return Ok(Vec::new()) };
+    Ok(authorization(&text(value)))
+}
+
+fn authorization(value: &str) -> Vec<Zeroizing<String>> {
+    let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return vec![Zeroizing::new(rest.trim().to_owned())];
+    }
+    let decoded = STANDARD.decode(rest.trim()).map(Zeroizing::new).unwrap_or_default();
+    let pair = std::str::from_utf8(&decoded).unwrap_or_default();
+    let (name, password) = pair.split_once(':').unwrap_or((pair, ""));
+    [password, name].map(|text| Zeroizing::new(text.to_owned())).to_vec()
+}

@@ -1,0 +1,116 @@
+//! `Gateway`: what every handler is given.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::counters::Counters;
+use super::keys::{Keys, OwnKey};
+use super::origin::Origin;
+use super::problem::Problem;
+use super::settings::Settings;
+use crate::agent::{Agents, Guesses, PlaceholderKey};
+use crate::audit::Log;
+use crate::broker::{Broker, Clock};
+use crate::listener::Peers;
+use crate::oauth::TokenEndpoint;
+use crate::provider::Catalogue;
+use crate::vault::Store;
+
+/// How handlers share it.
+pub(crate) type Shared = Arc<Gateway>;
+
+/// The outside, handed to the gateway once.
+pub(crate) struct Ports {
+    /// The vault. All its calls block: see [`Gateway::on_disk`].
+    pub(crate) store: Arc<Store>,
+    /// Live credentials, and the only one that spends refresh tokens.
+    pub(crate) broker: Arc<Broker>,
+    /// The services that are known, as they are now.
+    pub(crate) catalogue: Arc<ArcSwap<Catalogue>>,
+    /// The identities of the proxy's callers, as they are now.
+    pub(crate) agents: Arc<Agents>,
+    /// What placeholders are made with.
+    pub(crate) placeholders: Arc<PlaceholderKey>,
+    /// The way to token endpoints.
+    pub(crate) endpoint: Arc<dyn TokenEndpoint>,
+    /// The time of day.
+    pub(crate) clock: Clock,
+    /// The audit log.
+    pub(crate) log: Arc<Log>,
+}
+
+/// The control plane's state. It outlives every request.
+pub(crate) struct Gateway {
+    pub(crate) settings: Settings,
+    pub(crate) ports: Ports,
+    pub(crate) counters: Counters,
+    /// Becomes true when the process is about to end: answers that go on for ever end then.
+    pub(crate) stopping: watch::Receiver<bool>,
+    pub(super) keys: ArcSwap<Keys>,
+    pub(super) own: OwnKey,
+    pub(super) guesses: Guesses,
+    peers: Mutex<Option<Peers>>,
+}
+
+impl Gateway {
+    /// A gateway that knows `keys`, and `own`, which is that of this machine's command line.
+    pub(crate) fn new(
+        settings: Settings,
+        ports: Ports,
+        (keys, own): (Keys, OwnKey),
+        stopping: watch::Receiver<bool>,
+    ) -> Shared {
+        let peers = Peers::new().inspect_err(|error| tracing::warn!(%error, "whose process calls can't be told here")).ok();
+        Arc::new(Self {
+            settings,
+            ports,
+            counters: Counters::default(),
+            stopping,
+            keys: ArcSwap::from_pointee(keys),
+            own,
+            guesses: Guesses::default(),
+            peers: Mutex::new(peers),
+        })
+    }
+
+    /// Puts `keys` in force.
+    pub(crate) fn take_keys(&self, keys: Keys) {
+        self.keys.store(Arc::new(keys));
+    }
+
+    /// Whether any key is in force.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.keys.load().len() > 0
+    }
+
+    /// Does what blocks, such as anything with the vault, on a thread for it.
+    ///
+    /// # Errors
+    /// 500 where it panicked, or we are about to end.
+    pub(crate) async fn on_disk<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let gateway = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&gateway)).await.map_err(|error| {
+            tracing::error!(%error, "what a request of the gateway asked for failed");
+            Problem::internal()
+        })
+    }
+
+    /// Whether the other end of a loopback connection is a process of our own user, by the kernel's word.
+    pub(super) fn is_our_user(&self, origin: &Origin) -> bool {
+        let here = origin.peer.ip().to_canonical().is_loopback() && origin.local.ip().to_canonical().is_loopback();
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        here && peers.as_ref().is_some_and(|peers| peers.same_user(origin.peer, origin.local))
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Gateway").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,60 @@
+//! Where a request comes from, and what it says of where it goes.
+
+use std::net::SocketAddr;
+
+use http::header::HOST;
+use http::{HeaderMap, Uri};
+
+use super::problem::Problem;
+use super::settings::Settings;
+use crate::model::{Authority, Host};
+
+/// The connection that a request came on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// The other end.
+    pub(crate) peer: SocketAddr,
+    /// Ours.
+    pub(crate) local: SocketAddr,
+    /// It is TLS.
+    pub(crate) tls: bool,
+}
+
+/// The name by which the caller means us, which is one of ours: a page whose own name was pointed at this machine meanwhile shows that
+/// name here (DNS rebinding, threat 149).
+///
+/// # Errors
+/// 400 without exactly one `Host` (RFC 9112 §3.2), 421 for a name that isn't ours.
+pub(super) fn meant(settings: &Settings, origin: &Origin, uri: &Uri, headers: &HeaderMap) -> Result<Authority, Problem> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Problem::malformed("a request names its host once, in a field Host"));
+    };
+    let default = if origin.tls { 443 } else { 80 };
+    let authority = host.to_str().ok().and_then(|text| Authority::parse(text, Some(default)).ok());
+    let authority = authority.ok_or_else(|| Problem::malformed("the field Host is not host or host:port"))?;
+    if uri.authority().is_some() || !is_ours(settings, origin, &authority.host) {
+        return Err(Problem::misdirected(&authority.host));
+    }
+    Ok(authority)
+}
+
+fn is_ours(settings: &Settings, origin: &Origin, host: &Host) -> bool {
+    match host {
+        Host::Name(name) if &**name == "localhost" => true,
+        Host::Ip(address) if address.is_loopback() || *address == origin.local.ip().to_canonical() => true,
+        host => settings.names.contains(host),
+    }
+}
+
+/// Whether a web page made the browser send it (Fetch §2.2.5 and the Fetch Metadata Request Headers). Node's own `fetch` sends a
+/// `Sec-Fetch-Mode`, and nothing else of these.
+pub(super) fn by_a_page(headers: &HeaderMap) -> bool {
+    let telling = |name: &str| name == "origin" || name.starts_with("sec-fetch-") && name != "sec-fetch-mode";
+    headers.keys().any(|name| telling(name.as_str()))
+}
+
+/// Whether anything in it may come from a browser.
+pub(super) fn by_a_browser(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name == "origin" || name.as_str().starts_with("sec-fetch-"))
+}

@@ -1,0 +1,38 @@
+//! What can be asked: one file for each matter, one line here for each file.
+
+use axum::Router;
+use axum::response::IntoResponse as _;
+use http::header::CONTENT_TYPE;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::access::{Asked, Open};
+use super::context::Shared;
+use super::{health, openapi, problem};
+
+/// Every path, and the document that describes them.
+pub(super) fn all(gateway: &Shared) -> Router {
+    let described = OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(document))
+        // One line for each file; each has `pub(super) fn routes() -> OpenApiRouter<Shared>`.
+        .merge(health::routes());
+    let (router, document) = described.split_for_parts();
+    let text = serde_json::to_string(&openapi::complete(document)).unwrap_or_default();
+    router
+        .fallback(problem::no_such_page)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .with_state(gateway.clone())
+        .layer(axum::Extension(Text(text.into())))
+}
+
+/// The document as it is sent.
+#[derive(Clone)]
+struct Text(std::sync::Arc<str>);
+
+/// This document.
+#[utoipa::path(get, path = "/api/openapi.json", tag = "health", responses(
+    (status = 200, body = Object, content_type = "application/json", description = "An OpenAPI 3.1 document"),
+))]
+async fn document(_asked: Asked<Open>, axum::Extension(Text(text)): axum::Extension<Text>) -> axum::response::Response {
+    ([(CONTENT_TYPE, "application/json")], text.to_string()).into_response()
+}

@@ -1,0 +1,194 @@
+//! `Server`: connections in, answers out; bounded in number, size and time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse as _;
+use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower_service::Service as _;
+use zeroize::Zeroizing;
+
+use super::access::PathKey;
+use super::context::Shared;
+use super::origin::{Origin, meant};
+use super::problem::{Code, Problem};
+use super::routes;
+use super::settings::{FIELDS, HEAD};
+use crate::listener;
+
+/// How long what was sent may stay unacknowledged: who takes nothing of an answer is gone.
+const UNTAKEN: Duration = Duration::from_secs(60);
+
+/// The gateway behind a socket.
+pub(crate) struct Server {
+    gateway: Shared,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Server {
+    /// Serves plain HTTP, or TLS where there is a configuration for it.
+    pub(crate) fn new(gateway: Shared, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        Self { router: routes::all(&gateway), gateway, tls: tls.map(TlsAcceptor::from) }
+    }
+
+    /// Serves until told to stop, then as long as requests that are under way may go on.
+    pub(crate) async fn run(self, socket: std::net::TcpListener) {
+        let socket = match TcpListener::from_std(socket) {
+            Ok(socket) => socket,
+            Err(error) => return tracing::error!(%error, "the gateway's socket can't be used"),
+        };
+        let (drain, stopping) = (self.gateway.settings.drain, self.gateway.stopping.clone());
+        let (count, limit) = (Arc::new(AtomicUsize::new(0)), self.gateway.settings.connections);
+        let stop = listener::Stop { stopping: stopping.clone(), count: Arc::clone(&count), limit };
+        let server = Arc::new(self);
+        // Each connection holds an end of it: when all are gone, so is it.
+        let (under_way, mut over) = tokio::sync::mpsc::channel::<()>(1);
+        let handle = move |stream: std::net::TcpStream, peer: SocketAddr| {
+            let (server, count, held) = (Arc::clone(&server), Arc::clone(&count), under_way.clone());
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                // Given back also where it panics.
+                let _place = Place(count);
+                let _held = held;
+                server.serve(stream, peer).await;
+            });
+        };
+        listener::accept(listener::Door { socket, handle: Box::new(handle) }, stop).await;
+        if timeout(drain, over.recv()).await.is_err() {
+            tracing::warn!("requests of the gateway were cut off at the end of the drain");
+        }
+    }
+
+    async fn serve(&self, stream: std::net::TcpStream, peer: SocketAddr) {
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        let Ok(local) = stream.local_addr() else { return };
+        if let Err(error) = stream.set_nodelay(true).and_then(|()| bound(&stream)) {
+            tracing::debug!(%error, "a connection to the gateway goes on without its options");
+        }
+        let origin = Origin { peer, local, tls: self.tls.is_some() };
+        let Some(tls) = &self.tls else { return self.converse(stream, origin).await };
+        match timeout(self.gateway.settings.handshake_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.converse(stream, origin).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake with the gateway failed"),
+            Err(_late) => tracing::debug!("a TLS handshake with the gateway took too long"),
+        }
+    }
+
+    async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, origin: Origin) {
+        let service =
+            service_fn(move |request| async move { Ok::<_, std::convert::Infallible>(self.answer(request, origin).await) });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.gateway.settings.head_timeout)
+            .max_headers(FIELDS)
+            .max_buf_size(HEAD)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let mut stopping = self.gateway.stopping.clone();
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = told(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection to the gateway ended early");
+        }
+    }
+
+    /// Answers one request. Never fails: a problem is an answer.
+    async fn answer(&self, request: Request<Incoming>, origin: Origin) -> Response<Body> {
+        self.gateway.counters.begin();
+        let within = self.gateway.settings.answer_timeout;
+        let answered = timeout(within, self.route(request, origin)).await.unwrap_or_else(|_late| Err(Problem::late()));
+        let mut response = answered.unwrap_or_else(Problem::into_response);
+        let code = response.extensions().get::<Code>().map(|code| code.0);
+        self.gateway.counters.end(response.status(), code);
+        let fields = response.headers_mut();
+        fields.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        fields.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    async fn route(&self, mut request: Request<Incoming>, origin: Origin) -> Result<Response<Body>, Problem> {
+        meant(&self.gateway.settings, &origin, request.uri(), request.headers())?;
+        if let Some((uri, key)) = without_key(request.uri()) {
+            *request.uri_mut() = uri;
+            request.extensions_mut().insert(PathKey(Arc::new(key)));
+        }
+        request.extensions_mut().insert(origin);
+        let mut router = self.router.clone();
+        router.call(request).await.map_err(|never| match never {})
+    }
+}
+
+/// A connection's place among those that there may be.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Until the process is about to end.
+async fn told(stopping: &mut watch::Receiver<bool>) {
+    // An error means that whoever would tell is gone.
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+/// Ends a connection whose other end takes nothing of what is sent.
+#[cfg(target_os = "linux")]
+fn bound(stream: &TcpStream) -> std::io::Result<()> {
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNTAKEN))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bound(_stream: &TcpStream) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// `/k/KEY/…` without its beginning, and the key: for clients that know no header. What is left is all that anything else sees.
+fn without_key(uri: &Uri) -> Option<(Uri, Zeroizing<String>)> {
+    let rest = uri.path_and_query()?.as_str().strip_prefix("/k/")?;
+    let (key, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let left = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    let path: PathAndQuery = left.parse().ok()?;
+    Some((Uri::from(path), Zeroizing::new(key.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_taken_out_of_the_path() {
+        let split =
+            |text: &str| without_key(&text.parse().expect("a URI")).map(|(uri, key)| (uri.to_string(), key.to_string()));
+        let found = |uri: &str, key: &str| Some((uri.to_owned(), key.to_owned()));
+        assert_eq!(split("/k/nxk_1/v1/token/7?a=b"), found("/v1/token/7?a=b", "nxk_1"));
+        assert_eq!(split("/k/nxk_1"), found("/", "nxk_1"));
+        assert_eq!(split("/k/nxk_1?a=b"), found("/?a=b", "nxk_1"));
+        assert_eq!(split("/k//x"), found("/x", ""));
+        assert_eq!(split("/k"), None);
+        assert_eq!(split("/health"), None);
+        assert_eq!(split("/k/a//k/b/x"), found("//k/b/x", "a"));
+    }
+}

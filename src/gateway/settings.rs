@@ -1,0 +1,31 @@
+//! What the gateway is told at start.
+
+use std::time::Duration;
+
+use crate::model::Host;
+
+/// How the gateway behaves and where its bounds are.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Names and addresses under which it is known, besides those of loopback and the address that a connection came to.
+    pub(crate) names: Vec<Host>,
+    /// How long requests may go on after SIGTERM.
+    pub(crate) drain: Duration,
+    /// Wrong keys that one address may show in a minute before it has to wait.
+    pub(crate) wrong_keys_per_minute: u32,
+    /// A request head must be whole after this.
+    pub(crate) head_timeout: Duration,
+    /// A TLS handshake must be done after this.
+    pub(crate) handshake_timeout: Duration,
+    /// A request must be answered after this, its body read.
+    pub(crate) answer_timeout: Duration,
+    /// Connections at a time.
+    pub(crate) connections: usize,
+}
+
+/// Bytes of a request's body.
+pub(super) const BODY: usize = 64 * 1024;
+/// Bytes of a request's head.
+pub(super) const HEAD: usize = 32 * 1024;
+/// Fields of a request's head.
+pub(super) const FIELDS: usize = 64;
