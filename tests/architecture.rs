@@ -36,7 +36,7 @@ const FLOORS: [(&str, i8); 24] = [
 ];
 
 /// Where a secret's value may be looked at. This list is the security review.
-const EXPOSING: [&str; 39] = [
+const EXPOSING: [&str; 41] = [
     "agent/token.rs",
     "app/gateway.rs", // the key of this machine's command line, into the private address file
     "app/init.rs",
@@ -44,6 +44,8 @@ const EXPOSING: [&str; 39] = [
     "app/settings.rs",
     "ca/signer.rs",
     "cli/agent.rs",   // a new token, shown once
+    "cli/control.rs",     // the gateway's own key, shown to it
+    "cli/gateway_key.rs", // a new key, shown once
     "cli/doors.rs",   // the token of one command, into its environment
     "cli/context.rs", // NEXUS_SECRET, which conceal.rs took out of the environment
     "cli/gateway.rs", // NEXUS_GATEWAY_URL, which lies in .env beside the secret

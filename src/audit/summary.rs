@@ -42,6 +42,9 @@ struct Line<'a> {
     id: Option<&'a str>,
     #[serde(borrow)]
     agent: Option<Cow<'a, str>>,
+    /// Of the gateway's lines: whose key it was.
+    #[serde(borrow)]
+    by: Option<Cow<'a, str>>,
     #[serde(borrow)]
     verdict: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -90,7 +93,7 @@ pub fn describe(line: &str) -> Option<Summary> {
         time: plain(line.time),
         event: plain(line.event),
         id: line.id.map(plain),
-        agent: text(&line.agent),
+        agent: text(&line.agent).or_else(|| text(&line.by)),
         verdict: text(&line.verdict),
         connection: text(&line.connection),
         method: text(&line.method),

@@ -115,7 +115,7 @@ fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
                 agent.user.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
                 all(names(&agent.providers)),
                 all(agent.hosts.clone()),
-                agent.expires.map_or_else(|| "never".to_owned(), |end| ends(end, now)),
+                agent.expires.map_or_else(|| "never".to_owned(), |end| when::ends(end, now)),
                 when::minute(agent.created),
             ]
         });
@@ -125,10 +125,6 @@ fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
         terminal.hint("no agents: callers of your own user on this machine need no token; `nexus agent add NAME` changes that");
     }
     Ok(())
-}
-
-fn ends(end: SystemTime, now: SystemTime) -> String {
-    if end <= now { format!("expired {}", when::show(end).get(..10).unwrap_or("-")) } else { when::day(end, now) }
 }
 
 fn revoke(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {

@@ -95,6 +95,9 @@ pub(crate) enum Command {
     /// The identities of callers
     #[command(subcommand)]
     Agent(Agent),
+    /// The gateway: who may ask it
+    #[command(subcommand)]
+    Gateway(Gateway),
     /// The log of every request that left
     #[command(subcommand)]
     Audit(Audit),
@@ -334,6 +337,57 @@ pub(crate) struct AddAgent {
     /// When its access ends: `30d`, `12h`, seconds, or RFC 3339
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     pub(crate) expires: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Gateway {
+    /// Keys of the gateway
+    #[command(subcommand)]
+    Key(GatewayKey),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GatewayKey {
+    /// Make a key; it is shown once
+    Add(AddKey),
+    /// List the keys
+    #[command(visible_alias = "ls")]
+    List,
+    /// Take a key's access away: a gateway that is up notices at once
+    #[command(visible_alias = "rm")]
+    Revoke {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddKey {
+    /// Its name: letters, digits and - . _ ~
+    pub(crate) name: String,
+    /// What it is good for
+    #[arg(long, value_enum)]
+    pub(crate) kind: KeyKind,
+    /// An app's key sees the connections of this person and those of nobody; without it, everybody's
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// An app's key may use these providers only
+    #[arg(long, value_name = "PROVIDER", value_delimiter = ',')]
+    pub(crate) providers: Vec<String>,
+    /// When its access ends: `30d`, `12h`, seconds, or RFC 3339
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub(crate) expires: Option<String>,
+}
+
+/// `--kind`.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    /// A program that uses connections: it may start and watch them, and holds placeholders
+    App,
+    /// A proxy elsewhere: it is given credentials
+    Node,
+    /// A person who administers: everything but credentials
+    Admin,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,11 +8,13 @@ mod audit;
 mod ca;
 mod conceal;
 mod context;
+mod control;
 mod doors;
 mod env;
 mod explain;
 mod flood;
 mod gateway;
+mod gateway_key;
 mod import;
 mod init;
 mod list;
@@ -75,6 +77,7 @@ fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow:
         Command::Remove(options) => remove::run(context, terminal, &options),
         Command::Explain(options) => explain::run(context, terminal, &options),
         Command::Agent(action) => agent::run(context, terminal, &action),
+        Command::Gateway(arguments::Gateway::Key(action)) => gateway_key::run(context, terminal, &action),
         Command::Audit(arguments::Audit::Tail(options)) => audit::tail(context, terminal, &options),
         Command::Providers(action) => providers::run(context, terminal, &action),
         Command::Ca(action) => ca::run(context, terminal, &action),

@@ -11,6 +11,7 @@ use nexus::vault::{Snapshot, Status};
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::control;
 use super::surroundings::{self, Reached, UNLOGGED};
 use super::terminal::{Terminal, WEAK_SECRET};
 use super::when;
@@ -54,6 +55,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<Exit
         },
         look("config", || config(context)),
         look("proxy", || proxy(up?, context)),
+        look("gateway", || gateway(context)),
         look("vault", || vault(context, terminal)),
         look("ca", || ca(context)),
         look("clock", || clock(context)),
@@ -131,6 +133,23 @@ fn proxy(up: Option<Reached>, context: &Context) -> Looked {
         false => format!("process {process} has {place} but does not answer: it drains, or hangs; `kill {process}` ends it"),
     };
     Ok((reached.then_some(true), text, json!({ "up": reached, "addresses": addresses, "process": process })))
+}
+
+fn gateway(context: &Context) -> Looked {
+    let keys = context.home.gateway_keys()?.unwrap_or_default().len();
+    let Some(local) = context.home.local_gateway()? else {
+        let off = if context.config()?.gateway.enabled { "`nexus up` starts it" } else { "gateway.enabled is false" };
+        return Ok((None, format!("not up; {off}; keys: {keys}"), json!({ "up": false, "keys": keys })));
+    };
+    let asked = control::ask(context, &http::Method::GET, "/api/status", None)?;
+    let good = asked.is_some_and(|answer| answer.status.is_success());
+    let scheme = if local.tls { "https" } else { "http" };
+    let (url, process) = (format!("{scheme}://{}", local.address), local.process);
+    let text = match good {
+        true => format!("up on {url} (process {process}); keys: {keys}"),
+        false => format!("process {process} has {url} but does not answer as a gateway; its log says why"),
+    };
+    Ok((Some(good), text, json!({ "up": good, "url": url, "process": process, "keys": keys })))
 }
 
 fn vault(context: &Context, terminal: &Terminal) -> Looked {

@@ -51,6 +51,11 @@ pub(super) fn day(time: SystemTime, now: SystemTime) -> String {
     format!("{} ({distance})", show(time).get(..10).unwrap_or("-"))
 }
 
+/// As [`day`] for an end; of one that is past, that it is.
+pub(super) fn ends(end: SystemTime, now: SystemTime) -> String {
+    if end <= now { format!("expired {}", show(end).get(..10).unwrap_or("-")) } else { day(end, now) }
+}
+
 /// A span of time in its largest units: `1h`, `23h 59m`.
 pub(super) fn span(span: Duration) -> String {
     let round = |span| jiff::SignedDuration::try_from(span).ok()?.round(jiff::Unit::Second).ok();

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
@@ -20,6 +20,9 @@ use super::keys::{Key, Kind};
 use super::origin::{Origin, by_a_browser, by_a_page};
 use super::problem::Problem;
 use crate::model::{ConnectionId, ProviderId, UserName};
+
+/// Refusals of one address that are a line each in a minute.
+const REFUSALS: u32 = 60;
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -171,6 +174,11 @@ impl Who {
         }
     }
 
+    /// The providers that alone they may use.
+    pub(crate) fn providers(&self) -> Option<&[ProviderId]> {
+        self.key()?.providers.as_deref()
+    }
+
     /// Whether they may use `provider`.
     pub(crate) fn may_use(&self, provider: &ProviderId) -> bool {
         self.key().is_none_or(|key| key.may_use(provider))
@@ -226,12 +234,30 @@ impl<W: Level> FromRequestParts<Shared> for Asked<W> {
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Problem> {
         let origin = *parts.extensions.get::<Origin>().ok_or_else(Problem::internal)?;
-        let who = if W::OPEN { open::<W>(parts)? } else { gateway.who(parts, &origin)? };
-        if !W::admits(&who) {
-            return Err(refuse::<W>(&who));
+        let who = if W::OPEN { open::<W>(parts) } else { gateway.who(parts, &origin) };
+        let asked = who.map(|who| Self { who, source: origin.peer, level: PhantomData });
+        match asked {
+            Ok(asked) if W::admits(&asked.who) => Ok(asked),
+            Ok(asked) => Err(told(gateway, parts, &asked, refuse::<W>(&asked.who)).await),
+            Err(problem) => {
+                let nobody = Self { who: Who::Anyone, source: origin.peer, level: PhantomData };
+                Err(told(gateway, parts, &nobody, problem).await)
+            }
         }
-        Ok(Self { who, source: origin.peer, level: PhantomData })
     }
+}
+
+/// Notes a refusal; of one address so many in a minute, so that nobody fills the disk with them (threats 118 and 155).
+async fn told<W: Level>(gateway: &Shared, parts: &Parts, asked: &Asked<W>, problem: Problem) -> Problem {
+    if gateway.refusals.exhausted(asked.source.ip(), REFUSALS) {
+        return problem;
+    }
+    gateway.refusals.wrong(asked.source.ip());
+    let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let details = [("method", parts.method.as_str()), ("path", path), ("refusal", problem.code())];
+    // It is refused whether that can be written or not.
+    drop(asked.note(gateway, "gateway_refused", &details).await);
+    problem
 }
 
 impl<W> fmt::Debug for Asked<W> {

@@ -52,6 +52,7 @@ pub(crate) struct Gateway {
     pub(super) keys: ArcSwap<Keys>,
     pub(super) own: OwnKey,
     pub(super) guesses: Guesses,
+    pub(super) refusals: Guesses,
     peers: Mutex<Option<Peers>>,
 }
 
@@ -72,6 +73,7 @@ impl Gateway {
             keys: ArcSwap::from_pointee(keys),
             own,
             guesses: Guesses::default(),
+            refusals: Guesses::default(),
             peers: Mutex::new(peers),
         })
     }

@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use zeroize::Zeroizing;
 
 use super::context::Shared;
@@ -55,16 +56,19 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Shared> for InBody<T> {
             let message = "the body must be JSON, and the field Content-Type must say application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
         }
-        let bytes = whole(request).await?;
-        let reader = &mut serde_json::Deserializer::from_slice(&bytes);
-        let value = serde_path_to_error::deserialize(&mut *reader).map_err(|error| {
-            let (path, cause) = (error.path().to_string(), error.inner());
-            let place = if path == "." { "the body".to_owned() } else { format!("the member {path}") };
-            Problem::malformed(format!("{place} can't be read: {}", said(cause)))
-        })?;
-        reader.end().map_err(|_more| Problem::malformed("there is more than one JSON value in the body"))?;
-        Ok(Self(value))
+        Ok(Self(parse(&whole(request).await?)?))
     }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let place = if path == "." { "the body".to_owned() } else { format!("the member {}", printable(&path)) };
+        Problem::malformed(format!("{place} can't be read: {}", mistake(error.inner())))
+    })?;
+    reader.end().map_err(|_more| Problem::malformed("there is more in the body than one JSON value"))?;
+    Ok(value)
 }
 
 /// The whole body, at most [`BODY`] bytes.
@@ -88,29 +92,87 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// The mistake without the value, which may be a secret: serde says it after the colon or in quotes.
-fn said(error: &serde_json::Error) -> String {
-    let place = format!("line {}, column {}", error.line(), error.column());
-    match error.classify() {
-        serde_json::error::Category::Data => {
-            let text = error.to_string();
-            let wanted = text.split_once(", expected ").map(|(_, wanted)| wanted.split(" at line ").next().unwrap_or(wanted));
-            let shown = if text.starts_with("missing field")
-                || text.starts_with("unknown field")
-                || text.starts_with("duplicate field")
-            {
-                text.split(" at line ")
-                    .next()
-                    .unwrap_or_default()
-                    .chars()
-                    .filter(|letter| !letter.is_control())
-                    .take(200)
-                    .collect()
-            } else {
-                wanted.map_or_else(|| "it is of another kind".to_owned(), |wanted| format!("expected {wanted}"))
-            };
-            format!("{shown} ({place})")
+/// The mistake without the value, which may be a secret: serde tells it before what it expected.
+fn mistake(error: &serde_json::Error) -> String {
+    let place = format!("(line {}, column {})", error.line(), error.column());
+    if error.classify() != Category::Data {
+        return format!("it is not JSON {place}");
+    }
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let about_names = ["missing field", "unknown field", "duplicate field"].iter().any(|begins| text.starts_with(begins));
+    let shown = if about_names { Some(text) } else { text.rsplit_once(", ").map(|(_, wanted)| wanted) };
+    let shown = shown.filter(|shown| about_names || shown.starts_with("expected "));
+    format!("{} {place}", printable(shown.unwrap_or("it is of another kind")))
+}
+
+/// What a terminal can show, and not too much of it: names of members are the caller's.
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| matches!(letter, ' '..='~')).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    #[derive(Debug, serde::Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Sent {
+        name: String,
+        #[serde(default)]
+        many: Vec<u8>,
+    }
+
+    fn refused(text: &str) -> String {
+        use axum::response::IntoResponse as _;
+        let problem = parse::<Sent>(text.as_bytes()).expect_err(text);
+        assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
+        let body = problem.into_response().into_body();
+        let bytes = futures(body.collect()).expect("a body").to_bytes();
+        String::from_utf8(bytes.to_vec()).expect("text")
+    }
+
+    fn futures<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+    }
+
+    #[test]
+    fn i1_a_mistake_names_the_member_and_never_the_value() {
+        for (text, words) in [
+            (r#"{"name": 7777}"#, "the member name can't be read: expected a string (line 1, column 13)"),
+            (r#"{"name": "hunter2", "many": [1, "hunter2"]}"#, "the member many[1] can't be read: expected u8"),
+            (r#"{"name": "hunter2", "many": "hunter2, expected"}"#, "the member many can't be read: expected a sequence"),
+            (r#"{"many": [300]}"#, "the member many[0] can't be read: expected u8"),
+            (r#"{"name": "hunter2", "other": 1}"#, "unknown field `other`"),
+            (r#"{"many": []}"#, "missing field `name`"),
+            ("[\"hunter2\"", "can't be read"),
+            (r#""hunter2""#, "the body can't be read: expected struct Sent"),
+            (r#"{"name": "hunter2"} x"#, "more in the body than one"),
+            ("", "it is not JSON"),
+            ("hunter2", "it is not JSON"),
+        ] {
+            let said = refused(text);
+            assert!(said.contains(&words.replace('"', "\\\"")), "{text}: {said}");
+            assert!(!said.contains("hunter2") && !said.contains("7777"), "{said}");
         }
-        _ => format!("it is not JSON ({place})"),
+        assert_eq!(parse::<Sent>(br#"{"name": "a"}"#).expect("it is right"), Sent { name: "a".into(), many: Vec::new() });
+    }
+
+    #[test]
+    fn i7_a_body_is_bounded() {
+        let read = |size| futures(whole(Request::new(Body::from(vec![b' '; size]))));
+        assert_eq!(read(BODY).expect("as large as may be").len(), BODY);
+        assert_eq!(read(BODY + 1).expect_err("larger").status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[test]
+    fn t150_only_json_is_json() {
+        let kind = |kind: &str| is_json(&HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().expect("a value"))]));
+        assert!(kind("application/json") && kind("Application/JSON; charset=utf-8"));
+        for other in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "application/jsonx"] {
+            assert!(!kind(other), "{other}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
     }
 }

@@ -16,6 +16,7 @@ mod doors;
 mod exhaustion;
 mod floods;
 mod frames;
+mod gateway;
 mod grpc;
 mod harness;
 mod host_safety;

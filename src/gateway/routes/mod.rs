@@ -1,5 +1,7 @@
 //! What can be asked: one file for each matter, one line here for each file.
 
+mod whoami;
+
 use axum::Router;
 use axum::response::IntoResponse as _;
 use http::header::CONTENT_TYPE;
@@ -15,7 +17,8 @@ pub(super) fn all(gateway: &Shared) -> Router {
     let described = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(document))
         // One line for each file; each has `pub(super) fn routes() -> OpenApiRouter<Shared>`.
-        .merge(health::routes());
+        .merge(health::routes())
+        .merge(whoami::routes());
     let (router, document) = described.split_for_parts();
     let text = serde_json::to_string(&openapi::complete(document)).unwrap_or_default();
     router

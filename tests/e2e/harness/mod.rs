@@ -5,6 +5,7 @@
 mod authority;
 mod body;
 mod caller;
+mod gateway;
 mod kept;
 mod nexus;
 mod program;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub(crate) use authority::Authority;
 pub(crate) use body::{Body, BoxError, channel, empty, full};
 pub(crate) use caller::{Caller, Refused, Reply, Session, read, read_head, request};
+pub(crate) use gateway::{Gateway, Said, said};
 pub(crate) use kept::kept;
 pub(crate) use nexus::{Builder, Nexus, SECRET};
 pub(crate) use program::{Done, Program};

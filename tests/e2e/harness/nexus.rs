@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use nexus::app::{App, Home, Planes, Running, Setup};
+use nexus::app::{App, GatewayKey, GatewayKeyKind, Home, LocalGateway, Planes, Running, Setup};
 use nexus::model::{ConnectionId, Credential, Secret};
 use nexus::provider::Catalogue;
 use nexus::seal::{DataKey, Passphrase};
@@ -20,6 +20,7 @@ use tokio::process::{Child, Command};
 
 use super::authority::Authority;
 use super::eventually;
+use super::gateway::Gateway;
 use super::kept::kept;
 
 /// The `NEXUS_SECRET` of every home.
@@ -118,6 +119,17 @@ impl Builder {
         (self, token.text().expose().clone())
     }
 
+    /// Has a gateway, on a port of its own.
+    pub(crate) fn gateway(self) -> Self {
+        self.config("[gateway]\nenabled = true")
+    }
+
+    /// Adds a key to `gateway-keys.toml` and returns it.
+    pub(crate) fn key(self, name: &str, kind: GatewayKeyKind, change: impl FnOnce(&mut GatewayKey)) -> (Self, String) {
+        let text = add_key(&self.home, name, kind, change);
+        (self, text)
+    }
+
     /// The home folder.
     pub(crate) fn home(&self) -> &Home {
         &self.home
@@ -171,6 +183,24 @@ impl Builder {
 }
 
 impl Nexus {
+    /// Somebody at its gateway.
+    pub(crate) fn gateway(&self) -> Gateway {
+        Gateway::at(self.local_gateway().address)
+    }
+
+    /// What this machine's command line knows of its gateway.
+    pub(crate) fn local_gateway(&self) -> LocalGateway {
+        match &self.life {
+            Life::Library(Some(running)) => running.gateway().expect("a gateway"),
+            _ => self.home.local_gateway().expect("a file").expect("a gateway"),
+        }
+    }
+
+    /// Makes a key while it runs, as another process would.
+    pub(crate) fn add_key(&self, name: &str, kind: GatewayKeyKind) -> String {
+        add_key(&self.home, name, kind, |_key| ())
+    }
+
     /// The root that callers trust.
     pub(crate) fn ca_file(&self) -> PathBuf {
         self.home.ca()
@@ -368,6 +398,16 @@ async fn announced(mut command: Command) -> (Child, Vec<SocketAddr>) {
     let addresses = line.strip_prefix("listening ").expect("an announcement").split(' ');
     let addresses = addresses.map(|address| address.parse().expect("an address")).collect();
     (child, addresses)
+}
+
+fn add_key(home: &Home, name: &str, kind: GatewayKeyKind, change: impl FnOnce(&mut GatewayKey)) -> String {
+    let token = nexus::agent::Token::key().expect("random numbers");
+    let name = name.parse().expect("a name");
+    let key_sha256 = token.hash();
+    let mut key = GatewayKey { name, kind, key_sha256, user: None, providers: None, expires: None, created: None };
+    change(&mut key);
+    home.change_gateway_keys(|keys| keys.push(key)).expect("a file");
+    token.text().expose().clone()
 }
 
 fn register(home: &Home, store: &Store, connection: &str, fields: &[(&str, &str)], expires_at: Option<SystemTime>) {

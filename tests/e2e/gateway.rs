@@ -1,0 +1,7 @@
+//! The gateway as apps, proxies, browsers and strangers meet it. One file per promise.
+
+mod access;
+mod bounds;
+mod browsers;
+mod keys;
+mod life;
