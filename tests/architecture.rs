@@ -43,12 +43,12 @@ const EXPOSING: [&str; 41] = [
     "app/secret.rs",
     "app/settings.rs",
     "ca/signer.rs",
-    "cli/agent.rs",   // a new token, shown once
+    "cli/agent.rs",       // a new token, shown once
     "cli/control.rs",     // the gateway's own key, shown to it
     "cli/gateway_key.rs", // a new key, shown once
-    "cli/doors.rs",   // the token of one command, into its environment
-    "cli/context.rs", // NEXUS_SECRET, which conceal.rs took out of the environment
-    "cli/gateway.rs", // NEXUS_GATEWAY_URL, which lies in .env beside the secret
+    "cli/doors.rs",       // the token of one command, into its environment
+    "cli/context.rs",     // NEXUS_SECRET, which conceal.rs took out of the environment
+    "cli/gateway.rs",     // NEXUS_GATEWAY_URL, which lies in .env beside the secret
     "cli/run/knock.rs",
     "model/secret.rs",
     "oauth/assertion.rs",

@@ -36,6 +36,9 @@ CONFIG = """\
 listen    = ["127.0.0.1:0"]
 unmatched = "refuse"
 
+[gateway]
+enabled = false
+
 [upstream]
 extra_roots = ["{ca}"]
 resolve     = {{ "api.github.com" = "127.0.0.1:{port}", "github.com" = "127.0.0.1:{port}" }}

@@ -89,7 +89,8 @@ async fn exchange(
 /// It has to show the certificate that the configuration names, under whatever name that has.
 fn trust(context: &Context) -> anyhow::Result<(Arc<ClientConfig>, ServerName<'static>)> {
     let file = context.config()?.gateway.tls_cert.context("gateway.tls_cert is not set any more")?;
-    let bytes = disk::read_regular(&context.home.path().join(file), PEM_LIMIT)?.context("the file of gateway.tls_cert is gone")?;
+    let bytes =
+        disk::read_regular(&context.home.path().join(file), PEM_LIMIT)?.context("the file of gateway.tls_cert is gone")?;
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>()?;
     let mut roots = RootCertStore::empty();
     for certificate in &chain {

@@ -82,9 +82,8 @@ fn show_once(context: &Context, terminal: &Terminal, row: &GatewayKey, key: &Tok
 fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     let keys = context.home.gateway_keys()?.unwrap_or_default();
     let now = SystemTime::now();
-    let names = |key: &GatewayKey| {
-        key.providers.as_ref().map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>())
-    };
+    let names =
+        |key: &GatewayKey| key.providers.as_ref().map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
     let value: Vec<_> = keys
         .iter()
         .map(|key| {
@@ -113,7 +112,9 @@ fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
         Terminal::table(&["Key", "Kind", "User", "Providers", "Expires", "Created"], cells.collect())
     })?;
     if keys.is_empty() && !terminal.json {
-        terminal.hint("no keys: programs of your own user on this machine need none; `nexus gateway key add NAME --kind app` makes one");
+        terminal.hint(
+            "no keys: programs of your own user on this machine need none; `nexus gateway key add NAME --kind app` makes one",
+        );
     }
     Ok(())
 }

@@ -161,7 +161,7 @@ fn nonsense_is_not_explained() {
 /// What the request path answers by itself, no rule asked.
 #[test]
 fn what_is_refused_by_address_or_method_is_told_as_it_would_be() {
-    let world = World::new();
+    let world = World::new().with("NEXUS__GATEWAY__LISTEN", "127.0.0.1:8090");
     world.register(&["github"], "access_token=ghp_0123456789abcdef\n");
     for (arguments, wanted, connect, word) in [
         (&["https://169.254.169.254/"][..], "refuse", Some("refuse"), "metadata"),

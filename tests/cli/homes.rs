@@ -386,7 +386,7 @@ fn an_empty_or_wrong_log_filter_silences_nothing() {
 }
 
 /// A home without a NEXUS_SECRET, as JarvisCore would have it; `None` where the machine has no hardware address to fall back on.
-fn guessable() -> Option<World> {
+pub(crate) fn guessable() -> Option<World> {
     let world = World::bare();
     nexus::disk::create_private_dir(&world.home("")).unwrap();
     nexus::disk::write_atomic(&world.home(".env"), b"# no secret\n", nexus::disk::PRIVATE).unwrap();

@@ -19,6 +19,7 @@ mod consented;
 mod credentials;
 mod environment;
 mod explained;
+mod gateway;
 mod homes;
 mod imported;
 mod log;

@@ -111,7 +111,9 @@ impl World {
         command
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
-            .env("LANG", "C.UTF-8");
+            .env("LANG", "C.UTF-8")
+            // Many of them are up at a time.
+            .env("NEXUS__GATEWAY__LISTEN", "127.0.0.1:0");
         let work = self.path("work");
         std::fs::create_dir_all(&work).unwrap();
         command.current_dir(work).envs(self.variables.iter().map(|(name, value)| (name, value)));

@@ -111,7 +111,7 @@ fn t84_t92_i5_the_proxy_and_its_gateway_are_not_reached_through_the_proxy() {
     run(async {
         let ca = Authority::new();
         let service = service(&ca, Offers::Http1).await;
-        let config = "[proxy]\nconnect_ports = [8090]\n[upstream]\nallow_private = [\"127.0.0.0/8\", \"::1/128\", \"0.0.0.0/0\", \"::/0\"]";
+        let config = "[proxy]\nconnect_ports = [8090]\n[upstream]\nallow_private = [\"127.0.0.0/8\", \"::1/128\", \"0.0.0.0/0\", \"::/0\"]\n[gateway]\nlisten = \"127.0.0.1:8090\"";
         let nexus = home(&ca, &service).config(config).start();
         let caller = Caller::new(&nexus);
         for host in ["127.0.0.1", "127.0.0.2", "localhost", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"] {

@@ -11,7 +11,8 @@ use crate::harness::{Authority, Builder, Gateway, run};
 fn operations(document: &Value) -> Vec<(String, String, Option<Vec<String>>)> {
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
-        let path: String = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/");
+        let path: String =
+            path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/");
         for (method, operation) in item.as_object().expect("methods") {
             let kinds = operation["security"][0]["key"].as_array();
             let kinds = kinds.map(|kinds| kinds.iter().map(|kind| kind.as_str().expect("a kind").to_owned()).collect());
@@ -83,7 +84,9 @@ fn a_key_is_shown_in_a_field_or_an_apps_in_the_path() {
         let of = |key: &str| format!("/k/{key}/api/whoami");
         assert_eq!(gateway.get(&of(&admin)).await.code(), "key_place", "an address is written down in many places");
         // A wrong key is never taken for none, which would make this program the gateway's own user.
-        for wrong in [gateway.key("x"), gateway.key(""), bearer("x"), basic("x:y"), basic(""), gateway.with("Authorization", "x")] {
+        for wrong in
+            [gateway.key("x"), gateway.key(""), bearer("x"), basic("x:y"), basic(""), gateway.with("Authorization", "x")]
+        {
             assert_eq!(name(&wrong).await, "no_key", "{wrong:?}");
         }
         assert_eq!(gateway.get(&of("x")).await.code(), "no_key");

@@ -12,7 +12,9 @@ fn a_path_that_leads_nowhere_and_a_method_that_it_has_not_are_problems() {
     run(async {
         let nexus = Builder::new(&Authority::new()).gateway().start();
         let gateway = nexus.gateway();
-        for path in ["/", "/nope", "/v1", "/v1/", "/health/", "//health", "/health/x", "/%2e%2e/health", "/api/../health", "/HEALTH"] {
+        for path in
+            ["/", "/nope", "/v1", "/v1/", "/health/", "//health", "/health/x", "/%2e%2e/health", "/api/../health", "/HEALTH"]
+        {
             let answer = gateway.get(path).await;
             assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
         }
@@ -38,7 +40,13 @@ fn i7_a_head_is_bounded_and_what_is_no_http_is_closed() {
         assert_eq!(gateway.with("X-Long", &"x".repeat(64 * 1024)).get("/health").await.status, 431);
         let long = gateway.get(&format!("/{}", "x".repeat(128 * 1024))).await;
         assert!([414, 431].contains(&long.status), "{long:?}");
-        for bytes in [&b"\x16\x03\x01\x02\x00\x01"[..], b"\x00\x00\r\n\r\n", b"GET\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"] {
+        for bytes in [
+            &b"\x16\x03\x01\x02\x00\x01"[..],
+            b"\x00\x00\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+        ] {
             let answer = gateway.send(bytes).await;
             assert!(answer.status == 0 || answer.status >= 400, "{bytes:?}: {answer:?}");
         }

@@ -9,15 +9,24 @@ fn t149_a_request_names_a_host_that_the_gateway_is_known_as() {
         let config = "[gateway]\nnames = [\"gw.example\", \"10.1.2.3\"]";
         let nexus = Builder::new(&Authority::new()).gateway().config(config).start();
         let (gateway, port) = (nexus.gateway(), nexus.gateway().address.port());
-        let known = ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.0.0.2", "[::1]", "gw.example", "GW.example", "10.1.2.3"];
+        let known =
+            ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.0.0.2", "[::1]", "gw.example", "GW.example", "10.1.2.3"];
         for host in known {
             for host in [host.to_owned(), format!("{host}:{port}"), format!("{host}:1")] {
                 assert_eq!(gateway.with("Host", &host).get("/health").await.status, 200, "{host}");
             }
         }
         let strange = [
-            "evil.example", "localhost.evil.example", "evil.example.localhost", "gw.example.evil", "x.gw.example", "169.254.169.254",
-            "10.1.2.4", "0.0.0.0", "[::ffff:10.1.2.4]", "[::]",
+            "evil.example",
+            "localhost.evil.example",
+            "evil.example.localhost",
+            "gw.example.evil",
+            "x.gw.example",
+            "169.254.169.254",
+            "10.1.2.4",
+            "0.0.0.0",
+            "[::ffff:10.1.2.4]",
+            "[::]",
         ];
         for host in strange {
             for path in ["/health", "/api/status", "/nope", "/k/x/api/whoami"] {
@@ -25,7 +34,9 @@ fn t149_a_request_names_a_host_that_the_gateway_is_known_as() {
                 assert_eq!((said.status, said.code().as_str()), (421, "unknown_host"), "{host} {path}");
             }
         }
-        for host in ["", "a b", "localhost:x", "localhost:0x1", "user@localhost", "localhost/", "127.1", "2130706433", "localhost,x"] {
+        for host in
+            ["", "a b", "localhost:x", "localhost:0x1", "user@localhost", "localhost/", "127.1", "2130706433", "localhost,x"]
+        {
             let said = gateway.with("Host", host).get("/health").await;
             assert_eq!(said.status, 400, "{host}: {said:?}");
         }

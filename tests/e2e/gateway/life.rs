@@ -16,9 +16,9 @@ use crate::harness::{Authority, Builder, crypto, run, said};
 /// A home whose gateway has a certificate for `gw.example`, and what trusts it.
 fn with_tls() -> (Builder, ClientConfig) {
     let made = rcgen::generate_simple_self_signed(["gw.example".to_owned()]).expect("a certificate");
-    let builder = Builder::new(&Authority::new()).gateway().config(
-        "[gateway]\nnames = [\"gw.example\"]\ntls_cert = \"gateway.pem\"\ntls_key = \"gateway.key\"\n",
-    );
+    let builder = Builder::new(&Authority::new())
+        .gateway()
+        .config("[gateway]\nnames = [\"gw.example\"]\ntls_cert = \"gateway.pem\"\ntls_key = \"gateway.key\"\n");
     let write = |name: &str, text: String| {
         nexus::disk::write_atomic(&builder.home().path().join(name), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
     };
