@@ -1,5 +1,7 @@
 //! Placeholders: worthless values of a credential's shape, one per agent and connection.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -19,11 +21,21 @@ impl PlaceholderKey {
 
     /// The part after the prefix: 36 letters and digits, HMAC-SHA256 of agent and connection.
     pub fn tail(&self, agent: &AgentName, connection: &ConnectionId) -> String {
+        self.tail_since(agent, connection, None)
+    }
+
+    /// As [`PlaceholderKey::tail`], for a connection that the agent obtained by its own log-in at `since`: one that is removed leaves its
+    /// name to another, but not its placeholders.
+    pub fn tail_since(&self, agent: &AgentName, connection: &ConnectionId, since: Option<SystemTime>) -> String {
         // HMAC takes keys of every length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
         mac.update(agent.as_str().as_bytes());
         mac.update(b"\0");
         mac.update(connection.as_str().as_bytes());
+        if let Some(since) = since.and_then(|since| since.duration_since(UNIX_EPOCH).ok()) {
+            mac.update(b"\0since");
+            mac.update(&since.as_nanos().to_be_bytes());
+        }
         let first = mac.clone().finalize().into_bytes();
         mac.update(b"\0more");
         let second = mac.finalize().into_bytes();
@@ -51,5 +63,10 @@ mod tests {
         assert_eq!(alice.len(), LENGTH);
         assert_ne!(alice, key.tail(&agent("a"), &connection("github")));
         assert_ne!(alice, key.tail(&agent("b"), &connection("github:alice")));
+        let since = |seconds| {
+            let since = UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            key.tail_since(&agent("a"), &connection("github:alice"), Some(since))
+        };
+        assert!(since(1) != since(2) && since(1) == since(1) && since(1) != alice);
     }
 }

@@ -100,9 +100,7 @@ impl Broker {
     ) -> Result<(Arc<Connection>, Arc<Live>, Due), Error> {
         let connection = self.connection(connection)?;
         let live = connection.current(version).inspect_err(|error| self.forget(&connection, error))?;
-        if live.entry.status == Status::Pending {
-            return Err(Error::Pending { connection: connection.id.clone() });
-        }
+        serving(&connection, &live)?;
         let due = live.due(provider, &*self.shared.ports.clock);
         Ok((connection, live, due))
     }
@@ -148,9 +146,10 @@ impl Broker {
         let id = || connection.id.clone();
         // It may have died, or been replaced, while we waited.
         let live = connection.refresh().inspect_err(|error| self.forget(connection, error))?;
+        serving(connection, &live)?;
         match (live.due(provider, &*self.shared.ports.clock), why) {
             (Due::Later | Due::Soon, why) => Ok((live, why.word())),
-            (Due::Now, why @ Why::NoRefreshToken) if !live.needs_attention() => Ok((live, why.word())),
+            (Due::Now, why @ Why::NoRefreshToken) if live.status().renews() => Ok((live, why.word())),
             (Due::Now, Why::Refused(_) | Why::NoRefreshToken) => Err(Error::AuthRequired { connection: id() }),
             (Due::Now, Why::Gone) => Err(Error::NotRegistered { connection: id() }),
             (Due::Now, why) => Err(Error::Renewal { connection: id(), why }),
@@ -175,6 +174,15 @@ impl Broker {
         if matches!(error, Error::NotRegistered { .. }) {
             self.connections.remove_if(&connection.id, |_, known| Arc::ptr_eq(known, connection));
         }
+    }
+}
+
+/// Whether a request may go with it.
+fn serving(connection: &Connection, live: &Live) -> Result<(), Error> {
+    match live.status() {
+        status if status.serves() => Ok(()),
+        Status::Pending => Err(Error::Pending { connection: connection.id.clone() }),
+        status => Err(Error::Ended { connection: connection.id.clone(), status }),
     }
 }
 

@@ -117,7 +117,7 @@ impl Connection {
             return old;
         }
         let generation = if same_credential(&old.entry, &entry) {
-            if old.needs_attention() && entry.status != old.entry.status {
+            if !old.status().renews() && entry.status != old.status() {
                 book.registered(Instant::now(), &self.shared.settings);
             }
             Arc::clone(&old.generation)
@@ -197,7 +197,7 @@ impl Connection {
             return Err(Why::NotSealed { provider: provider.id.clone() });
         }
         let refused = book.refused.as_ref().filter(|(number, _)| *number == live.generation.number);
-        if live.needs_attention() || refused.is_some() {
+        if !live.status().renews() || refused.is_some() {
             return Err(Why::Refused(refused.map(|(_, refused)| Arc::clone(refused))));
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::{ConnectionId, ProviderId};
 use crate::oauth::{Cause, Refused, Unready};
 use crate::provider::InjectError;
-use crate::vault::CaptureError;
+use crate::vault::{CaptureError, Status};
 
 /// Why a request gets no credential.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -28,6 +28,14 @@ pub(crate) enum Error {
     Pending {
         /// The connection asked for.
         connection: ConnectionId,
+    },
+    /// It was revoked, its consent failed, or a newer Nexus says something of it that we can't read.
+    #[error("{connection} is {}, so nothing goes with its credential", status.as_str())]
+    Ended {
+        /// The connection asked for.
+        connection: ConnectionId,
+        /// How it stands.
+        status: Status,
     },
     /// The connection has none of the fields that the matching rules place.
     #[error("the credential of {connection} lacks the fields that this service needs")]

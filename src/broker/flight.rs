@@ -128,7 +128,7 @@ impl Flight {
             self.connection.book().give_back(&self.connection.shared.settings);
             return Ok(live);
         }
-        if live.needs_attention() {
+        if !live.status().renews() {
             return Err(Why::Refused(None));
         }
         let renewal = live.renewal(&self.provider).ok_or(Why::NoRefreshToken)?;
@@ -176,10 +176,11 @@ impl Flight {
     /// The verdict goes on disk, so that neither we nor another process asks again before a person acted.
     async fn give_up(&self, refused: Refused, basis: Basis) -> Result<Arc<Live>, Why> {
         let refused = Arc::new(refused);
+        let status = if refused.says_revoked() { Status::Revoked } else { Status::Attention };
         let noted = self.on_disk(move |vault, id| {
             vault.update(id, &mut |entry| {
                 if basis.holds_for(entry) {
-                    entry.status = Status::Attention;
+                    entry.status = status;
                 }
             })
         });

@@ -69,9 +69,9 @@ impl Live {
         provider.renewal(&|name| self.entry.fields.field(name))
     }
 
-    /// Whether a person must act.
-    pub(super) fn needs_attention(&self) -> bool {
-        self.entry.status == Status::Attention
+    /// How it stands, as the vault has it.
+    pub(super) fn status(&self) -> Status {
+        self.entry.status
     }
 
     /// Whether and when to renew, by `clock`.

@@ -11,7 +11,6 @@ use super::flight::Outcome;
 use super::generation::{Live, Ready};
 use crate::model::{ConnectionId, Secret};
 use crate::provider::{Prepared, Provider};
-use crate::vault::Status;
 
 /// The right to send one request with one credential. Only the broker makes it.
 #[derive(Clone)]
@@ -110,8 +109,8 @@ impl Permit {
 
     fn with(&self, live: Arc<Live>) -> Renewal {
         match live.ready(&self.ready.provider, self.ready.rule) {
-            // Another log-in took the name of one that was removed meanwhile.
-            _ if live.entry.status == Status::Pending => Renewal::Keep(Why::Gone),
+            // Somebody ended it, or another log-in took the name of one that was removed meanwhile.
+            _ if !live.status().serves() => Renewal::Keep(Why::Gone),
             Ok(Some(ready)) => Renewal::Fresh(Self::new(Arc::clone(&self.connection), live, ready)),
             Ok(None) | Err(_) => Renewal::Keep(Why::Gone),
         }

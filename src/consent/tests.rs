@@ -225,7 +225,8 @@ mod client {
     #[test]
     fn i6_an_agents_own_log_in_is_neither_replaced_nor_made_use_of() {
         let mut theirs = entry(&APP);
-        theirs.captured = Some(Captured { agent: "ci".parse().expect("a name"), user: None, until: None });
+        let agent = "ci".parse().expect("a name");
+        theirs.captured = Some(Captured { agent, user: None, until: None, since: None, made_with: None });
         assert!(matches!(id_of(wish("acme:ci.1", &[]), Some(&theirs), None), Err(Error::OfAnAgent(_))));
         assert!(matches!(id_of(wish("acme:bob", &[]), None, Some(&theirs)), Err(Error::NoClient { .. })));
     }

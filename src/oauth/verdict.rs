@@ -43,7 +43,15 @@ impl Refused {
     pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::InvalidGrant { .. } | Self::InvalidClient { .. })
     }
+
+    /// Whether the service says that somebody ended the grant. `invalid_grant` says less: spent, expired or ended.
+    pub(crate) fn says_revoked(&self) -> bool {
+        matches!(self, Self::InvalidGrant { code: REVOKED })
+    }
 }
+
+/// What says that somebody ended the grant.
+const REVOKED: &str = "token_revoked";
 
 /// Codes that end a grant: RFC 6749 §5.2 and what some services say in its place.
 const GRANT: &[&str] = &[
@@ -52,7 +60,7 @@ const GRANT: &[&str] = &[
     "invalid_refresh_token",
     "refresh_token_expired",
     "token_expired",
-    "token_revoked",
+    REVOKED,
     "account_inactive",
     "invalid_code",
 ];

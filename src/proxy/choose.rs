@@ -16,7 +16,7 @@ use crate::broker::{self, Listed};
 use crate::decide::{Named, Occupants, Reason, Route, Unregistered};
 use crate::model::{AgentName, ConnectionId, Target, UserName};
 use crate::provider::{InjectRule, Provider, Slot, is_readable};
-use crate::vault::OwnConnection;
+use crate::vault::{OwnConnection, Status};
 
 /// A request as far as the choice of its connection is concerned.
 pub(super) struct Inquiry<'a> {
@@ -311,6 +311,7 @@ impl Worker {
             broker::Error::NotRegistered { .. } => "No credential is registered.",
             broker::Error::Pending { connection } => return pending(provider, connection),
             broker::Error::AuthRequired { .. } => "The credential has expired and can't be renewed by itself.",
+            broker::Error::Ended { status, .. } => ended(*status),
             broker::Error::MissingFields { .. } => "The credential lacks a field that this API needs.",
             broker::Error::Unfit { .. } => "The credential holds a character that no header can carry.",
             broker::Error::Renewal { why, .. } => {
@@ -330,6 +331,15 @@ impl Worker {
     pub(super) fn auth_required(&self, provider: &Provider, user: Option<String>) -> Refusal {
         let connection = user.map_or_else(|| provider.id.to_string(), |user| format!("{}:{user}", provider.id));
         auth_required(provider, connection, "No credential is registered.")
+    }
+}
+
+/// Why nothing goes with the credential.
+fn ended(status: Status) -> &'static str {
+    match status {
+        Status::Revoked => "The credential was revoked.",
+        Status::Failed => "The consent to this account was denied, or not given in time.",
+        _ => "The credential is in a state that only a newer Nexus knows.",
     }
 }
 

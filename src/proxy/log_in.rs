@@ -209,11 +209,13 @@ impl Worker {
         let target = &inquiry.arrived.target;
         let told = |name: &str| login.member(name).map(str::to_owned);
         let named = response.named_fields(&target.authority.host, target.path.path(), &told);
-        let until = SystemTime::now().checked_add(self.proxy.settings.log_in_wait);
-        let whose = Captured { agent: owner.clone(), user: inquiry.agent.user.clone(), until };
+        let now = SystemTime::now();
+        let until = now.checked_add(self.proxy.settings.log_in_wait);
+        let user = inquiry.agent.user.clone();
+        let whose = Captured { agent: owner.clone(), user, until, since: Some(now), made_with: None };
         let captured = connection(provider, (&login, &log_in.asked), named, whose);
         // Made beforehand: nothing is stored whose answer can't be given.
-        let answer = |id: &ConnectionId| self.placeholders_for(response, &login, &owner, id);
+        let answer = |id: &ConnectionId| self.placeholders_for(response, &login, (&owner, now), id);
         answer(&ConnectionId::new(provider.id.clone(), None))?;
         let bound = PendingBound(self.proxy.settings.pending_log_ins);
         let id = self.proxy.broker.capture(captured, bound).await.map_err(not_stored)?;
@@ -240,10 +242,10 @@ impl Worker {
         &self,
         response: &TokenResponse,
         login: &Login,
-        owner: &AgentName,
+        (owner, since): (&AgentName, SystemTime),
         id: &ConnectionId,
     ) -> Result<(String, &'static str), LogInError> {
-        let tail = self.proxy.placeholders.tail(owner, id);
+        let tail = self.proxy.placeholders.tail_since(owner, id, Some(since));
         let [access_token, refresh_token] = response.stand_ins(&Occasion {
             tail: &tail,
             now: SystemTime::now(),

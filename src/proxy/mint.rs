@@ -204,14 +204,16 @@ impl Worker {
         let provider = permit.provider();
         let shows: Vec<&[Box<str>]> = mint.shows.iter().map(crate::provider::Pointer::names).collect();
         let used: Vec<_> = permit.prepared().secrets().iter().collect();
+        let now = SystemTime::now();
         let answer = |id: &ConnectionId| {
-            let tail = self.proxy.placeholders.tail(&owner, id);
+            let tail = self.proxy.placeholders.tail_since(&owner, id, Some(now));
             key.answer(&places(mint, &tail), (&shows, &tail), &used).map_err(MintError::Kept)
         };
         // Made beforehand: nothing is stored whose answer can't be given.
         answer(&ConnectionId::new(provider.id.clone(), None))?;
-        let until = SystemTime::now().checked_add(self.proxy.settings.log_in_wait);
-        let whose = Captured { agent: owner.clone(), user: inquiry.agent.user.clone(), until };
+        let until = now.checked_add(self.proxy.settings.log_in_wait);
+        let (user, made_with) = (inquiry.agent.user.clone(), Some(permit.connection().clone()));
+        let whose = Captured { agent: owner.clone(), user, until, since: Some(now), made_with };
         let bound = PendingBound(self.proxy.settings.pending_log_ins);
         let id = self.proxy.broker.capture(connection(provider, &key, permit, whose), bound).await.map_err(not_stored)?;
         tracing::info!(connection = %id, made_with = %permit.connection(), "a credential that a program made waits for approval");

@@ -57,8 +57,8 @@ impl Worker {
                 meanings.insert(tail, (agent.name.clone(), connection.clone()));
             }
         }
-        for OwnConnection { agent, id, .. } in own.iter() {
-            meanings.insert(self.proxy.placeholders.tail(agent, id), (agent.clone(), id.clone()));
+        for OwnConnection { agent, id, since, .. } in own.iter() {
+            meanings.insert(self.proxy.placeholders.tail_since(agent, id, *since), (agent.clone(), id.clone()));
         }
         let (connections, own) = (connections.to_vec(), own.clone());
         let known = Rc::new(Known { registry: Arc::clone(&registry), connections, own, meanings });

@@ -349,9 +349,11 @@ impl Worker {
     ) -> Option<Value> {
         let entry = asking.moment.entry(connection)?;
         let fields = |name: &str| entry.fields.field(name);
-        let whose = entry.captured.as_ref().map_or(&agent.name, |captured| &captured.agent);
+        let captured = entry.captured.as_ref();
+        let whose = captured.map_or(&agent.name, |captured| &captured.agent);
+        let since = captured.and_then(|captured| captured.since);
         Some(candidate.response()?.body(&Occasion {
-            tail: &self.proxy.placeholders.tail(whose, connection),
+            tail: &self.proxy.placeholders.tail_since(whose, connection, since),
             now: SystemTime::now(),
             scope: asked.scope.as_deref(),
             renewable: matches!(asked.grant, AskedGrant::Renewal | AskedGrant::Password),

@@ -94,8 +94,9 @@ impl Store {
             let mut document = Document::parse(self.file.path(), plain)?;
             let Some(mut entry) = understood(id, document.entry(id))? else { return Ok(None) };
             let refused = match entry.status {
-                Status::Active | Status::Attention => Some(NotApproved::NotPending),
-                Status::Pending => entry.has_lapsed(now).then_some(NotApproved::Lapsed),
+                // Where nobody captured it a consent is waited for, which no approval stands in for.
+                Status::Pending if entry.captured.is_some() => entry.has_lapsed(now).then_some(NotApproved::Lapsed),
+                _ => Some(NotApproved::NotPending),
             };
             if let Some(refused) = refused {
                 verdict = Some(Err(refused));
@@ -183,7 +184,9 @@ mod tests {
         fields.set("access_token", Secret::new(token.to_owned()));
         let mut entry = Entry::new("github".parse().expect("a name"), AuthType::OAuth2, fields);
         let agent = agent.parse().expect("a name");
-        entry.captured = Some(Captured { agent, user: Some("alice".parse().expect("a name")), until: Some(now() + DAY) });
+        let user = Some("alice".parse().expect("a name"));
+        let made_with = Some("github".parse().expect("a handle"));
+        entry.captured = Some(Captured { agent, user, until: Some(now() + DAY), since: Some(now()), made_with });
         entry.seal(vec!["api.github.com".to_owned()]);
         entry
     }
@@ -245,6 +248,27 @@ mod tests {
         assert_eq!(lapsed, Some(Err(NotApproved::Lapsed)));
         assert_eq!(store.remove_lapsed(now() + DAY).expect("a vault"), 3);
         assert_eq!(store.list().expect("a vault"), [id("github:ci.1")]);
+    }
+
+    #[test]
+    fn what_is_known_of_its_making_is_kept_and_another_of_the_same_name_is_another() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(&folder);
+        let since = |entry: Entry| {
+            let id = store.capture(entry, now(), PendingBound(8)).expect("captured");
+            let own = store.snapshot().expect("a vault").all_of(id.provider()).1;
+            let captured = store.get(&id).expect("a vault").expect("an entry").captured.clone().expect("captured");
+            assert_eq!(captured.made_with, Some(self::id("github")));
+            assert_eq!(captured.since, own.first().expect("one").since);
+            (id, captured.since)
+        };
+        let (first, then) = since(entry("ci", "one"));
+        assert!(store.delete(&first).expect("a vault"));
+        let mut later = entry("ci", "two");
+        later.captured.as_mut().expect("captured").since = Some(now() + DAY);
+        let (second, later) = since(later);
+        assert_eq!(first, second);
+        assert!(then < later);
     }
 
     #[test]

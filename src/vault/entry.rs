@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::model::{AgentName, Credential, ProviderId, Secret, UserName};
+use crate::model::{AgentName, ConnectionId, Credential, ProviderId, Secret, UserName};
 
 /// How the account authenticates, as written in `auth_type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,20 +45,52 @@ impl From<&str> for AuthType {
 pub enum Status {
     /// It can.
     Active,
-    /// The token endpoint refused it for good: a person must act.
+    /// The token endpoint refused it for good: a person must act. An access token that still lives goes on.
     Attention,
-    /// Nobody uses it until a person approves it.
+    /// Nobody uses it until a person approves it, or consents.
     Pending,
+    /// A person ended it, or the service says that somebody did. Nobody uses it.
+    Revoked,
+    /// Its token is dead, and there is nothing to renew it with. Hardly ever written: [`Entry::status_at`] finds it. Requests go on
+    /// with it, since our clock is no proof.
+    Expired,
+    /// The consent that it waited for was denied, or nobody gave it in time. Nobody uses it.
+    Failed,
+    /// A word that only a newer Nexus knows, which is kept. Nobody uses it: it may mean that nobody should.
+    Unknown,
 }
 
 impl Status {
-    /// `active`, `attention` or `pending`.
+    /// All that have a word in the file.
+    const WRITTEN: [Self; 6] = [Self::Active, Self::Attention, Self::Pending, Self::Revoked, Self::Expired, Self::Failed];
+
+    /// `active`, `attention`, `pending`, `revoked`, `expired` or `failed`; `unknown` for another word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Attention => "attention",
             Self::Pending => "pending",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
         }
+    }
+
+    /// Whether a request may go with the credential.
+    pub fn serves(self) -> bool {
+        matches!(self, Self::Active | Self::Attention | Self::Expired)
+    }
+
+    /// Whether it is renewed.
+    pub fn renews(self) -> bool {
+        matches!(self, Self::Active | Self::Expired)
+    }
+}
+
+impl From<&str> for Status {
+    fn from(word: &str) -> Self {
+        Self::WRITTEN.into_iter().find(|status| status.as_str() == word).unwrap_or(Self::Unknown)
     }
 }
 
@@ -71,6 +103,10 @@ pub struct Captured {
     pub user: Option<UserName>,
     /// When it ends unless a person approves it before; `None` once one has.
     pub until: Option<SystemTime>,
+    /// When it was obtained. A later log-in may get the name of one that was removed, and is another all the same.
+    pub since: Option<SystemTime>,
+    /// The connection that made it, where it is a key that a program made.
+    pub made_with: Option<ConnectionId>,
 }
 
 /// Members of an entry's JSON object that we do not know, or would write otherwise, word for word and in their order.
@@ -159,6 +195,12 @@ impl Entry {
     /// Whether it is a log-in of `agent` that waits for approval.
     pub fn waits_for(&self, agent: &AgentName) -> bool {
         self.status == Status::Pending && self.captured.as_ref().is_some_and(|captured| captured.agent == *agent)
+    }
+
+    /// How it stands at `now`, where `renewable` says whether there is something to renew it with.
+    pub fn status_at(&self, now: SystemTime, renewable: bool) -> Status {
+        let is_dead = self.expires_at.is_some_and(|end| end <= now);
+        if self.status == Status::Active && is_dead && !renewable { Status::Expired } else { self.status }
     }
 
     /// Whether nobody approved it in time.

@@ -1,8 +1,9 @@
 //! One entry as JSON: JarvisCore's members flat, ours under names that it ignores.
 //!
 //! `provider`, `auth_type`, the credential's fields as strings, `registered_at` (RFC 3339); ours: `schema` (1), `hosts` and
-//! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too), `status` (`attention`, `pending`),
-//! `captured_by`, `captured_for` and `pending_until` (of an agent's own log-in), each left out when there is nothing to say.
+//! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too), `status` (any [`Status`] but
+//! `active`), `captured_by`, `captured_for`, `captured_at`, `made_with` and `pending_until` (of an agent's own log-in), each left out when
+//! there is nothing to say.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,7 +22,7 @@ use crate::model::{self, Credential, IdError, ProviderId, Secret};
 const SCHEMA: &str = "1";
 
 /// Names with a meaning of their own; no credential field may have one.
-pub(super) const RESERVED: [&str; 11] = [
+pub(super) const RESERVED: [&str; 13] = [
     "provider",
     "auth_type",
     "registered_at",
@@ -32,11 +33,15 @@ pub(super) const RESERVED: [&str; 11] = [
     "status",
     CAPTURED_BY,
     CAPTURED_FOR,
+    CAPTURED_AT,
+    MADE_WITH,
     PENDING_UNTIL,
 ];
 
 const CAPTURED_BY: &str = "captured_by";
 const CAPTURED_FOR: &str = "captured_for";
+const CAPTURED_AT: &str = "captured_at";
+const MADE_WITH: &str = "made_with";
 const PENDING_UNTIL: &str = "pending_until";
 
 /// Why a member of the vault is not an entry to us.
@@ -114,7 +119,7 @@ pub(super) fn decode(value: &RawValue) -> Result<Entry, NotUnderstood> {
 /// Puts a member where it belongs; what has no meaning to us, or is not how we would write it, stays as it is.
 fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), NotUnderstood> {
     let understood = match name {
-        "auth_type" | "schema" | CAPTURED_BY | CAPTURED_FOR | PENDING_UNTIL => true,
+        "auth_type" | "schema" | CAPTURED_BY | CAPTURED_FOR | CAPTURED_AT | MADE_WITH | PENDING_UNTIL => true,
         "provider" => text(value).as_deref() == Some(entry.provider.as_str()),
         "hosts" => {
             entry.seal(serde_json::from_str(value.get()).ok().ok_or(NotUnderstood::Hosts)?);
@@ -132,15 +137,10 @@ fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), No
             entry.expires_at = time(value);
             entry.expires_at.is_some_and(|at| Rfc3339(at).is_written_as(value))
         }
-        "status" if text(value).as_deref() == Some(Status::Attention.as_str()) => {
-            entry.status = Status::Attention;
-            true
+        "status" => {
+            entry.status = text(value).map_or(Status::Unknown, |word| word.as_str().into());
+            !matches!(entry.status, Status::Active | Status::Unknown)
         }
-        "status" if text(value).as_deref() == Some(Status::Pending.as_str()) => {
-            entry.status = Status::Pending;
-            true
-        }
-        "status" => false,
         _ => read_field(entry, name, value),
     };
     if !understood {
@@ -154,13 +154,14 @@ fn captured(members: &[(String, &RawValue)]) -> Result<Option<Captured>, NotUnde
     let named = |wanted: &str| members.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
     let odd = || NotUnderstood::Captured;
     let Some(agent) = named(CAPTURED_BY) else {
-        let stray = named(CAPTURED_FOR).is_some() || named(PENDING_UNTIL).is_some();
+        let stray = [CAPTURED_FOR, CAPTURED_AT, MADE_WITH, PENDING_UNTIL].iter().any(|name| named(name).is_some());
         return if stray { Err(odd()) } else { Ok(None) };
     };
     let agent = text(agent).and_then(|agent| agent.parse().ok()).ok_or_else(odd)?;
     let user = named(CAPTURED_FOR).map(|user| text(user).and_then(|user| user.parse().ok()).ok_or_else(odd)).transpose()?;
-    let until = named(PENDING_UNTIL).map(|until| time(until).ok_or_else(odd)).transpose()?;
-    Ok(Some(Captured { agent, user, until }))
+    let at = |name| named(name).map(|at| time(at).ok_or_else(odd)).transpose();
+    let with = named(MADE_WITH).map(|with| text(with).and_then(|with| with.parse().ok()).ok_or_else(odd)).transpose()?;
+    Ok(Some(Captured { agent, user, until: at(PENDING_UNTIL)?, since: at(CAPTURED_AT)?, made_with: with }))
 }
 
 /// A string with something in it is a field of the credential.
@@ -217,23 +218,33 @@ impl Serialize for Entry {
         if let Some(at) = self.expires_at {
             self.serialize_time(&mut map, "expires_at", at)?;
         }
-        if self.status != Status::Active {
+        if !matches!(self.status, Status::Active | Status::Unknown) {
             map.serialize_entry("status", self.status.as_str())?;
         }
-        if let Some(Captured { agent, user, until }) = &self.captured {
-            map.serialize_entry(CAPTURED_BY, agent.as_str())?;
-            if let Some(user) = user {
-                map.serialize_entry(CAPTURED_FOR, user.as_str())?;
-            }
-            if let Some(until) = until {
-                map.serialize_entry(PENDING_UNTIL, &Rfc3339(*until))?;
-            }
+        if let Some(captured) = &self.captured {
+            captured.serialize_into(&mut map)?;
         }
         for (name, value) in self.other.0.iter().filter(|(name, _)| !self.says(name)) {
             let raw: &RawValue = serde_json::from_str(value.expose()).map_err(serde::ser::Error::custom)?;
             map.serialize_entry(name, raw)?;
         }
         map.end()
+    }
+}
+
+impl Captured {
+    fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(CAPTURED_BY, self.agent.as_str())?;
+        if let Some(user) = &self.user {
+            map.serialize_entry(CAPTURED_FOR, user.as_str())?;
+        }
+        if let Some(since) = self.since {
+            map.serialize_entry(CAPTURED_AT, &Rfc3339(since))?;
+        }
+        if let Some(with) = &self.made_with {
+            map.serialize_entry(MADE_WITH, with.as_str())?;
+        }
+        self.until.map_or(Ok(()), |until| map.serialize_entry(PENDING_UNTIL, &Rfc3339(until)))
     }
 }
 
@@ -261,7 +272,12 @@ impl Entry {
             // A kept time that can be read was known, so its absence now is what we say.
             "registered_at" => self.registered_at.is_some() || self.kept(name).and_then(time).is_some(),
             "expires_at" => self.expires_at.is_some() || self.kept(name).and_then(time).is_some(),
-            "status" => self.status != Status::Active,
+            // A word that was kept holds until somebody sets another state.
+            "status" => match self.status {
+                Status::Unknown => false,
+                Status::Active => self.kept(name).and_then(text).is_none_or(|word| word != Status::Active.as_str()),
+                _ => true,
+            },
             field => self.fields.field(field).is_some(),
         }
     }

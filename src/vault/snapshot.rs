@@ -35,6 +35,8 @@ pub struct OwnConnection {
     pub agent: AgentName,
     /// For whom that agent acts.
     pub user: Option<UserName>,
+    /// When it was obtained; see [`Captured::since`](super::Captured::since).
+    pub since: Option<SystemTime>,
     /// Nobody has approved it yet, so nobody uses it.
     pub pending: bool,
 }
@@ -60,8 +62,8 @@ impl FromIterator<OwnConnection> for OwnConnections {
 impl OwnConnection {
     fn of(id: &ConnectionId, entry: &Entry) -> Option<Self> {
         let captured = entry.captured.as_ref()?;
-        let (agent, user) = (captured.agent.clone(), captured.user.clone());
-        Some(Self { id: id.clone(), agent, user, pending: entry.status == Status::Pending })
+        let (agent, user, since) = (captured.agent.clone(), captured.user.clone(), captured.since);
+        Some(Self { id: id.clone(), agent, user, since, pending: entry.status == Status::Pending })
     }
 }
 

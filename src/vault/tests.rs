@@ -60,7 +60,7 @@ fn an_entry_is_read_into_what_we_know_and_what_we_do_not() {
     assert_eq!(field(&entry, "client_secret").as_deref(), Some("töp 🚀"));
     assert_eq!(entry.registered_at, Some(UNIX_EPOCH + Duration::from_millis(1_714_564_800_500)));
     assert_eq!(entry.expires_at, Some(UNIX_EPOCH + Duration::from_secs(1_714_564_800)));
-    assert_eq!(entry.status, Status::Active);
+    assert_eq!(entry.status, Status::Unknown);
     assert_eq!(
         entry.other.names().collect::<Vec<_>>(),
         ["provider", "registered_at", "empty", "number", "nested", "status", "expires_at"]
@@ -241,6 +241,53 @@ fn unchanged_entries_are_shared_by_snapshots() {
 }
 
 #[test]
+fn i2_a_state_that_a_newer_nexus_wrote_is_kept_and_serves_nobody_until_a_person_acts() {
+    let text = |status: &str| format!(r#"{{"a": {{"provider": "a", "auth_type": "x", "k": "1", "status": {status}}}}}"#);
+    for (word, read) in [
+        (r#""suspended""#, Status::Unknown),
+        ("7", Status::Unknown),
+        (r#""active""#, Status::Active),
+        (r#""attention""#, Status::Attention),
+        (r#""pending""#, Status::Pending),
+        (r#""revoked""#, Status::Revoked),
+        (r#""expired""#, Status::Expired),
+        (r#""failed""#, Status::Failed),
+    ] {
+        let text = text(word);
+        let read_again = |change: fn(&mut Entry)| {
+            let mut document = document(&text);
+            let mut entry = document.entry(&id("a")).expect("there").expect("understood");
+            assert_eq!(
+                (entry.status, entry.status.serves()),
+                (read, matches!(read.as_str(), "active" | "attention" | "expired"))
+            );
+            change(&mut entry);
+            document.set(&id("a"), &entry);
+            rendered(&document)
+        };
+        let kept = read_again(|entry| entry.fields.set("k", Secret::new(String::from("2"))));
+        assert_eq!(kept.matches(&format!("\"status\": {word}")).count(), 1, "{kept}");
+        let cleared = read_again(|entry| entry.status = Status::Active);
+        assert!(!cleared.contains("status") || word.contains("active"), "{cleared}");
+        let ended = read_again(|entry| entry.status = Status::Revoked);
+        assert_eq!(ended.matches("status").count(), 1, "{ended}");
+        assert!(ended.contains(r#""status": "revoked""#), "{ended}");
+    }
+}
+
+#[test]
+fn what_is_dead_and_can_t_be_renewed_has_expired() {
+    let mut entry = entry(&[("access_token", "a")]);
+    let now = UNIX_EPOCH + Duration::from_secs(100);
+    assert_eq!(entry.status_at(now, false), Status::Active);
+    entry.expires_at = Some(now);
+    assert_eq!((entry.status_at(now, false), entry.status_at(now, true)), (Status::Expired, Status::Active));
+    assert_eq!(entry.status_at(UNIX_EPOCH, false), Status::Active);
+    entry.status = Status::Revoked;
+    assert_eq!(entry.status_at(now, false), Status::Revoked, "what a person did says more");
+}
+
+#[test]
 fn every_member_counts_when_entries_are_compared() {
     let base = r#"{"a": {"provider": "a", "auth_type": "x", "k": "1"}}"#;
     let same = |text: &str| {
@@ -256,6 +303,7 @@ fn every_member_counts_when_entries_are_compared() {
         r#"{"a": {"provider": "a", "auth_type": "x", "k": "1", "l": 1}}"#,
         r#"{"a": {"provider": "a", "auth_type": "x", "k": "1", "hosts": ["h"]}}"#,
         r#"{"a": {"provider": "a", "auth_type": "x", "k": "1", "status": "attention"}}"#,
+        r#"{"a": {"provider": "a", "auth_type": "x", "k": "1", "status": "suspended"}}"#,
         r#"{"a": {"provider": "a", "auth_type": "x", "k": "1", "expires_at": 1}}"#,
         r#"{"a": {"provider": "a", "auth_type": "x", "k": "1", "registered_at": "2024-05-01T12:00:00Z"}}"#,
     ] {

@@ -83,7 +83,7 @@ fn with_basic(mut request: Request<Body>, secret: &str) -> Request<Body> {
 }
 
 fn tail(nexus: &Nexus, agent: &str, connection: &str) -> String {
-    nexus.placeholder_key().tail(&agent.parse().expect("a name"), &connection.parse().expect("a handle"))
+    nexus.placeholder(agent, connection)
 }
 
 fn refusal(reply: &Reply) -> (u16, Option<&str>) {

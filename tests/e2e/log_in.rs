@@ -112,7 +112,7 @@ fn code() -> Request<Body> {
 }
 
 fn tail(nexus: &Nexus, agent: &str, connection: &str) -> String {
-    nexus.placeholder_key().tail(&agent.parse().expect("a name"), &connection.parse().expect("a handle"))
+    nexus.placeholder(agent, connection)
 }
 
 fn document(reply: &Reply) -> Value {

@@ -99,7 +99,7 @@ fn post(url: &str) -> Request<Body> {
 }
 
 fn tail(nexus: &Nexus, agent: &str, connection: &str) -> String {
-    nexus.placeholder_key().tail(&agent.parse().expect("a name"), &connection.parse().expect("a handle"))
+    nexus.placeholder(agent, connection)
 }
 
 fn refusal(reply: &Reply) -> (u16, Option<&str>) {

@@ -102,7 +102,7 @@ fn document(reply: &Reply) -> Value {
 
 /// What an agent's placeholder for `connection` ends in.
 fn tail(nexus: &Nexus, agent: &str, connection: &str) -> String {
-    nexus.placeholder_key().tail(&agent.parse().expect("a name"), &connection.parse().expect("a handle"))
+    nexus.placeholder(agent, connection)
 }
 
 fn claims(token: &Value) -> (Value, Value) {

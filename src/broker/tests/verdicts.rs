@@ -5,6 +5,7 @@ use tokio::time::{Instant, advance};
 
 use super::fakes::*;
 use crate::broker::Error;
+use crate::model::Secret;
 use crate::vault::Status;
 
 const REFUSAL: Oddity = Oddity::Status(400, r#"{"error":"invalid_grant","error_description":"the-client-secret"}"#);
@@ -36,6 +37,40 @@ async fn t124_attention_lets_a_living_access_token_serve_until_it_dies() {
     house.vault.edit(&house.id, |entry| entry.status = Status::Attention);
     assert!(matches!(house.authorize().await, Err(Error::AuthRequired { .. })));
     assert_eq!(house.endpoint.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_the_service_calls_revoked_serves_nobody_and_a_person_ends_that() {
+    let house = House::new(Some(HOUR));
+    house.endpoint.next(Oddity::Status(400, r#"{"error":"token_revoked"}"#));
+    assert_eq!(kept(&house.always_401().await), "attention");
+    assert_eq!(house.vault.get(&house.id).status, Status::Revoked);
+    for _ in 0..30 {
+        let refused = house.authorize().await;
+        assert!(matches!(refused, Err(Error::Ended { status: Status::Revoked, .. })), "{refused:?}");
+        advance(MINUTE).await;
+    }
+    assert_eq!(house.endpoint.calls(), 1);
+    house.register_anew(5);
+    assert_eq!(house.request().await, "access-5");
+    assert_eq!(fresh(&house.always_401().await), "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn i2_what_somebody_ended_meanwhile_goes_on_no_request_and_is_not_renewed() {
+    for status in [Status::Revoked, Status::Failed, Status::Unknown] {
+        let house = House::new(Some(HOUR));
+        let permit = house.permit().await;
+        house.vault.edit(&house.id, |entry| entry.status = status);
+        assert!(matches!(house.authorize().await, Err(Error::Ended { .. })));
+        assert_eq!(kept(&permit.renew(Instant::now()).await), "attention");
+        // The token is another too: the 401 of the old one gets none.
+        house.vault.edit(&house.id, |entry| entry.fields.set("access_token", Secret::new(String::from("access-9"))));
+        assert_eq!(kept(&permit.renew(Instant::now()).await), "gone");
+        assert_eq!(house.endpoint.calls(), 0);
+        house.vault.edit(&house.id, |entry| entry.status = Status::Active);
+        assert_eq!(house.request().await, "access-9");
+    }
 }
 
 #[tokio::test(start_paused = true)]
