@@ -9,16 +9,16 @@ use nexus::vault::{Entry, NotApproved};
 use serde_json::json;
 
 use super::arguments::Approve;
-use super::context::{Context, Hint, connection};
+use super::context::{Context, Hint, known};
 use super::terminal::Terminal;
 use super::{list, providers, when};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Approve) -> anyhow::Result<()> {
-    let id = connection(&options.provider, options.user.as_deref())?;
     context.require_home()?;
+    let store = context.store()?;
+    let id = known(&store, &options.provider, options.user.as_deref())?;
     let catalogue = context.catalogue(terminal);
     let provider = providers::find(&catalogue, id.provider())?;
-    let store = context.store()?;
     let shown = store.get(&id)?.ok_or_else(|| list::missing(id.as_str()))?;
     let Some(captured) = &shown.captured else { anyhow::bail!(refused(&id, NotApproved::NotPending)) };
     terminal.talk(&format!(

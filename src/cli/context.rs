@@ -157,6 +157,12 @@ pub(crate) fn connection(provider: &str, user: Option<&str>) -> anyhow::Result<C
     }
 }
 
+/// The same as it is in `store`, where a person may go by another name: a number.
+pub(crate) fn known(store: &Store, provider: &str, user: Option<&str>) -> anyhow::Result<ConnectionId> {
+    let named = connection(provider, user)?;
+    Ok(store.snapshot()?.meant(&named))
+}
+
 /// A variable of ours that can't be read as text would be passed over, and something else used instead: another secret, say.
 fn refuse_what_is_no_text() -> anyhow::Result<()> {
     // A path need not be text.

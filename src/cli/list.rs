@@ -7,7 +7,7 @@ use nexus::vault::{Captured, Entry, Status, Summary};
 use serde_json::{Value, json};
 
 use super::arguments::{List, One};
-use super::context::{Context, Hint, connection};
+use super::context::{Context, Hint, known};
 use super::terminal::Terminal;
 use super::when;
 
@@ -17,7 +17,7 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
         .store()?
         .summary()?
         .into_iter()
-        .filter(|row| user.is_none() || row.connection.user() == user.as_ref())
+        .filter(|row| user.is_none() || UserName::same(row.connection.user(), user.as_ref()))
         .collect();
     terminal.either(&json!({ "connections": rows.iter().map(facts).collect::<Vec<_>>() }), || {
         let cells = rows.iter().map(|row| {
@@ -85,8 +85,9 @@ fn say_that_there_is_none(terminal: &Terminal, user: Option<&UserName>) {
 }
 
 pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> anyhow::Result<()> {
-    let id = connection(&options.provider, options.user.as_deref())?;
-    let entry = context.store()?.get(&id)?.ok_or_else(|| missing(id.as_str()))?;
+    let store = context.store()?;
+    let id = known(&store, &options.provider, options.user.as_deref())?;
+    let entry = store.get(&id)?.ok_or_else(|| missing(id.as_str()))?;
     let fields: Vec<&str> = entry.fields.names().collect();
     let scopes = Summary::of(&id, &entry).scopes;
     let value = json!({

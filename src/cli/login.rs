@@ -59,6 +59,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> an
     let provider = Arc::clone(catalogue.get(id.provider()).context("the provider is gone")?);
     let redirect = Redirect::chosen(options.redirect_uri.as_deref(), options.port)?;
     let store = context.store()?;
+    let id = store.snapshot()?.meant(&id);
     context.warn_if_guessable(terminal)?;
     let account = account(terminal, (&store, &provider), &id, (options, &redirect))?;
     can_keep(&account, store.get(&id)?.as_deref()).context("nobody was asked")?;

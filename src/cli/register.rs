@@ -25,6 +25,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let catalogue = context.catalogue(terminal);
     let provider = providers::find(&catalogue, id.provider())?;
     let store = context.store()?;
+    let id = store.snapshot()?.meant(&id);
     context.warn_if_guessable(terminal)?;
     let replaced = store.get(&id)?.is_some();
     if replaced && terminal.can_ask() {

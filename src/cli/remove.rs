@@ -7,13 +7,13 @@ use nexus::vault::{Entry, Store};
 use serde_json::json;
 
 use super::arguments::Remove;
-use super::context::{Context, connection};
+use super::context::{Context, known};
 use super::list::missing;
 use super::terminal::Terminal;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Remove) -> anyhow::Result<()> {
-    let id = connection(&options.provider, options.user.as_deref())?;
     let store = context.store()?;
+    let id = known(&store, &options.provider, options.user.as_deref())?;
     let entry = store.get(&id)?.filter(|_| !options.no_revoke);
     let revoked = entry.is_some_and(|entry| is_ended((context, terminal), &store, (&id, &entry)));
     anyhow::ensure!(store.delete(&id)?, missing(id.as_str()));

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::arguments::Test;
-use super::context::{Context, Hint, connection};
+use super::context::{Context, Hint, connection, known};
 use super::doors::{self, Passing};
 use super::process::{harden, start_log};
 use super::terminal::Terminal;
@@ -122,13 +122,10 @@ async fn ask_until_one_works<'r, 'a>(
 
 /// The connection that the command line names, its person by name or by number.
 fn chosen(store: &Store, options: &Test) -> anyhow::Result<ConnectionId> {
-    let Some(text) = &options.user_id else { return connection(&options.provider, options.user.as_deref()) };
+    let Some(text) = &options.user_id else { return known(store, &options.provider, options.user.as_deref()) };
     let id = connection(&options.provider, None)?;
     anyhow::ensure!(id.user().is_none(), "the person is named twice: in {id} and by --user-id");
-    let of_provider = store.list()?.into_iter().filter(|known| known.provider() == id.provider());
-    let means = |user: &UserName| user.as_str() == text || user.uuid().eq_ignore_ascii_case(text);
-    let known = of_provider.into_iter().find(|known| known.user().is_some_and(means));
-    known.map_or_else(|| connection(&options.provider, Some(text)), Ok)
+    known(store, &options.provider, Some(text))
 }
 
 fn absent(provider: &Provider, id: &ConnectionId) -> Hint {

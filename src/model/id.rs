@@ -91,6 +91,30 @@ impl UserName {
     }
 }
 
+impl UserName {
+    /// Whether both names mean one person, whom either may call by number.
+    pub fn is(&self, other: &Self) -> bool {
+        let by_number =
+            |number: &Self, name: &Self| number.looks_like_a_number() && number.0.eq_ignore_ascii_case(&name.uuid());
+        self == other || by_number(self, other) || by_number(other, self)
+    }
+
+    /// As [`UserName::is`], where nobody is only nobody.
+    pub fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
+        match (one, other) {
+            (Some(one), Some(other)) => one.is(other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
+    /// RFC 9562 §4: five groups of hexadecimal digits. Spares the other names a hash.
+    fn looks_like_a_number(&self) -> bool {
+        let hyphen = |at| matches!(at, 8 | 13 | 18 | 23);
+        let fits = |(at, byte): (usize, u8)| if hyphen(at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+        self.0.len() == 36 && self.0.bytes().enumerate().all(fits)
+    }
+}
+
 fn unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
@@ -130,15 +154,23 @@ impl ConnectionId {
         self.user.as_ref()
     }
 
-    /// Whether a caller that acts for `user` may use it: its user's and the default ones; a caller that acts for nobody has all.
+    /// Whether a caller that acts for `user` may use it: that user's and no others; a caller that acts for nobody has all.
+    ///
+    /// The default connection is some person's account too: who acts for Alice must not act as somebody else because she has none.
     pub fn is_open_to(&self, user: Option<&UserName>) -> bool {
-        user.is_none() || self.user.is_none() || self.user() == user
+        user.is_none() || UserName::same(self.user(), user)
     }
 
-    /// Of the connections of one provider, the one used for `user` where a request names none: the user's, else the default.
+    /// Of the connections of one provider, the one used for `user` where a request names none: the user's; the default one for nobody.
     pub fn preferred<'a>(existing: &'a [Self], user: Option<&UserName>) -> Option<&'a Self> {
-        let own = existing.iter().find(|connection| user.is_some() && connection.user() == user);
-        own.or_else(|| existing.iter().find(|connection| connection.user().is_none()))
+        let exact = existing.iter().find(|connection| connection.user() == user);
+        exact.or_else(|| existing.iter().find(|connection| UserName::same(connection.user(), user)))
+    }
+
+    /// Of `existing`, the one that this handle means, its person by name or by number.
+    pub fn found_in<'a>(&self, existing: &'a [Self]) -> Option<&'a Self> {
+        let means = |other: &&Self| other.provider == self.provider && UserName::same(other.user(), self.user());
+        existing.iter().find(|other| *other == self).or_else(|| existing.iter().find(means))
     }
 }
 
@@ -221,17 +253,32 @@ mod tests {
     }
 
     #[test]
-    fn i6_a_caller_for_a_user_has_that_users_connection_or_the_default() {
+    fn a_person_is_the_same_by_name_and_by_number() {
+        let user = |name: &str| name.parse::<UserName>().expect("a user");
+        let (alice, number) = (user("alice"), user("c2ef90b9-02bc-5d53-93cd-92652b6e1b41"));
+        assert!(alice.is(&number) && number.is(&alice) && user("C2EF90B9-02BC-5D53-93CD-92652B6E1B41").is(&alice));
+        for other in ["bob", "c2ef90b9-02bc-5d53-93cd-92652b6e1b42", "c2ef90b902bc5d5393cd92652b6e1b41"] {
+            assert!(!user(other).is(&alice) && !alice.is(&user(other)), "{other}");
+        }
+        let ids: Vec<ConnectionId> = ["github:bob", "github:alice"].map(|text| text.parse().expect("a handle")).to_vec();
+        let found = |text: &str| text.parse::<ConnectionId>().expect("a handle").found_in(&ids).map(ConnectionId::as_str);
+        assert_eq!(found(&format!("github:{number}")), Some("github:alice"));
+        assert_eq!((found("github"), found("gitlab:alice"), found("github:eve")), (None, None, None));
+        assert_eq!(ConnectionId::preferred(&ids, Some(&number)).map(ConnectionId::as_str), Some("github:alice"));
+    }
+
+    #[test]
+    fn i6_a_caller_for_a_user_has_that_users_connection_and_no_other() {
         let ids: Vec<ConnectionId> =
             ["github", "github:alice", "github:bob"].iter().map(|text| text.parse().expect("a handle")).collect();
         let user = |name: &str| name.parse::<UserName>().expect("a user");
         let preferred = |user: Option<&UserName>| ConnectionId::preferred(&ids, user).map(ConnectionId::as_str);
         assert_eq!(
             (preferred(None), preferred(Some(&user("bob"))), preferred(Some(&user("eve")))),
-            (Some("github"), Some("github:bob"), Some("github"))
+            (Some("github"), Some("github:bob"), None)
         );
         let open: Vec<bool> = ids.iter().map(|id| id.is_open_to(Some(&user("bob")))).collect();
-        assert_eq!(open, [true, false, true]);
+        assert_eq!(open, [false, false, true]);
         assert_eq!(ConnectionId::preferred(&ids[1..], None), None);
     }
 }

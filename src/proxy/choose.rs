@@ -156,8 +156,8 @@ impl Worker {
         permitted(permit, named, inquiry, entry)
     }
 
-    /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one. `None` only
-    /// where the provider has none at all: once it has one its slots are ours, and what a caller sent in them goes nowhere.
+    /// The connection that `Nexus-Connection` names, that a placeholder means, the agent's user's, or the default one of an agent that acts
+    /// for nobody. `None` only where the provider has none at all: once it has one its slots are ours, and what a caller sent in them goes nowhere.
     fn choose(&self, named: &Named, listed: &Listed, inquiry: &Inquiry<'_>) -> Result<Option<ConnectionId>, Refusal> {
         let Inquiry { agent, headers, .. } = inquiry;
         let existing = &listed.ids;
@@ -170,11 +170,12 @@ impl Worker {
             if let Some(own) = listed.own.iter().find(|own| own.id == wanted) {
                 return self.own(agent, own, &named.provider)?.map(Some).ok_or_else(not_yours);
             }
-            let usable = *wanted.provider() == named.provider.id && may_use(agent, &wanted);
-            return match usable {
-                true if existing.contains(&wanted) => Ok(Some(wanted)),
-                true => self.missing(named, existing, wanted.user()),
-                false => Err(not_yours()),
+            if *wanted.provider() != named.provider.id || !may_use(agent, &wanted) {
+                return Err(not_yours());
+            }
+            return match wanted.found_in(existing) {
+                Some(found) => Ok(Some(found.clone())),
+                None => self.missing(named, existing, wanted.user()),
             };
         }
         if existing.is_empty() && listed.own.is_empty() {
@@ -377,7 +378,7 @@ fn pending(provider: &Provider, connection: &ConnectionId) -> Refusal {
     }))
 }
 
-/// An agent that is bound to a user has that user's connections and the default ones; others are another's.
+/// An agent that is bound to a user has that user's connections; the default ones too are another's.
 pub(super) fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
     connection.is_open_to(agent.user.as_ref())
 }

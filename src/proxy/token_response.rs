@@ -286,7 +286,9 @@ impl Worker {
             if let Some(found) = wanted.as_ref().and_then(|wanted| own(candidates, wanted)) {
                 return self.own_of(agent, found)?.map(Some).ok_or(Refusal::Connection("that Nexus-Connection names"));
             }
-            let named = all().find(|(_, connection)| wanted.as_ref() == Some(*connection));
+            let ids: Vec<ConnectionId> = all().map(|(_, connection)| connection.clone()).collect();
+            let meant = wanted.as_ref().and_then(|wanted| wanted.found_in(&ids));
+            let named = all().find(|(_, connection)| meant == Some(*connection));
             return named.map(Some).ok_or(Refusal::Connection("that Nexus-Connection names"));
         }
         for candidate in candidates {

@@ -117,6 +117,12 @@ impl Snapshot {
         self.entries.insert(id, entry);
     }
 
+    /// The connection that `id` means, its person by name or by number; `id` itself where there is none.
+    pub fn meant(&self, id: &ConnectionId) -> ConnectionId {
+        let exact = self.entries.contains_key(id).then(|| id.clone());
+        exact.or_else(|| id.found_in(&self.entries.keys().cloned().collect::<Vec<_>>()).cloned()).unwrap_or_else(|| id.clone())
+    }
+
     /// A number that no other content read by this store has.
     pub fn generation(&self) -> u64 {
         self.generation

@@ -255,6 +255,10 @@ impl Case<'_> {
         let answer =
             |outcome, why| Explanation { connection: Some(connection.to_string()), ..self.answer(outcome, why).of(provider) };
         let again = || Some(register(connection));
+        if !entry.status.serves() {
+            let why = format!("{connection} is {}", entry.status.as_str());
+            return Ok(Explanation { command: again(), ..answer(Outcome::AuthRequired, why) });
+        }
         let fitting = named.rules.iter().find_map(|number| {
             let rule = provider.inject.get(*number)?;
             matches!(prepare(&rule.placements, &fields), Ok(Some(_))).then_some((*number, rule))
@@ -287,7 +291,11 @@ impl Case<'_> {
         } else {
             (Outcome::AuthRequired, "the answer is auth_required")
         };
-        let others = if existing.is_empty() { "" } else { " for this caller; a placeholder or Nexus-Connection names one" };
+        let others = match &self.agent.user {
+            _ if existing.is_empty() => String::new(),
+            Some(user) => format!(" for {user}, for whom this agent acts"),
+            None => " as the default; a placeholder or Nexus-Connection names one".to_owned(),
+        };
         let why = format!("no credential of {} is registered{others}; {then}", provider.title);
         Ok(Explanation { command: Some(register(&id)), ..self.answer(outcome, why).of(provider) })
     }
