@@ -146,6 +146,11 @@ impl Home {
         self.0.join("locks")
     }
 
+    /// `used.json`: when each connection was used last.
+    pub fn uses(&self) -> crate::vault::Uses {
+        crate::vault::Uses::new(self.0.join("used.json"))
+    }
+
     /// `proxy.addr`: where the proxies that are up listen, for `nexus run` and `nexus status`.
     pub fn address_file(&self) -> PathBuf {
         self.0.join("proxy.addr")

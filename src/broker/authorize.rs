@@ -1,6 +1,7 @@
 //! `Broker`: from a connection's name to a permit.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use dashmap::DashMap;
 
@@ -114,6 +115,11 @@ impl Broker {
         let (vault, now) = (Arc::clone(&self.shared.ports.vault), (self.shared.ports.clock)());
         let writing = self.shared.ports.runtime.spawn_blocking(move || vault.capture(entry, now, bound));
         Ok(writing.await.map_err(|_stopped| NotCaptured::Stopped)??)
+    }
+
+    /// When each connection went on a request of this process last, to the second.
+    pub(crate) fn uses(&self) -> Vec<(ConnectionId, SystemTime)> {
+        self.connections.iter().filter_map(|entry| Some((entry.key().clone(), entry.value().used_at()?))).collect()
     }
 
     /// Waits until no renewal is in flight, so that stopping loses no token. The caller sets the deadline.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
@@ -17,6 +17,9 @@ use super::settings::Settings;
 use crate::model::ConnectionId;
 use crate::provider::Provider;
 use crate::vault::Entry;
+
+/// In the nanoseconds of [`Shared::mark`].
+const SECOND: u64 = 1_000_000_000;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub(super) struct Connection {
     live: ArcSwap<Live>,
     /// The version of the vault at which `live` was last found to be what it holds.
     looked: AtomicU64,
+    /// The second of the last use, counted from 1; 0 = none yet.
+    used: AtomicU64,
     book: Mutex<Book>,
     seats: Semaphore,
 }
@@ -80,9 +85,25 @@ impl Connection {
             shared: Arc::clone(shared),
             live: ArcSwap::from_pointee(Live { version, entry, generation }),
             looked: AtomicU64::new(version),
+            used: AtomicU64::new(0),
             book: Mutex::new(Book::new(Instant::now(), &shared.settings)),
             seats: Semaphore::new(shared.settings.waiters.min(Semaphore::MAX_PERMITS)),
         }
+    }
+
+    /// Notes that a request went with it at `mark`. It is written once a second at most: the threads share it.
+    pub(super) fn used(&self, mark: u64) {
+        let second = mark / SECOND + 1;
+        if self.used.load(Ordering::Relaxed) < second {
+            self.used.store(second, Ordering::Relaxed);
+        }
+    }
+
+    /// When a request went with it last, to the second; `None` where this process has seen none.
+    pub(super) fn used_at(&self) -> Option<SystemTime> {
+        let second = self.used.load(Ordering::Relaxed).checked_sub(1)?;
+        let ago = self.shared.epoch.elapsed().saturating_sub(Duration::from_secs(second));
+        (self.shared.ports.clock)().checked_sub(ago)
     }
 
     /// The credential as of this moment, the vault looked at.

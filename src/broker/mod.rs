@@ -11,6 +11,7 @@ mod making;
 mod permit;
 mod port;
 mod settings;
+mod standing;
 
 pub(crate) use authorize::Broker;
 pub(crate) use error::{Error, NotCaptured, Why};
@@ -19,6 +20,7 @@ pub(crate) use making::try_out;
 pub(crate) use permit::{Permit, Renewal};
 pub(crate) use port::{Clock, Listed, Moment, Ports};
 pub(crate) use settings::Settings;
+pub use standing::Standing;
 
 #[cfg(test)]
 pub(crate) use port::{Seen, Vault};

@@ -82,7 +82,9 @@ impl Permit {
 
     /// Notes that the service took the credential on a request sent at `sent_at`.
     pub(crate) fn succeeded(&self, sent_at: Instant) {
-        self.ready.succeeded(self.connection.shared.mark(sent_at));
+        let mark = self.connection.shared.mark(sent_at);
+        self.connection.used(mark);
+        self.ready.succeeded(mark);
         self.live.generation.succeeded();
     }
 
@@ -91,6 +93,7 @@ impl Permit {
     /// Renews unless the 401 is about that one request, another request already renewed, or a renewal cannot be made now. A
     /// renewal goes on when the returned future is dropped.
     pub(crate) async fn renew(&self, sent_at: Instant) -> Renewal {
+        self.connection.used(self.connection.shared.mark(sent_at));
         let live = match self.connection.refresh() {
             Ok(live) => live,
             Err(Error::Vault(cause)) => return Renewal::Keep(Why::Vault(cause)),

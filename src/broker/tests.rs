@@ -2,7 +2,7 @@
 
 mod ahead;
 mod disk;
-mod fakes;
+pub(super) mod fakes;
 mod grants;
 mod made;
 mod on_401;

@@ -21,12 +21,11 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Approve) -> 
     let provider = providers::find(&catalogue, id.provider())?;
     let shown = store.get(&id)?.ok_or_else(|| list::missing(id.as_str()))?;
     let Some(captured) = &shown.captured else { anyhow::bail!(refused(&id, NotApproved::NotPending)) };
-    terminal.talk(&format!(
-        "{id}: the agent {} logged in to {}, or made a key there, at {}\n",
-        captured.agent,
-        provider.title,
-        when::or_dash(shown.registered_at)
-    ));
+    let at = when::or_dash(shown.registered_at);
+    terminal.talk(&match &captured.made_with {
+        Some(with) => format!("{id}: the agent {} made a key at {} with {with}, at {at}\n", captured.agent, provider.title),
+        None => format!("{id}: the agent {} logged in to {}, at {at}\n", captured.agent, provider.title),
+    });
     if terminal.can_ask() {
         let question = format!("Let {} use this account? Nobody else will", captured.agent);
         anyhow::ensure!(terminal.confirm(&question)?, "nothing was changed: {id} waits");

@@ -1,45 +1,31 @@
 //! `nexus list` and `show`: connections without their secrets.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use nexus::model::UserName;
+use nexus::model::{ConnectionId, UserName};
 use nexus::vault::{Captured, Entry, Status, Summary};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::arguments::{List, One};
 use super::context::{Context, Hint, known};
+use super::standing::{Standings, Told};
 use super::terminal::Terminal;
 use super::when;
 
 pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> anyhow::Result<()> {
     let user: Option<UserName> = options.user.as_deref().map(str::parse).transpose()?;
-    let rows: Vec<_> = context
-        .store()?
-        .summary()?
-        .into_iter()
-        .filter(|row| user.is_none() || UserName::same(row.connection.user(), user.as_ref()))
-        .collect();
+    let snapshot = context.store()?.snapshot()?;
+    let standings = Standings::look(context, terminal);
+    let row = |(id, entry): (&ConnectionId, &Arc<Entry>)| (Summary::of(id, entry), standings.of(id, entry));
+    let wanted = |(row, _): &(Summary, Told)| user.is_none() || UserName::same(row.connection.user(), user.as_ref());
+    let rows: Vec<_> = snapshot.iter().map(row).filter(wanted).collect();
     terminal.either(&json!({ "connections": rows.iter().map(facts).collect::<Vec<_>>() }), || {
-        let cells = rows.iter().map(|row| {
-            vec![
-                row.connection.provider().to_string(),
-                row.auth_type.as_str().to_owned(),
-                row.client_id.clone().unwrap_or_else(|| "-".to_owned()),
-                row.connection.user().map_or_else(|| "-".to_owned(), ToString::to_string),
-                when::minute(row.expires_at),
-                when::minute(row.registered_at),
-            ]
-        });
-        Terminal::table(&["Provider", "Auth type", "Client ID", "User", "Expires", "Registered"], cells.collect())
+        let columns = ["Provider", "Auth type", "Client ID", "User", "Expires", "Registered", "Status", "Last used", "Renews"];
+        Terminal::table(&columns, rows.iter().map(cells).collect())
     })?;
-    for row in rows.iter().filter(|row| row.status == Status::Attention) {
-        let id = &row.connection;
-        terminal.warn(&format!(
-            "{id} needs attention: its last renewal was refused for good; log in again (`nexus login {id}`) or register it again"
-        ));
-    }
-    for row in rows.iter().filter(|row| row.status == Status::Pending) {
-        terminal.warn(&waits(row));
+    for (row, told) in &rows {
+        advice(row, told.status).into_iter().for_each(|advice| terminal.warn(&advice));
     }
     if rows.is_empty() && !terminal.json {
         say_that_there_is_none(terminal, user.as_ref());
@@ -47,20 +33,57 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
     Ok(())
 }
 
-fn facts(row: &Summary) -> Value {
-    json!({
-        "connection": row.connection.as_str(),
-        "provider": row.connection.provider().as_str(),
-        "auth_type": row.auth_type.as_str(),
-        "client_id": row.client_id,
-        "user": row.connection.user().map(UserName::as_str),
-        "status": row.status.as_str(),
-        "scopes": row.scopes,
-        "agent": row.captured.as_ref().map(|captured| captured.agent.as_str()),
-        "pending_until": until(row.captured.as_ref()).map(when::show),
-        "expires_at": row.expires_at.map(when::show),
-        "registered_at": row.registered_at.map(when::show),
-    })
+fn cells((row, told): &(Summary, Told)) -> Vec<String> {
+    let known = vec![
+        row.connection.provider().to_string(),
+        row.auth_type.as_str().to_owned(),
+        row.client_id.clone().unwrap_or_else(|| "-".to_owned()),
+        row.connection.user().map_or_else(|| "-".to_owned(), ToString::to_string),
+        when::minute(row.expires_at),
+        when::minute(row.registered_at),
+    ];
+    [known, told.cells().to_vec()].concat()
+}
+
+/// What a person has to do about it; nothing where it works.
+fn advice(row: &Summary, status: Status) -> Option<String> {
+    let id = &row.connection;
+    let again = format!("log in again (`nexus login {id}`) or register it again");
+    match status {
+        Status::Active => None,
+        Status::Attention => Some(format!("{id} needs attention: its last renewal was refused for good; {again}")),
+        Status::Pending => Some(waits(row)),
+        Status::Expired => Some(format!("{id} has expired, and there is nothing to renew it with; {again}")),
+        Status::Revoked => Some(format!("{id} was revoked, so nothing goes with it; {again}, or remove it")),
+        Status::Failed => Some(format!("{id} was never connected: its consent was denied or not given in time; {again}")),
+        Status::Unknown => {
+            Some(format!("{id} is in a state that only a newer Nexus knows, so nothing goes with it; use that one"))
+        }
+    }
+}
+
+fn facts((row, told): &(Summary, Told)) -> Value {
+    let mut facts = Map::from_iter([
+        ("connection".to_owned(), json!(row.connection.as_str())),
+        ("provider".to_owned(), json!(row.connection.provider().as_str())),
+        ("auth_type".to_owned(), json!(row.auth_type.as_str())),
+        ("client_id".to_owned(), json!(row.client_id)),
+        ("user".to_owned(), json!(row.connection.user().map(UserName::as_str))),
+        ("scopes".to_owned(), json!(row.scopes)),
+        ("expires_at".to_owned(), json!(row.expires_at.map(when::show))),
+        ("registered_at".to_owned(), json!(row.registered_at.map(when::show))),
+    ]);
+    told.write(&mut facts);
+    obtained(row.captured.as_ref(), &mut facts);
+    Value::Object(facts)
+}
+
+/// Of an agent's own log-in, or of a key that it made.
+fn obtained(captured: Option<&Captured>, facts: &mut Map<String, Value>) {
+    let made_with = captured.and_then(|captured| captured.made_with.as_ref());
+    facts.insert("agent".to_owned(), json!(captured.map(|captured| captured.agent.as_str())));
+    facts.insert("made_with".to_owned(), json!(made_with.map(ConnectionId::as_str)));
+    facts.insert("pending_until".to_owned(), json!(until(captured).map(when::show)));
 }
 
 /// When nobody can approve it any more.
@@ -88,37 +111,38 @@ pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> any
     let store = context.store()?;
     let id = known(&store, &options.provider, options.user.as_deref())?;
     let entry = store.get(&id)?.ok_or_else(|| missing(id.as_str()))?;
+    let told = Standings::look(context, terminal).of(&id, &entry);
     let fields: Vec<&str> = entry.fields.names().collect();
     let scopes = Summary::of(&id, &entry).scopes;
-    let value = json!({
-        "connection": id.as_str(),
-        "auth_type": entry.auth_type.as_str(),
-        "fields": fields,
-        "hosts": entry.hosts,
-        "token_urls": entry.token_urls,
-        "status": entry.status.as_str(),
-        "scopes": scopes,
-        "agent": entry.captured.as_ref().map(|captured| captured.agent.as_str()),
-        "pending_until": until(entry.captured.as_ref()).map(when::show),
-        "expires_at": entry.expires_at.map(when::show),
-        "registered_at": entry.registered_at.map(when::show),
-    });
-    terminal.either(&value, || {
+    let mut facts = Map::from_iter([
+        ("connection".to_owned(), json!(id.as_str())),
+        ("auth_type".to_owned(), json!(entry.auth_type.as_str())),
+        ("fields".to_owned(), json!(fields)),
+        ("hosts".to_owned(), json!(entry.hosts)),
+        ("token_urls".to_owned(), json!(entry.token_urls)),
+        ("scopes".to_owned(), json!(scopes)),
+        ("expires_at".to_owned(), json!(entry.expires_at.map(when::show))),
+        ("registered_at".to_owned(), json!(entry.registered_at.map(when::show))),
+    ]);
+    told.write(&mut facts);
+    obtained(entry.captured.as_ref(), &mut facts);
+    terminal.either(&Value::Object(facts), || {
         let mut pairs = vec![
             ("Connection", id.to_string()),
             ("Auth type", entry.auth_type.as_str().to_owned()),
             ("Fields", fields.join(", ")),
             ("Hosts", hosts(&entry)),
             ("Renewed at", if entry.token_urls.is_empty() { "-".to_owned() } else { entry.token_urls.join(", ") }),
-            ("Status", entry.status.as_str().to_owned()),
             ("Expires", when::or_dash(entry.expires_at)),
             ("Registered", when::or_dash(entry.registered_at)),
         ];
+        pairs.extend(told.lines());
         if !scopes.is_empty() {
             pairs.push(("Scopes", scopes.join(" ")));
         }
         if let Some(captured) = &entry.captured {
             pairs.push(("Obtained by", captured.agent.to_string()));
+            pairs.extend(captured.made_with.as_ref().map(|with| ("Made with", with.to_string())));
             pairs.extend(captured.until.map(|until| ("Waits until", when::show(until))));
         }
         Terminal::pairs(&pairs)

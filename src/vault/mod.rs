@@ -36,6 +36,7 @@ mod snapshot;
 mod store;
 mod summary;
 mod unlock;
+mod used;
 
 pub use capture::{CaptureError, NotApproved, PendingBound};
 pub use entry::{AuthType, Captured, Entry, Status, Unknown};
@@ -47,6 +48,7 @@ pub use snapshot::{OwnConnection, OwnConnections, Snapshot, Stranger};
 pub use store::{Settings, Store};
 pub use summary::Summary;
 pub use unlock::unlock;
+pub use used::Uses;
 
 /// The largest vault file that is read or written: room for many times the connections it is good for.
 const MAX_LEN: u64 = 16 * 1024 * 1024;

@@ -112,7 +112,9 @@ fn a_person_consents_and_the_account_is_used_renewed_and_revoked() {
     let of_alice = world.nexus(&["list", "--user", "alice", "--json"]).json();
     assert_eq!(of_alice["connections"].as_array().map(Vec::len), Some(1), "{of_alice}");
     assert_eq!(field(&world, "acme", "access_token"), None, "the app's own connection is left alone");
+    assert_eq!((&shown["status"], &shown["last_used_at"]), (&"active".into(), &serde_json::Value::Null));
     assert!(call(&world, "alice").ok().contains("\"login\":\"alice\""));
+    times(&world);
     tested(&world);
     // Rotation: each renewal spends the refresh token that the one before it gave.
     let mut last = field(&world, "acme:alice", "refresh_token");
@@ -129,6 +131,23 @@ fn a_person_consents_and_the_account_is_used_renewed_and_revoked() {
     assert_eq!((said["removed"].as_str(), said["revoked"].as_bool()), (Some("acme:alice"), Some(true)));
     assert_eq!(oidc.owner(&world, &token), None);
     assert!(entry(&world, "acme:alice").is_none());
+}
+
+/// When it was connected, used last, and is to be renewed.
+fn times(world: &World) {
+    let shown = world.nexus(&["show", "acme:alice", "--json"]).json();
+    let listed = world.nexus(&["list", "--user", "c2ef90b9-02bc-5d53-93cd-92652b6e1b41", "--json"]).json();
+    let time = |name: &str| {
+        assert_eq!(shown[name], listed["connections"][0][name], "{name}");
+        shown[name].as_str().unwrap_or_else(|| panic!("{name} in {shown}")).parse::<jiff::Timestamp>().unwrap()
+    };
+    let (made, used, renewal, end) = (time("registered_at"), time("last_used_at"), time("next_renewal_at"), time("expires_at"));
+    assert!(made <= used && used < renewal, "{shown}");
+    assert_eq!(end.as_second() - renewal.as_second(), 60);
+    let kept: serde_json::Value = serde_json::from_str(&world.read("used.json")).unwrap();
+    assert_eq!(kept, serde_json::json!({ "unix_secs": { "acme:alice": used.as_second() } }));
+    let table = world.nexus(&["list"]).ok();
+    assert!(table.lines().next().unwrap().contains("Registered") && table.contains("Renews"), "{table}");
 }
 
 /// Through a private proxy and through one that is up, by name and by number.

@@ -19,6 +19,9 @@ const SWEEP_AGENTS: Duration = Duration::from_secs(30);
 /// How often log-ins are looked for that nobody approved in time.
 const SWEEP_LOG_INS: Duration = Duration::from_secs(60);
 
+/// How often it is written down when connections were used.
+const NOTE_USES: Duration = Duration::from_secs(30);
+
 /// Accepts, reloads, renews, until the workers have ended.
 pub(super) async fn control_plane(
     sockets: Vec<(std::net::TcpListener, Listener)>,
@@ -40,6 +43,7 @@ pub(super) async fn control_plane(
     });
     tokio::spawn(sweep_agents(Arc::clone(&reload)));
     tokio::spawn(sweep_log_ins(Arc::clone(&reload)));
+    tokio::spawn(note_uses(Arc::clone(&reload)));
     let workers = Arc::new(workers);
     let next = Arc::new(AtomicUsize::new(0));
     let mut doors = Vec::new();
@@ -62,6 +66,7 @@ pub(super) async fn control_plane(
     if tokio::time::timeout(Duration::from_secs(10), reload.proxy.broker.settle()).await.is_err() {
         tracing::warn!("a renewal was still under way at the end");
     }
+    note_uses_now(&reload).await;
     drop(watcher);
 }
 
@@ -91,6 +96,32 @@ async fn sweep_log_ins(reload: Arc<Reload>) {
             Ok(Ok(count)) => tracing::info!(count, "dropped log-ins that nobody approved in time"),
             Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "log-ins were not looked through"),
         }
+    }
+}
+
+/// Writes down when connections were used, so that people see it.
+async fn note_uses(reload: Arc<Reload>) {
+    let mut ticks = tokio::time::interval(NOTE_USES);
+    loop {
+        ticks.tick().await;
+        note_uses_now(&reload).await;
+    }
+}
+
+async fn note_uses_now(reload: &Arc<Reload>) {
+    let latest = reload.proxy.broker.uses();
+    if latest.is_empty() {
+        return;
+    }
+    let reload = Arc::clone(reload);
+    let noted = tokio::task::spawn_blocking(move || {
+        let vault = reload.store.snapshot().ok();
+        // A vault that can't be read just now says nothing about what is in it.
+        let exists = |id: &_| vault.as_ref().is_none_or(|vault| vault.get(id).is_some());
+        reload.home.uses().note(&latest, SystemTime::now(), exists)
+    });
+    if let Ok(Err(error)) = noted.await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "it is not written down when connections were used");
     }
 }
 

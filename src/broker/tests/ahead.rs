@@ -158,6 +158,57 @@ async fn connections_come_and_go_with_the_vault() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_use_is_known_to_the_second_whatever_the_service_answered() {
+    let house = House::new(Some(100 * HOUR));
+    let permit = house.permit().await;
+    assert!(house.broker.uses().is_empty(), "a permit is no use yet");
+    let used = |house: &House| {
+        let uses = house.broker.uses();
+        let [(id, at)] = uses.as_slice() else { panic!("{uses:?}") };
+        assert_eq!(*id, house.id);
+        let off = house.time().duration_since(*at).or_else(|early| Ok::<_, ()>(early.duration())).expect("a time");
+        assert!(off < Duration::from_secs(2), "{off:?}");
+        *at
+    };
+    permit.succeeded(Instant::now());
+    let first = used(&house);
+    advance(HOUR).await;
+    house.endpoint.next(Oddity::Status(500, ""));
+    drop(permit.renew(Instant::now()).await);
+    assert!(used(&house) > first);
+    // One that was sent before another ended says nothing new.
+    permit.succeeded(Instant::now() - HOUR);
+    used(&house);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_connections_of_one_hour_do_not_renew_in_one_second() {
+    const COUNT: usize = 1000;
+    let house = House::new(None);
+    let ids: Vec<crate::model::ConnectionId> =
+        (0..COUNT).map(|number| format!("acme:{number}").parse().expect("a handle")).collect();
+    *house.endpoint.vendor.lock().expect("a lock") =
+        Some(Box::new(|_request, _number| reply(200, r#"{"access_token":"new","refresh_token":"r","expires_in":3600}"#)));
+    for id in &ids {
+        house.vault.put(id, registered(&[("access_token", "a"), ("refresh_token", "r")]));
+        house.vault.edit(id, |entry| entry.expires_at = Some(house.time() + HOUR));
+        house.broker.authorize(id, &house.provider, &[0], None).await.expect("a permit");
+    }
+    advance(HOUR - MINUTE - Duration::from_secs(1)).await;
+    let mut each = Vec::new();
+    for _second in 0..=60 {
+        let before = house.endpoint.calls();
+        for id in &ids {
+            house.broker.authorize(id, &house.provider, &[0], None).await.expect("a permit");
+        }
+        each.push(house.endpoint.calls() - before);
+        advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(each.iter().sum::<usize>(), COUNT, "{each:?}");
+    assert!(each.iter().all(|calls| *calls < COUNT / 8), "{each:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn sealed_hosts_and_fields_are_the_newest_in_the_same_generation() {
     let house = House::new(None);
     let before = house.permit().await;

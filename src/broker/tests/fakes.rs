@@ -16,8 +16,8 @@ use crate::oauth::{BoxFuture, Cause, TokenEndpoint, TokenReply, TokenRequest};
 use crate::provider::Provider;
 use crate::vault::{AuthType, CaptureError, Entry, OwnConnections, PendingBound, Status};
 
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(in crate::broker) const MINUTE: Duration = Duration::from_secs(60);
+pub(in crate::broker) const HOUR: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -392,7 +392,7 @@ fn time(epoch: Instant) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000) + epoch.elapsed()
 }
 
-pub(super) fn registered(fields: &[(&str, &str)]) -> Entry {
+pub(in crate::broker) fn registered(fields: &[(&str, &str)]) -> Entry {
     let mut credential = Credential::default();
     for (name, value) in fields.iter().chain(&[("client_id", "the-client-id"), ("client_secret", "the-client-secret")]) {
         credential.set(name, Secret::new((*value).to_owned()));
@@ -402,7 +402,7 @@ pub(super) fn registered(fields: &[(&str, &str)]) -> Entry {
     entry
 }
 
-pub(super) fn provider() -> Arc<Provider> {
+pub(in crate::broker) fn provider() -> Arc<Provider> {
     let text = r#"
         name = "acme"
         title = "Acme"

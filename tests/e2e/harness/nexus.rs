@@ -135,14 +135,6 @@ impl Builder {
         &self.home
     }
 
-    /// The part behind the prefix of `agent`'s placeholders for a connection that it obtained itself, or that a person registered.
-    pub(crate) fn placeholder(&self, agent: &str, connection: &str) -> String {
-        let (agent, connection) = (agent.parse().expect("a name"), connection.parse().expect("a handle"));
-        let entry = self.store.get(&connection).expect("a vault");
-        let since = entry.and_then(|entry| entry.captured.as_ref()?.since);
-        self.placeholder_key().tail_since(&agent, &connection, since)
-    }
-
     /// The vault, as another process would open it.
     pub(crate) fn store(&self) -> Store {
         Store::with_key(self.home.vault(), key())
@@ -235,6 +227,14 @@ impl Nexus {
     /// What placeholders are made with.
     pub(crate) fn placeholder_key(&self) -> nexus::agent::PlaceholderKey {
         nexus::agent::PlaceholderKey::new(key().subkey("placeholders"))
+    }
+
+    /// The part behind the prefix of `agent`'s placeholders for a connection that it obtained itself, or that a person registered.
+    pub(crate) fn placeholder(&self, agent: &str, connection: &str) -> String {
+        let (agent, connection) = (agent.parse().expect("a name"), connection.parse().expect("a handle"));
+        let entry = self.store.get(&connection).expect("a vault");
+        let since = entry.and_then(|entry| entry.captured.as_ref()?.since);
+        self.placeholder_key().tail_since(&agent, &connection, since)
     }
 
     /// The vault, as another process would open it.
