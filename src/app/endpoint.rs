@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, HOST, RETRY_AFTER};
 use http::{HeaderValue, Request, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
@@ -72,6 +72,7 @@ async fn talk(
         status: parts.status,
         content_type: field(CONTENT_TYPE),
         retry_after: field(RETRY_AFTER),
+        date: field(DATE),
         body: Secret::new(limited.to_bytes().to_vec()),
     })
 }

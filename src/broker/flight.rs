@@ -141,21 +141,43 @@ impl Flight {
         if renewal.token_url().is_some_and(|url| !live.entry.may_renew_at(url)) {
             return Err(Why::NotSealed { provider: self.provider.id.clone() });
         }
-        let step = step(renewal, &live.entry, (self.connection.shared.ports.clock)());
-        let (request, language) = match step.map_err(|unready| Why::Unready(Arc::new(unready)))? {
-            Step::Ask(request, language) => (request, language),
-            Step::Made(obtained) => return self.store(Arc::new(Pending { basis, obtained })).await,
-        };
-        let reply = self.call(request).await?;
-        let now = (self.connection.shared.ports.clock)();
-        match language.read(&reply, now) {
-            Ok(obtained) => {
-                let obtained = with_default_life(obtained, renewal, now);
-                self.store(Arc::new(Pending { basis, obtained })).await
-            }
+        match self.obtain(renewal, &live.entry).await? {
+            Ok(obtained) => self.store(Arc::new(Pending { basis, obtained })).await,
             Err(refused) if refused.is_final() => self.give_up(refused, basis).await,
             Err(refused) => Err(Why::Unavailable(Arc::new(refused))),
         }
+    }
+
+    /// Asks for what the renewal gives. Where the service refuses what was signed by a clock that is not its own, it is signed once more by
+    /// its clock: a machine whose time is wrong by minutes needs no person. A refresh token is shown once, whatever the time.
+    async fn obtain(&self, renewal: Renewal<'_>, entry: &Entry) -> Result<Result<Obtained, Refused>, Why> {
+        let (answer, theirs) = self.ask(renewal, entry, None).await?;
+        let again = match (&answer, renewal) {
+            (Err(refused), Renewal::Grant(_)) if !matches!(refused, Refused::Busy { .. }) => theirs,
+            _ => None,
+        };
+        let Some(theirs) = again else { return Ok(answer) };
+        tracing::warn!(connection = %self.connection.id, "the token endpoint has another time than this machine; asking once more by its time");
+        Ok(self.ask(renewal, entry, Some(theirs)).await?.0)
+    }
+
+    /// One step of it by our clock or at the time `at`: what came of it, and the service's time where that is another.
+    async fn ask(
+        &self,
+        renewal: Renewal<'_>,
+        entry: &Entry,
+        at: Option<SystemTime>,
+    ) -> Result<(Result<Obtained, Refused>, Option<SystemTime>), Why> {
+        let clock = &self.connection.shared.ports.clock;
+        let step = step(renewal, entry, at.unwrap_or_else(|| clock()));
+        let (request, language) = match step.map_err(|unready| Why::Unready(Arc::new(unready)))? {
+            Step::Ask(request, language) => (request, language),
+            Step::Made(obtained) => return Ok((Ok(obtained), None)),
+        };
+        let reply = self.call(request).await?;
+        let now = clock();
+        let answer = language.read(&reply, now).map(|obtained| with_default_life(obtained, renewal, now));
+        Ok((answer, reply.their_time(now)))
     }
 
     async fn call(&self, request: TokenRequest) -> Result<TokenReply, Why> {

@@ -60,6 +60,7 @@ impl TokenEndpoint for Scripted {
                 status: StatusCode::from_u16(status).expect("a status"),
                 content_type: Some(HeaderValue::from_static("application/json")),
                 retry_after: None,
+                date: None,
                 body: Secret::new(body.into_bytes()),
             }),
         };

@@ -112,7 +112,8 @@ pub(crate) fn read_role(reply: &TokenReply, now: SystemTime) -> Result<RoleKeys,
     let document = Document::parse(text).map_err(|_quotes: roxmltree::Error| malformed("it is not XML"))?;
     let root = document.root_element();
     if status == StatusCode::OK && root.tag_name().name() == "AssumeRoleResponse" {
-        return keys(root).map_err(malformed);
+        let keys = keys(root).map_err(malformed)?;
+        return Ok(RoleKeys { expires_at: reply.by_our_clock(keys.expires_at, now), ..keys });
     }
     let error = child(root, "Error").filter(|_| root.tag_name().name() == "ErrorResponse");
     let said = |name| error.and_then(|error| child(error, name)).and_then(|node| node.text()).unwrap_or_default();
@@ -181,6 +182,7 @@ mod tests {
             status: StatusCode::from_u16(status).expect("a status"),
             content_type: Some(HeaderValue::from_static("text/xml")),
             retry_after: None,
+            date: None,
             body: Secret::new(body.as_bytes().to_vec()),
         };
         read_role(&reply, NOW)

@@ -157,6 +157,7 @@ mod tests {
             status: StatusCode::from_u16(status).expect("a status"),
             content_type: Some(HeaderValue::from_static("application/json")),
             retry_after: None,
+            date: None,
             body: Secret::new(body.as_bytes().to_vec()),
         }
     }

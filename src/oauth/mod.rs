@@ -5,6 +5,7 @@ mod assertion;
 mod assume_role;
 mod authorization;
 mod cleaned;
+mod clock;
 mod device;
 mod encoding;
 mod granted;

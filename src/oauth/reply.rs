@@ -30,6 +30,8 @@ pub(crate) struct TokenReply {
     pub(crate) content_type: Option<HeaderValue>,
     /// `Retry-After`, if sent.
     pub(crate) retry_after: Option<HeaderValue>,
+    /// `Date`, if sent.
+    pub(crate) date: Option<HeaderValue>,
     /// The body, which carries tokens.
     pub(crate) body: Secret<Vec<u8>>,
 }
@@ -110,7 +112,10 @@ pub(crate) fn read_installation(reply: &TokenReply, now: SystemTime) -> Result<T
     let raw: Installation = parse(reply).map_err(malformed)?;
     let theirs = raw.message.is_some() && raw.documentation_url.is_some();
     match status {
-        StatusCode::CREATED => raw.tokens().map_err(malformed),
+        StatusCode::CREATED => {
+            let tokens = raw.tokens().map_err(malformed)?;
+            Ok(Tokens { expires_at: tokens.expires_at.map(|end| reply.by_our_clock(end, now)), ..tokens })
+        }
         StatusCode::UNAUTHORIZED if theirs => Err(Refused::InvalidClient { code: "401, the app's key" }),
         StatusCode::NOT_FOUND if theirs => Err(Refused::InvalidGrant { code: "404, no such installation" }),
         _ => Err(malformed("the status is not 201")),
@@ -141,7 +146,8 @@ fn good(status: StatusCode) -> bool {
 
 /// How long the reply asks to wait.
 pub(super) fn retry_after(reply: &TokenReply, now: SystemTime) -> Option<Duration> {
-    reply.retry_after.as_ref().and_then(|value| wait(value, now))
+    let theirs = reply.their_time(now).unwrap_or(now);
+    reply.retry_after.as_ref().and_then(|value| wait(value, theirs))
 }
 
 /// Delay in seconds or HTTP date (RFC 9110 §10.2.3), bounded.

@@ -58,7 +58,8 @@ mod tests {
     fn answer(status: u16, body: &str) -> Result<(), Refused> {
         let status = StatusCode::from_u16(status).expect("a status");
         let content_type = Some(HeaderValue::from_static("application/json"));
-        let reply = TokenReply { status, content_type, retry_after: None, body: Secret::new(body.as_bytes().to_vec()) };
+        let reply =
+            TokenReply { status, content_type, retry_after: None, date: None, body: Secret::new(body.as_bytes().to_vec()) };
         read_revocation(&reply, UNIX_EPOCH)
     }
 

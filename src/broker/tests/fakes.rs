@@ -253,6 +253,7 @@ pub(super) fn reply(status: u16, body: &str) -> TokenReply {
         status: StatusCode::from_u16(status).expect("a status"),
         content_type: Some(HeaderValue::from_static("application/json")),
         retry_after: None,
+        date: None,
         body: Secret::new(body.as_bytes().to_vec()),
     }
 }

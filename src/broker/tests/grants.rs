@@ -341,3 +341,47 @@ async fn i2_where_a_role_is_named_its_long_lived_keys_go_on_no_request() {
         assert!(house.authorize().await.is_err(), "nor when asked again");
     }
 }
+
+/// An endpoint whose clock is `off` seconds before ours, or behind it, and which takes an assertion of the last minute and of no other.
+async fn strict(off: i64) -> (Result<String, crate::broker::Error>, House) {
+    let grant = "[[grant]]\nkind = \"jwt_bearer\"\ntoken_url = \"https://auth.example/token\"\n\
+                 jwt = { algorithm = \"RS256\", key = \"private_key\", lifetime_secs = 180, claims = { iss = \"{client_id}\" } }\n\
+                 [[field]]\nname = \"private_key\"\nprompt = \"Key\"\nfile = true\n";
+    let (key, public) = rsa();
+    // The clock of the fakes begins here, and hardly moves.
+    let theirs = jiff::Timestamp::from_second(1_800_000_000 + off).expect("a time");
+    let house = House::making(&provider(grant), &[("client_id", "the-id"), ("private_key", &key)], move |request, _| {
+        let asked = Asked::of(request);
+        let (_, claims) = opened(&asked.parameter("assertion").expect("one"), &RSA_PKCS1_2048_8192_SHA256, &public);
+        let age = theirs.as_second() - claims["iat"].as_i64().expect("a time");
+        let answer = if (0..=90).contains(&age) { granted() } else { reply(400, r#"{"error":"invalid_grant"}"#) };
+        let date = theirs.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        TokenReply { date: http::HeaderValue::from_str(&date).ok(), ..answer }
+    });
+    let permit = house.authorize().await.map(|permit| token(&permit));
+    (permit, house)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_wrong_by_five_minutes_signs_once_more_by_the_services() {
+    for (off, calls) in [(0, 1), (300, 2), (-300, 2)] {
+        let (token, house) = strict(off).await;
+        assert_eq!((token.expect("a token").as_str(), house.endpoint.calls()), ("made", calls), "{off}");
+        assert!(!is_in_attention(&house));
+    }
+    // By more than a day no clock is wrong: whoever says so is not believed.
+    let (token, house) = strict(200_000).await;
+    assert!(token.is_err() && is_in_attention(&house) && house.endpoint.calls() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_is_shown_once_whatever_the_time() {
+    let house = House::new(None);
+    let late = http::HeaderValue::from_static("Fri, 15 Jan 2027 08:05:00 GMT");
+    *house.endpoint.vendor.lock().expect("a lock") = Some(Box::new(move |_request, _number| TokenReply {
+        date: Some(late.clone()),
+        ..reply(400, r#"{"error":"invalid_grant"}"#)
+    }));
+    assert_eq!(kept(&house.always_401().await), "attention");
+    assert_eq!(house.endpoint.calls(), 1);
+}

@@ -11,6 +11,7 @@ fn reply(status: u16, body: &[u8]) -> TokenReply {
         status: StatusCode::from_u16(status).expect("a status"),
         content_type: Some(HeaderValue::from_static("application/json; charset=utf-8")),
         retry_after: None,
+        date: None,
         body: Secret::new(body.to_vec()),
     }
 }
@@ -207,6 +208,15 @@ fn t124_only_githubs_own_word_about_an_installation_is_final() {
 }
 
 #[test]
+fn an_installation_token_of_a_service_whose_clock_is_ahead_lives_as_long_as_it_says() {
+    let body = br#"{"token":"a","expires_at":"1970-01-01T01:05:00Z"}"#;
+    let date = Some(HeaderValue::from_static("Thu, 01 Jan 1970 00:05:00 GMT"));
+    let end = |reply: &TokenReply| read_installation(reply, NOW).expect("a token").expires_at;
+    assert_eq!(end(&TokenReply { date, ..reply(201, body) }), Some(NOW + Duration::from_secs(3600)));
+    assert_eq!(end(&reply(201, body)), Some(NOW + Duration::from_secs(3900)));
+}
+
+#[test]
 fn a_good_reply_may_have_a_status_member() {
     assert!(answer(200, r#"{"access_token":"a","status":"token_expired","code":7}"#).is_ok());
 }
@@ -231,6 +241,10 @@ fn retry_after_is_seconds_or_a_date_and_bounded() {
             "{text}"
         );
     }
+    let date = Some(HeaderValue::from_static("Thu, 01 Jan 1970 00:01:00 GMT"));
+    let theirs = TokenReply { date, retry_after: Some(HeaderValue::from_static(http_date)), ..reply(429, b"") };
+    let refused = read(&theirs, NOW).err();
+    assert!(matches!(refused, Some(Refused::Busy { retry_after: Some(wait), .. }) if wait.as_secs() == 30), "by their clock");
     let past = TokenReply { retry_after: Some(HeaderValue::from_static(http_date)), ..reply(503, b"") };
     let refused = read(&past, NOW + Duration::from_secs(100)).err();
     assert!(matches!(refused, Some(Refused::Busy { retry_after: Some(Duration::ZERO), .. })));
@@ -262,6 +276,7 @@ proptest! {
             status: StatusCode::from_u16(status).expect("a status"),
             content_type: HeaderValue::from_str(&kind).ok(),
             retry_after: HeaderValue::from_str(&after).ok(),
+            date: HeaderValue::from_str(&after).ok(),
             body: Secret::new(body),
         };
         prop_assert!(read(&reply, NOW).is_err() && read_installation(&reply, NOW).is_err());
