@@ -58,14 +58,14 @@ impl LoggingIn {
 }
 
 /// A home with the app's client in it.
-fn with_app() -> (World, Oidc) {
+pub(crate) fn with_app() -> (World, Oidc) {
     let world = World::new();
     let oidc = Oidc::start(&world);
     world.register(&["acme"], &format!("client_id=app\nclient_secret={SECRET}\n"));
     (world, oidc)
 }
 
-fn log_in(world: &World, browser: &Browser<'_>, user: &str, more: &[&str]) -> (Shown, Done) {
+pub(crate) fn log_in(world: &World, browser: &Browser<'_>, user: &str, more: &[&str]) -> (Shown, Done) {
     let mut session = LoggingIn::start(world, &[&["--user", user, "--port", "0"], more].concat());
     let url = session.page();
     let shown = browser.consent(&url, user);
@@ -78,11 +78,19 @@ fn field(world: &World, connection: &str, name: &str) -> Option<String> {
     entry.fields.field(name).map(|value| value.expose().clone())
 }
 
-fn entry(world: &World, connection: &str) -> Option<std::sync::Arc<nexus::vault::Entry>> {
+pub(crate) fn entry(world: &World, connection: &str) -> Option<std::sync::Arc<nexus::vault::Entry>> {
+    store(world).get(&connection.parse().unwrap()).unwrap()
+}
+
+/// Changes what it holds.
+pub(crate) fn edit(world: &World, connection: &str, change: impl FnOnce(&mut nexus::vault::Entry)) {
+    store(world).update(&connection.parse().unwrap(), change).unwrap().expect("an entry");
+}
+
+fn store(world: &World) -> nexus::vault::Store {
     let home = nexus::app::Home::new(world.home(""));
     let (passphrase, _) = nexus::app::passphrase(&home, &|_| None).unwrap();
-    let store = nexus::vault::Store::open(home.vault(), &passphrase).unwrap();
-    store.get(&connection.parse().unwrap()).unwrap()
+    nexus::vault::Store::open(home.vault(), &passphrase).unwrap()
 }
 
 fn call(world: &World, user: &str) -> Done {

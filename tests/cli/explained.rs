@@ -137,7 +137,8 @@ fn i6_each_agent_is_told_of_its_own_connection() {
     world.nexus(&["agent", "add", "b", "--user", "bob"]).ok();
     world.nexus(&["agent", "add", "c", "--provider", "github", "--host", "api.github.com"]).ok();
     let connection = |agent: &str| explain(&world, &["https://api.stripe.com/v1", "--agent", agent])["connection"].clone();
-    assert_eq!((connection("a"), connection("b")), ("stripe:alice".into(), "stripe".into()));
+    assert_eq!((connection("a"), connection("b")), ("stripe:alice".into(), serde_json::Value::Null));
+    assert_eq!(outcome(&world, &["https://api.stripe.com/v1", "--agent", "b"]), "auth_required");
     assert_eq!(outcome(&world, &["https://api.stripe.com/v1", "--agent", "c"]), "refuse");
     let said = world.nexus(&["explain", "https://api.stripe.com/v1", "--agent", "d"]).failed(1);
     assert!(said.contains("no agent called d"), "{said}");

@@ -17,6 +17,7 @@ mod catalogue;
 mod clients;
 mod consented;
 mod credentials;
+mod crowd;
 mod environment;
 mod explained;
 mod gateway;

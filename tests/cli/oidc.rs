@@ -101,6 +101,17 @@ impl Oidc {
         self.browser(world, "test").fetch("https://login.acme.example/test/expire", &["-X", "POST"]);
     }
 
+    /// Every grant ends, and all tokens of it.
+    pub(crate) fn revoke(&self, world: &World) {
+        self.browser(world, "test").fetch("https://login.acme.example/test/revoke", &["-X", "POST"]);
+    }
+
+    /// How often a refresh token was shown.
+    pub(crate) fn refreshes(&self, world: &World) -> u64 {
+        let page = self.browser(world, "test").fetch("https://login.acme.example/test/refreshes", &[]);
+        serde_json::from_str::<serde_json::Value>(&page.text).unwrap()["refreshes"].as_u64().unwrap()
+    }
+
     /// Whose access token it is, where it is good.
     pub(crate) fn owner(&self, world: &World, token: &str) -> Option<String> {
         let header = format!("Authorization: Bearer {token}");

@@ -1,7 +1,8 @@
 // A certified OpenID Provider (npm oidc-provider) over TLS, and an API that takes its access tokens.
 //     node server.mjs FOLDER_OF_NODE_MODULES CERTIFICATE KEY
 // Prints `listening PORT`. Clients: "app" (secret "s3cr3t-of-the-app", HTTP Basic) and "public" (none).
-// POST /test/expire ends every access token; POST /test/slow answers the next question about a device code with slow_down.
+// POST /test/expire ends every access token, POST /test/revoke every grant; GET /test/refreshes tells how often a refresh token was shown;
+// POST /test/slow answers the next question about a device code with slow_down.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { pathToFileURL } from "node:url";
@@ -41,8 +42,18 @@ const provider = new Provider("https://login.acme.example", {
 
 let live = new Set();
 let slow = 0;
+let refreshes = 0;
+const given = new Set();
 provider.on("access_token.issued", (token) => live.add(token.jti));
-provider.on("access_token.saved", (token) => live.add(token.jti));
+provider.on("access_token.saved", (token) => (live.add(token.jti), given.add(token.grantId)));
+
+async function revoke(response) {
+  for (const id of given) {
+    for (const kind of [provider.AccessToken, provider.RefreshToken]) await kind.revokeByGrantId(id);
+    await provider.Grant.adapter.destroy(id);
+  }
+  return answer(response, 200, {});
+}
 
 const answer = (response, status, body) => {
   response.writeHead(status, { "content-type": "application/json", connection: "close" });
@@ -72,6 +83,7 @@ provider.use(async (ctx, next) => {
     return;
   }
   await next();
+  if (ctx.path === "/token" && ctx.oidc?.params?.grant_type === "refresh_token") refreshes += 1;
   // The shortest that may be asked for, so that nobody waits longer than needed.
   if (ctx.path === "/device/auth" && ctx.status === 200) ctx.body = { ...ctx.body, interval: 1 };
 });
@@ -81,6 +93,8 @@ const server = createServer({ cert: readFileSync(cert), key: readFileSync(key) }
   if (request.url === "/v1/me") return void me(request, response);
   if (request.url === "/v1/graphql") return void graphql(request, response);
   if (request.url === "/test/expire") return void ((live = new Set()), answer(response, 200, {}));
+  if (request.url === "/test/revoke") return void revoke(response);
+  if (request.url === "/test/refreshes") return void answer(response, 200, { refreshes });
   if (request.url === "/test/slow") return void ((slow = 1), answer(response, 200, {}));
   return void serve(request, response);
 });

@@ -65,12 +65,17 @@ impl Reply {
 impl Caller {
     /// A caller of the Unix user that runs the test, without credentials.
     pub(crate) fn new(nexus: &Nexus) -> Self {
+        Self::trusting(nexus.address, &nexus.ca_file())
+    }
+
+    /// A caller of the proxy at `proxy`, whose CA is in `ca_file`.
+    pub(crate) fn trusting(proxy: SocketAddr, ca_file: &std::path::Path) -> Self {
         let mut roots = RootCertStore::empty();
-        for root in CertificateDer::pem_file_iter(nexus.ca_file()).expect("the CA") {
+        for root in CertificateDer::pem_file_iter(ca_file).expect("the CA") {
             roots.add(root.expect("a certificate")).expect("a root");
         }
         let builder = ClientConfig::builder_with_provider(crypto()).with_safe_default_protocol_versions().expect("versions");
-        Self { proxy: nexus.address, config: builder.with_root_certificates(roots).with_no_client_auth(), authorization: None }
+        Self { proxy, config: builder.with_root_certificates(roots).with_no_client_auth(), authorization: None }
     }
 
     /// The same, with an agent's token.
