@@ -45,4 +45,5 @@ mod strip_inject;
 mod tls;
 mod token_response;
 mod tunnels;
+mod users;
 mod websocket;
