@@ -33,6 +33,13 @@ impl Entry {
         opened
     }
 
+    /// Takes the record out, for a task that outlives the request. What stays behind says nothing when it is dropped.
+    pub(crate) fn lend(&mut self) -> Self {
+        let mut empty = Self::new(self.spool.clone(), Record::new(self.record.id(), self.record.kind, Vec::new(), 0));
+        empty.discarded = true;
+        std::mem::replace(self, empty)
+    }
+
     /// Ends a record of something that is told elsewhere: a CONNECT whose requests have records of their own. One that was opened
     /// is closed all the same.
     pub(crate) fn discard(mut self) {

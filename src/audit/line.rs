@@ -101,6 +101,7 @@ fn whence(out: &mut Vec<u8>, record: &Record) {
 
 fn outcome(out: &mut Vec<u8>, record: &Record) {
     text(out, br#","refusal":""#, record, Field::Refusal);
+    text(out, br#","made":""#, record, Field::Made);
     if let Some(dialled) = record.dialled {
         out.extend_from_slice(br#","dialled":""#);
         address(out, dialled);

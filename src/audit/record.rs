@@ -61,6 +61,7 @@ pub(super) enum Field {
     Connection,
     Strategy,
     Refusal,
+    Made,
     Sni,
 }
 
@@ -71,7 +72,7 @@ impl Field {
         match self {
             Self::Path => 2048,
             Self::Host | Self::Sni => 255,
-            Self::Connection => 200,
+            Self::Connection | Self::Made => 200,
             Self::Agent | Self::Provider | Self::Strategy | Self::Refusal => 64,
             Self::Method => 32,
         }
@@ -256,6 +257,11 @@ impl Record {
     /// The account.
     pub(crate) fn connection(&mut self, connection: &ConnectionId) {
         self.texts.set_name(Field::Connection, connection.as_str());
+    }
+
+    /// The connection that was made with it, out of the answer.
+    pub(crate) fn made(&mut self, connection: &ConnectionId) {
+        self.texts.set_name(Field::Made, connection.as_str());
     }
 
     /// How the credential goes on: `bearer`, `header`, ….

@@ -12,7 +12,7 @@ use crate::model::Target;
 use crate::provider::{Mint, is_readable};
 
 /// A request whose answer is a credential that is kept here.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Minting {
     /// The one provider of the place that it is for.
     pub(crate) named: Named,

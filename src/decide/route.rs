@@ -81,7 +81,7 @@ pub(crate) enum Connect {
 pub(crate) struct ConnectRefusal(pub(crate) Reason);
 
 /// What to do with a request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Route {
     /// No provider: forwarded as it is.
     Pass,

@@ -63,6 +63,7 @@ impl Drop for Inside {
 }
 
 /// A request whose way is known.
+#[derive(Clone)]
 pub(super) struct Arrived {
     pub(super) target: Target,
     pub(super) agent: Option<Arc<Agent>>,

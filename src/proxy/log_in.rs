@@ -28,11 +28,10 @@ use super::load::Room;
 use super::outbound::of_log_in;
 use super::refusal::Refusal;
 use super::replay::{Inflow, Replay, RequestBody};
-use super::token_response::Asking;
 use super::waiting::{Held, Reply};
 use super::worker::Worker;
 use crate::audit::{Entry, Verdict};
-use crate::decide::{LogIns, Route};
+use crate::decide::{Answering, LogIns, Route};
 use crate::model::{AgentName, ConnectionId};
 use crate::oauth::{Asked, GRANTED_LIMIT, Granted, Login, Odd, StandIns, mentions_token, read_granted};
 use crate::provider::{Occasion, Provider, TokenResponse};
@@ -47,8 +46,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Sure(pub(super) bool);
 
 /// A log-in on its way.
-pub(super) struct LogIn<'a> {
-    pub(super) asking: &'a Asking<'a>,
+pub(super) struct LogIn {
+    pub(super) answering: Vec<Answering>,
+    pub(super) route: Route,
+    pub(super) log_ins: LogIns,
     pub(super) asked: Asked,
     pub(super) sure: Sure,
     /// The caller's stream is HTTP/1.1: it can't be told to stop sending.
@@ -76,9 +77,9 @@ impl Worker {
     /// goes on as it came.
     pub(super) async fn log_in(
         self: &Rc<Self>,
-        log_in: LogIn<'_>,
+        log_in: LogIn,
         inquiry: &Inquiry<'_>,
-        incoming: Inflow,
+        incoming: &mut Option<Inflow>,
         entry: &mut Entry,
     ) -> Result<Box<Stepped>, Stop> {
         let owner = self.owner(inquiry.agent);
@@ -91,8 +92,9 @@ impl Worker {
             stripped.as_ref().and_then(Way::stripped).map(|all| &**all),
         )?;
         entry.verdict(Verdict::Pass);
-        log_in.asking.answering.first().into_iter().for_each(|(provider, _)| entry.provider(&provider.id));
+        log_in.answering.first().into_iter().for_each(|(provider, _)| entry.provider(&provider.id));
         let opened = entry.open().await.map_err(Refusal::from)?;
+        let incoming = incoming.take().ok_or(Refusal::Draining)?;
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, None));
         let sending = Sending::new(&outbound, inquiry.agent, &replay, &opened);
         let forwarded = self.forward(&sending, None).await;
@@ -116,11 +118,11 @@ impl Worker {
     }
 
     /// What can be said before the service hears of it: a code that was spent for nothing can't be spent again.
-    fn may_log_in(&self, log_in: &LogIn<'_>, owner: &AgentName) -> Result<Capturing<'_>, Refusal> {
-        if log_in.asking.log_ins == LogIns::Refuse {
+    fn may_log_in(&self, log_in: &LogIn, owner: &AgentName) -> Result<Capturing<'_>, Refusal> {
+        if log_in.log_ins == LogIns::Refuse {
             return Err(LogInError::Refused.into());
         }
-        let Some((provider, _)) = usable(log_in.asking).next() else { return Err(no_use(log_in.asking).into()) };
+        let Some((provider, _)) = usable(&log_in.answering).next() else { return Err(no_use(&log_in.answering).into()) };
         self.may_capture(provider, owner, |taken| LogInError::TooMany(taken).into())
     }
 
@@ -139,8 +141,8 @@ impl Worker {
     }
 
     /// What nobody can read goes on as its route says, so the slots of a registered provider are stripped from it.
-    fn stripped_of(&self, log_in: &LogIn<'_>) -> Result<Option<Way>, Refusal> {
-        match log_in.asking.route {
+    fn stripped_of(&self, log_in: &LogIn) -> Result<Option<Way>, Refusal> {
+        match &log_in.route {
             Route::Strip(occupants) if log_in.sure == Sure(false) => self.strip_only(Arc::clone(occupants)).map(Some),
             _ => Ok(None),
         }
@@ -169,7 +171,7 @@ impl Worker {
     }
 
     /// The tokens in it; `None` where it is an answer like others.
-    fn granted(&self, log_in: &LogIn<'_>, sent: &Sent<RequestBody>, heard: &Heard) -> Result<Option<Box<Login>>, LogInError> {
+    fn granted(&self, log_in: &LogIn, sent: &Sent<RequestBody>, heard: &Heard) -> Result<Option<Box<Login>>, LogInError> {
         let (headers, sure) = (sent.response.headers(), log_in.sure == Sure(true));
         let answer = if sent.response.status().is_success() { Answer::Success(sure) } else { Answer::Failure };
         if headers.get(LOCATION).is_some_and(|location| mentions_token(location.as_bytes())) {
@@ -183,7 +185,7 @@ impl Worker {
         match read {
             Ok(Granted::Nothing) => Ok(None),
             Ok(Granted::Tokens(_)) if answer == Answer::Failure => Err(LogInError::Kept(Odd::TokensAndError)),
-            Ok(Granted::Tokens(_)) if log_in.asking.log_ins == LogIns::Refuse => Err(LogInError::Refused),
+            Ok(Granted::Tokens(_)) if log_in.log_ins == LogIns::Refuse => Err(LogInError::Refused),
             Ok(Granted::Tokens(login)) => Ok(Some(login)),
             Err(error) if error.is_of_no_log_in(answer) && !mentions_token(&heard.body) => Ok(None),
             Err(LogInError::Kept(Odd::Format | Odd::Unknown) | LogInError::Unread(_)) if answer == Answer::Failure => Ok(None),
@@ -194,7 +196,7 @@ impl Worker {
     /// Writes the connection, and makes what the caller gets.
     async fn keep(
         &self,
-        log_in: &LogIn<'_>,
+        log_in: &LogIn,
         (login, status): (Box<Login>, StatusCode),
         inquiry: &Inquiry<'_>,
         (owner, entry): (AgentName, &mut Entry),
@@ -203,8 +205,8 @@ impl Worker {
             return Err(Refusal::UnknownAgent);
         }
         let scope = login.scope.as_deref().or(log_in.asked.scope.as_deref()).unwrap_or_default();
-        let Some((provider, response)) = fittest(log_in.asking, scope) else {
-            return Err(no_use(log_in.asking).into());
+        let Some((provider, response)) = fittest(&log_in.answering, scope) else {
+            return Err(no_use(&log_in.answering).into());
         };
         let target = &inquiry.arrived.target;
         let told = |name: &str| login.member(name).map(str::to_owned);

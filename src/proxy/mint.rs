@@ -29,7 +29,7 @@ use crate::decide::{Minting, Reason, Route};
 use crate::model::{AgentName, ConnectionId, Credential};
 use crate::oauth::{NewKey, OddKey, Place, read_new_key};
 use crate::provider::{Mint, Provider};
-use crate::vault::{self, AuthType, CaptureError, Captured, PendingBound};
+use crate::vault::{self, AuthType, Captured, PendingBound};
 
 /// Why no credential was made, or its answer is not for the caller.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +91,7 @@ impl MintError {
                 "The service may have made the credential, and nobody has it: ask the operator to end it at the service, and to make and register another (`nexus register`)."
             }
             Self::NotStored(_) => {
-                "The service has made the credential, and nobody has it: the operator should end it there, look at the log of Nexus and run `nexus status`."
+                "The service has made the credential, and nobody has it: the operator should end it there, look at `nexus list` and the log of Nexus, and run `nexus status`."
             }
         }
         .to_owned()
@@ -140,7 +140,10 @@ impl Worker {
             Err(error) => Err(error.into()),
         };
         let text = match kept {
-            Ok(text) => text,
+            Ok((id, text)) => {
+                entry.made(&id);
+                text
+            }
             Err(refusal) => {
                 ended(entry, &sent, (&replay, linger));
                 return Err(refusal.into());
@@ -197,7 +200,7 @@ impl Worker {
         permit: &Permit,
         inquiry: &Inquiry<'_>,
         owner: AgentName,
-    ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    ) -> Result<(ConnectionId, Zeroizing<Vec<u8>>), Refusal> {
         if !self.proxy.still_known(inquiry.agent) {
             return Err(Refusal::UnknownAgent);
         }
@@ -217,7 +220,8 @@ impl Worker {
         let bound = PendingBound(self.proxy.settings.pending_log_ins);
         let id = self.proxy.broker.capture(connection(provider, &key, permit, whose), bound).await.map_err(not_stored)?;
         tracing::info!(connection = %id, made_with = %permit.connection(), "a credential that a program made waits for approval");
-        Ok(Zeroizing::new(answer(&id)?.into_bytes()))
+        let text = Zeroizing::new(answer(&id)?.into_bytes());
+        Ok((id, text))
     }
 }
 
@@ -260,11 +264,7 @@ fn connection(provider: &Provider, key: &NewKey, permit: &Permit, whose: Capture
 }
 
 fn not_stored(error: NotCaptured) -> MintError {
-    match error {
-        NotCaptured::Store(CaptureError::TooMany(count)) => MintError::TooMany(count),
-        error => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a new credential could not be stored");
-            MintError::NotStored(error)
-        }
-    }
+    // Also where others took the places that were left: the service has made it all the same.
+    tracing::error!(error = &error as &dyn std::error::Error, "a new credential could not be stored");
+    MintError::NotStored(error)
 }

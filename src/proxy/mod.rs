@@ -28,6 +28,7 @@ mod log_in;
 mod mint;
 mod observe;
 mod outbound;
+mod outlive;
 mod placeholders;
 mod put_on;
 mod refusal;

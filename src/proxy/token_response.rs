@@ -55,7 +55,6 @@ impl Candidate {
 /// What may be answered here, as the vault stood when the request came.
 pub(super) struct Asking<'a> {
     pub(super) answering: &'a [Answering],
-    pub(super) route: &'a Route,
     candidates: Vec<Candidate>,
     pub(super) moment: Arc<dyn Moment>,
     /// Whether the request goes on to the service where nobody answers it here.
@@ -86,7 +85,12 @@ impl Worker {
         on_record: (&'a mut Entry, bool),
     ) -> Option<Telling<'a>> {
         if let Route::Mint(minting) = route {
-            return Some(Box::pin(self.mint(minting, inquiry, incoming, on_record)));
+            let (minting, (entry, linger)) = (minting.clone(), on_record);
+            return Some(Box::pin(self.outlive(inquiry, (incoming, entry), move |mut lent| async move {
+                let (worker, (inquiry, incoming, entry)) = (Rc::clone(&lent.worker), lent.parts());
+                let made = Box::pin(worker.mint(&minting, &inquiry, incoming, (entry, linger))).await;
+                (made, lent)
+            })));
         }
         let (rules, target) = (self.proxy.rules.load(), &inquiry.arrived.target);
         let answering = rules.token_responses(target, inquiry.agent, route);
@@ -118,8 +122,14 @@ impl Worker {
             Told::GoesOn => Ok(None),
             Told::Answered(response) => Err(Stop::Answered(Box::new(response))),
             Told::LogIn(asked, sure) => {
-                let body = incoming.take().ok_or(Refusal::Draining)?;
-                self.log_in(LogIn { asking: &asking, asked, sure, linger }, inquiry, body, entry).await.map(Some)
+                let log_in =
+                    LogIn { answering: answering.to_vec(), route: route.clone(), log_ins: asking.log_ins, asked, sure, linger };
+                self.outlive(inquiry, (incoming, entry), move |mut lent| async move {
+                    let (worker, (inquiry, incoming, entry)) = (Rc::clone(&lent.worker), lent.parts());
+                    let logged_in = Box::pin(worker.log_in(log_in, &inquiry, incoming, entry)).await;
+                    (logged_in.map(Some), lent)
+                })
+                .await
             }
         }
     }
@@ -129,7 +139,7 @@ impl Worker {
     fn asking<'a>(
         &self,
         answering: &'a [Answering],
-        route: &'a Route,
+        route: &Route,
         inquiry: &Inquiry<'_>,
     ) -> Result<Option<Asking<'a>>, Refusal> {
         let Some((first, _)) = answering.first() else { return Ok(None) };
@@ -139,7 +149,7 @@ impl Worker {
         let open = self.is_open(route, &*moment);
         let log_ins = rules.log_ins(route, answering);
         let nothing = candidates.is_empty() && log_ins == LogIns::Pass;
-        Ok((!nothing).then_some(Asking { answering, route, candidates, moment, open, log_ins }))
+        Ok((!nothing).then_some(Asking { answering, candidates, moment, open, log_ins }))
     }
 
     /// Whether the request goes on to the service where nobody answers it here.

@@ -166,6 +166,7 @@ impl Worker {
 
     /// Serves one accepted stream on a task of its own.
     pub(crate) fn accept(self: &Rc<Self>, stream: std::net::TcpStream, peer: SocketAddr, listener: Arc<Listener>) {
+        // It is counted already.
         self.under_way.set(self.under_way.get() + 1);
         let under_way = UnderWay(Rc::clone(self));
         let worker = Rc::clone(self);
@@ -176,6 +177,13 @@ impl Worker {
             }
             drop(under_way);
         });
+    }
+
+    /// Something that a drain is to wait for, beside the streams.
+    pub(super) fn begin(self: &Rc<Self>) -> UnderWay {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.under_way.set(self.under_way.get() + 1);
+        UnderWay(Rc::clone(self))
     }
 
     /// How many streams are being served.

@@ -37,6 +37,8 @@ struct Scene {
     endpoint: Upstream,
     api: Upstream,
     says: std::sync::Arc<std::sync::Mutex<Says>>,
+    /// Answers that the authorization server may give.
+    answers: std::sync::Arc<tokio::sync::Semaphore>,
 }
 
 #[derive(Clone)]
@@ -53,14 +55,17 @@ impl Scene {
         let says = Says { status: 200, kind: JSON, encoding: None, body: Bytes::from(granted().to_string()) };
         let says = std::sync::Arc::new(std::sync::Mutex::new(says));
         let script = std::sync::Arc::clone(&says);
+        let answers = std::sync::Arc::new(tokio::sync::Semaphore::new(1000));
+        let gate = std::sync::Arc::clone(&answers);
         let endpoint = Upstream::serve(
             &ca,
             &[AUTH, GOOGLE, CLAUDE, CODEX, MICROSOFT, "login.salesforce.com"],
             Offers::Both,
             move |mut call| {
-                let script = std::sync::Arc::clone(&script);
+                let (script, gate) = (std::sync::Arc::clone(&script), std::sync::Arc::clone(&gate));
                 async move {
                     drop(call.read().await);
+                    gate.acquire().await.expect("open").forget();
                     let says = script.lock().expect("a lock").clone();
                     let mut response = answer(says.status, says.body);
                     response.headers_mut().insert("content-type", HeaderValue::from_static(says.kind));
@@ -75,7 +80,7 @@ impl Scene {
         let endpoint = endpoint.await;
         let apis = [API, "www.googleapis.com", "sheets.googleapis.com", "api.anthropic.com", "acme.my.salesforce.com"];
         let api = Upstream::serve(&ca, &apis, Offers::Both, |_call| async { answer(200, "served") }).await;
-        Self { ca, endpoint, api, says }
+        Self { ca, endpoint, api, says, answers }
     }
 
     fn builder(&self) -> Builder {
@@ -595,6 +600,24 @@ fn i7_so_many_wait_and_no_more_and_a_code_is_not_spent_for_nothing() {
         approve(&nexus, "github:ci.1");
         assert_eq!(ci.send(code()).await.status, 200);
         assert_eq!(connections(&nexus), ["github:ci.1", "github:ci.2", "github:ci.3", "github:other.1"]);
+    });
+}
+
+#[test]
+fn a_caller_that_hangs_up_while_its_code_is_redeemed_has_logged_in() {
+    run(async {
+        let scene = Scene::new().await;
+        let nexus = scene.builder().start();
+        scene.answers.forget_permits(1000);
+        let mut session = Caller::new(&nexus).http1(AUTH).await;
+        let leaving = tokio::spawn(async move { session.begin(code()).await });
+        scene.endpoint.until(|seen| seen.len() == 1).await;
+        leaving.abort();
+        drop(leaving.await);
+        scene.answers.add_permits(1);
+        let line = nexus.closed("/login/oauth/access_token").await;
+        assert_eq!(line["connection"], "github:local.1", "{line}");
+        assert!(nexus.holds("github:local.1", "access_token", ACCESS));
     });
 }
 

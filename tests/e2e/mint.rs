@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request};
 use nexus::model::ConnectionId;
 use nexus::vault::Status;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::harness::{Authority, Body, Builder, Caller, Nexus, Offers, Program, Reply, Upstream, answer, empty, full, run};
 
@@ -17,6 +18,7 @@ const KEYS: &str = "https://api.sendgrid.com/v3/api_keys";
 const OWN: &str = "SG.own-key-of-the-operator-0123456789";
 const NEW: &str = "SG.their-new-key.0123456789abcdefghijklmnop";
 const CAPTURE: &str = "[proxy]\nmints = \"capture\"";
+const MANY: usize = 1000;
 const JSON: &str = "application/json";
 
 struct Says {
@@ -31,6 +33,8 @@ struct Scene {
     ca: Authority,
     api: Upstream,
     says: Arc<Mutex<Says>>,
+    /// Answers that the API may give.
+    answers: Arc<Semaphore>,
 }
 
 impl Scene {
@@ -39,14 +43,17 @@ impl Scene {
         let says = Says { status: 201, kind: JSON, encoding: None, body: made().to_string().into() };
         let says = Arc::new(Mutex::new(says));
         let script = Arc::clone(&says);
+        let answers = Arc::new(Semaphore::new(MANY));
+        let gate = Arc::clone(&answers);
         let api = Upstream::serve(
             &ca,
             &[API, "api.acme.test", "auth.acme.test", "git.example.com"],
             Offers::Both,
             move |mut call| {
-                let script = Arc::clone(&script);
+                let (script, gate) = (Arc::clone(&script), Arc::clone(&gate));
                 async move {
                     drop(call.read().await);
+                    gate.acquire().await.expect("open").forget();
                     let path = call.parts.uri.path().to_owned();
                     if path == "/token" {
                         let mut granted = answer(200, r#"{"access_token":"renewed-token-0123456789","token_type":"bearer"}"#);
@@ -71,7 +78,7 @@ impl Scene {
                 }
             },
         );
-        Self { api: api.await, says, ca }
+        Self { api: api.await, says, answers, ca }
     }
 
     fn builder(&self) -> Builder {
@@ -81,6 +88,11 @@ impl Scene {
 
     fn says(&self, status: u16, kind: &'static str, body: impl Into<Bytes>) {
         *self.says.lock().expect("a lock") = Says { status, kind, encoding: None, body: body.into() };
+    }
+
+    /// The API answers no more until it is let.
+    fn hold(&self) {
+        self.answers.forget_permits(MANY);
     }
 
     fn bearer(&self) -> Option<String> {
@@ -188,7 +200,11 @@ fn i1_a_new_credential_stays_here_and_serves_its_agent_once_approved() {
         assert_eq!(refusal(&call_with(&other, &token).await), (403, Some("policy")));
         // Everybody's default is what it was.
         assert_eq!((ci.get(&format!("https://{API}/v3/scopes")).await.status, scene.bearer().as_deref()), (200, Some(OWN)));
-        assert!(nexus.notes("/v3/api_keys").await.contains(&"captured".to_owned()));
+        let line = nexus.closed("/v3/api_keys").await;
+        assert!(line["notes"].to_string().contains("captured"), "{line}");
+        assert_eq!((line["connection"].as_str(), line["made"].as_str()), (Some("sendgrid"), Some("sendgrid:ci.1")), "{line}");
+        let made_with = |name: &str| nexus.entry(name).captured.as_ref().and_then(|one| one.made_with.clone());
+        assert_eq!(made_with("sendgrid:ci.1").as_ref().map(ConnectionId::as_str), Some("sendgrid"));
         assert!(!nexus.audit().iter().any(|line| line.to_string().contains("their-new-key")));
     });
 }
@@ -240,6 +256,77 @@ fn i7_an_agent_has_only_so_many_that_wait() {
         assert_eq!(scene.api.count(), 1, "nothing is made that nobody could keep");
         approve(&nexus, "sendgrid:local.1");
         assert_eq!(caller.send(post(KEYS)).await.status, 201);
+    });
+}
+
+#[test]
+fn a_caller_that_hangs_up_loses_no_key() {
+    run(async {
+        let scene = Scene::new().await;
+        let nexus = scene.builder().config(CAPTURE).register("sendgrid", &[("api_key", OWN)]).start();
+        scene.hold();
+        for (turn, over) in ["http1", "http2"].into_iter().enumerate() {
+            let caller = Caller::new(&nexus);
+            let mut session = if over == "http1" { caller.http1(API).await } else { caller.http2(API).await };
+            let leaving = tokio::spawn(async move { session.begin(post(KEYS)).await });
+            scene.api.until(|seen| seen.len() == turn + 1).await;
+            leaving.abort();
+            drop(leaving.await);
+            scene.answers.add_permits(1);
+            let made = format!("sendgrid:local.{}", turn + 1);
+            let line = nexus.audit_line(|line| line["event"] == "close" && line["made"] == made.as_str()).await;
+            assert!(line["notes"].to_string().contains("caller_left"), "{over}: {line}");
+            assert!(nexus.holds(&made, "api_key", NEW), "{over}");
+        }
+        let opened = nexus.audit().iter().filter(|line| line["event"] == "open").count();
+        let ended = nexus.audit().iter().filter(|line| line["event"] == "close" || line["event"] == "refuse").count();
+        assert_eq!((opened, ended), (2, 2), "each request has one record");
+    });
+}
+
+#[test]
+fn a_nexus_that_stops_waits_for_a_key_that_nobody_waits_for() {
+    run(async {
+        let scene = Scene::new().await;
+        let mut nexus = scene.builder().config(CAPTURE).register("sendgrid", &[("api_key", OWN)]).start();
+        scene.hold();
+        let mut session = Caller::new(&nexus).http1(API).await;
+        let leaving = tokio::spawn(async move { session.begin(post(KEYS)).await });
+        scene.api.until(|seen| seen.len() == 1).await;
+        leaving.abort();
+        drop(leaving.await);
+        let stopping = std::thread::spawn(move || {
+            nexus.stop();
+            nexus
+        });
+        scene.answers.add_permits(1);
+        let nexus = tokio::task::spawn_blocking(move || stopping.join().expect("it stops")).await.expect("a thread");
+        assert!(nexus.holds("sendgrid:local.1", "api_key", NEW));
+    });
+}
+
+#[test]
+fn where_others_took_the_last_place_meanwhile_the_operator_is_told_to_end_it() {
+    run(async {
+        let scene = Scene::new().await;
+        let config = format!("{CAPTURE}\n[limits]\npending_log_ins = 1");
+        let nexus = scene.builder().config(&config).register("sendgrid", &[("api_key", OWN)]).start();
+        scene.hold();
+        let mut session = Caller::new(&nexus).http1(API).await;
+        let making = tokio::spawn(async move { session.send(post(KEYS)).await });
+        scene.api.until(|seen| seen.len() == 1).await;
+        // Another process of the same home.
+        let (agent, now) = ("local".parse().expect("a name"), SystemTime::now());
+        let mut entry =
+            nexus::vault::Entry::new("sendgrid".parse().expect("a name"), nexus::vault::AuthType::ApiKey, Default::default());
+        let until = Some(now + std::time::Duration::from_secs(3600));
+        entry.captured = Some(nexus::vault::Captured { agent, user: None, until, since: Some(now), made_with: None });
+        nexus.store().capture(entry, now, nexus::vault::PendingBound(1)).expect("captured");
+        scene.answers.add_permits(1);
+        let reply = making.await.expect("an answer");
+        assert_eq!(refusal(&reply), (503, Some("vault")), "{reply:?}");
+        assert!(reply.text().contains("should end it there") && reply.text().contains("nexus list"), "{reply:?}");
+        assert_eq!(connections(&nexus), ["sendgrid", "sendgrid:local.1"]);
     });
 }
 

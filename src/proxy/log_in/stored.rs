@@ -8,34 +8,34 @@ use zeroize::Zeroizing;
 
 use super::LogInError;
 use crate::broker::NotCaptured;
+use crate::decide::Answering;
 use crate::model::{Credential, Secret};
 use crate::oauth::{Asked, Login};
 use crate::provider::{Provider, Renewal, Shape, TokenResponse};
-use crate::proxy::token_response::Asking;
 use crate::vault::{AuthType, CaptureError, Captured, Entry};
 
 /// Those that a person's token is of use to.
-pub(super) fn usable<'a>(asking: &'a Asking<'_>) -> impl Iterator<Item = (&'a Arc<Provider>, &'a TokenResponse)> {
+pub(super) fn usable<'a>(answering: &'a [Answering]) -> impl Iterator<Item = (&'a Arc<Provider>, &'a TokenResponse)> {
     let response = |(provider, number): &'a (Arc<Provider>, usize)| Some((provider, provider.token_responses.get(*number)?));
     let persons = |(provider, response): &(&Arc<Provider>, &TokenResponse)| {
         response.shape == Shape::OAuth2 && provider.places_access_tokens()
     };
-    asking.answering.iter().filter_map(response).filter(persons)
+    answering.iter().filter_map(response).filter(persons)
 }
 
 /// Of the services of one vendor that share the endpoint, the first whose scopes fit best; of those, one that is renewed by log-ins.
-pub(super) fn fittest<'a>(asking: &'a Asking<'_>, scope: &str) -> Option<(&'a Arc<Provider>, &'a TokenResponse)> {
+pub(super) fn fittest<'a>(answering: &'a [Answering], scope: &str) -> Option<(&'a Arc<Provider>, &'a TokenResponse)> {
     let fit = |(provider, response): (&Provider, &TokenResponse)| {
         let (named, at_hosts) = provider.fits_scopes(scope);
         (named, at_hosts + response.fits_bare_scopes(scope), provider.oauth2.is_some())
     };
-    let best = usable(asking).enumerate().max_by_key(|(at, (provider, response))| (fit((provider, response)), Reverse(*at)));
+    let best = usable(answering).enumerate().max_by_key(|(at, (provider, response))| (fit((provider, response)), Reverse(*at)));
     best.map(|(_, found)| found)
 }
 
 /// That there is nobody whom the token would be of use to.
-pub(super) fn no_use(asking: &Asking<'_>) -> LogInError {
-    LogInError::NoUse(asking.answering.first().map(|(provider, _)| provider.title.clone()).unwrap_or_default())
+pub(super) fn no_use(answering: &[Answering]) -> LogInError {
+    LogInError::NoUse(answering.first().map(|(provider, _)| provider.title.clone()).unwrap_or_default())
 }
 
 /// What is stored: the tokens, and what renews them, for the hosts and the token endpoints that the provider's file gives them now.
