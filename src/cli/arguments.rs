@@ -251,6 +251,9 @@ pub(crate) struct Remove {
     /// Leave its tokens good at the service
     #[arg(long)]
     pub(crate) no_revoke: bool,
+    /// Keep its app and its hosts for the next `nexus login`; nothing goes with it until then
+    #[arg(long)]
+    pub(crate) keep: bool,
 }
 
 #[derive(Debug, Args)]

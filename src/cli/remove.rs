@@ -3,24 +3,48 @@
 use nexus::app::login::{Revoked, ports, revoke};
 use nexus::model::ConnectionId;
 use nexus::provider::{Catalogue, Provider};
-use nexus::vault::{Entry, Store};
+use nexus::vault::{AuthType, Entry, Status, Store};
 use serde_json::json;
 
 use super::arguments::Remove;
-use super::context::{Context, known};
+use super::context::{Context, Hint, known};
 use super::list::missing;
 use super::terminal::Terminal;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Remove) -> anyhow::Result<()> {
     let store = context.store()?;
     let id = known(&store, &options.provider, options.user.as_deref())?;
-    let entry = store.get(&id)?.filter(|_| !options.no_revoke);
+    let entry = store.get(&id)?;
+    if let Some(entry) = entry.as_ref().filter(|_| options.keep) {
+        let has_an_app = entry.auth_type == AuthType::OAuth2 && entry.captured.is_none();
+        anyhow::ensure!(
+            has_an_app,
+            Hint::new(
+                format!("{id} was connected by no log-in of a person: nothing of it can be kept"),
+                format!("nexus remove {id}")
+            )
+        );
+    }
+    let entry = entry.filter(|_| !options.no_revoke);
     let revoked = entry.is_some_and(|entry| is_ended((context, terminal), &store, (&id, &entry)));
+    if options.keep {
+        store.update(&id, end)?.ok_or_else(|| missing(id.as_str()))?;
+        return terminal.either(&json!({ "kept": id.as_str(), "revoked": revoked }), || {
+            let ended = if revoked { "ended at the service" } else { "dropped here" };
+            format!("the tokens of {id} are {ended}; `nexus login {id}` connects it again\n")
+        });
+    }
     anyhow::ensure!(store.delete(&id)?, missing(id.as_str()));
     terminal.either(&json!({ "removed": id.as_str(), "revoked": revoked }), || {
         let ended = if revoked { ", and its tokens are ended at the service" } else { "" };
         format!("removed {id}{ended}\n")
     })
+}
+
+/// Leaves what the next log-in needs.
+fn end(entry: &mut Entry) {
+    ["access_token", "refresh_token"].iter().for_each(|name| entry.fields.remove(name));
+    (entry.expires_at, entry.status) = (None, Status::Revoked);
 }
 
 /// Whether the service ended its tokens. That it did not keeps nobody from removing it here.

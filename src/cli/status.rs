@@ -7,7 +7,7 @@ use anstyle::AnsiColor;
 use nexus::app::Origin;
 use nexus::audit::{Since, Tail, describe, verify_chain};
 use nexus::ca::describe as describe_root;
-use nexus::vault::Status;
+use nexus::vault::{Snapshot, Status};
 use serde_json::{Value, json};
 
 use super::context::Context;
@@ -162,29 +162,12 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     let snapshot = store.snapshot()?;
     let count = snapshot.len();
     let strangers = snapshot.strangers().len();
-    let standings = Standings::look(context, terminal);
-    let stands = |wanted: Status| -> Vec<String> {
-        let all = snapshot.iter().filter(|(id, entry)| standings.of(id, entry).status == wanted);
-        all.map(|(id, _)| id.to_string()).collect()
-    };
-    let (attention, pending) = (stands(Status::Attention), stands(Status::Pending));
-    let (expired, revoked) = (stands(Status::Expired), stands(Status::Revoked));
+    let states = States::of(&snapshot, &Standings::look(context, terminal));
     let (catalogue, _mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
     let widened = nexus::app::registration::widened(&catalogue, &snapshot);
     let stopped = widened.iter().any(nexus::app::registration::Widened::stops_renewals);
     let mut text = format!("opens; connections: {count}");
-    if !attention.is_empty() {
-        text.push_str(&format!("; register again: {}", attention.join(", ")));
-    }
-    if !expired.is_empty() {
-        text.push_str(&format!("; expired, register again: {}", expired.join(", ")));
-    }
-    if !revoked.is_empty() {
-        text.push_str(&format!("; revoked: {}", revoked.join(", ")));
-    }
-    if !pending.is_empty() {
-        text.push_str(&format!("; log-ins that wait for `nexus approve`: {}", pending.join(", ")));
-    }
+    states.tell(&mut text);
     if strangers > 0 {
         text.push_str(&format!("; members that are not understood: {strangers}"));
     }
@@ -197,16 +180,52 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     let value = json!({
         "opens": true,
         "connections": count,
-        "attention": attention,
-        "expired": expired,
-        "revoked": revoked,
-        "pending": pending,
+        "attention": states.attention,
+        "expired": states.expired,
+        "revoked": states.revoked,
+        "pending": states.pending,
         "strangers": strangers,
         "widened": widened.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rolled_back": snapshot.rolled_back(),
         "weak_secret": origin == Origin::Machine,
     });
-    Ok((Some(attention.is_empty() && expired.is_empty() && !stopped && !snapshot.rolled_back()), text, value))
+    Ok((Some(states.attention.is_empty() && states.expired.is_empty() && !stopped && !snapshot.rolled_back()), text, value))
+}
+
+/// Connections that don't work, or not for everybody.
+struct States {
+    attention: Vec<String>,
+    expired: Vec<String>,
+    revoked: Vec<String>,
+    pending: Vec<String>,
+}
+
+impl States {
+    fn of(snapshot: &Snapshot, standings: &Standings) -> Self {
+        let those = |wanted: Status| {
+            let all = snapshot.iter().filter(|(id, entry)| standings.of(id, entry).status == wanted);
+            all.map(|(id, _)| id.to_string()).collect()
+        };
+        Self {
+            attention: those(Status::Attention),
+            expired: those(Status::Expired),
+            revoked: those(Status::Revoked),
+            pending: those(Status::Pending),
+        }
+    }
+
+    fn tell(&self, text: &mut String) {
+        for (what, which) in [
+            ("register again", &self.attention),
+            ("expired, register again", &self.expired),
+            ("revoked", &self.revoked),
+            ("log-ins that wait for `nexus approve`", &self.pending),
+        ] {
+            if !which.is_empty() {
+                text.push_str(&format!("; {what}: {}", which.join(", ")));
+            }
+        }
+    }
 }
 
 fn ca(context: &Context) -> Looked {

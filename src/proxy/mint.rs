@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Frame;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -150,10 +150,7 @@ impl Worker {
             }
         };
         entry.note("captured");
-        let headers = sent.response.headers_mut();
-        headers.clear();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        describe(sent.response.headers_mut());
         let peeked = Peeked::from_iter([Ok(Frame::data(owned(text)))]);
         Ok(Some(Stepped::injected(sent, peeked, permit, replay)))
     }
@@ -223,6 +220,13 @@ impl Worker {
         let text = Zeroizing::new(answer(&id)?.into_bytes());
         Ok((id, text))
     }
+}
+
+/// What is said of the caller's answer: what the service said of its own is nobody's to know for certain.
+fn describe(headers: &mut HeaderMap) {
+    headers.clear();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// Where the fields stand, and what the caller gets in their place.

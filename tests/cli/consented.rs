@@ -141,6 +141,26 @@ fn a_person_consents_and_the_account_is_used_renewed_and_revoked() {
     assert!(entry(&world, "acme:alice").is_none());
 }
 
+#[test]
+fn what_a_person_ends_and_keeps_serves_nobody_until_the_next_log_in() {
+    let (world, oidc) = with_app();
+    log_in(&world, &oidc.browser(&world, "alice"), "alice", &[]).1.ok();
+    let token = field(&world, "acme:alice", "access_token").unwrap();
+    let said = world.nexus(&["remove", "acme:alice", "--keep", "--json"]).json();
+    assert_eq!((said["kept"].as_str(), said["revoked"].as_bool()), (Some("acme:alice"), Some(true)));
+    assert_eq!(oidc.owner(&world, &token), None);
+    let kept = entry(&world, "acme:alice").unwrap();
+    assert_eq!((kept.status, kept.fields.names().any(|name| name.ends_with("token"))), (Status::Revoked, false));
+    let refused = call(&world, "alice");
+    assert!(refused.out.contains("auth_required") && refused.out.contains("was revoked"), "{refused:?}");
+    assert!(world.nexus(&["list"]).err.contains("acme:alice was revoked"));
+    log_in(&world, &oidc.browser(&world, "alice-returns"), "alice", &[]).1.ok();
+    assert!(call(&world, "alice").ok().contains("\"login\":\"alice\""), "its app was kept");
+    world.register(&["stripe"], "api_key=sk_test_0123456789\n");
+    let said = world.nexus(&["remove", "stripe", "--keep"]).failed(1);
+    assert!(said.contains("nothing of it can be kept") && said.contains("nexus remove stripe"), "{said}");
+}
+
 /// When it was connected, used last, and is to be renewed.
 fn times(world: &World) {
     let shown = world.nexus(&["show", "acme:alice", "--json"]).json();

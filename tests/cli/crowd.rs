@@ -53,30 +53,36 @@ fn a_thousand_requests_over_an_expired_connection_make_one_refresh_and_all_succe
     }
 }
 
+/// Twenty callers that ask until each was refused twenty times; `worked` counts what succeeded before.
+async fn restless(caller: &Caller, worked: &Arc<AtomicUsize>) -> JoinSet<Vec<(u16, Option<String>)>> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..20 {
+        let mut session = caller.http1(API).await;
+        let worked = Arc::clone(worked);
+        tasks.spawn(async move {
+            let mut refused = Vec::new();
+            // Each goes on for a while after the end of the grant.
+            while refused.len() < 20 {
+                let reply = session.get("/v1/me").await;
+                if reply.status == 200 {
+                    worked.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    refused.push((reply.status, reply.refusal().map(str::to_owned)));
+                }
+            }
+            refused
+        });
+    }
+    tasks
+}
+
 #[test]
 fn a_grant_that_is_revoked_under_load_needs_a_person_and_makes_no_storm() {
     let (world, oidc, _up, caller) = scene();
     let before = oidc.refreshes(&world);
     run_within(Duration::from_secs(120), async {
         let worked = Arc::new(AtomicUsize::new(0));
-        let mut tasks = JoinSet::new();
-        for _ in 0..20 {
-            let mut session = caller.http1(API).await;
-            let worked = Arc::clone(&worked);
-            tasks.spawn(async move {
-                let mut refused = Vec::new();
-                // Each goes on for a while after the end of the grant.
-                while refused.len() < 20 {
-                    let reply = session.get("/v1/me").await;
-                    if reply.status == 200 {
-                        worked.fetch_add(1, Ordering::Relaxed);
-                    } else {
-                        refused.push((reply.status, reply.refusal().map(str::to_owned)));
-                    }
-                }
-                refused
-            });
-        }
+        let tasks = restless(&caller, &worked).await;
         let revoke = tokio::task::spawn_blocking(move || {
             while worked.load(Ordering::Relaxed) < 40 {
                 std::thread::yield_now();

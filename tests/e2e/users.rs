@@ -46,8 +46,10 @@ enum Names {
     Placeholder(&'static str),
 }
 
+type Case = (usize, Names, Option<&'static str>);
+
 /// What an agent asks, and whose credential goes: the end of the path says it. `None` = it is refused.
-const CASES: [(usize, Names, Option<&str>); 13] = [
+const CASES: [Case; 13] = [
     (0, Names::Nothing, Some("alice")),
     (1, Names::Nothing, Some("bob")),
     (2, Names::Nothing, Some("alice")),
@@ -75,11 +77,7 @@ impl Scene {
         if http2 { caller.http2(HOST).await } else { caller.http1(HOST).await }
     }
 
-    fn request(
-        &self,
-        (agent, names, whose): (usize, Names, Option<&str>),
-        number: usize,
-    ) -> http::Request<crate::harness::Body> {
+    fn request(&self, (agent, names, whose): Case, number: usize) -> http::Request<crate::harness::Body> {
         let mut request = request(Method::GET, &format!("/{number}/{}", whose.unwrap_or("nobody")), empty());
         let headers = request.headers_mut();
         let value = |text: String| HeaderValue::from_str(&text).expect("a value");
@@ -95,7 +93,7 @@ impl Scene {
     }
 }
 
-fn judge(reply: &Reply, (agent, _, whose): (usize, Names, Option<&str>)) {
+fn judge(reply: &Reply, (agent, _, whose): Case) {
     match whose {
         Some(_) => assert_eq!(reply.status, 200, "{reply:?}"),
         None => {
@@ -104,6 +102,12 @@ fn judge(reply: &Reply, (agent, _, whose): (usize, Names, Option<&str>)) {
             assert_eq!((reply.status, reply.refusal()), (403, Some(kind)), "{reply:?}");
             assert!(!["bob", "alice"].iter().any(|name| reply.text().contains(name)), "{reply:?}");
         }
+    }
+}
+
+async fn one_by_one(mut kept: Session, requests: Vec<(http::Request<crate::harness::Body>, Case)>) {
+    for (request, case) in requests {
+        judge(&kept.send(request).await, case);
     }
 }
 
@@ -124,7 +128,7 @@ fn i6_t33_two_hundred_mixed_requests_at_once_never_go_with_another_persons_crede
                     tasks.spawn(async move { judge(&session.send(request).await, case) });
                 }
                 for _ in 0..4 {
-                    let mut kept = scene.session(agent, false).await;
+                    let kept = scene.session(agent, false).await;
                     let requests: Vec<_> = own
                         .iter()
                         .cycle()
@@ -132,11 +136,7 @@ fn i6_t33_two_hundred_mixed_requests_at_once_never_go_with_another_persons_crede
                         .enumerate()
                         .map(|(number, case)| (scene.request(*case, number), *case))
                         .collect();
-                    tasks.spawn(async move {
-                        for (request, case) in requests {
-                            judge(&kept.send(request).await, case);
-                        }
-                    });
+                    tasks.spawn(one_by_one(kept, requests));
                 }
             }
             tasks.join_all().await;
