@@ -17,8 +17,8 @@ mod run;
 mod secret;
 mod settings;
 
-pub use crate::gateway::{Key as GatewayKey, KeyKind as GatewayKeyKind, KeysError as GatewayKeysError};
 pub use crate::broker::Standing;
+pub use crate::gateway::{Key as GatewayKey, KeyKind as GatewayKeyKind, KeysError as GatewayKeysError};
 pub use announced::Announced;
 pub use config::Config;
 pub use explain::{ExplainError, Explanation, MatchedRule, Outcome, explain};
