@@ -207,7 +207,7 @@ impl Worker {
         own: &OwnConnection,
         provider: &Provider,
     ) -> Result<Option<ConnectionId>, Refusal> {
-        if self.owner(agent) != own.agent || agent.user != own.user {
+        if self.owner(agent) != own.agent || !UserName::same(agent.user.as_ref(), own.user.as_ref()) {
             return Ok(None);
         }
         if own.pending { Err(pending(provider, &own.id)) } else { Ok(Some(own.id.clone())) }

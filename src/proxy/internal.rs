@@ -8,7 +8,7 @@ use super::body::ResponseBody;
 use super::door::Arrived;
 use super::refusal::Refusal;
 use super::worker::Worker;
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, UserName};
 use crate::vault::Status;
 
 /// What the pages are made of.
@@ -69,7 +69,7 @@ fn connection(worker: &Worker, arrived: &Arrived, name: &str) -> Result<Response
     let id: ConnectionId = name.parse().map_err(|_invalid| Refusal::NoSuchPage)?;
     let listed = worker.proxy.broker.connections_of(id.provider()).map_err(super::choose::unreadable)?;
     let theirs = match listed.own.iter().find(|own| own.id == id) {
-        Some(own) => worker.owner(agent) == own.agent && agent.user == own.user,
+        Some(own) => worker.owner(agent) == own.agent && UserName::same(agent.user.as_ref(), own.user.as_ref()),
         None => id.is_open_to(agent.user.as_ref()),
     };
     if !agent.may_use(id.provider()) || !theirs {

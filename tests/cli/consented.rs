@@ -87,7 +87,7 @@ pub(crate) fn edit(world: &World, connection: &str, change: impl FnOnce(&mut nex
     store(world).update(&connection.parse().unwrap(), change).unwrap().expect("an entry");
 }
 
-fn store(world: &World) -> nexus::vault::Store {
+pub(crate) fn store(world: &World) -> nexus::vault::Store {
     let home = nexus::app::Home::new(world.home(""));
     let (passphrase, _) = nexus::app::passphrase(&home, &|_| None).unwrap();
     nexus::vault::Store::open(home.vault(), &passphrase).unwrap()

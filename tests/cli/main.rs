@@ -27,5 +27,6 @@ mod log;
 mod made;
 mod oidc;
 mod running;
+mod states;
 mod usage;
 mod world;
