@@ -3,5 +3,6 @@
 mod access;
 mod bounds;
 mod browsers;
+mod described;
 mod keys;
 mod life;
