@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use rustix::process::{Pid, test_kill_process};
 use rustls::ServerConfig;
@@ -245,7 +246,7 @@ impl Started {
 }
 
 /// What the gateway sees of the rest.
-pub(super) fn ports(parts: &Parts, broker: &Arc<Broker>) -> Ports {
+pub(super) fn ports(parts: &Parts, broker: &Arc<Broker>, streams: &Arc<AtomicUsize>) -> Ports {
     Ports {
         store: Arc::clone(&parts.store),
         broker: Arc::clone(broker),
@@ -255,5 +256,6 @@ pub(super) fn ports(parts: &Parts, broker: &Arc<Broker>) -> Ports {
         endpoint: Arc::new(Endpoint(Arc::clone(&parts.dialler))),
         clock: Arc::new(std::time::SystemTime::now),
         log: Arc::clone(&parts.log),
+        streams: Arc::clone(streams),
     }
 }

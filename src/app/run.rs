@@ -159,7 +159,7 @@ impl App {
         let (drain, limit) = (Duration::from_secs(self.config.limits.drain_secs), self.config.limits.connections);
         let crew = if self.planes == Planes::Gateway { 0 } else { worker_count(&self.config) };
         let (log, dialler) = (Arc::clone(&self.parts.log), Arc::clone(&self.parts.dialler));
-        let (reload, watch, gateway) = self.assemble(door, control.handle(), &stopping)?;
+        let (reload, watch, gateway) = self.assemble(door, control.handle(), (&stopping, &count))?;
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..crew {
@@ -201,13 +201,13 @@ impl App {
         self,
         door: Option<std::net::TcpListener>,
         runtime: &tokio::runtime::Handle,
-        stopping: &watch::Receiver<bool>,
+        (stopping, count): (&watch::Receiver<bool>, &Arc<AtomicUsize>),
     ) -> Result<Assembled, BuildError> {
         let Self { home, config, overrides, setup_agents, mut parts, gateway, .. } = self;
         let broker = broker(&home, &config, &parts, runtime.clone());
         let gateway = gateway
             .zip(door)
-            .map(|(gateway, door)| gateway.start(&config, gateway::ports(&parts, &broker), stopping.clone(), door));
+            .map(|(gateway, door)| gateway.start(&config, gateway::ports(&parts, &broker, count), stopping.clone(), door));
         let gateway = gateway.transpose()?;
         let watch = parts.watch.take();
         let reload = Reload {

@@ -29,6 +29,11 @@ impl Broker {
         Arc::new(Self { shared: Arc::new(Shared::new(ports, settings)), connections: DashMap::default() })
     }
 
+    /// How renewals ended since the start: a word, and how many.
+    pub(crate) fn renewals(&self) -> [(&'static str, u64); 3] {
+        self.shared.tally.read()
+    }
+
     /// The connections of `provider` that exist, the default one first.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use super::flight::{Flight, Outcome};
 use super::generation::{Birth, Generation, Live, Origin, Ready, is_renewal, same_credential};
 use super::port::{Ports, Seen};
 use super::settings::Settings;
+use super::tally::Tally;
 use crate::model::ConnectionId;
 use crate::provider::Provider;
 use crate::vault::Entry;
@@ -28,11 +29,12 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     epoch: Instant,
     numbers: AtomicU64,
+    pub(super) tally: Tally,
 }
 
 impl Shared {
     pub(super) fn new(ports: Ports, settings: Settings) -> Self {
-        Self { ports, settings, epoch: Instant::now(), numbers: AtomicU64::new(1) }
+        Self { ports, settings, epoch: Instant::now(), numbers: AtomicU64::new(1), tally: Tally::default() }
     }
 
     /// `at` as a number that fits into an atomic; 0 is before everything.

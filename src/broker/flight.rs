@@ -96,6 +96,7 @@ impl Flight {
     /// Writes down what is to be remembered, and says once what a person should know.
     fn arrive(&self, outcome: &Outcome) {
         let connection = &self.connection;
+        connection.shared.tally.count(outcome);
         let mut book = connection.book();
         book.flight = None;
         if let Outcome::Keep(why) = outcome

@@ -12,6 +12,7 @@ mod permit;
 mod port;
 mod settings;
 mod standing;
+mod tally;
 
 pub(crate) use authorize::Broker;
 pub(crate) use error::{Error, NotCaptured, Why};

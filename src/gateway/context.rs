@@ -1,6 +1,7 @@
 //! `Gateway`: what every handler is given.
 
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -40,6 +41,8 @@ pub(crate) struct Ports {
     pub(crate) clock: Clock,
     /// The audit log.
     pub(crate) log: Arc<Log>,
+    /// Streams of the proxy's callers that are under way.
+    pub(crate) streams: Arc<AtomicUsize>,
 }
 
 /// The control plane's state. It outlives every request.

@@ -1,6 +1,7 @@
 //! Whether it works: `/health`, `/metrics`, `/api/status`, and the document of all this.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
@@ -93,24 +94,36 @@ async fn metrics(State(gateway): State<Shared>, _asked: Asked<Operator>) -> Resu
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
+/// Prometheus's text exposition format 0.0.4. Label values are words of ours, or of the vault's closed list.
 fn exposition(gateway: &Gateway, connections: &BTreeMap<&'static str, usize>) -> String {
     let counters = &gateway.counters;
-    let mut text = String::new();
-    let mut series = |name: &str, kind: &str, help: &str, values: Vec<(String, u64)>| {
-        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        for (labels, value) in values {
-            text.push_str(&format!("{name}{labels} {value}\n"));
-        }
-    };
+    let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let label = |name: &str, value: &dyn std::fmt::Display| format!("{{{name}=\"{value}\"}}");
     let answers = counters.answers().into_iter().map(|(status, count)| (label("status", &status), count)).collect();
-    series("nexus_gateway_requests_total", "counter", "Requests that the gateway answered.", answers);
     let problems = counters.problems().into_iter().map(|(code, count)| (label("code", &code), count)).collect();
-    series("nexus_gateway_problems_total", "counter", "Requests that the gateway refused or failed, by reason.", problems);
-    let under_way = vec![(String::new(), counters.under_way())];
-    series("nexus_gateway_requests_under_way", "gauge", "Requests that are not answered yet.", under_way);
-    let connections =
-        connections.iter().map(|(status, count)| (label("status", status), u64::try_from(*count).unwrap_or(u64::MAX)));
-    series("nexus_connections", "gauge", "Connections in the vault.", connections.collect());
+    let connections = connections.iter().map(|(status, count)| (label("status", status), wide(*count))).collect();
+    let renewals = gateway.ports.broker.renewals().map(|(outcome, count)| (label("outcome", &outcome), count)).to_vec();
+    let one = |count: u64| vec![(String::new(), count)];
+    let streams = one(wide(gateway.ports.streams.load(Ordering::Relaxed)));
+    let all: [(&str, &str, &str, Vec<(String, u64)>); 6] = [
+        ("gateway_requests_total", "counter", "Requests that the gateway answered, by status.", answers),
+        ("gateway_problems_total", "counter", "Requests that the gateway refused or failed, by reason.", problems),
+        (
+            "gateway_requests_under_way",
+            "gauge",
+            "Requests of the gateway that are not answered yet.",
+            one(counters.under_way()),
+        ),
+        ("connections", "gauge", "Connections in the vault, by status.", connections),
+        ("renewals_total", "counter", "Renewals of credentials that have ended, by how.", renewals),
+        ("proxy_streams", "gauge", "Streams of the proxy's callers that are under way.", streams),
+    ];
+    let mut text = String::new();
+    for (name, kind, help, values) in all {
+        text.push_str(&format!("# HELP nexus_{name} {help}\n# TYPE nexus_{name} {kind}\n"));
+        for (labels, value) in values {
+            text.push_str(&format!("nexus_{name}{labels} {value}\n"));
+        }
+    }
     text
 }

@@ -20,9 +20,11 @@ use super::problem::Document;
 struct Base;
 
 /// What every operation may be answered with besides what it says itself.
-const EVERYWHERE: [(&str, &str); 6] = [
+const EVERYWHERE: [(&str, &str); 8] = [
     ("400", "The request can't be read"),
     ("408", "It was not whole, or not done, in time"),
+    ("414", "The path is too long"),
+    ("431", "There are too many fields, or too large ones"),
     ("421", "It names a host that this gateway is not known as"),
     ("403", "Whoever asks may not, or it is a web page"),
     ("500", "The gateway failed"),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::head::Malformed;
 use crate::model::Host;
 
 /// What a refused or failed request is answered with.
@@ -77,6 +78,12 @@ impl Problem {
     /// 400: it can't be read.
     pub(crate) fn malformed(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", message)
+    }
+
+    /// 400, 414 or 431: what came is no request that every reader takes alike.
+    pub(super) fn unsound(malformed: Malformed) -> Self {
+        let code = if malformed.is_too_large() { malformed.kind() } else { "malformed" };
+        Self::new(malformed.status(), code, malformed.to_string()).with("reason", malformed.kind())
     }
 
     /// 404, also for what the caller may not see: nobody learns what exists.

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
+use bytes::BytesMut;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, Uri};
@@ -28,7 +29,8 @@ use super::context::Shared;
 use super::origin::{Origin, meant};
 use super::problem::{Code, Problem};
 use super::routes;
-use super::settings::{FIELDS, HEAD};
+use super::settings::LIMITS;
+use crate::head::{Gate, Malformed};
 use crate::listener;
 
 /// How long what was sent may stay unacknowledged: who takes nothing of an answer is gone.
@@ -90,15 +92,21 @@ impl Server {
         }
     }
 
+    /// The strict reader stands in front of the engine here too: what two readers could frame differently is a problem, not a request.
     async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, origin: Origin) {
-        let service =
-            service_fn(move |request| async move { Ok::<_, std::convert::Infallible>(self.answer(request, origin).await) });
+        let (gate, verdict) = Gate::requests(stream, BytesMut::new(), LIMITS);
+        let count = AtomicU64::new(0);
+        let (verdict, count) = (&verdict, &count);
+        let service = service_fn(move |request| async move {
+            let number = count.fetch_add(1, Ordering::Relaxed) + 1;
+            // Nothing here becomes another protocol.
+            verdict.resume(number);
+            Ok::<_, std::convert::Infallible>(self.answer(request, origin, verdict.malformed_at(number)).await)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.gateway.settings.head_timeout)
-            .max_headers(FIELDS)
-            .max_buf_size(HEAD)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(gate), service);
         let mut connection = std::pin::pin!(connection);
         let mut stopping = self.gateway.stopping.clone();
         let ended = tokio::select! {
@@ -114,10 +122,13 @@ impl Server {
     }
 
     /// Answers one request. Never fails: a problem is an answer.
-    async fn answer(&self, request: Request<Incoming>, origin: Origin) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, origin: Origin, malformed: Option<Malformed>) -> Response<Body> {
         self.gateway.counters.begin();
         let within = self.gateway.settings.answer_timeout;
-        let answered = timeout(within, self.route(request, origin)).await.unwrap_or_else(|_late| Err(Problem::late()));
+        let answered = match malformed {
+            Some(malformed) => Err(Problem::unsound(malformed)),
+            None => timeout(within, self.route(request, origin)).await.unwrap_or_else(|_late| Err(Problem::late())),
+        };
         let mut response = answered.unwrap_or_else(Problem::into_response);
         let code = response.extensions().get::<Code>().map(|code| code.0);
         self.gateway.counters.end(response.status(), code);

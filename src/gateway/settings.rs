@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::head::Limits;
 use crate::model::Host;
 
 /// How the gateway behaves and where its bounds are.
@@ -25,7 +26,5 @@ pub(crate) struct Settings {
 
 /// Bytes of a request's body.
 pub(super) const BODY: usize = 64 * 1024;
-/// Bytes of a request's head.
-pub(super) const HEAD: usize = 32 * 1024;
-/// Fields of a request's head.
-pub(super) const FIELDS: usize = 64;
+/// What a request's head may be: keys and names are short.
+pub(super) const LIMITS: Limits = Limits { fields: 64, head: 32 * 1024, target: 8 * 1024, linger: Duration::from_secs(1) };

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::harness::{Authority, Builder, crypto, run, said};
+use crate::harness::{Authority, Builder, crypto, eventually, run, said};
 
 /// A home whose gateway has a certificate for `gw.example`, and what trusts it.
 fn with_tls() -> (Builder, ClientConfig) {
@@ -98,5 +98,32 @@ fn a_vault_that_cannot_be_read_is_told_and_nothing_panics() {
         assert!(!status.body.contains("nexus.enc"), "where the home lies is nobody's matter");
         std::fs::remove_file(&file).expect("removed");
         assert_eq!(gateway.get("/health").await.status, 200);
+    });
+}
+
+#[test]
+fn the_numbers_count_what_happens() {
+    run(async {
+        let nexus =
+            Builder::new(&Authority::new()).gateway().register("github:alice", &[("access_token", "gho_alice")]).start();
+        let gateway = nexus.gateway();
+        gateway.get("/health").await;
+        gateway.get("/nope").await;
+        let _stream = TcpStream::connect(nexus.address).await.expect("the proxy");
+        eventually("a stream", || (nexus.connections() == 1).then_some(())).await;
+        let text = gateway.get("/metrics").await.body;
+        for line in [
+            "# TYPE nexus_gateway_requests_total counter",
+            "nexus_gateway_requests_total{status=\"200\"} 1",
+            "nexus_gateway_requests_total{status=\"404\"} 1",
+            "nexus_gateway_problems_total{code=\"not_found\"} 1",
+            "nexus_gateway_requests_under_way 1",
+            "nexus_connections{status=\"active\"} 1",
+            "nexus_renewals_total{outcome=\"renewed\"} 0",
+            "nexus_proxy_streams 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        assert!(!text.contains("alice"), "whose they are is no number");
     });
 }
