@@ -184,7 +184,7 @@ impl App {
     }
 
     /// The sockets of the proxy, and that of the gateway.
-    fn bind(&self) -> Result<(Vec<(std::net::TcpListener, Listener)>, Option<std::net::TcpListener>), BuildError> {
+    fn bind(&self) -> Result<(Sockets, Option<std::net::TcpListener>), BuildError> {
         let sockets = if self.planes == Planes::Gateway { Vec::new() } else { bind(&self.config)? };
         let named = self.config.gateway.listen;
         let door = self.gateway.as_ref().map(|_| listen(named).map_err(|cause| BuildError::Gateway { address: named, cause }));
@@ -224,6 +224,9 @@ impl App {
         Ok((Arc::new(reload), watch, gateway))
     }
 }
+
+/// Sockets of the proxy, and for whom each is.
+type Sockets = Vec<(std::net::TcpListener, Listener)>;
 
 /// What reloads, what tells of changes, and the gateway.
 type Assembled = (Arc<Reload>, Option<reload::Watch>, Option<gateway::Started>);
@@ -307,7 +310,7 @@ fn proxy(config: &Config, parts: Parts, broker: Arc<Broker>, draining: watch::Re
 }
 
 /// One listening socket each, without SO_REUSEPORT: another process must not be able to share our port.
-fn bind(config: &Config) -> Result<Vec<(std::net::TcpListener, Listener)>, BuildError> {
+fn bind(config: &Config) -> Result<Sockets, BuildError> {
     parts::listeners(config)?
         .into_iter()
         .map(|(address, listener)| {

@@ -368,3 +368,69 @@ fn authorization(value: &str) -> Vec<Zeroizing<String>> {
     let (name, password) = pair.split_once(':').unwrap_or((pair, ""));
     [password, name].map(|text| Zeroizing::new(text.to_owned())).to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(method: &str, fields: &[(&str, &str)]) -> Parts {
+        let mut request = http::Request::builder().method(method).uri("/").header("host", "gw.example:8090");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn t150_a_page_is_led_to_by_anybody_and_filled_in_by_itself() {
+        let page = |method: &str, fields: &[(&str, &str)]| open::<Page>(&parts(method, fields)).is_ok();
+        let elsewhere = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        assert!(page("GET", &elsewhere) && page("HEAD", &elsewhere) && page("GET", &[]));
+        let own = [("origin", "http://gw.example:8090"), ("sec-fetch-site", "same-origin")];
+        assert!(page("POST", &own) && page("POST", &[]) && page("POST", &own[..1]) && page("POST", &own[1..]));
+        for fields in [
+            &elsewhere[..1],
+            &[("origin", "http://evil.example")],
+            &[("origin", "null")],
+            &[("origin", "http://gw.example:8090.evil.example")],
+            &[("origin", "http://gw.example")],
+            &[("origin", "http://gw.example:8090"), ("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "none")],
+        ] {
+            assert!(!page("POST", fields), "{fields:?}");
+            assert!(open::<Open>(&parts("GET", fields)).is_err(), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_key_is_taken_out_of_the_field() {
+        let texts = |value: &str| authorization(value).iter().map(|text| text.to_string()).collect::<Vec<_>>();
+        assert_eq!(texts("Bearer nxk_1"), ["nxk_1"]);
+        assert_eq!(texts("bearer  nxk_1 "), ["nxk_1"]);
+        assert_eq!(texts(&format!("Basic {}", STANDARD.encode("name:nxk_1"))), ["nxk_1", "name"]);
+        assert_eq!(texts(&format!("basic {}", STANDARD.encode("nxk_1:"))), ["", "nxk_1"]);
+        assert_eq!(texts("Basic !!"), ["", ""]);
+        assert_eq!(texts("nxk_1"), [""]);
+    }
+
+    #[test]
+    fn i11_nobody_but_a_node_is_admitted_where_credentials_are() {
+        let key = |kind| {
+            Who::Key(Arc::new(Key {
+                name: "a".parse().expect("a name"),
+                kind,
+                key_sha256: [0; 32],
+                user: None,
+                providers: None,
+                expires: None,
+                created: None,
+            }))
+        };
+        let all = [Who::Anyone, Who::Owner, Who::CommandLine, key(Kind::App), key(Kind::Node), key(Kind::Admin)];
+        let admitted = |level: fn(&Who) -> bool| all.iter().map(level).collect::<Vec<_>>();
+        assert_eq!(admitted(Node::admits), [false, false, false, false, true, false]);
+        assert_eq!(admitted(Admin::admits), [false, false, true, false, false, true]);
+        assert_eq!(admitted(Registrar::admits), [false, true, true, false, false, true]);
+        assert_eq!(admitted(App::admits), [false, true, true, true, true, true]);
+    }
+}

@@ -1,6 +1,7 @@
 //! `Gateway`: what every handler is given.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -108,9 +109,11 @@ impl Gateway {
 
     /// Whether the other end of a loopback connection is a process of our own user, by the kernel's word.
     pub(super) fn is_our_user(&self, origin: &Origin) -> bool {
-        let here = origin.peer.ip().to_canonical().is_loopback() && origin.local.ip().to_canonical().is_loopback();
+        let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let (peer, local) = (plain(origin.peer), plain(origin.local));
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        here && peers.as_ref().is_some_and(|peers| peers.same_user(origin.peer, origin.local))
+        let here = peer.ip().is_loopback() && local.ip().is_loopback();
+        here && peers.as_ref().is_some_and(|peers| peers.same_user(peer, local))
     }
 }
 

@@ -5,6 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dashmap::DashMap;
 use http::StatusCode;
 
+/// A request that is not answered yet. Its caller may leave before it is.
+pub(super) struct UnderWay<'a>(&'a Counters);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Answers by status, and problems by their word; both sets are ours and small.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -14,14 +23,14 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// A request begins.
-    pub(super) fn begin(&self) {
+    /// A request begins, and ends where what this gives is dropped.
+    pub(super) fn begin(&self) -> UnderWay<'_> {
         self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self)
     }
 
-    /// It was answered, with a problem perhaps.
-    pub(super) fn end(&self, status: StatusCode, problem: Option<&'static str>) {
-        self.under_way.fetch_sub(1, Ordering::Relaxed);
+    /// One was answered, with a problem perhaps.
+    pub(super) fn answered(&self, status: StatusCode, problem: Option<&'static str>) {
         *self.answers.entry(status.as_u16()).or_default() += 1;
         if let Some(code) = problem {
             *self.problems.entry(code).or_default() += 1;

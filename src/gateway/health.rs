@@ -105,7 +105,7 @@ fn exposition(gateway: &Gateway, connections: &BTreeMap<&'static str, usize>) ->
     let renewals = gateway.ports.broker.renewals().map(|(outcome, count)| (label("outcome", &outcome), count)).to_vec();
     let one = |count: u64| vec![(String::new(), count)];
     let streams = one(wide(gateway.ports.streams.load(Ordering::Relaxed)));
-    let all: [(&str, &str, &str, Vec<(String, u64)>); 6] = [
+    let all = [
         ("gateway_requests_total", "counter", "Requests that the gateway answered, by status.", answers),
         ("gateway_problems_total", "counter", "Requests that the gateway refused or failed, by reason.", problems),
         (

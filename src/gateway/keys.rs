@@ -230,3 +230,75 @@ fn to_row(key: &Key) -> Row {
         created: time(key.created),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn key(name: &str, token: &Token) -> Key {
+        Key {
+            name: name.parse().expect("a name"),
+            kind: Kind::App,
+            key_sha256: token.hash(),
+            user: Some("alice".parse().expect("a name")),
+            providers: Some(vec!["github".parse().expect("a name")]),
+            expires: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
+            created: None,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let token = Token::key().expect("random numbers");
+        let bare =
+            Key { kind: Kind::Node, user: None, providers: None, expires: None, ..key("edge", &Token::key().expect("random")) };
+        let keys = [key("crew", &token), bare];
+        let text = write(&keys).expect("text");
+        assert!(!text.contains(token.text().expose()), "{text}");
+        assert_eq!(read(&text).expect("keys"), keys);
+    }
+
+    #[test]
+    fn a_mistake_is_an_error() {
+        let row = format!("[[key]]\nname = \"a\"\nkind = \"app\"\nkey_sha256 = \"{}\"\n", "0".repeat(64));
+        assert_eq!(read(&row).expect("a key").len(), 1);
+        assert!(matches!(read(&row.repeat(2)), Err(Error::Twice(_))));
+        assert!(matches!(read(&row.replace("\"a\"", "\"a b\"")), Err(Error::Name(_))));
+        assert!(matches!(read(&row.replace('0', "x")), Err(Error::Hash(_))));
+        for text in [row.replace("app", "owner"), format!("{row}typo = 1\n"), row.replace("kind", "kin")] {
+            assert!(matches!(read(&text), Err(Error::Syntax(_))), "{text}");
+        }
+        for kind in ["node", "admin"] {
+            let bound = format!("{}user = \"alice\"\n", row.replace("app", kind));
+            assert!(matches!(read(&bound), Err(Error::Bound(_))), "{bound}");
+        }
+        let many: String = (0..=KEYS).map(|number| row.replace("\"a\"", &format!("\"a{number}\""))).collect();
+        assert!(matches!(read(&many), Err(Error::TooMany)));
+    }
+
+    #[test]
+    fn i6_a_bound_key_sees_its_persons_connections_and_those_of_nobody() {
+        let key = key("crew", &Token::key().expect("random numbers"));
+        let sees = |text: &str| key.sees(&text.parse().expect("a handle"));
+        assert!(sees("github:alice") && sees("github"));
+        assert!(!sees("github:bob") && !sees("slack:alice") && !sees("slack"));
+        let acts = |text: Option<&str>| key.acts_for(text.map(|text| text.parse().expect("a name")).as_ref());
+        assert!(acts(Some("alice")) && !acts(Some("bob")) && !acts(None));
+    }
+
+    #[test]
+    fn a_key_is_found_by_its_text_until_it_expires() {
+        let (one, other) = (Token::key().expect("random"), Token::key().expect("random"));
+        let keys = Keys::new(vec![key("a", &one), key("b", &other)]);
+        let name = |text: &str, secs| {
+            let found = keys.find(text, SystemTime::UNIX_EPOCH + Duration::from_secs(secs));
+            found.map(|key| key.name.to_string())
+        };
+        assert_eq!(name(one.text().expose(), 1_799_999_999).as_deref(), Some("a"));
+        assert_eq!(name(other.text().expose(), 0).as_deref(), Some("b"));
+        assert_eq!(name(other.text().expose(), 1_800_000_000), None);
+        assert_eq!(name("", 0), None);
+        assert!(Keys::default().find(one.text().expose(), SystemTime::UNIX_EPOCH).is_none());
+    }
+}

@@ -123,7 +123,7 @@ impl Server {
 
     /// Answers one request. Never fails: a problem is an answer.
     async fn answer(&self, request: Request<Incoming>, origin: Origin, malformed: Option<Malformed>) -> Response<Body> {
-        self.gateway.counters.begin();
+        let _under_way = self.gateway.counters.begin();
         let within = self.gateway.settings.answer_timeout;
         let answered = match malformed {
             Some(malformed) => Err(Problem::unsound(malformed)),
@@ -131,7 +131,7 @@ impl Server {
         };
         let mut response = answered.unwrap_or_else(Problem::into_response);
         let code = response.extensions().get::<Code>().map(|code| code.0);
-        self.gateway.counters.end(response.status(), code);
+        self.gateway.counters.answered(response.status(), code);
         let fields = response.headers_mut();
         fields.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         fields.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
