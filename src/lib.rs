@@ -7,7 +7,7 @@
 //! | 4 | [`app`]: configuration, build, start, reload, drain |
 //! | 3 | `gateway`: the control plane; `proxy`: the data plane |
 //! | 2 | `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot; `registration`: what a person typed, as a connection |
-//! | 1 | [`agent`], [`audit`], [`ca`], `listener`, `oauth`, [`provider`], `upstream`, [`vault`] |
+//! | 1 | [`agent`], `attention`, [`audit`], [`ca`], `listener`, `oauth`, [`provider`], `upstream`, [`vault`] |
 //! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`], `sign`, `wording` |
 
 pub mod app;
@@ -21,6 +21,7 @@ mod decide;
 mod registration;
 
 pub mod agent;
+mod attention;
 pub mod audit;
 pub mod ca;
 mod listener;

@@ -17,6 +17,7 @@ const FLOORS: &[(&str, i8)] = &[
     ("decide", 2),
     ("registration", 2),
     ("agent", 1),
+    ("attention", 1),
     ("audit", 1),
     ("ca", 1),
     ("listener", 1),
@@ -42,6 +43,7 @@ const EXPOSING: &[&str] = &[
     "app/init.rs",
     "app/secret.rs",
     "app/settings.rs",
+    "attention/notice.rs", // what the webhook is signed with
     "ca/signer.rs",
     "cli/agent.rs",       // a new token, shown once
     "cli/control.rs",     // the gateway's own key, shown to it

@@ -4,6 +4,7 @@ mod bounds;
 mod check;
 mod read;
 mod shipped;
+mod time;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::check::{parse_exception, parse_name};
 pub use self::read::Error;
+pub use self::time::Time;
 use crate::wording::section;
 
 /// The whole file.
@@ -48,6 +50,9 @@ pub struct Config {
     /// The control plane.
     #[serde(deserialize_with = "section")]
     pub gateway: Gateway,
+    /// Refusals that need a person.
+    #[serde(deserialize_with = "section")]
+    pub attention: Attention,
 }
 
 /// `[proxy]`.
@@ -334,6 +339,22 @@ pub struct Gateway {
     pub connections: usize,
     /// Wrong keys that one address may show in a minute before it has to wait.
     pub wrong_keys_per_minute: u32,
+}
+
+/// `[attention]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Attention {
+    /// How long a request without a credential waits for a person; zero = it is refused at once.
+    pub hold: Time,
+    /// Requests that wait so at one time.
+    pub hold_limit: usize,
+    /// Of those, the ones of one agent.
+    pub agent_hold_limit: usize,
+    /// Where what needs a person is told of: https only.
+    pub webhook: Option<String>,
+    /// A file with what that is signed with, `whsec_` and base64; relative to the home folder.
+    pub webhook_secret_file: Option<PathBuf>,
 }
 
 impl Config {

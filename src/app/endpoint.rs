@@ -1,10 +1,10 @@
-//! The way to token endpoints: one verified connection per call, no pool, no redirects.
+//! The way to token endpoints and webhooks: one verified connection per call, no pool, no redirects.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, DATE, HOST, RETRY_AFTER};
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -22,57 +22,73 @@ pub(super) struct Endpoint(pub(super) Arc<Dialler>);
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("the address of the token endpoint is not an https URL")]
+    #[error("the address is not an https URL")]
     Url,
-    #[error("the token endpoint broke off")]
+    #[error("the other side broke off")]
     Broken(#[from] hyper::Error),
-    #[error("the reply of the token endpoint is too long or broke off")]
+    #[error("the reply is too long or broke off")]
     Body,
+}
+
+/// One request, and the length of the answer that is read.
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    /// https only.
+    pub(super) url: &'a str,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Bytes,
 }
 
 impl TokenEndpoint for Endpoint {
     fn send(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenReply, Cause>> {
-        Box::pin(async move { exchange(&self.0, request).await })
+        Box::pin(async move {
+            let body = request.body();
+            let answer =
+                call(&self.0, Call { method: request.method, url: &request.url, headers: request.headers, body }).await?;
+            let (parts, body) = answer.into_parts();
+            let field = |name| parts.headers.get(name).cloned();
+            Ok(TokenReply {
+                status: parts.status,
+                content_type: field(CONTENT_TYPE),
+                retry_after: field(RETRY_AFTER),
+                date: field(DATE),
+                body: Secret::new(body.to_vec()),
+            })
+        })
     }
 }
 
-async fn exchange(dialler: &Dialler, request: TokenRequest) -> Result<TokenReply, Cause> {
-    let uri: Uri = request.url.parse().map_err(|_malformed| -> Cause { Arc::new(Error::Url) })?;
+/// Sends `call` over verified TLS to an address that callers might have reached too.
+pub(super) async fn call(dialler: &Dialler, call: Call<'_>) -> Result<Response<Bytes>, Cause> {
+    let uri: Uri = call.url.parse().map_err(|_malformed| -> Cause { Arc::new(Error::Url) })?;
     let https = uri.scheme_str() == Some("https");
     let named = uri.authority().filter(|_| https).and_then(|named| Authority::parse(named.as_str(), Some(443)).ok());
     let authority = named.ok_or_else(|| -> Cause { Arc::new(Error::Url) })?;
     let connected = dialler.connect(Scheme::Https, &authority, Versions::Http1, &Arc::from(OURSELVES)).await;
     let connected = connected.map_err(|error| -> Cause { Arc::new(error) })?;
     let (gate, expectation) = Gate::responses(connected.stream, Limits::default());
-    talk(TokioIo::new(gate), &expectation, &uri, request).await.map_err(|error| -> Cause { Arc::new(error) })
+    talk(TokioIo::new(gate), &expectation, &uri, call).await.map_err(|error| -> Cause { Arc::new(error) })
 }
 
 async fn talk(
     stream: TokioIo<Gate<crate::upstream::Stream>>,
     expectation: &crate::head::Expectation,
     uri: &Uri,
-    request: TokenRequest,
-) -> Result<TokenReply, Error> {
+    call: Call<'_>,
+) -> Result<Response<Bytes>, Error> {
     let (mut sender, connection) = http1::handshake::<_, Full<Bytes>>(stream).await?;
     let driver = tokio::spawn(connection);
     expectation.expect(false, false);
-    let mut sent = Request::new(Full::new(request.body()));
-    *sent.method_mut() = request.method;
+    let mut sent = Request::new(Full::new(call.body));
+    *sent.method_mut() = call.method;
     *sent.uri_mut() = uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from);
     let host = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()).ok_or(Error::Url)?;
     sent.headers_mut().insert(HOST, host);
-    for (name, value) in request.headers {
+    for (name, value) in call.headers {
         sent.headers_mut().append(name, value);
     }
     let (parts, body) = sender.send_request(sent).await?.into_parts();
     let limited = Limited::new(body, REPLY_LIMIT + 1).collect().await.map_err(|_long| Error::Body)?;
     driver.abort();
-    let field = |name| parts.headers.get(name).cloned();
-    Ok(TokenReply {
-        status: parts.status,
-        content_type: field(CONTENT_TYPE),
-        retry_after: field(RETRY_AFTER),
-        date: field(DATE),
-        body: Secret::new(limited.to_bytes().to_vec()),
-    })
+    Ok(Response::from_parts(parts, limited.to_bytes()))
 }

@@ -253,6 +253,7 @@ pub(super) fn ports(parts: &Parts, broker: &Arc<Broker>, streams: &Arc<AtomicUsi
         catalogue: Arc::clone(&parts.catalogue),
         agents: Arc::clone(&parts.agents),
         placeholders: Arc::clone(&parts.placeholders),
+        attention: Arc::clone(&parts.attention),
         endpoint: Arc::new(Endpoint(Arc::clone(&parts.dialler))),
         clock: Arc::new(std::time::SystemTime::now),
         log: Arc::clone(&parts.log),

@@ -16,6 +16,7 @@ mod restart;
 mod run;
 mod secret;
 mod settings;
+mod webhook;
 
 pub use crate::broker::Standing;
 pub use crate::gateway::{Key as GatewayKey, KeyKind as GatewayKeyKind, KeysError as GatewayKeysError};

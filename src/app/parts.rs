@@ -212,6 +212,7 @@ pub fn check(home: &Home, config: &Config, weak_secret: bool) -> Result<(), Buil
 pub(super) fn check_named(home: &Home, config: &Config) -> Result<(), BuildError> {
     listeners(config)?;
     super::gateway::tls(home, config)?;
+    settings::webhook(home, config)?;
     settings::upstream(home, config).map(drop)
 }
 

@@ -21,7 +21,9 @@ use super::home::Home;
 use super::parts::{self, BuildError, Planes, Setup};
 use super::reload::{self, Reload};
 use super::settings;
+use super::webhook::{self, Outbox, deliver};
 use crate::agent::{Agent, Agents, Guesses};
+use crate::attention::Attention;
 use crate::audit::Log;
 use crate::broker::{self, Broker};
 use crate::listener;
@@ -66,6 +68,8 @@ pub(super) struct Parts {
     pub(super) placeholders: Arc<crate::agent::PlaceholderKey>,
     pub(super) agents: Arc<Agents>,
     pub(super) catalogue: Arc<ArcSwap<Catalogue>>,
+    pub(super) attention: Arc<Attention>,
+    outbox: Option<Outbox>,
     rules: crate::decide::Rules,
     pages: crate::proxy::Pages,
     key: DataKey,
@@ -127,8 +131,11 @@ impl App {
         // A vault that can't be opened is told of now, not at the first request.
         let snapshot = store.snapshot()?;
         registration::tell(&catalogue, &snapshot);
+        let (attention, outbox) = webhook::prepare(&setup.home, &setup.config)?;
         let parts = Parts {
             store,
+            attention,
+            outbox,
             dialler: Arc::new(dialler),
             issuer: Arc::new(issuer),
             log: Log::start(settings::audit(&setup.home, &setup.config))?,
@@ -209,6 +216,10 @@ impl App {
             .zip(door)
             .map(|(gateway, door)| gateway.start(&config, gateway::ports(&parts, &broker, count), stopping.clone(), door));
         let gateway = gateway.transpose()?;
+        if let Some(outbox) = parts.outbox.take() {
+            let (dialler, attention) = (Arc::clone(&parts.dialler), Arc::clone(&parts.attention));
+            runtime.spawn(deliver(outbox, dialler, attention, stopping.clone()));
+        }
         let watch = parts.watch.take();
         let reload = Reload {
             live: reload::Live::new(&home, &config, parts.catalogue.load().as_ref().clone()),
@@ -301,6 +312,7 @@ fn proxy(config: &Config, parts: Parts, broker: Arc<Broker>, draining: watch::Re
         waiting: Waiting::default(),
         captures: Captures::default(),
         broker,
+        attention: parts.attention,
         issuer: ArcSwap::new(parts.issuer),
         placeholders: parts.placeholders,
         local: Arc::new(local),

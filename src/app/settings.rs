@@ -9,7 +9,9 @@ use rustls_pki_types::pem::PemObject as _;
 use super::config::{self, Config};
 use super::home::Home;
 use super::parts::BuildError;
+use super::webhook::Webhook;
 use crate::agent::Registry;
+use crate::attention;
 use crate::audit;
 use crate::broker;
 use crate::decide;
@@ -95,6 +97,31 @@ pub(super) fn gateway(config: &Config) -> gateway::Settings {
         answer_timeout: Duration::from_secs(60),
         connections: config.gateway.connections,
     }
+}
+
+pub(super) fn attention(config: &Config) -> attention::Settings {
+    let ours = &config.attention;
+    attention::Settings {
+        hold: ours.hold.duration(),
+        hold_limit: ours.hold_limit,
+        agent_hold_limit: ours.agent_hold_limit,
+        tells: ours.webhook.is_some(),
+    }
+}
+
+/// Where notices go and what they are signed with; `None` where nobody takes them.
+pub(super) fn webhook(home: &Home, config: &Config) -> Result<Option<Webhook>, BuildError> {
+    let ours = &config.attention;
+    let Some(url) = &ours.webhook else { return Ok(None) };
+    let refuse = |why: &str| {
+        let why = format!("{why}; `(umask 077; (printf whsec_; openssl rand -base64 32) > webhook.secret)` makes one");
+        BuildError::Config { key: "attention.webhook_secret_file", why }
+    };
+    let file = ours.webhook_secret_file.as_ref().ok_or_else(|| refuse("must name the file that the webhook is signed with"))?;
+    let text = super::home::read_text(&home.path().join(file), 4096)?.map(Secret::new);
+    let text = text.ok_or_else(|| refuse("there is no such file"))?;
+    let key = attention::Key::parse(&text).ok_or_else(|| refuse("must hold whsec_ and 24 to 64 bytes in base64"))?;
+    Ok(Some(Webhook { url: url.clone(), key }))
 }
 
 pub(super) fn broker(config: &Config) -> broker::Settings {

@@ -8,6 +8,7 @@ mod flight;
 mod generation;
 mod home;
 mod making;
+mod needs;
 mod permit;
 mod port;
 mod settings;

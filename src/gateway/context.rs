@@ -14,6 +14,7 @@ use super::origin::Origin;
 use super::problem::Problem;
 use super::settings::Settings;
 use crate::agent::{Agents, Guesses, PlaceholderKey};
+use crate::attention::Attention;
 use crate::audit::Log;
 use crate::broker::{Broker, Clock};
 use crate::listener::Peers;
@@ -36,6 +37,8 @@ pub(crate) struct Ports {
     pub(crate) agents: Arc<Agents>,
     /// What placeholders are made with.
     pub(crate) placeholders: Arc<PlaceholderKey>,
+    /// What needs a person.
+    pub(crate) attention: Arc<Attention>,
     /// The way to token endpoints.
     pub(crate) endpoint: Arc<dyn TokenEndpoint>,
     /// The time of day.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::COOKIE;
 
+use super::attention::Lack;
 use super::door::{Arrived, NEXUS_CONNECTION};
 use super::exchange::Way;
-use super::refusal::{AuthRequired, Refusal};
+use super::refusal::Refusal;
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Verdict};
@@ -86,7 +87,7 @@ impl Worker {
         };
         entry.connection(&connection);
         let permit = self.proxy.broker.authorize_at_once(&connection, &named.provider, &named.rules, Some(listed.version));
-        match permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))? {
+        match permit.map_err(|error| self.no_permit((&named.provider, inquiry.agent), &connection, error, entry))? {
             Some(permit) => permitted(permit, named, inquiry, entry).map(Chosen::Way),
             None => Ok(Chosen::Due(Box::new(Due { named, connection, version: listed.version }))),
         }
@@ -145,7 +146,7 @@ impl Worker {
         entry: &mut Entry,
     ) -> Result<Way, Refusal> {
         let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules, Some(version)).await;
-        let permit = permit.map_err(|error| self.no_permit(&named.provider, &connection, error, entry))?;
+        let permit = permit.map_err(|error| self.no_permit((&named.provider, inquiry.agent), &connection, error, entry))?;
         if let Some(step) = permit.step() {
             entry.note(step);
             // It took its time, in which the agent may have been revoked.
@@ -175,7 +176,7 @@ impl Worker {
             }
             return match wanted.found_in(existing) {
                 Some(found) => Ok(Some(found.clone())),
-                None => self.missing(named, existing, wanted.user()),
+                None => self.missing(named, existing, (wanted.user(), agent), Lack::missing(true)),
             };
         }
         if existing.is_empty() && listed.own.is_empty() {
@@ -192,7 +193,7 @@ impl Worker {
         }
         match ConnectionId::preferred(existing, agent.user.as_ref()) {
             Some(preferred) => Ok(Some(preferred.clone())),
-            None => self.missing(named, existing, agent.user.as_ref()),
+            None => self.missing(named, existing, (agent.user.as_ref(), agent), Lack::missing(false)),
         }
     }
 
@@ -210,7 +211,7 @@ impl Worker {
         if self.owner(agent) != own.agent || !UserName::same(agent.user.as_ref(), own.user.as_ref()) {
             return Ok(None);
         }
-        if own.pending { Err(pending(provider, &own.id)) } else { Ok(Some(own.id.clone())) }
+        if own.pending { Err(self.pending(provider, &own.id, agent)) } else { Ok(Some(own.id.clone())) }
     }
 
     /// Whose the connections are that `agent` obtains by its own log-ins. The agent of one `nexus run` ends with its command, so they are
@@ -225,12 +226,14 @@ impl Worker {
         &self,
         named: &Named,
         existing: &[ConnectionId],
-        user: Option<&UserName>,
+        (user, agent): (Option<&UserName>, &Agent),
+        lack: Lack,
     ) -> Result<Option<ConnectionId>, Refusal> {
         if existing.is_empty() {
             return Ok(None);
         }
-        Err(self.auth_required(&named.provider, user.map(ToString::to_string)))
+        let connection = ConnectionId::new(named.provider.id.clone(), user.cloned());
+        Err(self.auth_required(&named.provider, connection, agent, lack))
     }
 
     /// Whether `agent` is our own user without a token, where no lasting agent is defined. The other agents are then commands that this
@@ -247,7 +250,7 @@ impl Worker {
         let (provider, agent) = (&named.provider, inquiry.agent);
         let neighbours = &named.occupants.providers;
         if !self.passes_unregistered() || self.registered(neighbours)?.is_some() || self.carries_placeholder(named, inquiry)? {
-            return Err(self.auth_required(provider, agent.user.as_ref().map(ToString::to_string)));
+            return Err(self.unregistered(provider, agent));
         }
         entry.verdict(Verdict::Pass);
         Ok(Way::Unregistered(Arc::clone(provider)))
@@ -304,17 +307,23 @@ impl Worker {
         self.proxy.rules.load().settings().unregistered == Unregistered::Pass
     }
 
-    fn no_permit(&self, provider: &Provider, connection: &ConnectionId, error: broker::Error, entry: &mut Entry) -> Refusal {
+    fn no_permit(
+        &self,
+        (provider, agent): (&Provider, &Agent),
+        connection: &ConnectionId,
+        error: broker::Error,
+        entry: &mut Entry,
+    ) -> Refusal {
         let log = |error: &broker::Error| {
             tracing::warn!(%connection, error = error as &dyn std::error::Error, "no credential for a request");
         };
-        let why = match &error {
-            broker::Error::NotRegistered { .. } => "No credential is registered.",
-            broker::Error::Pending { connection } => return pending(provider, connection),
-            broker::Error::AuthRequired { .. } => "The credential has expired and can't be renewed by itself.",
-            broker::Error::Ended { status, .. } => ended(*status),
-            broker::Error::MissingFields { .. } => "The credential lacks a field that this API needs.",
-            broker::Error::Unfit { .. } => "The credential holds a character that no header can carry.",
+        let lack = match &error {
+            broker::Error::NotRegistered { .. } => Lack::missing(true),
+            broker::Error::Pending { connection } => return self.pending(provider, connection, agent),
+            broker::Error::AuthRequired { .. } => Lack::dead("The credential has expired and can't be renewed by itself."),
+            broker::Error::Ended { status, .. } => Lack::dead(ended(*status)),
+            broker::Error::MissingFields { .. } => Lack::unfit("The credential lacks a field that this API needs."),
+            broker::Error::Unfit { .. } => Lack::unfit("The credential holds a character that no header can carry."),
             broker::Error::Renewal { why, .. } => {
                 entry.note(why.word());
                 if matches!(why, broker::Why::NotSealed { .. }) {
@@ -325,13 +334,7 @@ impl Worker {
             }
             broker::Error::Vault(_) => return unreadable(error),
         };
-        auth_required(provider, connection.to_string(), why)
-    }
-
-    /// The refusal that tells what to register.
-    pub(super) fn auth_required(&self, provider: &Provider, user: Option<String>) -> Refusal {
-        let connection = user.map_or_else(|| provider.id.to_string(), |user| format!("{}:{user}", provider.id));
-        auth_required(provider, connection, "No credential is registered.")
+        self.auth_required(provider, connection.clone(), agent, lack)
     }
 }
 
@@ -344,16 +347,6 @@ fn ended(status: Status) -> &'static str {
     }
 }
 
-fn auth_required(provider: &Provider, connection: String, why: &'static str) -> Refusal {
-    Refusal::AuthRequired(Box::new(AuthRequired {
-        provider: provider.id.to_string(),
-        title: provider.title.clone(),
-        category: provider.category.clone(),
-        connection,
-        why,
-        pending: false,
-    }))
-}
 /// What a caller wrote where the path holds a credential may be one of its own.
 fn hide_secrets(named: &Named, target: &Target, entry: &mut Entry) {
     let rules = || named.rules.iter().filter_map(|rule| named.provider.inject.get(*rule));
@@ -363,19 +356,6 @@ fn hide_secrets(named: &Named, target: &Target, entry: &mut Entry) {
     if rules().any(|rule| rule.secret_path) {
         entry.secret_path();
     }
-}
-
-/// The refusal that tells what to approve.
-fn pending(provider: &Provider, connection: &ConnectionId) -> Refusal {
-    let why = "The token of this log-in waits for a person's approval.";
-    Refusal::AuthRequired(Box::new(AuthRequired {
-        provider: provider.id.to_string(),
-        title: provider.title.clone(),
-        category: provider.category.clone(),
-        connection: connection.to_string(),
-        why,
-        pending: true,
-    }))
 }
 
 /// An agent that is bound to a user has that user's connections, and the default ones where the request names them; others are another's.

@@ -121,7 +121,7 @@ impl Worker {
         if linger && let Some(unread) = asked.incoming.take() {
             read_away(unread);
         }
-        let refusal = match stepped {
+        let mut refusal = match stepped {
             Ok(stepped) => return self.answer(stepped, entry, busy, linger),
             Err(Stop::Page(response)) => match Box::pin(show(&mut entry, *response)).await {
                 Ok(response) => return Answer::Response(response),
@@ -130,6 +130,9 @@ impl Worker {
             Err(Stop::Answered(response)) => return Answer::Response(*response),
             Err(Stop::Refusal(refusal)) => refusal,
         };
+        if let Refusal::AuthRequired(missing) = &mut refusal {
+            self.note_need(missing, &entry);
+        }
         refusal.record_in(&mut entry);
         Answer::Response(refusal.response_in(tongue, entry.id().as_str()))
     }
@@ -145,14 +148,22 @@ impl Worker {
         let counted = self.count(&arrived)?;
         self.own_page(&arrived)?;
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
-        let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
-        if let Some(telling) = self.at_token_endpoint(&route, &inquiry, incoming, (entry, linger))
-            && let Some(stepped) = telling.await?
-        {
-            return Ok(Stepped { counted, ..*stepped });
-        }
-        let way = self.authorize(route, &inquiry, entry).await?; // 4 authorize
+        let mut holding = None;
+        let way = loop {
+            let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
+            if let Some(telling) = self.at_token_endpoint(&route, &inquiry, incoming, (entry, linger))
+                && let Some(stepped) = telling.await?
+            {
+                return Ok(Stepped { counted, ..*stepped });
+            }
+            match self.authorize(route, &inquiry, entry).await {
+                // It may wait until a person has acted.
+                Err(Refusal::AuthRequired(missing)) => Box::pin(self.hold(missing, &inquiry, entry, &mut holding)).await?,
+                way => break way?, // 4 authorize
+            }
+        };
+        drop(holding);
         let stripped = way.stripped().map(Arc::clone);
         let plan = content::plan(way.permit(), &arrived.target, &parts.headers)?;
         let mut outbound = outbound(arrived, parts, stripped.as_deref(), (&agent, upgrade, plan))?;

@@ -33,9 +33,10 @@ pub(super) fn page(worker: &Worker, arrived: &Arrived) -> Result<Response<Respon
         "/ca-bundle.pem" => Ok(text("application/x-pem-file", pages.bundle.clone())),
         "/whoami" => whoami(arrived, &pages),
         "/env" => environment(arrived, &pages),
-        path => match path.strip_prefix("/connections/") {
-            Some(name) => connection(worker, arrived, name),
-            None => Err(Refusal::NoSuchPage),
+        path => match path.split_at_checked(path.rfind('/').map_or(0, |slash| slash + 1)) {
+            Some(("/attention/", id)) => item(worker, arrived, id),
+            Some(("/connections/", name)) => connection(worker, arrived, name),
+            _ => Err(Refusal::NoSuchPage),
         },
     }
 }
@@ -63,7 +64,14 @@ fn environment(arrived: &Arrived, pages: &Pages) -> Result<Response<ResponseBody
     })))
 }
 
-/// `status_url` of `auth_required`: whether the connection is there, and whether it works as far as we know.
+/// `status_url` of `auth_required`: whether somebody has acted. For the agent that was refused alone.
+fn item(worker: &Worker, arrived: &Arrived, id: &str) -> Result<Response<ResponseBody>, Refusal> {
+    let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
+    let shown = worker.proxy.need_of(id, agent).ok_or(Refusal::NoSuchPage)?;
+    serde_json::to_value(&shown).map(|shown| document(&shown)).map_err(|_odd| Refusal::NoSuchPage)
+}
+
+/// Whether the connection is there, and whether it works as far as we know.
 fn connection(worker: &Worker, arrived: &Arrived, name: &str) -> Result<Response<ResponseBody>, Refusal> {
     let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
     let id: ConnectionId = name.parse().map_err(|_invalid| Refusal::NoSuchPage)?;

@@ -4,13 +4,15 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, PROXY_AUTHENTICATE, RETRY_AFTER}
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
+use super::attention::AuthRequired;
 use super::body::ResponseBody;
 use super::content::ContentError;
 use super::log_in::LogInError;
 use super::mint::MintError;
 use super::tongue::Tongue;
+use crate::attention::Reason;
 use crate::audit;
-use crate::decide::Reason;
+use crate::decide;
 use crate::head::Malformed;
 use crate::upstream;
 
@@ -18,18 +20,6 @@ use crate::upstream;
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Carries the kind for clients that do not read bodies.
 pub(super) const NEXUS_REFUSAL: HeaderName = HeaderName::from_static("nexus-refusal");
-
-/// What a person or a program needs to mend a missing credential.
-#[derive(Debug)]
-pub(super) struct AuthRequired {
-    pub(super) provider: String,
-    pub(super) title: String,
-    pub(super) category: String,
-    pub(super) connection: String,
-    pub(super) why: &'static str,
-    /// It is there, and waits for approval.
-    pub(super) pending: bool,
-}
 
 /// An answer Nexus made itself.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +33,7 @@ pub(super) enum Refusal {
     #[error("{0}")]
     Method(&'static str),
     #[error("refused by rule: {}", .0.word())]
-    Policy(Reason),
+    Policy(decide::Reason),
     #[error("the token endpoint of {0} is not for callers")]
     TokenEndpoint(String),
     #[error("the connection {0} is not yours to use")]
@@ -52,7 +42,7 @@ pub(super) enum Refusal {
     NotSealed(String),
     #[error("the token endpoint of {0} is not the one that its credential was registered with")]
     EndpointNotSealed(String),
-    #[error("{} {}", .0.title, if .0.pending { "is not to be used with this log-in yet" } else { "needs a credential" })]
+    #[error("{}", .0.need.title)]
     AuthRequired(Box<AuthRequired>),
     #[error(transparent)]
     LogIn(#[from] LogInError),
@@ -180,7 +170,7 @@ impl Refusal {
             Self::TokenEndpoint(_) => "token_endpoint",
             Self::Connection(_) => "connection",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "not_sealed",
-            Self::AuthRequired(missing) if missing.pending => "pending",
+            Self::AuthRequired(missing) if missing.need.reason == Reason::Pending => "pending",
             Self::LogIn(error) => error.word(),
             Self::Mint(error) => error.word(),
             _ => return,
@@ -251,7 +241,7 @@ impl Refusal {
             ),
             Self::LogIn(error) => error.advice(),
             Self::Mint(error) => error.advice(),
-            Self::AuthRequired(missing) => missing.advice(),
+            Self::AuthRequired(missing) => missing.need.content.clone(),
             Self::UnknownAgent => {
                 "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it; in a base URL the token alone, http://HOST:PORT/~TOKEN/api.example.com.".into()
             }
@@ -289,12 +279,15 @@ impl Refusal {
             "request_id": request_id,
         });
         if let (Self::AuthRequired(missing), Some(members)) = (self, document.as_object_mut()) {
-            members.insert("provider".into(), json!(missing.provider));
-            members.insert("connection".into(), json!(missing.connection));
-            members.insert("category".into(), json!(missing.category));
+            let need = &missing.need;
+            members.insert("provider".into(), json!(need.connection.provider().as_str()));
+            members.insert("connection".into(), json!(need.connection.as_str()));
+            members.insert("category".into(), json!("auth_required"));
             members.insert("urgency".into(), json!("blocking"));
-            members.insert("command".into(), json!(missing.command()));
-            members.insert("status_url".into(), json!(format!("http://nexus.internal/connections/{}", missing.connection)));
+            members.insert("reason".into(), json!(need.reason.word()));
+            members.insert("content".into(), json!(need.content));
+            members.insert("command".into(), json!(need.command));
+            members.insert("status_url".into(), json!(missing.status_url()));
         }
         if let (Tongue::AwsJson, Some(members)) = (tongue, document.as_object_mut()) {
             members.insert("__type".into(), json!(format!("NexusRefusal.{kind}")));
@@ -318,23 +311,6 @@ impl Refusal {
             headers.insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"nexus\""));
         }
         response
-    }
-}
-
-impl AuthRequired {
-    fn advice(&self) -> String {
-        let anew = if self.pending { "" } else { ", without a credential of your own" };
-        format!("{} Ask the operator to run `{}`, then send the same request again{anew}.", self.why, self.command())
-    }
-
-    /// What the operator types.
-    fn command(&self) -> String {
-        if self.pending {
-            return format!("nexus approve {}", self.connection);
-        }
-        let (provider, user) = self.connection.split_once(':').unwrap_or((&self.connection, ""));
-        let user = if user.is_empty() { String::new() } else { format!(" --user {user}") };
-        format!("nexus register {provider}{user}")
     }
 }
 

@@ -33,7 +33,7 @@ impl Worker {
     ) -> Result<(Judged, Option<Permit>), Refusal> {
         let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
         match way {
-            Way::Unregistered(provider) if refused => Err(self.auth_required(&provider, None)),
+            Way::Unregistered(provider) if refused => Err(self.unregistered(&provider, sending.agent)),
             Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => Ok((Judged::unjudged(sent), None)),
             Way::Permitted(permit, _) => {
                 if refused && permit.prepared().challenged(sent.response.headers(), sending.signed.get()) {

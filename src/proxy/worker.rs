@@ -18,6 +18,7 @@ use super::placeholders::Kept;
 use super::replay::RequestBody;
 use super::waiting::Waiting;
 use crate::agent::{Agent, Agents, Guesses, PlaceholderKey};
+use crate::attention::Attention;
 use crate::audit::Spool;
 use crate::broker::Broker;
 use crate::ca::Issuer;
@@ -76,6 +77,7 @@ pub(crate) struct Proxy {
     pub(crate) loads: Loads,
     pub(crate) waiting: Waiting,
     pub(crate) captures: Captures,
+    pub(crate) attention: Arc<Attention>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) issuer: ArcSwap<Issuer>,
     pub(crate) placeholders: Arc<PlaceholderKey>,

@@ -98,7 +98,7 @@ fn every_number_has_a_range_that_is_documented_and_told() {
     let numbers: Vec<_> = lines()
         .into_iter()
         .filter(|(.., value, _)| value.trim_matches('"').starts_with(|first: char| first.is_ascii_digit()))
-        .filter(|(section, key, ..)| (section.as_str(), key.as_str()) != ("gateway", "listen"))
+        .filter(|(section, key, ..)| !matches!((section.as_str(), key.as_str()), ("gateway", "listen") | ("attention", "hold")))
         .collect();
     assert!(numbers.len() > 45, "{numbers:?}");
     for (section, key, shipped, _) in numbers {
@@ -135,6 +135,32 @@ fn every_number_has_a_range_that_is_documented_and_told() {
         let zero = taken(&section, &key, &show("0"));
         assert_eq!(zero.is_ok(), low.starts_with('0'), "{section}.{key}: {zero:?}");
     }
+}
+
+#[test]
+fn a_time_has_a_unit_and_a_range() {
+    for (value, word) in [
+        ("60", "expected a time such as 60s"),
+        ("\"60\"", "expected a time such as 60s"),
+        ("\"-1s\"", "expected a time such as 60s"),
+        ("\"61m\"", "attention.hold: must be from 0s to 1h"),
+    ] {
+        let said = taken("attention", "hold", value).expect_err(value);
+        assert!(said.contains(word), "{said}");
+    }
+    assert_eq!(taken("attention", "hold", "\"1h\""), Ok(()));
+}
+
+#[test]
+fn a_webhook_is_https() {
+    let with = |url: &str| taken("attention", "webhook", &format!("\"{url}\""));
+    for url in
+        ["http://h.example/", "https://", "h.example", "https://user:word@h.example/", "https://h.example/#x", "ftp://h/"]
+    {
+        let said = with(url).expect_err(url);
+        assert!(said.starts_with("attention.webhook: ") && !said.contains("word@"), "{said}");
+    }
+    assert_eq!(with("https://h.example/x?y=1"), Ok(()));
 }
 
 #[test]

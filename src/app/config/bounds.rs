@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use bytesize::ByteSize;
 
-use super::{Audit, Ca, Config, Error, Gateway, Limits, Renewal, Replay, Upstream};
+use super::{Attention, Audit, Ca, Config, Error, Gateway, Limits, Renewal, Replay, Upstream};
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
@@ -55,7 +55,8 @@ pub(super) fn check(config: &Config) -> Result<(), Error> {
         .chain(limits(&config.limits))
         .chain(audit(&config.audit))
         .chain(ca(&config.ca))
-        .chain(gateway(&config.gateway));
+        .chain(gateway(&config.gateway))
+        .chain(attention(&config.attention));
     match all.into_iter().find(|bound| !bound.range.contains(&bound.value)) {
         Some(bound) => Err(Error::Value { key: bound.key, why: bound.sentence() }),
         None => Ok(()),
@@ -146,6 +147,13 @@ fn gateway(gateway: &Gateway) -> [Bound; 2] {
     [
         number("gateway.connections", gateway.connections, 1..=MANY),
         number("gateway.wrong_keys_per_minute", gateway.wrong_keys_per_minute, 1..=MANY),
+    ]
+}
+
+fn attention(attention: &Attention) -> [Bound; 2] {
+    [
+        number("attention.hold_limit", attention.hold_limit, 0..=10_000),
+        number("attention.agent_hold_limit", attention.agent_hold_limit, 0..=10_000),
     ]
 }
 

@@ -1,10 +1,13 @@
 //! What a value may be besides its type, and which go together.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::{Config, Error, Gateway, bounds};
-use crate::model::Host;
+use crate::model::{Authority, Host};
 
+/// No client waits longer for an answer.
+const LONGEST_HOLD: Duration = Duration::from_secs(60 * 60);
 /// How many names the certificate of the proxy port may have besides its own.
 const NAMES: usize = 100;
 
@@ -28,6 +31,14 @@ pub(super) fn check(config: &Config) -> Result<(), Error> {
         let hint = hint.map(|rest| format!("; for all names below it write {rest:?}")).unwrap_or_default();
         return refuse("upstream.proxy_except", &format!("{text:?} is not a name, an address or a .suffix{hint}"));
     }
+    if config.attention.hold.duration() > LONGEST_HOLD {
+        return refuse("attention.hold", "must be from 0s to 1h");
+    }
+    if let Some(url) = &config.attention.webhook
+        && webhook(url).is_none()
+    {
+        return refuse("attention.webhook", "must be an https address without user, password and fragment");
+    }
     bounds::check(config)?;
     if config.beyond_loopback() && config.policy.default.is_none() {
         return refuse("policy.default", "must be written (allow or deny) when proxy.listen is not loopback");
@@ -50,6 +61,14 @@ fn gateway(gateway: &Gateway) -> Result<(), Error> {
         return refuse("gateway.listen", way);
     }
     Ok(())
+}
+
+/// The URL of a webhook.
+fn webhook(text: &str) -> Option<()> {
+    let uri: http::Uri = text.parse().ok()?;
+    let authority = uri.authority().filter(|_| uri.scheme_str() == Some("https"))?;
+    let plain = !text.contains(['#', '@', '\\']) && !text.contains(char::is_whitespace);
+    Authority::parse(authority.as_str(), Some(443)).ok().filter(|_| plain).map(drop)
 }
 
 /// A name of `proxy.names`: an IPv6 address may stand without its brackets.

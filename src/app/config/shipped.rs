@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use bytesize::ByteSize;
 
-use super::{Audit, Ca, Fsync, Gateway, Limits, LogIns, Mints, OnFailure, Proxy, Renewal, Replay, Unmatched, Upstream};
+use super::{
+    Attention, Audit, Ca, Fsync, Gateway, Limits, LogIns, Mints, OnFailure, Proxy, Renewal, Replay, Time, Unmatched, Upstream,
+};
 
 impl Default for Proxy {
     fn default() -> Self {
@@ -116,6 +118,12 @@ impl Default for Audit {
 impl Default for Ca {
     fn default() -> Self {
         Self { cache_hosts: 1000, overlap_days: 30 }
+    }
+}
+
+impl Default for Attention {
+    fn default() -> Self {
+        Self { hold: Time::ZERO, hold_limit: 256, agent_hold_limit: 32, webhook: None, webhook_secret_file: None }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::seat::Accepted;
 use crate::app::passing;
@@ -44,6 +45,7 @@ pub(super) async fn control_plane(
     tokio::spawn(sweep_agents(Arc::clone(&reload)));
     tokio::spawn(sweep_log_ins(Arc::clone(&reload)));
     tokio::spawn(note_uses(Arc::clone(&reload)));
+    tokio::spawn(look_after_needs(Arc::clone(&reload)));
     let workers = Arc::new(workers);
     let next = Arc::new(AtomicUsize::new(0));
     let mut doors = Vec::new();
@@ -122,6 +124,27 @@ async fn note_uses_now(reload: &Arc<Reload>) {
     });
     if let Ok(Err(error)) = noted.await {
         tracing::warn!(error = &error as &dyn std::error::Error, "it is not written down when connections were used");
+    }
+}
+
+/// Looks whether somebody has done what requests were refused for, while there is something on the list.
+async fn look_after_needs(reload: Arc<Reload>) {
+    let attention = Arc::clone(&reload.proxy.attention);
+    let (mut seen, mut looked) = (None, Instant::now());
+    loop {
+        let pause = attention.pause();
+        tokio::select! {
+            () = tokio::time::sleep_until(looked + pause.unwrap_or_default()), if pause.is_some() => {}
+            () = attention.stirred() => continue,
+        }
+        looked = Instant::now();
+        let proxy = Arc::clone(&reload.proxy);
+        let mut version = seen;
+        let looking = tokio::task::spawn_blocking(move || {
+            proxy.broker.look_after_needs(&proxy.attention, &mut version);
+            version
+        });
+        seen = looking.await.unwrap_or(seen);
     }
 }
 

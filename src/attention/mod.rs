@@ -1,0 +1,17 @@
+//! What needs a person: connections that requests were refused for. Floor 1.
+//!
+//! [`Attention`] is the list, bounded and in memory; requests may be held until somebody has acted, and a webhook may tell of it.
+
+mod held;
+mod list;
+mod need;
+mod notice;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use held::Holding;
+pub(crate) use list::Attention;
+pub(crate) use need::{Need, Reason, Shown, Standing};
+pub(crate) use notice::{Key, Notice};
+pub(crate) use settings::Settings;

@@ -1,0 +1,131 @@
+//! `Notice`: what a webhook is told, and its signature as Standard Webhooks 1.0.0 has it.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::Serialize;
+use serde_json::json;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::need::{Shown, stamp};
+use crate::model::Secret;
+
+/// Keys of other lengths are refused, as Standard Webhooks says: from 24 to 64 bytes.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// What is kept of an error's text.
+const ERROR_TEXT: usize = 300;
+
+/// What has happened to an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    Opened,
+    Resolved,
+    Lapsed,
+}
+
+impl Event {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "attention.opened",
+            Self::Resolved => "attention.resolved",
+            Self::Lapsed => "attention.lapsed",
+        }
+    }
+}
+
+/// One message; the same however often it is sent.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    /// `webhook-id`.
+    pub(crate) id: String,
+    /// The JSON text.
+    pub(crate) body: String,
+}
+
+impl Notice {
+    /// Of `event`, which has just happened to `item`.
+    pub(super) fn new(event: Event, item: Shown, now: SystemTime) -> Self {
+        let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let id = format!("msg_{}_{}_{millis}", item.id, event.word().trim_start_matches("attention."));
+        let body = json!({ "type": event.word(), "timestamp": stamp(now), "data": item }).to_string();
+        Self { id, body }
+    }
+}
+
+/// What notices are signed with.
+pub(crate) struct Key(Secret<Zeroizing<Vec<u8>>>);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Key(..)")
+    }
+}
+
+impl Key {
+    /// Reads `whsec_` and base64; `None` for what is none, or of another length than 24 to 64 bytes.
+    pub(crate) fn parse(text: &Secret<String>) -> Option<Self> {
+        let text = text.expose().trim();
+        let bytes = Zeroizing::new(STANDARD.decode(text.strip_prefix("whsec_")?).ok()?);
+        KEY_BYTES.contains(&bytes.len()).then(|| Self(Secret::new(bytes)))
+    }
+
+    /// `webhook-signature` of `notice`, sent at `timestamp` (seconds since 1970).
+    pub(crate) fn sign(&self, notice: &Notice, timestamp: u64) -> String {
+        // HMAC takes keys of every length, so this cannot fail.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose()) else { return String::new() };
+        for part in [notice.id.as_str(), ".", &timestamp.to_string(), ".", &notice.body] {
+            mac.update(part.as_bytes());
+        }
+        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+    }
+}
+
+/// How the notices fare, for who looks at the status.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery(Mutex<Fared>);
+
+/// Counts since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Fared {
+    /// Taken by the receiver.
+    pub(crate) delivered: u64,
+    /// Given up after the last try.
+    pub(crate) failed: u64,
+    /// Not sent, since too many were waiting.
+    pub(crate) dropped: u64,
+    /// Why the last try failed; null once one has succeeded.
+    pub(crate) error: Option<String>,
+}
+
+impl Delivery {
+    /// How they have fared until now.
+    pub(crate) fn fared(&self) -> Fared {
+        self.lock().clone()
+    }
+
+    /// One was taken.
+    pub(crate) fn delivered(&self) {
+        let mut fared = self.lock();
+        (fared.delivered, fared.error) = (fared.delivered + 1, None);
+    }
+
+    /// A try failed; `last` = there will be no other.
+    pub(crate) fn failed(&self, why: &str, last: bool) {
+        let mut fared = self.lock();
+        fared.failed += u64::from(last);
+        fared.error = Some(why.chars().filter(|letter| !letter.is_control()).take(ERROR_TEXT).collect());
+    }
+
+    pub(super) fn dropped(&self) {
+        self.lock().dropped += 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Fared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

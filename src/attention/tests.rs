@@ -1,0 +1,160 @@
+//! The list by itself: what is one item, what has room, what is told.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc;
+
+use super::list::{MOST, MOST_OF_AGENT};
+use super::need::State;
+use super::*;
+use crate::model::Secret;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn list(hold_limit: usize) -> (Arc<Attention>, mpsc::Receiver<Notice>) {
+    Attention::new(Settings { hold: Duration::from_secs(60), hold_limit, agent_hold_limit: 2, tells: true })
+}
+
+fn need(agent: &str, connection: &str) -> Need {
+    Need {
+        agent: agent.parse().expect("a name"),
+        user: None,
+        connection: connection.parse().expect("a handle"),
+        named: false,
+        reason: Reason::NotRegistered,
+        registered_at: None,
+        title: "Acme needs a credential".to_owned(),
+        content: "Ask.".to_owned(),
+        command: format!("nexus register {connection}"),
+    }
+}
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+/// The kinds of the notices that wait.
+fn told(notices: &mut mpsc::Receiver<Notice>) -> Vec<String> {
+    let mut words = Vec::new();
+    while let Ok(notice) = notices.try_recv() {
+        let document: serde_json::Value = serde_json::from_str(&notice.body).expect("JSON");
+        words.push(document["type"].as_str().expect("a word").to_owned());
+    }
+    words
+}
+
+#[test]
+fn refusals_for_one_need_are_one_item_until_it_is_met() {
+    let (attention, mut notices) = list(0);
+    let first = attention.note(need("ci", "acme"), "R1", now());
+    let again = attention.note(need("ci", "acme"), "R2", now() + HOUR / 2);
+    let other = attention.note(need("bob", "acme"), "R3", now());
+    assert_eq!((&*first, &*again, &*other), ("R1", "R1", "R3"));
+    let (_, shown) = attention.find("R1").expect("an item");
+    assert_eq!((shown.count, shown.status, shown.first_seen.as_str()), (2, State::Open, "2027-01-15T08:00:00Z"));
+    assert_eq!(told(&mut notices), ["attention.opened", "attention.opened"]);
+
+    attention.settle(&[(first, Standing::Met)], now() + HOUR / 2);
+    assert_eq!(attention.find("R1").expect("an item").1.status, State::Resolved);
+    assert_eq!(attention.find("R3").expect("an item").1.status, State::Open);
+    assert_eq!(told(&mut notices), ["attention.resolved"]);
+    assert_eq!(&*attention.note(need("ci", "acme"), "R4", now() + HOUR), "R1", "the same need again");
+    assert_eq!(attention.find("R1").expect("an item").1.status, State::Open);
+}
+
+#[test]
+fn an_item_lapses_after_an_hour_and_is_forgotten_after_another() {
+    let (attention, mut notices) = list(0);
+    attention.note(need("ci", "acme"), "R1", now());
+    let status = || attention.find("R1").map(|(_, shown)| shown.status);
+    for (after, expected) in [
+        (HOUR - Duration::from_secs(1), Some(State::Open)),
+        (HOUR, Some(State::Lapsed)),
+        (2 * HOUR - Duration::from_secs(1), Some(State::Lapsed)),
+        (2 * HOUR, None),
+    ] {
+        attention.settle(&[], now() + after);
+        assert_eq!(status(), expected, "{after:?}");
+    }
+    assert_eq!(told(&mut notices), ["attention.opened", "attention.lapsed"]);
+    assert_eq!(attention.pause(), None, "nothing is looked at any more");
+}
+
+#[test]
+fn what_comes_and_goes_within_a_minute_is_told_once() {
+    let (attention, mut notices) = list(0);
+    for round in 0..10 {
+        let id = attention.note(need("ci", "acme"), "R1", now() + Duration::from_secs(round));
+        attention.settle(&[(id, Standing::Met)], now() + Duration::from_secs(round));
+    }
+    assert_eq!(told(&mut notices).iter().filter(|word| *word == "attention.opened").count(), 1);
+}
+
+#[test]
+fn i7_an_agent_that_asks_for_everything_pushes_out_its_own_and_calls_nobody_about_it() {
+    let (attention, mut notices) = list(0);
+    attention.note(need("quiet", "acme"), "Q", now());
+    for number in 0..10_000_u64 {
+        attention.note(
+            need("greedy", &format!("acme:u{number}")),
+            &format!("G{number}"),
+            now() + Duration::from_millis(number),
+        );
+    }
+    let all = attention.all();
+    assert_eq!(all.len(), MOST_OF_AGENT + 1);
+    assert!(attention.find("Q").is_some() && attention.find("G9999").is_some() && attention.find("G0").is_none());
+    assert_eq!(told(&mut notices).len(), MOST_OF_AGENT + 1);
+}
+
+#[test]
+fn i7_many_agents_have_a_bound_together_and_the_one_with_most_gives_way() {
+    let (attention, _notices) = list(0);
+    attention.note(need("quiet", "acme"), "Q", now());
+    for agent in 0..2 * MOST / MOST_OF_AGENT {
+        for number in 0..MOST_OF_AGENT {
+            attention.note(need(&format!("a{agent}"), &format!("acme:u{number}")), &format!("{agent}-{number}"), now());
+        }
+    }
+    assert_eq!(attention.all().len(), MOST);
+    assert!(attention.find("Q").is_some());
+}
+
+#[test]
+fn i7_notices_that_nobody_takes_are_counted_and_not_kept() {
+    let (attention, _notices) = list(0);
+    for number in 0..500 {
+        attention.note(need(&format!("a{number}"), "acme"), &format!("R{number}"), now());
+    }
+    assert_eq!(attention.delivery.fared().dropped, 500 - 256);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i7_only_so_many_requests_are_held_and_of_one_agent_fewer() {
+    let (attention, _notices) = list(3);
+    let name = |text: &str| text.parse().expect("a name");
+    let mut first = attention.hold(&name("ci")).expect("a place");
+    let second = attention.hold(&name("ci")).expect("a place");
+    assert!(attention.hold(&name("ci")).is_none(), "two of one agent");
+    let third = attention.hold(&name("bob")).expect("a place");
+    assert!(attention.hold(&name("eve")).is_none(), "three in all");
+    drop((second, third));
+    assert_eq!(attention.held(), 1);
+    attention.vault_changed();
+    assert!(first.changed().await);
+    let began = tokio::time::Instant::now();
+    assert!(!first.changed().await, "its time is over");
+    assert_eq!(began.elapsed(), Duration::from_secs(60));
+}
+
+#[test]
+fn a_signature_is_that_of_the_standards_own_example() {
+    let key = Key::parse(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned())).expect("a key");
+    let notice = Notice { id: "msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned(), body: r#"{"test": 2432232314}"#.to_owned() };
+    assert_eq!(key.sign(&notice, 1_614_265_330), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    for text in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_c2hvcnQ=", "whsec_!"] {
+        assert!(Key::parse(&Secret::new(text.to_owned())).is_none(), "{text}");
+    }
+    assert_eq!(format!("{key:?}"), "Key(..)");
+}

@@ -1,0 +1,138 @@
+//! How needs stand in the vault: which were met, and which can't be any more.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::authorize::Broker;
+use super::port::{Listed, Moment};
+use crate::attention::{Attention, Need, Reason, Standing};
+use crate::model::ConnectionId;
+use crate::vault::{Entry, Status};
+
+impl Broker {
+    /// Settles the open needs that are met, and lets held requests try again where the vault has changed; `seen` is its version at the
+    /// last look. May read the disk.
+    pub(crate) fn look_after_needs(&self, attention: &Attention, seen: &mut Option<u64>) {
+        let open = attention.open();
+        let mut found = Vec::with_capacity(open.len());
+        if let Some(listed) = open.first().and_then(|(_, first)| self.vault_of(first)) {
+            found.extend(open.iter().map(|(id, need)| (Arc::clone(id), standing(need, &*listed.moment))));
+            if seen.replace(listed.version) != Some(listed.version) {
+                attention.vault_changed();
+            }
+        }
+        attention.settle(&found, SystemTime::now());
+    }
+
+    /// The same for the item called `id` alone.
+    pub(crate) fn look_after_need(&self, attention: &Attention, id: &str) {
+        let Some((need, _)) = attention.find(id) else { return };
+        if let Some(listed) = self.vault_of(&need) {
+            attention.settle(&[(Arc::from(id), standing(&need, &*listed.moment))], SystemTime::now());
+        }
+    }
+
+    /// `None` while the vault can't be read: whoever needs it for a request says so aloud.
+    fn vault_of(&self, need: &Need) -> Option<Listed> {
+        self.connections_of(need.connection.provider()).ok()
+    }
+}
+
+/// How `need` stands in the vault of `moment`.
+fn standing(need: &Need, moment: &dyn Moment) -> Standing {
+    let own = moment.entry(&need.connection);
+    let stands = |met: bool| if met { Standing::Met } else { Standing::Open };
+    match (need.reason, own) {
+        (Reason::NotRegistered, Some(own)) if is_usable(own) => Standing::Met,
+        (Reason::NotRegistered, _) if need.named => Standing::Open,
+        (Reason::NotRegistered, _) => {
+            let existing = moment.connections(need.connection.provider());
+            let preferred = ConnectionId::preferred(&existing, need.user.as_ref());
+            stands(preferred.and_then(|id| moment.entry(id)).is_some_and(|entry| is_usable(entry)))
+        }
+        (_, None) => Standing::Gone,
+        (Reason::Unfit, Some(own)) => stands(is_usable(own) && own.registered_at != need.registered_at),
+        (Reason::Attention | Reason::Pending, Some(own)) => stands(is_usable(own)),
+    }
+}
+
+fn is_usable(entry: &Entry) -> bool {
+    entry.status == Status::Active
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::model::{Credential, Secret};
+    use crate::seal::DataKey;
+    use crate::vault::{AuthType, Settings, Store};
+
+    fn vault(entries: &[(&str, Status)]) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { file: folder.path().join("nexus.enc"), salt: folder.path().join(".salt") };
+        let store = Store::with_key(settings, DataKey::from_bytes([7; 32]));
+        for (id, status) in entries {
+            let id: ConnectionId = id.parse().unwrap();
+            let mut fields = Credential::default();
+            fields.set("api_key", Secret::new("a key".to_owned()));
+            let mut entry = Entry::new(id.provider().clone(), AuthType::ApiKey, fields);
+            entry.status = *status;
+            entry.registered_at = Some(registered());
+            store.register(&id, entry).unwrap();
+        }
+        (folder, store)
+    }
+
+    fn registered() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    fn need(connection: &str, reason: Reason, named: bool) -> Need {
+        let connection: ConnectionId = connection.parse().unwrap();
+        Need {
+            agent: "ci".parse().unwrap(),
+            user: connection.user().cloned(),
+            connection,
+            named,
+            reason,
+            registered_at: Some(registered()),
+            title: String::new(),
+            content: String::new(),
+            command: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_need_is_met_by_what_would_be_chosen_and_by_nothing_else() {
+        use Reason::{Attention, NotRegistered, Pending, Unfit};
+        use Standing::{Gone, Met, Open};
+        let (active, dead, waits) = (Status::Active, Status::Attention, Status::Pending);
+        for (entries, wanted, reason, named, expected) in [
+            (&[][..], "acme", NotRegistered, false, Open),
+            (&[("acme", active)], "acme", NotRegistered, false, Met),
+            (&[("acme", dead)], "acme", NotRegistered, false, Open),
+            (&[("acme:bob", active)], "acme:alice", NotRegistered, false, Open),
+            (&[("acme:alice", active)], "acme:alice", NotRegistered, true, Met),
+            // The default one is for everybody, but not for whoever named another.
+            (&[("acme", active)], "acme:alice", NotRegistered, false, Met),
+            (&[("acme", active)], "acme:alice", NotRegistered, true, Open),
+            (&[("acme", dead)], "acme", Attention, true, Open),
+            (&[("acme", active)], "acme", Attention, true, Met),
+            (&[], "acme", Attention, true, Gone),
+            (&[("acme:ci.1", waits)], "acme:ci.1", Pending, true, Open),
+            (&[("acme:ci.1", active)], "acme:ci.1", Pending, true, Met),
+            (&[], "acme:ci.1", Pending, true, Gone),
+            // It was of no use before, too.
+            (&[("acme", active)], "acme", Unfit, true, Open),
+        ] {
+            let (_folder, store) = vault(entries);
+            let found = standing(&need(wanted, reason, named), &*store.snapshot().unwrap());
+            assert_eq!(found, expected, "{entries:?} {wanted} {reason:?} {named}");
+        }
+        let (_folder, store) = vault(&[("acme", active)]);
+        let later = Need { registered_at: None, ..need("acme", Unfit, true) };
+        assert_eq!(standing(&later, &*store.snapshot().unwrap()), Met);
+    }
+}

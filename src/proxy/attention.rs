@@ -1,0 +1,161 @@
+//! Refusals for want of a credential: what they say, the list that they are put on, and requests that wait for a person to act.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::choose::Inquiry;
+use super::refusal::Refusal;
+use super::worker::{Proxy, Worker};
+use crate::agent::Agent;
+use crate::attention::{Holding, Need, Reason, Shown};
+use crate::audit::Entry;
+use crate::model::ConnectionId;
+use crate::provider::{Provider, Renewal};
+use crate::vault;
+
+/// What a person or a program needs to mend a missing credential.
+#[derive(Debug)]
+pub(super) struct AuthRequired {
+    pub(super) need: Need,
+    /// The item that it has become.
+    pub(super) item: Option<Arc<str>>,
+}
+
+/// What is wrong with a connection, as the one who refuses sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lack {
+    pub(super) reason: Reason,
+    /// The request named the connection.
+    pub(super) named: bool,
+    pub(super) why: &'static str,
+}
+
+impl Lack {
+    /// There is no such connection.
+    pub(super) fn missing(named: bool) -> Self {
+        Self { reason: Reason::NotRegistered, named, why: "No credential is registered." }
+    }
+
+    /// The one that was chosen can't be used any more.
+    pub(super) fn dead(why: &'static str) -> Self {
+        Self { reason: Reason::Attention, named: true, why }
+    }
+
+    /// The one that was chosen is not what the service needs.
+    pub(super) fn unfit(why: &'static str) -> Self {
+        Self { reason: Reason::Unfit, named: true, why }
+    }
+}
+
+impl AuthRequired {
+    /// Where the one who was refused sees how it stands.
+    pub(super) fn status_url(&self) -> String {
+        match &self.item {
+            Some(item) => format!("http://nexus.internal/attention/{item}"),
+            None => format!("http://nexus.internal/connections/{}", self.need.connection),
+        }
+    }
+}
+
+impl Worker {
+    /// The refusal of a request of `agent` for want of `connection`.
+    pub(super) fn auth_required(&self, provider: &Provider, connection: ConnectionId, agent: &Agent, lack: Lack) -> Refusal {
+        let default = ConnectionId::new(provider.id.clone(), None);
+        // Who can't read the vault is refused for that, before.
+        let entry = |id: &ConnectionId| self.proxy.broker.entry(id).ok().flatten();
+        let own = entry(&connection);
+        let client = [own.clone(), entry(&default)].into_iter().flatten().any(|entry| is_client(&entry, provider));
+        let command = command(&connection, lack.reason, client);
+        let pending = lack.reason == Reason::Pending;
+        let rest = if pending { "is not to be used with this log-in yet" } else { "needs a credential" };
+        let anew = if pending { "" } else { ", without a credential of your own" };
+        let content = format!("{} Ask the operator to run `{command}`, then send the same request again{anew}.", lack.why);
+        let need = Need {
+            agent: agent.name.clone(),
+            user: agent.user.clone(),
+            connection,
+            named: lack.named,
+            reason: lack.reason,
+            registered_at: own.and_then(|entry| entry.registered_at),
+            title: format!("{} {rest}", provider.title),
+            content,
+            command,
+        };
+        Refusal::AuthRequired(Box::new(AuthRequired { need, item: None }))
+    }
+
+    /// The refusal that tells what to register for `agent`, where the provider has no connection at all.
+    pub(super) fn unregistered(&self, provider: &Provider, agent: &Agent) -> Refusal {
+        let connection = ConnectionId::new(provider.id.clone(), agent.user.clone());
+        self.auth_required(provider, connection, agent, Lack::missing(false))
+    }
+
+    /// The refusal that tells what to approve.
+    pub(super) fn pending(&self, provider: &Provider, connection: &ConnectionId, agent: &Agent) -> Refusal {
+        let why = "The token of this log-in waits for a person's approval.";
+        self.auth_required(provider, connection.clone(), agent, Lack { reason: Reason::Pending, named: true, why })
+    }
+
+    /// Puts it on the list, once.
+    pub(super) fn note_need(&self, missing: &mut AuthRequired, entry: &Entry) {
+        if missing.item.is_none() {
+            let id = self.proxy.attention.note(missing.need.clone(), entry.id().as_str(), SystemTime::now());
+            missing.item = Some(id);
+        }
+    }
+
+    /// Waits until it may be worth trying again. Nothing has left by then, and nothing of the body was read for it.
+    ///
+    /// # Errors
+    /// The refusal, where requests are not held, or as many are as may be, or the time is up.
+    pub(super) async fn hold(
+        &self,
+        mut missing: Box<AuthRequired>,
+        inquiry: &Inquiry<'_>,
+        entry: &mut Entry,
+        holding: &mut Option<Holding>,
+    ) -> Result<(), Refusal> {
+        let agent = inquiry.agent;
+        let Some(held) = holding else {
+            let Some(begun) = self.proxy.attention.hold(&agent.name) else { return Err(Refusal::AuthRequired(missing)) };
+            self.note_need(&mut missing, entry);
+            entry.note("held");
+            *holding = Some(begun);
+            // What was registered just before is seen now, what is registered from here on is told of.
+            return Ok(());
+        };
+        let mut draining = self.proxy.draining.clone();
+        tokio::select! {
+            changed = held.changed() => if changed { Ok(()) } else { Err(Refusal::AuthRequired(missing)) },
+            () = self.proxy.until_unknown(agent) => Err(Refusal::UnknownAgent),
+            _stopped = draining.wait_for(|draining| *draining) => Err(Refusal::Draining),
+        }
+    }
+}
+
+impl Proxy {
+    /// How the item called `id` stands now; `None` where there is none, or another agent was refused.
+    pub(super) fn need_of(&self, id: &str, agent: &Agent) -> Option<Shown> {
+        let theirs = |need: &Need| need.agent == agent.name && need.user == agent.user;
+        self.attention.find(id).filter(|(need, _)| theirs(need))?;
+        self.broker.look_after_need(&self.attention, id);
+        self.attention.find(id).map(|(_, shown)| shown)
+    }
+}
+
+/// Whether it holds a client with which a person's consent can be asked for.
+fn is_client(entry: &vault::Entry, provider: &Provider) -> bool {
+    let fields = |name: &str| entry.fields.field(name);
+    let asks = provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.authorize_url.is_some() || oauth2.device_url.is_some());
+    asks && fields("client_id").is_some() && !matches!(provider.renewal(&fields), Some(Renewal::Grant(_)))
+}
+
+/// What the operator types.
+fn command(connection: &ConnectionId, reason: Reason, client: bool) -> String {
+    if reason == Reason::Pending {
+        return format!("nexus approve {connection}");
+    }
+    let verb = if client { "login" } else { "register" };
+    let user = connection.user().map(|user| format!(" --user {user}")).unwrap_or_default();
+    format!("nexus {verb} {}{user}", connection.provider())
+}
