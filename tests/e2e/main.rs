@@ -11,6 +11,7 @@
 
 mod about_token;
 mod attack;
+mod attention;
 mod bounds;
 mod doors;
 mod exhaustion;
