@@ -8,8 +8,9 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::held::Held;
 use super::need::{Need, Shown, Standing, State, stamp};
-use super::notice::{Delivery, Event, Notice};
+use super::notice::{Delivery, Event, Fared, Notice};
 use super::settings::Settings;
+use crate::model::ConnectionId;
 
 /// Items in all, and of one agent: one that asks for everything pushes out its own.
 pub(super) const MOST: usize = 1024;
@@ -110,14 +111,7 @@ impl Attention {
         let mut items = self.lock();
         if let Some(item) = items.iter_mut().find(|item| item.need.same_as(&need)) {
             (item.last_seen, item.count) = (now, item.count.saturating_add(1));
-            if item.state != State::Open {
-                (item.state, item.settled_at, item.need) = (State::Open, None, Arc::new(need));
-                if item.told.is_some_and(|told| now.duration_since(told).is_ok_and(|ago| ago >= QUIET)) {
-                    item.told = Some(now);
-                    self.tell(Event::Opened, item, now);
-                }
-                self.stirred.notify_one();
-            }
+            self.open_again(item, need, now);
             return Arc::clone(&item.id);
         }
         let crowded = make_room(&mut items, &need);
@@ -142,6 +136,25 @@ impl Attention {
         id
     }
 
+    /// A request that is held for want of `need` still is: what was settled was something else.
+    pub(crate) fn still_needed(&self, need: &Need, now: SystemTime) {
+        if let Some(item) = self.lock().iter_mut().find(|item| item.need.same_as(need)) {
+            self.open_again(item, need.clone(), now);
+        }
+    }
+
+    fn open_again(&self, item: &mut Item, need: Need, now: SystemTime) {
+        if item.state == State::Open {
+            return;
+        }
+        (item.state, item.settled_at, item.need) = (State::Open, None, Arc::new(need));
+        if item.told.is_some_and(|told| now.duration_since(told).is_ok_and(|ago| ago >= QUIET)) {
+            item.told = Some(now);
+            self.tell(Event::Opened, item, now);
+        }
+        self.stirred.notify_one();
+    }
+
     /// All needs that are open, with the ids of their items.
     pub(crate) fn open(&self) -> Vec<(Arc<str>, Arc<Need>)> {
         let items = self.lock();
@@ -149,11 +162,12 @@ impl Attention {
         open.map(|item| (Arc::clone(&item.id), Arc::clone(&item.need))).collect()
     }
 
-    /// Takes in how the open needs stand at `now`, and forgets what was settled an hour ago.
+    /// Takes in how the open needs stand at `now`, and forgets what was settled an hour ago. Requests that are held try again when one is.
     pub(crate) fn settle(&self, found: &[(Arc<str>, Standing)], now: SystemTime) {
         let found: HashMap<&str, Standing> = found.iter().map(|(id, standing)| (&**id, *standing)).collect();
         let long_ago = |then: SystemTime| now.duration_since(then).is_ok_and(|ago| ago >= LAPSE);
         let mut items = self.lock();
+        let mut settled = false;
         for item in items.iter_mut().filter(|item| item.state == State::Open) {
             let (state, event) = match found.get(&*item.id) {
                 Some(Standing::Met) => (State::Resolved, Event::Resolved),
@@ -162,11 +176,16 @@ impl Attention {
                 Some(Standing::Open) | None => continue,
             };
             item.settle(state, now);
+            settled = true;
             if item.told.is_some() {
                 self.tell(event, item, now);
             }
         }
         items.retain(|item| !item.settled_at.is_some_and(long_ago));
+        drop(items);
+        if settled {
+            self.vault_changed();
+        }
     }
 
     /// The item called `id`, and whose it is.
@@ -174,12 +193,17 @@ impl Attention {
         self.lock().iter().find(|item| &*item.id == id).map(|item| (Arc::clone(&item.need), item.shown()))
     }
 
-    /// All items, those that were asked for last at the front.
-    pub(crate) fn all(&self) -> Vec<Shown> {
+    /// All items with the connections that they are about: what is open first, then what was asked for last.
+    pub(crate) fn all(&self) -> Vec<(ConnectionId, Shown)> {
         let items = self.lock();
         let mut all: Vec<&Item> = items.iter().collect();
         all.sort_by_key(|item| std::cmp::Reverse(item.rank()));
-        all.into_iter().map(Item::shown).collect()
+        all.into_iter().map(|item| (item.need.connection.clone(), item.shown())).collect()
+    }
+
+    /// How the notices have fared; `None` where nobody takes them.
+    pub(crate) fn fared(&self) -> Option<Fared> {
+        self.settings.tells.then(|| self.delivery.fared())
     }
 
     /// How long the vault need not be looked at; `None` = until something is put on the list.

@@ -13,5 +13,5 @@ mod tests;
 pub(crate) use held::Holding;
 pub(crate) use list::Attention;
 pub(crate) use need::{Need, Reason, Shown, Standing};
-pub(crate) use notice::{Key, Notice};
+pub(crate) use notice::{Fared, Key, Notice};
 pub(crate) use settings::Settings;

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::model::{AgentName, ConnectionId, UserName};
 
@@ -78,7 +79,7 @@ pub(crate) enum Standing {
 }
 
 /// What has become of an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
     /// A person has to act.
@@ -90,7 +91,8 @@ pub(crate) enum State {
 }
 
 /// An item as people and programs see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AttentionItem)]
 pub(crate) struct Shown {
     /// The `request_id` of the first request that was refused.
     pub(crate) id: String,

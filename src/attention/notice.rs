@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use serde_json::json;
 use sha2::Sha256;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::need::{Shown, stamp};
@@ -89,8 +90,8 @@ impl Key {
 #[derive(Debug, Default)]
 pub(crate) struct Delivery(Mutex<Fared>);
 
-/// Counts since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// How notices have fared since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Fared {
     /// Taken by the receiver.
     pub(crate) delivered: u64,

@@ -14,13 +14,21 @@ impl Broker {
     /// last look. May read the disk.
     pub(crate) fn look_after_needs(&self, attention: &Attention, seen: &mut Option<u64>) {
         let open = attention.open();
-        let mut found = Vec::with_capacity(open.len());
-        if let Some(listed) = open.first().and_then(|(_, first)| self.vault_of(first)) {
-            found.extend(open.iter().map(|(id, need)| (Arc::clone(id), standing(need, &*listed.moment))));
-            if seen.replace(listed.version) != Some(listed.version) {
-                attention.vault_changed();
-            }
+        let listed = open.first().and_then(|(_, first)| self.vault_of(first));
+        let found = listed.as_ref().map(|listed| all_standing(&open, listed)).unwrap_or_default();
+        attention.settle(&found, SystemTime::now());
+        if let Some(listed) = listed
+            && seen.replace(listed.version) != Some(listed.version)
+        {
+            attention.vault_changed();
         }
+    }
+
+    /// The same for whoever shows them to people, who need not tell one version from another.
+    pub(crate) fn settle_needs(&self, attention: &Attention) {
+        let open = attention.open();
+        let listed = open.first().and_then(|(_, first)| self.vault_of(first));
+        let found = listed.map(|listed| all_standing(&open, &listed)).unwrap_or_default();
         attention.settle(&found, SystemTime::now());
     }
 
@@ -36,6 +44,10 @@ impl Broker {
     fn vault_of(&self, need: &Need) -> Option<Listed> {
         self.connections_of(need.connection.provider()).ok()
     }
+}
+
+fn all_standing(open: &[(Arc<str>, Arc<Need>)], listed: &Listed) -> Vec<(Arc<str>, Standing)> {
+    open.iter().map(|(id, need)| (Arc::clone(id), standing(need, &*listed.moment))).collect()
 }
 
 /// How `need` stands in the vault of `moment`.

@@ -14,6 +14,7 @@ use super::problem::Document;
     ),
     components(schemas(Document)),
     tags(
+        (name = "attention", description = "What needs a person"),
         (name = "health", description = "Whether it works"),
     ),
 )]

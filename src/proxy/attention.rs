@@ -124,6 +124,7 @@ impl Worker {
             // What was registered just before is seen now, what is registered from here on is told of.
             return Ok(());
         };
+        self.proxy.attention.still_needed(&missing.need, SystemTime::now());
         let mut draining = self.proxy.draining.clone();
         tokio::select! {
             changed = held.changed() => if changed { Ok(()) } else { Err(Refusal::AuthRequired(missing)) },

@@ -1,5 +1,6 @@
 //! What can be asked: one file for each matter, one line here for each file.
 
+mod attention;
 mod whoami;
 
 use axum::Router;
@@ -17,6 +18,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
     let described = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(document))
         // One line for each file; each has `pub(super) fn routes() -> OpenApiRouter<Shared>`.
+        .merge(attention::routes())
         .merge(health::routes())
         .merge(whoami::routes());
     let (router, document) = described.split_for_parts();
