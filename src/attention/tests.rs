@@ -148,6 +148,17 @@ async fn i7_only_so_many_requests_are_held_and_of_one_agent_fewer() {
     assert_eq!(began.elapsed(), Duration::from_secs(60));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_need_that_is_met_wakes_those_who_wait_whoever_found_it_met() {
+    let (attention, _notices) = list(3);
+    let mut held = attention.hold(&"ci".parse().expect("a name")).expect("a place");
+    let id = attention.note(need("ci", "acme"), "R1", now());
+    attention.settle(&[(id, Standing::Met)], now());
+    assert!(held.changed().await);
+    attention.still_needed(&need("ci", "acme"), now());
+    assert_eq!(attention.open().len(), 1, "it was something else that was met");
+}
+
 #[test]
 fn a_signature_is_that_of_the_standards_own_example() {
     let key = Key::parse(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned())).expect("a key");

@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Show(One),
     /// Send one harmless request with a connection, through the proxy, and say what the service answers
     Test(Test),
+    /// Show what requests were refused for until you act
+    Attention,
     /// Let an agent use the account that it logged in to by itself
     Approve(Approve),
     /// Remove a connection, and end its tokens at the service where that can be asked to

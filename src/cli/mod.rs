@@ -4,6 +4,7 @@ mod advice;
 mod agent;
 mod approve;
 mod arguments;
+mod attention;
 mod audit;
 mod ca;
 mod conceal;
@@ -74,6 +75,7 @@ fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow:
         Command::Register(options) => register::run(context, terminal, &options),
         Command::List(options) => list::list(context, terminal, &options),
         Command::Show(options) => list::show(context, terminal, &options),
+        Command::Attention => attention::run(context, terminal),
         Command::Approve(options) => approve::run(context, terminal, &options),
         Command::Remove(options) => remove::run(context, terminal, &options),
         Command::Explain(options) => explain::run(context, terminal, &options),

@@ -10,6 +10,7 @@ use nexus::ca::describe as describe_root;
 use nexus::vault::{Snapshot, Status};
 use serde_json::{Value, json};
 
+use super::attention;
 use super::context::Context;
 use super::control;
 use super::standing::Standings;
@@ -57,6 +58,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<Exit
         look("config", || config(context)),
         look("proxy", || proxy(up?, context)),
         look("gateway", || gateway(context)),
+        look("attention", || attention::look(context)),
         look("vault", || vault(context, terminal)),
         look("ca", || ca(context)),
         look("clock", || clock(context)),

@@ -323,6 +323,128 @@ mod webhook {
     }
 }
 
+mod told {
+    use nexus::app::GatewayKeyKind;
+
+    use super::*;
+
+    /// What a command of this machine says, as JSON.
+    async fn command(nexus: &Nexus, arguments: &[&str]) -> Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nexus"));
+        command.args(arguments).arg("--json").env("NEXUS_HOME", nexus.home().path()).env("NEXUS_SECRET", SECRET);
+        let output = command.kill_on_drop(true).output().await.expect("the binary");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
+    }
+
+    #[test]
+    fn the_operator_sees_it_at_the_gateway_and_on_the_command_line_until_it_is_done() {
+        run(async {
+            let ca = Authority::new();
+            let (service, hooks) = (service(&ca, Offers::Both).await, Hooks::new(&ca, &[]).await);
+            let (builder, token) = home(&ca, &service, &hooks).gateway().agent("ci", |_agent| {});
+            let (builder, admin) = builder.key("boss", GatewayKeyKind::Admin, |_key| {});
+            let nexus = builder.start();
+            nexus.home().announce_gateway(&nexus.local_gateway()).expect("a file");
+            let admin = nexus.gateway().key(&admin);
+            let nothing = admin.get("/api/attention").await.json();
+            assert_eq!((&nothing["items"], &nothing["held"]), (&serde_json::json!([]), &0.into()));
+            assert_eq!(command(&nexus, &["status"]).await["attention"]["open"], serde_json::json!([]));
+
+            let caller = Caller::new(&nexus).agent("ci", &token);
+            let refusal = told(&caller.get("https://api.acme.test/x").await);
+            let id = refusal["request_id"].as_str().expect("an id");
+            let item = admin.get("/api/attention").await.json()["items"][0].clone();
+            for (member, value) in [
+                ("id", id),
+                ("status", "open"),
+                ("category", "auth_required"),
+                ("urgency", "blocking"),
+                ("agent", "ci"),
+                ("connection", "acme"),
+                ("provider", "acme"),
+                ("command", "nexus register acme"),
+            ] {
+                assert_eq!(item[member], value, "{item}");
+            }
+            let status = command(&nexus, &["status"]).await;
+            assert_eq!((&status["attention"]["open"][0], &status["ok"]), (&item, &true.into()));
+            assert_eq!(command(&nexus, &["attention"]).await["items"][0], item);
+
+            register(&nexus).await;
+            assert_eq!(admin.get(&format!("/api/attention/{id}")).await.json()["status"], "resolved");
+            assert_eq!(command(&nexus, &["status"]).await["attention"]["open"], serde_json::json!([]));
+            assert_eq!(caller.get("https://api.acme.test/x").await.status, 200);
+        });
+    }
+
+    #[test]
+    fn i6_an_app_sees_what_is_about_its_persons_connections() {
+        run(async {
+            let ca = Authority::new();
+            let (service, hooks) = (service(&ca, Offers::Both).await, Hooks::new(&ca, &[]).await);
+            let user = |name: &str| Some(name.parse().expect("a name"));
+            let (builder, alice) = home(&ca, &service, &hooks).gateway().agent("alice", |agent| agent.user = user("alice"));
+            let (builder, bob) = builder.agent("bob", |agent| agent.user = user("bob"));
+            let (builder, app) = builder.key("app", GatewayKeyKind::App, |key| key.user = user("alice"));
+            let nexus = builder.start();
+            let mut ids = Vec::new();
+            for (name, token) in [("alice", &alice), ("bob", &bob)] {
+                let refusal = told(&Caller::new(&nexus).agent(name, token).get("https://api.acme.test/x").await);
+                assert_eq!(refusal["command"], format!("nexus register acme --user {name}"));
+                ids.push(refusal["request_id"].as_str().expect("an id").to_owned());
+            }
+            let app = nexus.gateway().key(&app);
+            let list = app.get("/api/attention").await.json();
+            assert_eq!(
+                (list["items"].as_array().map(Vec::len), &list["items"][0]["user"]),
+                (Some(1), &"alice".into()),
+                "{list}"
+            );
+            assert_eq!(list["webhook"], Value::Null, "{list}");
+            assert_eq!(app.get(&format!("/api/attention/{}", ids[0])).await.status, 200);
+            for id in [&ids[1], "01ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+                let said = app.get(&format!("/api/attention/{id}")).await;
+                assert_eq!((said.status, said.body.contains("bob")), (404, false), "{said:?}");
+            }
+            for path in ["/api/attention", "/api/attention/x"] {
+                assert_eq!(nexus.gateway().nobody().get(path).await.status, 401, "{path}");
+            }
+        });
+    }
+
+    #[test]
+    fn i5_a_webhook_leads_to_no_private_address_and_the_status_says_so() {
+        run(async {
+            let ca = Authority::new();
+            let (service, hooks) = (service(&ca, Offers::Both).await, Hooks::new(&ca, &[]).await);
+            let port = hooks.upstream.address.port();
+            let builder = home(&ca, &service, &hooks).gateway().config("[proxy]\nunregistered = \"refuse\"");
+            let nexus = builder.config(&format!("[attention]\nwebhook = \"https://127.0.0.1:{port}/x\"")).start();
+            nexus.home().announce_gateway(&nexus.local_gateway()).expect("a file");
+            told(&Caller::new(&nexus).get("https://api.acme.test/x").await);
+            let fares = async {
+                loop {
+                    let webhook = nexus.gateway().get("/api/attention").await.json()["webhook"].clone();
+                    if webhook["error"].is_string() {
+                        return webhook;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let webhook = fares.await;
+            assert!(webhook["error"].as_str().is_some_and(|text| text.contains("127.0.0.1")), "{webhook}");
+            assert_eq!((&webhook["delivered"], hooks.upstream.connections()), (&0.into(), 0));
+            let status = command(&nexus, &["status"]).await;
+            assert_eq!(
+                (&status["ok"], &status["attention"]["webhook"]["error"]),
+                (&false.into(), &webhook["error"]),
+                "{status}"
+            );
+        });
+    }
+}
+
 mod hold {
     use super::*;
 
