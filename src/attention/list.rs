@@ -233,7 +233,7 @@ impl Attention {
     }
 
     fn tell(&self, event: Event, item: &Item, now: SystemTime) {
-        if self.settings.tells && self.notices.try_send(Notice::new(event, item.shown(), now)).is_err() {
+        if self.settings.tells && self.notices.try_send(Notice::new(event, &item.shown(), now)).is_err() {
             self.delivery.dropped();
         }
     }

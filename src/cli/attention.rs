@@ -15,7 +15,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<()> 
     terminal.either(&document, || {
         let rows = items(&document).map(|item| {
             let cell = |name: &str| text(item, name);
-            let count = item["count"].as_u64().unwrap_or_default().to_string();
+            let count = member(item, "count").as_u64().unwrap_or_default().to_string();
             vec![cell("status"), cell("title"), cell("agent"), count, cell("last_seen"), cell("command")]
         });
         Terminal::table(&["Status", "What", "Agent", "Requests", "Last", "To do"], rows.collect())
@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<()> 
     if items(&document).next().is_none() && !terminal.json {
         terminal.say("nothing needs you");
     }
-    if let Some(error) = document["webhook"]["error"].as_str() {
+    if let Some(error) = error(&document) {
         terminal.warn(&format!("the webhook did not take the last notice: {error}"));
     }
     Ok(())
@@ -34,8 +34,8 @@ pub(super) fn look(context: &Context) -> anyhow::Result<(Option<bool>, String, V
     let Some(document) = ask(context)? else {
         return Ok((None, "no gateway is up to ask".to_owned(), json!({ "known": false })));
     };
-    let open: Vec<&Value> = items(&document).filter(|item| item["status"] == "open").collect();
-    let (held, error) = (document["held"].as_u64().unwrap_or_default(), document["webhook"]["error"].as_str());
+    let open: Vec<&Value> = items(&document).filter(|item| *member(item, "status") == "open").collect();
+    let (held, error) = (member(&document, "held").as_u64().unwrap_or_default(), error(&document));
     let mut words = match open.len() {
         0 => "nothing needs you".to_owned(),
         count => format!("{count} open; `nexus attention` shows all"),
@@ -50,7 +50,7 @@ pub(super) fn look(context: &Context) -> anyhow::Result<(Option<bool>, String, V
         words.push_str(&format!("\nthe webhook did not take the last notice: {error}"));
     }
     let good = if error.is_some() { Some(false) } else { open.is_empty().then_some(true) };
-    Ok((good, words, json!({ "open": open, "held": held, "webhook": document["webhook"] })))
+    Ok((good, words, json!({ "open": open, "held": held, "webhook": member(&document, "webhook") })))
 }
 
 /// `None` where no gateway is up.
@@ -62,10 +62,19 @@ fn ask(context: &Context) -> anyhow::Result<Option<Value>> {
 }
 
 fn items(document: &Value) -> impl Iterator<Item = &Value> {
-    document["items"].as_array().into_iter().flatten()
+    member(document, "items").as_array().into_iter().flatten()
+}
+
+/// Why the webhook did not take the last notice.
+fn error(document: &Value) -> Option<&str> {
+    member(member(document, "webhook"), "error").as_str()
+}
+
+fn member<'a>(value: &'a Value, name: &str) -> &'a Value {
+    value.get(name).unwrap_or(&Value::Null)
 }
 
 /// A provider's file may say anything: a terminal gets letters only.
 fn text(item: &Value, name: &str) -> String {
-    item[name].as_str().unwrap_or("-").chars().filter(|letter| !letter.is_control()).collect()
+    member(item, name).as_str().unwrap_or("-").chars().filter(|letter| !letter.is_control()).collect()
 }

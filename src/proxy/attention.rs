@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde_json::Value;
+
 use super::choose::Inquiry;
 use super::refusal::Refusal;
 use super::worker::{Proxy, Worker};
@@ -48,8 +50,24 @@ impl Lack {
 }
 
 impl AuthRequired {
+    /// What the problem document has besides what every refusal says.
+    pub(super) fn members(&self) -> impl Iterator<Item = (String, Value)> {
+        let need = &self.need;
+        let members = [
+            ("provider", need.connection.provider().to_string()),
+            ("connection", need.connection.to_string()),
+            ("category", "auth_required".to_owned()),
+            ("urgency", "blocking".to_owned()),
+            ("reason", need.reason.word().to_owned()),
+            ("content", need.content.clone()),
+            ("command", need.command.clone()),
+            ("status_url", self.status_url()),
+        ];
+        members.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value)))
+    }
+
     /// Where the one who was refused sees how it stands.
-    pub(super) fn status_url(&self) -> String {
+    fn status_url(&self) -> String {
         match &self.item {
             Some(item) => format!("http://nexus.internal/attention/{item}"),
             None => format!("http://nexus.internal/connections/{}", self.need.connection),

@@ -149,21 +149,10 @@ impl Worker {
         self.own_page(&arrived)?;
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
-        let mut holding = None;
-        let way = loop {
-            let route = self.proxy.rules.load().decide(&arrived.target, &agent); // 3 decide
-            if let Some(telling) = self.at_token_endpoint(&route, &inquiry, incoming, (entry, linger))
-                && let Some(stepped) = telling.await?
-            {
-                return Ok(Stepped { counted, ..*stepped });
-            }
-            match self.authorize(route, &inquiry, entry).await {
-                // It may wait until a person has acted.
-                Err(Refusal::AuthRequired(missing)) => Box::pin(self.hold(missing, &inquiry, entry, &mut holding)).await?,
-                way => break way?, // 4 authorize
-            }
+        let way = match self.find_way(&inquiry, incoming, entry, linger).await? {
+            Found::Way(way) => way,
+            Found::Stepped(stepped) => return Ok(Stepped { counted, ..*stepped }),
         };
-        drop(holding);
         let stripped = way.stripped().map(Arc::clone);
         let plan = content::plan(way.permit(), &arrived.target, &parts.headers)?;
         let mut outbound = outbound(arrived, parts, stripped.as_deref(), (&agent, upgrade, plan))?;
@@ -187,6 +176,29 @@ impl Worker {
         replay.stands();
         let switch = switch(&outbound, &sent, (upgrade, extended), agent)?;
         Ok(Stepped { sent, peeked, permit, replay, counted, switch })
+    }
+
+    /// Steps 3 and 4, over again where the request has waited for a person.
+    async fn find_way(
+        self: &Rc<Self>,
+        inquiry: &Inquiry<'_>,
+        incoming: &mut Option<Inflow>,
+        entry: &mut Entry,
+        linger: bool,
+    ) -> Result<Found, Stop> {
+        let mut holding = None;
+        loop {
+            let route = self.proxy.rules.load().decide(&inquiry.arrived.target, inquiry.agent); // 3 decide
+            if let Some(telling) = self.at_token_endpoint(&route, inquiry, incoming, (entry, linger))
+                && let Some(stepped) = telling.await?
+            {
+                return Ok(Found::Stepped(stepped));
+            }
+            match self.authorize(route, inquiry, entry).await {
+                Err(Refusal::AuthRequired(missing)) => Box::pin(self.hold(missing, inquiry, entry, &mut holding)).await?,
+                way => return Ok(Found::Way(way?)), // 4 authorize
+            }
+        }
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
@@ -295,6 +307,14 @@ fn switch(
     let Some(offer) = outbound.headers.get(UPGRADE) else { return Ok(None) };
     let fields = upgrade::keep_fields(offer, response.headers()).ok_or(Refusal::NotSwitched)?;
     Ok(Some(Box::new(Switch { fields, agent })))
+}
+
+/// What step 4 leads to.
+enum Found {
+    /// The request goes out so.
+    Way(Way),
+    /// Where credentials are given, it went out already.
+    Stepped(Box<Stepped>),
 }
 
 /// Why the steps ended early.

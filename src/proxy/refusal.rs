@@ -279,15 +279,7 @@ impl Refusal {
             "request_id": request_id,
         });
         if let (Self::AuthRequired(missing), Some(members)) = (self, document.as_object_mut()) {
-            let need = &missing.need;
-            members.insert("provider".into(), json!(need.connection.provider().as_str()));
-            members.insert("connection".into(), json!(need.connection.as_str()));
-            members.insert("category".into(), json!("auth_required"));
-            members.insert("urgency".into(), json!("blocking"));
-            members.insert("reason".into(), json!(need.reason.word()));
-            members.insert("content".into(), json!(need.content));
-            members.insert("command".into(), json!(need.command));
-            members.insert("status_url".into(), json!(missing.status_url()));
+            members.extend(missing.members());
         }
         if let (Tongue::AwsJson, Some(members)) = (tongue, document.as_object_mut()) {
             members.insert("__type".into(), json!(format!("NexusRefusal.{kind}")));

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::attack::{ACME, HOST, KEY, service};
 use crate::harness::{
-    Authority, Builder, Caller, Nexus, Offers, Reply, SECRET, Upstream, answer, channel, empty, eventually, request, run,
+    Authority, Builder, Caller, Nexus, Offers, Reply, SECRET, Upstream, answer, channel, empty, request, run,
 };
 
 const HOOKS: &str = "hooks.alerts.test";
