@@ -1,13 +1,16 @@
 //! The authorization code flow: a page, an answer, a code, tokens.
 
+use serde::{Deserialize, Serialize};
+
 use super::account::Account;
 use super::error::Error;
 use super::obtained::Obtained;
 use super::ports::Ports;
+use crate::model::Secret;
 use crate::oauth::{self, Authorization, Callback, Consent, Strange, Unguessable};
 
-/// A consent that is waited for. Its answer consumes it.
-#[derive(Debug)]
+/// A consent that is waited for. Its answer consumes it. Whoever keeps it on disk seals it.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Waiting {
     consent: Consent,
     scope: String,
@@ -67,6 +70,11 @@ impl Account {
 }
 
 impl Waiting {
+    /// What its answer must bring along (RFC 6749 §10.12).
+    pub(crate) fn state(&self) -> &Secret<String> {
+        self.consent.state()
+    }
+
     /// Reads what came to `redirect`, an address without its query. Who does not know the state of this consent ends nothing.
     pub fn hear(self, redirect: &str, query: &str) -> Heard {
         let Self { consent, scope } = self;

@@ -75,7 +75,34 @@ name_type!(
     "1 to 128 letters, digits or - . _ ~ @ +"
 );
 
+name_type!(
+    /// A handle that the gateway gave out for a connection: a UUID (RFC 9562 §4), in lower case.
+    GatewayId,
+    "connection id",
+    is_uuid,
+    |text: &str| text.to_ascii_lowercase(),
+    "a UUID, as 123e4567-e89b-42d3-a456-426614174000"
+);
+
+impl GatewayId {
+    /// A new one, of 122 random bits (RFC 9562 §5.4).
+    ///
+    /// # Errors
+    /// When the machine has no random numbers.
+    pub(crate) fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(uuid(u128::from_be_bytes(bytes), 4).into()))
+    }
+}
+
 impl UserName {
+    /// Whether both are the same person, of whom one may be known by name and the other by [number](Self::uuid).
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        let numbers = |one: &Self, two: &Self| is_uuid(&two.0.to_ascii_lowercase()) && one.uuid().eq_ignore_ascii_case(&two.0);
+        self == other || numbers(self, other) || numbers(other, self)
+    }
+
     /// The number by which some programs know the same person: `uuid5(NAMESPACE_DNS, name)` (RFC 9562 §5.5), in lower case.
     pub fn uuid(&self) -> String {
         use sha1::Digest as _;
@@ -84,10 +111,7 @@ impl UserName {
         let hash = sha1::Sha1::new().chain_update(NAMESPACE_DNS.to_be_bytes()).chain_update(self.as_str()).finalize();
         let mut bytes = [0; 16];
         bytes.iter_mut().zip(hash).for_each(|(byte, of)| *byte = of);
-        let version = u128::from_be_bytes(bytes) & !(0xf << 76) | (5 << 76);
-        let number = format!("{:032x}", version & !(0b11 << 62) | (0b10 << 62));
-        let part = |range| number.get(range).unwrap_or_default();
-        [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+        uuid(u128::from_be_bytes(bytes), 5)
     }
 }
 
@@ -113,6 +137,23 @@ impl UserName {
         let fits = |(at, byte): (usize, u8)| if hyphen(at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
         self.0.len() == 36 && self.0.bytes().enumerate().all(fits)
     }
+}
+
+/// `bits` as a UUID of that version (RFC 9562 §4).
+fn uuid(bits: u128, version: u128) -> String {
+    let versioned = bits & !(0xf << 76) | (version << 76);
+    let number = format!("{:032x}", versioned & !(0b11 << 62) | (0b10 << 62));
+    let part = |range| number.get(range).unwrap_or_default();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
+
+fn is_uuid(text: &str) -> bool {
+    let hyphens = [8, 13, 18, 23];
+    let fits = |(at, byte): (usize, u8)| match hyphens.contains(&at) {
+        true => byte == b'-',
+        false => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(fits)
 }
 
 fn unreserved(byte: u8) -> bool {
@@ -234,6 +275,24 @@ mod tests {
             [("www.example.com", "2ed6657d-e927-568b-95e1-2665a8aea6a2"), ("alice", "c2ef90b9-02bc-5d53-93cd-92652b6e1b41")]
         {
             assert_eq!(name.parse::<UserName>().expect("a name").uuid(), number);
+        }
+    }
+
+    #[test]
+    fn a_person_is_the_same_by_name_and_by_number() {
+        let user = |name: &str| name.parse::<UserName>().expect("a name");
+        let (alice, number) = (user("alice"), user("C2EF90B9-02bc-5d53-93cd-92652b6e1b41"));
+        assert!(alice.is_same_person(&alice) && alice.is_same_person(&number) && number.is_same_person(&alice));
+        assert!(!user("bob").is_same_person(&number) && !alice.is_same_person(&user("Alice")));
+    }
+
+    #[test]
+    fn a_gateways_handle_is_a_uuid() {
+        let id = GatewayId::random().expect("random");
+        assert_eq!(id.as_str().parse::<GatewayId>().expect("a handle"), id);
+        assert_eq!((&id.as_str()[14..15], "89ab".contains(&id.as_str()[19..20])), ("4", true));
+        for text in ["", "c2ef90b902bc5d5393cd92652b6e1b41", "c2ef90b9-02bc-5d53-93cd-92652b6e1b4g", "github"] {
+            assert!(text.parse::<GatewayId>().is_err(), "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -11,7 +12,7 @@ use super::id_token::Expected;
 use super::issuer::Issuer;
 use super::request::{Client, TokenRequest, Unready, grant};
 use super::shown::shown;
-use crate::model::Secret;
+use crate::model::{Secret, to_be_sealed};
 
 /// The longest answer that is read, in bytes.
 const QUERY_LIMIT: usize = 16 * 1024;
@@ -63,10 +64,12 @@ impl Unguessable {
     }
 }
 
-/// A consent that is waited for. Its answer consumes it, so that it is good for one.
-#[derive(Debug)]
+/// A consent that is waited for. Its answer consumes it, so that it is good for one. Whoever keeps it on disk seals it.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Consent {
+    #[serde(with = "to_be_sealed")]
     state: Secret<String>,
+    #[serde(with = "to_be_sealed::if_any")]
     verifier: Option<Secret<String>>,
     redirect_uri: String,
     expected: Expected,
@@ -165,6 +168,11 @@ fn challenge(verifier: &Secret<String>) -> String {
 }
 
 impl Consent {
+    /// What its answer must bring along.
+    pub(crate) fn state(&self) -> &Secret<String> {
+        &self.state
+    }
+
     /// Reads what came to `redirect`, an address without its query (RFC 6749 §4.1.2). Who does not know the state ends nothing.
     pub(crate) fn callback(self, redirect: &str, query: &str) -> Callback {
         let answer = match self.own_answer(redirect, query) {

@@ -4,24 +4,25 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::issuer::Issuer;
 use super::shown::shown;
-use crate::model::Secret;
+use crate::model::{Secret, to_be_sealed};
 
 /// How far two clocks may differ.
 const LEEWAY: Duration = Duration::from_secs(5 * 60);
 
 /// What an ID token must say.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Expected {
     /// Who must have made it.
     pub(crate) issuer: Issuer,
     /// The nonce of the request; `None` where none was sent.
+    #[serde(with = "to_be_sealed::if_any")]
     pub(crate) nonce: Option<Secret<String>>,
 }
 

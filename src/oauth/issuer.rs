@@ -1,9 +1,11 @@
 //! `Issuer`: which authorization server an answer must come from (RFC 9207, OpenID Connect Core §3.1.3.7).
 
 use psl::Psl as _;
+use serde::{Deserialize, Serialize};
 
 /// The authorization server of one provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Issuer {
     /// Its identifier (RFC 8414 §2), compared letter by letter (RFC 9207 §2.4).
     Named(String),

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::model::{AgentName, ConnectionId, Credential, ProviderId, Secret, UserName};
+use crate::model::{AgentName, ConnectionId, Credential, GatewayId, ProviderId, Secret, UserName};
 
 /// How the account authenticates, as written in `auth_type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,9 @@ pub struct Captured {
     pub made_with: Option<ConnectionId>,
 }
 
+/// How many handles of the gateway an entry keeps: the newest.
+const GATEWAY_IDS: usize = 8;
+
 /// Members of an entry's JSON object that we do not know, or would write otherwise, word for word and in their order.
 ///
 /// They may hold secrets, so their text is treated as one.
@@ -154,6 +157,8 @@ pub struct Entry {
     pub status: Status,
     /// The agent that obtained it by its own log-in; `None` where a person registered it.
     pub captured: Option<Captured>,
+    /// What the gateway called it when it gave it to programs, the newest last.
+    pub gateway_ids: Vec<GatewayId>,
     /// Members of the JSON object that are kept word for word.
     pub other: Unknown,
 }
@@ -172,6 +177,7 @@ impl Entry {
             token_urls: Vec::new(),
             status: Status::Active,
             captured: None,
+            gateway_ids: Vec::new(),
             other: Unknown::default(),
         }
     }
@@ -179,6 +185,13 @@ impl Entry {
     /// Says which hosts the credential may reach, once and for all.
     pub fn seal(&mut self, hosts: Vec<String>) {
         (self.hosts, self.sealed) = (hosts, true);
+    }
+
+    /// Makes `id` one of its handles; of many the oldest goes.
+    pub fn answer_to(&mut self, id: GatewayId) {
+        self.gateway_ids.retain(|known| *known != id);
+        self.gateway_ids.push(id);
+        self.gateway_ids.drain(..self.gateway_ids.len().saturating_sub(GATEWAY_IDS));
     }
 
     /// The hosts it may reach; `None` where nothing was sealed (as JarvisCore writes entries) and the provider's file decides.
@@ -272,6 +285,7 @@ impl Entry {
             && self.sealed_hosts() == other.sealed_hosts()
             && self.token_urls == other.token_urls
             && self.captured == other.captured
+            && self.gateway_ids == other.gateway_ids
             && same_fields(&self.fields, &other.fields)
             && self.other.same_as(&other.other)
     }

@@ -1,9 +1,14 @@
 //! One entry as JSON: JarvisCore's members flat, ours under names that it ignores.
 //!
 //! `provider`, `auth_type`, the credential's fields as strings, `registered_at` (RFC 3339); ours: `schema` (1), `hosts` and
+<<<<<<< HEAD
 //! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too), `status` (any [`Status`] but
 //! `active`), `captured_by`, `captured_for`, `captured_at`, `made_with` and `pending_until` (of an agent's own log-in), each left out when
 //! there is nothing to say.
+=======
+//! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too), `status` (`attention`, `pending`),
+//! `captured_by`, `captured_for` and `pending_until` (of an agent's own log-in), `gateway_ids` (an array of UUIDs), each left out when there is nothing to say.
+>>>>>>> 7271698 (vault, oauth: know a connection by the handles that a gateway gave out)
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,13 +21,17 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use super::entry::{AuthType, Captured, Entry, Status};
-use crate::model::{self, Credential, IdError, ProviderId, Secret};
+use crate::model::{self, Credential, GatewayId, IdError, ProviderId, Secret};
 
 /// The version of what is ours.
 const SCHEMA: &str = "1";
 
 /// Names with a meaning of their own; no credential field may have one.
+<<<<<<< HEAD
 pub(super) const RESERVED: [&str; 13] = [
+=======
+pub(super) const RESERVED: [&str; 12] = [
+>>>>>>> 7271698 (vault, oauth: know a connection by the handles that a gateway gave out)
     "provider",
     "auth_type",
     "registered_at",
@@ -36,6 +45,7 @@ pub(super) const RESERVED: [&str; 13] = [
     CAPTURED_AT,
     MADE_WITH,
     PENDING_UNTIL,
+    GATEWAY_IDS,
 ];
 
 const CAPTURED_BY: &str = "captured_by";
@@ -43,6 +53,7 @@ const CAPTURED_FOR: &str = "captured_for";
 const CAPTURED_AT: &str = "captured_at";
 const MADE_WITH: &str = "made_with";
 const PENDING_UNTIL: &str = "pending_until";
+const GATEWAY_IDS: &str = "gateway_ids";
 
 /// Why a member of the vault is not an entry to us.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +152,18 @@ fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), No
             entry.status = text(value).map_or(Status::Unknown, |word| word.as_str().into());
             !matches!(entry.status, Status::Active | Status::Unknown)
         }
+<<<<<<< HEAD
+=======
+        "status" if text(value).as_deref() == Some(Status::Pending.as_str()) => {
+            entry.status = Status::Pending;
+            true
+        }
+        "status" => false,
+        GATEWAY_IDS => {
+            entry.gateway_ids = gateway_ids(value).unwrap_or_default();
+            !entry.gateway_ids.is_empty()
+        }
+>>>>>>> 7271698 (vault, oauth: know a connection by the handles that a gateway gave out)
         _ => read_field(entry, name, value),
     };
     if !understood {
@@ -162,6 +185,12 @@ fn captured(members: &[(String, &RawValue)]) -> Result<Option<Captured>, NotUnde
     let at = |name| named(name).map(|at| time(at).ok_or_else(odd)).transpose();
     let with = named(MADE_WITH).map(|with| text(with).and_then(|with| with.parse().ok()).ok_or_else(odd)).transpose()?;
     Ok(Some(Captured { agent, user, until: at(PENDING_UNTIL)?, since: at(CAPTURED_AT)?, made_with: with }))
+}
+
+/// Handles that can't be read are nobody's.
+fn gateway_ids(value: &RawValue) -> Option<Vec<GatewayId>> {
+    let texts: Vec<String> = serde_json::from_str(value.get()).ok()?;
+    texts.iter().map(|text| text.parse().ok()).collect()
 }
 
 /// A string with something in it is a field of the credential.
@@ -224,6 +253,10 @@ impl Serialize for Entry {
         if let Some(captured) = &self.captured {
             captured.serialize_into(&mut map)?;
         }
+        if !self.gateway_ids.is_empty() {
+            let ids: Vec<&str> = self.gateway_ids.iter().map(GatewayId::as_str).collect();
+            map.serialize_entry(GATEWAY_IDS, &ids)?;
+        }
         for (name, value) in self.other.0.iter().filter(|(name, _)| !self.says(name)) {
             let raw: &RawValue = serde_json::from_str(value.expose()).map_err(serde::ser::Error::custom)?;
             map.serialize_entry(name, raw)?;
@@ -272,12 +305,17 @@ impl Entry {
             // A kept time that can be read was known, so its absence now is what we say.
             "registered_at" => self.registered_at.is_some() || self.kept(name).and_then(time).is_some(),
             "expires_at" => self.expires_at.is_some() || self.kept(name).and_then(time).is_some(),
+<<<<<<< HEAD
             // A word that was kept holds until somebody sets another state.
             "status" => match self.status {
                 Status::Unknown => false,
                 Status::Active => self.kept(name).and_then(text).is_none_or(|word| word != Status::Active.as_str()),
                 _ => true,
             },
+=======
+            "status" => self.status != Status::Active,
+            GATEWAY_IDS => !self.gateway_ids.is_empty(),
+>>>>>>> 7271698 (vault, oauth: know a connection by the handles that a gateway gave out)
             field => self.fields.field(field).is_some(),
         }
     }

@@ -11,7 +11,7 @@ use super::document::Document;
 use super::entry::{Entry, Status};
 use super::error::Error;
 use super::json::NotUnderstood;
-use crate::model::{AgentName, ConnectionId, Map, ProviderId, UserName};
+use crate::model::{AgentName, ConnectionId, GatewayId, Map, ProviderId, UserName};
 
 /// All connections as they stood in the file at one moment.
 ///
@@ -22,6 +22,7 @@ pub struct Snapshot {
     entries: BTreeMap<ConnectionId, Arc<Entry>>,
     by_provider: Map<ProviderId, (Arc<[ConnectionId]>, OwnConnections)>,
     by_host: Map<Box<str>, Vec<ProviderId>>,
+    by_gateway_id: Map<GatewayId, ConnectionId>,
     strangers: Vec<Stranger>,
     rolled_back: bool,
 }
@@ -106,6 +107,9 @@ impl Snapshot {
                 }
             }
         }
+        let handles =
+            snapshot.entries.iter().flat_map(|(id, entry)| entry.gateway_ids.iter().map(|own| (own.clone(), id.clone())));
+        snapshot.by_gateway_id = handles.collect();
         let shared = |(provider, (open, own)): (_, (Vec<_>, Vec<_>))| (provider, (open.into(), own.into_iter().collect()));
         snapshot.by_provider = grouped.into_iter().map(shared).collect();
         snapshot
@@ -131,6 +135,11 @@ impl Snapshot {
     /// The entry of a connection.
     pub fn get(&self, id: &ConnectionId) -> Option<&Arc<Entry>> {
         self.entries.get(id)
+    }
+
+    /// The connection that the gateway once called `handle`.
+    pub fn by_gateway_id(&self, handle: &GatewayId) -> Option<&ConnectionId> {
+        self.by_gateway_id.get(handle)
     }
 
     /// The connections of `provider`, the default one first, without those that are one agent's own or wait for approval.

@@ -97,7 +97,11 @@ impl Store {
         check_fields(&entry)?;
         self.file.rewrite(|plain| {
             let mut document = Document::parse(self.file.path(), plain)?;
-            understood(id, document.entry(id))?;
+            if let Some(replaced) = understood(id, document.entry(id))? {
+                // Programs that hold its handle mean this account, whatever credential it has.
+                let handles = replaced.gateway_ids.into_iter().chain(std::mem::take(&mut entry.gateway_ids));
+                handles.collect::<Vec<_>>().into_iter().for_each(|handle| entry.answer_to(handle));
+            }
             document.set(id, &entry);
             Ok(Some((document.render()?, ())))
         })?;

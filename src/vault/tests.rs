@@ -6,7 +6,7 @@ use super::document::Document;
 use super::seen::Seen;
 use super::*;
 use crate::disk::{self, Lock};
-use crate::model::{ConnectionId, Credential, Secret};
+use crate::model::{ConnectionId, Credential, GatewayId, Secret};
 use crate::seal::DataKey;
 
 /// What JarvisCore and others might have written: every kind of JSON value, spellings that fold, things that are no entries.
@@ -377,4 +377,30 @@ fn what_is_put_changes_what_is_there_or_begins_anew_and_a_no_writes_nothing() {
     let last = held().expect("an entry");
     assert_eq!((field(&last, "note").as_deref(), field(&last, "access_token").as_deref()), (Some("kept"), Some("two")));
     assert_eq!(last.registered_at, first.registered_at);
+}
+
+#[test]
+fn a_handle_of_the_gateway_finds_its_connection_also_after_it_was_registered_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { file: folder.path().join("nexus.enc"), salt: folder.path().join(".salt") };
+    let store = Store::with_key(settings, DataKey::from_bytes([7; 32]));
+    let handles: Vec<GatewayId> = (0..10).map(|_| GatewayId::random().expect("random")).collect();
+    let alice = id("github:alice");
+    let mut first = entry(&[("access_token", "one")]);
+    handles[..9].iter().for_each(|handle| first.answer_to(handle.clone()));
+    store.register(&alice, first).expect("written");
+    let mut second = entry(&[("access_token", "two")]);
+    second.answer_to(handles[9].clone());
+    store.register(&alice, second).expect("written");
+    let reader = Store::with_key(
+        Settings { file: folder.path().join("nexus.enc"), salt: folder.path().join(".salt") },
+        DataKey::from_bytes([7; 32]),
+    );
+    let snapshot = reader.snapshot().expect("a vault");
+    let found = |number: usize| snapshot.by_gateway_id(&handles[number]).map(ConnectionId::as_str);
+    assert_eq!((found(1), found(2), found(9)), (None, Some("github:alice"), Some("github:alice")), "the newest eight");
+    assert_eq!(field(snapshot.get(&alice).expect("an entry"), "access_token").as_deref(), Some("two"));
+    let odd = r#"{"a": {"provider": "a", "auth_type": "x", "k": "1", "gateway_ids": ["x"]}}"#;
+    let kept = document(odd).entry(&id("a")).expect("there").expect("understood");
+    assert_eq!((kept.gateway_ids.len(), kept.other.names().collect::<Vec<_>>()), (0, vec!["gateway_ids"]));
 }
