@@ -327,6 +327,8 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// More names and addresses under which it is known; a request that names another is refused.
     pub names: Vec<String>,
+    /// Where people's browsers reach it, where that isn't its address: services send people back to `/oauth/callback` there.
+    pub url: Option<String>,
     /// Where an app may have people sent back to after they consented; the first is the one where none is named.
     pub return_urls: Vec<String>,
     /// PEM file of the certificate and those that lead to its root; relative to the home folder. With `tls_key` it speaks TLS.

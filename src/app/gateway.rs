@@ -21,7 +21,7 @@ use super::settings;
 use crate::agent::Token;
 use crate::broker::Broker;
 use crate::disk;
-use crate::gateway::{Gateway, Key, Keys, KeysError, OwnKey, Ports, Server, read_keys, write_keys};
+use crate::gateway::{Gateway, Key, Keys, KeysError, OwnKey, Pending, Ports, Server, read_keys, write_keys};
 use crate::model::Secret;
 
 const LIMIT: u64 = 1024 * 1024;
@@ -63,7 +63,7 @@ impl Prepared {
     /// Binds its socket; only then is it known that it can be started.
     pub(super) fn start(
         self,
-        config: &Config,
+        (home, config): (&Home, &Config),
         ports: Ports,
         stopping: watch::Receiver<bool>,
         socket: std::net::TcpListener,
@@ -71,7 +71,8 @@ impl Prepared {
         let address = socket.local_addr().map_err(|cause| BuildError::Listen { address: config.gateway.listen, cause })?;
         let Self { keys, own, tls } = self;
         let speaks_tls = tls.is_some();
-        let gateway = Gateway::new(settings::gateway(config), ports, (keys, OwnKey::of(&own)), stopping);
+        let settings = settings::gateway(home, config, (address, speaks_tls))?;
+        let gateway = Gateway::new(settings, ports, (keys, OwnKey::of(&own)), stopping);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build();
         let runtime = runtime.map_err(BuildError::Thread)?;
         let server = Server::new(Arc::clone(&gateway), tls);
@@ -246,8 +247,9 @@ impl Started {
 }
 
 /// What the gateway sees of the rest.
-pub(super) fn ports(parts: &Parts, broker: &Arc<Broker>, streams: &Arc<AtomicUsize>) -> Ports {
-    Ports {
+pub(super) fn ports(home: &Home, parts: &Parts, broker: &Arc<Broker>, streams: &Arc<AtomicUsize>) -> Result<Ports, BuildError> {
+    Ok(Ports {
+        pending: Arc::new(Pending::open(home.gateway_pending(), parts.key.duplicate())?),
         store: Arc::clone(&parts.store),
         broker: Arc::clone(broker),
         catalogue: Arc::clone(&parts.catalogue),
@@ -258,5 +260,5 @@ pub(super) fn ports(parts: &Parts, broker: &Arc<Broker>, streams: &Arc<AtomicUsi
         clock: Arc::new(std::time::SystemTime::now),
         log: Arc::clone(&parts.log),
         streams: Arc::clone(streams),
-    }
+    })
 }

@@ -91,6 +91,11 @@ impl Home {
         self.0.join("gateway-keys.toml")
     }
 
+    /// `gateway-pending.enc`: what persons are being asked, sealed like the vault.
+    pub fn gateway_pending(&self) -> PathBuf {
+        self.0.join("gateway-pending.enc")
+    }
+
     /// `gateway.addr`: where the gateway that is up listens, and the key of this machine's command line.
     pub fn gateway_file(&self) -> PathBuf {
         self.0.join("gateway.addr")

@@ -19,7 +19,9 @@ mod settings;
 mod webhook;
 
 pub use crate::broker::Standing;
-pub use crate::gateway::{Key as GatewayKey, KeyKind as GatewayKeyKind, KeysError as GatewayKeysError};
+pub use crate::gateway::{
+    Key as GatewayKey, KeyKind as GatewayKeyKind, KeysError as GatewayKeysError, PendingError, ReturnUrl, ReturnUrlError,
+};
 pub use announced::Announced;
 pub use config::Config;
 pub use explain::{ExplainError, Explanation, MatchedRule, Outcome, explain};

@@ -105,6 +105,9 @@ pub enum BuildError {
         #[source]
         cause: std::io::Error,
     },
+    /// The consents under way.
+    #[error(transparent)]
+    Pending(#[from] crate::gateway::PendingError),
     /// A runtime or thread.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),

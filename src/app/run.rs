@@ -72,7 +72,7 @@ pub(super) struct Parts {
     outbox: Option<Outbox>,
     rules: crate::decide::Rules,
     pages: crate::proxy::Pages,
-    key: DataKey,
+    pub(super) key: DataKey,
     /// From before anything was read, so that no change falls between.
     watch: Option<reload::Watch>,
 }
@@ -212,10 +212,13 @@ impl App {
     ) -> Result<Assembled, BuildError> {
         let Self { home, config, overrides, setup_agents, mut parts, gateway, .. } = self;
         let broker = broker(&home, &config, &parts, runtime.clone());
-        let gateway = gateway
-            .zip(door)
-            .map(|(gateway, door)| gateway.start(&config, gateway::ports(&parts, &broker, count), stopping.clone(), door));
-        let gateway = gateway.transpose()?;
+        let gateway = match gateway.zip(door) {
+            Some((gateway, door)) => {
+                let ports = gateway::ports(&home, &parts, &broker, count)?;
+                Some(gateway.start((&home, &config), ports, stopping.clone(), door)?)
+            }
+            None => None,
+        };
         if let Some(outbox) = parts.outbox.take() {
             let (dialler, attention) = (Arc::clone(&parts.dialler), Arc::clone(&parts.attention));
             runtime.spawn(deliver(outbox, dialler, attention, stopping.clone()));

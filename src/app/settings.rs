@@ -1,5 +1,6 @@
 //! From the configuration to the `Settings` that each room is handed.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -15,9 +16,9 @@ use crate::attention;
 use crate::audit;
 use crate::broker;
 use crate::decide;
-use crate::gateway;
+use crate::gateway::{self, ReturnUrl};
 use crate::head;
-use crate::model::{Authority, Host, Secret};
+use crate::model::{Authority, Host, Scheme, Secret};
 use crate::proxy;
 use crate::upstream::{self, Override, Parent};
 
@@ -85,10 +86,21 @@ fn names(config: &Config) -> Vec<Host> {
     everywhere.chain(proxy.names.iter().map(String::as_str)).filter_map(config::parse_name).chain(listens).collect()
 }
 
-pub(super) fn gateway(config: &Config) -> gateway::Settings {
+/// For a gateway that listens on `address`, with TLS or without.
+pub(super) fn gateway(
+    home: &Home,
+    config: &Config,
+    (address, tls): (SocketAddr, bool),
+) -> Result<gateway::Settings, BuildError> {
     let own = config.gateway.listen.ip().to_canonical();
     let listens = (!own.is_unspecified()).then(|| Host::from(own));
-    gateway::Settings {
+    let refuse = |why: String| BuildError::Config { key: "gateway.return_urls", why };
+    let parsed = |url: &String| ReturnUrl::parse(url).map_err(|why| refuse(format!("{url:?} can't be used: {why}")));
+    Ok(gateway::Settings {
+        url: config.gateway.url.clone().unwrap_or_else(|| own_url(config, address, tls)).trim_end_matches('/').to_owned(),
+        return_urls: config.gateway.return_urls.iter().map(parsed).collect::<Result<_, _>>()?,
+        audit: home.audit(),
+        token_timeout: Duration::from_secs(config.renewal.timeout_secs),
         names: config.gateway.names.iter().filter_map(|name| config::parse_name(name)).chain(listens).collect(),
         drain: Duration::from_secs(config.limits.drain_secs),
         wrong_keys_per_minute: config.gateway.wrong_keys_per_minute,
@@ -96,7 +108,21 @@ pub(super) fn gateway(config: &Config) -> gateway::Settings {
         handshake_timeout: Duration::from_secs(config.limits.handshake_timeout_secs),
         answer_timeout: Duration::from_secs(60),
         connections: config.gateway.connections,
-    }
+    })
+}
+
+/// Where a browser on this machine reaches it, or one elsewhere by the first of its names.
+fn own_url(config: &Config, address: SocketAddr, tls: bool) -> String {
+    let scheme = if tls { Scheme::Https } else { Scheme::Http };
+    let own = address.ip().to_canonical();
+    let named = || config.gateway.names.iter().find_map(|name| config::parse_name(name));
+    let host = match own {
+        own if own.is_loopback() => Host::from(own),
+        own if own.is_unspecified() => named().unwrap_or_else(|| Host::from(IpAddr::V4(Ipv4Addr::LOCALHOST))),
+        own => named().unwrap_or_else(|| Host::from(own)),
+    };
+    let authority = Authority { host, port: address.port() };
+    format!("{}://{}", scheme.as_str(), authority.as_written(scheme))
 }
 
 pub(super) fn attention(config: &Config) -> attention::Settings {

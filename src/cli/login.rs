@@ -255,7 +255,7 @@ impl Session<'_> {
 
     /// Stores what was obtained, and says so.
     fn kept(&self, obtained: &Obtained) -> anyhow::Result<()> {
-        let hosts = keep(&self.store, &self.account, obtained).context("the log-in was not stored")?;
+        let hosts = keep(&self.store, &self.account, obtained, None).context("the log-in was not stored")?;
         self.stored.set(true);
         let id = self.account.connection();
         let facts = json!({

@@ -1,8 +1,7 @@
 //! `nexus remove`: a connection out of the vault, and its tokens ended at the service where that has a way (RFC 7009).
 
-use nexus::app::login::{Revoked, ports, revoke};
+use nexus::app::login::{Ended, end, ports};
 use nexus::model::ConnectionId;
-use nexus::provider::{Catalogue, Provider};
 use nexus::vault::{AuthType, Entry, Status, Store};
 use serde_json::json;
 
@@ -25,10 +24,15 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Remove) -> a
             )
         );
     }
-    let entry = entry.filter(|_| !options.no_revoke);
-    let revoked = entry.is_some_and(|entry| is_ended((context, terminal), &store, (&id, &entry)));
+    let revoked = match entry.filter(|_| !options.no_revoke) {
+        Some(entry) => is_ended((context, terminal), &store, (&id, &entry)).unwrap_or_else(|error| {
+            terminal.warn(&format!("the tokens of {id} may still be good: {error:#}"));
+            false
+        }),
+        None => false,
+    };
     if options.keep {
-        store.update(&id, end)?.ok_or_else(|| missing(id.as_str()))?;
+        store.update(&id, drop_tokens)?.ok_or_else(|| missing(id.as_str()))?;
         return terminal.either(&json!({ "kept": id.as_str(), "revoked": revoked }), || {
             let ended = if revoked { "ended at the service" } else { "dropped here" };
             format!("the tokens of {id} are {ended}; `nexus login {id}` connects it again\n")
@@ -42,28 +46,33 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Remove) -> a
 }
 
 /// Leaves what the next log-in needs.
-fn end(entry: &mut Entry) {
+fn drop_tokens(entry: &mut Entry) {
     ["access_token", "refresh_token"].iter().for_each(|name| entry.fields.remove(name));
     (entry.expires_at, entry.status) = (None, Status::Revoked);
 }
 
 /// Whether the service ended its tokens. That it did not keeps nobody from removing it here.
-fn is_ended((context, terminal): (&Context, &Terminal), store: &Store, (id, entry): (&ConnectionId, &Entry)) -> bool {
+fn is_ended(
+    (context, terminal): (&Context, &Terminal),
+    store: &Store,
+    (id, entry): (&ConnectionId, &Entry),
+) -> anyhow::Result<bool> {
     let catalogue = context.catalogue(terminal);
-    let Some(provider) = catalogue.get(id.provider()) else { return false };
-    if provider.oauth2.as_ref().is_none_or(|oauth2| oauth2.revocation_url.is_none()) {
-        return false;
-    }
-    if let Some(other) = sharing(store, &catalogue, (id, entry)) {
-        terminal.warn(&format!(
-            "the tokens of {id} stay good: {other} was made by the same app, and {} may end both together",
-            provider.title
-        ));
-        return false;
-    }
-    match ask(context, provider, entry) {
-        Ok(revoked) => revoked == Revoked::Yes,
-        Err(error) => {
+    let Some(provider) = catalogue.get(id.provider()) else { return Ok(false) };
+    let (ports, vault) = (ports(&context.home, &context.config()?)?, store.snapshot()?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(match runtime.block_on(end((id, entry), &catalogue, &vault, &ports)) {
+        Ended::Yes => true,
+        Ended::Nothing => false,
+        Ended::Shared(other) => {
+            terminal.warn(&format!(
+                "the tokens of {id} stay good: {other} was made by the same app, and {} may end both together",
+                provider.title
+            ));
+            false
+        }
+        Ended::No(error) => {
+            let error = anyhow::Error::from(error);
             let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
             let place = provider.console.as_ref().map(|console| format!(" ({console})")).unwrap_or_default();
             terminal.warn(&format!(
@@ -73,24 +82,5 @@ fn is_ended((context, terminal): (&Context, &Terminal), store: &Store, (id, entr
             ));
             false
         }
-    }
-}
-
-/// Another service of the same vendor with tokens of the same app for the same person: Google, for one, ends them all together.
-fn sharing(store: &Store, catalogue: &Catalogue, (id, entry): (&ConnectionId, &Entry)) -> Option<ConnectionId> {
-    let place = |id: &ConnectionId| catalogue.get(id.provider())?.oauth2.as_ref()?.revocation_url.as_deref();
-    let client = entry.fields.field("client_id")?;
-    let snapshot = store.snapshot().ok()?;
-    let shares = |other: &ConnectionId, theirs: &Entry| {
-        let same_app = theirs.fields.field("client_id").is_some_and(|theirs| theirs.same(client));
-        let tokens = ["refresh_token", "access_token"].iter().any(|name| theirs.fields.field(name).is_some());
-        other.provider() != id.provider() && other.user() == id.user() && same_app && tokens && place(other) == place(id)
-    };
-    snapshot.iter().find(|(other, theirs)| shares(other, theirs)).map(|(other, _)| other.clone())
-}
-
-fn ask(context: &Context, provider: &Provider, entry: &Entry) -> anyhow::Result<Revoked> {
-    let ports = ports(&context.home, &context.config()?)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(revoke(provider, entry, &ports))?)
+    })
 }

@@ -11,16 +11,21 @@ use tokio::sync::watch;
 use super::counters::Counters;
 use super::keys::{Keys, OwnKey};
 use super::origin::Origin;
+use super::pending::Pending;
 use super::problem::Problem;
 use super::settings::Settings;
 use crate::agent::{Agents, Guesses, PlaceholderKey};
 use crate::attention::Attention;
 use crate::audit::Log;
 use crate::broker::{Broker, Clock};
+use crate::consent;
 use crate::listener::Peers;
 use crate::oauth::TokenEndpoint;
 use crate::provider::Catalogue;
 use crate::vault::Store;
+
+/// Where answers to consents come to.
+pub(super) const CALLBACK: &str = "/oauth/callback";
 
 /// How handlers share it.
 pub(crate) type Shared = Arc<Gateway>;
@@ -47,6 +52,8 @@ pub(crate) struct Ports {
     pub(crate) log: Arc<Log>,
     /// Streams of the proxy's callers that are under way.
     pub(crate) streams: Arc<AtomicUsize>,
+    /// What persons are being asked.
+    pub(crate) pending: Arc<Pending>,
 }
 
 /// The control plane's state. It outlives every request.
@@ -93,6 +100,17 @@ impl Gateway {
     /// Whether any key is in force.
     pub(crate) fn has_keys(&self) -> bool {
         self.keys.load().len() > 0
+    }
+
+    /// The way to token endpoints, for consents.
+    pub(super) fn consents(&self) -> consent::Ports {
+        let (endpoint, clock) = (Arc::clone(&self.ports.endpoint), Arc::clone(&self.ports.clock));
+        consent::Ports::new(endpoint, clock, self.settings.token_timeout)
+    }
+
+    /// Where services send people back to.
+    pub(super) fn redirect_uri(&self) -> String {
+        format!("{}{CALLBACK}", self.settings.url)
     }
 
     /// Does what blocks, such as anything with the vault, on a thread for it.

@@ -3,20 +3,32 @@
 //! [`access`] says who asks, [`routes`] what can be asked, one file for each matter; a handler has no way around the first.
 
 mod access;
+mod begin;
 mod context;
 mod counters;
+mod flow;
 mod health;
 mod input;
+mod keep;
 mod keys;
 mod openapi;
 mod origin;
+mod page;
+mod pending;
+mod people;
 mod problem;
+mod return_url;
 mod routes;
 mod server;
 mod settings;
+mod shape;
 
 pub(crate) use context::{Gateway, Ports};
+pub use keep::{Ended, KeepError, can_keep, end, keep};
 pub use keys::{Error as KeysError, Key, Kind as KeyKind};
 pub(crate) use keys::{Keys, OwnKey, read as read_keys, write as write_keys};
+pub(crate) use pending::Pending;
+pub use pending::PendingError;
+pub use return_url::{ReturnUrl, ReturnUrlError};
 pub(crate) use server::Server;
 pub(crate) use settings::Settings;

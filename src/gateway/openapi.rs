@@ -16,6 +16,10 @@ use super::problem::Document;
     tags(
         (name = "attention", description = "What needs a person"),
         (name = "health", description = "Whether it works"),
+        (name = "connections", description = "Connections: asked for, watched, used"),
+        (name = "providers", description = "Services, and their apps"),
+        (name = "pages", description = "What a person's browser meets"),
+        (name = "audit", description = "What happened"),
     ),
 )]
 struct Base;

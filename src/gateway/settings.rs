@@ -1,7 +1,9 @@
 //! What the gateway is told at start.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::return_url::ReturnUrl;
 use crate::head::Limits;
 use crate::model::Host;
 
@@ -10,6 +12,14 @@ use crate::model::Host;
 pub(crate) struct Settings {
     /// Names and addresses under which it is known, besides those of loopback and the address that a connection came to.
     pub(crate) names: Vec<Host>,
+    /// Where people's browsers reach it, without a slash at the end.
+    pub(crate) url: String,
+    /// Where they may be sent back to; the first is the one where an app names none.
+    pub(crate) return_urls: Vec<ReturnUrl>,
+    /// The folder of the audit log.
+    pub(crate) audit: PathBuf,
+    /// How long a service's token endpoint may take.
+    pub(crate) token_timeout: Duration,
     /// How long requests may go on after SIGTERM.
     pub(crate) drain: Duration,
     /// Wrong keys that one address may show in a minute before it has to wait.

@@ -97,12 +97,6 @@ impl GatewayId {
 }
 
 impl UserName {
-    /// Whether both are the same person, of whom one may be known by name and the other by [number](Self::uuid).
-    pub fn is_same_person(&self, other: &Self) -> bool {
-        let numbers = |one: &Self, two: &Self| is_uuid(&two.0.to_ascii_lowercase()) && one.uuid().eq_ignore_ascii_case(&two.0);
-        self == other || numbers(self, other) || numbers(other, self)
-    }
-
     /// The number by which some programs know the same person: `uuid5(NAMESPACE_DNS, name)` (RFC 9562 §5.5), in lower case.
     pub fn uuid(&self) -> String {
         use sha1::Digest as _;
@@ -113,6 +107,20 @@ impl UserName {
         bytes.iter_mut().zip(hash).for_each(|(byte, of)| *byte = of);
         uuid(u128::from_be_bytes(bytes), 5)
     }
+}
+
+/// `bits` as a UUID of that version (RFC 9562 §4).
+fn uuid(bits: u128, version: u128) -> String {
+    let versioned = bits & !(0xf << 76) | (version << 76);
+    let number = format!("{:032x}", versioned & !(0b11 << 62) | (0b10 << 62));
+    let part = |range| number.get(range).unwrap_or_default();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
+
+fn is_uuid(text: &str) -> bool {
+    let hyphen = |at| matches!(at, 8 | 13 | 18 | 23);
+    let fits = |(at, byte): (usize, u8)| if hyphen(at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    text.len() == 36 && text.bytes().enumerate().all(fits)
 }
 
 impl UserName {
@@ -132,28 +140,9 @@ impl UserName {
     }
 
     /// RFC 9562 §4: five groups of hexadecimal digits. Spares the other names a hash.
-    fn looks_like_a_number(&self) -> bool {
-        let hyphen = |at| matches!(at, 8 | 13 | 18 | 23);
-        let fits = |(at, byte): (usize, u8)| if hyphen(at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
-        self.0.len() == 36 && self.0.bytes().enumerate().all(fits)
+    pub(crate) fn looks_like_a_number(&self) -> bool {
+        is_uuid(&self.0)
     }
-}
-
-/// `bits` as a UUID of that version (RFC 9562 §4).
-fn uuid(bits: u128, version: u128) -> String {
-    let versioned = bits & !(0xf << 76) | (version << 76);
-    let number = format!("{:032x}", versioned & !(0b11 << 62) | (0b10 << 62));
-    let part = |range| number.get(range).unwrap_or_default();
-    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
-}
-
-fn is_uuid(text: &str) -> bool {
-    let hyphens = [8, 13, 18, 23];
-    let fits = |(at, byte): (usize, u8)| match hyphens.contains(&at) {
-        true => byte == b'-',
-        false => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
-    };
-    text.len() == 36 && text.bytes().enumerate().all(fits)
 }
 
 fn unreserved(byte: u8) -> bool {
@@ -276,14 +265,6 @@ mod tests {
         {
             assert_eq!(name.parse::<UserName>().expect("a name").uuid(), number);
         }
-    }
-
-    #[test]
-    fn a_person_is_the_same_by_name_and_by_number() {
-        let user = |name: &str| name.parse::<UserName>().expect("a name");
-        let (alice, number) = (user("alice"), user("C2EF90B9-02bc-5d53-93cd-92652b6e1b41"));
-        assert!(alice.is_same_person(&alice) && alice.is_same_person(&number) && number.is_same_person(&alice));
-        assert!(!user("bob").is_same_person(&number) && !alice.is_same_person(&user("Alice")));
     }
 
     #[test]

@@ -290,7 +290,8 @@ fn put<T>(place: &mut Option<T>, value: Option<T>) -> Result<(), InvalidRequest>
     Ok(())
 }
 
-pub(super) fn decoded(text: &str) -> Cow<'_, str> {
+/// What stands in a form or a query as `text` (URL Standard §5.1).
+pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
     let spaced = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
     let plain = percent_decode_str(&spaced).decode_utf8_lossy().into_owned();
     if plain == text { Cow::Borrowed(text) } else { Cow::Owned(plain) }

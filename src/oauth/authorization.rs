@@ -205,6 +205,12 @@ impl Consent {
     }
 }
 
+/// The `state` that an answer brings; `None` where it can't be read, or has none.
+pub(crate) fn answered_state(query: &str) -> Option<Secret<String>> {
+    let answer = Answer::read(query).ok()?;
+    answer.get("state").filter(|state| !state.is_empty()).map(|state| Secret::new(state.to_string()))
+}
+
 fn denied(error: &str, told: Option<String>) -> Denied {
     match (error, told) {
         ("access_denied", told) => Denied::Refused(told.map(|told| format!(" ({told})")).unwrap_or_default()),

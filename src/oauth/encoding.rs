@@ -30,6 +30,11 @@ pub(super) fn form(pairs: &[Pair<'_>]) -> Zeroizing<Vec<u8>> {
     text
 }
 
+/// The same as text, for the query of an address that no secret of ours stands in.
+pub(crate) fn form_encoded(pairs: &[Pair<'_>]) -> String {
+    String::from_utf8_lossy(&form(pairs)).into_owned()
+}
+
 pub(super) fn json(pairs: &[Pair<'_>]) -> Zeroizing<Vec<u8>> {
     let size = pairs.iter().map(|(name, value)| name.len() + 6 * value.len() + 6).sum::<usize>() + 2;
     let mut text = Zeroizing::new(Vec::with_capacity(size));

@@ -20,13 +20,13 @@ mod revocation;
 mod shown;
 mod verdict;
 
-pub(crate) use asked::{Asked, AskedAbout, AskedGrant, InvalidRequest, read_about, read_request};
+pub(crate) use asked::{Asked, AskedAbout, AskedGrant, InvalidRequest, decoded as form_decoded, read_about, read_request};
 pub(crate) use assertion::{Assertion, KeyForm, Life, random_id, sign};
 pub(crate) use assume_role::{Role, RoleKeys, assume_role, read_role};
-pub(crate) use authorization::{Authorization, Callback, Code, Consent, Denied, Strange, Unguessable};
+pub(crate) use authorization::{Authorization, Callback, Code, Consent, Denied, Strange, Unguessable, answered_state};
 pub(crate) use cleaned::StandIns;
 pub(crate) use device::{Device, Poll, SLOWER, ask_device, read_device, read_poll};
-pub(crate) use encoding::Encoding;
+pub(crate) use encoding::{Encoding, form_encoded};
 pub(crate) use granted::{GRANTED_LIMIT, Granted, Login, Odd, mentions_token, read_granted};
 pub(crate) use id_token::{Expected, Person, Unacceptable, read_id_token};
 pub(crate) use issuer::Issuer;

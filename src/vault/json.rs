@@ -1,14 +1,9 @@
 //! One entry as JSON: JarvisCore's members flat, ours under names that it ignores.
 //!
 //! `provider`, `auth_type`, the credential's fields as strings, `registered_at` (RFC 3339); ours: `schema` (1), `hosts` and
-<<<<<<< HEAD
 //! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too), `status` (any [`Status`] but
-//! `active`), `captured_by`, `captured_for`, `captured_at`, `made_with` and `pending_until` (of an agent's own log-in), each left out when
-//! there is nothing to say.
-=======
-//! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too), `status` (`attention`, `pending`),
-//! `captured_by`, `captured_for` and `pending_until` (of an agent's own log-in), `gateway_ids` (an array of UUIDs), each left out when there is nothing to say.
->>>>>>> 7271698 (vault, oauth: know a connection by the handles that a gateway gave out)
+//! `active`), `captured_by`, `captured_for`, `captured_at`, `made_with` and `pending_until` (of an agent's own log-in), `gateway_ids` (an
+//! array of UUIDs), each left out when there is nothing to say.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,11 +22,7 @@ use crate::model::{self, Credential, GatewayId, IdError, ProviderId, Secret};
 const SCHEMA: &str = "1";
 
 /// Names with a meaning of their own; no credential field may have one.
-<<<<<<< HEAD
-pub(super) const RESERVED: [&str; 13] = [
-=======
-pub(super) const RESERVED: [&str; 12] = [
->>>>>>> 7271698 (vault, oauth: know a connection by the handles that a gateway gave out)
+pub(super) const RESERVED: [&str; 14] = [
     "provider",
     "auth_type",
     "registered_at",
@@ -152,18 +143,10 @@ fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), No
             entry.status = text(value).map_or(Status::Unknown, |word| word.as_str().into());
             !matches!(entry.status, Status::Active | Status::Unknown)
         }
-<<<<<<< HEAD
-=======
-        "status" if text(value).as_deref() == Some(Status::Pending.as_str()) => {
-            entry.status = Status::Pending;
-            true
-        }
-        "status" => false,
         GATEWAY_IDS => {
             entry.gateway_ids = gateway_ids(value).unwrap_or_default();
             !entry.gateway_ids.is_empty()
         }
->>>>>>> 7271698 (vault, oauth: know a connection by the handles that a gateway gave out)
         _ => read_field(entry, name, value),
     };
     if !understood {
@@ -305,17 +288,13 @@ impl Entry {
             // A kept time that can be read was known, so its absence now is what we say.
             "registered_at" => self.registered_at.is_some() || self.kept(name).and_then(time).is_some(),
             "expires_at" => self.expires_at.is_some() || self.kept(name).and_then(time).is_some(),
-<<<<<<< HEAD
             // A word that was kept holds until somebody sets another state.
             "status" => match self.status {
                 Status::Unknown => false,
                 Status::Active => self.kept(name).and_then(text).is_none_or(|word| word != Status::Active.as_str()),
                 _ => true,
             },
-=======
-            "status" => self.status != Status::Active,
             GATEWAY_IDS => !self.gateway_ids.is_empty(),
->>>>>>> 7271698 (vault, oauth: know a connection by the handles that a gateway gave out)
             field => self.fields.field(field).is_some(),
         }
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Config, Error, Gateway, bounds};
+use crate::gateway::ReturnUrl;
 use crate::model::{Authority, Host};
 
 /// No client waits longer for an answer.
@@ -53,6 +54,16 @@ fn gateway(gateway: &Gateway) -> Result<(), Error> {
     }
     if gateway.names.len() > NAMES {
         return refuse("gateway.names", &format!("at most {NAMES}"));
+    }
+    let unreadable = |url: &&String| ReturnUrl::parse(url).is_err();
+    if let Some(url) = gateway.return_urls.iter().find(unreadable) {
+        return refuse(
+            "gateway.return_urls",
+            &format!("{url:?} is not an http:// or https:// address without user and fragment"),
+        );
+    }
+    if gateway.url.as_ref().is_some_and(|url| ReturnUrl::parse(url).is_err() || url.contains('?')) {
+        return refuse("gateway.url", "is not an http:// or https:// address without user, query and fragment");
     }
     let plain = gateway.tls_cert.is_none() && !gateway.plain_http;
     if plain && !gateway.listen.ip().is_loopback() {

@@ -133,6 +133,7 @@ impl Default for Gateway {
             enabled: true,
             listen: SocketAddr::from(([127, 0, 0, 1], 8090)),
             names: Vec::new(),
+            url: None,
             return_urls: vec!["http://localhost:8000/oauth/callback".to_owned()],
             tls_cert: None,
             tls_key: None,

@@ -1,6 +1,12 @@
 //! What can be asked: one file for each matter, one line here for each file.
 
 mod attention;
+mod audit;
+mod callback;
+mod capture;
+mod connections;
+mod providers;
+mod tokens;
 mod whoami;
 
 use axum::Router;
@@ -20,6 +26,12 @@ pub(super) fn all(gateway: &Shared) -> Router {
         // One line for each file; each has `pub(super) fn routes() -> OpenApiRouter<Shared>`.
         .merge(attention::routes())
         .merge(health::routes())
+        .merge(audit::routes())
+        .merge(callback::routes())
+        .merge(capture::routes())
+        .merge(connections::routes())
+        .merge(providers::routes())
+        .merge(tokens::routes())
         .merge(whoami::routes());
     let (router, document) = described.split_for_parts();
     let text = serde_json::to_string(&openapi::complete(document)).unwrap_or_default();

@@ -1,0 +1,276 @@
+//! `Pending`: what persons were asked for, sealed in a file of its own, so that an answer finds its question after a restart, and once.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use zeroize::Zeroizing;
+
+use super::begin::Question;
+use super::flow::{Flow, Step, Wanted};
+use crate::consent::{self, Code, Heard};
+use crate::disk::{self, Lock};
+use crate::model::{ConnectionId, GatewayId, Secret};
+use crate::oauth::answered_state;
+use crate::seal::{self, DataKey};
+
+/// Questions that are kept at one time, and of one asker. One takes about two kilobytes.
+const FLOWS: usize = 1_000;
+const OF_ONE: usize = 200;
+/// The largest file that is read, in bytes.
+const MAX_LEN: u64 = 16 * 1024 * 1024;
+/// What is left free for one question, so that a buffer with secrets never grows.
+const ROOM: usize = 64 * 1024;
+
+/// Why a question is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum PendingError {
+    /// The file.
+    #[error("the consents under way could not be read or written")]
+    Disk(#[from] disk::Error),
+    /// Another secret, or damage.
+    #[error("{} does not open; if the secret was changed, remove the file, and consents that were under way begin anew", .0.display())]
+    Sealed(PathBuf, #[source] seal::Error),
+    /// It is not what we write.
+    #[error("{} is not what Nexus writes; remove it, and consents that were under way begin anew", .0.display())]
+    Unreadable(PathBuf),
+    /// Another gateway has it.
+    #[error("another gateway of this home is up: it holds {}", .0.display())]
+    InUse(PathBuf),
+    /// As many as there may be.
+    #[error("too many consents are under way")]
+    Full,
+}
+
+/// What became of the wish to ask a person.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// The person can be sent to the page.
+    Now(Shown),
+    /// The person was sent there before, and has not answered.
+    Already(Shown),
+}
+
+/// What the program is told, to send a person there.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    id: GatewayId,
+    page: Secret<String>,
+    state: Secret<String>,
+}
+
+impl Shown {
+    fn of(flow: &Flow) -> Self {
+        let state = flow.state().map_or_else(|| Secret::new(String::new()), Secret::duplicate);
+        Self { id: flow.id.clone(), page: flow.page.duplicate(), state }
+    }
+
+    /// As a question about `connection`.
+    pub(super) fn question(self, connection: ConnectionId, scopes: Vec<String>, asked_before: bool) -> Question {
+        let Self { id, page, state } = self;
+        Question { id, connection, page, state, scopes, asked_before }
+    }
+}
+
+/// How a question stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// A person is asked, or the answer is being acted on.
+    Pending,
+    /// Nothing came of it.
+    Failed,
+}
+
+/// What came to the redirect URI.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// It is the answer to no question that waits.
+    Unknown,
+    /// It can't be read; the question waits on. Why, for people.
+    Strange(String),
+    /// The answer to this one, which is over.
+    Flow(Box<Answer>, Box<Result<Code, consent::Error>>),
+}
+
+/// The question that an answer came to.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) id: GatewayId,
+    pub(crate) connection: ConnectionId,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) return_url: Option<String>,
+    /// For the program, which got it with the question.
+    pub(crate) state: Secret<String>,
+}
+
+/// The questions. All calls may block on the disk.
+pub(crate) struct Pending {
+    file: PathBuf,
+    key: DataKey,
+    flows: Mutex<Vec<Flow>>,
+    _alone: Lock,
+}
+
+impl Pending {
+    /// Reads `file`. What was being acted on when the process died has failed: its code may be spent.
+    ///
+    /// # Errors
+    /// As [`PendingError`] says; the file stays as it is.
+    pub(crate) fn open(file: PathBuf, key: DataKey) -> Result<Self, PendingError> {
+        let alone = Lock::try_acquire(&file)?.ok_or_else(|| PendingError::InUse(file.clone()))?;
+        disk::remove_leftovers(&file, &alone)?;
+        let mut flows = read(&file, &key)?;
+        for flow in flows.iter_mut().filter(|flow| matches!(flow.step, Step::Taken)) {
+            flow.step = Step::Failed;
+        }
+        Ok(Self { file, key, flows: Mutex::new(flows), _alone: alone })
+    }
+
+    /// Keeps `flow`, made for `wanted`, unless the same is waited for already. Where the same program wants the same connection otherwise
+    /// than before, that question is over.
+    ///
+    /// # Errors
+    /// As [`PendingError`] says; then nothing was kept.
+    pub(crate) fn begin(&self, wanted: &Wanted, flow: Flow, now: SystemTime) -> Result<Begun, PendingError> {
+        let mut flows = self.flows();
+        if let Some(same) = flows.iter().find(|own| own.waits(now) && own.is_for(wanted)) {
+            return Ok(Begun::Already(Shown::of(same)));
+        }
+        flows.retain(|flow| !flow.is_over(now));
+        if flows.len() >= FLOWS {
+            // Those that failed wait for nobody.
+            flows.retain(|flow| !flow.has_failed(now));
+        }
+        if flows.len() >= FLOWS || flows.iter().filter(|own| own.asker == wanted.asker && own.waits(now)).count() >= OF_ONE {
+            return Err(PendingError::Full);
+        }
+        for replaced in flows.iter_mut().filter(|own| own.waits(now) && own.is_about(wanted)) {
+            replaced.step = Step::Failed;
+        }
+        let shown = Shown::of(&flow);
+        flows.push(flow);
+        self.write(&flows).inspect_err(|_error| drop(flows.pop()))?;
+        Ok(Begun::Now(shown))
+    }
+
+    /// How the question called `id` stands, and for which connection; `None` where there is none.
+    pub(crate) fn standing(&self, id: &GatewayId, now: SystemTime) -> Option<(Standing, ConnectionId)> {
+        let flows = self.flows();
+        let flow = flows.iter().find(|flow| flow.id == *id && !flow.is_over(now))?;
+        let standing = if flow.has_failed(now) { Standing::Failed } else { Standing::Pending };
+        Some((standing, flow.connection.clone()))
+    }
+
+    /// Reads what came to `redirect`. An answer is its question's end, on disk before anybody acts on it.
+    ///
+    /// # Errors
+    /// As [`PendingError`] says; then it was not heard.
+    pub(crate) fn hear(&self, redirect: &str, query: &str, now: SystemTime) -> Result<Answered, PendingError> {
+        let Some(state) = answered_state(query) else { return Ok(Answered::Unknown) };
+        let mut flows = self.flows();
+        let Some(flow) = waiting_for(&mut flows, &state, now) else { return Ok(Answered::Unknown) };
+        let waiting = match std::mem::replace(&mut flow.step, Step::Taken) {
+            Step::Consent(waiting) => waiting,
+            step => {
+                flow.step = step;
+                return Ok(Answered::Unknown);
+            }
+        };
+        match waiting.hear(redirect, query) {
+            Heard::Strange(waiting, why) => {
+                flow.step = Step::Consent(waiting);
+                Ok(Answered::Strange(why))
+            }
+            Heard::Answer(code) => {
+                if code.is_err() {
+                    flow.step = Step::Failed;
+                }
+                let answer = answer(flow, &state);
+                self.write(&flows)?;
+                Ok(Answered::Flow(Box::new(answer), Box::new(code)))
+            }
+        }
+    }
+
+    /// The form that `state` belongs to, if it waits to be filled in.
+    pub(crate) fn form(&self, state: &Secret<String>, now: SystemTime) -> Option<Answer> {
+        let mut flows = self.flows();
+        let flow = waiting_for(&mut flows, state, now).filter(|flow| matches!(flow.step, Step::Form(_)))?;
+        Some(answer(flow, state))
+    }
+
+    /// Takes the form that `state` belongs to: nobody else can.
+    ///
+    /// # Errors
+    /// As [`PendingError`] says; then it was not taken.
+    pub(crate) fn take_form(&self, state: &Secret<String>, now: SystemTime) -> Result<Option<Answer>, PendingError> {
+        let mut flows = self.flows();
+        let Some(flow) = waiting_for(&mut flows, state, now).filter(|flow| matches!(flow.step, Step::Form(_))) else {
+            return Ok(None);
+        };
+        flow.step = Step::Taken;
+        let answer = answer(flow, state);
+        self.write(&flows)?;
+        Ok(Some(answer))
+    }
+
+    /// Gives a form back that was taken, and of which nothing was stored.
+    pub(crate) fn give_back(&self, answer: &Answer) -> Result<(), PendingError> {
+        self.step(&answer.id, Step::Form(answer.state.duplicate()))
+    }
+
+    /// Says that nothing came of the question called `id`.
+    pub(crate) fn fail(&self, id: &GatewayId) -> Result<(), PendingError> {
+        self.step(id, Step::Failed)
+    }
+
+    /// Forgets the question called `id`: the connection is there, and is called so itself.
+    pub(crate) fn finish(&self, id: &GatewayId) -> Result<(), PendingError> {
+        let mut flows = self.flows();
+        flows.retain(|flow| flow.id != *id);
+        self.write(&flows)
+    }
+
+    fn step(&self, id: &GatewayId, step: Step) -> Result<(), PendingError> {
+        let mut flows = self.flows();
+        if let Some(flow) = flows.iter_mut().find(|flow| flow.id == *id) {
+            flow.step = step;
+        }
+        self.write(&flows)
+    }
+
+    fn flows(&self) -> MutexGuard<'_, Vec<Flow>> {
+        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, flows: &[Flow]) -> Result<(), PendingError> {
+        let mut text = Zeroizing::new(Vec::with_capacity(flows.len().saturating_add(1).saturating_mul(ROOM)));
+        let written = serde_json::to_writer(&mut *text, flows);
+        // Without its cause, whose message may quote a secret.
+        written.ok().ok_or_else(|| PendingError::Unreadable(self.file.clone()))?;
+        let sealed = seal::seal(&self.key, &text).map_err(|cause| PendingError::Sealed(self.file.clone(), cause))?;
+        Ok(disk::write_atomic(&self.file, sealed.as_bytes(), disk::PRIVATE)?)
+    }
+}
+
+fn read(file: &Path, key: &DataKey) -> Result<Vec<Flow>, PendingError> {
+    let Some(sealed) = disk::read_private(file, MAX_LEN)? else { return Ok(Vec::new()) };
+    let text = seal::open(key, &sealed).map_err(|cause| PendingError::Sealed(file.to_owned(), cause))?;
+    serde_json::from_slice(&text).ok().ok_or_else(|| PendingError::Unreadable(file.to_owned()))
+}
+
+/// All are compared, each in constant time.
+fn waiting_for<'a>(flows: &'a mut [Flow], state: &Secret<String>, now: SystemTime) -> Option<&'a mut Flow> {
+    let is = |flow: &Flow| flow.waits(now) && flow.state().is_some_and(|own| own.same(state));
+    flows.iter_mut().filter(|flow| is(flow)).last()
+}
+
+fn answer(flow: &Flow, state: &Secret<String>) -> Answer {
+    Answer {
+        id: flow.id.clone(),
+        connection: flow.connection.clone(),
+        scopes: flow.scopes.clone(),
+        return_url: flow.return_url.clone(),
+        state: state.duplicate(),
+    }
+}

@@ -1,0 +1,126 @@
+//! Which person and which connection an app means by what it sends.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::access::Who;
+use super::context::Gateway;
+use super::pending::Standing;
+use super::problem::Problem;
+use crate::model::{ConnectionId, GatewayId, ProviderId, UserName};
+use crate::vault::{Entry, Snapshot};
+
+/// The person that JarvisCore acts for, beside its handle.
+const SUBJECT: &str = "x-nexus-subject";
+/// What begins a handle that JarvisCore makes of a provider's name, and perhaps a person's before it.
+const RESOLVED: &str = "resolved:";
+
+/// What a handle leads to.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A question that was not answered yet, or in vain.
+    Asked(GatewayId, Standing, ConnectionId),
+    /// A connection.
+    Held(ConnectionId, Arc<Entry>),
+}
+
+/// By whom, of whom, and by which handle something is asked for.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) who: Who,
+    /// As it stands in the path.
+    pub(super) text: String,
+    /// Whom the program says it acts for.
+    pub(super) subject: Option<String>,
+}
+
+impl Handle {
+    /// `text`, as `who` sent it with `headers`.
+    pub(super) fn new(who: &Who, text: &str, headers: &HeaderMap) -> Self {
+        let subject = headers.get(SUBJECT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Self { who: who.clone(), text: text.to_owned(), subject }
+    }
+}
+
+/// The same for what is not there and for what `who` may not see: nobody learns what exists.
+fn missing() -> Problem {
+    Problem::missing("there is no such connection, or it is not for this key; POST /v1/request-connection asks for one")
+}
+
+impl Gateway {
+    /// The vault as it is now.
+    pub(super) fn vault(&self) -> Result<Arc<Snapshot>, Problem> {
+        self.ports.store.snapshot().map_err(|error| Problem::unreadable(&error))
+    }
+
+    /// The person whom `text` means, by name or by number: one who is known by name goes by that.
+    ///
+    /// # Errors
+    /// 400 for what is neither.
+    pub(super) fn person(&self, vault: &Snapshot, who: &Who, text: &str) -> Result<UserName, Problem> {
+        let rule = "user_id takes 1 to 128 letters, digits or - . _ ~ @ +, or a UUID";
+        let named: UserName = text.parse().map_err(|_odd| Problem::malformed(rule))?;
+        let agents = self.ports.agents.load_full();
+        let agents = agents.agents().filter_map(|agent| agent.user.clone());
+        let held = vault.iter().filter_map(|(id, _)| id.user().cloned());
+        let mut known = who.bound_to().cloned().into_iter().chain(agents).chain(held);
+        Ok(known.find(|known| !known.looks_like_a_number() && known.is(&named)).unwrap_or(named))
+    }
+
+    /// The connection of `provider` for `user`, in whichever way the person is called in its name.
+    pub(super) fn connection_of(vault: &Snapshot, provider: &ProviderId, user: Option<&UserName>) -> Option<ConnectionId> {
+        vault.of_provider(provider).iter().find(|id| UserName::same(id.user(), user)).cloned()
+    }
+
+    /// What `handle` leads to: a UUID that was given out, a connection's name, or `resolved:[PERSON:]PROVIDER`.
+    ///
+    /// # Errors
+    /// 404 where there is nothing, or nothing for who asks.
+    pub(super) fn find(&self, handle: &Handle) -> Result<Found, Problem> {
+        let vault = self.vault()?;
+        let id = match handle.text.parse::<GatewayId>() {
+            Ok(given) => match vault.by_gateway_id(&given) {
+                Some(id) => Some(id.clone()),
+                None => return self.asked(handle, given),
+            },
+            Err(_other) => self.named(&vault, handle)?,
+        };
+        let id = id.filter(|id| handle.who.sees(id)).ok_or_else(missing)?;
+        let entry = vault.get(&id).filter(|entry| entry.captured.is_none()).map(Arc::clone).ok_or_else(missing)?;
+        self.of_subject(&vault, handle, &id)?;
+        Ok(Found::Held(id, entry))
+    }
+
+    fn asked(&self, handle: &Handle, given: GatewayId) -> Result<Found, Problem> {
+        let found = self.ports.pending.standing(&given, (self.ports.clock)());
+        let (standing, id) = found.filter(|(_, id)| handle.who.sees(id)).ok_or_else(missing)?;
+        Ok(Found::Asked(given, standing, id))
+    }
+
+    fn named(&self, vault: &Snapshot, handle: &Handle) -> Result<Option<ConnectionId>, Problem> {
+        let person = |text: &str| self.person(vault, &handle.who, text);
+        if let Some(rest) = handle.text.strip_prefix(RESOLVED) {
+            let (user, provider) = match rest.rsplit_once(':') {
+                Some((user, provider)) => (Some(person(user)?), provider),
+                None => (handle.subject.as_deref().map(person).transpose()?, rest),
+            };
+            let user = user.or_else(|| handle.who.bound_to().cloned());
+            let provider: ProviderId = provider.parse().map_err(|_odd| missing())?;
+            return Ok(Self::connection_of(vault, &provider, user.as_ref()));
+        }
+        let id: ConnectionId = handle.text.parse().map_err(|_odd| missing())?;
+        let user = id.user().map(|user| person(user.as_str())).transpose()?;
+        Ok(Self::connection_of(vault, id.provider(), user.as_ref()))
+    }
+
+    /// A program that says for whom it acts gets that person's and nobody's, whatever its key may see.
+    fn of_subject(&self, vault: &Snapshot, handle: &Handle, id: &ConnectionId) -> Result<(), Problem> {
+        let (Some(owner), Some(subject)) = (id.user(), &handle.subject) else { return Ok(()) };
+        let subject = self.person(vault, &handle.who, subject)?;
+        match owner.is(&subject) {
+            true => Ok(()),
+            false => Err(Problem::forbidden("subject", "this connection is not of the person that X-Nexus-Subject names")),
+        }
+    }
+}

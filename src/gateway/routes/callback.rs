@@ -1,0 +1,145 @@
+//! Where services send people back to: the state in the address is the credential, and is good for one answer.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::consent::{Code, Error};
+use crate::gateway::access::{Asked, Page};
+use crate::gateway::begin::{account, not_kept, told};
+use crate::gateway::context::Shared;
+use crate::gateway::keep::keep;
+use crate::gateway::page::EndPage;
+use crate::gateway::pending::{Answer, Answered};
+use crate::gateway::problem::Problem;
+use crate::gateway::return_url::ReturnUrl;
+
+/// Its operations.
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(callback))
+}
+
+/// How a consent ended, for people and programs.
+#[derive(Debug)]
+enum End {
+    Connected,
+    /// The person, or the service, said no.
+    Denied(String),
+    /// It went wrong.
+    Failed(String),
+}
+
+/// Where a service sends a person back to (RFC 6749 §4.1.2). Its state is the credential; it works once.
+#[utoipa::path(get, path = "/oauth/callback", tag = "pages",
+    params(
+        ("state" = Option<String>, Query, description = "Of the question"),
+        ("code" = Option<String>, Query, description = "What tokens are obtained with"),
+        ("error" = Option<String>, Query, description = "Why there is none"),
+        ("iss" = Option<String>, Query, description = "Who answers (RFC 9207)"),
+    ),
+    responses(
+        (status = 200, body = String, content_type = "text/html", description = "It is done, and there is nowhere to go back to"),
+        (status = 303, description = "It is over; back to the program, with status, connection_id, provider and state"),
+        (status = 400, body = String, content_type = "text/html", description = "This answers no question, or none any more"),
+    ))]
+async fn callback(State(gateway): State<Shared>, asked: Asked<Page>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let query = query.unwrap_or_default();
+    let heard = gateway.on_disk(move |gateway| {
+        let now = (gateway.ports.clock)();
+        gateway.ports.pending.hear(&gateway.redirect_uri(), &query, now)
+    });
+    match heard.await?.map_err(|error| not_kept(&error))? {
+        Answered::Unknown => {
+            Ok(stale("This address belongs to no log-in that Nexus waits for: it was used already, or its time is up."))
+        }
+        Answered::Strange(why) => Ok(stale(&why)),
+        Answered::Flow(answer, code) => {
+            let end = match *code {
+                Ok(code) => connect(&gateway, &asked, &answer, code).await,
+                Err(error) => Ok(ended(&error)),
+            };
+            if !matches!(end, Ok(End::Connected)) {
+                let id = answer.id.clone();
+                let failed = gateway.on_disk(move |gateway| gateway.ports.pending.fail(&id)).await?;
+                failed.map_err(|error| not_kept(&error))?;
+            }
+            Ok(told_to_both(&answer, &end?))
+        }
+    }
+}
+
+/// Redeems the code and stores what came of it, to the end also where the browser leaves.
+async fn connect(gateway: &Shared, asked: &Asked<Page>, answer: &Answer, code: Code) -> Result<End, Problem> {
+    asked.note(gateway, "connection_consented", &[("connection", answer.connection.as_str())]).await?;
+    let (gateway, id) = (Arc::clone(gateway), answer.id.clone());
+    let (connection, scopes) = (answer.connection.clone(), answer.scopes.clone());
+    let work = tokio::spawn(async move {
+        let whose = connection.clone();
+        let account = gateway.on_disk(move |gateway| {
+            let provider = gateway.ports.catalogue.load().get(whose.provider()).cloned();
+            let provider = provider.ok_or_else(|| Problem::missing("the provider's file is gone"))?;
+            Ok::<_, Problem>(account(&*gateway.vault()?, &provider, &whose, scopes))
+        });
+        let account = match account.await?? {
+            Ok(account) => Arc::new(account),
+            Err(error) => return Ok(ended(&error)),
+        };
+        let obtained = match account.redeem(code, &gateway.consents()).await {
+            Ok(obtained) => obtained,
+            Err(error) => return Ok(ended(&error)),
+        };
+        let kept = gateway.on_disk(move |gateway| {
+            keep(&gateway.ports.store, &account, &obtained, Some(&id)).map(|_hosts| gateway.ports.pending.finish(&id))
+        });
+        Ok(match kept.await? {
+            Ok(forgotten) => {
+                // The connection is there, and found by its handle before the question is.
+                forgotten.unwrap_or_else(|error| tracing::warn!("an answered question stays written down: {}", told(&error)));
+                End::Connected
+            }
+            Err(error) => {
+                tracing::error!(%connection, "what a consent gave was not stored: {}", told(&error));
+                End::Failed(told(&error))
+            }
+        })
+    });
+    work.await.unwrap_or_else(|_stopped| Err(Problem::internal()))
+}
+
+fn ended(error: &Error) -> End {
+    tracing::info!("no account was connected: {}", told(error));
+    match error {
+        Error::Denied(_) => End::Denied(told(error)),
+        error => End::Failed(told(error)),
+    }
+}
+
+/// Back to the program where it has a place for it, else a page.
+fn told_to_both(answer: &Answer, end: &End) -> Response {
+    let (status, error) = match end {
+        End::Connected => ("success", None),
+        End::Denied(_) => ("error", Some("access_denied")),
+        End::Failed(_) => ("error", Some("connection_failed")),
+    };
+    if let Some(url) = answer.return_url.as_deref().and_then(|url| ReturnUrl::parse(url).ok()) {
+        let provider = answer.connection.provider().as_str();
+        let common = [("status", status), ("connection_id", answer.id.as_str()), ("provider", provider)];
+        let state = ("state", answer.state.expose().as_str());
+        let pairs: Vec<(&str, &str)> = common.into_iter().chain([state]).chain(error.map(|error| ("error", error))).collect();
+        return Redirect::to(&url.with(&pairs)).into_response();
+    }
+    let page = |status, title, text: &str| EndPage { status, title, text, back: None }.answer();
+    match end {
+        End::Connected => page(StatusCode::OK, "Connected", "Programs can use this account through Nexus now."),
+        End::Denied(why) => page(StatusCode::OK, "Not connected", why),
+        End::Failed(why) => page(StatusCode::OK, "Not connected", why),
+    }
+}
+
+fn stale(text: &str) -> Response {
+    EndPage { status: StatusCode::BAD_REQUEST, title: "Nothing to do here", text, back: None }.answer()
+}

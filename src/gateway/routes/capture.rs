@@ -1,0 +1,274 @@
+//! The form where a person types a key or a user name and password. The state in its address is the credential; it works once.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequest as _, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::broker::try_out;
+use crate::gateway::access::{Asked, Page};
+use crate::gateway::begin::{not_kept, told};
+use crate::gateway::context::{Gateway, Shared};
+use crate::gateway::input::{InBody, InQuery, whole};
+use crate::gateway::page::{EndPage, FormPage};
+use crate::gateway::pending::Answer;
+use crate::gateway::problem::{Document, Problem};
+use crate::gateway::return_url::ReturnUrl;
+use crate::model::{Credential, Secret};
+use crate::oauth::form_decoded;
+use crate::provider::Provider;
+use crate::registration::{Form, Wanted, ways};
+
+/// Its operations.
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(schema)).routes(routes!(form, fill_in))
+}
+
+/// Which form.
+#[derive(Debug, Deserialize, IntoParams)]
+struct Which {
+    /// Of the question.
+    state: String,
+}
+
+/// What a person is to type, as a JSON Schema.
+#[derive(Debug, Serialize, ToSchema)]
+struct Schema {
+    /// The service.
+    provider: String,
+    /// Its name for people.
+    title: String,
+    /// `object`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// What is asked for; what must not be shown has the format `password`.
+    properties: Map<String, Value>,
+    /// All of them.
+    required: Vec<String>,
+}
+
+/// What a person is to type, for a program that has a form of its own. It is sent to `POST /v1/capture-credential`.
+#[utoipa::path(get, path = "/v1/capture-schema", tag = "pages", params(Which), responses(
+    (status = 200, body = Schema, description = "What is asked for"),
+    (status = 404, body = Document, content_type = "application/problem+json", description = "The state belongs to no form, or none any more"),
+))]
+async fn schema(
+    State(gateway): State<Shared>,
+    _asked: Asked<Page>,
+    InQuery(which): InQuery<Which>,
+) -> Result<Json<Schema>, Problem> {
+    let state = Secret::new(which.state);
+    let (provider, _) = gateway.form_of(&state)?.ok_or_else(no_form)?;
+    let fields = asked_for(&provider);
+    let property = |field: &Wanted| {
+        let property = match field.secret {
+            true => json!({ "type": "string", "title": field.prompt, "format": "password" }),
+            false => json!({ "type": "string", "title": field.prompt }),
+        };
+        (field.name.clone(), property)
+    };
+    Ok(Json(Schema {
+        provider: provider.id.to_string(),
+        title: provider.title.clone(),
+        kind: "object",
+        properties: fields.iter().map(property).collect(),
+        required: fields.into_iter().map(|field| field.name).collect(),
+    }))
+}
+
+/// The form, for a person's browser.
+#[utoipa::path(get, path = "/v1/capture-credential", tag = "pages", params(Which), responses(
+    (status = 200, body = String, content_type = "text/html", description = "The form"),
+    (status = 404, body = String, content_type = "text/html", description = "The state belongs to no form, or none any more"),
+))]
+async fn form(State(gateway): State<Shared>, _asked: Asked<Page>, InQuery(which): InQuery<Which>) -> Result<Response, Problem> {
+    let state = Secret::new(which.state);
+    match gateway.form_of(&state)? {
+        Some((provider, answer)) => Ok(filled(&provider, &answer, StatusCode::OK, None)),
+        None => Ok(stale()),
+    }
+}
+
+/// What a person typed.
+#[derive(Deserialize, ToSchema)]
+struct Typed {
+    /// Of the question.
+    state: String,
+    /// The fields.
+    credentials: std::collections::BTreeMap<String, String>,
+}
+
+/// What was typed, however it came.
+struct Sent {
+    state: Secret<String>,
+    fields: Credential,
+    cancelled: bool,
+    /// A browser's form: it wants a page.
+    by_form: bool,
+}
+
+/// A connection that is there now.
+#[derive(Debug, Serialize, ToSchema)]
+struct Captured {
+    /// `active`.
+    status: &'static str,
+    /// As it was called when it was asked for.
+    connection_id: String,
+}
+
+/// Takes what a person typed, as JSON or as the form sends it, once.
+#[utoipa::path(post, path = "/v1/capture-credential", tag = "pages", request_body = Typed, responses(
+    (status = 200, description = "It is stored", content((Captured = "application/json"), (String = "text/html"))),
+    (status = 404, description = "The state belongs to no form, or none any more",
+        content((Document = "application/problem+json"), (String = "text/html"))),
+    (status = 422, description = "What was typed makes no credential; it can be typed again",
+        content((Document = "application/problem+json"), (String = "text/html"))),
+))]
+async fn fill_in(State(gateway): State<Shared>, asked: Asked<Page>, request: Request) -> Result<Response, Problem> {
+    let Sent { state, fields, cancelled, by_form } = sent(&gateway, request).await?;
+    let Some((provider, answer)) = gateway.form_of(&state)? else {
+        return if by_form { Ok(stale()) } else { Err(no_form()) };
+    };
+    if cancelled {
+        let id = answer.id.clone();
+        gateway.on_disk(move |gateway| gateway.ports.pending.fail(&id)).await?.map_err(|error| not_kept(&error))?;
+        return Ok(over(&answer, "Cancelled", "Nothing was stored.", Some("access_denied")));
+    }
+    asked.note(&gateway, "connection_typed", &[("connection", answer.connection.as_str())]).await?;
+    let (typed, whose) = (Arc::clone(&provider), answer.id.clone());
+    let stored = gateway.on_disk(move |gateway| gateway.store_typed(&typed, &state, fields)).await?;
+    match stored {
+        Ok(()) if by_form => {
+            let text = format!("The credential of {} is stored. Programs can use it through Nexus now.", provider.title);
+            Ok(over(&answer, "Stored", &text, None))
+        }
+        Ok(()) => Ok(Json(Captured { status: "active", connection_id: whose.to_string() }).into_response()),
+        Err(Refused::Typed(why)) if by_form => Ok(filled(&provider, &answer, StatusCode::UNPROCESSABLE_ENTITY, Some(&why))),
+        Err(Refused::Typed(why)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "credential", why)),
+        Err(Refused::Gone) if by_form => Ok(stale()),
+        Err(Refused::Gone) => Err(no_form()),
+        Err(Refused::Other(problem)) => Err(problem),
+    }
+}
+
+/// Why nothing was stored.
+enum Refused {
+    /// It makes no credential; why, for people.
+    Typed(String),
+    /// Somebody else was faster.
+    Gone,
+    Other(Problem),
+}
+
+impl Gateway {
+    /// The form that `state` belongs to, and for which service it is.
+    fn form_of(&self, state: &Secret<String>) -> Result<Option<(Arc<Provider>, Answer)>, Problem> {
+        let Some(answer) = self.ports.pending.form(state, (self.ports.clock)()) else { return Ok(None) };
+        let provider = self.ports.catalogue.load().get(answer.connection.provider()).cloned();
+        Ok(Some((provider.ok_or_else(|| Problem::missing("the provider's file is gone"))?, answer)))
+    }
+
+    /// Stores what was typed. What makes no credential leaves the form as it is; else nobody can use it again.
+    fn store_typed(&self, provider: &Provider, state: &Secret<String>, fields: Credential) -> Result<(), Refused> {
+        let known: Vec<Wanted> = ways(provider).into_iter().flatten().collect();
+        if let Some(odd) = fields.names().find(|name| !known.iter().any(|field| field.name == *name)) {
+            return Err(Refused::Typed(format!("{} takes no field {odd}", provider.title)));
+        }
+        let now = (self.ports.clock)();
+        let form = Form { provider, fields, expires_at: None };
+        let mut entry = form.entry(try_out, now).map_err(|error| Refused::Typed(told(&error)))?;
+        let pending = &self.ports.pending;
+        let taken = pending.take_form(state, now).map_err(|error| Refused::Other(not_kept(&error)))?;
+        let answer = taken.ok_or(Refused::Gone)?;
+        entry.answer_to(answer.id.clone());
+        if let Err(error) = self.ports.store.register(&answer.connection, entry) {
+            pending.give_back(&answer).map_err(|error| Refused::Other(not_kept(&error)))?;
+            return Err(Refused::Other(Problem::unreadable(&error)));
+        }
+        // The connection is there, and found by its handle before the question is.
+        pending
+            .finish(&answer.id)
+            .unwrap_or_else(|error| tracing::warn!("an answered question stays written down: {}", told(&error)));
+        Ok(())
+    }
+}
+
+/// Reads a JSON body, or the form of our page.
+async fn sent(gateway: &Shared, request: Request) -> Result<Sent, Problem> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind != "application/x-www-form-urlencoded" {
+        let InBody(Typed { state, credentials }) = InBody::from_request(request, gateway).await?;
+        let mut fields = Credential::default();
+        for (name, value) in credentials.into_iter().filter(|(_, value)| !value.is_empty()) {
+            fields.set(&name, Secret::new(value));
+        }
+        return Ok(Sent { state: Secret::new(state), fields, cancelled: false, by_form: false });
+    }
+    let body = whole(request).await?;
+    let text = std::str::from_utf8(&body).map_err(|_odd| Problem::malformed("the form is not UTF-8"))?;
+    let mut sent = Sent { state: Secret::new(String::new()), fields: Credential::default(), cancelled: false, by_form: true };
+    for (name, value) in text.split('&').filter_map(|pair| pair.split_once('=')) {
+        let value = Secret::new(form_decoded(value).into_owned());
+        match form_decoded(name).as_ref() {
+            "state" => sent.state = value,
+            "cancel" => sent.cancelled = true,
+            // Browsers write a line's end of a text area as CR LF.
+            name if !value.matches("") => sent.fields.set(name.strip_prefix("f-").unwrap_or(name), lines(&value)),
+            _ => {}
+        }
+    }
+    Ok(sent)
+}
+
+fn lines(typed: &Secret<String>) -> Secret<String> {
+    Secret::new(typed.expose().replace("\r\n", "\n").trim_end_matches('\n').to_owned())
+}
+
+/// What is asked for: the usual way.
+fn asked_for(provider: &Provider) -> Vec<Wanted> {
+    ways(provider).into_iter().next().unwrap_or_default()
+}
+
+fn filled(provider: &Provider, answer: &Answer, status: StatusCode, wrong: Option<&str>) -> Response {
+    let fields = asked_for(provider);
+    let page = FormPage {
+        title: &provider.title,
+        user: answer.connection.user().filter(|user| !user.looks_like_a_number()).map(crate::model::UserName::as_str),
+        console: provider.console.as_deref(),
+        fields: &fields,
+        state: answer.state.expose(),
+        wrong,
+    };
+    page.answer(status)
+}
+
+/// The last page. The way back is a link: a form's answer may not send a browser elsewhere (CSP `form-action`).
+fn over(answer: &Answer, title: &str, text: &str, error: Option<&str>) -> Response {
+    let back = answer.return_url.as_deref().and_then(|url| ReturnUrl::parse(url).ok()).map(|url| {
+        let status = if error.is_some() { "error" } else { "success" };
+        let common =
+            [("status", status), ("connection_id", answer.id.as_str()), ("provider", answer.connection.provider().as_str())];
+        let state = ("state", answer.state.expose().as_str());
+        let pairs: Vec<(&str, &str)> = common.into_iter().chain([state]).chain(error.map(|error| ("error", error))).collect();
+        url.with(&pairs)
+    });
+    EndPage { status: StatusCode::OK, title, text, back: back.as_deref() }.answer()
+}
+
+fn stale() -> Response {
+    let text = "This form was used already, or its time is up. The program can ask for a new one.";
+    EndPage { status: StatusCode::NOT_FOUND, title: "Nothing to do here", text, back: None }.answer()
+}
+
+fn no_form() -> Problem {
+    Problem::missing("this state belongs to no form, or none any more; POST /v1/request-connection asks for a new one")
+}

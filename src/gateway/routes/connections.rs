@@ -1,0 +1,195 @@
+//! Connections: asked for, watched, taken out. The Nexus contract.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::broker;
+use crate::gateway::access::{App, Asked, Who};
+use crate::gateway::begin::{Question, Request, not_kept, told};
+use crate::gateway::context::Shared;
+use crate::gateway::input::{InBody, InPath};
+use crate::gateway::keep::{Ended, end};
+use crate::gateway::keys::Kind;
+use crate::gateway::pending::Standing;
+use crate::gateway::people::{Found, Handle};
+use crate::gateway::problem::{Document, Problem};
+
+/// Its operations.
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(request)).routes(routes!(check)).routes(routes!(remove))
+}
+
+/// What an app asks for.
+#[derive(Debug, Deserialize, ToSchema)]
+struct Ask {
+    /// For whom, by name or by `uuid5(NAMESPACE_DNS, name)`. A key that is bound to a person may leave it out.
+    #[serde(default)]
+    user_id: Option<String>,
+    /// The service.
+    provider_name: String,
+    /// What the connection is to be good for; none = what is usual for the service.
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// Where the person's browser goes in the end; one of `gateway.return_urls`.
+    #[serde(default)]
+    return_url: Option<String>,
+}
+
+/// Where a person is to be sent.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Begun {
+    /// The page where a person consents, or types what is asked for.
+    #[serde(rename = "authUrl")]
+    auth_url: String,
+    /// What the connection is called from now on.
+    connection_id: String,
+    /// What comes back to `return_url` with the person.
+    state: String,
+    /// What was asked for.
+    scopes: Vec<String>,
+    /// The service.
+    provider_id: String,
+}
+
+impl Begun {
+    fn of(question: &Question) -> Self {
+        Self {
+            auth_url: question.page.expose().clone(),
+            connection_id: question.id.to_string(),
+            state: question.state.expose().clone(),
+            scopes: question.scopes.clone(),
+            provider_id: question.connection.provider().to_string(),
+        }
+    }
+}
+
+/// Asks a person for a connection.
+///
+/// While the same key waits for the same answer, it is given the same question again, with 409.
+#[utoipa::path(post, path = "/v1/request-connection", tag = "connections", request_body = Ask,
+    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    (status = 200, body = Begun, description = "Send the person to authUrl, and watch the connection"),
+    (status = 404, body = Document, content_type = "application/problem+json", description = "No such provider"),
+    (status = 409, body = Document, content_type = "application/problem+json",
+        description = "A person is asked already: the members of a 200 are in it; or no app is registered, and the message says how"),
+    (status = 429, body = Document, content_type = "application/problem+json", description = "Too many are being asked"),
+))]
+async fn request(State(gateway): State<Shared>, asked: Asked<App>, InBody(ask): InBody<Ask>) -> Result<Response, Problem> {
+    if ask.user_id.is_none() && asked.who.bound_to().is_none() && asked.who.kind() != Some(Kind::Admin) {
+        return Err(Problem::malformed("the member user_id is missing: for whom is the connection?"));
+    }
+    asked.note(&gateway, "connection_asked", &[("provider", &ask.provider_name)]).await?;
+    let Ask { user_id, provider_name, scopes, return_url } = ask;
+    let (who, wish) = (asked.who.clone(), Request { provider: provider_name, user: user_id, scopes, return_url });
+    let question = gateway.on_disk(move |gateway| gateway.begin(&who, wish)).await??;
+    let begun = Begun::of(&question);
+    if !question.asked_before {
+        return Ok(Json(begun).into_response());
+    }
+    let message = "a person is being asked for this already: authUrl leads there";
+    let problem = Problem::conflict("pending", message).with("authUrl", begun.auth_url);
+    let problem = problem.with("connection_id", begun.connection_id).with("state", begun.state);
+    Err(problem.with("scopes", begun.scopes).with("provider_id", begun.provider_id))
+}
+
+/// How a connection stands.
+#[derive(Debug, Serialize, ToSchema)]
+struct Checked {
+    /// `pending`, `active`, `attention`, `revoked`, `expired` or `failed`; `unknown` where a newer Nexus wrote another word.
+    status: &'static str,
+}
+
+/// How a connection stands.
+#[utoipa::path(get, path = "/v1/check-connection/{id}", tag = "connections",
+    params(("id" = String, Path, description = "As it was given, or `provider[:user]`")),
+    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    (status = 200, body = Checked, description = "Its status"),
+    (status = 404, body = Document, content_type = "application/problem+json", description = "There is none, or it is not for this key"),
+))]
+async fn check(
+    State(gateway): State<Shared>,
+    asked: Asked<App>,
+    InPath(id): InPath<String>,
+    headers: HeaderMap,
+) -> Result<Json<Checked>, Problem> {
+    let handle = Handle::new(&asked.who, &id, &headers);
+    let status = match gateway.on_disk(move |gateway| gateway.find(&handle)).await?? {
+        Found::Asked(_, Standing::Pending, _) => "pending",
+        Found::Asked(_, Standing::Failed, _) => "failed",
+        Found::Held(id, entry) => {
+            let catalogue = gateway.ports.catalogue.load();
+            let provider = catalogue.get(id.provider()).map(AsRef::as_ref);
+            broker::Standing::of(&entry, provider, (gateway.ports.clock)(), Duration::ZERO).status.as_str()
+        }
+    };
+    Ok(Json(Checked { status }))
+}
+
+/// What became of a connection that was taken out.
+#[derive(Debug, Serialize, ToSchema)]
+struct Removed {
+    /// Its name.
+    removed: String,
+    /// Whether its service ended its tokens (RFC 7009).
+    revoked: bool,
+}
+
+/// Takes a connection out, and ends its tokens at its service where that has a way; or ends a question that nobody answered.
+///
+/// A question is its key's own to end; a connection is an administrator's.
+#[utoipa::path(delete, path = "/v1/connections/{id}", tag = "connections",
+    params(("id" = String, Path, description = "As it was given, or `provider[:user]`")),
+    security(("key" = ["app", "admin", "owner"])), responses(
+    (status = 200, body = Removed, description = "It is gone"),
+    (status = 404, body = Document, content_type = "application/problem+json", description = "There is none, or it is not for this key"),
+))]
+async fn remove(
+    State(gateway): State<Shared>,
+    asked: Asked<App>,
+    InPath(id): InPath<String>,
+    headers: HeaderMap,
+) -> Result<Json<Removed>, Problem> {
+    let handle = Handle::new(&asked.who, &id, &headers);
+    let (id, entry) = match gateway.on_disk(move |gateway| gateway.find(&handle)).await?? {
+        Found::Held(id, entry) => (id, entry),
+        Found::Asked(given, _, connection) => {
+            may_end(&asked.who)?;
+            asked.note(&gateway, "connection_dropped", &[("connection", connection.as_str())]).await?;
+            let ended = gateway.on_disk(move |gateway| gateway.ports.pending.fail(&given)).await?;
+            ended.map_err(|error| not_kept(&error))?;
+            return Ok(Json(Removed { removed: connection.to_string(), revoked: false }));
+        }
+    };
+    if asked.who.kind() != Some(Kind::Admin) {
+        return Err(Problem::forbidden("key_kind", "only admin keys take connections out"));
+    }
+    asked.note(&gateway, "connection_removed", &[("connection", id.as_str())]).await?;
+    // To its end also where the caller leaves.
+    let work = tokio::spawn(async move {
+        let (catalogue, vault) = (gateway.ports.catalogue.load_full(), gateway.on_disk(|gateway| gateway.vault()).await??);
+        let ended = end((&id, &entry), &catalogue, &vault, &gateway.consents()).await;
+        if let Ended::No(error) = &ended {
+            tracing::warn!(connection = %id, "the tokens of a removed connection may still be good: {}", told(error));
+        }
+        let gone = id.clone();
+        let deleted = gateway.on_disk(move |gateway| gateway.ports.store.delete(&gone)).await?;
+        deleted.map_err(|error| Problem::unreadable(&error))?;
+        Ok(Json(Removed { removed: id.to_string(), revoked: matches!(ended, Ended::Yes) }))
+    });
+    work.await.unwrap_or_else(|_stopped| Err(Problem::internal()))
+}
+
+fn may_end(who: &Who) -> Result<(), Problem> {
+    match who.kind() {
+        Some(Kind::Node) => Err(Problem::forbidden("key_kind", "keys of nodes end nothing")),
+        _ => Ok(()),
+    }
+}

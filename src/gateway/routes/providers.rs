@@ -1,0 +1,299 @@
+//! Services: which there are, and their apps registered. The Nexus contract.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::USER_AGENT;
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::broker::try_out;
+use crate::gateway::access::{App, Asked, Who};
+use crate::gateway::begin::told;
+use crate::gateway::context::{Gateway, Shared};
+use crate::gateway::flow::Wanted as Question;
+use crate::gateway::input::{InBody, InPath};
+use crate::gateway::keys::Kind;
+use crate::gateway::problem::{Document, Problem};
+use crate::model::{ConnectionId, Credential, GatewayId, Secret};
+use crate::provider::Provider;
+use crate::registration::{Form, Wanted, ways};
+
+/// Its operations.
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(list, register)).routes(routes!(metadata)).routes(routes!(show))
+}
+
+/// What a program may know of a service.
+#[derive(Debug, Serialize, ToSchema)]
+struct Metadata {
+    /// Where its API is.
+    api_base_url: Option<String>,
+    /// Where an account is looked at.
+    user_info_endpoint: Option<String>,
+    /// What is usually asked for.
+    scopes: Vec<String>,
+}
+
+/// Services by how they authenticate, and by name.
+type Grouped = BTreeMap<&'static str, BTreeMap<String, Metadata>>;
+
+/// A service in JarvisCore's list.
+#[derive(Debug, Serialize, ToSchema)]
+struct Listed {
+    /// Its name.
+    name: String,
+    /// How it authenticates.
+    auth_type: &'static str,
+}
+
+/// The services that are known: grouped, or as a list for JarvisCore's command line, which can read nothing else.
+#[utoipa::path(get, path = "/v1/providers", tag = "providers", security(("key" = ["app", "node", "admin", "owner"])), responses(
+    (status = 200, body = Object, description = "`{auth_type: {name: {api_base_url, user_info_endpoint, scopes}}}`"),
+))]
+async fn list(State(gateway): State<Shared>, asked: Asked<App>, headers: HeaderMap) -> Response {
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    if !agent.starts_with("Python-urllib/") {
+        return Json(grouped(&gateway, &asked.who)).into_response();
+    }
+    let catalogue = gateway.ports.catalogue.load();
+    let seen = catalogue.iter().filter(|provider| asked.who.may_use(&provider.id));
+    let all: Vec<Listed> =
+        seen.map(|provider| Listed { name: provider.id.to_string(), auth_type: auth_type(provider) }).collect();
+    Json(all).into_response()
+}
+
+/// The services that are known, grouped.
+#[utoipa::path(get, path = "/v1/providers/metadata", tag = "providers", security(("key" = ["app", "node", "admin", "owner"])), responses(
+    (status = 200, body = Object, description = "`{auth_type: {name: {api_base_url, user_info_endpoint, scopes}}}`"),
+))]
+async fn metadata(State(gateway): State<Shared>, asked: Asked<App>) -> Response {
+    Json(grouped(&gateway, &asked.who)).into_response()
+}
+
+fn grouped(gateway: &Gateway, who: &Who) -> Grouped {
+    let mut grouped = Grouped::new();
+    let catalogue = gateway.ports.catalogue.load();
+    for provider in catalogue.iter().filter(|provider| who.may_use(&provider.id)) {
+        grouped.entry(auth_type(provider)).or_default().insert(provider.id.to_string(), about(provider));
+    }
+    grouped
+}
+
+fn about(provider: &Provider) -> Metadata {
+    let host = provider.hosts().map(ToString::to_string).find(|host| !host.contains(['{', '*']));
+    let url = provider.whoami.first().map(|whoami| whoami.url()).filter(|url| !url.contains('{'));
+    Metadata {
+        api_base_url: host.map(|host| format!("https://{host}")),
+        user_info_endpoint: url,
+        scopes: provider.oauth2.as_ref().map(|oauth2| oauth2.scopes.clone()).unwrap_or_default(),
+    }
+}
+
+/// The word of the contract; it has three.
+fn auth_type(provider: &Provider) -> &'static str {
+    let by_password = |way: &Vec<Wanted>| way.iter().any(|field| field.name == "password");
+    if provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.authorize_url.is_some()) {
+        "oauth2"
+    } else if ways(provider).first().is_some_and(by_password) {
+        "basic_auth"
+    } else {
+        "api_key"
+    }
+}
+
+/// A service.
+#[derive(Debug, Serialize, ToSchema)]
+struct Profile {
+    /// Its name.
+    id: String,
+    /// The same.
+    name: String,
+    /// Its name for people.
+    title: String,
+    /// What kind of service it is.
+    category: String,
+    /// `oauth2`, `api_key` or `basic_auth`.
+    auth_type: &'static str,
+    /// Where a person consents.
+    auth_url: Option<String>,
+    /// Where tokens are obtained.
+    token_url: Option<String>,
+    /// What is usually asked for.
+    scopes: Vec<String>,
+    /// Where its API is.
+    api_base_url: Option<String>,
+    /// Where an account is looked at.
+    user_info_endpoint: Option<String>,
+    /// Hosts that its credentials go to.
+    hosts: Vec<String>,
+    /// Whether an app or a credential of it is registered.
+    registered: bool,
+}
+
+/// A service.
+#[utoipa::path(get, path = "/v1/providers/{id}", tag = "providers", params(("id" = String, Path, description = "Its name")),
+    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    (status = 200, body = Profile, description = "What is known of it"),
+    (status = 404, body = Document, content_type = "application/problem+json", description = "There is none of that name, or it is not for this key"),
+))]
+async fn show(State(gateway): State<Shared>, asked: Asked<App>, InPath(id): InPath<String>) -> Result<Json<Profile>, Problem> {
+    let provider = gateway.provider(&asked.who, &id)?;
+    let app = ConnectionId::new(provider.id.clone(), None);
+    let registered = gateway.on_disk(move |gateway| gateway.vault().map(|vault| vault.get(&app).is_some())).await??;
+    let Metadata { api_base_url, user_info_endpoint, scopes } = about(&provider);
+    let mut hosts: Vec<String> = provider.hosts().map(ToString::to_string).collect();
+    hosts.sort();
+    hosts.dedup();
+    Ok(Json(Profile {
+        id: provider.id.to_string(),
+        name: provider.id.to_string(),
+        title: provider.title.clone(),
+        category: provider.category.clone(),
+        auth_type: auth_type(&provider),
+        auth_url: provider.oauth2.as_ref().and_then(|oauth2| oauth2.authorize_url.clone()),
+        token_url: provider.oauth2.as_ref().map(|oauth2| oauth2.token_url.clone()),
+        scopes,
+        api_base_url,
+        user_info_endpoint,
+        hosts,
+        registered,
+    }))
+}
+
+/// An app or a credential of a service.
+#[derive(Deserialize, ToSchema)]
+struct Registration {
+    /// What is registered.
+    profile: Given,
+}
+
+/// An app or a credential. Where the service's addresses are is not for a program to say: they are those of its provider file.
+#[derive(Deserialize, ToSchema)]
+struct Given {
+    /// The service.
+    name: String,
+    /// Of the OAuth app.
+    #[serde(default)]
+    client_id: Option<String>,
+    /// Of the OAuth app.
+    #[serde(default)]
+    client_secret: Option<String>,
+    /// A key.
+    #[serde(default)]
+    api_key: Option<String>,
+    /// A user's name.
+    #[serde(default)]
+    username: Option<String>,
+    /// The user's password.
+    #[serde(default)]
+    password: Option<String>,
+}
+
+/// What was registered.
+#[derive(Debug, Serialize, ToSchema)]
+struct Registered {
+    /// The service.
+    id: String,
+    /// The same.
+    provider_id: String,
+    /// Whether it took the place of another.
+    replaced: bool,
+}
+
+/// Registers an OAuth app, a key, or a user's name and password, for everybody.
+#[utoipa::path(post, path = "/v1/providers", tag = "providers", request_body = Registration,
+    security(("key" = ["admin", "owner"])), responses(
+    (status = 200, body = Registered, description = "It took the place of another"),
+    (status = 201, body = Registered, description = "It is registered"),
+    (status = 404, body = Document, content_type = "application/problem+json", description = "No such provider"),
+    (status = 409, body = Document, content_type = "application/problem+json",
+        description = "It is registered already; or the body holds no credential, and the message says where a person types it"),
+    (status = 422, body = Document, content_type = "application/problem+json", description = "It makes no credential"),
+))]
+async fn register(
+    State(gateway): State<Shared>,
+    asked: Asked<App>,
+    InBody(body): InBody<Registration>,
+) -> Result<Response, Problem> {
+    let who = asked.who.clone();
+    let given = body.profile;
+    asked.note(&gateway, "provider_registered", &[("provider", &given.name)]).await?;
+    let registered = gateway.on_disk(move |gateway| gateway.register_given(&who, given)).await??;
+    let status = if registered.replaced { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(registered)).into_response())
+}
+
+impl Given {
+    fn fields(self) -> Credential {
+        let Self { client_id, client_secret, api_key, username, password, name: _ } = self;
+        let all = [
+            ("client_id", client_id),
+            ("client_secret", client_secret),
+            ("api_key", api_key),
+            ("username", username),
+            ("password", password),
+        ];
+        let mut fields = Credential::default();
+        for (name, value) in all {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                fields.set(name, Secret::new(value));
+            }
+        }
+        fields
+    }
+}
+
+impl Gateway {
+    fn register_given(&self, who: &Who, given: Given) -> Result<Registered, Problem> {
+        let provider = self.provider(who, &given.name)?;
+        let id = ConnectionId::new(provider.id.clone(), None);
+        let replaced = self.vault()?.get(&id).is_some();
+        let admin = who.kind() == Some(Kind::Admin);
+        // What an app may learn or do is the same whether it may register or not, where there is nothing to register.
+        if replaced && !admin {
+            let message = format!(
+                "{} is registered already; an administrator can replace it: nexus register {}",
+                provider.title, provider.id
+            );
+            return Err(Problem::conflict("registered", message));
+        }
+        if !admin && !matches!(who, Who::Owner) {
+            let message = "only administrators, and programs of the gateway's own user on its machine, register providers";
+            return Err(Problem::forbidden("key_kind", message));
+        }
+        let fields = given.fields();
+        if fields.names().next().is_none() {
+            return Err(self.to_be_typed(who, &provider, id));
+        }
+        let form = Form { provider: &provider, fields, expires_at: None };
+        let entry = form.entry(try_out, (self.ports.clock)());
+        let entry = entry.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "credential", told(&error)))?;
+        self.ports.store.register(&id, entry).map_err(|error| Problem::unreadable(&error))?;
+        Ok(Registered { id: provider.id.to_string(), provider_id: provider.id.to_string(), replaced })
+    }
+
+    /// The client never sends a key that was typed into it: says where to type it instead.
+    fn to_be_typed(&self, who: &Who, provider: &Provider, connection: ConnectionId) -> Problem {
+        let Ok(id) = GatewayId::random() else { return Problem::internal() };
+        let wanted = Question { id, asker: who.name().to_owned(), connection, scopes: Vec::new(), return_url: None };
+        match self.ask_by_form(provider, wanted) {
+            Ok(question) => {
+                let page = question.page.expose();
+                let message = format!(
+                    "the request holds no credential of {}, so nothing was stored; type it here, within the hour: {page}",
+                    provider.title
+                );
+                Problem::conflict("to_be_typed", message)
+                    .with("authUrl", page.clone())
+                    .with("connection_id", question.id.to_string())
+            }
+            Err(problem) => problem,
+        }
+    }
+}
