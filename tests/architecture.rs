@@ -52,6 +52,10 @@ const EXPOSING: &[&str] = &[
     "cli/context.rs",     // NEXUS_SECRET, which conceal.rs took out of the environment
     "cli/gateway.rs",     // NEXUS_GATEWAY_URL, which lies in .env beside the secret
     "cli/run/knock.rs",
+    "gateway/pending.rs",            // the state of a question, back to the program that asked it
+    "gateway/routes/capture.rs",     // what a person typed; the state, into that person's form
+    "gateway/routes/connections.rs", // a question's page and state, to the program that asks it
+    "gateway/shape.rs",              // the answer to a node, which alone gets credentials (I11)
     "model/secret.rs",
     "oauth/assertion.rs",
     "oauth/assume_role.rs",

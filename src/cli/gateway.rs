@@ -3,7 +3,7 @@
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
-use nexus::app::dotenv_value;
+use nexus::app::{ReturnUrl, dotenv_value};
 use nexus::model::Authority;
 
 use super::context::Context;
@@ -15,6 +15,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) fn url(context: &Context) -> Option<String> {
     let given = Context::variable("NEXUS_GATEWAY_URL").filter(|url| !url.is_empty());
     given.or_else(|| dotenv_value(&context.home, "NEXUS_GATEWAY_URL").ok().flatten().map(|url| url.expose().clone()))
+}
+
+/// `NEXUS_RETURN_URL` of the environment or of `$NEXUS_HOME/.env`: where people go after a consent if the app says nothing.
+pub(super) fn return_url(context: &Context) -> anyhow::Result<Option<String>> {
+    let given = Context::variable("NEXUS_RETURN_URL").filter(|url| !url.is_empty());
+    let url = match given {
+        Some(url) => Some(url),
+        None => dotenv_value(&context.home, "NEXUS_RETURN_URL")?.map(|url| url.expose().clone()).filter(|url| !url.is_empty()),
+    };
+    let why = |error| format!("NEXUS_RETURN_URL can't be used: {error}");
+    url.map(|url| ReturnUrl::parse(&url).map(|_| url).map_err(|error| anyhow::anyhow!(why(error)))).transpose()
 }
 
 /// The host and port of `http[s]://host[:port][/…]`.

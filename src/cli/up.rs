@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nexus::app::{App, BuildError, Config, Origin, Planes, ReturnUrl, Running, Setup, dotenv_value, warm_up, write_bundle};
+use nexus::app::{App, BuildError, Config, Origin, Planes, Running, Setup, warm_up, write_bundle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Up;
@@ -12,8 +12,8 @@ use super::conceal;
 use super::context::{Context, Hint};
 use super::flood::Flood;
 use super::process::{harden, start_log};
-use super::surroundings;
 use super::terminal::{Terminal, WEAK_SECRET};
+use super::{gateway, surroundings};
 
 /// How often lines are told of that the log left out.
 const REPORT: Duration = Duration::from_secs(60);
@@ -66,19 +66,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
 /// The configuration, with the address that people go back to by default.
 fn configured(context: &Context, overrides: &[(String, String)]) -> anyhow::Result<Config> {
     let mut config = context.home.config(overrides)?;
-    config.gateway.return_urls.splice(0..0, return_url(context)?);
+    config.gateway.return_urls.splice(0..0, gateway::return_url(context)?);
     Ok(config)
-}
-
-/// `NEXUS_RETURN_URL` of the environment or of `$NEXUS_HOME/.env`: where people go after a consent if the app says nothing.
-fn return_url(context: &Context) -> anyhow::Result<Option<String>> {
-    let given = Context::variable("NEXUS_RETURN_URL").filter(|url| !url.is_empty());
-    let url = match given {
-        Some(url) => Some(url),
-        None => dotenv_value(&context.home, "NEXUS_RETURN_URL")?.map(|url| url.expose().clone()).filter(|url| !url.is_empty()),
-    };
-    let why = |error| format!("NEXUS_RETURN_URL can't be used: {error}");
-    url.map(|url| ReturnUrl::parse(&url).map(|_| url).map_err(|error| anyhow::anyhow!(why(error)))).transpose()
 }
 
 /// Says where it listens, and writes it down for other commands.

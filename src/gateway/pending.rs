@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::begin::Question;
 use super::flow::{Flow, Step, Wanted};
+use super::return_url::ReturnUrl;
 use crate::consent::{self, Code, Heard};
 use crate::disk::{self, Lock};
 use crate::model::{ConnectionId, GatewayId, Secret};
@@ -101,6 +102,19 @@ pub(crate) struct Answer {
     pub(crate) return_url: Option<String>,
     /// For the program, which got it with the question.
     pub(crate) state: Secret<String>,
+}
+
+impl Answer {
+    /// Where the person's browser goes from here, and what it tells the program there.
+    pub(crate) fn way_back(&self, error: Option<&str>) -> Option<String> {
+        let url = ReturnUrl::parse(self.return_url.as_deref()?).ok()?;
+        let status = if error.is_some() { "error" } else { "success" };
+        let provider = self.connection.provider().as_str();
+        let mut pairs = vec![("status", status), ("connection_id", self.id.as_str()), ("provider", provider)];
+        pairs.push(("state", self.state.expose()));
+        pairs.extend(error.map(|error| ("error", error)));
+        Some(url.with(&pairs))
+    }
 }
 
 /// The questions. All calls may block on the disk.

@@ -99,7 +99,8 @@ impl Gateway {
     }
 
     fn named(&self, vault: &Snapshot, handle: &Handle) -> Result<Option<ConnectionId>, Problem> {
-        let person = |text: &str| self.person(vault, &handle.who, text);
+        // What names nobody leads nowhere.
+        let person = |text: &str| self.person(vault, &handle.who, text).map_err(|_odd| missing());
         if let Some(rest) = handle.text.strip_prefix(RESOLVED) {
             let (user, provider) = match rest.rsplit_once(':') {
                 Some((user, provider)) => (Some(person(user)?), provider),
@@ -117,10 +118,9 @@ impl Gateway {
     /// A program that says for whom it acts gets that person's and nobody's, whatever its key may see.
     fn of_subject(&self, vault: &Snapshot, handle: &Handle, id: &ConnectionId) -> Result<(), Problem> {
         let (Some(owner), Some(subject)) = (id.user(), &handle.subject) else { return Ok(()) };
-        let subject = self.person(vault, &handle.who, subject)?;
-        match owner.is(&subject) {
-            true => Ok(()),
-            false => Err(Problem::forbidden("subject", "this connection is not of the person that X-Nexus-Subject names")),
+        match self.person(vault, &handle.who, subject) {
+            Ok(subject) if owner.is(&subject) => Ok(()),
+            _ => Err(Problem::forbidden("subject", "this connection is not of the person that X-Nexus-Subject names")),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a program that insists on holding a credential is given: its shape, and where it goes on a request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -82,15 +82,12 @@ pub(super) fn placeholder(
 
 /// The true credential, which only a proxy elsewhere is given (I11).
 pub(super) fn true_one((id, entry): (&ConnectionId, &Entry), provider: &Provider) -> Credential {
-    let kept = |name: &&str| !matches!(*name, "refresh_token" | "client_secret" | "client_id");
     let spent = provider.spends("client_secret");
-    let mut credentials: BTreeMap<String, String> = BTreeMap::new();
-    let names = entry.fields.names().filter(kept).chain(["access_token"]);
-    for name in names {
-        if let Some(value) = entry.placed_field(name, spent) {
-            credentials.insert(name.to_owned(), value.expose().clone());
-        }
-    }
+    let templates = provider.inject.iter().flat_map(|rule| &rule.placements).flat_map(Placement::templates);
+    let placed: BTreeSet<&str> = templates.flat_map(Template::fields).collect();
+    // Neither what only a renewal needs, nor what is known of it.
+    let value = |name: &str| entry.placed_field(name, spent).map(|value| (name.to_owned(), value.expose().clone()));
+    let credentials = placed.into_iter().filter_map(value).collect();
     let expires_at = entry.expires_at.and_then(|at| jiff::Timestamp::try_from(at).ok());
     let expires_at = expires_at.map(|at| at.display_with_offset(jiff::tz::Offset::UTC).to_string());
     let shape = shaped_as(kind(entry), credentials, expires_at, (id, entry), provider);

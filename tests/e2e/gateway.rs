@@ -1,8 +1,10 @@
 //! The gateway as apps, proxies, browsers and strangers meet it. One file per promise.
 
 mod access;
+mod asked;
 mod bounds;
 mod browsers;
 mod described;
 mod keys;
 mod life;
+mod typed;

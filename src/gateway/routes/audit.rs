@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 
 /// How much of it.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct HowMuch {
     /// So many lines from the end; 100 where nothing is said.
     #[param(minimum = 0, maximum = 1000)]

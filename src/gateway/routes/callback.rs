@@ -16,7 +16,6 @@ use crate::gateway::keep::keep;
 use crate::gateway::page::EndPage;
 use crate::gateway::pending::{Answer, Answered};
 use crate::gateway::problem::Problem;
-use crate::gateway::return_url::ReturnUrl;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -44,7 +43,7 @@ enum End {
     responses(
         (status = 200, body = String, content_type = "text/html", description = "It is done, and there is nowhere to go back to"),
         (status = 303, description = "It is over; back to the program, with status, connection_id, provider and state"),
-        (status = 400, body = String, content_type = "text/html", description = "This answers no question, or none any more"),
+        (status = 404, body = String, content_type = "text/html", description = "This answers no question, or none any more"),
     ))]
 async fn callback(State(gateway): State<Shared>, asked: Asked<Page>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
@@ -120,17 +119,13 @@ fn ended(error: &Error) -> End {
 
 /// Back to the program where it has a place for it, else a page.
 fn told_to_both(answer: &Answer, end: &End) -> Response {
-    let (status, error) = match end {
-        End::Connected => ("success", None),
-        End::Denied(_) => ("error", Some("access_denied")),
-        End::Failed(_) => ("error", Some("connection_failed")),
+    let error = match end {
+        End::Connected => None,
+        End::Denied(_) => Some("access_denied"),
+        End::Failed(_) => Some("connection_failed"),
     };
-    if let Some(url) = answer.return_url.as_deref().and_then(|url| ReturnUrl::parse(url).ok()) {
-        let provider = answer.connection.provider().as_str();
-        let common = [("status", status), ("connection_id", answer.id.as_str()), ("provider", provider)];
-        let state = ("state", answer.state.expose().as_str());
-        let pairs: Vec<(&str, &str)> = common.into_iter().chain([state]).chain(error.map(|error| ("error", error))).collect();
-        return Redirect::to(&url.with(&pairs)).into_response();
+    if let Some(back) = answer.way_back(error) {
+        return Redirect::to(&back).into_response();
     }
     let page = |status, title, text: &str| EndPage { status, title, text, back: None }.answer();
     match end {
@@ -141,5 +136,5 @@ fn told_to_both(answer: &Answer, end: &End) -> Response {
 }
 
 fn stale(text: &str) -> Response {
-    EndPage { status: StatusCode::BAD_REQUEST, title: "Nothing to do here", text, back: None }.answer()
+    EndPage { status: StatusCode::NOT_FOUND, title: "Nothing to do here", text, back: None }.answer()
 }

@@ -21,7 +21,6 @@ use crate::gateway::input::{InBody, InQuery, whole};
 use crate::gateway::page::{EndPage, FormPage};
 use crate::gateway::pending::Answer;
 use crate::gateway::problem::{Document, Problem};
-use crate::gateway::return_url::ReturnUrl;
 use crate::model::{Credential, Secret};
 use crate::oauth::form_decoded;
 use crate::provider::Provider;
@@ -34,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 
 /// Which form.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Which {
     /// Of the question.
     state: String,
@@ -253,14 +253,7 @@ fn filled(provider: &Provider, answer: &Answer, status: StatusCode, wrong: Optio
 
 /// The last page. The way back is a link: a form's answer may not send a browser elsewhere (CSP `form-action`).
 fn over(answer: &Answer, title: &str, text: &str, error: Option<&str>) -> Response {
-    let back = answer.return_url.as_deref().and_then(|url| ReturnUrl::parse(url).ok()).map(|url| {
-        let status = if error.is_some() { "error" } else { "success" };
-        let common =
-            [("status", status), ("connection_id", answer.id.as_str()), ("provider", answer.connection.provider().as_str())];
-        let state = ("state", answer.state.expose().as_str());
-        let pairs: Vec<(&str, &str)> = common.into_iter().chain([state]).chain(error.map(|error| ("error", error))).collect();
-        url.with(&pairs)
-    });
+    let back = answer.way_back(error);
     EndPage { status: StatusCode::OK, title, text, back: back.as_deref() }.answer()
 }
 

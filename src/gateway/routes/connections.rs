@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::broker;
-use crate::gateway::access::{App, Asked, Who};
+use crate::gateway::access::{App, Asked};
 use crate::gateway::begin::{Question, Request, not_kept, told};
 use crate::gateway::context::Shared;
 use crate::gateway::input::{InBody, InPath};
@@ -48,9 +48,9 @@ struct Ask {
 pub(super) struct Begun {
     /// The page where a person consents, or types what is asked for.
     #[serde(rename = "authUrl")]
-    auth_url: String,
+    pub(super) auth_url: String,
     /// What the connection is called from now on.
-    connection_id: String,
+    pub(super) connection_id: String,
     /// What comes back to `return_url` with the person.
     state: String,
     /// What was asked for.
@@ -60,7 +60,7 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    fn of(question: &Question) -> Self {
+    pub(super) fn of(question: &Question) -> Self {
         Self {
             auth_url: question.page.expose().clone(),
             connection_id: question.id.to_string(),
@@ -157,11 +157,13 @@ async fn remove(
     InPath(id): InPath<String>,
     headers: HeaderMap,
 ) -> Result<Json<Removed>, Problem> {
+    if asked.who.kind() == Some(Kind::Node) {
+        return Err(Problem::forbidden("key_kind", "keys of nodes take nothing out"));
+    }
     let handle = Handle::new(&asked.who, &id, &headers);
     let (id, entry) = match gateway.on_disk(move |gateway| gateway.find(&handle)).await?? {
         Found::Held(id, entry) => (id, entry),
         Found::Asked(given, _, connection) => {
-            may_end(&asked.who)?;
             asked.note(&gateway, "connection_dropped", &[("connection", connection.as_str())]).await?;
             let ended = gateway.on_disk(move |gateway| gateway.ports.pending.fail(&given)).await?;
             ended.map_err(|error| not_kept(&error))?;
@@ -169,7 +171,7 @@ async fn remove(
         }
     };
     if asked.who.kind() != Some(Kind::Admin) {
-        return Err(Problem::forbidden("key_kind", "only admin keys take connections out"));
+        return Err(Problem::forbidden("not_admin", "only admin keys take connections out"));
     }
     asked.note(&gateway, "connection_removed", &[("connection", id.as_str())]).await?;
     // To its end also where the caller leaves.
@@ -185,11 +187,4 @@ async fn remove(
         Ok(Json(Removed { removed: id.to_string(), revoked: matches!(ended, Ended::Yes) }))
     });
     work.await.unwrap_or_else(|_stopped| Err(Problem::internal()))
-}
-
-fn may_end(who: &Who) -> Result<(), Problem> {
-    match who.kind() {
-        Some(Kind::Node) => Err(Problem::forbidden("key_kind", "keys of nodes end nothing")),
-        _ => Ok(()),
-    }
 }

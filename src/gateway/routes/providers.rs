@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::connections::Begun;
 use crate::broker::try_out;
 use crate::gateway::access::{App, Asked, Who};
 use crate::gateway::begin::told;
@@ -207,8 +208,10 @@ struct Registered {
 }
 
 /// Registers an OAuth app, a key, or a user's name and password, for everybody.
+///
+/// Administrators and programs of the gateway's own user on its machine do that; others learn whether it is done already.
 #[utoipa::path(post, path = "/v1/providers", tag = "providers", request_body = Registration,
-    security(("key" = ["admin", "owner"])), responses(
+    security(("key" = ["app", "node", "admin", "owner"])), responses(
     (status = 200, body = Registered, description = "It took the place of another"),
     (status = 201, body = Registered, description = "It is registered"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "No such provider"),
@@ -265,7 +268,7 @@ impl Gateway {
         }
         if !admin && !matches!(who, Who::Owner) {
             let message = "only administrators, and programs of the gateway's own user on its machine, register providers";
-            return Err(Problem::forbidden("key_kind", message));
+            return Err(Problem::forbidden("not_registrar", message));
         }
         let fields = given.fields();
         if fields.names().next().is_none() {
@@ -284,14 +287,12 @@ impl Gateway {
         let wanted = Question { id, asker: who.name().to_owned(), connection, scopes: Vec::new(), return_url: None };
         match self.ask_by_form(provider, wanted) {
             Ok(question) => {
-                let page = question.page.expose();
+                let Begun { auth_url, connection_id, .. } = Begun::of(&question);
                 let message = format!(
-                    "the request holds no credential of {}, so nothing was stored; type it here, within the hour: {page}",
+                    "the request holds no credential of {}, so nothing was stored; type it here, within the hour: {auth_url}",
                     provider.title
                 );
-                Problem::conflict("to_be_typed", message)
-                    .with("authUrl", page.clone())
-                    .with("connection_id", question.id.to_string())
+                Problem::conflict("to_be_typed", message).with("authUrl", auth_url).with("connection_id", connection_id)
             }
             Err(problem) => problem,
         }

@@ -85,6 +85,7 @@ async fn refresh(
 
 /// Whose connection is asked for.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Whose {
     /// The person, by name or by `uuid5(NAMESPACE_DNS, name)`.
     workspace_id: Option<String>,

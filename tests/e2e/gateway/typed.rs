@@ -1,0 +1,210 @@
+//! Keys and passwords that a person types: the form, which works once, and what a program may register itself.
+
+use nexus::app::GatewayKeyKind::{Admin, App};
+use serde_json::{Value, json};
+
+use crate::harness::{Authority, Builder, Gateway, Nexus, Said, run};
+
+/// A gateway without any connection, an app's key and an administrator's.
+fn house() -> (Nexus, Gateway, Gateway) {
+    let (builder, app) = Builder::new(&Authority::new()).gateway().key("crew", App, |_key| ());
+    let (builder, admin) = builder.key("root", Admin, |_key| ());
+    let nexus = builder.start();
+    let gateway = nexus.gateway();
+    (nexus, gateway.key(&app), gateway.key(&admin))
+}
+
+/// A form for `provider`, of alice.
+async fn asked(app: &Gateway, provider: &str) -> Value {
+    let wish = json!({ "user_id": "alice", "provider_name": provider });
+    let said = app.ask("POST", "/v1/request-connection", Some(&wish)).await;
+    assert_eq!(said.status, 200, "{said:?}");
+    said.json()
+}
+
+/// What a browser shows of the form, and what it sends from there.
+struct Browser(Gateway);
+
+impl Browser {
+    fn new(nexus: &Nexus) -> Self {
+        Self(nexus.gateway().with("Sec-Fetch-Site", "none").with("Sec-Fetch-Mode", "navigate"))
+    }
+
+    async fn open(&self, begun: &Value) -> Said {
+        let url = begun["authUrl"].as_str().expect("an address");
+        let (_, path) = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).expect("a path");
+        self.0.get(&format!("/{path}")).await
+    }
+
+    async fn submit(&self, fields: &str, from: &str) -> Said {
+        let address = self.0.address;
+        let (length, kind) = (fields.len(), "application/x-www-form-urlencoded");
+        let head = format!(
+            "POST /v1/capture-credential HTTP/1.1\r\nHost: {address}\r\nOrigin: {from}\r\nContent-Type: {kind}\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{fields}"
+        );
+        self.0.send(head.as_bytes()).await
+    }
+
+    async fn submit_here(&self, fields: &str) -> Said {
+        self.submit(fields, &format!("http://{}", self.0.address)).await
+    }
+}
+
+#[test]
+fn a_person_types_a_key_once_and_the_program_never_sees_it() {
+    run(async {
+        let (nexus, app, _admin) = house();
+        let begun = asked(&app, "stripe").await;
+        let (state, id) = (begun["state"].as_str().expect("a state"), begun["connection_id"].as_str().expect("a handle"));
+        let browser = Browser::new(&nexus);
+        let form = browser.open(&begun).await;
+        assert_eq!(form.status, 200, "{form:?}");
+        for part in
+            ["Connect Stripe", "type=\"password\"", "<label for=", "name=\"viewport\"", "light dark", "for alice", state]
+        {
+            assert!(form.body.contains(part), "{part}: {form:?}");
+        }
+        assert!(
+            form.field("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'")),
+            "{form:?}"
+        );
+        assert!(!form.body.contains("<script") && form.field("cache-control") == Some("no-store"), "{form:?}");
+        let schema = app.get(&format!("/v1/capture-schema?state={state}")).await.json();
+        let name = schema["required"][0].as_str().expect("a field").to_owned();
+        assert_eq!((&schema["type"], &schema["properties"][&name]["format"]), (&json!("object"), &json!("password")));
+        // Nobody else's page can fill it in, nor can a wrong one end it.
+        let fields = format!("state={state}&f-{name}=sk_live_0123456789abcdef");
+        assert_eq!(browser.submit(&fields, "https://evil.example").await.code(), "browser");
+        assert_eq!(browser.submit_here(&format!("state=x{state}&f-{name}=sk_live_1")).await.status, 404);
+        let wrong = browser.submit_here(&format!("state={state}&f-{name}=a%0Ab")).await;
+        assert!(wrong.status == 422 && wrong.body.contains("line end") && wrong.body.contains("role=\"alert\""), "{wrong:?}");
+        let odd = browser.submit_here(&format!("state={state}&f-other=x")).await;
+        assert!(odd.status == 422 && odd.body.contains("no field other"), "{odd:?}");
+        let done = browser.submit_here(&fields).await;
+        assert!(done.status == 200 && done.body.contains("You can close this page"), "{done:?}");
+        assert!(!done.body.contains("sk_live") && done.body.contains("status=success"), "{done:?}");
+        assert_eq!(app.get(&format!("/v1/check-connection/{id}")).await.json(), json!({ "status": "active" }));
+        assert!(nexus.holds("stripe:alice", &name, "sk_live_0123456789abcdef"));
+        let given = app.get(&format!("/v1/token/{id}")).await;
+        assert_eq!((&given.json()["type"], given.body.contains("sk_live_0123")), (&json!("api_key"), false));
+        assert_eq!(given.json()["strategy"]["config"]["header_name"], "Authorization", "{given:?}");
+        // Once.
+        for (said, code) in [(browser.open(&begun).await, 404), (browser.submit_here(&fields).await, 404)] {
+            assert!(said.status == code && said.body.contains("used already"), "{said:?}");
+        }
+        assert_eq!(app.get(&format!("/v1/capture-schema?state={state}")).await.code(), "not_found");
+    });
+}
+
+#[test]
+fn a_program_with_a_form_of_its_own_sends_json() {
+    run(async {
+        let (nexus, app, _admin) = house();
+        let begun = asked(&app, "stripe").await;
+        let name = app.get(&format!("/v1/capture-schema?state={}", begun["state"].as_str().expect("a state"))).await.json();
+        let name = name["required"][0].as_str().expect("a field").to_owned();
+        let typed = |value: &str| json!({ "state": begun["state"], "credentials": { name.as_str(): value } });
+        let anyone = nexus.gateway();
+        assert_eq!(anyone.ask("POST", "/v1/capture-credential", Some(&typed("a\nb"))).await.code(), "credential");
+        let said = anyone.ask("POST", "/v1/capture-credential", Some(&typed("sk_live_0123456789abcdef"))).await;
+        assert_eq!(said.json(), json!({ "status": "active", "connection_id": begun["connection_id"] }));
+        assert_eq!(anyone.ask("POST", "/v1/capture-credential", Some(&typed("sk_live_2"))).await.code(), "not_found");
+        assert!(nexus.holds("stripe:alice", &name, "sk_live_0123456789abcdef"));
+    });
+}
+
+#[test]
+fn who_cancels_has_stored_nothing() {
+    run(async {
+        let (nexus, app, _admin) = house();
+        let begun = asked(&app, "stripe").await;
+        let state = begun["state"].as_str().expect("a state");
+        let said = Browser::new(&nexus).submit_here(&format!("state={state}&cancel=1")).await;
+        assert!(said.status == 200 && said.body.contains("Nothing was stored"), "{said:?}");
+        let id = begun["connection_id"].as_str().expect("a handle");
+        assert_eq!(app.get(&format!("/v1/check-connection/{id}")).await.json(), json!({ "status": "failed" }));
+    });
+}
+
+#[test]
+fn an_app_is_registered_by_administrators_and_by_our_own_user_and_replaced_by_the_former() {
+    run(async {
+        let (nexus, app, admin) = house();
+        let owner = nexus.gateway();
+        let profile = |id: &str| {
+            json!({ "profile": { "name": "github", "auth_type": "oauth2", "client_id": id, "client_secret": "ghs-0123456789",
+                "scopes": ["repo"], "auth_url": "https://evil.example/authorize", "token_url": "https://evil.example/token" } })
+        };
+        let register =
+            |who: Gateway, id: &'static str| async move { who.ask("POST", "/v1/providers", Some(&profile(id))).await };
+        assert_eq!(register(app.clone(), "one").await.code(), "not_registrar");
+        let said = register(owner.clone(), "one").await;
+        assert_eq!((said.status, &said.json()["id"], &said.json()["replaced"]), (201, &json!("github"), &json!(false)));
+        for who in [app.clone(), owner.clone()] {
+            assert_eq!(
+                (register(who.clone(), "two").await.status, register(who, "two").await.code()),
+                (409, "registered".into())
+            );
+        }
+        assert!(nexus.holds("github", "client_id", "one"));
+        assert_eq!(register(admin, "two").await.status, 200);
+        assert!(nexus.holds("github", "client_id", "two"));
+        // Where its addresses are is not for a program to say.
+        let begun = asked(&app, "github").await;
+        assert!(
+            begun["authUrl"].as_str().is_some_and(|url| url.starts_with("https://github.com/login/oauth/authorize?")),
+            "{begun}"
+        );
+        let entry = nexus.entry("github");
+        assert_eq!(entry.token_urls, ["https://github.com/login/oauth/access_token"]);
+    });
+}
+
+#[test]
+fn a_client_that_keeps_the_key_to_itself_is_told_where_to_type_it() {
+    run(async {
+        let (nexus, _app, _admin) = house();
+        let schema = json!({ "type": "object", "required": ["api_key"], "properties": { "api_key": { "type": "string" } } });
+        let profile =
+            json!({ "profile": { "name": "stripe", "auth_type": "api_key", "params": { "credential_schema": schema } } });
+        let said = nexus.gateway().ask("POST", "/v1/providers", Some(&profile)).await;
+        assert_eq!((said.status, said.code().as_str()), (409, "to_be_typed"));
+        let page = said.json()["authUrl"].as_str().expect("an address").to_owned();
+        assert!(said.json()["message"].as_str().is_some_and(|message| message.contains(&page)), "{said:?}");
+        let form = Browser::new(&nexus).open(&said.json()).await;
+        let name = form.body.split("name=\"f-").nth(1).and_then(|rest| rest.split('"').next()).expect("a field").to_owned();
+        let state = page.split("state=").nth(1).expect("a state");
+        let done = Browser::new(&nexus).submit_here(&format!("state={state}&f-{name}=sk_live_0123456789abcdef")).await;
+        assert_eq!(done.status, 200, "{done:?}");
+        assert!(nexus.holds("stripe", &name, "sk_live_0123456789abcdef"), "for everybody");
+    });
+}
+
+#[test]
+fn the_services_are_grouped_and_a_list_for_jarviscores_command_line() {
+    run(async {
+        let builder = Builder::new(&Authority::new()).gateway();
+        let (builder, few) = builder.key("few", App, |key| key.providers = Some(vec!["github".parse().expect("a name")]));
+        let nexus = builder.start();
+        let gateway = nexus.gateway();
+        let grouped = gateway.get("/v1/providers").await.json();
+        assert_eq!(grouped["oauth2"]["github"]["api_base_url"], "https://api.github.com", "{grouped}");
+        assert_eq!(grouped["oauth2"]["github"]["scopes"][0], "repo");
+        assert!(grouped["api_key"]["stripe"].is_object() && grouped["basic_auth"].is_object(), "{grouped}");
+        assert_eq!(gateway.get("/v1/providers/metadata").await.json(), grouped);
+        let list = gateway.with("User-Agent", "Python-urllib/3.13").get("/v1/providers").await.json();
+        let count: usize =
+            grouped.as_object().expect("groups").values().map(|group| group.as_object().map_or(0, |all| all.len())).sum();
+        assert_eq!(list.as_array().map(Vec::len), Some(count));
+        assert!(list.as_array().expect("a list").contains(&json!({ "name": "github", "auth_type": "oauth2" })));
+        let seen = gateway.key(&few).get("/v1/providers").await.json();
+        assert!(seen["oauth2"]["github"].is_object() && seen.as_object().map(|groups| groups.len()) == Some(1), "{seen}");
+        let shown = gateway.get("/v1/providers/GitHub").await.json();
+        assert_eq!(
+            (&shown["id"], &shown["auth_type"], &shown["registered"]),
+            (&json!("github"), &json!("oauth2"), &json!(false))
+        );
+        assert_eq!(gateway.key(&few).get("/v1/providers/stripe").await.code(), "unknown_provider");
+    });
+}
