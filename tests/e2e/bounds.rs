@@ -16,7 +16,7 @@ fn ranges() -> Vec<(String, String, String, String)> {
         }
         for entry in entries.split(" · ") {
             let words: Vec<&str> = entry.split_whitespace().collect();
-            let value = |text: &str| if text.ends_with('B') { format!("\"{text}\"") } else { text.to_owned() };
+            let value = |text: &str| if text.parse::<u64>().is_ok() { text.to_owned() } else { format!("\"{text}\"") };
             found.push((section.clone(), words[0].to_owned(), value(words[1]), value(words[3])));
         }
     }
