@@ -127,8 +127,8 @@ mod tests {
             (&[("acme", dead)], "acme", NotRegistered, false, Open),
             (&[("acme:bob", active)], "acme:alice", NotRegistered, false, Open),
             (&[("acme:alice", active)], "acme:alice", NotRegistered, true, Met),
-            // The default one is for everybody, but not for whoever named another.
-            (&[("acme", active)], "acme:alice", NotRegistered, false, Met),
+            // The default one is not for who acts for a person.
+            (&[("acme", active)], "acme:alice", NotRegistered, false, Open),
             (&[("acme", active)], "acme:alice", NotRegistered, true, Open),
             (&[("acme", dead)], "acme", Attention, true, Open),
             (&[("acme", active)], "acme", Attention, true, Met),

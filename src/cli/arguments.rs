@@ -150,6 +150,9 @@ pub(crate) struct Register {
     /// OAuth client secret (better from a prompt, --stdin or NEXUS_CLIENT_SECRET)
     #[arg(long)]
     pub(crate) client_secret: Option<String>,
+    /// The client is an OAuth app's, by which accounts are connected (`nexus login`): its secret is never taken for a token
+    #[arg(long)]
+    pub(crate) app: bool,
     /// API key (better from a prompt, --stdin or NEXUS_API_KEY)
     #[arg(long)]
     pub(crate) api_key: Option<String>,

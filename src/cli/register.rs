@@ -37,11 +37,14 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
         ask(terminal, provider, &mut fields)?;
     }
     let expires_at = options.expires.as_deref().map(|text| when::parse(text, SystemTime::now())).transpose()?;
-    let entry = registration::entry(Form { provider, fields, expires_at }).map_err(|error| match error {
+    // A client without a secret can be nothing else.
+    let app = options.app || fields.field("client_secret").is_none();
+    let entry = registration::entry(Form { provider, fields, expires_at, app }).map_err(|error| match error {
         Error::OtherFields { .. } => Hint::new(error.to_string(), example(provider)).into(),
         error => anyhow::Error::from(error),
     })?;
     let hosts = entry.hosts.clone();
+    let app_alone = entry.is_app_alone();
     let (warnings, check) = (warnings(provider, &entry), page_to_try(provider, &entry));
     store.register(&id, entry)?;
     warnings.iter().for_each(|warning| terminal.warn(warning));
@@ -49,7 +52,10 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     terminal.either(&json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts }), || {
         format!("{verb} {id} for {}\n", hosts.join(", "))
     })?;
-    if let Some(url) = check.filter(|_| terminal.can_ask()) {
+    if app_alone {
+        let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
+        terminal.hint(&format!("an app is registered; connect an account by it: nexus login {}{user}", id.provider()));
+    } else if let Some(url) = check.filter(|_| terminal.can_ask()) {
         terminal.hint(&format!("whether it works: nexus run -- curl '{url}'"));
     }
     Ok(())
@@ -60,6 +66,15 @@ fn warnings(provider: &Provider, entry: &Entry) -> Vec<String> {
     let mut warnings = Vec::new();
     if !provider.verified {
         warnings.push(format!("the facts about {} were not verified against its documentation", provider.title));
+    }
+    let has = |name: &str| entry.fields.field(name).is_some();
+    let asks = provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.authorize_url.is_some() || oauth2.device_url.is_some());
+    let as_token = !entry.app && has("client_id") && has("client_secret") && !has("access_token") && !has("refresh_token");
+    if asks && as_token && !provider.spends("client_secret") {
+        let title = &provider.title;
+        warnings.push(format!(
+            "the client secret goes to {title} as if it were a token, as JarvisCore has it; if it is an OAuth app's, register it with --app"
+        ));
     }
     let rotates = provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.rotates);
     if rotates && entry.fields.field("refresh_token").is_some() {

@@ -63,7 +63,9 @@ impl Account {
     pub fn fresh(&self) -> Entry {
         let mut fields = Credential::default();
         self.fields.names().for_each(|name| copy(&self.fields, name, &mut fields));
-        Entry::new(self.provider.id.clone(), AuthType::OAuth2, fields)
+        let mut entry = Entry::new(self.provider.id.clone(), AuthType::OAuth2, fields);
+        entry.app = true;
+        entry
     }
 
     /// Writes what was obtained into `entry`. What it has besides stays, a refresh token of the same client and person
@@ -104,6 +106,7 @@ impl Account {
         let usual = || at.checked_add(self.provider.oauth2.as_ref()?.default_lifetime?);
         entry.expires_at = tokens.expires_at.or_else(usual);
         entry.auth_type = AuthType::OAuth2;
+        entry.app = true;
         entry.status = Status::Active;
     }
 }

@@ -12,8 +12,8 @@ use crate::agent::Agent;
 use crate::attention::{Holding, Need, Reason, Shown};
 use crate::audit::Entry;
 use crate::model::ConnectionId;
-use crate::provider::{Provider, Renewal};
-use crate::vault;
+use crate::provider::Provider;
+use crate::registration::is_client;
 
 /// What a person or a program needs to mend a missing credential.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Worker {
         // Who can't read the vault is refused for that, before.
         let entry = |id: &ConnectionId| self.proxy.broker.entry(id).ok().flatten();
         let own = entry(&connection);
-        let client = [own.clone(), entry(&default)].into_iter().flatten().any(|entry| is_client(&entry, provider));
+        let client = [own.clone(), entry(&default)].into_iter().flatten().any(|entry| is_client(provider, &entry));
         let command = command(&connection, lack.reason, client);
         let pending = lack.reason == Reason::Pending;
         let rest = if pending { "is not to be used with this log-in yet" } else { "needs a credential" };
@@ -160,13 +160,6 @@ impl Proxy {
         self.broker.look_after_need(&self.attention, id);
         self.attention.find(id).map(|(_, shown)| shown)
     }
-}
-
-/// Whether it holds a client with which a person's consent can be asked for.
-fn is_client(entry: &vault::Entry, provider: &Provider) -> bool {
-    let fields = |name: &str| entry.fields.field(name);
-    let asks = provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.authorize_url.is_some() || oauth2.device_url.is_some());
-    asks && fields("client_id").is_some() && !matches!(provider.renewal(&fields), Some(Renewal::Grant(_)))
 }
 
 /// What the operator types.

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::error::{Error, NotMade};
-use super::reach::Reach;
+use super::reach::{Reach, to_be_fetched};
 use crate::model::{Credential, Secret};
 use crate::oauth::Unready;
 use crate::provider::{Provider, Renewal, prepare};
@@ -24,6 +24,8 @@ pub struct Form<'a> {
     pub fields: Credential,
     /// When it ends, where the person knows.
     pub expires_at: Option<SystemTime>,
+    /// Whether a client without a token is an app that people log in by. JarvisCore's users store personal tokens as a client's secret.
+    pub app: bool,
 }
 
 impl Form<'_> {
@@ -32,11 +34,14 @@ impl Form<'_> {
     /// # Errors
     /// As [`Error`] says.
     pub(crate) fn entry(self, trial: Trial, now: SystemTime) -> Result<Entry, Error> {
-        let Self { provider, mut fields, expires_at } = self;
+        let Self { provider, mut fields, expires_at, app } = self;
         provider.derive_fields(&mut fields);
         let renewable = provider.renewal(&|name| fields.field(name)).is_some();
         let auth_type = if renewable { AuthType::OAuth2 } else { auth_type(&fields) };
         let mut entry = Entry::new(provider.id.clone(), auth_type, fields);
+        if app && is_for_log_ins(provider, &entry) {
+            return of_an_app(provider, entry);
+        }
         let is_spent = provider.spends("client_secret");
         let usable = provider.inject.iter().any(|rule| rule.accepts(&|name| entry.placed_field(name, is_spent)));
         if !usable && !renewable && entry.fields.field("refresh_token").is_none() {
@@ -53,6 +58,30 @@ impl Form<'_> {
         entry.expires_at = expires_at;
         Ok(entry)
     }
+}
+
+/// Whether `entry` holds a client by which a person's consent can be asked for.
+pub(crate) fn is_client(provider: &Provider, entry: &Entry) -> bool {
+    let fields = |name: &str| entry.fields.field(name).filter(|value| !value.matches(""));
+    let asks = provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.authorize_url.is_some() || oauth2.device_url.is_some());
+    asks && fields("client_id").is_some() && !matches!(provider.renewal(&fields), Some(Renewal::Grant(_)))
+}
+
+/// Whether all that was filled in is such a client.
+fn is_for_log_ins(provider: &Provider, entry: &Entry) -> bool {
+    let has = |name: &str| entry.fields.field(name).is_some_and(|value| !value.matches(""));
+    is_client(provider, entry) && !has("access_token") && !has("refresh_token") && !provider.spends("client_secret")
+}
+
+/// An entry of an app alone, sealed for where the tokens of its log-ins will go.
+fn of_an_app(provider: &Provider, mut entry: Entry) -> Result<Entry, Error> {
+    entry.app = true;
+    sendable(provider, &entry)?;
+    entry.fields.set("access_token", to_be_fetched());
+    let reach = Reach::named(provider, &entry)?;
+    entry.fields.remove("access_token");
+    reach.seal(&mut entry);
+    if entry.hosts.is_empty() { Err(Error::other_fields(provider)) } else { Ok(entry) }
 }
 
 /// Refuses now what each request would fail at later.

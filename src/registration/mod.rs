@@ -8,6 +8,7 @@ mod widened;
 
 pub use error::{Error, NotMade};
 pub use form::Form;
+pub(crate) use form::is_client;
 pub use reach::Reach;
 pub(crate) use reach::{placed, to_be_fetched};
 pub use wanted::{Wanted, unbound, ways};

@@ -157,6 +157,8 @@ pub struct Entry {
     pub status: Status,
     /// The agent that obtained it by its own log-in; `None` where a person registered it.
     pub captured: Option<Captured>,
+    /// Whether its client is known to be an app's: then the client's secret is for log-ins and renewals and never taken for a token.
+    pub app: bool,
     /// What the gateway called it when it gave it to programs, the newest last.
     pub gateway_ids: Vec<GatewayId>,
     /// Members of the JSON object that are kept word for word.
@@ -177,6 +179,7 @@ impl Entry {
             token_urls: Vec::new(),
             status: Status::Active,
             captured: None,
+            app: false,
             gateway_ids: Vec::new(),
             other: Unknown::default(),
         }
@@ -200,9 +203,15 @@ impl Entry {
     }
 
     /// Whether it is one that a request may use without naming it, or that is listed for all who may use the provider's: neither one
-    /// that waits for approval, nor one of an agent's own.
+    /// that waits for approval, nor one of an agent's own, nor an app alone.
     pub fn is_open(&self) -> bool {
-        self.status != Status::Pending && self.captured.is_none()
+        !self.is_app_alone() && self.status != Status::Pending && self.captured.is_none()
+    }
+
+    /// Whether it is an app that nobody has logged in by to this connection: no credential yet.
+    pub fn is_app_alone(&self) -> bool {
+        let has = |name| self.fields.field(name).is_some_and(|value| !value.expose().is_empty());
+        self.app && self.status == Status::Active && !has("access_token") && !has("refresh_token")
     }
 
     /// Whether it is a log-in of `agent` that waits for approval.
@@ -236,11 +245,11 @@ impl Entry {
     /// The field called `name` as a request should use it.
     ///
     /// As in JarvisCore, the `access_token` of an `oauth2` entry that has none is its `client_secret`: people register a personal
-    /// token that way. A field without text counts as missing.
+    /// token that way, unless the entry says that its client is an app's. A field without text counts as missing.
     pub fn effective_field(&self, name: &str) -> Option<&Secret<String>> {
         let field = |name| self.fields.field(name).filter(|value| !value.expose().is_empty());
         match (name, &self.auth_type) {
-            ("access_token", AuthType::OAuth2) => field("access_token").or_else(|| field("client_secret")),
+            ("access_token", AuthType::OAuth2) if !self.app => field("access_token").or_else(|| field("client_secret")),
             _ => field(name),
         }
     }
@@ -285,6 +294,7 @@ impl Entry {
             && self.sealed_hosts() == other.sealed_hosts()
             && self.token_urls == other.token_urls
             && self.captured == other.captured
+            && self.app == other.app
             && self.gateway_ids == other.gateway_ids
             && same_fields(&self.fields, &other.fields)
             && self.other.same_as(&other.other)

@@ -2,8 +2,8 @@
 //!
 //! `provider`, `auth_type`, the credential's fields as strings, `registered_at` (RFC 3339); ours: `schema` (1), `hosts` and
 //! `token_urls` (arrays of strings), `expires_at` (RFC 3339; Unix seconds are read too), `status` (any [`Status`] but
-//! `active`), `captured_by`, `captured_for`, `captured_at`, `made_with` and `pending_until` (of an agent's own log-in), `gateway_ids` (an
-//! array of UUIDs), each left out when there is nothing to say.
+//! `active`), `captured_by`, `captured_for`, `captured_at`, `made_with` and `pending_until` (of an agent's own log-in), `app` (true),
+//! `gateway_ids` (an array of UUIDs), each left out when there is nothing to say.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,7 +22,7 @@ use crate::model::{self, Credential, GatewayId, IdError, ProviderId, Secret};
 const SCHEMA: &str = "1";
 
 /// Names with a meaning of their own; no credential field may have one.
-pub(super) const RESERVED: [&str; 14] = [
+pub(super) const RESERVED: [&str; 15] = [
     "provider",
     "auth_type",
     "registered_at",
@@ -36,6 +36,7 @@ pub(super) const RESERVED: [&str; 14] = [
     CAPTURED_AT,
     MADE_WITH,
     PENDING_UNTIL,
+    APP,
     GATEWAY_IDS,
 ];
 
@@ -44,6 +45,7 @@ const CAPTURED_FOR: &str = "captured_for";
 const CAPTURED_AT: &str = "captured_at";
 const MADE_WITH: &str = "made_with";
 const PENDING_UNTIL: &str = "pending_until";
+const APP: &str = "app";
 const GATEWAY_IDS: &str = "gateway_ids";
 
 /// Why a member of the vault is not an entry to us.
@@ -143,6 +145,10 @@ fn read_member(entry: &mut Entry, name: &str, value: &RawValue) -> Result<(), No
             entry.status = text(value).map_or(Status::Unknown, |word| word.as_str().into());
             !matches!(entry.status, Status::Active | Status::Unknown)
         }
+        APP => {
+            entry.app = value.get() == "true";
+            entry.app
+        }
         GATEWAY_IDS => {
             entry.gateway_ids = gateway_ids(value).unwrap_or_default();
             !entry.gateway_ids.is_empty()
@@ -236,6 +242,9 @@ impl Serialize for Entry {
         if let Some(captured) = &self.captured {
             captured.serialize_into(&mut map)?;
         }
+        if self.app {
+            map.serialize_entry(APP, &true)?;
+        }
         if !self.gateway_ids.is_empty() {
             let ids: Vec<&str> = self.gateway_ids.iter().map(GatewayId::as_str).collect();
             map.serialize_entry(GATEWAY_IDS, &ids)?;
@@ -294,6 +303,7 @@ impl Entry {
                 Status::Active => self.kept(name).and_then(text).is_none_or(|word| word != Status::Active.as_str()),
                 _ => true,
             },
+            APP => self.app,
             GATEWAY_IDS => !self.gateway_ids.is_empty(),
             field => self.fields.field(field).is_some(),
         }

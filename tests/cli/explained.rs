@@ -191,3 +191,24 @@ fn what_is_refused_by_address_or_method_is_told_as_it_would_be() {
     let answer = explain(&world, &["http://127.0.0.1:8091/"]);
     assert!(answer["why"].as_str().unwrap().contains("proxy itself"), "where it listens by default: {answer}");
 }
+
+#[test]
+fn i1_the_secret_of_an_app_is_no_token() {
+    let world = World::new();
+    let secret = "client_id=Iv1.0123456789abcdef\nclient_secret=0123456789abcdef0123456789abcdef01234567\n";
+    let seen = |options: &[&str]| {
+        let arguments: Vec<&str> = [&["register", "github", "--stdin"], options].concat();
+        let done = world.nexus_with(&arguments, secret);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let answer = explain(&world, &["https://api.github.com/user"]);
+        (done.err, answer["outcome"].as_str().unwrap_or_default().to_owned(), answer["command"].as_str().map(str::to_owned))
+    };
+    let (said, outcome, _) = seen(&[]);
+    assert!(outcome == "inject" && said.contains("--app"), "as JarvisCore has it, and told: {said}");
+    let (said, outcome, command) = seen(&["--app"]);
+    assert!(outcome == "pass" && !said.contains("as if it were a token"), "{outcome} {said}");
+    assert_eq!(command.as_deref(), Some("nexus login github"), "{said}");
+    assert!(!world.nexus(&["env"]).ok().contains("GITHUB_TOKEN"), "nothing stands for a token that is not there");
+    let listed = world.nexus(&["show", "github"]).ok();
+    assert!(listed.contains("client_id, client_secret") && !listed.contains("0123456789abcdef01234567"), "{listed}");
+}

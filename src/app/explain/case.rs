@@ -9,7 +9,7 @@ use crate::decide::{Answering, Fitting, LogIns, Named, Occupants, Reason, Route,
 use crate::model::{ConnectionId, Host, Target};
 use crate::provider::{Matter, Provider, is_readable, prepare};
 use crate::proxy::{self, Foreseen};
-use crate::registration::{placed, to_be_fetched};
+use crate::registration::{is_client, placed, to_be_fetched};
 use crate::vault::{Status, Store};
 
 /// What begins the part about log-ins.
@@ -297,7 +297,9 @@ impl Case<'_> {
             None => " as the default; a placeholder or Nexus-Connection names one".to_owned(),
         };
         let why = format!("no credential of {} is registered{others}; {then}", provider.title);
-        Ok(Explanation { command: Some(register(&id)), ..self.answer(outcome, why).of(provider) })
+        let app = self.store.get(&ConnectionId::new(provider.id.clone(), None))?;
+        let verb = if app.is_some_and(|app| is_client(provider, &app)) { "login" } else { "register" };
+        Ok(Explanation { command: Some(typed(verb, &id)), ..self.answer(outcome, why).of(provider) })
     }
 }
 
@@ -325,6 +327,10 @@ fn chosen(provider: &Provider, connection: &ConnectionId, count: usize, status: 
 }
 
 fn register(id: &ConnectionId) -> String {
+    typed("register", id)
+}
+
+fn typed(verb: &str, id: &ConnectionId) -> String {
     let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
-    format!("nexus register {}{user}", id.provider())
+    format!("nexus {verb} {}{user}", id.provider())
 }

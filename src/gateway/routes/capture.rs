@@ -183,7 +183,7 @@ impl Gateway {
             return Err(Refused::Typed(format!("{} takes no field {odd}", provider.title)));
         }
         let now = (self.ports.clock)();
-        let form = Form { provider, fields, expires_at: None };
+        let form = Form { provider, fields, expires_at: None, app: false };
         let mut entry = form.entry(try_out, now).map_err(|error| Refused::Typed(told(&error)))?;
         let pending = &self.ports.pending;
         let taken = pending.take_form(state, now).map_err(|error| Refused::Other(not_kept(&error)))?;

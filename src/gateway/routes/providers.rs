@@ -274,7 +274,7 @@ impl Gateway {
         if fields.names().next().is_none() {
             return Err(self.to_be_typed(who, &provider, id));
         }
-        let form = Form { provider: &provider, fields, expires_at: None };
+        let form = Form { provider: &provider, fields, expires_at: None, app: true };
         let entry = form.entry(try_out, (self.ports.clock)());
         let entry = entry.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "credential", told(&error)))?;
         self.ports.store.register(&id, entry).map_err(|error| Problem::unreadable(&error))?;
