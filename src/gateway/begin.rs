@@ -24,7 +24,7 @@ use crate::vault::Snapshot;
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) provider: String,
-    pub(super) user: Option<String>,
+    pub(super) user: String,
     pub(super) scopes: Vec<String>,
     pub(super) return_url: Option<String>,
 }
@@ -63,7 +63,7 @@ impl Gateway {
     pub(super) fn begin(&self, who: &Who, request: Request) -> Result<Question, Problem> {
         let provider = self.provider(who, &request.provider)?;
         let vault = self.vault()?;
-        let user = self.for_whom(&vault, who, request.user.as_deref())?;
+        let user = Some(self.for_whom(&vault, who, &request.user)?);
         let return_url = self.return_url(request.return_url.as_deref())?;
         let named = || ConnectionId::new(provider.id.clone(), user.clone());
         let connection = Self::connection_of(&vault, &provider.id, user.as_ref()).unwrap_or_else(named);
@@ -118,12 +118,9 @@ impl Gateway {
         Ok((Secret::new(page), Step::Form(Secret::new(state))))
     }
 
-    fn for_whom(&self, vault: &Snapshot, who: &Who, user: Option<&str>) -> Result<Option<UserName>, Problem> {
-        let user = match user {
-            Some(user) => Some(self.person(vault, who, user)?),
-            None => who.bound_to().cloned(),
-        };
-        match who.acts_for(user.as_ref()) {
+    fn for_whom(&self, vault: &Snapshot, who: &Who, user: &str) -> Result<UserName, Problem> {
+        let user = self.person(vault, who, user)?;
+        match who.acts_for(Some(&user)) {
             true => Ok(user),
             false => Err(Problem::forbidden("other_user", "this key is for one person, who is not the one of user_id")),
         }
@@ -134,7 +131,7 @@ impl Gateway {
         let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else {
             return Ok(allowed.first().map(|url| url.as_str().to_owned()));
         };
-        let refuse = |message: String| Problem::new(StatusCode::BAD_REQUEST, "return_url", message);
+        let refuse = |message: String| Problem::forbidden("return_url", message);
         let url = ReturnUrl::parse(wanted).map_err(|why| refuse(format!("return_url can't be used: {why}")))?;
         if allowed.iter().any(|allowed| url.is_at(allowed)) {
             return Ok(Some(url.as_str().to_owned()));

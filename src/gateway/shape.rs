@@ -38,7 +38,7 @@ pub(super) struct Strategy {
     /// As that of the credential.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// `header_name` with `value_prefix`, or `param_name`; and `credential_field`.
+    /// `header_name` with `value_prefix`, or `param_name`; `credential_field`; and `base_url`, where the service is.
     config: BTreeMap<&'static str, String>,
 }
 
@@ -103,12 +103,17 @@ fn shaped_as(
 ) -> Credential {
     let mut config = placement(kind, entry, provider);
     let mut credentials = credentials;
+    // Where a client that knows no host of the service may send it.
+    let fields = |name: &str| entry.fields.field(name);
+    let hosts = provider.hosts_of(entry.sealed_hosts(), &fields);
+    let base = hosts.iter().find(|host| !host.contains('*')).map(|host| format!("https://{host}"));
     if config.is_empty() && kind == "api_key" {
         // There is no place that a client could put it: the field that names the connection to the proxy, and nothing to the service.
         credentials.insert("connection".to_owned(), id.to_string());
         let named = [("header_name", "Nexus-Connection"), ("credential_field", "connection")];
         config = named.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
     }
+    config.extend(base.map(|base| ("base_url", base)));
     let (connection, provider) = (id.to_string(), provider.id.to_string());
     let strategy = Strategy { kind, config };
     Credential { kind, strategy, credentials, expires_at, connection, provider, placeholder: true }

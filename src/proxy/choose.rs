@@ -188,7 +188,9 @@ impl Worker {
                 let foreign = || Refusal::Connection("of that placeholder");
                 return self.own(agent, own, &named.provider)?.map(Some).ok_or_else(foreign);
             }
-            let theirs = (whose == agent.name || self.runs_commands(agent)) && may_use(agent, &meant);
+            // Those that the gateway gives to programs of our own user are `local`'s; its commands are such.
+            let own = whose == agent.name || self.runs_commands(agent) || whose == self.owner(agent);
+            let theirs = own && may_use(agent, &meant);
             return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }
         match ConnectionId::preferred(existing, agent.user.as_ref()) {

@@ -23,6 +23,7 @@ mod explained;
 mod gateway;
 mod homes;
 mod imported;
+mod jarviscore;
 mod log;
 mod made;
 mod oidc;

@@ -17,7 +17,7 @@ const grants = ["authorization_code", "refresh_token", "urn:ietf:params:oauth:gr
 const client = (id, more) => ({
   client_id: id,
   application_type: "native", // any port of the loopback address (RFC 8252 section 7.3)
-  redirect_uris: ["http://127.0.0.1/callback"],
+  redirect_uris: ["http://127.0.0.1/callback", "http://127.0.0.1/oauth/callback"],
   response_types: ["code"],
   grant_types: grants,
   ...more,

@@ -27,16 +27,20 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(request)).routes(routes!(check)).routes(routes!(remove))
 }
 
+/// More than any service knows.
+const SCOPES: usize = 100;
+
 /// What an app asks for.
 #[derive(Debug, Deserialize, ToSchema)]
 struct Ask {
-    /// For whom, by name or by `uuid5(NAMESPACE_DNS, name)`. A key that is bound to a person may leave it out.
-    #[serde(default)]
-    user_id: Option<String>,
+    /// For whom, by name or by `uuid5(NAMESPACE_DNS, name)`.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._~@+-]+$")]
+    user_id: String,
     /// The service.
     provider_name: String,
     /// What the connection is to be good for; none = what is usual for the service.
     #[serde(default)]
+    #[schema(max_items = 100)]
     scopes: Vec<String>,
     /// Where the person's browser goes in the end; one of `gateway.return_urls`.
     #[serde(default)]
@@ -77,14 +81,16 @@ impl Begun {
 #[utoipa::path(post, path = "/v1/request-connection", tag = "connections", request_body = Ask,
     security(("key" = ["app", "node", "admin", "owner"])), responses(
     (status = 200, body = Begun, description = "Send the person to authUrl, and watch the connection"),
+    (status = 403, body = Document, content_type = "application/problem+json",
+        description = "The key is another person's, or return_url is not on the list"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "No such provider"),
     (status = 409, body = Document, content_type = "application/problem+json",
         description = "A person is asked already: the members of a 200 are in it; or no app is registered, and the message says how"),
     (status = 429, body = Document, content_type = "application/problem+json", description = "Too many are being asked"),
 ))]
 async fn request(State(gateway): State<Shared>, asked: Asked<App>, InBody(ask): InBody<Ask>) -> Result<Response, Problem> {
-    if ask.user_id.is_none() && asked.who.bound_to().is_none() && asked.who.kind() != Some(Kind::Admin) {
-        return Err(Problem::malformed("the member user_id is missing: for whom is the connection?"));
+    if ask.scopes.len() > SCOPES {
+        return Err(Problem::malformed(format!("the member scopes has more than {SCOPES} parts")));
     }
     asked.note(&gateway, "connection_asked", &[("provider", &ask.provider_name)]).await?;
     let Ask { user_id, provider_name, scopes, return_url } = ask;

@@ -21,7 +21,7 @@ use crate::gateway::flow::Wanted as Question;
 use crate::gateway::input::{InBody, InPath};
 use crate::gateway::keys::Kind;
 use crate::gateway::problem::{Document, Problem};
-use crate::model::{ConnectionId, Credential, GatewayId, Secret};
+use crate::model::{ConnectionId, Credential, GatewayId, ProviderId, Secret};
 use crate::provider::Provider;
 use crate::registration::{Form, Wanted, ways};
 
@@ -53,20 +53,17 @@ struct Listed {
     auth_type: &'static str,
 }
 
-/// The services that are known: grouped, or as a list for JarvisCore's command line, which can read nothing else.
+/// The services that are known, grouped. JarvisCore's command line, which can't read that, gets a list of those that are registered.
 #[utoipa::path(get, path = "/v1/providers", tag = "providers", security(("key" = ["app", "node", "admin", "owner"])), responses(
     (status = 200, body = Object, description = "`{auth_type: {name: {api_base_url, user_info_endpoint, scopes}}}`"),
 ))]
-async fn list(State(gateway): State<Shared>, asked: Asked<App>, headers: HeaderMap) -> Response {
+async fn list(State(gateway): State<Shared>, asked: Asked<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     if !agent.starts_with("Python-urllib/") {
-        return Json(grouped(&gateway, &asked.who)).into_response();
+        return Ok(Json(grouped(&gateway, &asked.who)).into_response());
     }
-    let catalogue = gateway.ports.catalogue.load();
-    let seen = catalogue.iter().filter(|provider| asked.who.may_use(&provider.id));
-    let all: Vec<Listed> =
-        seen.map(|provider| Listed { name: provider.id.to_string(), auth_type: auth_type(provider) }).collect();
-    Json(all).into_response()
+    let who = asked.who.clone();
+    Ok(Json(gateway.on_disk(move |gateway| gateway.registered(&who)).await??).into_response())
 }
 
 /// The services that are known, grouped.
@@ -253,6 +250,15 @@ impl Given {
 }
 
 impl Gateway {
+    /// The services that `who` sees a connection of, each once.
+    fn registered(&self, who: &Who) -> Result<Vec<Listed>, Problem> {
+        let (vault, catalogue) = (self.vault()?, self.ports.catalogue.load());
+        let mut names: Vec<&ProviderId> = vault.iter().filter(|(id, _)| who.sees(id)).map(|(id, _)| id.provider()).collect();
+        names.dedup();
+        let known = names.into_iter().filter_map(|name| catalogue.get(name));
+        Ok(known.map(|provider| Listed { name: provider.id.to_string(), auth_type: auth_type(provider) }).collect())
+    }
+
     fn register_given(&self, who: &Who, given: Given) -> Result<Registered, Problem> {
         let provider = self.provider(who, &given.name)?;
         let id = ConnectionId::new(provider.id.clone(), None);

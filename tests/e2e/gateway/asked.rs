@@ -159,7 +159,8 @@ fn a_person_consents_and_the_program_has_a_handle_and_a_placeholder_that_the_pro
         );
         assert_eq!(
             given["strategy"]["config"],
-            json!({ "header_name": "Authorization", "value_prefix": "Bearer ", "credential_field": "access_token" })
+            json!({ "header_name": "Authorization", "value_prefix": "Bearer ", "credential_field": "access_token",
+                "base_url": "https://api.acme.example" })
         );
         // The proxy puts the true one in its place, whoever else has an account.
         house.connect("bob").await;
@@ -316,7 +317,7 @@ fn t_open_redirect_a_browser_is_sent_to_no_place_that_is_not_on_the_list() {
         ] {
             let wish = json!({ "user_id": "alice", "provider_name": "acme", "return_url": back });
             let said = house.app.ask("POST", "/v1/request-connection", Some(&wish)).await;
-            assert_eq!((said.status, said.code().as_str()), (400, "return_url"), "{back}");
+            assert_eq!((said.status, said.code().as_str()), (403, "return_url"), "{back}");
         }
     });
 }
