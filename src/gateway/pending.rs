@@ -1,7 +1,7 @@
 //! `Pending`: what persons were asked for, sealed in a file of its own, so that an answer finds its question after a restart, and once.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
@@ -10,7 +10,7 @@ use super::begin::Question;
 use super::flow::{Flow, Step, Wanted};
 use super::return_url::ReturnUrl;
 use crate::consent::{self, Code, Heard};
-use crate::disk::{self, Lock};
+use crate::disk::{self, Lock, Stamp};
 use crate::model::{ConnectionId, GatewayId, Secret};
 use crate::oauth::answered_state;
 use crate::seal::{self, DataKey};
@@ -21,7 +21,7 @@ const OF_ONE: usize = 200;
 /// The largest file that is read, in bytes.
 const MAX_LEN: u64 = 16 * 1024 * 1024;
 /// What is left free for one question, so that a buffer with secrets never grows.
-const ROOM: usize = 64 * 1024;
+const ROOM: usize = 16 * 1024;
 
 /// Why a question is not kept.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +35,6 @@ pub enum PendingError {
     /// It is not what we write.
     #[error("{} is not what Nexus writes; remove it, and consents that were under way begin anew", .0.display())]
     Unreadable(PathBuf),
-    /// Another gateway has it.
-    #[error("another gateway of this home is up: it holds {}", .0.display())]
-    InUse(PathBuf),
     /// As many as there may be.
     #[error("too many consents are under way")]
     Full,
@@ -117,27 +114,34 @@ impl Answer {
     }
 }
 
-/// The questions. All calls may block on the disk.
+/// The questions, as the file has them: gateways of one home share it. All calls may block on the disk.
 pub(crate) struct Pending {
     file: PathBuf,
     key: DataKey,
-    flows: Mutex<Vec<Flow>>,
-    _alone: Lock,
+    read: Mutex<Option<Read>>,
+}
+
+/// What was read last.
+struct Read {
+    stamp: Option<Stamp>,
+    flows: Vec<Flow>,
 }
 
 impl Pending {
-    /// Reads `file`. What was being acted on when the process died has failed: its code may be spent.
+    /// Those of `file`. What this process was acting on when it last ended has failed: its code may be spent.
     ///
     /// # Errors
     /// As [`PendingError`] says; the file stays as it is.
     pub(crate) fn open(file: PathBuf, key: DataKey) -> Result<Self, PendingError> {
-        let alone = Lock::try_acquire(&file)?.ok_or_else(|| PendingError::InUse(file.clone()))?;
-        disk::remove_leftovers(&file, &alone)?;
-        let mut flows = read(&file, &key)?;
-        for flow in flows.iter_mut().filter(|flow| matches!(flow.step, Step::Taken)) {
-            flow.step = Step::Failed;
+        let pending = Self { file, key, read: Mutex::new(None) };
+        let ours = std::process::id();
+        if pending.look(|flows| flows.iter().any(|flow| flow.is_taken_by(ours)))? {
+            pending.change(|flows| {
+                flows.iter_mut().filter(|flow| flow.is_taken_by(ours)).for_each(|flow| flow.step = Step::Failed);
+                Ok(())
+            })?;
         }
-        Ok(Self { file, key, flows: Mutex::new(flows), _alone: alone })
+        Ok(pending)
     }
 
     /// Keeps `flow`, made for `wanted`, unless the same is waited for already. Where the same program wants the same connection otherwise
@@ -146,33 +150,34 @@ impl Pending {
     /// # Errors
     /// As [`PendingError`] says; then nothing was kept.
     pub(crate) fn begin(&self, wanted: &Wanted, flow: Flow, now: SystemTime) -> Result<Begun, PendingError> {
-        let mut flows = self.flows();
-        if let Some(same) = flows.iter().find(|own| own.waits(now) && own.is_for(wanted)) {
-            return Ok(Begun::Already(Shown::of(same)));
+        let same = |own: &&Flow| own.waits(now) && own.is_for(wanted);
+        if let Some(shown) = self.look(|flows| flows.iter().find(same).map(Shown::of))? {
+            return Ok(Begun::Already(shown));
         }
-        flows.retain(|flow| !flow.is_over(now));
-        if flows.len() >= FLOWS {
-            // Those that failed wait for nobody.
-            flows.retain(|flow| !flow.has_failed(now));
-        }
-        if flows.len() >= FLOWS || flows.iter().filter(|own| own.asker == wanted.asker && own.waits(now)).count() >= OF_ONE {
-            return Err(PendingError::Full);
-        }
-        for replaced in flows.iter_mut().filter(|own| own.waits(now) && own.is_about(wanted)) {
-            replaced.step = Step::Failed;
-        }
-        let shown = Shown::of(&flow);
-        flows.push(flow);
-        self.write(&flows).inspect_err(|_error| drop(flows.pop()))?;
-        Ok(Begun::Now(shown))
+        self.change(|flows| {
+            if let Some(same) = flows.iter().find(same) {
+                return Ok(Begun::Already(Shown::of(same)));
+            }
+            make_room(flows, wanted, now)?;
+            for replaced in flows.iter_mut().filter(|own| own.waits(now) && own.is_about(wanted)) {
+                replaced.step = Step::Failed;
+            }
+            let shown = Shown::of(&flow);
+            flows.push(flow);
+            Ok(Begun::Now(shown))
+        })
     }
 
     /// How the question called `id` stands, and for which connection; `None` where there is none.
-    pub(crate) fn standing(&self, id: &GatewayId, now: SystemTime) -> Option<(Standing, ConnectionId)> {
-        let flows = self.flows();
-        let flow = flows.iter().find(|flow| flow.id == *id && !flow.is_over(now))?;
-        let standing = if flow.has_failed(now) { Standing::Failed } else { Standing::Pending };
-        Some((standing, flow.connection.clone()))
+    ///
+    /// # Errors
+    /// As [`PendingError`] says.
+    pub(crate) fn standing(&self, id: &GatewayId, now: SystemTime) -> Result<Option<(Standing, ConnectionId)>, PendingError> {
+        self.look(|flows| {
+            let flow = flows.iter().find(|flow| flow.id == *id && !flow.is_over(now))?;
+            let standing = if flow.has_failed(now) { Standing::Failed } else { Standing::Pending };
+            Some((standing, flow.connection.clone()))
+        })
     }
 
     /// Reads what came to `redirect`. An answer is its question's end, on disk before anybody acts on it.
@@ -181,36 +186,40 @@ impl Pending {
     /// As [`PendingError`] says; then it was not heard.
     pub(crate) fn hear(&self, redirect: &str, query: &str, now: SystemTime) -> Result<Answered, PendingError> {
         let Some(state) = answered_state(query) else { return Ok(Answered::Unknown) };
-        let mut flows = self.flows();
-        let Some(flow) = waiting_for(&mut flows, &state, now) else { return Ok(Answered::Unknown) };
-        let waiting = match std::mem::replace(&mut flow.step, Step::Taken) {
-            Step::Consent(waiting) => waiting,
-            step => {
-                flow.step = step;
-                return Ok(Answered::Unknown);
-            }
-        };
-        match waiting.hear(redirect, query) {
-            Heard::Strange(waiting, why) => {
-                flow.step = Step::Consent(waiting);
-                Ok(Answered::Strange(why))
-            }
-            Heard::Answer(code) => {
-                if code.is_err() {
-                    flow.step = Step::Failed;
-                }
-                let answer = answer(flow, &state);
-                self.write(&flows)?;
-                Ok(Answered::Flow(Box::new(answer), Box::new(code)))
-            }
+        // Strangers' guesses cost no more than this.
+        if self.look(|flows| flows.iter().filter(|flow| flow.waits_for(&state, now)).count())? == 0 {
+            return Ok(Answered::Unknown);
         }
+        self.change(|flows| {
+            let Some(flow) = waiting_for(flows, &state, now) else { return Ok(Answered::Unknown) };
+            let waiting = match std::mem::replace(&mut flow.step, Step::taken()) {
+                Step::Consent(waiting) => waiting,
+                step => {
+                    flow.step = step;
+                    return Ok(Answered::Unknown);
+                }
+            };
+            Ok(match waiting.hear(redirect, query) {
+                Heard::Strange(waiting, why) => {
+                    flow.step = Step::Consent(waiting);
+                    Answered::Strange(why)
+                }
+                Heard::Answer(code) => {
+                    if code.is_err() {
+                        flow.step = Step::Failed;
+                    }
+                    Answered::Flow(Box::new(answer(flow, &state)), Box::new(code))
+                }
+            })
+        })
     }
 
     /// The form that `state` belongs to, if it waits to be filled in.
-    pub(crate) fn form(&self, state: &Secret<String>, now: SystemTime) -> Option<Answer> {
-        let mut flows = self.flows();
-        let flow = waiting_for(&mut flows, state, now).filter(|flow| matches!(flow.step, Step::Form(_)))?;
-        Some(answer(flow, state))
+    ///
+    /// # Errors
+    /// As [`PendingError`] says.
+    pub(crate) fn form(&self, state: &Secret<String>, now: SystemTime) -> Result<Option<Answer>, PendingError> {
+        self.look(|flows| flows.iter().rfind(|flow| flow.is_form_for(state, now)).map(|flow| answer(flow, state)))
     }
 
     /// Takes the form that `state` belongs to: nobody else can.
@@ -218,43 +227,79 @@ impl Pending {
     /// # Errors
     /// As [`PendingError`] says; then it was not taken.
     pub(crate) fn take_form(&self, state: &Secret<String>, now: SystemTime) -> Result<Option<Answer>, PendingError> {
-        let mut flows = self.flows();
-        let Some(flow) = waiting_for(&mut flows, state, now).filter(|flow| matches!(flow.step, Step::Form(_))) else {
-            return Ok(None);
-        };
-        flow.step = Step::Taken;
-        let answer = answer(flow, state);
-        self.write(&flows)?;
-        Ok(Some(answer))
+        self.change(|flows| {
+            let Some(flow) = flows.iter_mut().rfind(|flow| flow.is_form_for(state, now)) else { return Ok(None) };
+            flow.step = Step::taken();
+            Ok(Some(answer(flow, state)))
+        })
     }
 
     /// Gives a form back that was taken, and of which nothing was stored.
+    ///
+    /// # Errors
+    /// As [`PendingError`] says.
     pub(crate) fn give_back(&self, answer: &Answer) -> Result<(), PendingError> {
         self.step(&answer.id, Step::Form(answer.state.duplicate()))
     }
 
     /// Says that nothing came of the question called `id`.
+    ///
+    /// # Errors
+    /// As [`PendingError`] says.
     pub(crate) fn fail(&self, id: &GatewayId) -> Result<(), PendingError> {
         self.step(id, Step::Failed)
     }
 
     /// Forgets the question called `id`: the connection is there, and is called so itself.
+    ///
+    /// # Errors
+    /// As [`PendingError`] says.
     pub(crate) fn finish(&self, id: &GatewayId) -> Result<(), PendingError> {
-        let mut flows = self.flows();
-        flows.retain(|flow| flow.id != *id);
-        self.write(&flows)
+        self.change(|flows| {
+            flows.retain(|flow| flow.id != *id);
+            Ok(())
+        })
     }
 
     fn step(&self, id: &GatewayId, step: Step) -> Result<(), PendingError> {
-        let mut flows = self.flows();
-        if let Some(flow) = flows.iter_mut().find(|flow| flow.id == *id) {
-            flow.step = step;
-        }
-        self.write(&flows)
+        self.change(|flows| {
+            if let Some(flow) = flows.iter_mut().find(|flow| flow.id == *id) {
+                flow.step = step;
+            }
+            Ok(())
+        })
     }
 
-    fn flows(&self) -> MutexGuard<'_, Vec<Flow>> {
-        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Finds something in them, read again where the file has changed.
+    fn look<T>(&self, find: impl FnOnce(&[Flow]) -> T) -> Result<T, PendingError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = disk::stamp(&self.file)?;
+        let known = read.as_ref().filter(|read| read.stamp == stamp && !stamp.is_some_and(|stamp| stamp.is_fresh()));
+        if known.is_none() {
+            *read = Some(self.fetch()?);
+        }
+        Ok(find(read.as_ref().map(|read| read.flows.as_slice()).unwrap_or_default()))
+    }
+
+    /// Changes them under the file's lock. What `work` refuses is not written.
+    fn change<T>(&self, work: impl FnOnce(&mut Vec<Flow>) -> Result<T, PendingError>) -> Result<T, PendingError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = Lock::acquire(&self.file)?;
+        disk::remove_leftovers(&self.file, &lock)?;
+        let mut flows = self.fetch()?.flows;
+        let done = work(&mut flows)?;
+        self.write(&flows)?;
+        *read = None;
+        Ok(done)
+    }
+
+    fn fetch(&self) -> Result<Read, PendingError> {
+        let Some((sealed, stamp)) = disk::read_private_stamped(&self.file, MAX_LEN)? else {
+            return Ok(Read { stamp: None, flows: Vec::new() });
+        };
+        let text = seal::open(&self.key, &sealed).map_err(|cause| PendingError::Sealed(self.file.clone(), cause))?;
+        let flows = serde_json::from_slice(&text).ok().ok_or_else(|| PendingError::Unreadable(self.file.clone()))?;
+        Ok(Read { stamp: Some(stamp), flows })
     }
 
     fn write(&self, flows: &[Flow]) -> Result<(), PendingError> {
@@ -267,16 +312,19 @@ impl Pending {
     }
 }
 
-fn read(file: &Path, key: &DataKey) -> Result<Vec<Flow>, PendingError> {
-    let Some(sealed) = disk::read_private(file, MAX_LEN)? else { return Ok(Vec::new()) };
-    let text = seal::open(key, &sealed).map_err(|cause| PendingError::Sealed(file.to_owned(), cause))?;
-    serde_json::from_slice(&text).ok().ok_or_else(|| PendingError::Unreadable(file.to_owned()))
+/// Drops what nobody needs any more; of too many, those that failed, which wait for nobody.
+fn make_room(flows: &mut Vec<Flow>, wanted: &Wanted, now: SystemTime) -> Result<(), PendingError> {
+    flows.retain(|flow| !flow.is_over(now));
+    if flows.len() >= FLOWS {
+        flows.retain(|flow| !flow.has_failed(now));
+    }
+    let own = flows.iter().filter(|own| own.asker == wanted.asker && own.waits(now)).count();
+    if flows.len() >= FLOWS || own >= OF_ONE { Err(PendingError::Full) } else { Ok(()) }
 }
 
 /// All are compared, each in constant time.
 fn waiting_for<'a>(flows: &'a mut [Flow], state: &Secret<String>, now: SystemTime) -> Option<&'a mut Flow> {
-    let is = |flow: &Flow| flow.waits(now) && flow.state().is_some_and(|own| own.same(state));
-    flows.iter_mut().filter(|flow| is(flow)).last()
+    flows.iter_mut().filter(|flow| flow.waits_for(state, now)).last()
 }
 
 fn answer(flow: &Flow, state: &Secret<String>) -> Answer {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::access::Who;
+use super::begin::not_kept;
 use super::context::Gateway;
 use super::pending::Standing;
 use super::problem::Problem;
@@ -93,7 +94,7 @@ impl Gateway {
     }
 
     fn asked(&self, handle: &Handle, given: GatewayId) -> Result<Found, Problem> {
-        let found = self.ports.pending.standing(&given, (self.ports.clock)());
+        let found = self.ports.pending.standing(&given, (self.ports.clock)()).map_err(|error| not_kept(&error))?;
         let (standing, id) = found.filter(|(_, id)| handle.who.sees(id)).ok_or_else(missing)?;
         Ok(Found::Asked(given, standing, id))
     }

@@ -58,7 +58,7 @@ fn its_command_line_knows_our_gateway() {
         let page = format!("{}/v1/capture-credential?state=", gateway(&world));
         assert!(stripe.out.contains("type it here") && stripe.out.contains(&page), "it never sent the key: {stripe:?}");
         let said = nexus(&world, version, &["list"]).ok();
-        let row = said.lines().find(|line| line.contains("✓  github")).expect("a row");
+        let row = said.lines().find(|line| line.contains('✓') && line.contains("github")).expect("a row");
         assert!(said.contains("Gateway providers") && row.contains("oauth2"), "{said}");
         let said = nexus(&world, version, &["test", "github", "--user-id=alice"]).ok();
         assert!(said.contains("Gateway accepted connection request"), "{said}");

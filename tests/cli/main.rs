@@ -21,6 +21,7 @@ mod crowd;
 mod environment;
 mod explained;
 mod gateway;
+mod gateway_consents;
 mod homes;
 mod imported;
 mod jarviscore;

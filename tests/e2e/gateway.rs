@@ -6,5 +6,6 @@ mod bounds;
 mod browsers;
 mod described;
 mod keys;
+mod killed;
 mod life;
 mod typed;

@@ -66,7 +66,7 @@ async fn schema(
     InQuery(which): InQuery<Which>,
 ) -> Result<Json<Schema>, Problem> {
     let state = Secret::new(which.state);
-    let (provider, _) = gateway.form_of(&state)?.ok_or_else(no_form)?;
+    let (provider, _) = gateway.on_disk(move |gateway| gateway.form_of(&state)).await??.ok_or_else(no_form)?;
     let fields = asked_for(&provider);
     let property = |field: &Wanted| {
         let property = match field.secret {
@@ -91,7 +91,7 @@ async fn schema(
 ))]
 async fn form(State(gateway): State<Shared>, _asked: Asked<Page>, InQuery(which): InQuery<Which>) -> Result<Response, Problem> {
     let state = Secret::new(which.state);
-    match gateway.form_of(&state)? {
+    match gateway.on_disk(move |gateway| gateway.form_of(&state)).await?? {
         Some((provider, answer)) => Ok(filled(&provider, &answer, StatusCode::OK, None)),
         None => Ok(stale()),
     }
@@ -134,7 +134,9 @@ struct Captured {
 ))]
 async fn fill_in(State(gateway): State<Shared>, asked: Asked<Page>, request: Request) -> Result<Response, Problem> {
     let Sent { state, fields, cancelled, by_form } = sent(&gateway, request).await?;
-    let Some((provider, answer)) = gateway.form_of(&state)? else {
+    let state = Arc::new(state);
+    let shown = Arc::clone(&state);
+    let Some((provider, answer)) = gateway.on_disk(move |gateway| gateway.form_of(&shown)).await?? else {
         return if by_form { Ok(stale()) } else { Err(no_form()) };
     };
     if cancelled {
@@ -171,7 +173,8 @@ enum Refused {
 impl Gateway {
     /// The form that `state` belongs to, and for which service it is.
     fn form_of(&self, state: &Secret<String>) -> Result<Option<(Arc<Provider>, Answer)>, Problem> {
-        let Some(answer) = self.ports.pending.form(state, (self.ports.clock)()) else { return Ok(None) };
+        let answer = self.ports.pending.form(state, (self.ports.clock)()).map_err(|error| not_kept(&error))?;
+        let Some(answer) = answer else { return Ok(None) };
         let provider = self.ports.catalogue.load().get(answer.connection.provider()).cloned();
         Ok(Some((provider.ok_or_else(|| Problem::missing("the provider's file is gone"))?, answer)))
     }

@@ -1,0 +1,175 @@
+//! A gateway that ends in the middle of a consent: the question is there afterwards, or its answer is, and never half of one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::harness::{Authority, Builder, Gateway, Nexus, Offers, Upstream, answer, eventually, run_within};
+
+const PROVIDER: &str = r#"
+name = "acme"
+slots = ["authorization"]
+[oauth2]
+authorize_url = "https://login.acme.example/authorize"
+token_url = "https://login.acme.example/token"
+[[inject]]
+hosts = ["api.acme.example"]
+strategy = { bearer = "{access_token}" }
+"#;
+
+struct House {
+    nexus: Nexus,
+    service: Upstream,
+    /// How many codes the token endpoint may still answer.
+    gate: Arc<Semaphore>,
+}
+
+impl House {
+    async fn new() -> Self {
+        let ca = Authority::new();
+        let gate = Arc::new(Semaphore::new(0));
+        let open = Arc::clone(&gate);
+        let service = Upstream::serve(&ca, &["login.acme.example"], Offers::Http1, move |mut call| {
+            let open = Arc::clone(&open);
+            async move {
+                let body = call.read().await.expect("a body");
+                open.acquire().await.expect("a gate").forget();
+                let body = String::from_utf8_lossy(&body).into_owned();
+                let code = body.split('&').find_map(|pair| pair.strip_prefix("code=")).expect("a code").to_owned();
+                let tokens = json!({ "access_token": format!("at-{code}"), "refresh_token": format!("rt-{code}"), "token_type": "Bearer" });
+                let mut response = answer(200, tokens.to_string());
+                response.headers_mut().insert("content-type", "application/json".parse().expect("a value"));
+                response
+            }
+        })
+        .await;
+        let builder = Builder::new(&ca).gateway().provider("acme", PROVIDER).resolve("login.acme.example", service.address);
+        // The port is another one after each start.
+        let builder = builder.config("[gateway]\nurl = \"http://localhost:8090\"");
+        let nexus = builder.register("acme", &[("client_id", "app"), ("client_secret", "s3cr3t-of-app-01")]).spawn().await;
+        Self { nexus, service, gate }
+    }
+
+    fn gateway(&self) -> Gateway {
+        self.nexus.gateway()
+    }
+
+    async fn ask(&self, user: &str) -> Value {
+        let wish = json!({ "user_id": user, "provider_name": "acme" });
+        let said = self.gateway().ask("POST", "/v1/request-connection", Some(&wish)).await;
+        assert_eq!(said.status, 200, "{said:?}");
+        said.json()
+    }
+
+    async fn status(&self, begun: &Value) -> String {
+        let said = self.gateway().get(&format!("/v1/check-connection/{}", text(begun, "connection_id"))).await;
+        said.json()["status"].as_str().unwrap_or("none").to_owned()
+    }
+
+    /// A browser that comes back with `code`, and may be cut off.
+    fn comes_back(&self, begun: &Value, code: &str) -> tokio::task::JoinHandle<u16> {
+        let (gateway, path) = (self.gateway(), format!("/oauth/callback?code={code}&state={}", text(begun, "state")));
+        tokio::spawn(async move { gateway.get(&path).await.status })
+    }
+
+    async fn killed(&mut self) {
+        self.nexus.kill().await;
+        self.nexus.respawn().await;
+    }
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_else(|| panic!("{name}: {value}"))
+}
+
+#[test]
+fn i9_a_question_survives_a_kill_and_is_answered_once() {
+    run_within(Duration::from_secs(90), async {
+        let mut house = House::new().await;
+        let begun = house.ask("alice").await;
+        house.killed().await;
+        assert_eq!(house.status(&begun).await, "pending");
+        house.gate.add_permits(1);
+        assert_eq!(house.comes_back(&begun, "one").await.expect("an answer"), 303);
+        assert_eq!(house.status(&begun).await, "active");
+        house.killed().await;
+        assert_eq!(house.status(&begun).await, "active", "its handle stands in the vault");
+        assert_eq!(house.comes_back(&begun, "two").await.expect("an answer"), 404);
+        assert_eq!(house.service.count(), 1);
+        let file = std::fs::read_to_string(house.nexus.home().gateway_pending()).expect("a file");
+        assert!(!file.contains("acme") && !file.contains(text(&begun, "state")), "it is sealed");
+    });
+}
+
+#[test]
+fn i9_killed_while_the_service_is_asked_nothing_is_stored_and_the_code_is_not_sent_again() {
+    run_within(Duration::from_secs(90), async {
+        let mut house = House::new().await;
+        let begun = house.ask("alice").await;
+        let browser = house.comes_back(&begun, "one");
+        house.service.until(|seen| seen.len() == 1).await;
+        assert_eq!(house.status(&begun).await, "pending");
+        house.killed().await;
+        drop(browser.await);
+        assert_eq!(house.status(&begun).await, "failed", "its code may be spent");
+        house.gate.add_permits(5);
+        assert_eq!(house.comes_back(&begun, "one").await.expect("an answer"), 404);
+        assert_eq!(house.service.count(), 1);
+        assert!(house.nexus.store().get(&"acme:alice".parse().expect("a name")).expect("a vault").is_none());
+    });
+}
+
+#[test]
+fn i9_killed_at_any_moment_a_connection_is_there_with_its_handle_or_not_at_all() {
+    run_within(Duration::from_secs(120), async {
+        let mut house = House::new().await;
+        house.gate.add_permits(1_000);
+        let mut ends = Vec::new();
+        for round in 0..8_u32 {
+            let user = format!("user{round}");
+            let begun = house.ask(&user).await;
+            let browser = house.comes_back(&begun, &user);
+            let sent = usize::try_from(round).expect("a number") + 1;
+            house.service.until(|seen| seen.len() == sent).await;
+            let moment = std::time::Instant::now() + Duration::from_micros(u64::from(round * round) * 400);
+            while std::time::Instant::now() < moment {
+                std::hint::spin_loop();
+            }
+            house.killed().await;
+            drop(browser.await);
+            let stored = house.nexus.store().get(&format!("acme:{user}").parse().expect("a name")).expect("a vault");
+            let status = house.status(&begun).await;
+            match stored {
+                Some(entry) => {
+                    let held = |name: &str| entry.fields.field(name).map(|value| value.expose().clone());
+                    assert_eq!(
+                        (held("access_token"), held("refresh_token")),
+                        (Some(format!("at-{user}")), Some(format!("rt-{user}")))
+                    );
+                    assert_eq!(status, "active");
+                }
+                None => assert_eq!(status, "failed"),
+            }
+            ends.push(status);
+        }
+        eventually("both ends", || (!ends.is_empty()).then_some(())).await;
+    });
+}
+
+#[test]
+fn a_browser_that_leaves_loses_nothing() {
+    run_within(Duration::from_secs(60), async {
+        let house = House::new().await;
+        let begun = house.ask("alice").await;
+        let browser = house.comes_back(&begun, "one");
+        house.service.until(|seen| seen.len() == 1).await;
+        browser.abort();
+        house.gate.add_permits(1);
+        let store = house.nexus.store();
+        let there = || store.get(&"acme:alice".parse().expect("a name")).expect("a vault").map(drop);
+        eventually("the connection", there).await;
+        assert_eq!(house.status(&begun).await, "active");
+    });
+}
