@@ -47,7 +47,7 @@ const PROGRAMS: [(&str, Option<&str>); 35] = [
 ];
 
 /// What `import` names, and the package of `requirements.txt` or of the clients' `install.sh` it is in.
-const MODULES: [(&str, &str); 33] = [
+const MODULES: [(&str, &str); 34] = [
     ("aiohttp", "aiohttp"),
     ("anthropic", "anthropic"),
     ("boto3", "boto3"),
@@ -58,6 +58,7 @@ const MODULES: [(&str, &str); 33] = [
     ("github", "PyGithub"),
     ("google", "google-api-python-client"),
     ("googleapiclient", "google-api-python-client"),
+    ("jarviscore", ""), // in two versions, by tests/jarviscore/install.sh
     ("grpc", "grpcio"),
     ("h11", "h11"),
     ("httpx", "httpx"),

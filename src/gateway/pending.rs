@@ -336,3 +336,7 @@ fn answer(flow: &Flow, state: &Secret<String>) -> Answer {
         state: state.duplicate(),
     }
 }
+
+#[cfg(test)]
+#[path = "pending_tests.rs"]
+mod tests;

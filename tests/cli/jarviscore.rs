@@ -115,6 +115,9 @@ fn i11_its_manager_and_its_calls_use_an_account_and_hold_placeholders_only() {
         let held: Value = serde_json::from_str(&last).unwrap_or_else(|error| panic!("{version}: {error}: {last} {ended:?}"));
         assert_eq!((&held["status"], &held["body"]["login"]), (&200.into(), &"alice".into()), "{version}: {held}");
         assert_eq!((&held["type"], &held["expires_at"]), (&"oauth2".into(), &Value::Null), "{held}");
+        let found =
+            if version == "1.3.0" { Value::Null } else { serde_json::json!({ "handle": "resolved:acme", "status": 200 }) };
+        assert_eq!(held["discovered"], found, "{held}");
         let token = held["credentials"]["access_token"].as_str().expect("a text");
         assert_eq!(oidc.owner(&world, token), None, "it is worth nothing at the service");
         let listed = world.nexus(&["list", "--json"]).json();

@@ -19,7 +19,7 @@ use crate::gateway::problem::Problem;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(callback))
+    OpenApiRouter::new().routes(routes!(oauth_callback))
 }
 
 /// How a consent ended, for people and programs.
@@ -45,7 +45,11 @@ enum End {
         (status = 303, description = "It is over; back to the program, with status, connection_id, provider and state"),
         (status = 404, body = String, content_type = "text/html", description = "This answers no question, or none any more"),
     ))]
-async fn callback(State(gateway): State<Shared>, asked: Asked<Page>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+async fn oauth_callback(
+    State(gateway): State<Shared>,
+    asked: Asked<Page>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
     let heard = gateway.on_disk(move |gateway| {
         let now = (gateway.ports.clock)();
@@ -73,7 +77,7 @@ async fn callback(State(gateway): State<Shared>, asked: Asked<Page>, RawQuery(qu
 
 /// Redeems the code and stores what came of it, to the end also where the browser leaves.
 async fn connect(gateway: &Shared, asked: &Asked<Page>, answer: &Answer, code: Code) -> Result<End, Problem> {
-    asked.note(gateway, "connection_consented", &[("connection", answer.connection.as_str())]).await?;
+    asked.note(gateway, "gateway_consented", &[("connection", answer.connection.as_str())]).await?;
     let (gateway, id) = (Arc::clone(gateway), answer.id.clone());
     let (connection, scopes) = (answer.connection.clone(), answer.scopes.clone());
     let work = tokio::spawn(async move {

@@ -28,7 +28,7 @@ use crate::registration::{Form, Wanted, ways};
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(schema)).routes(routes!(form, fill_in))
+    OpenApiRouter::new().routes(routes!(capture_schema)).routes(routes!(capture_form, capture_credential))
 }
 
 /// Which form.
@@ -60,7 +60,7 @@ struct Schema {
     (status = 200, body = Schema, description = "What is asked for"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "The state belongs to no form, or none any more"),
 ))]
-async fn schema(
+async fn capture_schema(
     State(gateway): State<Shared>,
     _asked: Asked<Page>,
     InQuery(which): InQuery<Which>,
@@ -89,7 +89,11 @@ async fn schema(
     (status = 200, body = String, content_type = "text/html", description = "The form"),
     (status = 404, body = String, content_type = "text/html", description = "The state belongs to no form, or none any more"),
 ))]
-async fn form(State(gateway): State<Shared>, _asked: Asked<Page>, InQuery(which): InQuery<Which>) -> Result<Response, Problem> {
+async fn capture_form(
+    State(gateway): State<Shared>,
+    _asked: Asked<Page>,
+    InQuery(which): InQuery<Which>,
+) -> Result<Response, Problem> {
     let state = Secret::new(which.state);
     match gateway.on_disk(move |gateway| gateway.form_of(&state)).await?? {
         Some((provider, answer)) => Ok(filled(&provider, &answer, StatusCode::OK, None)),
@@ -132,7 +136,7 @@ struct Captured {
     (status = 422, description = "What was typed makes no credential; it can be typed again",
         content((Document = "application/problem+json"), (String = "text/html"))),
 ))]
-async fn fill_in(State(gateway): State<Shared>, asked: Asked<Page>, request: Request) -> Result<Response, Problem> {
+async fn capture_credential(State(gateway): State<Shared>, asked: Asked<Page>, request: Request) -> Result<Response, Problem> {
     let Sent { state, fields, cancelled, by_form } = sent(&gateway, request).await?;
     let state = Arc::new(state);
     let shown = Arc::clone(&state);
@@ -144,7 +148,7 @@ async fn fill_in(State(gateway): State<Shared>, asked: Asked<Page>, request: Req
         gateway.on_disk(move |gateway| gateway.ports.pending.fail(&id)).await?.map_err(|error| not_kept(&error))?;
         return Ok(over(&answer, "Cancelled", "Nothing was stored.", Some("access_denied")));
     }
-    asked.note(&gateway, "connection_typed", &[("connection", answer.connection.as_str())]).await?;
+    asked.note(&gateway, "gateway_typed", &[("connection", answer.connection.as_str())]).await?;
     let (typed, whose) = (Arc::clone(&provider), answer.id.clone());
     let stored = gateway.on_disk(move |gateway| gateway.store_typed(&typed, &state, fields)).await?;
     match stored {

@@ -24,7 +24,10 @@ use crate::gateway::problem::{Document, Problem};
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(request)).routes(routes!(check)).routes(routes!(remove))
+    OpenApiRouter::new()
+        .routes(routes!(request_connection))
+        .routes(routes!(check_connection))
+        .routes(routes!(remove_connection))
 }
 
 /// More than any service knows.
@@ -88,11 +91,15 @@ impl Begun {
         description = "A person is asked already: the members of a 200 are in it; or no app is registered, and the message says how"),
     (status = 429, body = Document, content_type = "application/problem+json", description = "Too many are being asked"),
 ))]
-async fn request(State(gateway): State<Shared>, asked: Asked<App>, InBody(ask): InBody<Ask>) -> Result<Response, Problem> {
+async fn request_connection(
+    State(gateway): State<Shared>,
+    asked: Asked<App>,
+    InBody(ask): InBody<Ask>,
+) -> Result<Response, Problem> {
     if ask.scopes.len() > SCOPES {
         return Err(Problem::malformed(format!("the member scopes has more than {SCOPES} parts")));
     }
-    asked.note(&gateway, "connection_asked", &[("provider", &ask.provider_name)]).await?;
+    asked.note(&gateway, "gateway_asked", &[("provider", &ask.provider_name)]).await?;
     let Ask { user_id, provider_name, scopes, return_url } = ask;
     let (who, wish) = (asked.who.clone(), Request { provider: provider_name, user: user_id, scopes, return_url });
     let question = gateway.on_disk(move |gateway| gateway.begin(&who, wish)).await??;
@@ -120,7 +127,7 @@ struct Checked {
     (status = 200, body = Checked, description = "Its status"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "There is none, or it is not for this key"),
 ))]
-async fn check(
+async fn check_connection(
     State(gateway): State<Shared>,
     asked: Asked<App>,
     InPath(id): InPath<String>,
@@ -157,7 +164,7 @@ struct Removed {
     (status = 200, body = Removed, description = "It is gone"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "There is none, or it is not for this key"),
 ))]
-async fn remove(
+async fn remove_connection(
     State(gateway): State<Shared>,
     asked: Asked<App>,
     InPath(id): InPath<String>,
@@ -170,7 +177,7 @@ async fn remove(
     let (id, entry) = match gateway.on_disk(move |gateway| gateway.find(&handle)).await?? {
         Found::Held(id, entry) => (id, entry),
         Found::Asked(given, _, connection) => {
-            asked.note(&gateway, "connection_dropped", &[("connection", connection.as_str())]).await?;
+            asked.note(&gateway, "gateway_dropped", &[("connection", connection.as_str())]).await?;
             let ended = gateway.on_disk(move |gateway| gateway.ports.pending.fail(&given)).await?;
             ended.map_err(|error| not_kept(&error))?;
             return Ok(Json(Removed { removed: connection.to_string(), revoked: false }));
@@ -179,7 +186,7 @@ async fn remove(
     if asked.who.kind() != Some(Kind::Admin) {
         return Err(Problem::forbidden("not_admin", "only admin keys take connections out"));
     }
-    asked.note(&gateway, "connection_removed", &[("connection", id.as_str())]).await?;
+    asked.note(&gateway, "gateway_removed", &[("connection", id.as_str())]).await?;
     // To its end also where the caller leaves.
     let work = tokio::spawn(async move {
         let (catalogue, vault) = (gateway.ports.catalogue.load_full(), gateway.on_disk(|gateway| gateway.vault()).await??);

@@ -27,7 +27,7 @@ use crate::registration::{Form, Wanted, ways};
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list, register)).routes(routes!(metadata)).routes(routes!(show))
+    OpenApiRouter::new().routes(routes!(providers, register_provider)).routes(routes!(metadata)).routes(routes!(provider))
 }
 
 /// What a program may know of a service.
@@ -57,7 +57,7 @@ struct Listed {
 #[utoipa::path(get, path = "/v1/providers", tag = "providers", security(("key" = ["app", "node", "admin", "owner"])), responses(
     (status = 200, body = Object, description = "`{auth_type: {name: {api_base_url, user_info_endpoint, scopes}}}`"),
 ))]
-async fn list(State(gateway): State<Shared>, asked: Asked<App>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn providers(State(gateway): State<Shared>, asked: Asked<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     if !agent.starts_with("Python-urllib/") {
         return Ok(Json(grouped(&gateway, &asked.who)).into_response());
@@ -140,7 +140,11 @@ struct Profile {
     (status = 200, body = Profile, description = "What is known of it"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "There is none of that name, or it is not for this key"),
 ))]
-async fn show(State(gateway): State<Shared>, asked: Asked<App>, InPath(id): InPath<String>) -> Result<Json<Profile>, Problem> {
+async fn provider(
+    State(gateway): State<Shared>,
+    asked: Asked<App>,
+    InPath(id): InPath<String>,
+) -> Result<Json<Profile>, Problem> {
     let provider = gateway.provider(&asked.who, &id)?;
     let app = ConnectionId::new(provider.id.clone(), None);
     let registered = gateway.on_disk(move |gateway| gateway.vault().map(|vault| vault.get(&app).is_some())).await??;
@@ -216,14 +220,14 @@ struct Registered {
         description = "It is registered already; or the body holds no credential, and the message says where a person types it"),
     (status = 422, body = Document, content_type = "application/problem+json", description = "It makes no credential"),
 ))]
-async fn register(
+async fn register_provider(
     State(gateway): State<Shared>,
     asked: Asked<App>,
     InBody(body): InBody<Registration>,
 ) -> Result<Response, Problem> {
     let who = asked.who.clone();
     let given = body.profile;
-    asked.note(&gateway, "provider_registered", &[("provider", &given.name)]).await?;
+    asked.note(&gateway, "gateway_registered", &[("provider", &given.name)]).await?;
     let registered = gateway.on_disk(move |gateway| gateway.register_given(&who, given)).await??;
     let status = if registered.replaced { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(registered)).into_response())

@@ -78,7 +78,7 @@ async fn refresh(
 ) -> Result<Json<Refreshed>, Problem> {
     let handle = Handle::new(&asked.who, &id, &headers);
     let (id, _, provider) = gateway.on_disk(move |gateway| gateway.usable(&handle)).await??;
-    asked.note(&gateway, "refresh_hinted", &[("connection", id.as_str())]).await?;
+    asked.note(&gateway, "gateway_refresh", &[("connection", id.as_str())]).await?;
     let refreshed = gateway.renewed(&id, &provider).await?;
     Ok(Json(Refreshed { status: Status::Active.as_str(), refreshed }))
 }
@@ -125,10 +125,10 @@ async fn resolve(
 /// What is handed to who asks, noted before.
 async fn handed_out(gateway: &Shared, asked: &Asked<App>, (id, entry, provider): Usable) -> Result<Credential, Problem> {
     if asked.who.kind() != Some(Kind::Node) {
-        asked.note(gateway, "placeholder_given", &[("connection", id.as_str())]).await?;
+        asked.note(gateway, "gateway_placeholder", &[("connection", id.as_str())]).await?;
         return Ok(shape::placeholder(gateway, &asked.who, (&id, &entry), &provider));
     }
-    asked.note(gateway, "credential_given", &[("connection", id.as_str())]).await?;
+    asked.note(gateway, "gateway_credential", &[("connection", id.as_str())]).await?;
     gateway.renewed(&id, &provider).await?;
     let name = id.clone();
     let fresh = gateway.on_disk(move |gateway| gateway.vault().map(|vault| vault.get(&name).cloned())).await??;

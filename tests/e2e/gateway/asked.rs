@@ -232,7 +232,7 @@ fn i11_a_credential_goes_to_a_node_and_to_nobody_else() {
             assert_eq!(said.json()["credentials"], json!({ "access_token": "at-alice-0123456789" }), "no refresh token");
             assert!(text(&said.json(), "expires_at").ends_with("+00:00"), "{said:?}");
         }
-        let line = house.nexus.audit_line(|line| line["event"] == "credential_given").await;
+        let line = house.nexus.audit_line(|line| line["event"] == "gateway_credential").await;
         assert_eq!((&line["by"], &line["connection"]), (&json!("edge"), &json!("acme:alice")));
     });
 }
@@ -334,10 +334,10 @@ fn a_connection_is_taken_out_by_an_administrator() {
         assert_eq!(said.json(), json!({ "removed": "acme:alice", "revoked": false }));
         assert_eq!(house.app.get(&format!("/v1/check-connection/{id}")).await.status, 404);
         assert!(house.nexus.store().get(&"acme:alice".parse().expect("a name")).expect("a vault").is_none());
-        house.nexus.audit_line(|line| line["event"] == "connection_removed").await;
+        house.nexus.audit_line(|line| line["event"] == "gateway_removed").await;
         let events = house.admin.get("/audit?limit=20").await.json();
         let told = |event: &str| events["events"].as_array().expect("lines").iter().any(|line| line["event"] == event);
-        assert!(told("connection_asked") && told("connection_consented"), "{events}");
+        assert!(told("gateway_asked") && told("gateway_consented"), "{events}");
         assert_eq!(house.app.get("/audit").await.code(), "key_kind");
     });
 }
@@ -359,5 +359,34 @@ fn without_an_app_it_says_where_one_is_made() {
         ] {
             assert_eq!(nexus.gateway().ask("POST", "/v1/request-connection", Some(&wish)).await.code(), code, "{wish}");
         }
+    });
+}
+
+#[test]
+fn i6_an_apps_key_acts_as_the_agent_of_its_name() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &["api.acme.example"], Offers::Both, |_call| async { answer(200, "yes") }).await;
+        let builder = Builder::new(&ca).gateway().provider("acme", PROVIDER).resolve("api.acme.example", service.address);
+        let builder = builder.register("acme:alice", &[("access_token", "at-alice-0123456789")]);
+        let builder = builder.register("acme:bob", &[("access_token", "at-bob-0123456789")]);
+        let (builder, crew) = builder.agent("crew", |_agent| ());
+        let (builder, other) = builder.agent("other", |_agent| ());
+        let (builder, key) = builder.key("crew", App, |_key| ());
+        let nexus = builder.start();
+        let given = nexus.gateway().key(&key).get("/v1/token/acme:bob").await.json();
+        let placeholder = text(&given["credentials"], "access_token").to_owned();
+        let sent = |name: &'static str, token: String| {
+            let mut request = request(Method::GET, "https://api.acme.example/v1/me", empty());
+            request.headers_mut().insert("authorization", format!("Bearer {placeholder}").parse().expect("a value"));
+            let caller = Caller::new(&nexus).agent(name, &token);
+            async move { caller.send(request).await.status }
+        };
+        assert_eq!(sent("crew", crew).await, 200);
+        assert_eq!(
+            service.seen().last().and_then(|seen| seen.bearer().map(str::to_owned)).as_deref(),
+            Some("at-bob-0123456789")
+        );
+        assert_eq!(sent("other", other).await, 403, "another agent's");
     });
 }

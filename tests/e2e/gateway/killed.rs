@@ -80,6 +80,14 @@ impl House {
     }
 }
 
+/// A moment, which is not waited for but given to chance.
+fn spin(moment: Duration) {
+    let end = std::time::Instant::now() + moment;
+    while std::time::Instant::now() < end {
+        std::hint::spin_loop();
+    }
+}
+
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value[name].as_str().unwrap_or_else(|| panic!("{name}: {value}"))
 }
@@ -133,10 +141,7 @@ fn i9_killed_at_any_moment_a_connection_is_there_with_its_handle_or_not_at_all()
             let browser = house.comes_back(&begun, &user);
             let sent = usize::try_from(round).expect("a number") + 1;
             house.service.until(|seen| seen.len() == sent).await;
-            let moment = std::time::Instant::now() + Duration::from_micros(u64::from(round * round) * 400);
-            while std::time::Instant::now() < moment {
-                std::hint::spin_loop();
-            }
+            spin(Duration::from_micros(u64::from(round * round) * 400));
             house.killed().await;
             drop(browser.await);
             let stored = house.nexus.store().get(&format!("acme:{user}").parse().expect("a name")).expect("a vault");
@@ -154,7 +159,41 @@ fn i9_killed_at_any_moment_a_connection_is_there_with_its_handle_or_not_at_all()
             }
             ends.push(status);
         }
-        eventually("both ends", || (!ends.is_empty()).then_some(())).await;
+        assert_eq!(ends.len(), 8);
+    });
+}
+
+#[test]
+fn i9_killed_while_a_key_is_stored_it_is_there_or_not_and_its_form_is_not_used_twice() {
+    run_within(Duration::from_secs(120), async {
+        let mut house = House::new().await;
+        for round in 0..6_u32 {
+            let user = format!("user{round}");
+            let wish = json!({ "user_id": user, "provider_name": "stripe" });
+            let begun = house.gateway().ask("POST", "/v1/request-connection", Some(&wish)).await.json();
+            let state = text(&begun, "state");
+            let schema = house.gateway().get(&format!("/v1/capture-schema?state={state}")).await.json();
+            let name = schema["required"][0].as_str().expect("a field").to_owned();
+            let typed = json!({ "state": state, "credentials": { name.as_str(): format!("sk_{user}") } });
+            let (gateway, sent) = (house.gateway(), typed.clone());
+            let sending = tokio::spawn(async move { gateway.ask("POST", "/v1/capture-credential", Some(&sent)).await.status });
+            spin(Duration::from_micros(u64::from(round) * 3_000));
+            house.killed().await;
+            drop(sending.await);
+            let id = format!("stripe:{user}").parse().expect("a name");
+            let stored = house.nexus.store().get(&id).expect("a vault");
+            let again = house.gateway().ask("POST", "/v1/capture-credential", Some(&typed)).await.status;
+            match (house.status(&begun).await.as_str(), stored) {
+                ("active", Some(entry)) => {
+                    assert_eq!(entry.fields.field(&name).map(|value| value.expose().clone()), Some(format!("sk_{user}")));
+                    assert_eq!(again, 404, "once");
+                }
+                // It had not begun, and was typed again.
+                ("active", None) => assert_eq!(again, 200),
+                ("failed", None) => assert_eq!(again, 404),
+                other => panic!("{other:?}"),
+            }
+        }
     });
 }
 

@@ -23,11 +23,26 @@ class Printed(CLIFlowHandler):
         print(f"page {auth_url}", flush=True)
 
 
+CONFIG = {
+    "nexus_gateway_url": gateway, "nexus_gateway_api_key": key, "nexus_default_user_id": user,
+    "nexus_return_url": return_url, "auth_poll_interval": 0.1, "auth_flow_timeout": 40,
+}
+
+
+async def discovered():
+    """What another process finds without a person; 1.x looks for nothing."""
+    manager = AuthenticationManager(CONFIG)
+    if not hasattr(manager, "discover"):
+        return None
+    handle = await manager.discover(provider)
+    called = await NexusCallProxy(manager).call(handle, "GET", url)
+    await manager.nexus_client.refresh_connection(handle)
+    await manager.close()
+    return {"handle": handle, "status": called["status_code"]}
+
+
 async def main():
-    manager = AuthenticationManager({
-        "nexus_gateway_url": gateway, "nexus_gateway_api_key": key, "nexus_default_user_id": user,
-        "nexus_return_url": return_url, "auth_poll_interval": 0.1, "auth_flow_timeout": 40,
-    })
+    manager = AuthenticationManager(CONFIG)
     manager.flow_handler = Printed(open_browser=False)
     handle = await manager.authenticate(provider)
     strategy = await manager.resolve_strategy(handle)
@@ -36,7 +51,7 @@ async def main():
     await manager.nexus_client.refresh_connection(handle)
     print(json.dumps({
         "handle": handle, "type": strategy.type, "credentials": strategy.credentials, "expires_at": strategy.expires_at,
-        "status": called["status_code"], "body": called["json"],
+        "status": called["status_code"], "body": called["json"], "discovered": await discovered(),
     }), flush=True)
     await manager.close()
 

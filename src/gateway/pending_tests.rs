@@ -1,0 +1,108 @@
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::super::flow::PATIENCE;
+use super::*;
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+fn open(folder: &tempfile::TempDir, key: u8) -> Result<Pending, PendingError> {
+    let home = folder.path().join("home");
+    disk::create_private_dir(&home).expect("a folder");
+    Pending::open(home.join("gateway-pending.enc"), DataKey::from_bytes([key; 32]))
+}
+
+fn wanted(asker: &str, connection: &str) -> Wanted {
+    Wanted {
+        id: GatewayId::random().expect("random"),
+        asker: asker.to_owned(),
+        connection: connection.parse().expect("a handle"),
+        scopes: Vec::new(),
+        return_url: None,
+    }
+}
+
+/// Begins a form whose state is that of its connection.
+fn begin(pending: &Pending, wanted: &Wanted) -> Result<Begun, PendingError> {
+    let page = Secret::new(format!("http://localhost/{}", wanted.connection));
+    let step = Step::Form(Secret::new(format!("state of {}", wanted.connection)));
+    pending.begin(wanted, Flow::new(wanted, page, step, now()), now())
+}
+
+fn state(connection: &str) -> Secret<String> {
+    Secret::new(format!("state of {connection}"))
+}
+
+#[test]
+fn a_question_is_good_for_an_hour_and_its_end_is_known_for_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pending = open(&folder, 7).expect("a file");
+    let alice = wanted("crew", "acme:alice");
+    assert!(matches!(begin(&pending, &alice), Ok(Begun::Now(_))));
+    let standing = |after: Duration| pending.standing(&alice.id, now() + after).expect("a file").map(|(standing, _)| standing);
+    let minute = Duration::from_secs(60);
+    assert_eq!(standing(PATIENCE - minute), Some(Standing::Pending));
+    assert_eq!(standing(PATIENCE), Some(Standing::Failed));
+    assert_eq!(standing(PATIENCE * 2), None);
+    assert!(pending.form(&state("acme:alice"), now() + PATIENCE).expect("a file").is_none(), "too late");
+    assert!(pending.take_form(&state("acme:alice"), now() + PATIENCE).expect("a file").is_none(), "too late");
+}
+
+#[test]
+fn a_form_is_taken_once_by_whichever_gateway_of_the_home() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, two) = (open(&folder, 7).expect("a file"), open(&folder, 7).expect("a file"));
+    let alice = wanted("crew", "acme:alice");
+    begin(&one, &alice).expect("kept");
+    assert!(matches!(begin(&two, &wanted("crew", "acme:alice")), Ok(Begun::Already(_))), "the same is asked already");
+    assert!(matches!(begin(&two, &wanted("other", "acme:alice")), Ok(Begun::Now(_))), "another program's is its own");
+    let taken = two.take_form(&state("acme:alice"), now()).expect("a file").expect("the last of the two");
+    one.finish(&taken.id).expect("written");
+    let taken = one.take_form(&state("acme:alice"), now()).expect("a file").expect("the first");
+    assert!(two.take_form(&state("acme:alice"), now()).expect("a file").is_none());
+    one.give_back(&taken).expect("written");
+    assert!(two.form(&state("acme:alice"), now()).expect("a file").is_some());
+}
+
+#[test]
+fn what_was_acted_on_at_the_end_of_the_process_has_failed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pending = open(&folder, 7).expect("a file");
+    let alice = wanted("crew", "acme:alice");
+    begin(&pending, &alice).expect("kept");
+    pending.take_form(&state("acme:alice"), now()).expect("a file").expect("a form");
+    let standing = |pending: &Pending| pending.standing(&alice.id, now()).expect("a file").map(|(standing, _)| standing);
+    assert_eq!(standing(&pending), Some(Standing::Pending));
+    assert_eq!(standing(&open(&folder, 7).expect("a file")), Some(Standing::Failed));
+}
+
+#[test]
+fn i9_a_file_of_another_secret_or_damage_stays_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    begin(&open(&folder, 7).expect("a file"), &wanted("crew", "acme:alice")).expect("kept");
+    let file = folder.path().join("home/gateway-pending.enc");
+    let before = std::fs::read(&file).expect("a file");
+    let refused = open(&folder, 8).err().expect("another secret");
+    assert!(matches!(refused, PendingError::Sealed(..)) && refused.to_string().contains("remove the file"), "{refused}");
+    assert_eq!(std::fs::read(&file).expect("a file"), before);
+}
+
+#[test]
+fn i7_one_program_has_only_so_many_and_leaves_room_for_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pending = open(&folder, 7).expect("a file");
+    let many: Vec<Flow> = (0..OF_ONE)
+        .map(|number| {
+            let wanted = wanted("crew", &format!("acme:user{number}"));
+            Flow::new(&wanted, Secret::new(String::new()), Step::Form(state(&number.to_string())), now())
+        })
+        .collect();
+    pending.write(&many).expect("written");
+    assert!(matches!(begin(&pending, &wanted("crew", "acme:alice")), Err(PendingError::Full)));
+    assert!(matches!(begin(&pending, &wanted("other", "acme:alice")), Ok(Begun::Now(_))));
+    let later = now() + PATIENCE;
+    let wanted = wanted("crew", "acme:alice");
+    let flow = Flow::new(&wanted, Secret::new(String::new()), Step::Form(state("later")), later);
+    assert!(matches!(pending.begin(&wanted, flow, later), Ok(Begun::Now(_))), "those before are over");
+}
