@@ -5,19 +5,21 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 4 | [`app`]: configuration, build, start, reload, drain |
-//! | 3 | `gateway`: the control plane; `proxy`: the data plane |
-//! | 2 | `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot; `registration`: what a person typed, as a connection |
+//! | 3 | `gateway`: the control plane; `node`: connections that a gateway lends; `proxy`: the data plane |
+//! | 2 | `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot; `loan`: what nodes are lent; `registration`: what a person typed, as a connection |
 //! | 1 | [`agent`], `attention`, [`audit`], [`ca`], `listener`, `oauth`, [`provider`], `upstream`, [`vault`] |
 //! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`], `sign`, `wording` |
 
 pub mod app;
 
 mod gateway;
+mod node;
 mod proxy;
 
 mod broker;
 mod consent;
 mod decide;
+mod loan;
 mod registration;
 
 pub mod agent;

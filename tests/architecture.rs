@@ -12,9 +12,11 @@ const FLOORS: &[(&str, i8)] = &[
     ("app", 4),
     ("gateway", 3),
     ("proxy", 3),
+    ("node", 3),
     ("broker", 2),
     ("consent", 2),
     ("decide", 2),
+    ("loan", 2),
     ("registration", 2),
     ("agent", 1),
     ("attention", 1),
@@ -41,6 +43,7 @@ const EXPOSING: &[&str] = &[
     "agent/token.rs",
     "app/gateway.rs", // the key of this machine's command line, into the private address file
     "app/init.rs",
+    "app/node.rs", // a gateway's key as it is read, and what a person typed, on its way there
     "app/secret.rs",
     "app/settings.rs",
     "attention/notice.rs", // what the webhook is signed with
@@ -56,7 +59,9 @@ const EXPOSING: &[&str] = &[
     "gateway/routes/capture.rs",     // what a person typed; the state, into that person's form
     "gateway/routes/connections.rs", // a question's page and state, to the program that asks it
     "gateway/shape.rs",              // the answer to a node, which alone gets credentials (I11)
+    "loan/lender.rs",                // the name of a credential's state, an HMAC of it
     "model/secret.rs",
+    "node/door.rs", // the node's key, in a header to its gateway
     "oauth/assertion.rs",
     "oauth/assume_role.rs",
     "oauth/authorization.rs",
@@ -202,6 +207,15 @@ fn i4_t99_no_code_can_switch_verification_off() {
     const DOORS: [&str; 6] =
         ["dangerous", "ServerCertVerifier", "custom_certificate_verifier", "insecure", "verify_none", "skip_verify"];
     for (file, lines) in sources() {
+        // It looks at what is shown to a person, and says no to everything.
+        if file == "upstream/peek.rs" {
+            assert!(
+                !lines.iter().any(|line| line.contains("::assertion")
+                    || line.contains("Ok(ServerCert")
+                    || line.contains("Ok(Handshake"))
+            );
+            continue;
+        }
         let line = lines.iter().find(|line| DOORS.iter().any(|word| line.contains(word)));
         assert!(line.is_none(), "{file}: {line:?}");
     }

@@ -341,6 +341,8 @@ pub struct Gateway {
     pub connections: usize,
     /// Wrong keys that one address may show in a minute before it has to wait.
     pub wrong_keys_per_minute: u32,
+    /// How long a proxy that takes its connections from a gateway uses its copies after it heard from it last.
+    pub grace_secs: u64,
 }
 
 /// `[attention]`.

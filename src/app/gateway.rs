@@ -18,10 +18,11 @@ use super::home::{Home, HomeError, read_public_text, read_text, write};
 use super::parts::{self, BuildError, Planes, Setup};
 use super::run::Parts;
 use super::settings;
-use crate::agent::Token;
+use crate::agent::{self, Token};
 use crate::broker::Broker;
 use crate::disk;
 use crate::gateway::{Gateway, Key, Keys, KeysError, OwnKey, Pending, Ports, Server, read_keys, write_keys};
+use crate::loan::Lender;
 use crate::model::Secret;
 
 const LIMIT: u64 = 1024 * 1024;
@@ -164,6 +165,14 @@ impl Home {
         read_keys(&text).map(Some).map_err(|cause| HomeError::Keys { path: file, cause })
     }
 
+    /// Whether `key` is one of the keys of this home's gateway.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub(super) fn gateway_knows(&self, key: &Secret<String>) -> Result<bool, HomeError> {
+        Ok(Keys::new(self.gateway_keys()?.unwrap_or_default()).know(&agent::hash(key.expose())))
+    }
+
     /// Changes the keys under the file's lock: what another process wrote meanwhile is not lost. Where nothing changes nothing is written.
     ///
     /// # Errors
@@ -257,6 +266,8 @@ pub(super) fn ports(home: &Home, parts: &Parts, broker: &Arc<Broker>, streams: &
         placeholders: Arc::clone(&parts.placeholders),
         attention: Arc::clone(&parts.attention),
         endpoint: Arc::new(Endpoint(Arc::clone(&parts.dialler))),
+        uses: home.uses(),
+        lender: Lender::new(parts.key.subkey("loans")),
         clock: Arc::new(std::time::SystemTime::now),
         log: Arc::clone(&parts.log),
         streams: Arc::clone(streams),

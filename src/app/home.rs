@@ -161,6 +161,16 @@ impl Home {
         self.0.join("proxy.addr")
     }
 
+    /// `gateway-ca.pem`: who signed the certificate of the gateway that connections are taken from.
+    pub fn gateway_ca(&self) -> PathBuf {
+        self.0.join("gateway-ca.pem")
+    }
+
+    /// `node.json`: what that gateway served, and how the link to it stands.
+    pub fn node_file(&self) -> PathBuf {
+        self.0.join("node.json")
+    }
+
     /// Where the vault lies.
     pub fn vault(&self) -> crate::vault::Settings {
         crate::vault::Settings { file: self.0.join("nexus.enc"), salt: self.0.join(".salt") }

@@ -9,6 +9,7 @@ use super::home::Home;
 use super::parts::{self, BuildError};
 use super::settings;
 use crate::upstream::Dialler;
+use crate::vault::Entry;
 
 pub use crate::consent::{Account, Code, DeviceCode, Error, Heard, Obtained, Ports, Revoked, Waiting, Wish, revoke};
 pub use crate::gateway::{Ended, KeepError, can_keep, end, keep};
@@ -22,4 +23,11 @@ pub fn ports(home: &Home, config: &Config) -> Result<Ports, BuildError> {
     let dialler = Dialler::new(settings::upstream(home, config)?, &parts::crypto())?;
     let endpoint = Arc::new(Endpoint(Arc::new(dialler)));
     Ok(Ports::new(endpoint, Arc::new(SystemTime::now), Duration::from_secs(config.renewal.timeout_secs)))
+}
+
+/// What `obtained` is as a connection of its own, for a vault elsewhere to take in.
+pub fn fresh(account: &Account, obtained: &Obtained) -> Entry {
+    let mut entry = account.fresh();
+    account.write(obtained, &mut entry);
+    entry
 }

@@ -20,7 +20,7 @@ use crate::model::IdError;
 use crate::provider::Catalogue;
 use crate::proxy::{Listener, Pages};
 use crate::seal::{DataKey, Passphrase};
-use crate::vault::{self, Snapshot, Store};
+use crate::vault::{self, Snapshot};
 
 /// What an application is made from.
 pub struct Setup {
@@ -154,11 +154,14 @@ pub(super) fn placeholder_key(key: &DataKey) -> PlaceholderKey {
     PlaceholderKey::new(key.subkey("placeholders"))
 }
 
-/// Tells which providers' connections were registered for a host, as the vault has it now; while it can't be read, as it had it before.
-pub(super) fn registered(store: Arc<Store>) -> Arc<decide::Registered> {
+/// All connections as they are now.
+pub(super) type Look = Arc<dyn Fn() -> Result<Arc<Snapshot>, vault::Error> + Send + Sync>;
+
+/// Tells which providers' connections were registered for a host, as they are now; while the vault can't be read, as it had it before.
+pub(super) fn registered(look: Look) -> Arc<decide::Registered> {
     let last: ArcSwap<Snapshot> = ArcSwap::default();
     Arc::new(move |host| {
-        if let Ok(now) = store.snapshot() {
+        if let Ok(now) = look() {
             last.store(now);
         }
         last.load().sealed_with(&host.to_string()).to_vec()

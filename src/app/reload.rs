@@ -16,6 +16,7 @@ use super::restart::waiting;
 use crate::agent::Registered;
 use crate::ca;
 use crate::gateway::Gateway;
+use crate::node::Held;
 use crate::provider::Catalogue;
 use crate::proxy::{Pages, Proxy};
 use crate::registration;
@@ -37,6 +38,9 @@ pub(super) struct Reload {
     pub(super) gateway: Option<Arc<Gateway>>,
     /// What others than the proxy see of the catalogue.
     pub(super) catalogue: Arc<ArcSwap<Catalogue>>,
+    pub(super) look: parts::Look,
+    /// The gateway's connections, where they are taken from one.
+    pub(super) node: Option<Arc<Held>>,
 }
 
 /// What was taken last of each part.
@@ -158,7 +162,7 @@ impl Reload {
             tracing::error!("a provider file was not taken: {mistake}");
         }
         parts::warn_of_takeovers(&catalogue);
-        let registered = parts::registered(Arc::clone(&self.store));
+        let registered = parts::registered(Arc::clone(&self.look));
         let rules = parts::rules(&catalogue, &live.config, &self.proxy.agents.load(), registered);
         self.proxy.rules.store(Arc::new(rules));
         if others_taken && mistakes.is_empty() {

@@ -18,6 +18,7 @@ use super::config::Config;
 use super::endpoint::Endpoint;
 use super::gateway::{self, LocalGateway};
 use super::home::Home;
+use super::node::{Node, NodeError};
 use super::parts::{self, BuildError, Planes, Setup};
 use super::reload::{self, Reload};
 use super::settings;
@@ -25,8 +26,9 @@ use super::webhook::{self, Outbox, deliver};
 use crate::agent::{Agent, Agents, Guesses};
 use crate::attention::Attention;
 use crate::audit::Log;
-use crate::broker::{self, Broker};
+use crate::broker::{self, Broker, Vault};
 use crate::listener;
+use crate::node::Held;
 use crate::provider::Catalogue;
 use crate::proxy::{Captures, Listener, Loads, Proxy, Waiting};
 use crate::registration;
@@ -62,6 +64,10 @@ pub struct App {
 /// What was opened and compiled before anything listens.
 pub(super) struct Parts {
     pub(super) store: Arc<Store>,
+    /// All connections, whosever they are.
+    look: parts::Look,
+    /// The gateway's, where they are taken from one.
+    node: Option<Arc<Held>>,
     pub(super) dialler: Arc<Dialler>,
     issuer: Arc<crate::ca::Issuer>,
     pub(super) log: Arc<Log>,
@@ -122,7 +128,9 @@ impl App {
         let (catalogue, mistakes) = Catalogue::with_user_folder(&setup.home.providers());
         parts::warn_of_takeovers(&catalogue);
         let store = Arc::new(Store::with_key(setup.home.vault(), key.duplicate()));
-        let rules = parts::rules(&catalogue, &setup.config, &registry, parts::registered(Arc::clone(&store)));
+        let look = Arc::clone(&store);
+        let look: parts::Look = Arc::new(move || look.snapshot());
+        let rules = parts::rules(&catalogue, &setup.config, &registry, parts::registered(Arc::clone(&look)));
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
@@ -136,6 +144,8 @@ impl App {
             store,
             attention,
             outbox,
+            look,
+            node: None,
             dialler: Arc::new(dialler),
             issuer: Arc::new(issuer),
             log: Log::start(settings::audit(&setup.home, &setup.config))?,
@@ -150,6 +160,24 @@ impl App {
         let gateway = gateway::prepare(&setup)?;
         let Setup { home, config, planes, agents, .. } = setup;
         Ok(Self { home, config, planes, overrides, setup_agents: agents, parts, gateway })
+    }
+
+    /// The same as a node of the gateway that `node` names: its connections are taken from there, and from the vault only those that it
+    /// never served. It starts no gateway of its own.
+    ///
+    /// # Errors
+    /// As [`NodeError`] says. The gateway need not be up.
+    pub fn lent_by(mut self, node: &Node) -> Result<Self, NodeError> {
+        let parts = &mut self.parts;
+        let held = Arc::new(node.hold(&self.home, &self.config, &parts.store)?);
+        let look = Arc::clone(&held);
+        parts.look = Arc::new(move || look.snapshot());
+        let registered = parts::registered(Arc::clone(&parts.look));
+        parts.rules = parts::rules(&parts.catalogue.load(), &self.config, &parts.agents.load(), registered);
+        parts.dialler.set_own_name(node.authority().clone());
+        parts.node = Some(held);
+        self.gateway = None;
+        Ok(self)
     }
 
     /// Binds the listeners and starts accept loop, workers and reload.
@@ -199,7 +227,8 @@ impl App {
         // The control plane is not reached through the data plane either, whether it listens or not.
         let proxy = sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok());
         let gateway = door.as_ref().and_then(|door| door.local_addr().ok());
-        self.parts.dialler.set_own(proxy.chain([named]).chain(gateway).collect());
+        let lender = self.parts.node.iter().flat_map(|held| held.loopback());
+        self.parts.dialler.set_own(proxy.chain([named]).chain(gateway).chain(lender).collect());
         Ok((sockets, door))
     }
 
@@ -228,6 +257,8 @@ impl App {
             live: reload::Live::new(&home, &config, parts.catalogue.load().as_ref().clone()),
             root: reload::SigningRoot::new(parts.key.duplicate(), &parts.pages),
             store: Arc::clone(&parts.store),
+            look: Arc::clone(&parts.look),
+            node: parts.node.clone(),
             catalogue: Arc::clone(&parts.catalogue),
             gateway: gateway.as_ref().map(|started| Arc::clone(&started.gateway)),
             proxy: Arc::new(proxy(&config, parts, broker, stopping.clone())?),
@@ -295,8 +326,12 @@ impl Running {
 }
 
 fn broker(home: &Home, config: &Config, parts: &Parts, runtime: tokio::runtime::Handle) -> Arc<Broker> {
+    let vault: Arc<dyn Vault> = match &parts.node {
+        Some(held) => Arc::<Held>::clone(held),
+        None => Arc::new(broker::Home::new(Arc::clone(&parts.store), home.locks())),
+    };
     let ports = broker::Ports {
-        vault: Arc::new(broker::Home::new(Arc::clone(&parts.store), home.locks())),
+        vault,
         endpoint: Arc::new(Endpoint(Arc::clone(&parts.dialler))),
         clock: Arc::new(SystemTime::now),
         runtime,

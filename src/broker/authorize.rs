@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use dashmap::DashMap;
 
 use super::connection::{Connection, Shared};
-use super::error::{Error, NotCaptured, Why};
+use super::error::{Error, NotCaptured, Why, unseen};
 use super::flight::Outcome;
 use super::generation::{Due, Live};
 use super::permit::Permit;
@@ -19,7 +19,7 @@ use crate::vault::{Entry, PendingBound, Status};
 /// Live credentials of all connections.
 #[derive(Debug)]
 pub(crate) struct Broker {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     connections: DashMap<ConnectionId, Arc<Connection>, foldhash::fast::RandomState>,
 }
 
@@ -39,7 +39,7 @@ impl Broker {
     /// # Errors
     /// When the vault cannot be read.
     pub(crate) fn connections_of(&self, provider: &ProviderId) -> Result<Listed, Error> {
-        self.shared.ports.vault.connections(provider).map_err(Error::Vault)
+        self.shared.ports.vault.connections(provider).map_err(unseen)
     }
 
     /// How `connection` stands; `None` where there is no such connection.
@@ -55,7 +55,7 @@ impl Broker {
     /// # Errors
     /// When the vault cannot be read.
     pub(crate) fn entry(&self, connection: &ConnectionId) -> Result<Option<Arc<Entry>>, Error> {
-        Ok(self.shared.ports.vault.entry(connection).map_err(Error::Vault)?.entry)
+        Ok(self.shared.ports.vault.entry(connection).map_err(unseen)?.entry)
     }
 
     /// The live credential of `connection`, made ready for the first of `rules` (numbers in `provider.inject`, all of which match
@@ -167,11 +167,11 @@ impl Broker {
         }
     }
 
-    fn connection(&self, id: &ConnectionId) -> Result<Arc<Connection>, Error> {
+    pub(super) fn connection(&self, id: &ConnectionId) -> Result<Arc<Connection>, Error> {
         if let Some(known) = self.connections.get(id) {
             return Ok(Arc::clone(known.value()));
         }
-        let seen = self.shared.ports.vault.entry(id).map_err(Error::Vault)?;
+        let seen = self.shared.ports.vault.entry(id).map_err(unseen)?;
         let entry = seen.entry.ok_or_else(|| Error::NotRegistered { connection: id.clone() })?;
         if self.connections.len() >= self.shared.settings.connections {
             self.connections.retain(|_, connection| connection.refresh().is_ok());
@@ -181,7 +181,7 @@ impl Broker {
     }
 
     /// Drops a connection that was removed; one that is registered again begins anew.
-    fn forget(&self, connection: &Arc<Connection>, error: &Error) {
+    pub(super) fn forget(&self, connection: &Arc<Connection>, error: &Error) {
         if matches!(error, Error::NotRegistered { .. }) {
             self.connections.remove_if(&connection.id, |_, known| Arc::ptr_eq(known, connection));
         }

@@ -9,9 +9,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use super::book::Book;
-use super::error::{Error, Why};
+use super::error::{Error, Why, unseen};
 use super::flight::{Flight, Outcome};
-use super::generation::{Birth, Generation, Live, Origin, Ready, is_renewal, same_credential};
+use super::generation::{Birth, Generation, Live, Origin, Ready, Way, is_renewal, same_credential};
 use super::port::{Ports, Seen};
 use super::settings::Settings;
 use super::tally::Tally;
@@ -110,7 +110,7 @@ impl Connection {
 
     /// The credential as of this moment, the vault looked at.
     pub(super) fn refresh(&self) -> Result<Arc<Live>, Error> {
-        let seen = self.shared.ports.vault.entry(&self.id).map_err(Error::Vault)?;
+        let seen = self.shared.ports.vault.entry(&self.id).map_err(unseen)?;
         let version = seen.version;
         let live = self.adopt(seen)?;
         self.looked.fetch_max(version, Ordering::AcqRel);
@@ -202,7 +202,7 @@ impl Connection {
             let generation = &live.generation;
             book.complained(generation.origin == Origin::Renewed && !generation.has_succeeded());
         }
-        let flight = Flight::new(Arc::clone(self), live, Arc::clone(provider)).depart();
+        let flight = Flight::new(Arc::clone(self), live, Arc::clone(provider)).refused(complaint.is_some()).depart();
         book.flight = Some(flight.clone());
         Ok(Boarding::Aboard(flight))
     }
@@ -215,8 +215,11 @@ impl Connection {
                 return Err(Why::NotOurs);
             }
         }
-        let renewal = live.renewal(provider).ok_or(Why::NoRefreshToken)?;
-        if renewal.token_url().is_some_and(|url| !live.entry.may_renew_at(url)) {
+        let url = match live.way(provider).ok_or(Why::NoRefreshToken)? {
+            Way::Here(renewal) => renewal.token_url(),
+            Way::Owner => None,
+        };
+        if url.is_some_and(|url| !live.entry.may_renew_at(url)) {
             return Err(Why::NotSealed { provider: provider.id.clone() });
         }
         let refused = book.refused.as_ref().filter(|(number, _)| *number == live.generation.number);

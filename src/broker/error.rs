@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::port::Away;
 use crate::model::{ConnectionId, ProviderId};
 use crate::oauth::{Cause, Refused, Unready};
 use crate::provider::InjectError;
@@ -64,6 +65,17 @@ pub(crate) enum Error {
     /// The vault cannot be read.
     #[error("cannot read the vault")]
     Vault(#[source] Cause),
+    /// It is a gateway's, and its copy here is too old to be used.
+    #[error("the gateway that holds the credential is out of reach")]
+    Away(#[source] Away),
+}
+
+/// What a look at the vault failed of.
+pub(super) fn unseen(cause: Cause) -> Error {
+    match cause.downcast_ref::<Away>() {
+        Some(away) => Error::Away(away.clone()),
+        None => Error::Vault(cause),
+    }
 }
 
 impl Error {
@@ -123,6 +135,15 @@ pub(crate) enum Why {
     /// It answered with the tokens that we already had.
     #[error("the token endpoint gave the same tokens again")]
     Unchanged,
+    /// The gateway whose the connection is could not be asked.
+    #[error("the gateway that renews the credential could not be asked")]
+    OwnerAway(#[source] Cause),
+    /// It was asked, and can't renew the connection for the moment.
+    #[error("the gateway cannot renew the credential for the moment")]
+    OwnerWaits {
+        /// How long, where it said so.
+        retry_after: Option<Duration>,
+    },
     /// The fresh tokens could not be stored, so they are not used.
     #[error("the vault could not be read or written")]
     Vault(#[source] Cause),
@@ -155,6 +176,8 @@ impl Why {
             Self::Unready(_) => "unready",
             Self::NotSealed { .. } => "not_sealed",
             Self::Unchanged => "unchanged",
+            Self::OwnerAway(_) => "gateway_away",
+            Self::OwnerWaits { .. } => "gateway_waits",
             Self::Vault(_) => "vault",
             Self::Busy => "busy",
             Self::StillRenewing => "still_renewing",
@@ -171,6 +194,7 @@ impl Why {
                 Refused::Busy { retry_after, .. } => *retry_after,
                 _ => None,
             },
+            Self::OwnerWaits { retry_after } => *retry_after,
             _ => None,
         }
     }
@@ -179,7 +203,7 @@ impl Why {
     pub(super) fn calls_for_a_pause(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::Unreachable(_) | Self::Late | Self::Unready(_) => true,
-            Self::Unchanged | Self::Vault(_) | Self::Stopped => true,
+            Self::Unchanged | Self::OwnerAway(_) | Self::OwnerWaits { .. } | Self::Vault(_) | Self::Stopped => true,
             Self::NotSealed { .. }
             | Self::NotOurs
             | Self::NoRefreshToken

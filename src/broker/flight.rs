@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::error::{Error, Why};
 use super::generation::{Live, is_renewal, present};
 use super::making::{Obtained, Step, step};
-use super::port::{Seen, Vault};
+use super::port::{Owner, Seen, Vault};
 use crate::model::{ConnectionId, Secret};
 use crate::oauth::{Cause, Refused, TokenReply, TokenRequest};
 use crate::provider::{Provider, Renewal};
@@ -66,11 +66,17 @@ pub(super) struct Flight {
     connection: Arc<Connection>,
     seen: Arc<Live>,
     provider: Arc<Provider>,
+    refused: bool,
 }
 
 impl Flight {
     pub(super) fn new(connection: Arc<Connection>, seen: Arc<Live>, provider: Arc<Provider>) -> Self {
-        Self { connection, seen, provider }
+        Self { connection, seen, provider, refused: false }
+    }
+
+    /// With what it is for: a service's 401, or an end that is near.
+    pub(super) fn refused(self, refused: bool) -> Self {
+        Self { refused, ..self }
     }
 
     /// Starts the task; the receiver hears the outcome once.
@@ -121,6 +127,9 @@ impl Flight {
     }
 
     async fn renew(&self) -> Result<Arc<Live>, Why> {
+        if let Some(owner) = self.connection.shared.ports.vault.owner().filter(|_| self.seen.entry.lent.is_some()) {
+            return self.ask_owner(owner).await;
+        }
         let wait = self.connection.shared.settings.lock_wait;
         let _lock = self.on_disk(move |vault, id| vault.lock(id, wait)).await?;
         // Whoever held the lock may have renewed: a refresh token is spent once.
@@ -146,6 +155,17 @@ impl Flight {
             Ok(obtained) => self.store(Arc::new(Pending { basis, obtained })).await,
             Err(refused) if refused.is_final() => self.give_up(refused, basis).await,
             Err(refused) => Err(Why::Unavailable(Arc::new(refused))),
+        }
+    }
+
+    /// What is lent is renewed by its owner, which knows what this takes and who else has asked.
+    async fn ask_owner(&self, owner: &dyn Owner) -> Result<Arc<Live>, Why> {
+        let renewed = owner.renew(&self.connection.id, &self.seen.entry, self.refused).await.map_err(Why::OwnerAway)?;
+        let live = self.adopt(renewed.seen)?;
+        match renewed.retry_after {
+            _ if live.generation.number != self.seen.generation.number => Ok(live),
+            _ if !live.status().renews() => Err(Why::Refused(None)),
+            retry_after => Err(Why::OwnerWaits { retry_after }),
         }
     }
 
@@ -224,6 +244,7 @@ impl Flight {
     fn adopt(&self, seen: Seen) -> Result<Arc<Live>, Why> {
         self.connection.adopt(seen).map_err(|error| match error {
             Error::Vault(cause) => Why::Vault(cause),
+            Error::Away(away) => Why::OwnerAway(Arc::new(away)),
             _ => Why::Gone,
         })
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::model::{Credential, Secret};
 use crate::provider::{InjectError, Prepared, Provider, ROLE_FIELDS, Renewal, prepare};
-use crate::vault::{Entry, Status};
+use crate::vault::{Entry, LentRenewal, Status};
 
 /// Where a generation came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +63,25 @@ pub(super) enum Due {
     Now,
 }
 
+/// How a credential is renewed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way<'p> {
+    /// By us.
+    Here(Renewal<'p>),
+    /// By the gateway whose it is.
+    Owner,
+}
+
 impl Live {
-    /// How it is renewed; `None` where the connection has nothing for that.
+    /// How it is renewed; `None` where there is nothing to renew it with.
+    pub(super) fn way<'p>(&self, provider: &'p Provider) -> Option<Way<'p>> {
+        match &self.entry.lent {
+            Some(lent) => (lent.renewal != LentRenewal::None).then_some(Way::Owner),
+            None => self.renewal(provider).map(Way::Here),
+        }
+    }
+
+    /// How we renew it; `None` where the connection has nothing for that.
     pub(super) fn renewal<'p>(&self, provider: &'p Provider) -> Option<Renewal<'p>> {
         provider.renewal(&|name| self.entry.fields.field(name))
     }
@@ -76,11 +93,15 @@ impl Live {
 
     /// Whether and when to renew, by `clock`.
     pub(super) fn due(&self, provider: &Provider, clock: &dyn Fn() -> SystemTime) -> Due {
-        if present(self.entry.fields.field("access_token")).is_none() {
-            let Some(renewal) = self.renewal(provider) else { return Due::Later };
-            let made = renewal.makes().last().and_then(|name| present(self.entry.fields.field(name)));
-            if made.is_none() {
-                return Due::Now;
+        match &self.entry.lent {
+            Some(lent) if lent.renewal == LentRenewal::First => return Due::Now,
+            Some(_) => {}
+            None if present(self.entry.fields.field("access_token")).is_some() => {}
+            None => {
+                let Some(renewal) = self.renewal(provider) else { return Due::Later };
+                if is_unmade(renewal, &self.entry) {
+                    return Due::Now;
+                }
             }
         }
         let (end, renew_at) = (self.entry.expires_at, self.generation.renew_at);
@@ -184,6 +205,11 @@ impl Desk {
         }
         Self { provider: Arc::clone(provider), ready: all }
     }
+}
+
+/// Whether nothing is there yet of what `renewal` makes.
+fn is_unmade(renewal: Renewal<'_>, entry: &Entry) -> bool {
+    renewal.makes().last().and_then(|name| present(entry.fields.field(name))).is_none()
 }
 
 /// `field`, unless it is empty.

@@ -7,6 +7,7 @@ mod error;
 mod flight;
 mod generation;
 mod home;
+mod lend;
 mod making;
 mod needs;
 mod permit;
@@ -20,12 +21,9 @@ pub(crate) use error::{Error, NotCaptured, Why};
 pub(crate) use home::Home;
 pub(crate) use making::try_out;
 pub(crate) use permit::{Permit, Renewal};
-pub(crate) use port::{Clock, Listed, Moment, Ports};
+pub(crate) use port::{Away, Clock, Listed, Moment, Owner, Ports, Renewed, Seen, Vault};
 pub(crate) use settings::Settings;
 pub use standing::Standing;
-
-#[cfg(test)]
-pub(crate) use port::{Seen, Vault};
 
 #[cfg(test)]
 mod tests;

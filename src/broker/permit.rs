@@ -97,6 +97,7 @@ impl Permit {
         let live = match self.connection.refresh() {
             Ok(live) => live,
             Err(Error::Vault(cause)) => return Renewal::Keep(Why::Vault(cause)),
+            Err(Error::Away(away)) => return Renewal::Keep(Why::OwnerAway(Arc::new(away))),
             Err(_not_registered) => return Renewal::Keep(Why::Gone),
         };
         if live.generation.number != self.live.generation.number {

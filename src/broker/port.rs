@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::model::{AgentName, ConnectionId, ProviderId};
-use crate::oauth::{Cause, TokenEndpoint};
+use crate::oauth::{BoxFuture, Cause, TokenEndpoint};
 use crate::vault::{CaptureError, Entry, OwnConnections, PendingBound};
 
 /// Tells the time of day.
@@ -65,6 +65,36 @@ pub(crate) trait Vault: Send + Sync + 'static {
 
     /// Keeps other processes from renewing the connection until the guard is dropped.
     fn lock(&self, id: &ConnectionId, wait: Duration) -> Result<Box<dyn Send>, Cause>;
+
+    /// Who renews the [lent](Entry::lent) ones among them; `None` where there are none.
+    fn owner(&self) -> Option<&dyn Owner> {
+        None
+    }
+}
+
+/// Whose the lent connections are: the gateway of this node.
+pub(crate) trait Owner: Send + Sync {
+    /// Asks for another credential than the one in `entry`, and takes over what the owner has now. `refused` says that a service
+    /// answered 401 to it, not that it is about to end. Does not block.
+    fn renew<'a>(&'a self, id: &'a ConnectionId, entry: &'a Entry, refused: bool) -> BoxFuture<'a, Result<Renewed, Cause>>;
+}
+
+/// What the owner of a lent connection has now.
+#[derive(Debug)]
+pub(crate) struct Renewed {
+    /// The connection, as the vault shows it from now on.
+    pub(crate) seen: Seen,
+    /// When to ask again, where the owner could not renew it for the moment.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// The gateway that owns a connection has been out of reach for longer than its copies may be used. A [`Vault`] says so as the cause of
+/// its error.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the gateway at {gateway} has been out of reach for too long")]
+pub(crate) struct Away {
+    /// `host:port`.
+    pub(crate) gateway: String,
 }
 
 /// The outside, handed to the broker once.

@@ -17,5 +17,6 @@ pub use about::{About, describe};
 pub use bundle::{SystemRoots, bundle, system_roots};
 pub use error::Error;
 pub use issuer::{Issuer, Settings};
+pub(crate) use read::pem;
 pub use root::Root;
 pub use rotation::{OVERLAP, Plan, Rotation, Signs};

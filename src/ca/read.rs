@@ -47,7 +47,7 @@ pub(super) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Er
 }
 
 /// One certificate as PEM (RFC 7468 §2: 64 characters a line).
-pub(super) fn pem(der: &[u8]) -> String {
+pub(crate) fn pem(der: &[u8]) -> String {
     let encoded = STANDARD.encode(der);
     let mut text = String::with_capacity(encoded.len() + encoded.len() / 64 + 64);
     text.push_str("-----BEGIN CERTIFICATE-----\n");

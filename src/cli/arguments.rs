@@ -352,6 +352,20 @@ pub(crate) enum Gateway {
     /// Keys of the gateway
     #[command(subcommand)]
     Key(GatewayKey),
+    /// Trust a gateway elsewhere: shows who signed its certificate, asks, and believes nobody else for it from then on
+    Trust(Trust),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// `https://HOST:PORT`; without it, NEXUS_GATEWAY_URL
+    pub(crate) url: Option<String>,
+    /// The authority's certificate in a PEM file, where the gateway does not show it itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<std::path::PathBuf>,
+    /// What its SHA-256 must be; then nobody is asked
+    #[arg(long, value_name = "AA:BB:…")]
+    pub(crate) sha256: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

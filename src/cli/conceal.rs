@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use super::context::Context;
 use super::terminal::Terminal;
 
-/// The variable whose text is handed on.
-const SECRET: &str = "NEXUS_SECRET";
+/// The variables whose text is handed on, and those that name the descriptor from which the process that takes our place reads it, once.
+const SECRETS: [(&str, &str); 2] = [("NEXUS_SECRET", "NEXUS_SECRET_FD"), ("NEXUS_GATEWAY_KEY", "NEXUS_GATEWAY_KEY_FD")];
 /// What other commands read, and a process that lives long has no use for.
 pub(super) const OTHERS: [&str; 6] = [
     "NEXUS_AGENT_TOKEN",
@@ -20,9 +20,6 @@ pub(super) const OTHERS: [&str; 6] = [
     "NEXUS_ACCESS_TOKEN",
     "NEXUS_REFRESH_TOKEN",
 ];
-/// Names the descriptor from which the process that takes our place reads it, once.
-const DESCRIPTOR: &str = "NEXUS_SECRET_FD";
-
 /// Starts this program anew in this process, with the secret in a pipe instead of the environment. Returns only if there is nothing to
 /// hide, or, with a warning, if that failed: then the secret stays where it is.
 pub(super) fn secret(context: &Context, terminal: &Terminal) {
@@ -33,8 +30,9 @@ pub(super) fn secret(context: &Context, terminal: &Terminal) {
 }
 
 fn begin_anew(context: &Context) -> std::io::Result<()> {
-    let set = |name: &&str| std::env::var_os(name).is_some_and(|text| !text.is_empty());
-    if ![SECRET].iter().chain(&OTHERS).any(set) {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|text| !text.is_empty());
+    let all = || SECRETS.iter().map(|(name, _)| *name).chain(OTHERS);
+    if !all().any(set) {
         return Ok(());
     }
     let mut again = std::process::Command::new(std::env::current_exe()?);
@@ -43,20 +41,22 @@ fn begin_anew(context: &Context) -> std::io::Result<()> {
         again.arg0(name);
     }
     again.args(arguments);
-    for name in [SECRET].iter().chain(&OTHERS) {
+    for name in all() {
         again.env_remove(name);
     }
     // Open until the other takes over.
-    let mut pipe = None;
-    if let Some(text) = context.variable_or_secret(SECRET).filter(|text| !text.is_empty()).map(Zeroizing::new) {
+    let mut pipes = Vec::new();
+    for (name, descriptor) in SECRETS {
+        let text = context.variable_or_secret(name).filter(|text| !text.is_empty()).map(Zeroizing::new);
+        let Some(text) = text else { continue };
         let (read, write) = rustix::pipe::pipe()?;
         fill(write, &text)?;
         rustix::io::fcntl_setfd(&read, FdFlags::empty())?;
-        again.env(DESCRIPTOR, read.as_raw_fd().to_string());
-        pipe = Some(read);
+        again.env(descriptor, read.as_raw_fd().to_string());
+        pipes.push(read);
     }
     let failed = again.exec();
-    drop(pipe);
+    drop(pipes);
     Err(failed)
 }
 

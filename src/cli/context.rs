@@ -16,7 +16,7 @@ use super::conceal;
 use super::terminal::{Terminal, WEAK_SECRET};
 
 /// Variables that Nexus itself reads, besides those it [conceals](conceal::OTHERS); another `NEXUS_*` name is a mistake worth telling.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 12] = [
     "NEXUS_HOME",
     "NEXUS_SECRET_FD",
     "NEXUS_SECRET",
@@ -24,6 +24,9 @@ const KNOWN: [&str; 9] = [
     "NEXUS_GATEWAY_URL",
     "NEXUS_RETURN_URL",
     "NEXUS_GATEWAY_KEY",
+    "NEXUS_GATEWAY_KEY_FD",
+    "NEXUS_GATEWAY_KEY_FILE",
+    "NEXUS_GATEWAY_CA",
     "NEXUS_DATABASE_URL",
     "NEXUS_LOG",
 ];
@@ -31,8 +34,9 @@ const KNOWN: [&str; 9] = [
 /// The surroundings of one command.
 pub(crate) struct Context {
     pub(crate) home: Home,
-    /// What came through a descriptor, which can be read once.
+    /// What came through descriptors, which can be read once.
     handed_down: Option<Secret<String>>,
+    handed_key: Option<Secret<String>>,
     key: OnceCell<DataKey>,
 }
 
@@ -46,7 +50,9 @@ impl Context {
             Some(path) => std::path::absolute(path)?,
             None => std::env::home_dir().context("there is no home folder; set NEXUS_HOME")?.join(".nexus"),
         };
-        Ok(Self { home: Home::new(home), handed_down: handed_down(&Self::variable)?, key: OnceCell::new() })
+        let renamed = |name: &str| Self::variable(if name == "NEXUS_SECRET_FD" { "NEXUS_GATEWAY_KEY_FD" } else { name });
+        let (handed_down, handed_key) = (handed_down(&Self::variable)?, handed_down(&renamed)?);
+        Ok(Self { home: Home::new(home), handed_down, handed_key, key: OnceCell::new() })
     }
 
     /// One variable of the environment.
@@ -56,9 +62,9 @@ impl Context {
 
     /// One variable of the environment, or the secret that was taken out of it (`conceal.rs`).
     pub(crate) fn variable_or_secret(&self, name: &str) -> Option<String> {
-        match (name, &self.handed_down) {
-            ("NEXUS_SECRET", Some(secret)) => Some(secret.expose().clone()),
-            ("NEXUS_SECRET_FD", _) => None,
+        match (name, &self.handed_down, &self.handed_key) {
+            ("NEXUS_SECRET", Some(secret), _) | ("NEXUS_GATEWAY_KEY", _, Some(secret)) => Some(secret.expose().clone()),
+            ("NEXUS_SECRET_FD", ..) => None,
             _ => Self::variable(name),
         }
     }

@@ -13,6 +13,7 @@ use super::arguments;
 use super::conceal;
 use super::context::{Context, Hint};
 use super::init::{EXAMPLE, host_name};
+use super::node;
 use super::process::{harden, start_log};
 use super::run::{self, Door, Job};
 use super::surroundings::{self, UNLOGGED, Who};
@@ -34,7 +35,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: arguments::Ru
     let credentials =
         catalogue.iter().flat_map(|provider| provider.placeholders.iter().map(|known| known.variable.clone())).collect();
     let key = context.key()?;
-    let existing = Store::with_key(context.home.vault(), key.duplicate()).snapshot()?;
+    let existing = node::connections(context, terminal, &Store::with_key(context.home.vault(), key.duplicate()))?;
     let who = Who { name: &agent.row.name, limits: Some(&agent.row) };
     let placeholders = surroundings::placeholders(&catalogue, &existing, &key, &who, &context.home.helpers());
     let inherited = Context::variable;
@@ -177,6 +178,7 @@ fn private(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::R
         terminal.warn(WEAK_SECRET);
     }
     let config = context.home.config(&overrides)?;
+    let node = node::lender(context, &config)?;
     let setup = Setup {
         home: context.home.clone(),
         config,
@@ -185,7 +187,8 @@ fn private(context: &Context, terminal: &Terminal, agent: &Passing) -> anyhow::R
         agents: vec![agent.row.clone()],
         planes: Planes::Proxy,
     };
-    let running = App::with_key(setup, overrides, &context.key()?)?.start()?;
+    let app = node::lent(App::with_key(setup, overrides, &context.key()?)?, node.as_ref(), terminal)?;
+    let running = app.start()?;
     let mut addresses = running.addresses().iter().map(ToString::to_string);
     let (proxy, java_proxy) = (addresses.next().unwrap_or_default(), addresses.next());
     Ok(Door { proxy, java_proxy, agent: agent.shown(), guard: Guard::Private(Some(running)) })

@@ -1,15 +1,16 @@
-//! Whether a gateway is named, and whether it answers. Credentials go to the local vault either way in this version.
+//! Whether a gateway is named, whether it answers, and what is kept there instead of in the local vault.
 
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+use std::time::SystemTime;
 
-use nexus::app::{ReturnUrl, dotenv_value};
-use nexus::model::Authority;
+use anyhow::Context as _;
+use http::Method;
+use nexus::app::{AskError, Config, Home, Node, NodeError, ReturnUrl, Typed, dotenv_value};
+use nexus::model::{Authority, ConnectionId, Credential};
+use nexus::vault::Entry;
+use serde_json::Value;
 
 use super::context::Context;
 use super::terminal::Terminal;
-
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `NEXUS_GATEWAY_URL` of the environment or of `$NEXUS_HOME/.env`.
 pub(super) fn url(context: &Context) -> Option<String> {
@@ -38,26 +39,96 @@ pub(super) fn authority(url: &str) -> Option<Authority> {
     Authority::parse(rest.split(['/', '?', '#']).next()?, Some(port)).ok()
 }
 
-/// Says where a credential goes when a gateway was asked for.
-pub(super) fn warn_if_away(context: &Context, terminal: &Terminal) {
-    let Some(url) = url(context) else { return };
-    let Some(authority) = authority(&url) else {
-        return terminal.warn("NEXUS_GATEWAY_URL is not an http:// or https:// URL; the local vault is used");
+/// The gateway that keeps the connections, where one is named that is another home's.
+pub(super) struct There {
+    node: Node,
+    home: Home,
+    config: Config,
+}
+
+/// The gateway that `NEXUS_GATEWAY_URL` names, if it answers; else, with a warning, none: then the local vault serves. One that says no is an
+/// error, not away.
+pub(super) fn there(context: &Context, terminal: &Terminal) -> anyhow::Result<Option<There>> {
+    let node = match Node::find(&context.home, &|name| context.variable_or_secret(name)) {
+        Ok(Some(node)) => node,
+        Ok(None) => return Ok(None),
+        Err(NodeError::Url(why)) => {
+            terminal.warn(&format!("NEXUS_GATEWAY_URL can't be used ({why}); the local vault is used"));
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
     };
-    if answers(&authority) {
-        terminal.warn(&format!(
-            "this version keeps credentials in the local vault; the gateway at {authority} does not learn of this one"
-        ));
-    } else {
-        terminal.warn(&format!("the gateway at {authority} does not answer; the local vault is used"));
+    if node.is_local(&context.home)? {
+        return Ok(None);
+    }
+    let there = There { node, home: context.home.clone(), config: context.config()? };
+    match there.ask(Method::GET, "/health") {
+        Ok(health) if health.get("version").is_some_and(Value::is_string) => Ok(Some(there)),
+        Ok(_other) => Err(AskError::NoGateway.into()),
+        Err(AskError::Away(_why)) => {
+            terminal.warn(&format!("the gateway at {} does not answer; the local vault is used", there.node.url()));
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("the gateway at {} can't be used", there.node.url())),
     }
 }
 
-fn answers(authority: &Authority) -> bool {
-    let host = authority.host.to_string();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let addresses = (host, authority.port).to_socket_addrs().into_iter().flatten();
-    addresses.take(4).any(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
+impl There {
+    /// Where it is.
+    pub(super) fn url(&self) -> String {
+        self.node.url()
+    }
+
+    /// Whether it has `id`.
+    pub(super) fn has(&self, id: &ConnectionId) -> anyhow::Result<bool> {
+        match self.ask(Method::GET, &format!("/api/connections/{id}")) {
+            Ok(_shown) => Ok(true),
+            Err(AskError::Refused { status: 404, .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Has it store a credential, in the place of one that it has.
+    pub(super) fn register(
+        &self,
+        id: &ConnectionId,
+        fields: &Credential,
+        expires_at: Option<SystemTime>,
+    ) -> anyhow::Result<Value> {
+        let typed = Typed { connection: id, fields, expires_at, replace: true, merge: false };
+        Ok(alone(self.node.register((&self.home, &self.config), &typed))?)
+    }
+
+    /// Has it store what a log-in gave, beside what the connection has.
+    pub(super) fn keep(&self, id: &ConnectionId, obtained: &Entry) -> anyhow::Result<Value> {
+        let (fields, expires_at) = (&obtained.fields, obtained.expires_at);
+        let typed = Typed { connection: id, fields, expires_at, replace: true, merge: true };
+        Ok(alone(self.node.register((&self.home, &self.config), &typed))?)
+    }
+
+    /// Its connections, without their secrets.
+    pub(super) fn list(&self) -> anyhow::Result<Value> {
+        Ok(self.ask(Method::GET, "/api/connections")?)
+    }
+
+    /// Takes `id` out there, and ends its tokens at the service.
+    pub(super) fn remove(&self, id: &ConnectionId) -> Result<Value, AskError> {
+        self.ask(Method::DELETE, &format!("/v1/connections/{id}"))
+    }
+
+    fn ask(&self, method: Method, path: &str) -> Result<Value, AskError> {
+        alone(self.node.ask((&self.home, &self.config), method, path, None))
+    }
+}
+
+/// Waits for it on a thread of its own: whoever asks may be in the middle of other waiting.
+fn alone(asked: impl Future<Output = Result<Value, AskError>> + Send) -> Result<Value, AskError> {
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| AskError::Failed(error.to_string()))?.block_on(asked)
+    };
+    let stopped = |_panic| Err(AskError::Failed("the question was broken off".to_owned()));
+    std::thread::scope(|threads| threads.spawn(work).join().unwrap_or_else(stopped))
 }
 
 #[cfg(test)]
@@ -72,11 +143,5 @@ mod tests {
         for url in ["gw.example", "ftp://x", "https://u:p@x", ""] {
             assert_eq!(text(url), None, "{url}");
         }
-    }
-
-    #[test]
-    fn nobody_there_is_away() {
-        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(!answers(&authority(&format!("http://{gone}")).unwrap()));
     }
 }

@@ -11,10 +11,13 @@ use super::arguments::{List, One};
 use super::context::{Context, Hint, known};
 use super::standing::{Standings, Told};
 use super::terminal::Terminal;
-use super::when;
+use super::{gateway, remote, when};
 
 pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> anyhow::Result<()> {
     let user: Option<UserName> = options.user.as_deref().map(str::parse).transpose()?;
+    if let Some(there) = gateway::there(context, terminal)? {
+        return remote::list(&there, terminal, user.as_ref());
+    }
     let snapshot = context.store()?.snapshot()?;
     let standings = Standings::look(context, terminal);
     let row = |(id, entry): (&ConnectionId, &Arc<Entry>)| (Summary::of(id, entry), standings.of(id, entry));

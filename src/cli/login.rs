@@ -41,6 +41,8 @@ const ARRIVALS: usize = 8;
 struct Session<'a> {
     terminal: &'a Terminal,
     store: Store,
+    /// The gateway that keeps connections, where there is one.
+    there: Option<gateway::There>,
     account: Account,
     ports: Ports,
     ends: Instant,
@@ -53,7 +55,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> an
     context.require_home()?;
     let flood = start_log(terminal, "nexus=error");
     harden(terminal);
-    gateway::warn_if_away(context, terminal);
+    let there = gateway::there(context, terminal)?;
     let catalogue = context.catalogue(terminal);
     providers::find(&catalogue, id.provider())?;
     let provider = Arc::clone(catalogue.get(id.provider()).context("the provider is gone")?);
@@ -71,7 +73,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> an
     let code = runtime.block_on(async {
         // From before anything is said: who reads it may answer with an interrupt.
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for an interrupt")?;
-        let session = Session { terminal, store, account, ports, ends: Instant::now() + patience, stored: Cell::new(false) };
+        let (ends, stored) = (Instant::now() + patience, Cell::new(false));
+        let session = Session { terminal, store, there, account, ports, ends, stored };
         let flow = async {
             match by_device(options, &provider) {
                 true => session.by_device().await,
@@ -255,9 +258,13 @@ impl Session<'_> {
 
     /// Stores what was obtained, and says so.
     fn kept(&self, obtained: &Obtained) -> anyhow::Result<()> {
-        let hosts = keep(&self.store, &self.account, obtained, None).context("the log-in was not stored")?;
-        self.stored.set(true);
         let id = self.account.connection();
+        let hosts = match &self.there {
+            Some(there) => kept_there(there, &self.account, obtained),
+            None => keep(&self.store, &self.account, obtained, None).map_err(anyhow::Error::from),
+        };
+        let hosts = hosts.context("the log-in was not stored")?;
+        self.stored.set(true);
         let facts = json!({
             "connected": id.as_str(),
             "account": obtained.person(),
@@ -274,4 +281,11 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// The hosts that the gateway sealed it for.
+fn kept_there(there: &gateway::There, account: &Account, obtained: &Obtained) -> anyhow::Result<Vec<String>> {
+    let stored = there.keep(account.connection(), &login::fresh(account, obtained))?;
+    let hosts = stored.get("hosts").and_then(|hosts| hosts.as_array()).into_iter().flatten().filter_map(|host| host.as_str());
+    Ok(hosts.map(str::to_owned).collect())
 }

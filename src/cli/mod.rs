@@ -21,10 +21,12 @@ mod init;
 mod list;
 mod login;
 mod manual;
+mod node;
 mod print;
 mod process;
 mod providers;
 mod register;
+mod remote;
 mod remove;
 pub(crate) mod run;
 mod standing;
@@ -32,6 +34,7 @@ mod status;
 mod surroundings;
 mod terminal;
 mod test;
+mod trust;
 mod unseen;
 mod up;
 mod usage;
@@ -81,6 +84,7 @@ fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow:
         Command::Explain(options) => explain::run(context, terminal, &options),
         Command::Agent(action) => agent::run(context, terminal, &action),
         Command::Gateway(arguments::Gateway::Key(action)) => gateway_key::run(context, terminal, &action),
+        Command::Gateway(arguments::Gateway::Trust(options)) => trust::run(context, terminal, &options),
         Command::Audit(arguments::Audit::Tail(options)) => audit::tail(context, terminal, &options),
         Command::Providers(action) => providers::run(context, terminal, &action),
         Command::Ca(action) => ca::run(context, terminal, &action),

@@ -9,6 +9,7 @@ use nexus::model::AgentName;
 use super::arguments::Env;
 use super::context::{Context, Hint};
 use super::env::{Format, comment, render, variables, write_helpers};
+use super::node;
 use super::surroundings::{self, Who};
 use super::terminal::Terminal;
 
@@ -33,7 +34,13 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Env) -> anyh
     let key = context.key()?;
     let store = nexus::vault::Store::with_key(context.home.vault(), key.duplicate());
     let (helpers, who) = (context.home.helpers(), Who { name: &name, limits });
-    let mut placeholders = surroundings::placeholders(&context.catalogue(terminal), &*store.snapshot()?, &key, &who, &helpers);
+    let mut placeholders = surroundings::placeholders(
+        &context.catalogue(terminal),
+        &*node::connections(context, terminal, &store)?,
+        &key,
+        &who,
+        &helpers,
+    );
     let inherited = Context::variable;
     // A file of the caller's own is more than ours: it may name a project.
     placeholders.retain(|(name, value)| {

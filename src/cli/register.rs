@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use nexus::app::registration::{self, Error, Form, Wanted, unbound, ways};
-use nexus::model::{Credential, Secret};
+use nexus::model::{ConnectionId, Credential, Secret};
 use nexus::provider::{Provider, WhoAmI};
-use nexus::vault::Entry;
+use nexus::vault::{Entry, Store};
 use serde_json::json;
 
 use super::arguments::Register;
@@ -21,13 +21,11 @@ const FILE_LIMIT: usize = 64 * 1024;
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) -> anyhow::Result<()> {
     let id = connection(&options.provider, options.user.as_deref())?;
     context.require_home()?;
-    gateway::warn_if_away(context, terminal);
+    let keeper = Keeper::new(context, terminal)?;
     let catalogue = context.catalogue(terminal);
     let provider = providers::find(&catalogue, id.provider())?;
-    let store = context.store()?;
-    let id = store.snapshot()?.meant(&id);
-    context.warn_if_guessable(terminal)?;
-    let replaced = store.get(&id)?.is_some();
+    let id = keeper.meant(id)?;
+    let replaced = keeper.has(&id)?;
     if replaced && terminal.can_ask() {
         let question = format!("{id} is registered already. Replace its credential, with all that belongs to it?");
         anyhow::ensure!(terminal.confirm(&question)?, "nothing was changed: {id} keeps its credential");
@@ -46,11 +44,13 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let hosts = entry.hosts.clone();
     let app_alone = entry.is_app_alone();
     let (warnings, check) = (warnings(provider, &entry), page_to_try(provider, &entry));
-    store.register(&id, entry)?;
+    let place = keeper.register(&id, entry)?;
     warnings.iter().for_each(|warning| terminal.warn(warning));
     let verb = if replaced { "replaced" } else { "registered" };
-    terminal.either(&json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts }), || {
-        format!("{verb} {id} for {}\n", hosts.join(", "))
+    let value = json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts, "gateway": place });
+    terminal.either(&value, || {
+        let at = place.as_ref().map(|url| format!(" at the gateway {url}")).unwrap_or_default();
+        format!("{verb} {id} for {}{at}\n", hosts.join(", "))
     })?;
     if app_alone {
         let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
@@ -59,6 +59,46 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
         terminal.hint(&format!("whether it works: nexus run -- curl '{url}'"));
     }
     Ok(())
+}
+
+/// Who keeps credentials: the gateway that is named and answers, else the vault here.
+enum Keeper {
+    There(Box<gateway::There>),
+    Here(Box<Store>),
+}
+
+impl Keeper {
+    fn new(context: &Context, terminal: &Terminal) -> anyhow::Result<Self> {
+        if let Some(there) = gateway::there(context, terminal)? {
+            return Ok(Self::There(Box::new(there)));
+        }
+        let store = context.store()?;
+        context.warn_if_guessable(terminal)?;
+        Ok(Self::Here(Box::new(store)))
+    }
+
+    /// The connection that `id` means here, its person by name or by number.
+    fn meant(&self, id: ConnectionId) -> anyhow::Result<ConnectionId> {
+        match self {
+            Self::There(_) => Ok(id),
+            Self::Here(store) => Ok(store.snapshot()?.meant(&id)),
+        }
+    }
+
+    fn has(&self, id: &ConnectionId) -> anyhow::Result<bool> {
+        match self {
+            Self::There(there) => there.has(id),
+            Self::Here(store) => Ok(store.get(id)?.is_some()),
+        }
+    }
+
+    /// Stores it, and says at which gateway, if at one.
+    fn register(&self, id: &ConnectionId, entry: Entry) -> anyhow::Result<Option<String>> {
+        match self {
+            Self::There(there) => there.register(id, &entry.fields, entry.expires_at).map(|_stored| Some(there.url())),
+            Self::Here(store) => Ok(store.register(id, entry).map(|()| None)?),
+        }
+    }
 }
 
 /// What a person should know of the credential.

@@ -6,11 +6,20 @@ use nexus::vault::{AuthType, Entry, Status, Store};
 use serde_json::json;
 
 use super::arguments::Remove;
-use super::context::{Context, Hint, known};
+use super::context::{Context, Hint, connection, known};
 use super::list::missing;
 use super::terminal::Terminal;
+use super::{gateway, remote};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Remove) -> anyhow::Result<()> {
+    if let Some(there) = gateway::there(context, terminal)? {
+        let id = connection(&options.provider, options.user.as_deref())?;
+        let here = Hint::new("--keep and --no-revoke act on a vault here", "nexus remove --help");
+        anyhow::ensure!(!options.keep && !options.no_revoke, here);
+        if remote::remove(&there, terminal, &id)? {
+            return Ok(());
+        }
+    }
     let store = context.store()?;
     let id = known(&store, &options.provider, options.user.as_deref())?;
     let entry = store.get(&id)?;

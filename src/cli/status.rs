@@ -139,6 +139,9 @@ fn proxy(up: Option<Reached>, context: &Context) -> Looked {
 }
 
 fn gateway(context: &Context) -> Looked {
+    if let Some(node) = super::node::lender(context, &context.config()?)? {
+        return super::node::standing(context, &node);
+    }
     let keys = context.home.gateway_keys()?.unwrap_or_default().len();
     let Some(local) = context.home.local_gateway()? else {
         let off = if context.config()?.gateway.enabled { "`nexus up` starts it" } else { "gateway.enabled is false" };

@@ -11,6 +11,7 @@ use super::arguments::Up;
 use super::conceal;
 use super::context::{Context, Hint};
 use super::flood::Flood;
+use super::node;
 use super::process::{harden, start_log};
 use super::terminal::{Terminal, WEAK_SECRET};
 use super::{gateway, surroundings};
@@ -42,10 +43,12 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     }
     let weak_secret = origin == Origin::Machine;
     let planes = if options.gateway_only { Planes::Gateway } else { Planes::Both };
+    let node = if options.gateway_only { None } else { node::lender(context, &config)? };
     let setup = Setup { home: context.home.clone(), config, passphrase, weak_secret, agents: Vec::new(), planes };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signals = runtime.block_on(async { Signals::listen() })?;
-    let running = App::with_key(setup, overrides, &key)?.start().map_err(|error| in_use(context, error))?;
+    let app = node::lent(App::with_key(setup, overrides, &key)?, node.as_ref(), terminal)?;
+    let running = app.start().map_err(|error| in_use(context, error))?;
     // Files are watched since the start; the configuration was read before.
     if !context.home.config_text().is_ok_and(|text| text == read) {
         running.reload();

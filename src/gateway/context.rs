@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::access::Who;
 use super::counters::Counters;
 use super::keys::{Keys, OwnKey};
 use super::origin::Origin;
@@ -20,9 +21,10 @@ use crate::audit::Log;
 use crate::broker::{Broker, Clock};
 use crate::consent;
 use crate::listener::Peers;
+use crate::loan::Lender;
 use crate::oauth::TokenEndpoint;
 use crate::provider::Catalogue;
-use crate::vault::Store;
+use crate::vault::{Store, Uses};
 
 /// Where answers to consents come to.
 pub(super) const CALLBACK: &str = "/oauth/callback";
@@ -46,6 +48,10 @@ pub(crate) struct Ports {
     pub(crate) attention: Arc<Attention>,
     /// The way to token endpoints.
     pub(crate) endpoint: Arc<dyn TokenEndpoint>,
+    /// When connections were used last.
+    pub(crate) uses: Uses,
+    /// What nodes get to hold.
+    pub(crate) lender: Lender,
     /// The time of day.
     pub(crate) clock: Clock,
     /// The audit log.
@@ -111,6 +117,14 @@ impl Gateway {
     /// Where services send people back to.
     pub(super) fn redirect_uri(&self) -> String {
         format!("{}{CALLBACK}", self.settings.url)
+    }
+
+    /// Whether who was admitted by a key still would be.
+    pub(crate) fn still_admits(&self, who: &Who) -> bool {
+        match who {
+            Who::Key(key) => self.keys.load().has(key, (self.ports.clock)()),
+            Who::Anyone | Who::Owner | Who::CommandLine => true,
+        }
     }
 
     /// Does what blocks, such as anything with the vault, on a thread for it.

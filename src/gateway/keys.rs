@@ -120,6 +120,16 @@ impl Keys {
         self.0.len()
     }
 
+    /// Whether a key with this hash is one of them, still good or not.
+    pub(crate) fn know(&self, shown: &[u8; 32]) -> bool {
+        self.0.iter().any(|known| shown.ct_eq(&known.key_sha256).into())
+    }
+
+    /// Whether `key` is one of them as it was.
+    pub(super) fn has(&self, key: &Key, now: SystemTime) -> bool {
+        !key.expired(now) && self.0.iter().any(|known| **known == *key)
+    }
+
     /// The key that `text` is. All hashes are compared, each whole: how long it takes doesn't tell how near a guess came.
     pub(super) fn find(&self, text: &str, now: SystemTime) -> Option<Arc<Key>> {
         let shown = hash(text);

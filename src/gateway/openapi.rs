@@ -20,6 +20,7 @@ use super::problem::Document;
         (name = "providers", description = "Services, and their apps"),
         (name = "pages", description = "What a person's browser meets"),
         (name = "audit", description = "What happened"),
+        (name = "node", description = "For proxies elsewhere"),
     ),
 )]
 struct Base;

@@ -13,6 +13,7 @@ mod oauth2;
 mod parse;
 mod path;
 mod pattern;
+mod placed;
 mod prepared;
 mod renewal;
 mod rule;

@@ -334,7 +334,7 @@ impl Worker {
                 log(&error);
                 return Refusal::Renewal(error);
             }
-            broker::Error::Vault(_) => return unreadable(error),
+            broker::Error::Vault(_) | broker::Error::Away(_) => return unreadable(error),
         };
         self.auth_required(provider, connection.clone(), agent, lack)
     }
@@ -411,6 +411,10 @@ pub(super) fn find_in<T>(find: &dyn Fn(&[u8]) -> Option<T>, value: &[u8]) -> Opt
 
 /// The caller learns that there is trouble, the log which.
 pub(super) fn unreadable(error: broker::Error) -> Refusal {
+    // Whoever keeps up the connection to the gateway has said so once.
+    if let broker::Error::Away(_) = error {
+        return Refusal::Away(error);
+    }
     tracing::error!(error = &error as &dyn std::error::Error, "no credential for any request");
     Refusal::Vault(error)
 }

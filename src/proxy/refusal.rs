@@ -56,6 +56,9 @@ pub(super) enum Refusal {
     Content(#[from] ContentError),
     #[error("the credential cannot be read now")]
     Vault(#[source] crate::broker::Error),
+    /// The copy of a gateway's connection is too old to be used.
+    #[error("the gateway that holds the credential is out of reach")]
+    Away(#[source] crate::broker::Error),
     #[error("the credential has expired and can't be renewed now")]
     Renewal(#[source] crate::broker::Error),
     #[error("the audit log cannot be written")]
@@ -95,6 +98,7 @@ impl Refusal {
             Self::UnknownAgent => "unknown-agent",
             Self::Limit(_) => "limit",
             Self::Vault(_) => "vault",
+            Self::Away(_) => "gateway",
             Self::Renewal(_) => "renewal",
             Self::Audit(_) => "audit",
             Self::Draining => "draining",
@@ -136,7 +140,7 @@ impl Refusal {
             Self::Mint(error) => error.status(),
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Vault(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Vault(_) | Self::Away(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Renewal(_) => StatusCode::BAD_GATEWAY,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::NotSwitched => StatusCode::BAD_GATEWAY,
@@ -187,7 +191,7 @@ impl Refusal {
             Self::LogIn(error) => error.blame(),
             Self::Mint(error) => error.blame(),
             Self::Upstream(_) | Self::NotSwitched | Self::Renewal(_) => Blame::Upstream,
-            Self::Vault(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
+            Self::Vault(_) | Self::Away(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
             | Self::Target(_)
             | Self::Misdirected
@@ -209,6 +213,7 @@ impl Refusal {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Limit(_) | Self::Draining => Some(1),
+            Self::Away(_) => Some(10),
             Self::Upstream(upstream::Error::UnknownNames) => Some(60),
             Self::Renewal(error) => error.retry_after().map(|wait| wait.as_secs().max(1)).or(Some(1)),
             _ => None,
@@ -247,6 +252,7 @@ impl Refusal {
             }
             Self::Limit(_) => "Wait as Retry-After says, and send fewer requests at once.".into(),
             Self::Vault(_) => "The operator should look at the log of Nexus and run `nexus status`.".into(),
+            Self::Away(_) => "Send the same request again later, as Retry-After says. This proxy takes its credentials from a gateway; the operator should look at `nexus status` here, and whether the gateway is up.".into(),
             Self::Renewal(_) => "Its token endpoint gave no new token. Send the same request again later, as Retry-After says.".into(),
             Self::Audit(_) => "No request leaves that the audit log does not name. The operator should look at the disk of Nexus.".into(),
             Self::Draining => "Try again in a moment.".into(),

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
 use rustls::crypto::CryptoProvider;
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -27,6 +27,8 @@ pub(crate) struct Dialler {
     configs: Configs,
     lookups: Lookups,
     own: ArcSwap<Vec<SocketAddr>>,
+    /// Our gateway, where it is another process.
+    gateway: ArcSwapOption<Authority>,
 }
 
 /// A connection that stands.
@@ -55,7 +57,21 @@ impl Dialler {
     pub(crate) fn new(settings: Settings, provider: &Arc<CryptoProvider>) -> Result<Self, rustls::Error> {
         let configs = Configs::new(provider, &settings.extra_roots)?;
         let lookups = Lookups::new(settings.agent_lookups, settings.unknown_names_per_minute);
-        Ok(Self { settings, configs, lookups, own: ArcSwap::default() })
+        Ok(Self { settings, configs, lookups, own: ArcSwap::default(), gateway: ArcSwapOption::empty() })
+    }
+
+    /// As [`Dialler::new`], but trusting `roots` alone: for a service whose authority a person has named.
+    ///
+    /// # Errors
+    /// If rustls refuses the provider or a root.
+    pub(crate) fn pinned(
+        settings: Settings,
+        provider: &Arc<CryptoProvider>,
+        roots: &[CertificateDer<'static>],
+    ) -> Result<Self, rustls::Error> {
+        let configs = Configs::pinned(provider, roots)?;
+        let lookups = Lookups::new(settings.agent_lookups, settings.unknown_names_per_minute);
+        Ok(Self { settings, configs, lookups, own: ArcSwap::default(), gateway: ArcSwapOption::empty() })
     }
 
     /// Forgets agents that ask for no names.
@@ -68,9 +84,17 @@ impl Dialler {
         self.own.store(Arc::new(own));
     }
 
+    /// Tells which service holds our credentials: it is not dialled for anybody (I5).
+    pub(crate) fn set_own_name(&self, gateway: Authority) {
+        self.gateway.store(Some(Arc::new(gateway)));
+    }
+
     /// A TCP stream to `authority` on behalf of `agent`, its address checked, through the parent where there is one.
     pub(crate) async fn tcp(&self, authority: &Authority, agent: &Arc<str>) -> Result<(TcpStream, SocketAddr), Error> {
         resolve::permit_name(authority)?;
+        if self.gateway.load().as_deref() == Some(authority) {
+            return Err(Error::Loop { authority: authority.clone() });
+        }
         if let Some(parent) = self.parent_of(authority) {
             return self.tcp_through(parent, authority).await;
         }
@@ -182,7 +206,7 @@ fn parent_host(authority: &Authority) -> String {
     }
 }
 
-fn server_name(host: &Host) -> Result<ServerName<'static>, rustls_pki_types::InvalidDnsNameError> {
+pub(super) fn server_name(host: &Host) -> Result<ServerName<'static>, rustls_pki_types::InvalidDnsNameError> {
     match host {
         Host::Name(name) => ServerName::try_from(name.to_string()),
         Host::Ip(address) => Ok(ServerName::from(*address)),

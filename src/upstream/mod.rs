@@ -9,6 +9,7 @@ mod direct;
 mod error;
 mod lookup;
 mod parent;
+mod peek;
 mod pool;
 mod received;
 mod resolve;

@@ -18,8 +18,21 @@ pub(super) struct Configs {
 impl Configs {
     /// Two configurations that differ in ALPN only. Verification cannot be switched off (I4).
     pub(super) fn new(provider: &Arc<CryptoProvider>, extra: &[CertificateDer<'static>]) -> Result<Self, rustls::Error> {
+        Self::with_roots(provider, roots(extra))
+    }
+
+    /// As [`Configs::new`], with no roots but these.
+    pub(super) fn pinned(provider: &Arc<CryptoProvider>, roots: &[CertificateDer<'static>]) -> Result<Self, rustls::Error> {
+        let mut store = RootCertStore::empty();
+        for root in roots {
+            store.add(root.clone())?;
+        }
+        Self::with_roots(provider, store)
+    }
+
+    fn with_roots(provider: &Arc<CryptoProvider>, roots: RootCertStore) -> Result<Self, rustls::Error> {
         let provider = Arc::new(aes128_first(provider));
-        let roots = Arc::new(roots(extra));
+        let roots = Arc::new(roots);
         let build = |alpn: &[&[u8]]| -> Result<Arc<ClientConfig>, rustls::Error> {
             let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
                 .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?

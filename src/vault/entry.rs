@@ -1,5 +1,6 @@
 //! `Entry`: one connection as the vault keeps it.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::model::{AgentName, ConnectionId, Credential, GatewayId, ProviderId, Secret, UserName};
@@ -112,6 +113,26 @@ pub struct Captured {
 /// How many handles of the gateway an entry keeps: the newest.
 const GATEWAY_IDS: usize = 8;
 
+/// A copy of a connection that a gateway owns: it can be used, but only its owner can renew it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lent {
+    /// The owner's name for this state of the credential; another one says that it has been renewed or replaced.
+    pub version: Arc<str>,
+    /// What the owner can do for it.
+    pub renewal: LentRenewal,
+}
+
+/// What the owner of a lent credential can do for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LentRenewal {
+    /// Nothing: there is nothing to renew it with.
+    None,
+    /// Renew it when it dies.
+    Able,
+    /// Make it: there is nothing yet that a request could carry.
+    First,
+}
+
 /// Members of an entry's JSON object that we do not know, or would write otherwise, word for word and in their order.
 ///
 /// They may hold secrets, so their text is treated as one.
@@ -161,6 +182,8 @@ pub struct Entry {
     pub app: bool,
     /// What the gateway called it when it gave it to programs, the newest last.
     pub gateway_ids: Vec<GatewayId>,
+    /// What its owner says of it where it is a copy in memory; `None` for all that is in a vault. Never written.
+    pub lent: Option<Lent>,
     /// Members of the JSON object that are kept word for word.
     pub other: Unknown,
 }
@@ -181,6 +204,7 @@ impl Entry {
             captured: None,
             app: false,
             gateway_ids: Vec::new(),
+            lent: None,
             other: Unknown::default(),
         }
     }
@@ -296,6 +320,7 @@ impl Entry {
             && self.captured == other.captured
             && self.app == other.app
             && self.gateway_ids == other.gateway_ids
+            && self.lent == other.lent
             && same_fields(&self.fields, &other.fields)
             && self.other.same_as(&other.other)
     }

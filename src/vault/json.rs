@@ -104,7 +104,7 @@ pub(super) fn foreign_schema(value: &RawValue) -> Option<&str> {
 }
 
 /// Reads one entry.
-pub(super) fn decode(value: &RawValue) -> Result<Entry, NotUnderstood> {
+pub(crate) fn decode(value: &RawValue) -> Result<Entry, NotUnderstood> {
     if !value.get().starts_with('{') {
         return Err(NotUnderstood::NotAnObject);
     }

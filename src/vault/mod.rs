@@ -39,10 +39,11 @@ mod unlock;
 mod used;
 
 pub use capture::{CaptureError, NotApproved, PendingBound};
-pub use entry::{AuthType, Captured, Entry, Status, Unknown};
+pub use entry::{AuthType, Captured, Entry, Lent, LentRenewal, Status, Unknown};
 pub use error::Error;
 pub use import::import_jarviscore;
 pub use json::NotUnderstood;
+pub(crate) use json::decode as read_entry;
 pub(crate) use snapshot::written_anew;
 pub use snapshot::{OwnConnection, OwnConnections, Snapshot, Stranger};
 pub use store::{Settings, Store};

@@ -93,6 +93,16 @@ impl Snapshot {
         for (id, entry) in exact {
             snapshot.insert(id, entry, previous);
         }
+        snapshot.indexed()
+    }
+
+    /// These connections, from wherever they are.
+    pub(crate) fn gathered(generation: u64, entries: BTreeMap<ConnectionId, Arc<Entry>>) -> Self {
+        Self { generation, entries, ..Self::default() }.indexed()
+    }
+
+    fn indexed(mut self) -> Self {
+        let snapshot = &mut self;
         let mut grouped: HashMap<ProviderId, (Vec<ConnectionId>, Vec<OwnConnection>)> = HashMap::new();
         for (id, entry) in &snapshot.entries {
             let (open, own) = grouped.entry(id.provider().clone()).or_default();
@@ -112,7 +122,7 @@ impl Snapshot {
         snapshot.by_gateway_id = handles.collect();
         let shared = |(provider, (open, own)): (_, (Vec<_>, Vec<_>))| (provider, (open.into(), own.into_iter().collect()));
         snapshot.by_provider = grouped.into_iter().map(shared).collect();
-        snapshot
+        self
     }
 
     fn insert(&mut self, id: ConnectionId, entry: Entry, previous: Option<&Self>) {

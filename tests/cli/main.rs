@@ -27,6 +27,7 @@ mod imported;
 mod jarviscore;
 mod log;
 mod made;
+mod nodes;
 mod oidc;
 mod running;
 mod states;

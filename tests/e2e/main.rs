@@ -27,6 +27,7 @@ mod inside;
 mod log_in;
 mod made;
 mod mint;
+mod node;
 mod own_names;
 mod parents;
 mod placements;

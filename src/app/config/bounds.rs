@@ -143,10 +143,11 @@ fn ca(ca: &Ca) -> [Bound; 2] {
     [number("ca.cache_hosts", ca.cache_hosts, 1..=MANY), number("ca.overlap_days", ca.overlap_days, 0..=3650)]
 }
 
-fn gateway(gateway: &Gateway) -> [Bound; 2] {
+fn gateway(gateway: &Gateway) -> [Bound; 3] {
     [
         number("gateway.connections", gateway.connections, 1..=MANY),
         number("gateway.wrong_keys_per_minute", gateway.wrong_keys_per_minute, 1..=MANY),
+        number("gateway.grace_secs", gateway.grace_secs, 0..=30 * DAY),
     ]
 }
 

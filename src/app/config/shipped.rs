@@ -140,6 +140,7 @@ impl Default for Gateway {
             plain_http: false,
             connections: 1000,
             wrong_keys_per_minute: 30,
+            grace_secs: 3600,
         }
     }
 }

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::seat::Accepted;
-use crate::app::passing;
 use crate::app::reload::{self, Reload};
+use crate::app::{node, passing};
 use crate::listener;
 use crate::proxy::Listener;
 
@@ -46,6 +46,9 @@ pub(super) async fn control_plane(
     tokio::spawn(sweep_log_ins(Arc::clone(&reload)));
     tokio::spawn(note_uses(Arc::clone(&reload)));
     tokio::spawn(look_after_needs(Arc::clone(&reload)));
+    if let Some(held) = &reload.node {
+        node::begin(held).await;
+    }
     let workers = Arc::new(workers);
     let next = Arc::new(AtomicUsize::new(0));
     let mut doors = Vec::new();
@@ -115,9 +118,12 @@ async fn note_uses_now(reload: &Arc<Reload>) {
     if latest.is_empty() {
         return;
     }
+    if let Some(held) = &reload.node {
+        held.report(&latest).await;
+    }
     let reload = Arc::clone(reload);
     let noted = tokio::task::spawn_blocking(move || {
-        let vault = reload.store.snapshot().ok();
+        let vault = (reload.look)().ok();
         // A vault that can't be read just now says nothing about what is in it.
         let exists = |id: &_| vault.as_ref().is_none_or(|vault| vault.get(id).is_some());
         reload.home.uses().note(&latest, SystemTime::now(), exists)

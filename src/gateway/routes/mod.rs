@@ -5,7 +5,9 @@ mod audit;
 mod callback;
 mod capture;
 mod connections;
+mod node;
 mod providers;
+mod stored;
 mod tokens;
 mod whoami;
 
@@ -32,6 +34,8 @@ pub(super) fn all(gateway: &Shared) -> Router {
         .merge(connections::routes())
         .merge(providers::routes())
         .merge(tokens::routes())
+        .merge(node::routes())
+        .merge(stored::routes())
         .merge(whoami::routes());
     let (router, document) = described.split_for_parts();
     let text = serde_json::to_string(&openapi::complete(document)).unwrap_or_default();

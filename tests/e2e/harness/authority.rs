@@ -37,6 +37,14 @@ impl Authority {
         (vec![leaf.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
     }
 
+    /// As [`Authority::leaf`], both as PEM.
+    pub(crate) fn leaf_pem(&self, names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let key = KeyPair::generate().expect("a key");
+        let leaf = CertificateParams::new(names).expect("names").signed_by(&key, &self.issuer).expect("a leaf");
+        (leaf.pem(), key.serialize_pem())
+    }
+
     /// What a service for `names` shows; `alpn` in the order of its preference.
     pub(crate) fn server_config(&self, names: &[&str], alpn: &[&str]) -> Arc<ServerConfig> {
         let (chain, key) = self.leaf(names);

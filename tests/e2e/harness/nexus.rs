@@ -172,6 +172,25 @@ impl Builder {
         Nexus { address: addresses[0], addresses, home: self.home, store, life, folder: Some(self.folder) }
     }
 
+    /// Runs it inside the test's process, as a node of the gateway that `variables` name.
+    pub(crate) fn start_as_node(self, variables: &[(&str, &str)]) -> Nexus {
+        self.write_config();
+        let config = self.home.config(&[]).expect("a configuration");
+        let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let node = nexus::app::Node::find(&self.home, &variable).expect("a gateway").expect("one that is named");
+        assert!(node.lends(&self.home, &config).expect("keys"), "no node");
+        let passphrase = Passphrase::new(SECRET).expect("a passphrase");
+        let planes = Planes::Both;
+        let setup = Setup { home: self.home.clone(), config, passphrase, weak_secret: false, agents: Vec::new(), planes };
+        nexus::app::warm_up();
+        let app = App::with_key(setup, Vec::new(), &key()).expect("an application").lent_by(&node).expect("a node");
+        let running = app.start().expect("a start");
+        let store = Arc::new(self.store());
+        let addresses = running.addresses().to_vec();
+        let life = Life::Library(Some(running));
+        Nexus { address: addresses[0], addresses, home: self.home, store, life, folder: Some(self.folder) }
+    }
+
     /// Runs the built binary, and waits until it listens.
     pub(crate) async fn spawn(self) -> Nexus {
         self.write_config();

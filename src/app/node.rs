@@ -1,0 +1,422 @@
+//! `Node`: what makes a proxy take its connections from a gateway, as the environment or `$NEXUS_HOME/.env` names it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::Method;
+use ipnet::IpNet;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde_json::Value;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::config::Config;
+use super::home::{Home, HomeError};
+use super::parts::{self, BuildError};
+use super::secret::dotenv_value;
+use super::settings;
+use crate::broker;
+use crate::ca;
+use crate::disk;
+use crate::model::{Authority, ConnectionId, Credential, Host, Scheme, Secret};
+use crate::node::{self, Door, Held, Url};
+use crate::upstream::{self, Dialler};
+use crate::vault::{Entry, Snapshot, Store};
+
+pub use crate::node::UrlError;
+
+/// How long the first requests wait for the gateway's connections.
+const FIRST: Duration = Duration::from_secs(5);
+
+/// How long it may take to answer a command.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// The largest file with a key or certificates that is read.
+const LIMIT: u64 = 256 * 1024;
+
+/// A gateway, and how this machine shows itself to it.
+#[derive(Debug)]
+pub struct Node {
+    url: Url,
+    key: Option<Secret<String>>,
+    /// Who may have signed the gateway's certificate; `None` = whom everything else trusts.
+    roots: Option<Vec<CertificateDer<'static>>>,
+}
+
+/// Why the gateway that was named can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// `NEXUS_GATEWAY_URL`.
+    #[error("NEXUS_GATEWAY_URL can't be used")]
+    Url(#[from] UrlError),
+    /// `NEXUS_GATEWAY_KEY`.
+    #[error("NEXUS_GATEWAY_KEY is not a key: it holds spaces, line ends or other letters than keys have")]
+    Key,
+    /// A file that was named is not there.
+    #[error("there is no file {0}")]
+    Missing(PathBuf),
+    /// A file that was named can't be read.
+    #[error("cannot read {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: disk::Error,
+    },
+    /// No certificates.
+    #[error("{0} holds no certificate in PEM form")]
+    Certificates(PathBuf),
+    /// The home folder.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The configuration.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+impl Node {
+    /// The gateway that `NEXUS_GATEWAY_URL` names, with what is beside it; `None` where none is named. `variable` reads the environment.
+    ///
+    /// # Errors
+    /// As [`NodeError`] says: what is named but can't be used is never passed over.
+    pub fn find(home: &Home, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, NodeError> {
+        let given = |name: &str| variable(name).filter(|text| !text.is_empty());
+        let Some(url) = given("NEXUS_GATEWAY_URL")
+            .map(Secret::new)
+            .map_or_else(|| dotenv_value(home, "NEXUS_GATEWAY_URL"), |url| Ok(Some(url)))?
+        else {
+            return Ok(None);
+        };
+        let url = url.expose().parse()?;
+        let key = key(home, &given)?;
+        let named = given("NEXUS_GATEWAY_CA").map(PathBuf::from);
+        let roots = match named {
+            Some(path) => Some(certificates(&path)?.ok_or(NodeError::Missing(path))?),
+            None => certificates(&home.gateway_ca())?,
+        };
+        Ok(Some(Self { url, key, roots }))
+    }
+
+    /// As [`Node::find`], where somebody gave a key for it; without one what is named is nobody's to take connections from.
+    ///
+    /// # Errors
+    /// As [`NodeError`] says.
+    pub fn find_lender(home: &Home, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, NodeError> {
+        let given = |name: &str| variable(name).filter(|text| !text.is_empty());
+        if key(home, &given)?.is_none() { Ok(None) } else { Self::find(home, variable) }
+    }
+
+    /// Whether it is there to take connections from: somebody gave a key for it, and it isn't the one of this home.
+    ///
+    /// # Errors
+    /// When the keys of this home's gateway can't be read.
+    pub fn lends(&self, home: &Home, config: &Config) -> Result<bool, HomeError> {
+        let Some(key) = &self.key else { return Ok(false) };
+        Ok(!(self.is_at(config) && home.gateway_knows(key)?))
+    }
+
+    /// Where it is, as it would be written in a variable.
+    pub fn url(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// Where it is.
+    pub(super) fn authority(&self) -> &Authority {
+        &self.url.authority
+    }
+
+    /// Whether it is the gateway that is up in this home: what it keeps is in the vault here.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn is_local(&self, home: &Home) -> Result<bool, HomeError> {
+        let same = |address: SocketAddr| self.is_address(address);
+        Ok(home.local_gateway()?.is_some_and(|gateway| same(gateway.address)))
+    }
+
+    /// Whether it is where `config` has a gateway of its own listen.
+    fn is_at(&self, config: &Config) -> bool {
+        self.is_address(config.gateway.listen)
+    }
+
+    /// Whether a program that listens on `address` of this machine is meant.
+    fn is_address(&self, address: SocketAddr) -> bool {
+        let Authority { host, port } = &self.url.authority;
+        let loopback = match host {
+            Host::Ip(named) => named.is_loopback(),
+            Host::Name(name) => &**name == "localhost",
+        };
+        let everywhere = address.ip().is_unspecified() && loopback;
+        *port == address.port()
+            && (everywhere || address.ip().is_loopback() && loopback || *host == Host::from(address.ip().to_canonical()))
+    }
+
+    /// The way to it, with the dialler that everything has, but trusting its own authority alone where one is known.
+    fn door(&self, home: &Home, config: &Config) -> Result<Door, NodeError> {
+        let mut settings = settings::upstream(home, config)?;
+        // It is where a person says it is.
+        settings.allow_private = vec![IpNet::V4(ipnet::Ipv4Net::default()), IpNet::V6(ipnet::Ipv6Net::default())];
+        if self.url.scheme == Scheme::Http {
+            settings.parent = None;
+        }
+        let crypto = parts::crypto();
+        let dialler = match &self.roots {
+            Some(roots) => Dialler::pinned(settings, &crypto, roots),
+            None => Dialler::new(settings, &crypto),
+        };
+        let dialler = dialler.map_err(BuildError::Tls)?;
+        Door::new(dialler, self.url.clone(), self.key.as_ref()).ok_or(NodeError::Key)
+    }
+
+    /// Asks it once; `body` is JSON.
+    ///
+    /// # Errors
+    /// As [`AskError`] says.
+    pub async fn ask(
+        &self,
+        (home, config): (&Home, &Config),
+        method: Method,
+        path: &str,
+        body: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Value, AskError> {
+        let door = self.door(home, config)?;
+        let asked = timeout(ANSWER, door.ask(method, path, body.map(Bytes::from_owner))).await;
+        let text = asked.unwrap_or(Err(node::Error::Silent)).map_err(AskError::new)?;
+        serde_json::from_slice(&text).map_err(|_text| AskError::NoGateway)
+    }
+
+    /// Has it store what a person typed, as `nexus register` does here.
+    ///
+    /// # Errors
+    /// As [`AskError`] says.
+    pub async fn register(&self, place: (&Home, &Config), typed: &Typed<'_>) -> Result<Value, AskError> {
+        let text = typed.json();
+        self.ask(place, Method::POST, "/api/connections", Some(text)).await
+    }
+
+    /// All connections that a node of it has at this moment: those that it lends, and of `store` those that it doesn't know.
+    ///
+    /// # Errors
+    /// As [`AskError`] says.
+    pub async fn connections(&self, (home, config): (&Home, &Config), store: &Store) -> Result<Snapshot, AskError> {
+        let door = self.door(home, config)?;
+        let lent = timeout(FIRST, node::look_once(&door)).await.unwrap_or(Err(node::Error::Silent)).map_err(AskError::new)?;
+        let own = store.snapshot().map_err(|error| AskError::Named(BuildError::Vault(error).into()))?;
+        let mut all: BTreeMap<ConnectionId, Arc<Entry>> =
+            own.iter().map(|(id, entry)| (id.clone(), Arc::clone(entry))).collect();
+        all.extend(lent);
+        Ok(Snapshot::gathered(own.generation(), all))
+    }
+
+    /// The gateway at `url`, whose certificate's authority is in `pem`, or, where there is no text, the last certificate that it shows itself.
+    /// The handshake has been made with it: it is really the one that signed.
+    ///
+    /// # Errors
+    /// As [`AskError`] says.
+    pub async fn offered(place: (&Home, &Config), url: &str, pem: Option<&str>) -> Result<String, AskError> {
+        let url: Url = url.parse().map_err(NodeError::Url)?;
+        if url.scheme == Scheme::Http {
+            return Err(AskError::Failed("http:// has no certificate; nothing is to be trusted".to_owned()));
+        }
+        let mut node = Self { url, key: None, roots: None };
+        let root = match pem {
+            Some(pem) => pem_certificates(pem.as_bytes()),
+            None => {
+                let shown = node.door(place.0, place.1)?.peek(&parts::crypto()).await.map_err(AskError::new)?;
+                shown.into_iter().next_back().into_iter().collect()
+            }
+        };
+        if root.is_empty() {
+            return Err(AskError::Failed("no certificate was shown: it speaks no TLS".to_owned()));
+        }
+        let text = root.iter().map(|root| ca::pem(root)).collect();
+        node.roots = Some(root);
+        match node.door(place.0, place.1)?.knock().await {
+            Ok(()) => Ok(text),
+            Err(node::Error::Unreachable(upstream::Error::Tls { .. })) if pem.is_none() => Err(AskError::Failed(
+                "it shows its own certificate but not the authority that signed it; get that one's file from there and name it by --ca".to_owned(),
+            )),
+            Err(error) => Err(AskError::Failed(node::told(&error))),
+        }
+    }
+
+    /// The copies of its connections, before `store`.
+    pub(super) fn hold(&self, home: &Home, config: &Config, store: &Arc<Store>) -> Result<Held, NodeError> {
+        let settings = node::Settings {
+            url: self.url.clone(),
+            grace: Duration::from_secs(config.gateway.grace_secs),
+            answer: Duration::from_secs(config.renewal.wait_secs),
+            file: home.node_file(),
+        };
+        let local = broker::Home::new(Arc::clone(store), home.locks());
+        Ok(Held::new(settings, self.door(home, config)?, local, Arc::clone(store)))
+    }
+}
+
+/// How the link of this home's proxy to its gateway stands, as that proxy wrote it down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The gateway.
+    pub gateway: String,
+    /// Whether it was being heard.
+    pub connected: bool,
+    /// When it was heard last; meaningful while it is not. `None` = never.
+    pub heard_at: Option<SystemTime>,
+    /// Why it is not heard.
+    pub why: Option<String>,
+    /// How long copies outlive its silence.
+    pub grace: Duration,
+    /// How many copies there were.
+    pub connections: usize,
+}
+
+impl Link {
+    /// What was written down last; `None` where nothing was.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn of(home: &Home) -> Result<Option<Self>, HomeError> {
+        let path = home.node_file();
+        let state = node::read_state(&path).map_err(|cause| HomeError::File { path, cause })?;
+        Ok(state.map(|state| Self {
+            gateway: state.gateway,
+            connected: state.connected,
+            heard_at: state.heard_at.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))),
+            why: state.why,
+            grace: Duration::from_secs(state.grace_secs),
+            connections: state.connections,
+        }))
+    }
+
+    /// How long copies may still be used at `now`; zero once they are too old.
+    pub fn left(&self, now: SystemTime) -> Duration {
+        let silent = self.heard_at.map_or(Duration::MAX, |at| now.duration_since(at).unwrap_or_default());
+        if self.connected { self.grace } else { self.grace.saturating_sub(silent) }
+    }
+}
+
+/// A credential that is to be stored at a gateway.
+#[derive(Debug, Clone, Copy)]
+pub struct Typed<'a> {
+    /// Under which name.
+    pub connection: &'a ConnectionId,
+    /// What a person handed over.
+    pub fields: &'a Credential,
+    /// When it ends, where that is known.
+    pub expires_at: Option<SystemTime>,
+    /// Whether one that is there is replaced.
+    pub replace: bool,
+    /// Whether it keeps the fields that are not among these.
+    pub merge: bool,
+}
+
+impl Typed<'_> {
+    /// Measured first: a buffer that grows leaves secrets behind.
+    fn json(&self) -> Zeroizing<Vec<u8>> {
+        let fields: BTreeMap<&str, &str> =
+            self.fields.names().filter_map(|name| Some((name, self.fields.field(name)?.expose().as_str()))).collect();
+        let expires_at = self.expires_at.and_then(|at| jiff::Timestamp::try_from(at).ok()).map(|at| at.to_string());
+        let length = fields.values().map(|value| value.len() * 6 + 100).sum::<usize>() + 1024;
+        let mut text = Zeroizing::new(Vec::with_capacity(length));
+        #[derive(serde::Serialize)]
+        struct Written<'a> {
+            connection: &'a str,
+            fields: BTreeMap<&'a str, &'a str>,
+            expires_at: Option<String>,
+            replace: bool,
+            merge: bool,
+        }
+        let (connection, Self { replace, merge, .. }) = (self.connection.as_str(), *self);
+        let written = Written { connection, fields, expires_at, replace, merge };
+        // Strings and a map of strings can always be written.
+        drop(serde_json::to_writer(&mut *text, &written));
+        text
+    }
+}
+
+/// Why a gateway did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// What names it can't be used.
+    #[error(transparent)]
+    Named(#[from] NodeError),
+    /// Nobody is there.
+    #[error("the gateway does not answer: {0}")]
+    Away(String),
+    /// Its answer is none of a gateway.
+    #[error("what answers there is no gateway of Nexus, or an older one")]
+    NoGateway,
+    /// It said no.
+    #[error("{why}")]
+    Refused {
+        /// The status of its answer.
+        status: u16,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl AskError {
+    fn new(error: node::Error) -> Self {
+        let text = match error.advice() {
+            Some(advice) => format!("{}; {advice}", node::told(&error)),
+            None => node::told(&error),
+        };
+        match error {
+            error if error.is_away() => Self::Away(text),
+            node::Error::Refused { status, .. } => Self::Refused { status: status.as_u16(), why: text },
+            _ => Self::Failed(text),
+        }
+    }
+}
+
+/// Keeps the link up from now on, and waits for the first word, so that no caller is refused for being early.
+pub(super) async fn begin(held: &Arc<Held>) {
+    tokio::spawn(Arc::clone(held).keep_notes());
+    tokio::spawn(node::keep_up(Arc::clone(held)));
+    held.begun(FIRST).await;
+}
+
+/// From the environment, a file, systemd's credentials folder or `.env`, in this order.
+fn key(home: &Home, given: &dyn Fn(&str) -> Option<String>) -> Result<Option<Secret<String>>, NodeError> {
+    if let Some(key) = given("NEXUS_GATEWAY_KEY") {
+        return Ok(Some(Secret::new(key)));
+    }
+    if let Some(path) = given("NEXUS_GATEWAY_KEY_FILE").map(PathBuf::from) {
+        return Ok(Some(read(&path)?.ok_or(NodeError::Missing(path))?));
+    }
+    if let Some(folder) = given("CREDENTIALS_DIRECTORY")
+        && let Some(key) = read(&Path::new(&folder).join("NEXUS_GATEWAY_KEY"))?
+    {
+        return Ok(Some(key));
+    }
+    Ok(dotenv_value(home, "NEXUS_GATEWAY_KEY")?.filter(|key| !key.matches("")))
+}
+
+fn read(path: &Path) -> Result<Option<Secret<String>>, NodeError> {
+    let bytes = disk::read_regular(path, LIMIT).map_err(|cause| NodeError::File { path: path.to_owned(), cause })?;
+    let text = bytes.map(String::from_utf8).transpose();
+    let text = text.map_err(|_not_text| HomeError::Text(path.to_owned()))?.map(Secret::new);
+    Ok(text.map(|text| Secret::new(text.expose().trim().to_owned())))
+}
+
+fn certificates(path: &Path) -> Result<Option<Vec<CertificateDer<'static>>>, NodeError> {
+    let bytes = disk::read_regular(path, LIMIT).map_err(|cause| NodeError::File { path: path.to_owned(), cause })?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let found = pem_certificates(&bytes);
+    if found.is_empty() { Err(NodeError::Certificates(path.to_owned())) } else { Ok(Some(found)) }
+}
+
+/// None where any of them is none.
+fn pem_certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(text).collect::<Result<_, _>>().unwrap_or_default()
+}

@@ -1,0 +1,76 @@
+//! A proxy that takes its connections from a gateway, where `NEXUS_GATEWAY_URL` and a key for it say so.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use nexus::app::{App, Config, Link, Node};
+use nexus::vault::{Snapshot, Store};
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::terminal::Terminal;
+use super::when;
+
+/// The gateway that lends, if one is named and there is a key for it.
+pub(super) fn lender(context: &Context, config: &Config) -> anyhow::Result<Option<Node>> {
+    let named = Node::find_lender(&context.home, &|name| context.variable_or_secret(name))?;
+    match named {
+        Some(node) if node.lends(&context.home, config)? => Ok(Some(node)),
+        _ => Ok(None),
+    }
+}
+
+/// `app`, as a node of `node` where there is one.
+pub(super) fn lent(app: App, node: Option<&Node>, terminal: &Terminal) -> anyhow::Result<App> {
+    let Some(node) = node else { return Ok(app) };
+    terminal.say(&format!("nexus: connections are taken from the gateway at {}", node.url()));
+    Ok(app.lent_by(node)?)
+}
+
+/// How the link to `node` stands, as the proxy of this home wrote it down: whether it is good, the words, the facts.
+pub(super) fn standing(context: &Context, node: &Node) -> anyhow::Result<(Option<bool>, String, Value)> {
+    let url = node.url();
+    let up = !context.home.announced()?.is_empty();
+    let link = Link::of(&context.home)?.filter(|link| up && link.gateway == url);
+    let Some(link) = link else {
+        let text = format!("this home takes its connections from {url}, but no proxy is up; `nexus up` starts one");
+        return Ok((None, text, json!({ "url": url, "up": false })));
+    };
+    let (now, count) = (SystemTime::now(), link.connections);
+    let (left, heard) = (link.left(now), when::minute(link.heard_at));
+    let why = link.why.clone().unwrap_or_default();
+    let text = match (link.connected, left.is_zero()) {
+        (true, _) => format!("connections are taken from {url}: {count}, as they are there now"),
+        (false, false) => format!(
+            "{url} was last heard at {heard} ({why}); {count} copies are used for another {} (gateway.grace_secs)",
+            when::span(left)
+        ),
+        (false, true) => format!(
+            "{url} was last heard at {heard} ({why}); its {count} copies are too old, so requests that need them are refused"
+        ),
+    };
+    let value = json!({
+        "url": url,
+        "up": link.connected,
+        "connections": count,
+        "heard_at": link.heard_at.map(when::show),
+        "grace_left_secs": left.as_secs(),
+        "why": link.why,
+    });
+    Ok((Some(link.connected), text, value))
+}
+
+/// The connections that a proxy of this home has: the vault's, or on a node those of its gateway too. While it is away they are those of the
+/// vault, with a warning.
+pub(super) fn connections(context: &Context, terminal: &Terminal, store: &Store) -> anyhow::Result<Arc<Snapshot>> {
+    let config = context.config()?;
+    let Some(node) = lender(context, &config)? else { return Ok(store.snapshot()?) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(node.connections((&context.home, &config), store)) {
+        Ok(all) => Ok(Arc::new(all)),
+        Err(error) => {
+            terminal.warn(&format!("the gateway's connections are left out: {error}"));
+            Ok(store.snapshot()?)
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Proxies elsewhere: `GET /v1/node/stream` tells a node the connections and every change, `POST /v1/node/renew` renews one for it.
+//!
+//! Only a node's key gets here (I11), and what it gets is what goes on requests, never what only renewals need (room `loan`).
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use http_body::Frame;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval, timeout};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use zeroize::Zeroizing;
+
+use crate::broker;
+use crate::gateway::access::{Asked, Node, Who};
+use crate::gateway::context::Shared;
+use crate::gateway::input::{InBody, InQuery};
+use crate::gateway::problem::Problem;
+use crate::loan::{self, Told};
+use crate::model::{ConnectionId, ProviderId};
+use crate::provider::Provider;
+use crate::vault::{Entry, Snapshot};
+
+/// How often a node hears that we live.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether anything has changed: a change is told well within a second.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A node that takes nothing for so long is cut off, and begins anew.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Lines on their way to a node. What comes after waits in no queue: it is looked up when there is room.
+const AHEAD: usize = 8;
+
+/// When a node should ask again, where nothing else is known.
+const LATER: Duration = Duration::from_secs(5);
+
+/// Its operations.
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(node_stream)).routes(routes!(node_renew)).routes(routes!(node_used))
+}
+
+/// How much is told.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Extent {
+    /// End when all that there is has been told once.
+    #[serde(default)]
+    once: bool,
+}
+
+/// The connections, and every change of them.
+///
+/// JSON lines. The first is `{"hello": {"heartbeat_secs": 2}}`; then come `{"put": {"id", "version", "renewal", "entry"}}` for each
+/// connection, `{"synced": {}}`, and from then on a `put` for each that has changed, `{"gone": {"id"}}` for each that is no more, and
+/// `{}` at every heartbeat. An `entry` has `provider`, `auth_type`, the fields that go on requests, `registered_at`, `expires_at`,
+/// `hosts` and `status`; `renewal` is `none`, `able`, or `first` where it must be renewed before it can be used.
+#[utoipa::path(get, path = "/v1/node/stream", tags = ["node", "stream"], params(Extent), security(("key" = ["node"])), responses(
+    (status = 200, body = String, content_type = "application/x-ndjson", description = "Lines without an end"),
+))]
+async fn node_stream(
+    State(gateway): State<Shared>,
+    asked: Asked<Node>,
+    InQuery(extent): InQuery<Extent>,
+) -> Result<Response, Problem> {
+    asked.note(&gateway, "node_stream", &[]).await?;
+    let (sender, lines) = mpsc::channel(AHEAD);
+    let teller = Teller { gateway, who: asked.who, told: Told::default(), sender, spoke: Instant::now() };
+    tokio::spawn(teller.run(extent.once));
+    let mut response = Response::new(Body::new(Telling(lines)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    Ok(response)
+}
+
+/// What is sent, until nobody has more to say.
+struct Telling(mpsc::Receiver<Bytes>);
+
+impl http_body::Body for Telling {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}
+
+/// The other end takes no more.
+struct Left;
+
+/// Tells one node.
+struct Teller {
+    gateway: Shared,
+    who: Who,
+    told: Told,
+    sender: mpsc::Sender<Bytes>,
+    spoke: Instant,
+}
+
+impl Teller {
+    async fn run(mut self, once: bool) {
+        let mut stopping = self.gateway.stopping.clone();
+        let work = async {
+            self.say(loan::write_hello(HEARTBEAT)).await?;
+            let mut looks = interval(LOOK);
+            loop {
+                looks.tick().await;
+                if !self.gateway.still_admits(&self.who) {
+                    return Ok(());
+                }
+                // While the vault can't be read nothing has changed; the proxy's own log says why.
+                let vault = self.gateway.on_disk(|gateway| gateway.ports.store.snapshot()).await;
+                let told = match vault {
+                    Ok(Ok(vault)) => self.round(&vault).await?,
+                    Ok(Err(_)) | Err(_) => false,
+                };
+                if told && once {
+                    return Ok::<(), Left>(());
+                }
+            }
+        };
+        tokio::select! {
+            ended = work => if ended.is_err() {
+                tracing::debug!("a node has left, or takes nothing");
+            },
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+    }
+
+    /// Tells what has changed, and that we live; answers true.
+    async fn round(&mut self, vault: &Snapshot) -> Result<bool, Left> {
+        let catalogue = self.gateway.ports.catalogue.load_full();
+        let providers = |name: &ProviderId| -> Option<Arc<Provider>> { catalogue.get(name).cloned() };
+        for id in self.told.due(vault, &providers) {
+            if let Some(line) = self.told.tell(&id, vault, &providers, &self.gateway.ports.lender) {
+                self.say(line).await?;
+            }
+        }
+        if let Some(line) = self.told.synced() {
+            self.say(line).await?;
+        }
+        if self.spoke.elapsed() >= HEARTBEAT {
+            self.say(loan::write_alive()).await?;
+        }
+        Ok(true)
+    }
+
+    async fn say(&mut self, line: Zeroizing<Vec<u8>>) -> Result<(), Left> {
+        self.spoke = Instant::now();
+        // Wiped when the last copy of it goes.
+        let line = Bytes::from_owner(line);
+        match timeout(PATIENCE, self.sender.send(line)).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Left),
+        }
+    }
+}
+
+/// A connection whose credential is about to end, or was refused.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NodeRenewal)]
+struct Complaint {
+    /// The connection.
+    #[schema(example = "github:alice")]
+    id: String,
+    /// The version that the node has.
+    version: String,
+    /// Whether a service answered 401 to it.
+    refused: bool,
+}
+
+/// A connection as it is now, renewed first where the node's version is still the newest.
+///
+/// Nodes that ask at the same time cause one renewal. The answer has the members of a `put`, and `retry_after_secs` where it should have
+/// been renewed and could not be.
+#[utoipa::path(post, path = "/v1/node/renew", tag = "node", request_body = Complaint, security(("key" = ["node"])), responses(
+    (status = 200, body = Object, content_type = "application/json", description = "The connection as it is now"),
+    (status = 404, body = crate::gateway::problem::Document, content_type = "application/problem+json", description = "There is no such connection for nodes"),
+))]
+async fn node_renew(
+    State(gateway): State<Shared>,
+    asked: Asked<Node>,
+    InBody(complaint): InBody<Complaint>,
+) -> Result<Response, Problem> {
+    let id: ConnectionId = complaint.id.parse().map_err(|_no_name| missing())?;
+    let provider = gateway.ports.catalogue.load().get(id.provider()).cloned().ok_or_else(missing)?;
+    asked.note(&gateway, "node_renew", &[("connection", id.as_str())]).await?;
+    let lender = &gateway.ports.lender;
+    let is_seen = |entry: &Entry| *lender.version(entry) == *complaint.version;
+    let renewed = gateway.ports.broker.renew_lent(&id, &provider, &is_seen, complaint.refused).await;
+    let (entry, why) = renewed.map_err(|error| not_renewed(&error))?;
+    let copy = lender.lend(&provider, &entry).ok_or_else(missing)?;
+    let retry_after = why.map(|why| {
+        tracing::info!(connection = %id, node = asked.who.name(), reason = %why, "not renewed for a node");
+        why.retry_after().unwrap_or(LATER)
+    });
+    let mut response = Response::new(Body::from(Bytes::from_owner(loan::write_answer(&id, &copy, retry_after))));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// When a node used connections last.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NodeUses)]
+struct Used {
+    /// By connection, in seconds since 1970.
+    unix_secs: BTreeMap<String, u64>,
+}
+
+/// Notes when a node used connections last, for `nexus list` here.
+#[utoipa::path(post, path = "/v1/node/used", tag = "node", request_body = Used, security(("key" = ["node"])), responses(
+    (status = 204, description = "Noted; connections that there are not are passed over"),
+))]
+async fn node_used(
+    State(gateway): State<Shared>,
+    _asked: Asked<Node>,
+    InBody(used): InBody<Used>,
+) -> Result<StatusCode, Problem> {
+    let at = |secs| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(secs));
+    let latest = used.unix_secs.into_iter().filter_map(|(id, secs)| Some((id.parse().ok()?, at(secs)?)));
+    let latest: Vec<(ConnectionId, SystemTime)> = latest.collect();
+    let noted = gateway.on_disk(move |gateway| {
+        let vault = gateway.ports.store.snapshot().ok();
+        let exists = |id: &ConnectionId| vault.as_ref().is_none_or(|vault| vault.get(id).is_some());
+        gateway.ports.uses.note(&latest, (gateway.ports.clock)(), exists)
+    });
+    noted.await?.map_err(|error| Problem::unreadable(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn missing() -> Problem {
+    Problem::missing("there is no such connection for nodes")
+}
+
+fn not_renewed(error: &broker::Error) -> Problem {
+    match error {
+        broker::Error::NotRegistered { .. } | broker::Error::Pending { .. } => missing(),
+        broker::Error::Vault(_) => Problem::unreadable(error),
+        _ => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "renewal", "the connection can't be renewed now"),
+    }
+}

@@ -1,0 +1,132 @@
+//! `Door`: one request to the gateway, over a connection of its own.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::crypto::CryptoProvider;
+use rustls_pki_types::CertificateDer;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+use super::error::Error;
+use super::settings::Url;
+use crate::head::{Gate, Limits};
+use crate::model::{Scheme, Secret};
+use crate::upstream::{Dialler, Versions};
+
+/// On whose behalf names are looked up: no agent can be called so.
+const OURSELVES: &str = "(nexus)";
+
+/// The longest answer that is read whole.
+const ANSWER: usize = 1024 * 1024;
+
+/// Of a refusal's reason, so many letters are shown.
+const REASON: usize = 500;
+
+/// The way to one gateway.
+pub(crate) struct Door {
+    dialler: Dialler,
+    url: Url,
+    key: Option<HeaderValue>,
+}
+
+/// An answer whose body is still to come; it ends when this is dropped.
+pub(crate) struct Opened {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) driver: Driver,
+}
+
+/// Speaks HTTP on the connection for as long as somebody listens.
+pub(crate) struct Driver(tokio::task::JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Door {
+    /// `key` goes with every request; `None` where it can't go into a header.
+    pub(crate) fn new(dialler: Dialler, url: Url, key: Option<&Secret<String>>) -> Option<Self> {
+        let bearer = |key: &Secret<String>| {
+            let text = Zeroizing::new(format!("Bearer {}", key.expose()));
+            let mut value = HeaderValue::from_str(&text).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        };
+        let key = match key {
+            Some(key) => Some(bearer(key)?),
+            None => None,
+        };
+        Some(Self { dialler, url, key })
+    }
+
+    /// Connects, which verifies its certificate, and sends nothing.
+    pub(crate) async fn knock(&self) -> Result<(), Error> {
+        self.dialler.connect(self.url.scheme, &self.url.authority, Versions::Http1, &Arc::from(OURSELVES)).await?;
+        Ok(())
+    }
+
+    /// The certificates that whoever listens there shows; nothing is verified and nothing sent.
+    pub(crate) async fn peek(&self, provider: &Arc<CryptoProvider>) -> Result<Vec<CertificateDer<'static>>, Error> {
+        Ok(self.dialler.peek(&self.url.authority, provider, &Arc::from(OURSELVES)).await?)
+    }
+
+    /// Sends one request; the answer's body is not read yet. No redirect is followed.
+    pub(crate) async fn open(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Opened, Error> {
+        let stream = self.dialler.connect(self.url.scheme, &self.url.authority, Versions::Http1, &Arc::from(OURSELVES)).await?;
+        if self.url.scheme == Scheme::Http && !stream.address.ip().is_loopback() {
+            return Err(Error::Elsewhere);
+        }
+        let (gate, expectation) = Gate::responses(stream.stream, Limits::default());
+        let (mut sender, connection) = http1::handshake::<_, Full<Bytes>>(TokioIo::new(gate)).await?;
+        let driver = Driver(tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the gateway ended");
+            }
+        }));
+        expectation.expect(false, false);
+        let response = sender.send_request(self.request(method, path, body)).await?;
+        Ok(Opened { response, driver })
+    }
+
+    /// As [`Door::open`], the answer read whole. Anything but 2xx is [`Error::Refused`].
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let opened = self.open(method, path, body).await?;
+        let status = opened.response.status();
+        let body = Limited::new(opened.response.into_body(), ANSWER).collect().await.map_err(|_long_or_cut| Error::Long)?;
+        let body = Zeroizing::new(body.to_bytes().to_vec());
+        if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<Bytes>) -> Request<Full<Bytes>> {
+        let has_body = body.is_some();
+        let mut request = Request::new(Full::new(body.unwrap_or_default()));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().unwrap_or_else(|_invalid| http::Uri::from_static("/"));
+        let headers = request.headers_mut();
+        if let Ok(host) = HeaderValue::from_str(&self.url.authority.as_written(self.url.scheme)) {
+            headers.insert(HOST, host);
+        }
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        self.key.iter().for_each(|key| drop(headers.insert(AUTHORIZATION, key.clone())));
+        if has_body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        request
+    }
+}
+
+/// What a problem document (RFC 9457) says for people, without anything that a terminal would obey.
+pub(super) fn refused(status: StatusCode, body: &[u8]) -> Error {
+    let document: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let member = |name: &str| document.as_ref()?.get(name)?.as_str().map(str::to_owned);
+    let reason = member("detail").or_else(|| member("message")).or_else(|| member("title")).unwrap_or_default();
+    let reason: String = reason.chars().filter(|letter| !letter.is_control()).take(REASON).collect();
+    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    Error::Refused { status, reason }
+}

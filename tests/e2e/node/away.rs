@@ -1,0 +1,69 @@
+//! The gateway is away: what is held serves for the grace, then nothing, and all is well when it is back.
+
+use super::house::{House, noted, until};
+use crate::harness::{Caller, access, run};
+
+#[test]
+fn a_killed_gateway_is_outlived_for_the_grace_and_found_again() {
+    run(async {
+        let mut house = House::new(None).await;
+        let node = house.start(house.node_home().config("[gateway]\ngrace_secs = 1"));
+        let patient = house.node();
+        assert_eq!(until(&node, |_any| true).await.status, 200);
+        assert_eq!(until(&patient, |_any| true).await.status, 200);
+        house.gateway.kill().await;
+        let note = noted(&node, |note| note["connected"] == false).await;
+        assert!(note["why"].is_string() && note["heard_at"].is_u64() && note["connections"] == 1, "{note}");
+        assert_eq!(until(&node, |_any| true).await.status, 200, "within the grace");
+        let refused = until(&node, |reply| reply.status != 200).await;
+        assert_eq!((refused.status, refused.refusal()), (503, Some("gateway")), "{}", refused.text());
+        assert!(refused.text().contains("nexus status") && refused.headers.contains_key("retry-after"), "{}", refused.text());
+        assert_eq!(until(&patient, |_any| true).await.status, 200, "its grace is an hour");
+
+        let (access, refresh) = house.tokens.connect_anew();
+        house.register("renew", &access, &refresh);
+        house.gateway.respawn().await;
+        assert_eq!(until(&node, |reply| reply.status == 200).await.status, 200);
+        until(&patient, |reply| reply.status == 200).await;
+        noted(&node, |note| note["connected"] == true).await;
+    });
+}
+
+#[test]
+fn a_token_that_dies_while_the_gateway_is_away_is_a_failed_renewal_and_no_more() {
+    run(async {
+        let mut house = House::new(None).await;
+        let node = house.node();
+        assert_eq!(until(&node, |_any| true).await.status, 200);
+        house.gateway.kill().await;
+        house.tokens.expire();
+        assert_eq!(Caller::new(&node).get(&House::at("/dead")).await.status, 401, "the service's word stands");
+        assert!(node.notes("/dead").await.contains(&"gateway_away".to_owned()));
+        house.gateway.respawn().await;
+        // The node's pause after a failed renewal would be seconds; a new copy ends it.
+        let (access, refresh) = house.tokens.connect_anew();
+        house.register("renew", &access, &refresh);
+        until(&node, |reply| reply.status == 200).await;
+        assert_eq!(house.tokens.uses(), 0);
+    });
+}
+
+#[test]
+fn a_node_that_never_heard_its_gateway_refuses_and_says_why() {
+    run(async {
+        let mut house = House::new(None).await;
+        house.gateway.kill().await;
+        let node = house.start(house.node_home().register("renew:own", &[("access_token", &access(1))]));
+        assert_eq!(
+            Caller::new(&node).get(&House::at("/own")).await.refusal(),
+            Some("auth_required"),
+            "no default, but it is told"
+        );
+        let bare = house.node();
+        let refused = until(&bare, |_any| true).await;
+        assert_eq!((refused.status, refused.refusal()), (503, Some("gateway")), "{}", refused.text());
+        house.gateway.respawn().await;
+        until(&bare, |reply| reply.status == 200).await;
+        until(&node, |reply| reply.status == 200).await;
+    });
+}
