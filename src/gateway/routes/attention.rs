@@ -15,7 +15,7 @@ use crate::gateway::problem::Problem;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(item))
+    OpenApiRouter::new().routes(routes!(needs)).routes(routes!(need))
 }
 
 /// What needs a person.
@@ -33,7 +33,7 @@ struct Attention {
 #[utoipa::path(get, path = "/api/attention", tag = "attention", security(("key" = ["app", "owner", "node", "admin"])), responses(
     (status = 200, body = Attention, description = "What is open, and what was settled within the hour"),
 ))]
-async fn list(State(gateway): State<Shared>, asked: Asked<App>) -> Result<Json<Attention>, Problem> {
+async fn needs(State(gateway): State<Shared>, asked: Asked<App>) -> Result<Json<Attention>, Problem> {
     gateway.on_disk(look).await?;
     let attention = &gateway.ports.attention;
     let seen = |(connection, shown)| asked.who.sees(&connection).then_some(shown);
@@ -49,7 +49,7 @@ async fn list(State(gateway): State<Shared>, asked: Asked<App>) -> Result<Json<A
         (status = 404, body = crate::gateway::problem::Document, content_type = "application/problem+json", description = "No such item, or whoever asks may not see its connection"),
     ),
 )]
-async fn item(State(gateway): State<Shared>, asked: Asked<App>, InPath(id): InPath<String>) -> Result<Json<Shown>, Problem> {
+async fn need(State(gateway): State<Shared>, asked: Asked<App>, InPath(id): InPath<String>) -> Result<Json<Shown>, Problem> {
     gateway.on_disk(look).await?;
     let found = gateway.ports.attention.find(&id).filter(|(need, _)| asked.who.sees(&need.connection));
     found

@@ -87,8 +87,7 @@ struct Registered {
 #[utoipa::path(post, path = "/api/connections", tag = "connections", request_body = Typed, security(("key" = ["admin", "owner"])), responses(
     (status = 201, body = Registered, description = "It is stored"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "The provider is unknown"),
-    (status = 409, body = Document, content_type = "application/problem+json", description = "There is one, and it was not to be replaced"),
-    (status = 422, body = Document, content_type = "application/problem+json", description = "The fields are no credential of the provider"),
+    (status = 409, body = Document, content_type = "application/problem+json", description = "There is one, and it was not to be replaced; or the fields are no credential of the provider"),
 ))]
 async fn store_connection(
     State(gateway): State<Shared>,
@@ -107,7 +106,7 @@ fn name(text: &str) -> Result<ConnectionId, Problem> {
 }
 
 fn unfit(why: impl std::fmt::Display) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unfit", why.to_string())
+    Problem::conflict("unfit", why.to_string())
 }
 
 /// The entry that comes of what was typed, beside what is `left` of the one before.

@@ -16,7 +16,10 @@ fn operations(document: &Value) -> Vec<(String, String, Option<Vec<String>>)> {
         for (method, operation) in item.as_object().expect("methods") {
             let kinds = operation["security"][0]["key"].as_array();
             let kinds = kinds.map(|kinds| kinds.iter().map(|kind| kind.as_str().expect("a kind").to_owned()).collect());
-            found.push((method.to_uppercase(), path.clone(), kinds));
+            // One without an end is asked for its beginning.
+            let endless = operation["tags"].as_array().is_some_and(|tags| tags.iter().any(|tag| tag == "stream"));
+            let path = if endless { format!("{path}?once=true") } else { path.clone() };
+            found.push((method.to_uppercase(), path, kinds));
         }
     }
     found
