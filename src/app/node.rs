@@ -310,6 +310,8 @@ pub struct Typed<'a> {
     pub fields: &'a Credential,
     /// When it ends, where that is known.
     pub expires_at: Option<SystemTime>,
+    /// Whether a client without a token is an app that people log in by.
+    pub app: bool,
     /// Whether one that is there is replaced.
     pub replace: bool,
     /// Whether it keeps the fields that are not among these.
@@ -329,11 +331,12 @@ impl Typed<'_> {
             connection: &'a str,
             fields: BTreeMap<&'a str, &'a str>,
             expires_at: Option<String>,
+            app: bool,
             replace: bool,
             merge: bool,
         }
-        let (connection, Self { replace, merge, .. }) = (self.connection.as_str(), *self);
-        let written = Written { connection, fields, expires_at, replace, merge };
+        let (connection, Self { app, replace, merge, .. }) = (self.connection.as_str(), *self);
+        let written = Written { connection, fields, expires_at, app, replace, merge };
         // Strings and a map of strings can always be written.
         drop(serde_json::to_writer(&mut *text, &written));
         text

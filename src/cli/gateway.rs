@@ -1,11 +1,9 @@
 //! Whether a gateway is named, whether it answers, and what is kept there instead of in the local vault.
 
-use std::time::SystemTime;
-
 use anyhow::Context as _;
 use http::Method;
 use nexus::app::{AskError, Config, Home, Node, NodeError, ReturnUrl, Typed, dotenv_value};
-use nexus::model::{Authority, ConnectionId, Credential};
+use nexus::model::{Authority, ConnectionId};
 use nexus::vault::Entry;
 use serde_json::Value;
 
@@ -89,20 +87,18 @@ impl There {
     }
 
     /// Has it store a credential, in the place of one that it has.
-    pub(super) fn register(
-        &self,
-        id: &ConnectionId,
-        fields: &Credential,
-        expires_at: Option<SystemTime>,
-    ) -> anyhow::Result<Value> {
-        let typed = Typed { connection: id, fields, expires_at, replace: true, merge: false };
-        Ok(alone(self.node.register((&self.home, &self.config), &typed))?)
+    pub(super) fn register(&self, id: &ConnectionId, entry: &Entry) -> anyhow::Result<Value> {
+        self.store(id, entry, false)
     }
 
     /// Has it store what a log-in gave, beside what the connection has.
     pub(super) fn keep(&self, id: &ConnectionId, obtained: &Entry) -> anyhow::Result<Value> {
-        let (fields, expires_at) = (&obtained.fields, obtained.expires_at);
-        let typed = Typed { connection: id, fields, expires_at, replace: true, merge: true };
+        self.store(id, obtained, true)
+    }
+
+    fn store(&self, id: &ConnectionId, entry: &Entry, merge: bool) -> anyhow::Result<Value> {
+        let Entry { fields, expires_at, app, .. } = entry;
+        let typed = Typed { connection: id, fields, expires_at: *expires_at, app: *app, replace: true, merge };
         Ok(alone(self.node.register((&self.home, &self.config), &typed))?)
     }
 

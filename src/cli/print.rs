@@ -34,13 +34,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Env) -> anyh
     let key = context.key()?;
     let store = nexus::vault::Store::with_key(context.home.vault(), key.duplicate());
     let (helpers, who) = (context.home.helpers(), Who { name: &name, limits });
-    let mut placeholders = surroundings::placeholders(
-        &context.catalogue(terminal),
-        &*node::connections(context, terminal, &store)?,
-        &key,
-        &who,
-        &helpers,
-    );
+    let (catalogue, all) = (context.catalogue(terminal), node::connections(context, terminal, &store)?);
+    let mut placeholders = surroundings::placeholders(&catalogue, &all, &key, &who, &helpers);
     let inherited = Context::variable;
     // A file of the caller's own is more than ours: it may name a project.
     placeholders.retain(|(name, value)| {

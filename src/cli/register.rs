@@ -95,7 +95,7 @@ impl Keeper {
     /// Stores it, and says at which gateway, if at one.
     fn register(&self, id: &ConnectionId, entry: Entry) -> anyhow::Result<Option<String>> {
         match self {
-            Self::There(there) => there.register(id, &entry.fields, entry.expires_at).map(|_stored| Some(there.url())),
+            Self::There(there) => there.register(id, &entry).map(|_stored| Some(there.url())),
             Self::Here(store) => Ok(store.register(id, entry).map(|()| None)?),
         }
     }

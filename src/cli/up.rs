@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nexus::app::{App, BuildError, Config, Origin, Planes, Running, Setup, warm_up, write_bundle};
+use nexus::seal::DataKey;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Up;
@@ -36,11 +37,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     let read = context.home.config_text()?;
     let config = configured(context, &overrides)?;
     let key = context.key()?;
-    super::ca::finish_if_due(context, terminal, &key)?;
-    if !context.home.bundle().exists() {
-        // Callers are given it at http://nexus.internal/ca-bundle.pem.
-        write_bundle(&context.home)?;
-    }
+    certificates(context, terminal, &key)?;
     let weak_secret = origin == Origin::Machine;
     let planes = if options.gateway_only { Planes::Gateway } else { Planes::Both };
     let node = if options.gateway_only { None } else { node::lender(context, &config)? };
@@ -63,6 +60,16 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyho
     context.home.unannounce_gateway();
     running.stop();
     flood.report();
+    Ok(())
+}
+
+/// What callers trust, as it is to be from now on.
+fn certificates(context: &Context, terminal: &Terminal, key: &DataKey) -> anyhow::Result<()> {
+    super::ca::finish_if_due(context, terminal, key)?;
+    if !context.home.bundle().exists() {
+        // Callers are given it at http://nexus.internal/ca-bundle.pem.
+        write_bundle(&context.home)?;
+    }
     Ok(())
 }
 

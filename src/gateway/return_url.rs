@@ -104,6 +104,40 @@ impl ReturnUrl {
 mod tests {
     use super::*;
 
+    /// None of them is `https://app.example/oauth/done`.
+    const ELSEWHERE: &[&str] = &[
+        "http://app.example/oauth/done",
+        "HTTPS://app.example/oauth/done",
+        "//app.example/oauth/done",
+        "https:/app.example/oauth/done",
+        "https://app.example:8443/oauth/done",
+        "https://app.example/oauth/done/",
+        "https://app.example/oauth/Done",
+        "https://app.example/oauth//done",
+        "https://app.example/oauth/x/../done",
+        "https://app.example/oauth/%2e%2e/oauth/done",
+        "https://app.example/oauth/%64one",
+        "https://app.example/",
+        "https://app.example",
+        "https://app.example.evil.example/oauth/done",
+        "https://app.example@evil.example/oauth/done",
+        "https://evil.example/@app.example/oauth/done",
+        "https://evil.example\\@app.example/oauth/done",
+        "https://evil.example#@app.example/oauth/done",
+        "https://app.example/oauth/done#x",
+        "https://evil.example?https://app.example/oauth/done",
+        "https://app.example%2eevil.example/oauth/done",
+        "https://app.example:443:80/oauth/done",
+        "https://app.example:/oauth/done x",
+        "https://app.example/oauth/done\r\nSet-Cookie: x=1",
+        "https://app.example\u{3002}evil.example/oauth/done",
+        "javascript://app.example/oauth/done",
+        "data:text/html,x",
+        "https://app.example/oauth/done?status=success",
+        "https://app.example/oauth/done?%73tate=x",
+        "",
+    ];
+
     #[test]
     fn t_open_redirect_only_the_very_place_that_is_allowed_is_one() {
         let allowed = ReturnUrl::parse("https://app.example/oauth/done").expect("an address");
@@ -116,38 +150,7 @@ mod tests {
         ] {
             assert!(leads(same), "{same}");
         }
-        for other in [
-            "http://app.example/oauth/done",
-            "HTTPS://app.example/oauth/done",
-            "//app.example/oauth/done",
-            "https:/app.example/oauth/done",
-            "https://app.example:8443/oauth/done",
-            "https://app.example/oauth/done/",
-            "https://app.example/oauth/Done",
-            "https://app.example/oauth//done",
-            "https://app.example/oauth/x/../done",
-            "https://app.example/oauth/%2e%2e/oauth/done",
-            "https://app.example/oauth/%64one",
-            "https://app.example/",
-            "https://app.example",
-            "https://app.example.evil.example/oauth/done",
-            "https://app.example@evil.example/oauth/done",
-            "https://evil.example/@app.example/oauth/done",
-            "https://evil.example\\@app.example/oauth/done",
-            "https://evil.example#@app.example/oauth/done",
-            "https://app.example/oauth/done#x",
-            "https://evil.example?https://app.example/oauth/done",
-            "https://app.example%2eevil.example/oauth/done",
-            "https://app.example:443:80/oauth/done",
-            "https://app.example:/oauth/done x",
-            "https://app.example/oauth/done\r\nSet-Cookie: x=1",
-            "https://app.example\u{3002}evil.example/oauth/done",
-            "javascript://app.example/oauth/done",
-            "data:text/html,x",
-            "https://app.example/oauth/done?status=success",
-            "https://app.example/oauth/done?%73tate=x",
-            "",
-        ] {
+        for other in ELSEWHERE {
             assert!(!leads(other), "{other}");
         }
     }

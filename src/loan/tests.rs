@@ -80,7 +80,7 @@ fn i6_what_is_one_agents_or_waits_is_lent_to_nobody() {
     let github = providers()(&"github".parse().expect("a name")).expect("a provider");
     let mut own = entry("github", &["access_token"]);
     let agent: AgentName = "ci".parse().expect("a name");
-    own.captured = Some(Captured { agent, user: None, until: None });
+    own.captured = Some(Captured { agent, user: None, until: None, since: None, made_with: None });
     assert!(lender().lend(&github, &own).is_none());
     let pending = Entry { captured: None, status: Status::Pending, ..own };
     assert!(lender().lend(&github, &pending).is_none());
@@ -128,7 +128,11 @@ fn i7_lines_come_in_any_pieces_and_have_a_bound() {
     for size in [1, 7, 1000] {
         let (mut lines, mut found) = (Lines::default(), Vec::new());
         for piece in text.chunks(size) {
-            lines.push::<Malformed>(piece, |line| Ok(found.push(read(line)?))).expect("lines");
+            let keep = |line: &[u8]| {
+                found.push(read(line)?);
+                Ok::<_, Malformed>(())
+            };
+            lines.push(piece, keep).expect("lines");
         }
         let [Change::Hello(beat), Change::Alive, Change::Alive] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(*beat, Duration::from_secs(60));

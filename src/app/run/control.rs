@@ -31,21 +31,11 @@ pub(super) async fn control_plane(
     (reload, watch): (Arc<Reload>, Option<reload::Watch>),
     ended: tokio::sync::oneshot::Receiver<()>,
 ) {
-    // The first random number of the process takes 30 ms; the first caller should not wait for it.
-    let issuer = reload.proxy.issuer.load_full();
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = issuer.warm() {
-            tracing::error!(%error, "no leaf certificates can be made");
-        }
-    });
     let watcher = watch.map(|(watcher, told)| {
         tokio::spawn(reload::on_change(Arc::clone(&reload), told));
         watcher
     });
-    tokio::spawn(sweep_agents(Arc::clone(&reload)));
-    tokio::spawn(sweep_log_ins(Arc::clone(&reload)));
-    tokio::spawn(note_uses(Arc::clone(&reload)));
-    tokio::spawn(look_after_needs(Arc::clone(&reload)));
+    begin_chores(&reload);
     if let Some(held) = &reload.node {
         node::begin(held).await;
     }
@@ -73,6 +63,21 @@ pub(super) async fn control_plane(
     }
     note_uses_now(&reload).await;
     drop(watcher);
+}
+
+/// What is done beside the accepting, for as long as the runtime lives.
+fn begin_chores(reload: &Arc<Reload>) {
+    // The first random number of the process takes 30 ms; the first caller should not wait for it.
+    let issuer = reload.proxy.issuer.load_full();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = issuer.warm() {
+            tracing::error!(%error, "no leaf certificates can be made");
+        }
+    });
+    tokio::spawn(sweep_agents(Arc::clone(reload)));
+    tokio::spawn(sweep_log_ins(Arc::clone(reload)));
+    tokio::spawn(note_uses(Arc::clone(reload)));
+    tokio::spawn(look_after_needs(Arc::clone(reload)));
 }
 
 /// Takes out the agents of commands that were killed; the change of the file is then taken like any other.

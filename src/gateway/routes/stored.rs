@@ -55,6 +55,9 @@ struct Typed {
     /// When the access token ends (RFC 3339), where that is known.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
+    /// Whether a client without a token is an app that people log in by.
+    #[serde(default)]
+    app: bool,
     /// Whether a credential that is there already is replaced, with all that belongs to it.
     #[serde(default)]
     replace: bool,
@@ -125,7 +128,7 @@ fn entry(gateway: &Gateway, id: &ConnectionId, typed: Typed, left: Option<&Entry
     let time = |text: String| text.parse::<Timestamp>().map(SystemTime::from);
     let expires_at = typed.expires_at.map(time).transpose();
     let expires_at = expires_at.map_err(|_unreadable| Problem::malformed("the member expires_at is no time of RFC 3339"))?;
-    let form = Form { provider, fields, expires_at };
+    let form = Form { provider, fields, expires_at, app: typed.app };
     form.entry(broker::try_out, (gateway.ports.clock)()).map_err(|error| unfit(told(&error)))
 }
 
