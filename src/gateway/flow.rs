@@ -41,8 +41,8 @@ pub(super) enum Step {
     Consent(Waiting),
     /// A person is at ours.
     Form(#[serde(with = "to_be_sealed")] Secret<String>),
-    /// The answer came and this process acts on it. It can't be answered again, whatever becomes of that.
-    Taken(u32),
+    /// The answer came and is acted on. It can't be answered again, whatever becomes of that.
+    Taken,
     /// Nothing came of it.
     Failed,
 }
@@ -67,7 +67,7 @@ impl Flow {
         match &self.step {
             Step::Consent(waiting) => Some(waiting.state()),
             Step::Form(state) => Some(state),
-            Step::Taken(_) | Step::Failed => None,
+            Step::Taken | Step::Failed => None,
         }
     }
 
@@ -80,8 +80,7 @@ impl Flow {
     pub(crate) fn has_failed(&self, now: SystemTime) -> bool {
         match self.step {
             Step::Failed => true,
-            // Its code may be spent.
-            Step::Taken(process) => is_gone(process),
+            Step::Taken => false,
             Step::Consent(_) | Step::Form(_) => seconds(now) >= self.ends,
         }
     }
@@ -91,9 +90,9 @@ impl Flow {
         seconds(now) >= self.ends.saturating_add(PATIENCE.as_secs())
     }
 
-    /// Whether `process` acts on the answer.
-    pub(super) fn is_taken_by(&self, process: u32) -> bool {
-        matches!(self.step, Step::Taken(own) if own == process)
+    /// Whether its answer is acted on.
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self.step, Step::Taken)
     }
 
     /// Whether an answer with `state` is one to it.
@@ -130,20 +129,6 @@ pub(crate) struct Wanted {
     pub(crate) scopes: Vec<String>,
     /// Where the person's browser goes in the end.
     pub(crate) return_url: Option<String>,
-}
-
-impl Step {
-    /// Taken by this process.
-    pub(super) fn taken() -> Self {
-        Self::Taken(std::process::id())
-    }
-}
-
-/// Whether there is no such process any more.
-fn is_gone(process: u32) -> bool {
-    use rustix::process::{Pid, test_kill_process};
-    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
-    process.is_none_or(|process| test_kill_process(process) == Err(rustix::io::Errno::SRCH))
 }
 
 fn seconds(at: SystemTime) -> u64 {

@@ -10,7 +10,7 @@ use super::begin::Question;
 use super::flow::{Flow, Step, Wanted};
 use super::return_url::ReturnUrl;
 use crate::consent::{self, Code, Heard};
-use crate::disk::{self, Lock, Stamp};
+use crate::disk::{self, Lock};
 use crate::model::{ConnectionId, GatewayId, Secret};
 use crate::oauth::answered_state;
 use crate::seal::{self, DataKey};
@@ -35,6 +35,9 @@ pub enum PendingError {
     /// It is not what we write.
     #[error("{} is not what Nexus writes; remove it, and consents that were under way begin anew", .0.display())]
     Unreadable(PathBuf),
+    /// Another gateway has it.
+    #[error("another gateway of this home is up: it holds {}", .0.display())]
+    InUse(PathBuf),
     /// As many as there may be.
     #[error("too many consents are under way")]
     Full,
@@ -114,30 +117,26 @@ impl Answer {
     }
 }
 
-/// The questions, as the file has them: gateways of one home share it. All calls may block on the disk.
+/// The questions of one home, which has one gateway. All calls may block on the disk.
 pub(crate) struct Pending {
     file: PathBuf,
     key: DataKey,
-    read: Mutex<Option<Read>>,
-}
-
-/// What was read last.
-struct Read {
-    stamp: Option<Stamp>,
-    flows: Vec<Flow>,
+    /// As the file has them; `None` where it is to be read again.
+    flows: Mutex<Option<Vec<Flow>>>,
+    alone: Lock,
 }
 
 impl Pending {
-    /// Those of `file`. What this process was acting on when it last ended has failed: its code may be spent.
+    /// Those of `file`. What was being acted on when the last gateway ended has failed: its code may be spent.
     ///
     /// # Errors
     /// As [`PendingError`] says; the file stays as it is.
     pub(crate) fn open(file: PathBuf, key: DataKey) -> Result<Self, PendingError> {
-        let pending = Self { file, key, read: Mutex::new(None) };
-        let ours = std::process::id();
-        if pending.look(|flows| flows.iter().any(|flow| flow.is_taken_by(ours)))? {
+        let alone = Lock::try_acquire(&file)?.ok_or_else(|| PendingError::InUse(file.clone()))?;
+        let pending = Self { file, key, flows: Mutex::new(None), alone };
+        if pending.look(|flows| flows.iter().any(Flow::is_taken))? {
             pending.change(|flows| {
-                flows.iter_mut().filter(|flow| flow.is_taken_by(ours)).for_each(|flow| flow.step = Step::Failed);
+                flows.iter_mut().filter(|flow| flow.is_taken()).for_each(|flow| flow.step = Step::Failed);
                 Ok(())
             })?;
         }
@@ -192,7 +191,7 @@ impl Pending {
         }
         self.change(|flows| {
             let Some(flow) = waiting_for(flows, &state, now) else { return Ok(Answered::Unknown) };
-            let waiting = match std::mem::replace(&mut flow.step, Step::taken()) {
+            let waiting = match std::mem::replace(&mut flow.step, Step::Taken) {
                 Step::Consent(waiting) => waiting,
                 step => {
                     flow.step = step;
@@ -229,7 +228,7 @@ impl Pending {
     pub(crate) fn take_form(&self, state: &Secret<String>, now: SystemTime) -> Result<Option<Answer>, PendingError> {
         self.change(|flows| {
             let Some(flow) = flows.iter_mut().rfind(|flow| flow.is_form_for(state, now)) else { return Ok(None) };
-            flow.step = Step::taken();
+            flow.step = Step::Taken;
             Ok(Some(answer(flow, state)))
         })
     }
@@ -270,36 +269,32 @@ impl Pending {
         })
     }
 
-    /// Finds something in them, read again where the file has changed.
+    /// Finds something in them.
     fn look<T>(&self, find: impl FnOnce(&[Flow]) -> T) -> Result<T, PendingError> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = disk::stamp(&self.file)?;
-        let known = read.as_ref().filter(|read| read.stamp == stamp && !stamp.is_some_and(|stamp| stamp.is_fresh()));
+        let mut known = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_none() {
-            *read = Some(self.fetch()?);
+            *known = Some(self.fetch()?);
         }
-        Ok(find(read.as_ref().map(|read| read.flows.as_slice()).unwrap_or_default()))
+        Ok(find(known.as_deref().unwrap_or_default()))
     }
 
-    /// Changes them under the file's lock. What `work` refuses is not written.
+    /// Changes them on disk. What `work` refuses, or can't be written, has not happened.
     fn change<T>(&self, work: impl FnOnce(&mut Vec<Flow>) -> Result<T, PendingError>) -> Result<T, PendingError> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let lock = Lock::acquire(&self.file)?;
-        disk::remove_leftovers(&self.file, &lock)?;
-        let mut flows = self.fetch()?.flows;
+        let mut known = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut flows = match known.take() {
+            Some(flows) => flows,
+            None => self.fetch()?,
+        };
         let done = work(&mut flows)?;
         self.write(&flows)?;
-        *read = None;
+        *known = Some(flows);
         Ok(done)
     }
 
-    fn fetch(&self) -> Result<Read, PendingError> {
-        let Some((sealed, stamp)) = disk::read_private_stamped(&self.file, MAX_LEN)? else {
-            return Ok(Read { stamp: None, flows: Vec::new() });
-        };
+    fn fetch(&self) -> Result<Vec<Flow>, PendingError> {
+        let Some(sealed) = disk::read_private(&self.file, MAX_LEN)? else { return Ok(Vec::new()) };
         let text = seal::open(&self.key, &sealed).map_err(|cause| PendingError::Sealed(self.file.clone(), cause))?;
-        let flows = serde_json::from_slice(&text).ok().ok_or_else(|| PendingError::Unreadable(self.file.clone()))?;
-        Ok(Read { stamp: Some(stamp), flows })
+        serde_json::from_slice(&text).ok().ok_or_else(|| PendingError::Unreadable(self.file.clone()))
     }
 
     fn write(&self, flows: &[Flow]) -> Result<(), PendingError> {
@@ -308,6 +303,7 @@ impl Pending {
         // Without its cause, whose message may quote a secret.
         written.ok().ok_or_else(|| PendingError::Unreadable(self.file.clone()))?;
         let sealed = seal::seal(&self.key, &text).map_err(|cause| PendingError::Sealed(self.file.clone(), cause))?;
+        disk::remove_leftovers(&self.file, &self.alone)?;
         Ok(disk::write_atomic(&self.file, sealed.as_bytes(), disk::PRIVATE)?)
     }
 }

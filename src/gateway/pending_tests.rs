@@ -50,19 +50,20 @@ fn a_question_is_good_for_an_hour_and_its_end_is_known_for_another() {
 }
 
 #[test]
-fn a_form_is_taken_once_by_whichever_gateway_of_the_home() {
+fn a_form_is_taken_once_and_a_home_has_one_gateway() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (one, two) = (open(&folder, 7).expect("a file"), open(&folder, 7).expect("a file"));
-    let alice = wanted("crew", "acme:alice");
-    begin(&one, &alice).expect("kept");
-    assert!(matches!(begin(&two, &wanted("crew", "acme:alice")), Ok(Begun::Already(_))), "the same is asked already");
-    assert!(matches!(begin(&two, &wanted("other", "acme:alice")), Ok(Begun::Now(_))), "another program's is its own");
-    let taken = two.take_form(&state("acme:alice"), now()).expect("a file").expect("the last of the two");
-    one.finish(&taken.id).expect("written");
-    let taken = one.take_form(&state("acme:alice"), now()).expect("a file").expect("the first");
-    assert!(two.take_form(&state("acme:alice"), now()).expect("a file").is_none());
-    one.give_back(&taken).expect("written");
-    assert!(two.form(&state("acme:alice"), now()).expect("a file").is_some());
+    let pending = open(&folder, 7).expect("a file");
+    assert!(matches!(open(&folder, 7).err(), Some(PendingError::InUse(_))));
+    begin(&pending, &wanted("crew", "acme:alice")).expect("kept");
+    assert!(matches!(begin(&pending, &wanted("crew", "acme:alice")), Ok(Begun::Already(_))), "the same is asked already");
+    let taken = pending.take_form(&state("acme:alice"), now()).expect("a file").expect("a form");
+    assert!(pending.take_form(&state("acme:alice"), now()).expect("a file").is_none());
+    pending.give_back(&taken).expect("written");
+    assert!(pending.form(&state("acme:alice"), now()).expect("a file").is_some());
+    pending.finish(&taken.id).expect("written");
+    assert!(pending.form(&state("acme:alice"), now()).expect("a file").is_none());
+    drop(pending);
+    assert_eq!(open(&folder, 7).expect("a file").standing(&taken.id, now()).expect("a file"), None);
 }
 
 #[test]
@@ -74,6 +75,7 @@ fn what_was_acted_on_at_the_end_of_the_process_has_failed() {
     pending.take_form(&state("acme:alice"), now()).expect("a file").expect("a form");
     let standing = |pending: &Pending| pending.standing(&alice.id, now()).expect("a file").map(|(standing, _)| standing);
     assert_eq!(standing(&pending), Some(Standing::Pending));
+    drop(pending);
     assert_eq!(standing(&open(&folder, 7).expect("a file")), Some(Standing::Failed));
 }
 

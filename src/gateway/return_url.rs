@@ -104,8 +104,8 @@ impl ReturnUrl {
 mod tests {
     use super::*;
 
-    /// None of them is `https://app.example/oauth/done`.
-    const ELSEWHERE: &[&str] = &[
+    /// Each of which some reader of addresses takes for that place, or a browser for another.
+    const ELSEWHERE: [&str; 30] = [
         "http://app.example/oauth/done",
         "HTTPS://app.example/oauth/done",
         "//app.example/oauth/done",
