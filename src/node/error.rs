@@ -31,8 +31,8 @@ pub(crate) enum Error {
     /// It sent other things than it should.
     #[error("the gateway's answer is not understood")]
     Malformed(#[from] Malformed),
-    /// More than fits.
-    #[error("the gateway's answer is too long")]
+    /// More than fits, or less than was announced.
+    #[error("the gateway's answer is too long or broke off")]
     Long,
     /// It says nothing any more.
     #[error("the gateway did not answer in time")]

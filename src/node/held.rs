@@ -128,7 +128,8 @@ impl Held {
     /// Takes over one copy.
     pub(super) fn put(&self, id: ConnectionId, entry: Arc<Entry>) {
         let mut copies = self.copies();
-        if copies.entries.get(&id).is_some_and(|known| known.same_as(&entry)) || copies.entries.len() >= MOST {
+        let known = copies.entries.get(&id);
+        if known.is_some_and(|known| known.same_as(&entry)) || (known.is_none() && copies.entries.len() >= MOST) {
             return;
         }
         if copies.served.len() < MOST && copies.served.insert(id.clone()) {
