@@ -15,6 +15,8 @@ pub(crate) enum Reason {
     NotRegistered,
     /// Its credential is dead, and nothing renews it.
     Attention,
+    /// A person or the service ended it.
+    Revoked,
     /// It lacks a field, or holds one that can't be sent.
     Unfit,
     /// It comes from an agent's own log-in, which nobody has approved.
@@ -27,6 +29,7 @@ impl Reason {
         match self {
             Self::NotRegistered => "not_registered",
             Self::Attention => "attention",
+            Self::Revoked => "revoked",
             Self::Unfit => "unfit",
             Self::Pending => "pending_approval",
         }
@@ -108,7 +111,7 @@ pub(crate) struct Shown {
     pub(crate) content: String,
     /// What a person types.
     pub(crate) command: String,
-    /// `not_registered`, `attention`, `unfit` or `pending_approval`.
+    /// `not_registered`, `attention`, `revoked`, `unfit` or `pending_approval`.
     pub(crate) reason: &'static str,
     /// Of which service.
     pub(crate) provider: String,

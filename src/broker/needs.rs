@@ -64,7 +64,7 @@ fn standing(need: &Need, moment: &dyn Moment) -> Standing {
         }
         (_, None) => Standing::Gone,
         (Reason::Unfit, Some(own)) => stands(is_usable(own) && own.registered_at != need.registered_at),
-        (Reason::Attention | Reason::Pending, Some(own)) => stands(is_usable(own)),
+        (Reason::Attention | Reason::Revoked | Reason::Pending, Some(own)) => stands(is_usable(own)),
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_need_is_met_by_what_would_be_chosen_and_by_nothing_else() {
-        use Reason::{Attention, NotRegistered, Pending, Unfit};
+        use Reason::{Attention, NotRegistered, Pending, Revoked, Unfit};
         use Standing::{Gone, Met, Open};
         let (active, dead, waits) = (Status::Active, Status::Attention, Status::Pending);
         for (entries, wanted, reason, named, expected) in [
@@ -133,6 +133,8 @@ mod tests {
             (&[("acme", dead)], "acme", Attention, true, Open),
             (&[("acme", active)], "acme", Attention, true, Met),
             (&[], "acme", Attention, true, Gone),
+            (&[("acme", Status::Revoked)], "acme", Revoked, true, Open),
+            (&[("acme", active)], "acme", Revoked, true, Met),
             (&[("acme:ci.1", waits)], "acme:ci.1", Pending, true, Open),
             (&[("acme:ci.1", active)], "acme:ci.1", Pending, true, Met),
             (&[], "acme:ci.1", Pending, true, Gone),

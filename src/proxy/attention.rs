@@ -43,6 +43,11 @@ impl Lack {
         Self { reason: Reason::Attention, named: true, why }
     }
 
+    /// Somebody ended the one that was chosen.
+    pub(super) fn revoked() -> Self {
+        Self { reason: Reason::Revoked, named: true, why: "The credential was revoked." }
+    }
+
     /// The one that was chosen is not what the service needs.
     pub(super) fn unfit(why: &'static str) -> Self {
         Self { reason: Reason::Unfit, named: true, why }

@@ -323,6 +323,7 @@ impl Worker {
             broker::Error::NotRegistered { .. } => Lack::missing(true),
             broker::Error::Pending { connection } => return self.pending(provider, connection, agent),
             broker::Error::AuthRequired { .. } => Lack::dead("The credential has expired and can't be renewed by itself."),
+            broker::Error::Ended { status: Status::Revoked, .. } => Lack::revoked(),
             broker::Error::Ended { status, .. } => Lack::dead(ended(*status)),
             broker::Error::MissingFields { .. } => Lack::unfit("The credential lacks a field that this API needs."),
             broker::Error::Unfit { .. } => Lack::unfit("The credential holds a character that no header can carry."),
@@ -343,7 +344,6 @@ impl Worker {
 /// Why nothing goes with the credential.
 fn ended(status: Status) -> &'static str {
     match status {
-        Status::Revoked => "The credential was revoked.",
         Status::Failed => "The consent to this account was denied, or not given in time.",
         _ => "The credential is in a state that only a newer Nexus knows.",
     }

@@ -172,6 +172,24 @@ fn the_status_is_there_in_plain_http_as_the_refusal_says() {
 }
 
 #[test]
+fn a_connection_that_was_revoked_says_so_until_it_is_registered_again() {
+    run(async {
+        let ca = Authority::new();
+        let (service, mut hooks) = (service(&ca, Offers::Both).await, Hooks::new(&ca, &[]).await);
+        let nexus = home(&ca, &service, &hooks).register("acme", &[("api_key", KEY)]).start();
+        let id = "acme".parse().expect("a handle");
+        nexus.store().update(&id, |entry| entry.status = nexus::vault::Status::Revoked).expect("a write");
+        let caller = Caller::new(&nexus);
+        let refusal = told(&caller.get("https://api.acme.test/x").await);
+        assert_eq!((&refusal["reason"], service.count()), (&"revoked".into(), 0), "{refusal}");
+        assert_eq!(hooks.next("attention.opened").await["id"], refusal["request_id"]);
+        nexus.register("acme", &[("api_key", KEY)], None);
+        assert_eq!(caller.get("https://api.acme.test/x").await.status, 200);
+        assert_eq!(hooks.next("attention.resolved").await["id"], refusal["request_id"]);
+    });
+}
+
+#[test]
 fn a_key_that_lacks_what_the_service_needs_is_met_by_another_registration() {
     run(async {
         let ca = Authority::new();
