@@ -1,7 +1,7 @@
 //! What a person can do about an error: the hint below it.
 
 use nexus::app::login;
-use nexus::app::{BuildError, HomeError, InitError, SecretError};
+use nexus::app::{BuildError, HomeError, InitError, PendingError, SecretError};
 use nexus::{seal, vault};
 
 use super::context::Hint;
@@ -57,6 +57,9 @@ fn meant(text: &str) -> Option<String> {
 
 fn on_build(error: &BuildError) -> Option<&'static str> {
     match error {
+        BuildError::Pending(PendingError::InUse(_)) => Some(
+            "stop that one, or start this one without a gateway: gateway.enabled = false, or NEXUS__GATEWAY__ENABLED=false",
+        ),
         BuildError::NoAgents => Some("run `nexus agent add NAME` for each caller"),
         BuildError::WeakSecret => Some("set NEXUS_SECRET, or NEXUS_SECRET_FILE to a file with it, before the home is made"),
         BuildError::Init(error) => on_init(error),

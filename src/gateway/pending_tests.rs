@@ -100,7 +100,11 @@ fn i7_one_program_has_only_so_many_and_leaves_room_for_others() {
             Flow::new(&wanted, Secret::new(String::new()), Step::Form(state(&number.to_string())), now())
         })
         .collect();
-    pending.change(|flows| Ok(flows.extend(many))).expect("written");
+    let fill = |flows: &mut Vec<Flow>| {
+        flows.extend(many);
+        Ok(())
+    };
+    pending.change(fill).expect("written");
     assert!(matches!(begin(&pending, &wanted("crew", "acme:alice")), Err(PendingError::Full)));
     assert!(matches!(begin(&pending, &wanted("other", "acme:alice")), Ok(Begun::Now(_))));
     let later = now() + PATIENCE;

@@ -310,7 +310,7 @@ fn a_proxy_whose_log_cannot_be_written_is_up_and_its_log_is_what_is_broken() {
 
 #[test]
 fn what_a_killed_proxy_wrote_down_is_not_taken_for_another_that_is_up() {
-    let world = World::new();
+    let world = World::new().with("NEXUS__GATEWAY__ENABLED", "false");
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     // A process of that number is alive: this one.
     let text = format!("{}\n{gone}\n", std::process::id());
@@ -330,7 +330,13 @@ fn what_a_killed_proxy_wrote_down_is_not_taken_for_another_that_is_up() {
 
 #[test]
 fn two_proxies_of_one_home_leave_each_other_announced() {
-    let world = World::new();
+    // A home has one gateway.
+    let both = World::new();
+    let first = both.up();
+    let said = both.nexus(&["up"]).failed(1);
+    assert!(said.contains("another gateway of this home is up") && said.contains("gateway.enabled = false"), "{said}");
+    assert_eq!(first.stop(), Some(0));
+    let world = World::new().with("NEXUS__GATEWAY__ENABLED", "false");
     let first = world.up();
     let second = world.up_saying("another proxy of this home is up on ");
     let announced = || world.nexus(&["status", "--json"]).json()["proxy"]["addresses"][0].as_str().map(str::to_owned);

@@ -219,7 +219,7 @@ async fn node_renew(
 #[schema(as = NodeUses)]
 struct Used {
     /// By connection, in seconds since 1970.
-    unix_secs: BTreeMap<String, i64>,
+    unix_secs: BTreeMap<String, f64>,
 }
 
 /// Notes when a node used connections last, for `nexus list` here.
@@ -231,7 +231,7 @@ async fn node_used(
     _asked: Asked<Node>,
     InBody(used): InBody<Used>,
 ) -> Result<StatusCode, Problem> {
-    let at = |secs| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(secs).ok()?));
+    let at = |secs| SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(secs).ok()?);
     let latest = used.unix_secs.into_iter().filter_map(|(id, secs)| Some((id.parse().ok()?, at(secs)?)));
     let latest: Vec<(ConnectionId, SystemTime)> = latest.collect();
     let noted = gateway.on_disk(move |gateway| {
