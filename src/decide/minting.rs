@@ -8,8 +8,8 @@ use super::route::{Named, Reason, Route};
 use super::settings::Mints;
 use super::snapshot::Rules;
 use crate::agent::Agent;
-use crate::model::Target;
-use crate::provider::{Mint, is_readable};
+use crate::model::{Target, is_readable};
+use crate::provider::Mint;
 
 /// A request whose answer is a credential that is kept here.
 #[derive(Debug, Clone)]

@@ -1,5 +1,5 @@
-//! The words every floor speaks: hosts, targets, ids, credentials, secrets, members of JSON
-//! objects, text with holes. No I/O, no async.
+//! The words every floor speaks: hosts, targets, paths, ids, credentials, secrets, members of
+//! JSON objects, text with holes. No I/O, no async.
 
 pub(crate) mod braces;
 mod credential;
@@ -7,6 +7,7 @@ mod host;
 mod id;
 mod map;
 mod members;
+mod path;
 mod secret;
 mod target;
 
@@ -16,6 +17,7 @@ pub use host::{Host, HostError};
 pub use id::{AgentName, ConnectionId, GatewayId, IdError, ProviderId, UserName};
 pub use map::Map;
 pub(crate) use members::Members;
+pub use path::{PathError, Readings, has_one_shape, is_readable, normalised, readings};
 pub use secret::Secret;
 pub(crate) use secret::to_be_sealed;
 pub use target::{Authority, AuthorityError, Scheme, Target};

@@ -34,7 +34,7 @@ pub use grant::{Grant, GrantKind, Jwt, JwtAlgorithm, KeyForm, ROLE_FIELDS, Token
 pub use mint::{Mint, Minted};
 pub use oauth2::{ClientAuthentication, OAuth2, TokenBody};
 pub use parse::{Error, Mistake, parse, text};
-pub use path::{PathError, PathPattern, is_readable, normalised};
+pub use path::PathPattern;
 pub use pattern::{BindError, HostPattern, PatternError};
 pub use prepared::{Prepared, prepare};
 pub use renewal::Renewal;

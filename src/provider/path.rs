@@ -1,14 +1,9 @@
-//! Patterns of paths, and the several ways in which a service may read one path.
+//! Patterns of paths.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode;
-
 use super::pattern::PatternError;
-
-/// Escapes within escapes within escapes: more rounds than this are no honest path.
-const MAX_DECODE_ROUNDS: usize = 4;
+use crate::model::readings;
 
 /// One entry of `paths`: `*` is one segment, `bot*` one that begins so, `**` any number of segments at the end (none included).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,23 +16,6 @@ enum Segment {
     Begins(Box<str>),
     One,
     Rest,
-}
-
-/// Why a path has no one meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PathError {
-    /// `*`, an empty path, or one that could join to a host name.
-    #[error("the path does not begin with a slash")]
-    NotAbsolute,
-    /// `..` beyond the first segment.
-    #[error("the path climbs above its root")]
-    AboveRoot,
-    /// NUL, line ends and their kind, plain or percent-encoded.
-    #[error("the path holds a control byte")]
-    Control,
-    /// Escapes of escapes without end.
-    #[error("the path is percent-encoded too many times")]
-    TooDeep,
 }
 
 impl FromStr for PathPattern {
@@ -79,10 +57,6 @@ impl std::fmt::Display for PathPattern {
 impl PathPattern {
     /// Whether every reading of `path` matches, letter for letter. For injection: doubt is no match.
     pub fn matches_all_readings(&self, path: &str) -> bool {
-        let path = without_query(path);
-        if is_plain(path) {
-            return path.starts_with('/') && self.matches_one(path, str::eq);
-        }
         readings(path).is_ok_and(|all| all.iter().all(|reading| self.matches_one(reading, str::eq)))
     }
 
@@ -93,7 +67,7 @@ impl PathPattern {
             self.matches_one(reading, str::eq_ignore_ascii_case)
                 || trimmed.is_some_and(|trimmed| self.matches_one(trimmed, str::eq_ignore_ascii_case))
         };
-        readings(without_query(path)).map_or(true, |all| all.iter().any(|reading| matches(reading)))
+        readings(path).map_or(true, |all| all.iter().any(matches))
     }
 
     /// How many leading segments it spells out: where two providers share a host, the longer prefix wins.
@@ -147,87 +121,6 @@ impl PathPattern {
         }
         given.next().is_none()
     }
-}
-
-/// `path` as a typical service reads it: escapes decoded once, `\` as `/`, `;parameters` off, `//`, `.` and `..` resolved
-/// (RFC 3986 §5.2.4). Bytes that are not UTF-8 become U+FFFD.
-///
-/// # Errors
-/// A path without one meaning.
-pub fn normalised(path: &str) -> Result<Cow<'_, str>, PathError> {
-    let path = without_query(path);
-    if is_plain(path) {
-        return if path.starts_with('/') { Ok(Cow::Borrowed(path)) } else { Err(PathError::NotAbsolute) };
-    }
-    resolve(&decode(path.as_bytes())).map(Cow::Owned)
-}
-
-fn without_query(path: &str) -> &str {
-    path.split_once('?').map_or(path, |(path, _query)| path)
-}
-
-/// Whether every service reads it the same way.
-fn is_plain(path: &str) -> bool {
-    path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'\\' | b';'))
-        && !path.contains("//")
-        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
-}
-
-/// Whether `path` has readings at all: it begins with `/`, stays below it, holds no control character, and its escapes come to an end.
-pub fn is_readable(path: &str) -> bool {
-    readings(path).is_ok()
-}
-
-/// Whether `path` has the same number of segments in all its readings: none is empty, a dot segment or made of others.
-pub(super) fn has_one_shape(path: &str) -> bool {
-    let path = without_query(path);
-    let count = |path: &str| path.split('/').count();
-    readings(path).is_ok_and(|all| all.iter().all(|reading| count(reading) == count(path)))
-}
-
-/// As sent, decoded once, decoded until nothing changes.
-fn readings(path: &str) -> Result<Vec<Cow<'_, str>>, PathError> {
-    if !path.starts_with('/') {
-        return Err(PathError::NotAbsolute);
-    }
-    let mut all = vec![Cow::Borrowed(path)];
-    if is_plain(path) {
-        return Ok(all);
-    }
-    let mut bytes = path.as_bytes().to_vec();
-    for _round in 0..MAX_DECODE_ROUNDS {
-        let decoded = decode(&bytes);
-        all.push(Cow::Owned(resolve(&decoded)?));
-        if decoded == bytes {
-            return Ok(all);
-        }
-        bytes = decoded;
-    }
-    Err(PathError::TooDeep)
-}
-
-fn decode(bytes: &[u8]) -> Vec<u8> {
-    percent_decode(bytes).collect()
-}
-
-fn resolve(bytes: &[u8]) -> Result<String, PathError> {
-    if bytes.iter().any(u8::is_ascii_control) {
-        return Err(PathError::Control);
-    }
-    let text = String::from_utf8_lossy(bytes).replace('\\', "/");
-    let mut kept: Vec<&str> = Vec::new();
-    let mut open = false;
-    for part in text.split('/').skip(1) {
-        let name = part.split(';').next().unwrap_or_default();
-        open = matches!(name, "" | "." | "..");
-        match name {
-            "" | "." => {}
-            ".." => drop(kept.pop().ok_or(PathError::AboveRoot)?),
-            _ => kept.push(name),
-        }
-    }
-    let slash = if open && !kept.is_empty() { "/" } else { "" };
-    Ok(format!("/{}{slash}", kept.join("/")))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{PathError, normalised};
 
 fn pattern(text: &str) -> PathPattern {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))

@@ -11,13 +11,13 @@ use super::expired::Signals;
 use super::grant::Grant;
 use super::mint::Mint;
 use super::oauth2::OAuth2;
-use super::path::{PathPattern, has_one_shape};
+use super::path::PathPattern;
 use super::pattern::{BindError, HostPattern};
 use super::strategy::{Fields, Placement};
 use super::template::Template;
 use super::token_response::TokenResponse;
 use super::whoami::WhoAmI;
-use crate::model::{Host, ProviderId};
+use crate::model::{Host, ProviderId, has_one_shape};
 
 /// A service Nexus knows.
 #[derive(Debug)]

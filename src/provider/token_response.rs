@@ -8,12 +8,12 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::grant::JwtAlgorithm;
-use super::path::{PathPattern, normalised};
+use super::path::PathPattern;
 use super::pattern::HostPattern;
 use super::rule::{Provider, words_of};
 use super::strategy::{self, Fields};
 use super::template::Template;
-use crate::model::Host;
+use crate::model::{Host, normalised};
 
 /// `[[token_response]]`: one answer, at one or more endpoints.
 #[derive(Debug)]

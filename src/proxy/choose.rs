@@ -15,8 +15,8 @@ use crate::agent::Agent;
 use crate::audit::{Entry, Verdict};
 use crate::broker::{self, Listed};
 use crate::decide::{Named, Occupants, Reason, Route, Unregistered};
-use crate::model::{AgentName, ConnectionId, Target, UserName};
-use crate::provider::{InjectRule, Provider, Slot, is_readable};
+use crate::model::{AgentName, ConnectionId, Target, UserName, is_readable};
+use crate::provider::{InjectRule, Provider, Slot};
 use crate::vault::{OwnConnection, Status};
 
 /// A request as far as the choice of its connection is concerned.
