@@ -7,7 +7,7 @@
 //! | 4 | [`app`]: configuration, build, start, reload, drain |
 //! | 3 | `gateway`: the control plane; `node`: connections that a gateway lends; `proxy`: the data plane |
 //! | 2 | `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot; `loan`: what nodes are lent; `registration`: what a person typed, as a connection |
-//! | 1 | [`agent`], `attention`, [`audit`], [`ca`], `listener`, `oauth`, [`provider`], `upstream`, [`vault`] |
+//! | 1 | [`agent`], `attention`, [`audit`], [`ca`], `listener`, `oauth`, [`policy`], [`provider`], `upstream`, [`vault`] |
 //! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`], `sign`, `wording` |
 
 pub mod app;
@@ -28,6 +28,7 @@ pub mod audit;
 pub mod ca;
 mod listener;
 mod oauth;
+pub mod policy;
 pub mod provider;
 mod upstream;
 pub mod vault;

@@ -24,6 +24,7 @@ const FLOORS: &[(&str, i8)] = &[
     ("ca", 1),
     ("listener", 1),
     ("oauth", 1),
+    ("policy", 1),
     ("provider", 1),
     ("upstream", 1),
     ("vault", 1),

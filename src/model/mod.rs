@@ -1,8 +1,9 @@
 //! The words every floor speaks: hosts, targets, paths, ids, credentials, secrets, members of
-//! JSON objects, text with holes. No I/O, no async.
+//! JSON objects, text with holes, how sure a rule is. No I/O, no async.
 
 pub(crate) mod braces;
 mod credential;
+mod fit;
 mod host;
 mod id;
 mod map;
@@ -13,6 +14,8 @@ mod target;
 
 pub use credential::Credential;
 pub(crate) use credential::is_field_name;
+pub use fit::Preset;
+pub(crate) use fit::{Fit, Inside};
 pub use host::{Host, HostError};
 pub use id::{AgentName, ConnectionId, GatewayId, IdError, ProviderId, UserName};
 pub use map::Map;

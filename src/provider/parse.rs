@@ -6,6 +6,7 @@ mod grant;
 mod inject;
 mod mint;
 mod oauth2;
+mod presets;
 mod signals;
 mod signers;
 mod source;
@@ -50,6 +51,7 @@ const KEYS: &[&str] = &[
     "token_response",
     "revocation",
     "introspection",
+    "presets",
 ];
 
 /// Fields that never leave towards a host pattern or a template unless the file declares them.
@@ -199,6 +201,7 @@ pub fn parse(file: &str, text: &str) -> Result<Provider, Error> {
         placeholders: root.get("placeholder").map_or(Ok(Vec::new()), |value| extras::placeholders(value, &fields))?,
         verified: root.get("verified").map_or(Ok(true), |value| value.boolean())?,
         signals: signals::read(&root)?,
+        presets: presets::read(&root)?,
         beside: root.get("beside").map_or(Ok(Vec::new()), |value| value.list(|value| value.text()?.parse()))?,
         id,
         slots,

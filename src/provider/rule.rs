@@ -13,6 +13,7 @@ use super::mint::Mint;
 use super::oauth2::OAuth2;
 use super::path::PathPattern;
 use super::pattern::{BindError, HostPattern};
+use super::preset::Presets;
 use super::strategy::{Fields, Placement};
 use super::template::Template;
 use super::token_response::TokenResponse;
@@ -43,6 +44,8 @@ pub struct Provider {
     pub beside: Vec<ProviderId>,
     /// How its answers say that a credential is dead.
     pub signals: Signals,
+    /// Which of its requests change nothing, and which delete nothing.
+    pub presets: Presets,
     /// Ways to a token from what is stored; the first whose fields the connection has is used where it has no refresh token.
     pub grants: Vec<Grant>,
     /// What callers that ask its token endpoints for tokens of their own are answered, where a file says it.

@@ -1,0 +1,115 @@
+//! `Question`: a request, or a CONNECT, as far as rules look at it.
+
+use std::cell::OnceCell;
+use std::time::SystemTime;
+
+use percent_encoding::percent_decode_str;
+
+use crate::model::{AgentName, Fit, Host, Inside, Preset, ProviderId, Readings, UserName, readings};
+
+/// Who wants to go where, and whose place that is.
+pub(crate) struct Question<'q> {
+    pub(crate) agent: &'q AgentName,
+    pub(crate) user: Option<&'q UserName>,
+    pub(crate) host: &'q Host,
+    pub(crate) port: u16,
+    /// The providers whose place it is, or may be.
+    pub(crate) owners: &'q [(&'q ProviderId, Fit)],
+    pub(crate) now: SystemTime,
+}
+
+/// What a provider's file says of a request.
+pub(crate) type Presets<'q> = dyn Fn(&ProviderId, Preset, &Asked<'_>) -> Inside + 'q;
+
+/// What is asked for there.
+pub(crate) struct Asked<'q> {
+    pub(crate) method: &'q str,
+    /// Path and query as sent.
+    pub(crate) target: &'q http::uri::PathAndQuery,
+    pub(crate) content: Content<'q>,
+    /// What follows is no request's (WebSocket): nobody sees what is done there.
+    pub(crate) upgrade: bool,
+    overriding: OnceCell<Option<&'static str>>,
+    readings: OnceCell<Option<Readings<'q>>>,
+}
+
+/// What is known of a body before it comes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Content<'q> {
+    /// `Content-Type`.
+    pub(crate) kind: Option<&'q [u8]>,
+    /// There is more than one of these fields, so that nobody knows which one counts.
+    pub(crate) ambiguous: bool,
+    /// In bytes; `None` = that will be seen.
+    pub(crate) length: Option<u64>,
+}
+
+/// By these parameters of a query some services take another method than the request's.
+const OVERRIDES: [&str; 8] = [
+    "_method",
+    "_httpmethod",
+    "$httpmethod",
+    "http_method",
+    "method",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];
+/// What such a parameter may say.
+const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+impl<'q> Asked<'q> {
+    /// A request as it came.
+    pub(crate) fn new(method: &'q str, target: &'q http::uri::PathAndQuery, content: Content<'q>, upgrade: bool) -> Self {
+        Self { method, target, content, upgrade, overriding: OnceCell::new(), readings: OnceCell::new() }
+    }
+
+    /// The method, and the one that a parameter puts in its place: for those who read it.
+    pub(crate) fn methods(&self) -> impl Iterator<Item = &str> {
+        let overriding = *self.overriding.get_or_init(|| self.target.query().and_then(overriding));
+        std::iter::once(self.method).chain(overriding.filter(|method| *method != self.method))
+    }
+
+    /// How services may read the path; `None` if it has no meaning.
+    pub(super) fn readings(&self) -> Option<&Readings<'q>> {
+        self.readings.get_or_init(|| readings(self.target.path()).ok()).as_ref()
+    }
+}
+
+fn overriding(query: &str) -> Option<&'static str> {
+    if !query.contains(['m', 'M', '%']) {
+        return None;
+    }
+    query.split(['&', ';']).find_map(|piece| {
+        let (name, value) = piece.split_once('=')?;
+        let name = percent_decode_str(name).decode_utf8().ok()?;
+        OVERRIDES.iter().find(|own| own.eq_ignore_ascii_case(name.trim()))?;
+        let value = percent_decode_str(value).decode_utf8().ok()?;
+        METHODS.iter().find(|own| own.eq_ignore_ascii_case(value.trim_matches(['+', ' ']))).copied()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_that_puts_another_method_in_place_is_another_reading() {
+        for (target, also) in [
+            ("/x?_method=DELETE", Some("DELETE")),
+            ("/x?a=1&method=delete", Some("DELETE")),
+            ("/x?%5Fmethod=%44elete", Some("DELETE")),
+            ("/x?X-HTTP-Method-Override=PATCH", Some("PATCH")),
+            ("/x?_HttpMethod=patch", Some("PATCH")),
+            ("/x?method=flickr.photos.search", None),
+            ("/x?_method=GET", None),
+            ("/x?payment_method=DELETE", None),
+            ("/x", None),
+        ] {
+            let path = target.parse().expect("a target");
+            let asked = Asked::new("GET", &path, Content::default(), false);
+            assert_eq!(asked.methods().nth(1), also, "{target}");
+            assert_eq!(asked.methods().next(), Some("GET"));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Rules as data: who may do what, when and how often; read, checked, and what they say of a request together. Floor 1.
+
+mod amount;
+mod asked;
+mod book;
+mod file;
+mod glob;
+mod graphql;
+mod index;
+mod row;
+mod rule;
+mod terms;
+mod window;
+
+pub use amount::{AmountError, Rate, Volume};
+pub(crate) use asked::{Asked, Content, Presets, Question};
+pub(crate) use book::{Doorway, Few, Policy, Ruling};
+pub use file::{Error, MAX_RULES, read};
+pub(crate) use file::{gather, locate};
+pub use glob::{Glob, GlobError};
+pub(crate) use graphql::does;
+pub use row::{Action, Mode, Per, Row};
+pub(crate) use rule::Limits;
+pub use rule::Rule;

@@ -1,0 +1,153 @@
+//! Presets: which of a provider's requests change nothing, and which delete nothing.
+
+use http::Method;
+
+use super::path::PathPattern;
+use super::rule::MethodPath;
+use crate::model::{Inside, Preset};
+
+/// What a provider's file says of its requests besides their methods.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Presets {
+    /// Whether the file says that its requests can't be told apart by method and path: there is no preset.
+    pub none: bool,
+    /// Whether methods say nothing here: only what `reads` lists is read.
+    pub rpc: bool,
+    /// Places that take GraphQL.
+    pub graphql: Vec<PathPattern>,
+    /// Places that take many requests in one: in no preset.
+    pub batch: Vec<MethodPath>,
+    /// What changes nothing although its method could.
+    pub reads: Vec<MethodPath>,
+    /// What changes something although its method shouldn't.
+    pub writes: Vec<MethodPath>,
+    /// What deletes, besides DELETE.
+    pub deletes: Vec<MethodPath>,
+}
+
+/// RFC 9110 §9.2.1, but for TRACE, which is never forwarded.
+const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+
+impl Presets {
+    /// Whether `preset` can be had: what deletes is not told by a method where methods say nothing, and nothing is listed.
+    pub fn offers(&self, preset: Preset) -> bool {
+        match preset {
+            _ if self.none => false,
+            Preset::ReadOnly => !self.rpc || !self.reads.is_empty(),
+            Preset::NoDelete => !self.rpc || !self.deletes.is_empty(),
+        }
+    }
+
+    /// Whether a request of these `methods` (the one that was sent, and one that a parameter puts in its place) is one of `preset`. What opens
+    /// a stream of another protocol (`upgrade`) is in none.
+    pub(crate) fn inside<'m>(
+        &self,
+        preset: Preset,
+        methods: impl Iterator<Item = &'m str> + Clone,
+        path: &str,
+        upgrade: bool,
+    ) -> Inside {
+        let listed = |list: &[MethodPath]| {
+            methods.clone().any(|method| {
+                // No method that can't be one is on a list.
+                Method::from_bytes(method.as_bytes()).is_ok_and(|method| list.iter().any(|one| one.matches(&method, path)))
+            })
+        };
+        if upgrade || !self.offers(preset) || listed(&self.batch) {
+            return Inside::No;
+        }
+        if self.graphql.iter().any(|place| place.matches_any_reading(path)) {
+            return Inside::IfBody;
+        }
+        let inside = match preset {
+            Preset::ReadOnly => self.reads_only(methods, path),
+            Preset::NoDelete => !listed(&self.deletes) && !methods.clone().any(|method| method.eq_ignore_ascii_case("DELETE")),
+        };
+        if inside { Inside::Yes } else { Inside::No }
+    }
+
+    fn reads_only<'m>(&self, methods: impl Iterator<Item = &'m str> + Clone, path: &str) -> bool {
+        methods.clone().all(|method| {
+            let Ok(method) = Method::from_bytes(method.as_bytes()) else { return false };
+            let safe = SAFE.contains(&method) && !self.rpc && !self.writes.iter().any(|one| one.matches(&method, path));
+            // What lets a request on must be so in every reading.
+            let read =
+                |one: &MethodPath| one.method.as_ref().is_none_or(|own| *own == method) && one.path.matches_all_readings(path);
+            safe || self.reads.iter().any(read)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(texts: &[&str]) -> Vec<MethodPath> {
+        let one = |text: &&str| {
+            let (method, path) = text.split_once(' ').expect("a method and a path");
+            let method = (method != "*").then(|| method.parse().expect("a method"));
+            MethodPath { method, path: path.parse().expect("a path") }
+        };
+        texts.iter().map(one).collect()
+    }
+
+    fn inside(presets: &Presets, preset: Preset, methods: &[&'static str], path: &str) -> Inside {
+        presets.inside(preset, methods.iter().copied(), path, false)
+    }
+
+    #[test]
+    fn a_file_that_says_nothing_is_read_by_methods() {
+        let presets = Presets::default();
+        for (methods, reads, deletes) in [
+            (&["GET"][..], Inside::Yes, Inside::Yes),
+            (&["HEAD"], Inside::Yes, Inside::Yes),
+            (&["POST"], Inside::No, Inside::Yes),
+            (&["get"], Inside::No, Inside::Yes),
+            (&["DELETE"], Inside::No, Inside::No),
+            (&["delete"], Inside::No, Inside::No),
+            (&["GET", "DELETE"], Inside::No, Inside::No),
+            (&["PURGE"], Inside::No, Inside::Yes),
+        ] {
+            assert_eq!(inside(&presets, Preset::ReadOnly, methods, "/x"), reads, "{methods:?}");
+            assert_eq!(inside(&presets, Preset::NoDelete, methods, "/x"), deletes, "{methods:?}");
+        }
+        assert_eq!(presets.inside(Preset::ReadOnly, ["GET"].into_iter(), "/x", true), Inside::No, "a WebSocket");
+    }
+
+    #[test]
+    fn what_a_file_lists_is_refused_in_any_reading_and_let_on_in_all() {
+        let presets = Presets {
+            graphql: vec!["/graphql".parse().expect("a path")],
+            batch: listed(&["* /batch/**"]),
+            reads: listed(&["POST /search"]),
+            writes: listed(&["GET /logout"]),
+            deletes: listed(&["POST /items/*/delete"]),
+            ..Presets::default()
+        };
+        let read = |method, path| inside(&presets, Preset::ReadOnly, &[method], path);
+        assert_eq!(
+            (read("POST", "/search"), read("POST", "/Search"), read("POST", "/x/../search")),
+            (Inside::Yes, Inside::No, Inside::No)
+        );
+        assert_eq!(
+            (read("GET", "/logout"), read("GET", "/LogOut/"), read("GET", "/%6cogout")),
+            (Inside::No, Inside::No, Inside::No)
+        );
+        assert_eq!((read("GET", "/batch/x"), read("GET", "//batch")), (Inside::No, Inside::No));
+        assert_eq!((read("POST", "/graphql"), read("GET", "/graphql/")), (Inside::IfBody, Inside::IfBody));
+        let kept = |method, path| inside(&presets, Preset::NoDelete, &[method], path);
+        assert_eq!(
+            (kept("POST", "/items/1/delete"), kept("POST", "/items/1"), kept("POST", "/batch")),
+            (Inside::No, Inside::Yes, Inside::No)
+        );
+    }
+
+    #[test]
+    fn where_methods_say_nothing_only_lists_do() {
+        let presets = Presets { rpc: true, reads: listed(&["* /api/users.list"]), ..Presets::default() };
+        assert_eq!(inside(&presets, Preset::ReadOnly, &["POST"], "/api/users.list"), Inside::Yes);
+        assert_eq!(inside(&presets, Preset::ReadOnly, &["GET"], "/api/chat.postMessage"), Inside::No);
+        assert!(!presets.offers(Preset::NoDelete));
+        assert!(!Presets { none: true, ..Presets::default() }.offers(Preset::ReadOnly));
+    }
+}
