@@ -84,7 +84,7 @@ pub enum Error {
 }
 
 impl Error {
-    fn io(doing: &'static str, path: &Path, cause: impl Into<io::Error>) -> Self {
+    pub(crate) fn io(doing: &'static str, path: &Path, cause: impl Into<io::Error>) -> Self {
         Self::Io { doing, path: path.to_owned(), cause: cause.into() }
     }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::check::{parse_exception, parse_name};
 pub use self::read::Error;
 pub use self::time::Time;
+use crate::policy;
 use crate::wording::section;
 
 /// The whole file.
@@ -53,6 +54,8 @@ pub struct Config {
     /// Refusals that need a person.
     #[serde(deserialize_with = "section")]
     pub attention: Attention,
+    /// Who may do what: the first that fits decides.
+    pub rule: Vec<policy::Row>,
 }
 
 /// `[proxy]`.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod case;
+mod ruled;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,13 +11,15 @@ use http::{Method, Uri};
 
 pub use self::answer::{Explanation, MatchedRule, Outcome};
 use self::case::Case;
+pub use self::ruled::{Ruled, ShownRule};
 use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts::{self, BuildError};
 use super::settings;
-use crate::agent::Agent;
-use crate::decide::Connect;
+use crate::agent::{Agent, Registry};
+use crate::decide::{Asking, Connect, Passage, Rules};
 use crate::model::{AgentName, Authority, AuthorityError, Host, Scheme, Target};
+use crate::policy::{Content, Few};
 use crate::provider::Catalogue;
 use crate::proxy::{self, Foreseen};
 use crate::upstream;
@@ -59,32 +62,108 @@ pub fn explain(
     agent: Option<&AgentName>,
     (method, url): (&str, &str),
 ) -> Result<Explanation, ExplainError> {
-    let registry = parts::agents(home, &[])?;
-    let agent = match agent {
-        Some(name) => registry.by_name(name, SystemTime::now()).ok_or_else(|| ExplainError::NoSuchAgent(name.clone()))?,
-        None => Arc::new(Agent::local().ok_or_else(|| ExplainError::Url(url.to_owned()))?),
-    };
-    let (catalogue, _mistakes) = Catalogue::with_user_folder(&home.providers());
-    let vault = store.snapshot()?;
-    let registered = Arc::new(move |host: &Host| vault.sealed_with(&host.to_string()).to_vec());
-    let rules = parts::rules(&catalogue, config, &registry, registered);
-    let target = target(method, url)?;
-    let own = proxy::is_own(&target.authority);
-    let decide = || if own { Connect::Intercept } else { rules.decide_connect(&target.authority, &agent) };
-    let connect = (target.scheme == Scheme::Https).then(decide);
-    let parent = config.upstream.proxy.is_some();
-    let case = Case { rules: &rules, store, agent: &agent, target: &target, parent };
-    let mut answer = match &connect {
-        Some(Connect::Refuse(refusal)) => case.refused(refusal.0),
-        Some(Connect::Tunnel) => case.tunnelled(),
-        Some(Connect::Intercept) | None => case.opened()?,
-    };
-    answer.connect = connect.map(|connect| match connect {
+    Explainer::new(home, config, store)?.explain(agent, &Inquired::new(method, url))
+}
+
+/// A request that is asked about.
+#[derive(Debug, Clone)]
+pub struct Inquired<'a> {
+    /// `GET`.
+    pub method: &'a str,
+    /// `https://HOST[:PORT][/PATH]`.
+    pub url: &'a str,
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// Of the body, in bytes.
+    pub length: u64,
+    /// When.
+    pub at: SystemTime,
+}
+
+impl<'a> Inquired<'a> {
+    /// One without a body, now.
+    pub fn new(method: &'a str, url: &'a str) -> Self {
+        Self { method, url, content_type: None, length: 0, at: SystemTime::now() }
+    }
+}
+
+/// Who explains, with all that an answer depends on read once.
+pub struct Explainer<'a> {
+    config: &'a Config,
+    store: &'a Store,
+    registry: Registry,
+    rules: Rules,
+}
+
+impl<'a> Explainer<'a> {
+    /// Reads the agents, the catalogue and the rules that are in `home`.
+    ///
+    /// # Errors
+    /// As [`ExplainError`] says.
+    pub fn new(home: &Home, config: &'a Config, store: &'a Store) -> Result<Self, ExplainError> {
+        let registry = parts::agents(home, &[])?;
+        let (catalogue, _mistakes) = Catalogue::with_user_folder(&home.providers());
+        let vault = store.snapshot()?;
+        let registered = Arc::new(move |host: &Host| vault.sealed_with(&host.to_string()).to_vec());
+        let written = super::rules::rules(home, config, &catalogue)?;
+        let rules = parts::rules(&catalogue, &written, (config, &registry), registered);
+        Ok(Self { config, store, registry, rules })
+    }
+
+    /// Explains what happens to a request of `agent`; without one of a caller that no limit is set for.
+    ///
+    /// # Errors
+    /// As [`ExplainError`] says.
+    pub fn explain(&self, agent: Option<&AgentName>, asked: &Inquired<'_>) -> Result<Explanation, ExplainError> {
+        let agent = match agent {
+            Some(name) => {
+                self.registry.by_name(name, SystemTime::now()).ok_or_else(|| ExplainError::NoSuchAgent(name.clone()))?
+            }
+            None => Arc::new(Agent::local().ok_or_else(|| ExplainError::Url(asked.url.to_owned()))?),
+        };
+        let target = target(asked.method, asked.url)?;
+        let case = Case {
+            rules: &self.rules,
+            store: self.store,
+            asking: asking(&target, &agent, asked),
+            parent: self.config.upstream.proxy.is_some(),
+        };
+        let connect = (target.scheme == Scheme::Https).then(|| self.connect(&target.authority, &agent, asked.at));
+        let mut answer = match &connect {
+            Some(Passage { connect: Connect::Refuse(refusal), .. }) => case.refused(refusal.reason),
+            Some(Passage { connect: Connect::Tunnel, .. }) => case.tunnelled(),
+            Some(Passage { connect: Connect::Intercept, .. }) | None => case.opened()?,
+        };
+        if let Some(passage) = connect {
+            answer.connect = Some(word(&passage.connect));
+            if !matches!(passage.connect, Connect::Intercept) {
+                answer.policy = Ruled::of_connect(&passage);
+            }
+        }
+        dialled(answer, &target.authority, self.config)
+    }
+
+    fn connect(&self, authority: &Authority, agent: &Agent, at: SystemTime) -> Passage {
+        if proxy::is_own(authority) {
+            return Passage { connect: Connect::Intercept, rule: None, reports: Few::new() };
+        }
+        self.rules.decide_connect(authority, agent, at)
+    }
+}
+
+/// The request as a decision looks at it.
+fn asking<'a>(target: &'a Target, agent: &'a Agent, asked: &Inquired<'a>) -> Asking<'a> {
+    let kind = asked.content_type.map(str::as_bytes);
+    let content = Content { kind, ambiguous: kind.is_some_and(|kind| kind.contains(&b',')), length: Some(asked.length) };
+    Asking { target, agent, content, upgrade: false, now: asked.at }
+}
+
+fn word(connect: &Connect) -> &'static str {
+    match connect {
         Connect::Tunnel => "tunnel",
         Connect::Intercept => "intercept",
         Connect::Refuse(_) => "refuse",
-    });
-    dialled(answer, &target.authority, config)
+    }
 }
 
 /// The answer once the address that would be dialled has been looked at, as far as it is known.

@@ -6,6 +6,7 @@ use super::config::{self, Config};
 use crate::agent;
 use crate::disk;
 use crate::model::AgentName;
+use crate::policy;
 
 const CONFIG_LIMIT: u64 = 1024 * 1024;
 const AGENTS_LIMIT: u64 = 16 * 1024 * 1024;
@@ -26,7 +27,9 @@ pub enum HomeError {
     #[error("{0} is not UTF-8 text")]
     Text(PathBuf),
     /// A file that something relied on is not there any more, or nothing is left in it.
-    #[error("{0} is gone or empty; put it back (a comment alone means the shipped values, `agent = []` means no agents)")]
+    #[error(
+        "{0} is gone or empty; put it back (a comment alone means the shipped values, or no rules; `agent = []` means no agents)"
+    )]
     Vanished(PathBuf),
     /// The configuration is refused.
     #[error(transparent)]
@@ -40,6 +43,9 @@ pub enum HomeError {
         #[source]
         cause: crate::gateway::KeysError,
     },
+    /// A rule is refused.
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
     /// `agents.toml` or `passing.toml` is refused.
     #[error("{path} is not valid")]
     Agents {
@@ -139,6 +145,11 @@ impl Home {
     /// `providers/`: the user's own.
     pub fn providers(&self) -> PathBuf {
         self.0.join("providers")
+    }
+
+    /// `policies/`: files of rules besides those of `nexus.toml`.
+    pub fn policies(&self) -> PathBuf {
+        self.0.join("policies")
     }
 
     /// `audit/`.

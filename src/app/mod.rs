@@ -14,6 +14,7 @@ mod passing;
 pub mod registration;
 mod reload;
 mod restart;
+mod rules;
 mod run;
 mod secret;
 mod settings;
@@ -25,7 +26,7 @@ pub use crate::gateway::{
 };
 pub use announced::Announced;
 pub use config::Config;
-pub use explain::{ExplainError, Explanation, MatchedRule, Outcome, explain};
+pub use explain::{ExplainError, Explainer, Explanation, Inquired, MatchedRule, Outcome, Ruled, ShownRule, explain};
 pub use gateway::LocalGateway;
 pub use home::{Home, HomeError};
 pub use init::{InitError, Made, Rotated, check_key, drop_old, init, open_root, rotate, trusted, write_bundle};

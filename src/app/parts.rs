@@ -17,6 +17,7 @@ use crate::audit;
 use crate::ca::{self, Issuer};
 use crate::decide::{self, Rules};
 use crate::model::IdError;
+use crate::policy::{Policy, Rule};
 use crate::provider::Catalogue;
 use crate::proxy::{Listener, Pages};
 use crate::seal::{DataKey, Passphrase};
@@ -63,6 +64,16 @@ pub enum BuildError {
     Config {
         /// `section.key`.
         key: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// A rule names what there is not.
+    #[error("{file}: line {line}: {why}")]
+    Rule {
+        /// The file.
+        file: String,
+        /// From 1.
+        line: usize,
         /// What is wrong.
         why: String,
     },
@@ -168,9 +179,16 @@ pub(super) fn registered(look: Look) -> Arc<decide::Registered> {
     })
 }
 
-/// Compiles the catalogue.
-pub(super) fn rules(catalogue: &Catalogue, config: &Config, agents: &Registry, registered: Arc<decide::Registered>) -> Rules {
-    Rules::compile(catalogue, settings::decide(config, agents)).with_registered(registered)
+/// Compiles the catalogue and what people wrote.
+pub(super) fn rules(
+    catalogue: &Catalogue,
+    written: &[Arc<Rule>],
+    (config, agents): (&Config, &Registry),
+    registered: Arc<decide::Registered>,
+) -> Rules {
+    let settings = settings::decide(config, agents);
+    let policy = Policy::new(written.to_vec(), !settings.allow);
+    Rules::compile(catalogue, settings).with_registered(registered).with_policy(policy)
 }
 
 /// The agents of both files and `extra`.
@@ -211,6 +229,7 @@ pub(super) fn agents_again(home: &Home, extra: &[Registered], previous: &Registr
 /// As [`BuildError`] says.
 pub fn check(home: &Home, config: &Config, weak_secret: bool) -> Result<(), BuildError> {
     permit(config, weak_secret, &agents(home, &[])?)?;
+    super::rules::rules(home, config, &Catalogue::with_user_folder(&home.providers()).0)?;
     check_named(home, config)
 }
 

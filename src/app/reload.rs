@@ -17,6 +17,7 @@ use crate::agent::Registered;
 use crate::ca;
 use crate::gateway::Gateway;
 use crate::node::Held;
+use crate::policy::Rule;
 use crate::provider::Catalogue;
 use crate::proxy::{Pages, Proxy};
 use crate::registration;
@@ -51,13 +52,14 @@ pub(super) struct Live {
     /// The configuration came from a file: then that file does not just go.
     from_file: bool,
     catalogue: Catalogue,
+    written: Vec<Arc<Rule>>,
 }
 
 impl Live {
     /// What the start took.
-    pub(super) fn new(home: &Home, config: &Config, catalogue: Catalogue) -> Mutex<Self> {
+    pub(super) fn new(home: &Home, config: &Config, catalogue: Catalogue, written: Vec<Arc<Rule>>) -> Mutex<Self> {
         let from_file = !matches!(home.config_text(), Ok(None));
-        Mutex::new(Self { config: config.clone(), started: config.clone(), from_file, catalogue })
+        Mutex::new(Self { config: config.clone(), started: config.clone(), from_file, catalogue, written })
     }
 
     /// What of `config` is new and does not take effect now.
@@ -93,15 +95,13 @@ impl Reload {
             tracing::error!(error = mistake as &dyn std::error::Error, "agents were not taken; the old ones stay");
         }
         let agents_taken = mistakes.is_empty() & self.keys();
-        let checked = |config: Option<Config>| match config {
-            Some(config) => parts::check_named(&self.home, &config).map(|()| Some(config)),
-            None => Ok(None),
-        };
-        let config_taken = match self.home.written_config(&self.overrides).map_err(BuildError::from).and_then(checked) {
-            Ok(Some(config)) => {
+        // The rules and what holds where none of them fits are taken together or not at all.
+        let config_taken = match self.written(&live) {
+            Ok(Some((config, written))) => {
                 live.tell_waiting(&config);
                 parts::warn_of_strangers(&config, &self.proxy.agents.load());
-                (live.config, live.from_file) = (config, true);
+                live.from_file |= self.home.config_file().exists();
+                (live.config, live.written) = (config, written);
                 true
             }
             Ok(None) if live.from_file => {
@@ -110,6 +110,10 @@ impl Reload {
                 false
             }
             Ok(None) => true,
+            Err(error @ (BuildError::Rule { .. } | BuildError::Home(HomeError::Policy(_)))) => {
+                tracing::error!("the policy was not taken; the old one stays, and the old nexus.toml: {error}");
+                false
+            }
             Err(error) => {
                 // A mistake in the file says where it is; what the system said is a cause.
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -139,6 +143,23 @@ impl Reload {
         true
     }
 
+    /// `nexus.toml` and the rules as they stand now; `None` where the file is gone or empty and something relied on it.
+    fn written(&self, live: &Live) -> Result<Option<(Config, Vec<Arc<Rule>>)>, BuildError> {
+        let config = match self.home.written_config(&self.overrides)? {
+            Some(config) => config,
+            None if live.from_file => return Ok(None),
+            // There never was one: the rules of other files are all that there is.
+            None => live.config.clone(),
+        };
+        parts::check_named(&self.home, &config)?;
+        if let Some(gone) = super::rules::vanished(&live.written) {
+            return Err(HomeError::Vanished(gone).into());
+        }
+        let (catalogue, _told_later) = live.catalogue.again(&self.home.providers());
+        let written = super::rules::rules(&self.home, &config, &catalogue)?;
+        Ok(Some((config, written)))
+    }
+
     /// A rotation changes what signs, and every step of it what callers should trust.
     fn roots(&self, config: &Config) -> Result<(), BuildError> {
         let mut signing = self.root.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,7 +184,7 @@ impl Reload {
         }
         parts::warn_of_takeovers(&catalogue);
         let registered = parts::registered(Arc::clone(&self.look));
-        let rules = parts::rules(&catalogue, &live.config, &self.proxy.agents.load(), registered);
+        let rules = parts::rules(&catalogue, &live.written, (&live.config, &self.proxy.agents.load()), registered);
         self.proxy.rules.store(Arc::new(rules));
         if others_taken && mistakes.is_empty() {
             tracing::info!("configuration taken");
@@ -193,6 +214,7 @@ fn start_watch(home: &Home) -> notify::Result<Watch> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name == "nexus.toml"
             || name == "agents.toml"
+            || name == "policies"
             || path.extension().is_some_and(|extension| extension == "toml" || extension == "pem")
     };
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -207,6 +229,9 @@ fn start_watch(home: &Home) -> notify::Result<Watch> {
     watcher.watch(home.path(), RecursiveMode::NonRecursive)?;
     if home.providers().is_dir() {
         watcher.watch(&home.providers(), RecursiveMode::NonRecursive)?;
+    }
+    if home.policies().is_dir() {
+        watcher.watch(&home.policies(), RecursiveMode::NonRecursive)?;
     }
     Ok((watcher, told))
 }

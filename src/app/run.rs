@@ -30,7 +30,7 @@ use crate::broker::{self, Broker, Vault};
 use crate::listener;
 use crate::node::Held;
 use crate::provider::Catalogue;
-use crate::proxy::{Captures, Listener, Loads, Proxy, Waiting};
+use crate::proxy::{Captures, Listener, Loads, Meters, Proxy, Waiting};
 use crate::registration;
 use crate::seal::DataKey;
 use crate::upstream::Dialler;
@@ -77,6 +77,8 @@ pub(super) struct Parts {
     pub(super) attention: Arc<Attention>,
     outbox: Option<Outbox>,
     rules: crate::decide::Rules,
+    /// What people wrote of them.
+    written: Vec<Arc<crate::policy::Rule>>,
     pages: crate::proxy::Pages,
     pub(super) key: DataKey,
     /// From before anything was read, so that no change falls between.
@@ -130,7 +132,9 @@ impl App {
         let store = Arc::new(Store::with_key(setup.home.vault(), key.duplicate()));
         let look = Arc::clone(&store);
         let look: parts::Look = Arc::new(move || look.snapshot());
-        let rules = parts::rules(&catalogue, &setup.config, &registry, parts::registered(Arc::clone(&look)));
+        let written = super::rules::rules(&setup.home, &setup.config, &catalogue)?;
+        let told = parts::registered(Arc::clone(&look));
+        let rules = parts::rules(&catalogue, &written, (&setup.config, &registry), told);
         for mistake in &mistakes {
             tracing::error!("a provider file was not taken: {mistake}");
         }
@@ -153,6 +157,7 @@ impl App {
             agents: Arc::new(Agents::new(registry)),
             catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
             rules,
+            written,
             pages,
             key: key.duplicate(),
             watch,
@@ -173,7 +178,7 @@ impl App {
         let look = Arc::clone(&held);
         parts.look = Arc::new(move || look.snapshot());
         let registered = parts::registered(Arc::clone(&parts.look));
-        parts.rules = parts::rules(&parts.catalogue.load(), &self.config, &parts.agents.load(), registered);
+        parts.rules = parts::rules(&parts.catalogue.load(), &parts.written, (&self.config, &parts.agents.load()), registered);
         parts.dialler.set_own_name(node.authority().clone());
         parts.node = Some(held);
         self.gateway = None;
@@ -254,7 +259,12 @@ impl App {
         }
         let watch = parts.watch.take();
         let reload = Reload {
-            live: reload::Live::new(&home, &config, parts.catalogue.load().as_ref().clone()),
+            live: reload::Live::new(
+                &home,
+                &config,
+                parts.catalogue.load().as_ref().clone(),
+                std::mem::take(&mut parts.written),
+            ),
             root: reload::SigningRoot::new(parts.key.duplicate(), &parts.pages),
             store: Arc::clone(&parts.store),
             look: Arc::clone(&parts.look),
@@ -347,6 +357,7 @@ fn proxy(config: &Config, parts: Parts, broker: Arc<Broker>, draining: watch::Re
         agents: parts.agents,
         guesses: Guesses::default(),
         loads: Loads::default(),
+        meters: Meters::default(),
         waiting: Waiting::default(),
         captures: Captures::default(),
         broker,

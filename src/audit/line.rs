@@ -97,6 +97,8 @@ fn whence(out: &mut Vec<u8>, record: &Record) {
     word(out, br#","http":""#, record.http.map(version));
     text(out, br#","provider":""#, record, Field::Provider);
     text(out, br#","strategy":""#, record, Field::Strategy);
+    text(out, br#","rule":""#, record, Field::Rule);
+    text(out, br#","would_refuse":""#, record, Field::Report);
 }
 
 fn outcome(out: &mut Vec<u8>, record: &Record) {

@@ -63,16 +63,20 @@ pub(super) enum Field {
     Refusal,
     Made,
     Sni,
+    Rule,
+    Report,
 }
 
 impl Field {
-    const COUNT: usize = Self::Sni as usize + 1;
+    const COUNT: usize = Self::Report as usize + 1;
 
     fn limit(self) -> usize {
         match self {
             Self::Path => 2048,
             Self::Host | Self::Sni => 255,
             Self::Connection | Self::Made => 200,
+            Self::Rule => 128,
+            Self::Report => 512,
             Self::Agent | Self::Provider | Self::Strategy | Self::Refusal => 64,
             Self::Method => 32,
         }
@@ -257,6 +261,17 @@ impl Record {
     /// The account.
     pub(crate) fn connection(&mut self, connection: &ConnectionId) {
         self.texts.set_name(Field::Connection, connection.as_str());
+    }
+
+    /// The rule of the policy that decided.
+    pub(crate) fn rule(&mut self, name: &str) {
+        self.set(Field::Rule, name.as_bytes());
+    }
+
+    /// A rule of the policy that would have refused it if it were enforced.
+    pub(crate) fn report(&mut self, name: &str) {
+        let before = self.texts.read(Field::Report).map(|before| [before, b", "].concat()).unwrap_or_default();
+        self.set(Field::Report, &[&before, name.as_bytes()].concat());
     }
 
     /// The connection that was made with it, out of the answer.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod candidate;
+mod decision;
 mod log_ins;
 mod minting;
 mod occupants;
@@ -11,6 +12,7 @@ mod settings;
 mod snapshot;
 
 pub(crate) use answers::{Answering, Fitting, preferred};
+pub(crate) use decision::{Asking, Decision, Passage};
 pub(crate) use minting::Minting;
 pub(crate) use occupants::Occupants;
 pub(crate) use own::Registered;

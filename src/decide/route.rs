@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::minting::Minting;
 use super::occupants::Occupants;
+use crate::policy::Rule;
 use crate::provider::Provider;
 
 /// Why a request is refused by rule.
@@ -27,6 +28,10 @@ pub(crate) enum Reason {
     Path,
     /// A path that could be one whose answer carries a new credential: services read it in more than one way.
     Unclear,
+    /// A rule that people wrote refuses it.
+    Rule,
+    /// None of the rules that people wrote lets it on.
+    Unruled,
 }
 
 impl Reason {
@@ -41,6 +46,8 @@ impl Reason {
             Self::Mint => "mints_credentials",
             Self::Path => "path",
             Self::Unclear => "unclear_path",
+            Self::Rule => "rule",
+            Self::Unruled => "no_rule",
         }
     }
 
@@ -58,6 +65,10 @@ impl Reason {
                 "This endpoint answers with a new credential, or ends the stored one: both are the operator's to do. Use the API without it."
             }
             Self::Path => "This path is not among those that the provider's rule allows.",
+            Self::Rule => "A rule of the policy refuses this request; ask the operator (`nexus explain` names the rule).",
+            Self::Unruled => {
+                "No rule of the policy allows this request; ask the operator for one (`nexus explain` and `nexus policy suggest` help)."
+            }
             Self::Unclear => {
                 "The path can be read in more than one way: write it from the root, without control characters, dot segments above the root or escapes of escapes."
             }
@@ -77,8 +88,12 @@ pub(crate) enum Connect {
 }
 
 /// A CONNECT that is refused inside.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ConnectRefusal(pub(crate) Reason);
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectRefusal {
+    pub(crate) reason: Reason,
+    /// The rule that people wrote, where one refuses it.
+    pub(crate) rule: Option<Arc<Rule>>,
+}
 
 /// What to do with a request.
 #[derive(Debug, Clone)]

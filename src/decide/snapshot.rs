@@ -9,10 +9,11 @@ use super::answers::{Answering, Answers, behind_first_dot};
 use super::candidate::{Candidate, most_specific, rules_of};
 use super::occupants::Occupants;
 use super::own::{Own, Registered, is_at_own_names};
-use super::route::{Connect, ConnectRefusal, Named, Numbers, Reason, Route};
+use super::route::{Named, Numbers, Reason, Route};
 use super::settings::{Settings, Unmatched};
 use crate::agent::Agent;
 use crate::model::{Authority, Host, Map, Scheme, Target};
+use crate::policy::Policy;
 use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider};
 
 /// A provider by its place, and one of its rules by its number.
@@ -74,6 +75,8 @@ pub(crate) struct Rules {
     ports: Vec<u16>,
     /// 443 and those of the providers' rules.
     tls_ports: Vec<u16>,
+    /// What people wrote.
+    pub(super) policy: Policy,
 }
 
 impl Rules {
@@ -99,6 +102,7 @@ impl Rules {
             about_tokens: Answers::default(),
             ports,
             tls_ports: vec![443],
+            policy: Policy::default(),
         };
         for index in 0..rules.providers.len() {
             rules.add(index);
@@ -163,47 +167,42 @@ impl Rules {
         &self.settings
     }
 
-    /// Decides a CONNECT, before anything is dialled or even resolved.
-    pub(crate) fn decide_connect(&self, authority: &Authority, agent: &Agent) -> Connect {
-        let refuse = |reason| Connect::Refuse(ConnectRefusal(reason));
-        if !agent.may_reach(&authority.host) {
-            return refuse(Reason::Agent);
-        }
-        if self.ports.binary_search(&authority.port).is_err() {
-            return refuse(Reason::ConnectPort);
-        }
-        if self.knows(&authority.host) || self.may_answer(&authority.host, agent) {
-            return Connect::Intercept;
-        }
-        match self.settings.unmatched {
-            _ if !self.settings.allow => refuse(Reason::Unmatched),
-            Unmatched::Refuse => refuse(Reason::Unmatched),
-            Unmatched::Intercept => Connect::Intercept,
-            Unmatched::Tunnel => Connect::Tunnel,
-        }
+    /// Whether a CONNECT may name `port`.
+    pub(super) fn is_connect_port(&self, port: u16) -> bool {
+        self.ports.binary_search(&port).is_ok()
     }
 
-    /// Decides one request.
-    pub(crate) fn decide(&self, target: &Target, agent: &Agent) -> Route {
+    /// Where the catalogue leads a request, and why it is refused nevertheless unless a rule lets it on.
+    pub(super) fn route(&self, target: &Target, agent: &Agent) -> (Route, Option<Reason>) {
         let host = &target.authority.host;
         if !agent.may_reach(host) {
-            return Route::Refuse(Reason::Agent);
+            return (Route::Refuse(Reason::Agent), None);
         }
         if !self.may_name_port(target.scheme, target.authority.port) {
-            return Route::Refuse(Reason::ConnectPort);
+            return (Route::Refuse(Reason::ConnectPort), None);
         }
         let owners = self.token_endpoint(target);
         if !owners.is_empty() {
             let theirs = owners.iter().any(|owner| agent.may_use(&owner.id));
-            return if theirs { Route::TokenEndpoint(owners) } else { Route::Refuse(Reason::Agent) };
+            return (if theirs { Route::TokenEndpoint(owners) } else { Route::Refuse(Reason::Agent) }, None);
         }
         let (matching, occupants) = self.matching(host);
         let Some(occupants) = occupants.or_else(|| self.occupants(&matching)) else {
             let stranger = !self.token_endpoints.contains_key(host);
             let shut = !self.settings.allow || (stranger && self.settings.unmatched == Unmatched::Refuse);
-            return if shut { Route::Refuse(Reason::Unmatched) } else { Route::Pass };
+            return (Route::Pass, shut.then_some(Reason::Unmatched));
         };
-        self.decide_known(target, agent, &matching, occupants)
+        let route = self.route_known(target, agent, &matching, occupants);
+        let shut = (matches!(route, Route::Strip(_)) && !self.settings.allow).then_some(Reason::Path);
+        (route, shut)
+    }
+
+    /// The providers whose rules name `host`, or whose token endpoint is there.
+    pub(super) fn occupants_of(&self, host: &Host) -> Vec<Arc<Provider>> {
+        let (matching, _occupants) = self.matching(host);
+        let ending = self.token_endpoints.get(host).into_iter().flatten().map(|(place, _path)| *place);
+        let places = matching.iter().map(|(place, _rule)| *place).chain(ending);
+        places.filter_map(|place| self.providers.get(place).map(Arc::clone)).collect()
     }
 
     /// The token responses that `agent` may get for a request which `route` was decided for, in the catalogue's order: those of providers
@@ -251,7 +250,7 @@ impl Rules {
     }
 
     /// Whether some request of `agent` to `host` may be answered by Nexus itself.
-    fn may_answer(&self, host: &Host, agent: &Agent) -> bool {
+    pub(super) fn may_answer(&self, host: &Host, agent: &Agent) -> bool {
         let here = |(provider, number): &Answering| {
             provider.token_responses.get(*number).is_some_and(|response| response.at.iter().any(|at| at.host.matches(host)))
         };
@@ -302,7 +301,7 @@ impl Rules {
         self.ports.binary_search(&port).is_ok() || (scheme == Scheme::Http && port >= 1024)
     }
 
-    fn decide_known(&self, target: &Target, agent: &Agent, matching: &[Place], occupants: Arc<Occupants>) -> Route {
+    fn route_known(&self, target: &Target, agent: &Agent, matching: &[Place], occupants: Arc<Occupants>) -> Route {
         if target.scheme == Scheme::Http {
             return Route::Refuse(Reason::Cleartext);
         }
@@ -317,7 +316,7 @@ impl Rules {
             return self.minting(target, agent, &at_port, occupants);
         }
         let Some(provider) = most_specific(&at_port, host, path) else {
-            let shut = !self.settings.allow || at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
+            let shut = at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);
             let theirs = at_port.iter().any(|(provider, _, _)| agent.may_use(&provider.id));
             return match (theirs, shut) {
                 (false, _) => Route::Refuse(Reason::Agent),

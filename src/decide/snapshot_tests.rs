@@ -88,7 +88,7 @@ fn outcome(rules: &Rules, url: &str) -> &'static str {
     let (scheme, port) = if scheme == "https" { (Scheme::Https, 443) } else { (Scheme::Http, 80) };
     let authority = Authority { host: host.parse().expect("a host"), port };
     let target = Target { scheme, authority, method: Method::POST, path: format!("/{path}").parse().expect("a path") };
-    match rules.decide(&target, &agent(None)) {
+    match rules.decided(&target, &agent(None)) {
         Route::Pass => "pass",
         Route::Strip(_) => "strip",
         Route::TokenEndpoint(_) => "endpoint",
@@ -155,7 +155,7 @@ fn i2_an_agents_list_of_providers_holds_where_no_rule_names_the_path() {
     let at = |host: &str, path: &str, only: &str| {
         let authority = Authority { host: host.parse().expect("a host"), port: 443 };
         let path = path.parse().expect("a path");
-        rules.decide(&Target { scheme: Scheme::Https, authority, method: Method::GET, path }, &agent(Some(&[only])))
+        rules.decided(&Target { scheme: Scheme::Https, authority, method: Method::GET, path }, &agent(Some(&[only])))
     };
     assert!(matches!(at("api.three.test", "/a/x/b", "three"), Route::Inject(_)));
     assert!(matches!(at("api.three.test", "/other", "three"), Route::Strip(_)));
@@ -167,8 +167,8 @@ fn i2_an_agents_list_of_providers_holds_where_no_rule_names_the_path() {
     let authority = Authority { host: "auth.four.test".parse().expect("a host"), port: 443 };
     let path = "/token".parse().expect("a path");
     let target = Target { scheme: Scheme::Https, authority, method: Method::POST, path };
-    assert!(matches!(rules.decide(&target, &agent(Some(&["one"]))), Route::Refuse(Reason::Agent)));
-    assert!(matches!(rules.decide(&target, &agent(Some(&["four"]))), Route::TokenEndpoint(_)));
+    assert!(matches!(rules.decided(&target, &agent(Some(&["one"]))), Route::Refuse(Reason::Agent)));
+    assert!(matches!(rules.decided(&target, &agent(Some(&["four"]))), Route::TokenEndpoint(_)));
 }
 
 /// The rule's text read by a person: which provider, if any, this target may get a credential of.
@@ -221,7 +221,7 @@ proptest! {
             method: Method::from_bytes(method.as_bytes()).expect("a method"),
             path: path.parse().expect("a path"),
         };
-        if let Route::Inject(found) = rules.decide(&target, &agent) {
+        if let Route::Inject(found) = rules.decided(&target, &agent) {
             prop_assert_eq!(Some(found.provider.id.as_str()), named(scheme, host, port, method, path));
             prop_assert!(allowed.is_none_or(|allowed| allowed.contains(&found.provider.id.as_str())));
         } else if named(scheme, host, port, method, path) == Some("one") && !path.to_lowercase().contains("mint") && !path.contains('%') {
@@ -279,7 +279,7 @@ proptest! {
             owners.into_iter().map(|(headers, others, tenant)| ([headers, others].concat(), tenant)).collect();
         let rules = sharing(&owners);
         let path = format!("/p{number}/x");
-        let occupants = match rules.decide(&shared_target(Method::GET, &path), &agent(None)) {
+        let occupants = match rules.decided(&shared_target(Method::GET, &path), &agent(None)) {
             Route::Inject(named) => {
                 prop_assert_eq!(named.provider.id.as_str(), format!("p{number}"));
                 named.occupants
@@ -301,9 +301,9 @@ proptest! {
 #[test]
 fn i1_a_host_spelled_out_by_one_provider_keeps_what_another_says_of_it_as_a_tenants() {
     let rules = sharing(&[(vec!["x-api-key"], true), (vec!["api-key"], false)]);
-    let mint = rules.decide(&shared_target(Method::POST, "/p0/mint"), &agent(None));
+    let mint = rules.decided(&shared_target(Method::POST, "/p0/mint"), &agent(None));
     assert!(matches!(mint, Route::Refuse(Reason::Mint)), "{mint:?}");
-    let used = rules.decide(&shared_target(Method::GET, "/p0/x"), &agent(None));
+    let used = rules.decided(&shared_target(Method::GET, "/p0/x"), &agent(None));
     assert!(matches!(&used, Route::Inject(named) if named.provider.id.as_str() == "p0"), "{used:?}");
 }
 
@@ -324,7 +324,7 @@ strategy = { bearer = "{api_key}" }
             authority: Authority { host: host.parse().expect("a host"), port: 443 },
             ..shared_target(Method::GET, "/")
         };
-        matches!(rules.decide(&target, &agent(None)), Route::Inject(_))
+        matches!(rules.decided(&target, &agent(None)), Route::Inject(_))
     };
     for host in ["shared.na1.example.com", "acme-eu.example.com", "a.b.x.c.example.com"] {
         assert!(found(host), "{host}");
@@ -348,7 +348,7 @@ strategy = { bearer = "{api_key}" }
 "#;
     let settings = usual();
     let rules = compiled(&[("both.toml", text)], settings);
-    let Route::Inject(named) = rules.decide(&shared_target(Method::GET, "/"), &agent(None)) else { panic!("it is its host") };
+    let Route::Inject(named) = rules.decided(&shared_target(Method::GET, "/"), &agent(None)) else { panic!("it is its host") };
     assert_eq!(*named.rules, [0]);
 }
 

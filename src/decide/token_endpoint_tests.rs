@@ -1,6 +1,9 @@
 //! What is answered, captured, or kept from going past at places where tokens and keys are handed out.
 
+use std::time::SystemTime;
+
 use super::*;
+use crate::decide::Connect;
 
 /// Two providers that ask for tokens at one place, one of them at a tenant's as well.
 const ANSWERING: [(&str, &str); 2] = [
@@ -46,7 +49,7 @@ fn asked(method: &Method, url: &str) -> Target {
 
 fn answering(rules: &Rules, agent: &Agent, method: &Method, url: &str) -> Vec<String> {
     let target = asked(method, url);
-    let route = rules.decide(&target, agent);
+    let route = rules.decided(&target, agent);
     rules.token_responses(&target, agent, &route).iter().map(|(provider, _)| provider.id.to_string()).collect()
 }
 
@@ -86,7 +89,7 @@ fn i2_token_requests_are_answered_at_the_endpoints_of_providers_that_the_agent_m
 fn evaded(log_ins: LogIns, agent: &Agent, method: &Method, url: &str) -> Option<String> {
     let settings = Settings { connect_ports: vec![8443], log_ins, ..usual() };
     let (rules, target) = (compiled(&ANSWERING, settings), asked(method, url));
-    rules.evades_capture(&target, agent, &rules.decide(&target, agent)).map(|owner| owner.id.to_string())
+    rules.evades_capture(&target, agent, &rules.decided(&target, agent)).map(|owner| owner.id.to_string())
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn i2_who_ends_a_token_is_answered_by_method_and_path_of_providers_that_the_agen
         let authority = Authority::parse(authority, Some(443)).expect("an authority");
         let path = format!("/{path}").parse().expect("a path");
         let target = Target { scheme: Scheme::Https, authority, method: method.clone(), path };
-        !rules.about_tokens(&target, agent, &rules.decide(&target, agent)).is_empty()
+        !rules.about_tokens(&target, agent, &rules.decided(&target, agent)).is_empty()
     };
     let anybody = agent(None);
     assert!(asked(&anybody, &Method::POST, "https://acme.six.example.com/oauth/end"));
@@ -193,7 +196,7 @@ fn i2_a_new_credential_is_captured_where_the_operator_and_one_file_say_so_and_no
         let authority = Authority::parse("api.seven.test", Some(443)).expect("an authority");
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let target = Target { scheme: Scheme::Https, authority, method, path: path.parse().expect("a path") };
-        match compiled(&MINTING, settings).decide(&target, agent) {
+        match compiled(&MINTING, settings).decided(&target, agent) {
             Route::Mint(minting) => {
                 assert_eq!(minting.named.provider.id.as_str(), "seven");
                 minting.mint().map_or_else(|| "nothing".to_owned(), ToString::to_string)
@@ -228,8 +231,11 @@ fn i5_a_host_that_only_answers_is_opened_for_its_agents_and_dialled_for_nobody()
     let settings = Settings { unmatched: Unmatched::Tunnel, ..usual() };
     let rules = compiled(&ANSWERING, settings);
     let authority: Authority = "login.six.test:443".parse().expect("an authority");
-    assert!(matches!(rules.decide_connect(&authority, &agent(None)), Connect::Intercept));
-    assert!(matches!(rules.decide_connect(&authority, &agent(Some(&["five"]))), Connect::Tunnel));
+    assert!(matches!(rules.decide_connect(&authority, &agent(None), SystemTime::UNIX_EPOCH).connect, Connect::Intercept));
+    assert!(matches!(
+        rules.decide_connect(&authority, &agent(Some(&["five"])), SystemTime::UNIX_EPOCH).connect,
+        Connect::Tunnel
+    ));
     let leads = |name: &str| rules.leads_there(&name.parse().expect("a host"));
     assert!(leads("api.five.test") && leads("acme.six.example.com") && leads("stranger.test"));
     assert!(!leads("login.six.test") && !leads("auth.example.com"));

@@ -1,8 +1,9 @@
 //! A door to `decide` for benches and property tests.
 
 use crate::agent::Agent;
-use crate::decide::{LogIns, Mints, Route, Rules, Settings, Unmatched, Unregistered};
+use crate::decide::{Asking, LogIns, Mints, Route, Rules, Settings, Unmatched, Unregistered};
 use crate::model::Target;
+use crate::policy::Content;
 use crate::provider::Catalogue;
 
 /// The decision on every request over the shipped catalogue, for an agent that may do everything.
@@ -46,7 +47,10 @@ impl Decider {
 
     /// What would become of a request: `pass`, `strip`, `token_endpoint`, `inject`, `mint` or `refuse`.
     pub fn decide(&self, target: &Target) -> &'static str {
-        match self.rules.decide(target, &self.agent) {
+        let now = std::time::UNIX_EPOCH;
+        let content = Content { length: Some(0), ..Content::default() };
+        let asking = Asking { target, agent: &self.agent, content, upgrade: false, now };
+        match self.rules.decide(&asking).route {
             Route::Pass => "pass",
             Route::Strip(_) => "strip",
             Route::TokenEndpoint(_) => "token_endpoint",

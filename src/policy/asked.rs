@@ -65,7 +65,7 @@ impl<'q> Asked<'q> {
     }
 
     /// The method, and the one that a parameter puts in its place: for those who read it.
-    pub(crate) fn methods(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn methods(&self) -> impl Iterator<Item = &str> + Clone {
         let overriding = *self.overriding.get_or_init(|| self.target.query().and_then(overriding));
         std::iter::once(self.method).chain(overriding.filter(|method| *method != self.method))
     }

@@ -16,6 +16,8 @@ pub(crate) struct Policy {
     index: Index,
     /// What no rule speaks of is refused.
     closed: bool,
+    /// Some rule speaks of methods or paths.
+    looks_at_requests: bool,
 }
 
 /// A few rules.
@@ -39,11 +41,6 @@ pub(crate) struct Ruling {
 }
 
 impl Ruling {
-    /// Whether it is refused.
-    pub(crate) fn refuses(&self) -> bool {
-        self.denied.is_some() || self.unruled
-    }
-
     /// The rule to be named in the record.
     pub(crate) fn deciding(&self) -> Option<&Arc<Rule>> {
         self.denied.as_ref().or(self.allowed.as_ref())
@@ -81,17 +78,18 @@ impl Policy {
     /// Those of `rules`, in their order. If `closed`, what none of them speaks of is refused, as soon as there is one that is enforced.
     pub(crate) fn new(rules: Vec<Arc<Rule>>, closed: bool) -> Self {
         let enforced = rules.iter().any(|rule| !rule.reports());
-        Self { index: Index::of(&rules), closed: closed && enforced, rules }
+        let looks_at_requests = rules.iter().any(|rule| rule.looks_at_requests());
+        Self { index: Index::of(&rules), closed: closed && enforced, looks_at_requests, rules }
+    }
+
+    /// Whether some rule speaks of methods or paths: then no field of a request may put others in their place.
+    pub(crate) fn looks_at_requests(&self) -> bool {
+        self.looks_at_requests
     }
 
     /// Whether there is no rule.
     pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
-    }
-
-    /// All of them, in their order.
-    pub(crate) fn rules(&self) -> &[Arc<Rule>] {
-        &self.rules
     }
 
     /// What the rules say of a request: the first that fits decides. Where one may fit and may not, the stricter of what it says and of what

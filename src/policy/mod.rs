@@ -13,7 +13,7 @@ mod terms;
 mod window;
 
 pub use amount::{AmountError, Rate, Volume};
-pub(crate) use asked::{Asked, Content, Presets, Question};
+pub(crate) use asked::{Asked, Content, Question};
 pub(crate) use book::{Doorway, Few, Policy, Ruling};
 pub use file::{Error, MAX_RULES, read};
 pub(crate) use file::{gather, locate};

@@ -86,6 +86,11 @@ impl Rule {
         self.row.provider.iter().filter_map(|term| if let ProviderTerm::One(id) = term { Some(id) } else { None })
     }
 
+    /// Whether it speaks of methods or paths.
+    pub(super) fn looks_at_requests(&self) -> bool {
+        !self.row.methods.is_empty() || !self.row.paths.is_empty() || self.row.preset.is_some()
+    }
+
     /// What it counts.
     pub(crate) fn limits(&self) -> Limits {
         let Row { rate, burst, concurrency, bytes, per_day, per, .. } = &self.row;

@@ -12,7 +12,7 @@ use super::terms::one_or_more;
 
 /// Why a text is not a part of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WindowError {
+pub(crate) enum WindowError {
     /// `days`.
     #[error("expected a day such as `mon`, or a span of days such as `mon-fri`")]
     Days,

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::BytesMut;
 use http::Response;
@@ -21,7 +22,7 @@ use super::tunnel::{self, Leave};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Door as Entrance, Entry, Kind, Verdict};
-use crate::decide::{Connect, ConnectRefusal};
+use crate::decide::{Connect, ConnectRefusal, Passage};
 use crate::head::Head;
 use crate::model::{Authority, AuthorityError, Host, Scheme};
 
@@ -96,7 +97,7 @@ impl Worker {
             return Next::Close(refuse(entry, &Refusal::Limit("connections of this agent")));
         };
         let own = is_own_name(&authority.host);
-        let way = if own { Connect::Intercept } else { self.proxy.rules.load().decide_connect(&authority, &agent) };
+        let way = if own { Connect::Intercept } else { self.decide_connect(&authority, &agent, &mut entry) };
         let refused = match way {
             Connect::Tunnel => match self.dial_tunnel(&agent, &authority, &mut entry).await {
                 Ok(service) => {
@@ -109,7 +110,8 @@ impl Worker {
                 },
             },
             Connect::Intercept => None,
-            Connect::Refuse(ConnectRefusal(reason)) => Some(Refused::Rule(reason)),
+            Connect::Refuse(ConnectRefusal { rule: Some(rule), .. }) => Some(Refused::Named(rule)),
+            Connect::Refuse(ConnectRefusal { reason, .. }) => Some(Refused::Rule(reason)),
         };
         match refused.as_ref().map(Refused::refusal) {
             Some(refusal) => refusal.record_in(&mut entry),
@@ -122,6 +124,13 @@ impl Worker {
         inside.load = Some(load);
         inside.unused.set(Some(Box::new(entry)));
         Next::Open(Box::new(inside))
+    }
+
+    fn decide_connect(&self, authority: &Authority, agent: &Agent, entry: &mut Entry) -> Connect {
+        let Passage { connect, rule, reports } = self.proxy.rules.load().decide_connect(authority, agent, SystemTime::now());
+        rule.iter().for_each(|rule| entry.rule(rule.name()));
+        reports.iter().for_each(|rule| entry.report(rule.name()));
+        connect
     }
 
     /// The caller's handshake and the service's overlap. The name is resolved and shown to the service whether or not a request

@@ -23,13 +23,14 @@ use super::outbound::{Outbound, check_method, outbound};
 use super::refusal::Refusal;
 use super::renew::is_final;
 use super::replay::{Inflow, Replay, RequestBody, read_away};
+use super::ruled::Taken;
 use super::tongue::Tongue;
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Kind, Verdict};
 use crate::broker::Permit;
-use crate::decide::Occupants;
+use crate::decide::{Occupants, Route};
 use crate::provider::Provider;
 use crate::upstream::Sent;
 
@@ -145,13 +146,14 @@ impl Worker {
         let arrived = door.identify(self, parts)?; // 2 identify
         note_arrival(entry, door, &arrived);
         check_method(parts)?;
-        let counted = self.count(&arrived)?;
+        let mut taken = Taken::counted(self.count(&arrived)?);
         self.own_page(&arrived)?;
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
+        let route = self.rule((&arrived, &agent), (parts, incoming, upgrade), (&mut taken, entry)).await?; // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
-        let way = match self.find_way(&inquiry, incoming, entry, linger).await? {
+        let way = match self.find_way((route, upgrade), &inquiry, incoming, (entry, linger)).await? {
             Found::Way(way) => way,
-            Found::Stepped(stepped) => return Ok(Stepped { counted, ..*stepped }),
+            Found::Stepped(stepped) => return Ok(Stepped { taken, ..*stepped }),
         };
         let stripped = way.stripped().map(Arc::clone);
         let plan = content::plan(way.permit(), &arrived.target, &parts.headers)?;
@@ -175,20 +177,19 @@ impl Worker {
         })?;
         replay.stands();
         let switch = switch(&outbound, &sent, (upgrade, extended), agent)?;
-        Ok(Stepped { sent, peeked, permit, replay, counted, switch })
+        Ok(Stepped { sent, peeked, permit, replay, taken, switch })
     }
 
-    /// Steps 3 and 4, over again where the request has waited for a person.
+    /// Step 4; 3 and 4 over again where the request has waited for a person.
     async fn find_way(
         self: &Rc<Self>,
+        (mut route, upgrade): (Route, bool),
         inquiry: &Inquiry<'_>,
         incoming: &mut Option<Inflow>,
-        entry: &mut Entry,
-        linger: bool,
+        (entry, linger): (&mut Entry, bool),
     ) -> Result<Found, Stop> {
         let mut holding = None;
         loop {
-            let route = self.proxy.rules.load().decide(&inquiry.arrived.target, inquiry.agent); // 3 decide
             if let Some(telling) = self.at_token_endpoint(&route, inquiry, incoming, (entry, linger))
                 && let Some(stepped) = telling.await?
             {
@@ -198,12 +199,13 @@ impl Worker {
                 Err(Refusal::AuthRequired(missing)) => Box::pin(self.hold(missing, inquiry, entry, &mut holding)).await?,
                 way => return Ok(Found::Way(way?)), // 4 authorize
             }
+            route = self.rule_again(inquiry, (incoming.as_ref(), upgrade), entry)?;
         }
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
     fn answer(self: &Rc<Self>, stepped: Stepped, mut entry: Entry, busy: Busy, linger: bool) -> Answer {
-        let Stepped { sent, peeked, permit, replay, counted, switch } = stepped;
+        let Stepped { sent, peeked, permit, replay, taken, switch } = stepped;
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
@@ -224,11 +226,11 @@ impl Worker {
         if let Some(switch) = switch {
             let Switch { fields, agent } = *switch;
             parts.headers.extend(fields);
-            let relay = Relay { lease: sent.lease, entry, agent, _counted: counted, _busy: busy };
+            let relay = Relay { lease: sent.lease, entry, agent, taken, _busy: busy };
             return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
         busy.moved();
-        let observation = Observation { entry: Some(entry), replay, permit, linger, _counted: counted, busy };
+        let observation = Observation { entry: Some(entry), replay, permit, linger, taken, busy };
         let body = ResponseBody::observed(
             (peeked, incoming),
             sent.lease,
@@ -267,19 +269,19 @@ pub(super) struct Stepped {
     peeked: Peeked,
     permit: Option<Permit>,
     replay: Rc<Replay>,
-    counted: Option<Counted>,
+    taken: Taken,
     switch: Option<Box<Switch>>,
 }
 
 impl Stepped {
     /// The service's answer to a request without a credential of ours.
     pub(super) fn plain(sent: Box<Sent<RequestBody>>, peeked: Peeked, replay: Rc<Replay>) -> Box<Self> {
-        Box::new(Self { sent, peeked, permit: None, replay, counted: None, switch: None })
+        Box::new(Self { sent, peeked, permit: None, replay, taken: Taken::default(), switch: None })
     }
 
     /// The service's answer to a request with the credential of `permit`.
     pub(super) fn injected(sent: Box<Sent<RequestBody>>, peeked: Peeked, permit: Permit, replay: Rc<Replay>) -> Box<Self> {
-        Box::new(Self { sent, peeked, permit: Some(permit), replay, counted: None, switch: None })
+        Box::new(Self { sent, peeked, permit: Some(permit), replay, taken: Taken::default(), switch: None })
     }
 }
 

@@ -12,8 +12,8 @@ use memchr::memmem;
 use zeroize::Zeroizing;
 
 use super::activity::Busy;
-use super::load::Counted;
 use super::replay::Replay;
+use super::ruled::Taken;
 use crate::audit::Entry;
 use crate::broker::Permit;
 
@@ -28,7 +28,7 @@ pub(super) struct Observation {
     pub(super) permit: Option<Permit>,
     /// The caller's stream is HTTP/1.1: it can't be told to stop sending.
     pub(super) linger: bool,
-    pub(super) _counted: Option<Counted>,
+    pub(super) taken: Taken,
     pub(super) busy: Busy,
 }
 
@@ -39,6 +39,7 @@ impl Observation {
         let Some(entry) = &mut self.entry else { return frame };
         if let Some(data) = frame.data_ref() {
             entry.received(data.len() as u64);
+            self.taken.moved(data.len() as u64);
             return frame;
         }
         match (frame.into_trailers(), &self.permit) {
@@ -57,6 +58,7 @@ impl Observation {
     pub(super) fn complete(&mut self) {
         if let Some(mut entry) = self.entry.take() {
             entry.sent(self.replay.received());
+            self.taken.moved(self.replay.received());
             self.replay.finish(self.linger);
         }
     }
@@ -66,6 +68,7 @@ impl Drop for Observation {
     fn drop(&mut self) {
         if let Some(entry) = &mut self.entry {
             entry.sent(self.replay.received());
+            self.taken.moved(self.replay.received());
             entry.note("broken_off");
         }
     }

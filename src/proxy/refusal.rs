@@ -1,5 +1,8 @@
 //! The one place where an error becomes a response: RFC 9457 problem documents that say what to do next.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PROXY_AUTHENTICATE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
@@ -14,6 +17,7 @@ use crate::attention::Reason;
 use crate::audit;
 use crate::decide;
 use crate::head::Malformed;
+use crate::policy::Rule;
 use crate::upstream;
 
 /// Clients that look for it learn that the same request will be refused again.
@@ -34,6 +38,15 @@ pub(super) enum Refusal {
     Method(&'static str),
     #[error("refused by rule: {}", .0.word())]
     Policy(decide::Reason),
+    #[error("refused by the rule `{}`", .0.name())]
+    Rule(Arc<Rule>),
+    #[error("the limit of the rule `{}` is reached", rule.name())]
+    Metered {
+        /// Which.
+        rule: Arc<Rule>,
+        /// Until there is room again.
+        wait: Duration,
+    },
     #[error("the token endpoint of {0} is not for callers")]
     TokenEndpoint(String),
     #[error("the connection {0} is not yours to use")]
@@ -90,13 +103,13 @@ impl Refusal {
             Self::Misdirected => "misdirected",
             Self::Content(error) => error.kind(),
             Self::Method(_) => "method",
-            Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) => "policy",
+            Self::Policy(_) | Self::Rule(_) | Self::TokenEndpoint(_) | Self::Connection(_) => "policy",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "policy",
             Self::AuthRequired(_) => "auth_required",
             Self::LogIn(error) => error.kind(),
             Self::Mint(error) => error.kind(),
             Self::UnknownAgent => "unknown-agent",
-            Self::Limit(_) => "limit",
+            Self::Limit(_) | Self::Metered { .. } => "limit",
             Self::Vault(_) => "vault",
             Self::Away(_) => "gateway",
             Self::Renewal(_) => "renewal",
@@ -135,11 +148,11 @@ impl Refusal {
             Self::Content(error) => error.status(),
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
-            Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,
+            Self::Rule(_) | Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,
             Self::LogIn(error) => error.status(),
             Self::Mint(error) => error.status(),
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
-            Self::Limit(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Limit(_) | Self::Metered { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Away(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Renewal(_) => StatusCode::BAD_GATEWAY,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
@@ -169,8 +182,12 @@ impl Refusal {
     /// Puts it into the record: kind and status, and which rule it was.
     pub(super) fn record_in(&self, entry: &mut audit::Entry) {
         entry.refusal(self.kind(), self.status().as_u16());
+        if let Self::Rule(rule) | Self::Metered { rule, .. } = self {
+            entry.rule(rule.name());
+        }
         let which = match self {
             Self::Policy(reason) => reason.word(),
+            Self::Rule(_) | Self::Metered { .. } => "rule",
             Self::TokenEndpoint(_) => "token_endpoint",
             Self::Connection(_) => "connection",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "not_sealed",
@@ -198,6 +215,8 @@ impl Refusal {
             | Self::Content(_)
             | Self::Method(_)
             | Self::Policy(_)
+            | Self::Rule(_)
+            | Self::Metered { .. }
             | Self::TokenEndpoint(_)
             | Self::Connection(_)
             | Self::NotSealed(_)
@@ -214,6 +233,8 @@ impl Refusal {
         match self {
             Self::Limit(_) | Self::Draining => Some(1),
             Self::Away(_) => Some(10),
+            // Rounded up: who comes too early is refused again.
+            Self::Metered { wait, .. } => Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)),
             Self::Upstream(upstream::Error::UnknownNames) => Some(60),
             Self::Renewal(error) => error.retry_after().map(|wait| wait.as_secs().max(1)).or(Some(1)),
             _ => None,
@@ -234,6 +255,8 @@ impl Refusal {
             Self::Content(error) => error.advice().into(),
             Self::Method(_) => "Use another method.".into(),
             Self::Policy(reason) => reason.advice().into(),
+            Self::Rule(rule) => rule_advice(rule),
+            Self::Metered { rule, .. } => format!("Wait as Retry-After says.{}", said(rule)),
             Self::TokenEndpoint(provider) => {
                 format!("Call the API itself and leave credentials out: Nexus obtains and renews the tokens of {provider}.")
             }
@@ -287,6 +310,9 @@ impl Refusal {
         if let (Self::AuthRequired(missing), Some(members)) = (self, document.as_object_mut()) {
             members.extend(missing.members());
         }
+        if let (Self::Rule(rule) | Self::Metered { rule, .. }, Some(members)) = (self, document.as_object_mut()) {
+            members.insert("rule".into(), json!(**rule.name()));
+        }
         if let (Tongue::AwsJson, Some(members)) = (tongue, document.as_object_mut()) {
             members.insert("__type".into(), json!(format!("NexusRefusal.{kind}")));
             members.insert("message".into(), json!(self.detail()));
@@ -299,7 +325,7 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(NEXUS_REFUSAL, HeaderValue::from_static(kind));
-        if self.blame() == Blame::Downstream && !matches!(self, Self::Limit(_)) {
+        if self.blame() == Blame::Downstream && !matches!(self, Self::Limit(_) | Self::Metered { .. }) {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         if let Some(seconds) = self.retry_after() {
@@ -310,6 +336,15 @@ impl Refusal {
         }
         response
     }
+}
+
+/// What the person who wrote the rule says, if anything.
+fn said(rule: &Rule) -> String {
+    rule.reason().map(|reason| format!(" {reason}")).unwrap_or_default()
+}
+
+fn rule_advice(rule: &Rule) -> String {
+    format!("The operator's policy does not let this request go on.{} Do it another way, or ask the operator.", said(rule))
 }
 
 fn sentence(text: &str) -> String {

@@ -1,10 +1,12 @@
 //! A CONNECT that is refused inside: clients don't show the body of a refused CONNECT, so it is accepted, and the request is told.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::refusal::Refusal;
 use crate::decide::Reason;
 use crate::model::Authority;
+use crate::policy::Rule;
 use crate::upstream;
 
 /// Why nothing goes through a CONNECT that was accepted.
@@ -12,6 +14,8 @@ use crate::upstream;
 pub(super) enum Refused {
     /// A rule says so.
     Rule(Reason),
+    /// This rule of the policy says so.
+    Named(Arc<Rule>),
     /// It leads to an address that is not dialled.
     Forbidden { host: String, address: IpAddr, reason: &'static str },
     /// It leads to ourselves.
@@ -34,6 +38,7 @@ impl Refused {
     pub(super) fn refusal(&self) -> Refusal {
         match self {
             Self::Rule(reason) => Refusal::Policy(*reason),
+            Self::Named(rule) => Refusal::Rule(Arc::clone(rule)),
             Self::Forbidden { host, address, reason } => {
                 Refusal::Upstream(upstream::Error::Forbidden { host: host.clone(), address: *address, reason })
             }

@@ -85,6 +85,11 @@ pub(super) enum Inflow {
 }
 
 impl Inflow {
+    /// How long it is, where that is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Stream(incoming) => incoming.size_hint(),

@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::activity::Busy;
 use super::caller::Prefixed;
-use super::load::Counted;
 use super::replay::RequestBody;
+use super::ruled::Taken;
 use super::tunnel::{self, Leave};
 use super::worker::Worker;
 use crate::agent::Agent;
@@ -27,7 +27,7 @@ pub(super) struct Relay {
     pub(super) entry: Entry,
     /// Whose stream it is.
     pub(super) agent: Arc<Agent>,
-    pub(super) _counted: Option<Counted>,
+    pub(super) taken: Taken,
     pub(super) _busy: Busy,
 }
 
@@ -104,7 +104,7 @@ impl Worker {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Relay { lease, mut entry, agent, _counted, _busy } = relay;
+        let Relay { lease, mut entry, agent, taken, _busy } = relay;
         let Some(upgraded) = lease.upgraded().await else {
             entry.note("broken_off");
             return;
@@ -115,6 +115,7 @@ impl Worker {
         let (moved, outcome) = tunnel::relay(caller, service, leave).await;
         entry.sent(moved.up);
         entry.received(moved.down);
+        taken.moved(moved.up.saturating_add(moved.down));
         if let Err(end) = outcome {
             tracing::debug!(%end, "an upgraded stream ended");
             entry.note(end.word());

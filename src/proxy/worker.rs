@@ -14,6 +14,7 @@ use super::captures::Captures;
 use super::forward::Expectations;
 use super::internal::Pages;
 use super::load::Loads;
+use super::meter::{Meters, Now};
 use super::placeholders::Kept;
 use super::replay::RequestBody;
 use super::waiting::Waiting;
@@ -75,6 +76,7 @@ pub(crate) struct Proxy {
     pub(crate) agents: Arc<Agents>,
     pub(crate) guesses: Guesses,
     pub(crate) loads: Loads,
+    pub(crate) meters: Meters,
     pub(crate) waiting: Waiting,
     pub(crate) captures: Captures,
     pub(crate) attention: Arc<Attention>,
@@ -206,6 +208,7 @@ impl Worker {
         self.spool.tell_strangers();
         self.dialler.sweep();
         self.proxy.loads.sweep();
+        self.proxy.meters.sweep(Now { instant: std::time::Instant::now(), system: SystemTime::now() });
         self.expectations.sweep();
     }
 }

@@ -1,6 +1,7 @@
 //! From the text of `nexus.toml` and the variables that lay values over it to a [`Config`].
 
 use super::{Config, check};
+use crate::policy;
 use crate::wording::{Mistake, in_words};
 
 /// Why the configuration is refused.
@@ -56,6 +57,8 @@ impl Config {
                 what: in_words(cause.message()),
             })?;
         }
+        let wrong = |Mistake { line, column, what }| Error::Syntax { file: file.to_owned(), line, column, what };
+        policy::locate(&mut config.rule, text).map_err(wrong)?;
         check::check(&config)?;
         Ok(config)
     }

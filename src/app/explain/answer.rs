@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::ruled::Ruled;
 use crate::provider::{InjectRule, Provider};
 
 /// What becomes of the request.
@@ -71,6 +72,8 @@ pub struct Explanation {
     pub placements: Vec<String>,
     /// What is taken out of the request before that: every slot of every provider on this host.
     pub strips: Vec<String>,
+    /// The rules that people wrote and that have a say in it.
+    pub policy: Option<Ruled>,
     /// Why.
     pub why: String,
     /// The next command to type, where one would help.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::ExplainError;
 use super::answer::{Explanation, MatchedRule, Outcome};
-use crate::agent::Agent;
-use crate::decide::{Answering, Fitting, LogIns, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred};
+use super::ruled::Ruled;
+use crate::decide::{
+    Answering, Asking, Decision, Fitting, LogIns, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred,
+};
 use crate::model::{ConnectionId, Host, Target, is_readable};
 use crate::provider::{Matter, Provider, prepare};
 use crate::proxy::{self, Foreseen};
@@ -19,20 +21,19 @@ const LOG_IN: &str = "of a person's log-in: ";
 pub(super) struct Case<'a> {
     pub(super) rules: &'a Rules,
     pub(super) store: &'a Store,
-    pub(super) agent: &'a Agent,
-    pub(super) target: &'a Target,
+    pub(super) asking: Asking<'a>,
     /// Whether a parent proxy looks names up.
     pub(super) parent: bool,
 }
 
 impl Case<'_> {
     fn answer(&self, outcome: Outcome, why: String) -> Explanation {
-        let Target { scheme, authority, method, path } = self.target;
+        let Target { scheme, authority, method, path } = self.asking.target;
         let port = if authority.port == scheme.default_port() { String::new() } else { format!(":{}", authority.port) };
         Explanation {
             method: method.to_string(),
             url: format!("{}://{}{port}{path}", scheme.as_str(), authority.host),
-            agent: self.agent.name.to_string(),
+            agent: self.asking.agent.name.to_string(),
             outcome,
             connect: None,
             provider: None,
@@ -41,6 +42,7 @@ impl Case<'_> {
             strategy: Vec::new(),
             placements: Vec::new(),
             strips: Vec::new(),
+            policy: None,
             why,
             command: None,
         }
@@ -52,7 +54,7 @@ impl Case<'_> {
 
     /// Nothing of the request is seen, its method neither.
     pub(super) fn tunnelled(&self) -> Explanation {
-        let later = match self.target.authority.host {
+        let later = match self.asking.target.authority.host {
             Host::Name(_) if self.parent => "; the parent proxy looks up its address, which nobody checks",
             Host::Name(_) => "; its address is checked when it is dialled",
             Host::Ip(_) => "",
@@ -62,24 +64,26 @@ impl Case<'_> {
 
     /// A request that the proxy reads.
     pub(super) fn opened(&self) -> Result<Explanation, ExplainError> {
-        match proxy::before_rules(self.target) {
+        match proxy::before_rules(self.asking.target) {
             Some(Foreseen::OwnPage) => Ok(self.answer(Outcome::OwnPage, "the proxy answers this name itself".to_owned())),
             Some(Foreseen::Refused(why)) => Ok(self.answer(Outcome::Refuse, why)),
             None => {
-                let route = self.rules.decide(self.target, self.agent);
-                let answering = self.rules.token_responses(self.target, self.agent, &route);
+                let Decision { route, ruling } = self.rules.decide(&self.asking);
+                let answering = self.rules.token_responses(self.asking.target, self.asking.agent, &route);
                 let log_ins = self.rules.log_ins(&route, &answering);
-                let about = self.rules.about_tokens(self.target, self.agent, &route);
+                let about = self.rules.about_tokens(self.asking.target, self.asking.agent, &route);
                 let otherwise = self.about_tokens(&about, self.routed(route)?)?;
                 let otherwise = self.log_ins((log_ins, &answering), otherwise);
-                Ok(self.answered(&answering, &otherwise)?.unwrap_or(otherwise))
+                let answer = self.answered(&answering, &otherwise)?.unwrap_or(otherwise);
+                Ok(Explanation { policy: Ruled::of(&ruling), ..answer })
             }
         }
     }
 
     /// A token endpoint where this agent has a connection behind it. What else is asked there is as it would be without.
     fn answered(&self, answering: &[Answering], otherwise: &Explanation) -> Result<Option<Explanation>, ExplainError> {
-        let (host, path, user) = (&self.target.authority.host, self.target.path.path(), self.agent.user.as_ref());
+        let (host, path, user) =
+            (&self.asking.target.authority.host, self.asking.target.path.path(), self.asking.agent.user.as_ref());
         let mut fitting = Vec::new();
         for (provider, number) in answering {
             let mut one = Fitting::default();
@@ -126,7 +130,7 @@ impl Case<'_> {
 
     /// What becomes of a log-in, beside what becomes of all else there.
     fn log_ins(&self, (log_ins, answering): (LogIns, &[Answering]), otherwise: Explanation) -> Explanation {
-        let agent = &self.agent.name;
+        let agent = &self.asking.agent.name;
         let why = match log_ins {
             LogIns::Pass => return otherwise,
             LogIns::Capture if !answering.iter().any(|(provider, _)| provider.places_access_tokens()) => {
@@ -143,7 +147,7 @@ impl Case<'_> {
 
     fn routed(&self, route: Route) -> Result<Explanation, ExplainError> {
         let settings = self.rules.settings();
-        if let Some(owner) = self.rules.evades_capture(self.target, self.agent, &route) {
+        if let Some(owner) = self.rules.evades_capture(self.asking.target, self.asking.agent, &route) {
             let why = format!(
                 "it could get a person's tokens at the token endpoint of {} past those who look at log-ins",
                 owner.title
@@ -151,7 +155,7 @@ impl Case<'_> {
             return Ok(self.answer(Outcome::Refuse, why).of(&owner));
         }
         Ok(match route {
-            Route::Refuse(Reason::Mint) if self.rules.knows_answer_of(self.target) => {
+            Route::Refuse(Reason::Mint) if self.rules.knows_answer_of(self.asking.target) => {
                 let refused = self.refused(Reason::Mint);
                 let why = format!("{}; with proxy.mints = \"capture\" it would be kept here, to be approved", refused.why);
                 Explanation { why, ..refused }
@@ -177,14 +181,14 @@ impl Case<'_> {
         let why = format!(
             "{}; the credential in the answer is captured: it becomes a new connection of {}, which waits for `nexus approve`, and the \
              program gets a placeholder (proxy.mints)",
-            answer.why, self.agent.name
+            answer.why, self.asking.agent.name
         );
         Ok(Explanation { why, ..answer })
     }
 
     /// Of the providers that share the place, the first that has a connection for this agent; the general one where none has.
     fn with_connection(&self, named: Named) -> Result<Named, ExplainError> {
-        let user = self.agent.user.as_ref();
+        let user = self.asking.agent.user.as_ref();
         let has = |provider: &Provider| -> Result<bool, ExplainError> {
             Ok(ConnectionId::preferred(&self.existing(provider)?, user).is_some())
         };
@@ -215,7 +219,7 @@ impl Case<'_> {
             let answer = self.answer(Outcome::Pass, format!("no credential of {} is registered", titles(owners)));
             return Ok(answer.of_first(owners));
         };
-        if !is_readable(self.target.path.path()) {
+        if !is_readable(self.asking.target.path.path()) {
             return Ok(self.refused(Reason::Unclear).of(holder));
         }
         let why = format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", holder.title);
@@ -247,7 +251,7 @@ impl Case<'_> {
     fn named(&self, named: &Named) -> Result<Explanation, ExplainError> {
         let provider = &named.provider;
         let existing = self.existing(provider)?;
-        let user = self.agent.user.as_ref();
+        let user = self.asking.agent.user.as_ref();
         let Some(connection) = ConnectionId::preferred(&existing, user) else { return self.unregistered(named, &existing) };
         let Some(entry) = self.store.get(connection)? else { return self.unregistered(named, &existing) };
         let fetched = to_be_fetched();
@@ -268,7 +272,8 @@ impl Case<'_> {
             return Ok(Explanation { command: again(), ..answer(Outcome::AuthRequired, why) });
         };
         let shown = MatchedRule::of(number, rule);
-        if !provider.reaches(number, &self.target.authority.host, entry.sealed_hosts(), &|name| entry.fields.field(name)) {
+        if !provider.reaches(number, &self.asking.target.authority.host, entry.sealed_hosts(), &|name| entry.fields.field(name))
+        {
             let hosts = if entry.hosts.is_empty() { "none".to_owned() } else { entry.hosts.join(", ") };
             let why = format!("{connection} was registered for other hosts: {hosts}");
             let command = Some(format!("nexus providers trust {}", provider.id));
@@ -285,13 +290,13 @@ impl Case<'_> {
 
     fn unregistered(&self, named: &Named, existing: &[ConnectionId]) -> Result<Explanation, ExplainError> {
         let provider = &named.provider;
-        let id = ConnectionId::new(provider.id.clone(), self.agent.user.clone());
+        let id = ConnectionId::new(provider.id.clone(), self.asking.agent.user.clone());
         let (outcome, then) = if self.holder(&named.occupants.providers)?.is_none() {
             (Outcome::Pass, "what the caller sent goes on")
         } else {
             (Outcome::AuthRequired, "the answer is auth_required")
         };
-        let others = match &self.agent.user {
+        let others = match &self.asking.agent.user {
             _ if existing.is_empty() => String::new(),
             Some(user) => format!(" for {user}, for whom this agent acts"),
             None => " as the default; a placeholder or Nexus-Connection names one".to_owned(),

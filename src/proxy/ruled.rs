@@ -1,0 +1,149 @@
+//! What the rules ask of a request that they don't refuse outright: a look at its body, and that it counts.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, request};
+use smallvec::SmallVec;
+use tokio::time::timeout;
+
+use super::choose::Inquiry;
+use super::content::{ContentError, gather, held};
+use super::door::{Arrived, strip_routing_hints};
+use super::load::Counted;
+use super::meter::{Now, Pass};
+use super::refusal::Refusal;
+use super::replay::Inflow;
+use super::worker::Worker;
+use crate::agent::Agent;
+use crate::audit::Entry;
+use crate::decide::{Asking, Decision, Reason, Route};
+use crate::policy::{Content, Ruling, does};
+
+/// What a request takes until it ends.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) _counted: Option<Counted>,
+    passes: SmallVec<[Pass; 1]>,
+}
+
+impl Taken {
+    /// One request of an agent.
+    pub(super) fn counted(counted: Option<Counted>) -> Self {
+        Self { _counted: counted, passes: SmallVec::new() }
+    }
+
+    /// Counts `bytes` of the request or its answer.
+    pub(super) fn moved(&self, bytes: u64) {
+        for pass in &self.passes {
+            pass.moved(bytes);
+        }
+    }
+}
+
+/// A request's body as far as it is known, for the rules.
+fn content<'r>(headers: &'r HeaderMap, incoming: Option<&Inflow>) -> Content<'r> {
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let kind = kinds.next().map(HeaderValue::as_bytes);
+    let ambiguous = kinds.next().is_some() || kind.is_some_and(|kind| kind.contains(&b','));
+    Content { kind, ambiguous, length: incoming.and_then(Inflow::length) }
+}
+
+impl Worker {
+    /// Step 3: where a request leads, once what the rules ask for is done and the one that decided is written down.
+    pub(super) async fn rule(
+        &self,
+        (arrived, agent): (&Arrived, &Agent),
+        (parts, incoming, upgrade): (&mut request::Parts, &mut Option<Inflow>, bool),
+        (taken, entry): (&mut Taken, &mut Entry),
+    ) -> Result<Route, Refusal> {
+        let Decision { route, ruling } = {
+            let rules = self.proxy.rules.load();
+            let content = content(&parts.headers, incoming.as_ref());
+            let asking = Asking { target: &arrived.target, agent, content, upgrade, now: SystemTime::now() };
+            let decision = rules.decide(&asking);
+            if rules.policy().looks_at_requests() {
+                strip_routing_hints(&mut parts.headers);
+            }
+            decision
+        };
+        ruling.deciding().into_iter().for_each(|rule| entry.rule(rule.name()));
+        ruling.reports.iter().for_each(|rule| entry.report(rule.name()));
+        if let Some(rule) = &ruling.denied {
+            return Err(Refusal::Rule(Arc::clone(rule)));
+        }
+        match route {
+            Route::Refuse(reason @ Reason::Unruled) => return Err(Refusal::Policy(reason)),
+            Route::Refuse(_) => return Ok(route),
+            _ => {}
+        }
+        self.take_passes(&ruling, agent, taken, entry)?;
+        if !ruling.looks.is_empty() {
+            // Nearly no request is looked into, and that state is large.
+            Box::pin(self.look(&ruling, agent, (parts, incoming), entry)).await?;
+        }
+        Ok(route)
+    }
+
+    /// The same for a request that has waited meanwhile: it counts already, and what had to be seen of it was.
+    pub(super) fn rule_again(
+        &self,
+        inquiry: &Inquiry<'_>,
+        (incoming, upgrade): (Option<&Inflow>, bool),
+        entry: &mut Entry,
+    ) -> Result<Route, Refusal> {
+        let Inquiry { arrived, agent, headers } = inquiry;
+        let (target, content) = (&arrived.target, content(headers, incoming));
+        let asking = Asking { target, agent, content, upgrade, now: SystemTime::now() };
+        let Decision { route, ruling } = self.proxy.rules.load().decide(&asking);
+        ruling.deciding().into_iter().for_each(|rule| entry.rule(rule.name()));
+        ruling.denied.map_or(Ok(route), |rule| Err(Refusal::Rule(rule)))
+    }
+
+    fn take_passes(&self, ruling: &Ruling, agent: &Agent, taken: &mut Taken, entry: &mut Entry) -> Result<(), Refusal> {
+        for rule in &ruling.limits {
+            let now = Now { instant: Instant::now(), system: SystemTime::now() };
+            match self.proxy.meters.take(rule, &agent.label, now) {
+                Ok(pass) => taken.passes.push(pass),
+                Err(_wait) if rule.reports() => entry.report(rule.name()),
+                Err(wait) => {
+                    return Err(Refusal::Metered { rule: Arc::clone(rule), wait });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the whole body, which stays at hand, and asks what it does.
+    async fn look(
+        &self,
+        ruling: &Ruling,
+        agent: &Agent,
+        (parts, incoming): (&mut request::Parts, &mut Option<Inflow>),
+        entry: &mut Entry,
+    ) -> Result<(), Refusal> {
+        let settings = &self.proxy.settings;
+        let mut room = self.room(&agent.label);
+        let gathering = gather(incoming.as_mut().ok_or(Refusal::Draining)?, settings.content, &mut room);
+        let body = timeout(settings.idle_timeout, gathering).await.map_err(|_elapsed| ContentError::Late)??;
+        let body = held(body, room);
+        let plain = !parts.headers.contains_key(CONTENT_ENCODING);
+        let about = content(&parts.headers, None);
+        let kind = about.kind.filter(|_| plain && !about.ambiguous);
+        let does = does(kind, parts.uri.query(), &body);
+        if !body.is_empty() {
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        *incoming = Some(Inflow::Whole(body));
+        for rule in &ruling.looks {
+            let inside = rule.presets().all(|(_, preset)| does.is_inside(preset));
+            if !inside && rule.reports() {
+                entry.report(rule.name());
+            } else if !inside {
+                return Err(Refusal::Rule(Arc::clone(rule)));
+            }
+        }
+        Ok(())
+    }
+}
