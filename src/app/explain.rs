@@ -62,7 +62,8 @@ pub fn explain(
     agent: Option<&AgentName>,
     (method, url): (&str, &str),
 ) -> Result<Explanation, ExplainError> {
-    Explainer::new(home, config, store)?.explain(agent, &Inquired::new(method, url))
+    // People type `get`.
+    Explainer::new(home, config, store)?.explain(agent, &Inquired::new(&method.to_ascii_uppercase(), url))
 }
 
 /// A request that is asked about.
@@ -199,8 +200,7 @@ fn target(method: &str, url: &str) -> Result<Target, ExplainError> {
     let authority = uri.authority().ok_or_else(bad)?;
     let authority = Authority::parse(authority.as_str(), Some(scheme.default_port()))?;
     let path = uri.path_and_query().cloned().ok_or_else(bad)?;
-    let upper = method.to_ascii_uppercase();
-    let method = Method::from_bytes(upper.as_bytes()).map_err(|_malformed| ExplainError::Method(method.to_owned()))?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_malformed| ExplainError::Method(method.to_owned()))?;
     Ok(Target { scheme, authority, method, path })
 }
 
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_url_becomes_a_target() {
         let target =
-            |url: &str| target("get", url).map(|target| format!("{} {} {}", target.method, target.authority, target.path));
+            |url: &str| target("GET", url).map(|target| format!("{} {} {}", target.method, target.authority, target.path));
         assert_eq!(target("API.GitHub.com/user").expect("a host alone"), "GET api.github.com:443 /user");
         assert_eq!(target("http://a.example").expect("no path"), "GET a.example:80 /");
         assert_eq!(target("https://a.example:8443/x?y#z").expect("a port"), "GET a.example:8443 /x?y");

@@ -19,6 +19,9 @@ pub enum PathError {
     /// NUL, line ends and their kind, plain or percent-encoded.
     #[error("the path holds a control byte")]
     Control,
+    /// A letter of ASCII in more bytes than it has (RFC 3629 §10), which some services take for it.
+    #[error("the path holds a letter in more bytes than it has")]
+    Overlong,
     /// Escapes of escapes without end.
     #[error("the path is percent-encoded too many times")]
     TooDeep,
@@ -112,6 +115,9 @@ fn decode(bytes: &[u8]) -> Vec<u8> {
 fn resolve(bytes: &[u8]) -> Result<String, PathError> {
     if bytes.iter().any(u8::is_ascii_control) {
         return Err(PathError::Control);
+    }
+    if bytes.windows(2).any(|pair| matches!(pair, [0xc0 | 0xc1, 0x80..=0xbf] | [0xe0, 0x80..=0x9f])) {
+        return Err(PathError::Overlong);
     }
     let text = String::from_utf8_lossy(bytes).replace('\\', "/");
     let mut kept: Vec<&str> = Vec::new();

@@ -93,6 +93,10 @@ fn normalising_follows_what_services_do() {
     assert_eq!(normalised("/.."), Err(PathError::AboveRoot));
     assert_eq!(normalised("a"), Err(PathError::NotAbsolute));
     assert_eq!(normalised("/%0a"), Err(PathError::Control));
+    for overlong in ["/%c0%ae%c0%ae/x", "/x%c0%afy", "/%e0%80%ae/x", "/%25c0%25ae"] {
+        assert!(crate::model::readings(overlong).is_err(), "{overlong}");
+    }
+    assert!(crate::model::readings("/caf%e9/%c0-la-carte").is_ok(), "Latin-1");
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod node;
 mod own_names;
 mod parents;
 mod placements;
+mod policy;
 mod protocols;
 mod reload;
 mod renewal;
