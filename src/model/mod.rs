@@ -4,6 +4,7 @@
 pub(crate) mod braces;
 mod credential;
 mod fit;
+mod glob;
 mod host;
 mod id;
 mod map;
@@ -16,6 +17,8 @@ pub use credential::Credential;
 pub(crate) use credential::is_field_name;
 pub use fit::Preset;
 pub(crate) use fit::{Fit, Inside};
+pub(crate) use glob::Parts;
+pub use glob::{Glob, GlobError, Part};
 pub use host::{Host, HostError};
 pub use id::{AgentName, ConnectionId, GatewayId, IdError, ProviderId, UserName};
 pub use map::Map;

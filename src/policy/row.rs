@@ -9,10 +9,9 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::amount::{Rate, Volume};
-use super::glob::{Glob, Parts};
 use super::terms::{AgentTerm, ContentTerm, HostTerm, MethodTerm, ProviderTerm, one_or_more};
 use super::window::Window;
-use crate::model::{Preset, UserName};
+use crate::model::{Glob, Parts, Preset, UserName};
 
 /// One `[[rule]]`: what is left out speaks of everything.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! Presets: which of a provider's requests change nothing, and which delete nothing.
 
+use std::str::FromStr;
+
 use http::Method;
 
-use super::path::PathPattern;
-use super::rule::MethodPath;
-use crate::model::{Inside, Preset};
+use crate::model::{Fit, Glob, GlobError, Inside, Parts, Preset, readings};
 
 /// What a provider's file says of its requests besides their methods.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,19 +14,69 @@ pub struct Presets {
     /// Whether methods say nothing here: only what `reads` lists is read.
     pub rpc: bool,
     /// Places that take GraphQL.
-    pub graphql: Vec<PathPattern>,
+    pub graphql: Vec<Glob>,
     /// Places that take many requests in one: in no preset.
-    pub batch: Vec<MethodPath>,
+    pub batch: Vec<Call>,
     /// What changes nothing although its method could.
-    pub reads: Vec<MethodPath>,
+    pub reads: Vec<Call>,
     /// What changes something although its method shouldn't.
-    pub writes: Vec<MethodPath>,
+    pub writes: Vec<Call>,
     /// What deletes, besides DELETE.
-    pub deletes: Vec<MethodPath>,
+    pub deletes: Vec<Call>,
+}
+
+/// `POST /search`, or `* /batch/**`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// `None` = any method.
+    method: Option<Method>,
+    path: Glob,
+}
+
+/// Not a method and a path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No method.
+    #[error("expected a method such as POST, or *, a space and a path")]
+    Method,
+    /// No path.
+    #[error(transparent)]
+    Path(#[from] GlobError),
+}
+
+impl FromStr for Call {
+    type Err = CallError;
+    fn from_str(text: &str) -> Result<Self, CallError> {
+        let (method, path) = text.split_once(' ').ok_or(CallError::Method)?;
+        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+        let method = match (method, known.into_iter().find(|known| known == method)) {
+            ("*", _) => None,
+            (_, Some(method)) => Some(method),
+            (_, None) => return Err(CallError::Method),
+        };
+        Ok(Self { method, path: path.parse()? })
+    }
+}
+
+impl Call {
+    /// Whether it may be this one, in any reading: some services take `post` for POST.
+    fn may_be(&self, method: &str, path: &str) -> bool {
+        self.method.as_ref().is_none_or(|own| own.as_str().eq_ignore_ascii_case(method)) && fit(&self.path, path) > Fit::No
+    }
+
+    /// Whether it is this one, in every reading.
+    fn is(&self, method: &str, path: &str) -> bool {
+        self.method.as_ref().is_none_or(|own| own == method) && fit(&self.path, path) == Fit::Yes
+    }
+}
+
+/// What has no reading may be anything.
+fn fit(glob: &Glob, path: &str) -> Fit {
+    readings(path).map_or(Fit::Maybe, |readings| glob.fits(&readings, &Parts::new()))
 }
 
 /// RFC 9110 §9.2.1, but for TRACE, which is never forwarded.
-const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 
 impl Presets {
     /// Whether `preset` can be had: what deletes is not told by a method where methods say nothing, and nothing is listed.
@@ -47,16 +97,11 @@ impl Presets {
         path: &str,
         upgrade: bool,
     ) -> Inside {
-        let listed = |list: &[MethodPath]| {
-            methods.clone().any(|method| {
-                // No method that can't be one is on a list.
-                Method::from_bytes(method.as_bytes()).is_ok_and(|method| list.iter().any(|one| one.matches(&method, path)))
-            })
-        };
+        let listed = |list: &[Call]| methods.clone().any(|method| list.iter().any(|call| call.may_be(method, path)));
         if upgrade || !self.offers(preset) || listed(&self.batch) {
             return Inside::No;
         }
-        if self.graphql.iter().any(|place| place.matches_any_reading(path)) {
+        if self.graphql.iter().any(|place| fit(place, path) > Fit::No) {
             return Inside::IfBody;
         }
         let inside = match preset {
@@ -68,12 +113,8 @@ impl Presets {
 
     fn reads_only<'m>(&self, methods: impl Iterator<Item = &'m str> + Clone, path: &str) -> bool {
         methods.clone().all(|method| {
-            let Ok(method) = Method::from_bytes(method.as_bytes()) else { return false };
-            let safe = SAFE.contains(&method) && !self.rpc && !self.writes.iter().any(|one| one.matches(&method, path));
-            // What lets a request on must be so in every reading.
-            let read =
-                |one: &MethodPath| one.method.as_ref().is_none_or(|own| *own == method) && one.path.matches_all_readings(path);
-            safe || self.reads.iter().any(read)
+            let safe = SAFE.contains(&method) && !self.rpc && !self.writes.iter().any(|call| call.may_be(method, path));
+            safe || self.reads.iter().any(|call| call.is(method, path))
         })
     }
 }
@@ -82,13 +123,8 @@ impl Presets {
 mod tests {
     use super::*;
 
-    fn listed(texts: &[&str]) -> Vec<MethodPath> {
-        let one = |text: &&str| {
-            let (method, path) = text.split_once(' ').expect("a method and a path");
-            let method = (method != "*").then(|| method.parse().expect("a method"));
-            MethodPath { method, path: path.parse().expect("a path") }
-        };
-        texts.iter().map(one).collect()
+    fn listed(texts: &[&str]) -> Vec<Call> {
+        texts.iter().map(|text| text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))).collect()
     }
 
     fn inside(presets: &Presets, preset: Preset, methods: &[&'static str], path: &str) -> Inside {

@@ -1,7 +1,6 @@
 //! `[presets]`: which requests change nothing, and which delete nothing, where their methods don't say it all.
 
 use super::Error;
-use super::inject::method_path;
 use super::source::Table;
 use crate::provider::preset::Presets;
 
@@ -11,7 +10,7 @@ pub(super) fn read(root: &Table<'_>) -> Result<Presets, Error> {
     let Some(value) = root.get("presets") else { return Ok(Presets::default()) };
     let table = value.table(KEYS)?;
     let flag = |key| table.get(key).map_or(Ok(false), |value| value.boolean());
-    let list = |key| table.get(key).map_or(Ok(Vec::new()), |value| value.list(|one| method_path(&one.text()?)));
+    let list = |key| table.get(key).map_or(Ok(Vec::new()), |value| value.list(|one| one.text()?.parse()));
     let presets = Presets {
         none: flag("none")?,
         rpc: flag("rpc")?,

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Fit, Readings};
+use super::fit::Fit;
+use super::path::Readings;
 
 /// More segments than this are no path of an API.
 const MAX_SEGMENTS: usize = 64;
@@ -79,7 +80,7 @@ impl FromStr for Glob {
 
 fn segment(part: &str, last: bool) -> Result<Segment, GlobError> {
     if let Some(name) = part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-        return if crate::model::is_field_name(name) { Ok(Segment::Named(name.into())) } else { Err(GlobError::Part) };
+        return if super::credential::is_field_name(name) { Ok(Segment::Named(name.into())) } else { Err(GlobError::Part) };
     }
     match part {
         "**" => Ok(Segment::Rest),
@@ -121,7 +122,7 @@ impl fmt::Display for Glob {
 }
 
 /// What the named parts may be: a name, and the texts of which one must fit; each may have a `*`.
-pub(super) type Parts = std::collections::BTreeMap<String, Vec<Part>>;
+pub(crate) type Parts = std::collections::BTreeMap<String, Vec<Part>>;
 
 /// `acme`, `acme-*`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,12 +153,12 @@ impl From<Part> for String {
 
 impl Glob {
     /// The names of its parts.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|segment| if let Segment::Named(name) = segment { Some(&**name) } else { None })
     }
 
     /// Whether it fits what `readings` has: not letter for letter, or but for a slash at the end, is doubt.
-    pub(super) fn fits(&self, readings: &Readings<'_>, parts: &Parts) -> Fit {
+    pub(crate) fn fits(&self, readings: &Readings<'_>, parts: &Parts) -> Fit {
         Fit::of_readings(readings.iter().map(|path| self.fits_one(path, parts)))
     }
 
