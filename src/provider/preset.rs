@@ -187,3 +187,7 @@ mod tests {
         assert!(!Presets { none: true, ..Presets::default() }.offers(Preset::ReadOnly));
     }
 }
+
+#[cfg(test)]
+#[path = "preset_tests.rs"]
+mod shipped;
