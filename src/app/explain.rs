@@ -77,6 +77,8 @@ pub struct Inquired<'a> {
     pub content_type: Option<&'a str>,
     /// Of the body, in bytes.
     pub length: u64,
+    /// The body, for rules that look into it; without it the answer is for one that they let on.
+    pub body: Option<&'a str>,
     /// When.
     pub at: SystemTime,
 }
@@ -84,7 +86,7 @@ pub struct Inquired<'a> {
 impl<'a> Inquired<'a> {
     /// One without a body, now.
     pub fn new(method: &'a str, url: &'a str) -> Self {
-        Self { method, url, content_type: None, length: 0, at: SystemTime::now() }
+        Self { method, url, content_type: None, length: 0, body: None, at: SystemTime::now() }
     }
 }
 
@@ -127,6 +129,7 @@ impl<'a> Explainer<'a> {
             rules: &self.rules,
             store: self.store,
             asking: asking(&target, &agent, asked),
+            body: asked.body,
             parent: self.config.upstream.proxy.is_some(),
         };
         let connect = (target.scheme == Scheme::Https).then(|| self.connect(&target.authority, &agent, asked.at));

@@ -19,6 +19,7 @@ mod run;
 mod secret;
 mod settings;
 mod webhook;
+mod trial;
 
 pub use crate::broker::Standing;
 pub use crate::gateway::{
@@ -33,5 +34,7 @@ pub use init::{InitError, Made, Rotated, check_key, drop_old, init, open_root, r
 pub use node::{AskError, Link, Node, NodeError, Typed, UrlError};
 pub use parts::{BuildError, Planes, Setup, check, warm_up};
 pub use passing::Passing;
+pub use rules::policy_of;
 pub use run::{App, Running};
 pub use secret::{Origin, SecretError, dotenv_value, handed_down, passphrase};
+pub use trial::{Trial, TrialError, Tried, Verdict, trials, try_all};

@@ -31,6 +31,14 @@ pub(super) fn rules(home: &Home, config: &Config, catalogue: &Catalogue) -> Resu
     Ok(rules)
 }
 
+/// The rules in `home`, in their order.
+///
+/// # Errors
+/// The first mistake.
+pub fn policy_of(home: &Home, config: &Config) -> Result<Vec<Arc<Rule>>, BuildError> {
+    rules(home, config, &Catalogue::with_user_folder(&home.providers()).0)
+}
+
 fn rows(path: &PathBuf) -> Result<Vec<Row>, HomeError> {
     let text = read_text(path, MAX_FILE)?.filter(|text| !text.trim().is_empty());
     let text = text.ok_or_else(|| HomeError::Vanished(path.clone()))?;

@@ -103,6 +103,9 @@ pub(crate) enum Command {
     /// The log of every request that left
     #[command(subcommand)]
     Audit(Audit),
+    /// The rules about who may do what
+    #[command(subcommand)]
+    Policy(Policy),
     /// The catalogue of services
     #[command(subcommand)]
     Providers(Providers),
@@ -426,6 +429,29 @@ pub(crate) struct Tail {
     /// How many lines to begin with
     #[arg(short = 'n', long, default_value_t = 20, value_name = "COUNT")]
     pub(crate) lines: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Check the rules of nexus.toml and policies/, or of one file, and list them
+    Check {
+        /// A file of rules
+        file: Option<PathBuf>,
+    },
+    /// Hold a table of requests against the rules; exit code 1 where one is not as expected
+    Test {
+        /// The table: [[request]] with url, method, agent, content_type, body, at, expect and rule
+        file: PathBuf,
+    },
+    /// Write the least rules that the log would have needed
+    Suggest {
+        /// From when on: `7d`, `12h`, seconds, or RFC 3339
+        #[arg(long, value_name = "WHEN", default_value = "7d")]
+        since: String,
+        /// For this agent only
+        #[arg(long, value_name = "NAME")]
+        agent: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

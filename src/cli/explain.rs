@@ -1,7 +1,7 @@
 //! `nexus explain`: what would become of a request.
 
 use anstyle::{AnsiColor, Style};
-use nexus::app::{Explanation, Outcome, explain};
+use nexus::app::{Explanation, Outcome, Ruled, ShownRule, explain};
 use nexus::model::AgentName;
 
 use super::arguments::Explain;
@@ -47,6 +47,7 @@ fn text(answer: &Explanation) -> String {
         let paths = if rule.paths.is_empty() { "every path".to_owned() } else { rule.paths.join(" ") };
         rows.push(("rule", format!("{}: {}, {paths}", rule.number, rule.hosts.join(" "))));
     }
+    rows.extend(answer.policy.iter().flat_map(policy));
     if let Some(connection) = &answer.connection {
         rows.push(("connection", connection.clone()));
     }
@@ -58,6 +59,14 @@ fn text(answer: &Explanation) -> String {
     }
     rows.push(("why", answer.why.clone()));
     head + &Terminal::pairs(&rows)
+}
+
+/// The rules that people wrote, and where they stand.
+fn policy(policy: &Ruled) -> Vec<(&'static str, String)> {
+    let shown = |rule: &ShownRule| format!("{} ({}, {}:{})", rule.name, rule.action, rule.file, rule.line);
+    let kinds = [("limit", &policy.limits), ("looks", &policy.looks), ("would refuse", &policy.would_refuse)];
+    let decided = policy.rule.iter().map(|rule| ("policy", shown(rule)));
+    decided.chain(kinds.into_iter().flat_map(|(word, rules)| rules.iter().map(move |rule| (word, shown(rule))))).collect()
 }
 
 fn outcome(outcome: Outcome) -> (&'static str, Style) {

@@ -22,6 +22,7 @@ mod list;
 mod login;
 mod manual;
 mod node;
+mod policy;
 mod print;
 mod process;
 mod providers;
@@ -81,6 +82,7 @@ fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow:
         Command::Attention => attention::run(context, terminal),
         Command::Approve(options) => approve::run(context, terminal, &options),
         Command::Remove(options) => remove::run(context, terminal, &options),
+        Command::Policy(action) => return policy::run(context, terminal, &action),
         Command::Explain(options) => explain::run(context, terminal, &options),
         Command::Agent(action) => agent::run(context, terminal, &action),
         Command::Gateway(arguments::Gateway::Key(action)) => gateway_key::run(context, terminal, &action),

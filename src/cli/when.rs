@@ -25,6 +25,17 @@ pub(super) fn parse(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
     Ok(time)
 }
 
+/// The same looking back: `7d` ago, or RFC 3339.
+pub(super) fn parse_past(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
+    let wrong = || anyhow::anyhow!("{text:?} is not a time: write 7d, 12h, seconds ago, or 2027-01-31T12:00:00Z");
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time.into());
+    }
+    let ahead = parse(text, now).map_err(|_cause| wrong())?;
+    let span = ahead.duration_since(now).map_err(|_cause| wrong())?;
+    now.checked_sub(span).ok_or_else(wrong)
+}
+
 /// RFC 3339, whole seconds.
 pub(super) fn show(time: SystemTime) -> String {
     Timestamp::try_from(time).map_or_else(|_far| "-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
@@ -75,6 +86,9 @@ mod tests {
         assert_eq!(ahead("12h 30m").unwrap(), 45_000);
         assert_eq!(ahead("2027-01-15T08:00:01Z").unwrap(), 1);
         assert_eq!(format!("{:#}", ahead("1y").unwrap_err()).matches(": ").count(), 1, "one sentence, nobody else's words");
+        let back = |text: &str| parse_past(text, now).map(|time| now.duration_since(time).unwrap().as_secs());
+        assert_eq!((back("7d").unwrap(), back("2027-01-15T07:59:59Z").unwrap()), (7 * 86_400, 1));
+        assert!(back("soon").is_err());
         for text in ["", "soon", "1y", "-3", "-3d", "2020-01-01T00:00:00Z", "0", "99999999999999999", "9999999d"] {
             assert!(parse(text, now).is_err(), "{text}");
         }

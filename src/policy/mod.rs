@@ -8,6 +8,7 @@ mod graphql;
 mod index;
 mod row;
 mod rule;
+mod suggest;
 mod terms;
 mod window;
 
@@ -20,3 +21,4 @@ pub(crate) use graphql::does;
 pub use row::{Action, Mode, Per, Row};
 pub(crate) use rule::Limits;
 pub use rule::Rule;
+pub use suggest::{Observed, refused, suggest};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::amount::{Rate, Volume};
 use super::asked::{Asked, Presets, Question};
+use super::graphql::Does;
 use super::row::{Action, Mode, Per, Row};
 use super::terms::{MethodTerm, ProviderTerm};
 use crate::model::{Fit, Inside, Preset, ProviderId};
@@ -79,6 +80,11 @@ impl Rule {
     /// The provider and the preset, where it names one.
     pub fn presets(&self) -> impl Iterator<Item = (&ProviderId, Preset)> {
         self.row.preset.into_iter().flat_map(|preset| self.providers().map(move |id| (id, preset)))
+    }
+
+    /// Whether it lets a request on that does this.
+    pub(crate) fn lets_on(&self, does: Does) -> bool {
+        self.row.preset.is_none_or(|preset| does.is_inside(preset))
     }
 
     /// The providers that it names.

@@ -137,7 +137,7 @@ impl Worker {
         }
         *incoming = Some(Inflow::Whole(body));
         for rule in &ruling.looks {
-            let inside = rule.presets().all(|(_, preset)| does.is_inside(preset));
+            let inside = rule.lets_on(does);
             if !inside && rule.reports() {
                 entry.report(rule.name());
             } else if !inside {

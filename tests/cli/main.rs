@@ -29,6 +29,7 @@ mod log;
 mod made;
 mod nodes;
 mod oidc;
+mod policies;
 mod running;
 mod states;
 mod usage;

@@ -100,6 +100,19 @@ impl World {
         nexus::disk::write_atomic(&file, text.as_bytes(), nexus::disk::PRIVATE).unwrap();
     }
 
+    /// `policies/NAME.toml`.
+    pub(crate) fn policy(&self, name: &str, text: &str) {
+        nexus::disk::create_private_dir(&self.home("policies")).unwrap();
+        let file = self.home("policies").join(format!("{name}.toml"));
+        nexus::disk::write_atomic(&file, text.as_bytes(), nexus::disk::PRIVATE).unwrap();
+    }
+
+    /// The lines of a log, as a proxy would have left them.
+    pub(crate) fn audit_segment(&self, lines: &str) {
+        nexus::disk::create_private_dir(&self.home("audit")).unwrap();
+        nexus::disk::write_atomic(&self.home("audit/00000001.jsonl"), lines.as_bytes(), nexus::disk::PRIVATE).unwrap();
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.program(env!("CARGO_BIN_EXE_nexus"), arguments)
     }

@@ -9,6 +9,7 @@ use crate::decide::{
     Answering, Asking, Decision, Fitting, LogIns, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred,
 };
 use crate::model::{ConnectionId, Host, Target, is_readable};
+use crate::policy::{Rule, Ruling, does};
 use crate::provider::{Matter, Provider, prepare};
 use crate::proxy::{self, Foreseen};
 use crate::registration::{is_client, placed, to_be_fetched};
@@ -22,6 +23,8 @@ pub(super) struct Case<'a> {
     pub(super) rules: &'a Rules,
     pub(super) store: &'a Store,
     pub(super) asking: Asking<'a>,
+    /// What is in its body, where that is asked about.
+    pub(super) body: Option<&'a str>,
     /// Whether a parent proxy looks names up.
     pub(super) parent: bool,
 }
@@ -75,9 +78,20 @@ impl Case<'_> {
                 let otherwise = self.about_tokens(&about, self.routed(route)?)?;
                 let otherwise = self.log_ins((log_ins, &answering), otherwise);
                 let answer = self.answered(&answering, &otherwise)?.unwrap_or(otherwise);
-                Ok(Explanation { policy: Ruled::of(&ruling), ..answer })
+                let answer = Explanation { policy: Ruled::of(&ruling), ..answer };
+                Ok(self.looked_into(&ruling).unwrap_or(answer))
             }
         }
+    }
+
+    /// A refusal by a rule that looks into the body.
+    fn looked_into(&self, ruling: &Ruling) -> Option<Explanation> {
+        let (body, content) = (self.body?, &self.asking.content);
+        let does = does(content.kind.filter(|_| !content.ambiguous), self.asking.target.path.query(), body.as_bytes());
+        let outside = |rule: &&Arc<Rule>| !rule.reports() && !rule.lets_on(does);
+        let rule = ruling.looks.iter().find(outside)?;
+        let ruling = Ruling { denied: Some(Arc::clone(rule)), ..Ruling::default() };
+        Some(Explanation { policy: Ruled::of(&ruling), ..self.refused(Reason::Rule) })
     }
 
     /// A token endpoint where this agent has a connection behind it. What else is asked there is as it would be without.

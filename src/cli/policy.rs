@@ -1,0 +1,228 @@
+//! `nexus policy`: check the rules, hold requests against them, write those that the log would have needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use nexus::app::{Explainer, Tried, policy_of, trials, try_all};
+use nexus::audit::{Since, Tail};
+use nexus::model::AgentName;
+use nexus::policy::{Observed, read, refused, suggest};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::arguments::Policy;
+use super::context::Context;
+use super::terminal::Terminal;
+use super::when;
+
+/// The largest file that is read here.
+const MAX_FILE: u64 = 1024 * 1024;
+/// More kinds of requests than this are not kept.
+const MAX_SEEN: usize = 200_000;
+/// How many refused requests are named.
+const NAMED: usize = 20;
+
+pub(super) fn run(context: &Context, terminal: &Terminal, action: &Policy) -> anyhow::Result<ExitCode> {
+    match action {
+        Policy::Check { file: Some(file) } => check_file(terminal, file),
+        Policy::Check { file: None } => check(context, terminal),
+        Policy::Test { file } => test(context, terminal, file),
+        Policy::Suggest { since, agent } => write_suggested(context, terminal, since, agent.as_deref()),
+    }
+}
+
+fn text_of(file: &Path) -> anyhow::Result<String> {
+    let bytes = nexus::disk::read_regular(file, MAX_FILE)?.with_context(|| format!("there is no file {}", file.display()))?;
+    String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8 text", file.display()))
+}
+
+fn check_file(terminal: &Terminal, file: &Path) -> anyhow::Result<ExitCode> {
+    let rules = read(&file.display().to_string(), &text_of(file)?)?.len();
+    terminal.either(&json!({ "rules": rules }), || format!("{rules} rules, all sound\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(context: &Context, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+    context.require_home()?;
+    let rules = policy_of(&context.home, &context.config()?)?;
+    let rows = || {
+        rules.iter().map(|rule| {
+            let (file, line) = rule.place();
+            let mode = if rule.reports() { "report" } else { "enforce" };
+            (rule.name().to_string(), rule.action(), mode, file.to_owned(), line)
+        })
+    };
+    let value: Vec<_> = rows()
+        .map(|(name, action, mode, file, line)| json!({ "name": name, "action": action, "mode": mode, "file": file, "line": line }))
+        .collect();
+    terminal.either(&json!(value), || {
+        let row = |(name, action, mode, file, line): (String, &str, &str, String, usize)| {
+            vec![name, action.to_owned(), mode.to_owned(), format!("{file}:{line}")]
+        };
+        Terminal::table(&["Rule", "Action", "Mode", "Place"], rows().map(row).collect())
+    })?;
+    if rules.is_empty() {
+        terminal.hint("there is no rule yet: docs/howto/policy.md shows some, and `nexus policy suggest` writes what the log would have needed");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test(context: &Context, terminal: &Terminal, file: &Path) -> anyhow::Result<ExitCode> {
+    context.require_home()?;
+    let trials = trials(&text_of(file)?).with_context(|| file.display().to_string())?;
+    let (config, store) = (context.config()?, context.store()?);
+    let tried = try_all(&Explainer::new(&context.home, &config, &store)?, trials)?;
+    let wrong = tried.iter().filter(|tried| !tried.is_right()).count();
+    let value: Vec<_> = tried
+        .iter()
+        .map(|tried| {
+            let (trial, right) = (&tried.trial, tried.is_right());
+            let why = &tried.explanation.why;
+            json!({ "method": trial.method, "url": trial.url, "agent": trial.agent, "expected": trial.expect, "verdict": tried.verdict,
+                    "rule": tried.rule, "right": right, "why": why })
+        })
+        .collect();
+    terminal.either(&json!(value), || {
+        Terminal::table(&["", "Request", "Agent", "Verdict", "Rule"], tried.iter().map(row).collect())
+    })?;
+    if wrong == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    terminal.error(&format!("{wrong} of {} requests are not as expected; `nexus explain` says why", tried.len()));
+    Ok(ExitCode::FAILURE)
+}
+
+fn row(tried: &Tried) -> Vec<String> {
+    let trial = &tried.trial;
+    let verdict = match tried.is_right() {
+        true => tried.verdict.word().to_owned(),
+        false => format!("{}, not {}", tried.verdict.word(), trial.expect.word()),
+    };
+    let rule = match (&tried.rule, &trial.rule) {
+        (rule, Some(expected)) if rule.as_ref() != Some(expected) => {
+            format!("{}, not {expected}", rule.as_deref().unwrap_or("-"))
+        }
+        (rule, _) => rule.clone().unwrap_or_else(|| "-".to_owned()),
+    };
+    let mark = if tried.is_right() { "ok" } else { "WRONG" };
+    let agent = trial.agent.clone().unwrap_or_else(|| "-".to_owned());
+    vec![mark.to_owned(), format!("{} {}", trial.method, trial.url), agent, verdict, rule]
+}
+
+/// What the log has.
+#[derive(Default)]
+struct Seen {
+    requests: u64,
+    kinds: BTreeSet<Observed>,
+    refused: BTreeMap<Observed, u64>,
+    dropped: bool,
+}
+
+/// A line of the log as far as it is about who went where.
+#[derive(Deserialize)]
+struct Line {
+    event: String,
+    time: Timestamp,
+    agent: Option<String>,
+    verdict: Option<String>,
+    method: Option<String>,
+    host: Option<String>,
+    port: Option<u16>,
+    path: Option<String>,
+    provider: Option<String>,
+}
+
+fn write_suggested(context: &Context, terminal: &Terminal, since: &str, agent: Option<&str>) -> anyhow::Result<ExitCode> {
+    context.require_home()?;
+    let since = Timestamp::try_from(when::parse_past(since, SystemTime::now())?)?;
+    let agent: Option<AgentName> = agent.map(str::parse).transpose()?;
+    let mut seen = Seen::default();
+    let mut tail = Tail::open(&context.home.audit(), Since::Start)?;
+    while let Some(line) = tail.next_line(Duration::ZERO)? {
+        seen.take(&line, since, agent.as_ref());
+    }
+    let rules = suggest(&seen.kinds);
+    let outside = refused(&rules, &seen.kinds)?;
+    let value = json!({
+        "requests": seen.requests,
+        "rules": rules,
+        "would_refuse": outside.iter().map(|one| told(one)).collect::<Vec<_>>(),
+        "refused_already": seen.refused.iter().map(|(one, count)| json!({ "request": told(one), "times": count })).collect::<Vec<_>>(),
+    });
+    terminal.either(&value, || rules.clone())?;
+    seen.say(terminal, &outside);
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Seen {
+    fn take(&mut self, line: &str, since: Timestamp, agent: Option<&AgentName>) {
+        let Ok(line) = serde_json::from_str::<Line>(line) else { return };
+        // A CONNECT that is opened tells nothing: the requests inside have lines of their own.
+        let tunnel = line.verdict.as_deref() == Some("tunnel");
+        let refusal = match line.event.as_str() {
+            "open" => false,
+            "tunnel_open" if tunnel => false,
+            "refuse" => true,
+            _ => return,
+        };
+        let Some(observed) =
+            observed(&line, tunnel).filter(|one| line.time >= since && agent.is_none_or(|own| *own == one.agent))
+        else {
+            return;
+        };
+        if self.kinds.len() + self.refused.len() >= MAX_SEEN {
+            self.dropped = true;
+        } else if refusal {
+            *self.refused.entry(observed).or_insert(0) += 1;
+        } else {
+            self.requests += 1;
+            self.kinds.insert(observed);
+        }
+    }
+
+    fn say(&self, terminal: &Terminal, outside: &[&Observed]) {
+        terminal.say(&format!(
+            "{} requests of {} kinds were let on. Put these rules into policies/suggested.toml, and policy.default = \"deny\" into nexus.toml.",
+            self.requests,
+            self.kinds.len()
+        ));
+        for one in outside.iter().take(NAMED) {
+            terminal.warn(&format!("these rules would have refused {}", told(one)));
+        }
+        if outside.is_empty() {
+            terminal.say("They would have refused none of them.");
+        }
+        if !self.refused.is_empty() {
+            terminal.say(&format!("{} kinds of requests were refused already, and are not in them:", self.refused.len()));
+            for (one, count) in self.refused.iter().take(NAMED) {
+                terminal.say(&format!("  {count} x {}", told(one)));
+            }
+        }
+        if self.dropped {
+            terminal.warn("the log has more kinds of requests than fit in memory; take a shorter time or one agent");
+        }
+    }
+}
+
+fn observed(line: &Line, tunnel: bool) -> Option<Observed> {
+    let call = if tunnel { None } else { Some((line.method.clone()?, line.path.clone()?)) };
+    Some(Observed {
+        agent: line.agent.as_deref()?.parse().ok()?,
+        provider: line.provider.as_deref().and_then(|name| name.parse().ok()),
+        host: line.host.as_deref()?.parse().ok()?,
+        port: line.port?,
+        call,
+    })
+}
+
+fn told(one: &Observed) -> String {
+    let port = if one.port == 443 { String::new() } else { format!(":{}", one.port) };
+    match &one.call {
+        Some((method, path)) => format!("{} {method} {}{port}{path}", one.agent, one.host),
+        None => format!("{} CONNECT {}{port}", one.agent, one.host),
+    }
+}

@@ -1,0 +1,170 @@
+//! `nexus policy`: rules are checked, held against a table, and written from the log.
+
+use crate::world::World;
+
+const RULES: &str = r#"
+[[rule]]
+name = "read github"
+provider = "github"
+preset = "read_only"
+
+[[rule]]
+name = "no admin"
+hosts = "*.example.com"
+paths = "/admin/**"
+action = "deny"
+reason = "Ask the platform team."
+
+[[rule]]
+name = "slowly"
+agents = "ci-*"
+hosts = "api.example.com"
+action = "limit"
+rate = "10/s"
+
+[[rule]]
+name = "watched"
+hosts = "api.example.com"
+methods = "DELETE"
+action = "deny"
+mode = "report"
+"#;
+
+fn world(rules: &str) -> World {
+    let world = World::new();
+    world.policy("team", rules);
+    world
+}
+
+#[test]
+fn check_lists_the_rules_and_tells_where_a_mistake_is() {
+    let world = world(RULES);
+    let listed = world.nexus(&["policy", "check", "--json"]).json();
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|rule| rule["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["read github", "no admin", "slowly", "watched"]);
+    assert_eq!((listed[0]["action"].as_str(), listed[3]["mode"].as_str()), (Some("read_only"), Some("report")));
+    assert!(listed[1]["file"].as_str().unwrap().ends_with("policies/team.toml"), "{listed}");
+    assert_eq!(listed[1]["line"], 7);
+    let text = world.nexus(&["policy", "check"]).ok();
+    assert!(text.contains("no admin") && text.contains("policies/team.toml:7"), "{text}");
+
+    let file = world.path("new.toml");
+    std::fs::write(&file, "[[rule]]\nhosts = \"a.test\"\nacton = \"deny\"\n").unwrap();
+    let said = world.nexus(&["policy", "check", file.to_str().unwrap()]).failed(1);
+    assert!(said.contains("new.toml: line 3, column 1: unknown key `acton`"), "{said}");
+    std::fs::write(&file, "[[rule]]\nhosts = \"a.test\"\naction = \"approve\"\n").unwrap();
+    assert!(world.nexus(&["policy", "check", file.to_str().unwrap()]).failed(1).contains("approve is not in this version"));
+    std::fs::write(&file, "[[rule]]\nhosts = \"a.test\"\naction = \"deny\"\n").unwrap();
+    assert_eq!(world.nexus(&["policy", "check", file.to_str().unwrap()]).ok(), "1 rules, all sound\n");
+
+    world.policy("team", "[[rule]]\nprovider = \"aws\"\npreset = \"read_only\"\n");
+    let said = world.nexus(&["policy", "check"]).failed(1);
+    assert!(said.contains("policies/team.toml: line 1: aws has no preset `read_only`"), "{said}");
+}
+
+#[test]
+fn a_table_of_requests_is_held_against_the_rules() {
+    let world = world(RULES);
+    world.register(&["github"], "access_token=ghp_0123456789abcdef\n");
+    let table = world.path("table.toml");
+    let right = r#"
+[[request]]
+url = "https://api.github.com/user"
+expect = "allow"
+rule = "read github"
+[[request]]
+method = "POST"
+url = "https://api.github.com/user/repos"
+expect = "deny"
+[[request]]
+method = "POST"
+url = "https://api.github.com/graphql"
+content_type = "application/json"
+body = '{"query":"{ viewer { login } }"}'
+expect = "allow"
+[[request]]
+method = "POST"
+url = "https://api.github.com/graphql"
+content_type = "application/json"
+body = '{"query":"mutation { addStar { id } }"}'
+expect = "deny"
+rule = "read github"
+[[request]]
+url = "https://api.example.com/x/..%2fadmin"
+expect = "deny"
+rule = "no admin"
+[[request]]
+method = "DELETE"
+url = "https://api.example.com/x"
+expect = "allow"
+"#;
+    std::fs::write(&table, right).unwrap();
+    let held = world.nexus(&["policy", "test", table.to_str().unwrap(), "--json"]).json();
+    assert_eq!(held.as_array().unwrap().len(), 6);
+    assert!(held.as_array().unwrap().iter().all(|one| one["right"] == true), "{held}");
+    std::fs::write(&table, right.replacen("expect = \"deny\"", "expect = \"limit\"", 1)).unwrap();
+    let done = world.nexus(&["policy", "test", table.to_str().unwrap()]);
+    let said = done.failed(1);
+    assert!(said.contains("1 of 6 requests are not as expected"), "{said}");
+    std::fs::write(&table, "[[request]]\nurl = \"https://a.test\"\nexpects = \"deny\"\n").unwrap();
+    assert!(
+        world.nexus(&["policy", "test", table.to_str().unwrap()]).failed(1).contains("line 3, column 1: unknown key `expects`")
+    );
+}
+
+#[test]
+fn explain_names_the_rule_and_where_it_stands() {
+    let world = world(RULES);
+    world.nexus(&["agent", "add", "ci-1"]).ok();
+    let answer = world.nexus(&["explain", "--json", "--agent", "ci-1", "https://sub.example.com/admin/x"]).json();
+    assert_eq!((answer["outcome"].as_str(), answer["policy"]["rule"]["name"].as_str()), (Some("refuse"), Some("no admin")));
+    assert_eq!(answer["policy"]["rule"]["line"], 7);
+    let answer = world.nexus(&["explain", "--json", "--agent", "ci-1", "https://api.example.com/x"]).json();
+    assert_eq!(
+        (answer["connect"].as_str(), answer["policy"]["limits"][0]["name"].as_str()),
+        (Some("intercept"), Some("slowly"))
+    );
+    let text = world.nexus(&["explain", "DELETE", "https://api.example.com/x"]).ok();
+    assert!(text.contains("would refuse  watched (deny, ") && text.contains("policies/team.toml:"), "{text}");
+}
+
+#[test]
+fn the_log_suggests_the_rules_that_it_would_have_needed() {
+    let world = World::new();
+    let line = |time: &str, event: &str, rest: &str| {
+        format!("{{\"v\":1,\"event\":\"{event}\",\"id\":\"1\",\"time\":\"{time}\",\"agent\":\"ci\",{rest}}}\n")
+    };
+    let now = jiff::Timestamp::now().to_string();
+    let call = |method: &str, path: &str| {
+        format!(
+            "\"method\":\"{method}\",\"scheme\":\"https\",\"host\":\"api.github.com\",\"port\":443,\"path\":\"{path}\",\"verdict\":\"inject\",\"provider\":\"github\""
+        )
+    };
+    let lines = [
+        line(&now, "open", &call("GET", "/repos/octo/hello/issues/17?page=")),
+        line(&now, "close", &call("GET", "/repos/octo/hello/issues/17")),
+        line(&now, "open", &call("POST", "/repos/octo/hello/issues")),
+        line("2020-01-01T00:00:00Z", "open", &call("DELETE", "/long/ago")),
+        line(&now, "refuse", &call("DELETE", "/repos/octo/hello")),
+        line(&now, "tunnel_open", "\"method\":\"CONNECT\",\"host\":\"pypi.org\",\"port\":443,\"verdict\":\"tunnel\""),
+        line(&now, "tunnel_open", "\"method\":\"CONNECT\",\"host\":\"api.github.com\",\"port\":443,\"verdict\":\"intercept\""),
+        "{\"v\":1,\"event\":\"start\",\"time\":\"2026-01-01T00:00:00Z\"}\n".to_owned(),
+    ];
+    world.audit_segment(&lines.concat());
+    let done = world.nexus(&["policy", "suggest", "--since", "7d", "--json"]).json();
+    assert_eq!((done["requests"].as_u64(), done["would_refuse"].as_array().map(Vec::len)), (Some(3), Some(0)), "{done}");
+    assert_eq!(done["refused_already"][0]["request"], "ci DELETE api.github.com/repos/octo/hello");
+    let rules = world.nexus(&["policy", "suggest"]).ok();
+    assert!(rules.contains("provider = \"github\"\nmethods = \"GET\"\npaths = \"/repos/octo/hello/issues/*\""), "{rules}");
+    assert!(rules.contains("hosts = \"pypi.org\"") && !rules.contains("ago") && !rules.contains("DELETE"), "{rules}");
+    // They are rules, and let on what was seen and no more.
+    world.policy("suggested", &rules);
+    world.config("[policy]\ndefault = \"deny\"\n");
+    world.nexus(&["agent", "add", "ci"]).ok();
+    let outcome = |method: &str, url: &str| {
+        world.nexus(&["explain", "--json", "--agent", "ci", method, url]).json()["outcome"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(outcome("GET", "https://api.github.com/repos/octo/hello/issues/99"), "auth_required");
+    assert_eq!(outcome("DELETE", "https://api.github.com/repos/octo/hello/issues/99"), "refuse");
+    assert_eq!((outcome("GET", "https://pypi.org/"), outcome("GET", "https://evil.test/")), ("tunnel".into(), "refuse".into()));
+}
