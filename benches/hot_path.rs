@@ -67,6 +67,14 @@ fn decisions(criterion: &mut Criterion) {
             bencher.iter(|| decider.decide(black_box(&target)));
         });
     }
+    for rules in [1, 1_000] {
+        let decider = Decider::with_policy(rules).expect("rules");
+        let target = target("https://api.stripe.com/v1/charges/ch_1?limit=2");
+        assert_eq!(decider.decide(&target), "inject");
+        group.bench_function(format!("inject under {rules} written rules"), |bencher| {
+            bencher.iter(|| decider.decide(black_box(&target)));
+        });
+    }
     group.finish();
 }
 

@@ -24,7 +24,7 @@ use crate::head::{Gate, Head, Limits, Malformed, Reader, Verdict, Watch};
 use crate::model::Authority;
 
 pub use decider::Decider;
-pub use texts::{Opened, Reading, config, provider_file, vault_text};
+pub use texts::{Opened, Reading, config, graphql, policy_file, provider_file, vault_text};
 
 /// Reads `bytes` as requests and tells what was read, as JSON: `messages`, each with `method`, `target`, `version`, `headers`,
 /// `body` (hexadecimal) and `end` (a position), and `rest`: `complete`, `incomplete` or the kind of what is wrong.

@@ -11,10 +11,14 @@
 mod config;
 #[path = "../fuzz/checks/connect_line.rs"]
 mod connect_line;
+#[path = "../fuzz/checks/graphql.rs"]
+mod graphql;
 #[path = "../fuzz/checks/head.rs"]
 mod head;
 #[path = "../fuzz/checks/host.rs"]
 mod host;
+#[path = "../fuzz/checks/policy.rs"]
+mod policy;
 #[path = "../fuzz/checks/provider.rs"]
 mod provider;
 #[path = "../fuzz/checks/vault.rs"]
@@ -131,6 +135,17 @@ fn i7_no_bytes_near_a_provider_file_panic_or_change_their_meaning() {
 #[test]
 fn i7_no_bytes_near_a_configuration_panic_or_change_their_meaning() {
     check_mutated("config", 5000, config::check);
+}
+
+#[test]
+fn i7_no_bytes_near_a_policy_panic_or_change_their_meaning() {
+    check_mutated("policy", 4000, policy::check);
+}
+
+#[test]
+fn i7_no_bytes_near_a_graphql_body_panic_or_read_with_a_mutation() {
+    check_around("graphql", graphql::check);
+    check_mutated("graphql", 5000, graphql::check);
 }
 
 #[test]

@@ -86,6 +86,8 @@ fn every_toml_example_is_valid() {
             let name = text.split('"').nth(1).expect("it begins with its name");
             let parsed = nexus::provider::parse(&format!("{name}.toml"), &text);
             parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        } else if text.contains("[[request]]") {
+            nexus::app::trials(&text).unwrap_or_else(|error| panic!("{}: {error:?}", file.display()));
         } else {
             let parsed = nexus::app::Config::parse("nexus.toml", &text, &[]);
             parsed.unwrap_or_else(|error| panic!("{}: {error}", file.display()));

@@ -1,6 +1,7 @@
 //! Doors to the readers of text that people write and of the vault, each with what it would write again.
 
 use crate::app::Config;
+use crate::policy;
 use crate::provider;
 use crate::vault;
 
@@ -31,6 +32,23 @@ pub fn provider_file(file: &str, text: &str) -> Result<Reading, String> {
     provider.inject.iter_mut().for_each(|rule| rule.mints.sort_by_cached_key(|mint| format!("{mint:?}")));
     provider.inject.iter_mut().for_each(|rule| rule.headers.sort_by(|one, two| one.0.as_str().cmp(two.0.as_str())));
     written_anew(text, format!("{provider:?}"))
+}
+
+/// Reads a file of rules, and asks what they say of a request to some paths.
+///
+/// # Errors
+/// What a person would see.
+pub fn policy_file(file: &str, text: &str) -> Result<Reading, String> {
+    let rows = policy::read(file, text).map_err(|error| error.to_string())?;
+    let meaning = format!("{rows:?}");
+    let rules = policy::gather(vec![(file.to_owned(), rows)]).map_err(|error| error.to_string())?;
+    let said = super::decider::said(&policy::Policy::new(rules, true)).ok_or("no question")?;
+    written_anew(text, format!("{meaning}\n{said}"))
+}
+
+/// What a GraphQL request does: `Reads`, `Changes` or `Anything`.
+pub fn graphql(kind: &str, query: Option<&str>, body: &[u8]) -> String {
+    format!("{:?}", policy::does(Some(kind.as_bytes()), query, body))
 }
 
 /// Reads a configuration with overrides.

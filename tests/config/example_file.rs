@@ -59,7 +59,9 @@ fn each_value_is_the_shipped_one_and_each_example_is_valid() {
 
 #[test]
 fn every_key_of_every_section_is_documented_once() {
-    let sections = known(None);
+    let mut sections = known(None);
+    // A list of tables, which has words of its own.
+    assert!(sections.remove("rule"));
     assert!(sections.len() >= 9, "{sections:?}");
     let mut documented = Vec::new();
     for section in &sections {
@@ -70,6 +72,23 @@ fn every_key_of_every_section_is_documented_once() {
     let mut written: Vec<_> = lines().into_iter().map(|(section, key, _, _)| (section, key)).collect();
     written.sort();
     assert_eq!(written, documented);
+}
+
+#[test]
+fn the_rules_that_are_shown_are_rules_and_every_key_of_theirs_has_a_row() {
+    let (_, shown) = EXAMPLE.split_once("\n# [[rule]]").expect("rules");
+    let text: String =
+        format!("# [[rule]]{shown}").lines().map(|line| line.trim_start_matches(['#', ' ']).to_owned() + "\n").collect();
+    let config = Config::parse("nexus.toml", &text, &[]).unwrap_or_else(|error| panic!("{text}\n{error}"));
+    assert_eq!(config.rule.len(), 3);
+    let error = Config::parse("nexus.toml", "[[rule]]\nzzz = 1", &[]).expect_err("unknown").to_string();
+    let (_, list) = error.split_once("expected ").expect("a list of keys");
+    let keys: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+    assert!(keys.len() > 20, "{keys:?}");
+    let howto = include_str!("../../docs/howto/policy.md");
+    for key in keys {
+        assert!(howto.contains(&format!("\n| `{key}` |")), "{key}");
+    }
 }
 
 #[test]
