@@ -84,6 +84,9 @@ impl SigningRoot {
     }
 }
 
+/// `nexus.toml`, and the rules of all files.
+type Written = (Config, Vec<Arc<Rule>>);
+
 impl Reload {
     /// Reads everything again; each part that is right takes effect, each that is wrong is told of and stays as it was. A file that is
     /// gone or empty, and was not before, is wrong: editors empty a file before they write it, and that moment must open nothing.
@@ -144,7 +147,7 @@ impl Reload {
     }
 
     /// `nexus.toml` and the rules as they stand now; `None` where the file is gone or empty and something relied on it.
-    fn written(&self, live: &Live) -> Result<Option<(Config, Vec<Arc<Rule>>)>, BuildError> {
+    fn written(&self, live: &Live) -> Result<Option<Written>, BuildError> {
         let config = match self.home.written_config(&self.overrides)? {
             Some(config) => config,
             None if live.from_file => return Ok(None),

@@ -1,6 +1,6 @@
 //! The rules that people wrote: those of `nexus.toml`, then those of each file of `policies/` in the order of their names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::Config;
@@ -39,9 +39,9 @@ pub fn policy_of(home: &Home, config: &Config) -> Result<Vec<Arc<Rule>>, BuildEr
     rules(home, config, &Catalogue::with_user_folder(&home.providers()).0)
 }
 
-fn rows(path: &PathBuf) -> Result<Vec<Row>, HomeError> {
+fn rows(path: &Path) -> Result<Vec<Row>, HomeError> {
     let text = read_text(path, MAX_FILE)?.filter(|text| !text.trim().is_empty());
-    let text = text.ok_or_else(|| HomeError::Vanished(path.clone()))?;
+    let text = text.ok_or_else(|| HomeError::Vanished(path.to_owned()))?;
     Ok(policy::read(&path.display().to_string(), &text)?)
 }
 

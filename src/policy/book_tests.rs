@@ -193,18 +193,7 @@ fn a_rule_ends_when_it_says() {
     }
 }
 
-#[test]
-fn a_connect_is_decided_as_far_as_all_its_requests_are() {
-    let word = |policy: &Policy, host: &str| {
-        let (doorway, reports) = Case::new("a", "CONNECT", host, "/").ask(|question, _| policy.judge_connect(question));
-        let reports = reports.len();
-        match doorway {
-            Doorway::Shut(rule) => format!("shut {reports} {}", rule.map_or("-".into(), |rule| rule.name().to_string())),
-            Doorway::Watched => format!("watched {reports}"),
-            Doorway::Open(rule) => format!("open {reports} {}", rule.map_or("-".into(), |rule| rule.name().to_string())),
-        }
-    };
-    let rules = r#"
+const CONNECTS: &str = r#"
 [[rule]]
 name = "shadow"
 hosts = "a.test"
@@ -233,8 +222,20 @@ hosts = "d.test"
 methods = "GET"
 action = "allow"
 "#;
+
+#[test]
+fn a_connect_is_decided_as_far_as_all_its_requests_are() {
+    let word = |policy: &Policy, host: &str| {
+        let (doorway, reports) = Case::new("a", "CONNECT", host, "/").ask(|question, _| policy.judge_connect(question));
+        let reports = reports.len();
+        match doorway {
+            Doorway::Shut(rule) => format!("shut {reports} {}", rule.map_or("-".into(), |rule| rule.name().to_string())),
+            Doorway::Watched => format!("watched {reports}"),
+            Doorway::Open(rule) => format!("open {reports} {}", rule.map_or("-".into(), |rule| rule.name().to_string())),
+        }
+    };
     for (closed, e) in [(true, "shut 0 -"), (false, "open 0 -")] {
-        let policy = policy(rules, closed);
+        let policy = policy(CONNECTS, closed);
         assert_eq!(word(&policy, "a.test"), "watched 1");
         assert_eq!(word(&policy, "b.test"), "shut 0 b");
         assert_eq!(word(&policy, "c.test"), "open 0 c");

@@ -153,7 +153,7 @@ fn of_operation(operation: &OperationDefinition) -> Does {
         // What a fragment holds may be anything.
         Selection::FragmentSpread(_) | Selection::InlineFragment(_) => true,
     };
-    if selections.map(deletes).any(|deletes| deletes) { Does::Anything } else { Does::Changes }
+    if selections.into_iter().any(deletes) { Does::Anything } else { Does::Changes }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The least rules that what was seen would have needed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use super::asked::{Asked, Content, Question};
@@ -34,9 +33,12 @@ const LONG: usize = 16;
 /// Whose place it is, or where.
 type Place = Result<ProviderId, (Host, u16)>;
 
+/// The segments of paths, by methods.
+type Calls = BTreeMap<String, BTreeSet<Vec<String>>>;
+
 /// The text of a file of rules that let on what was seen, as little as they can say, and nothing else where the default is `deny`.
 pub fn suggest(seen: &BTreeSet<Observed>) -> String {
-    let mut places: BTreeMap<(AgentName, Place), BTreeMap<String, BTreeSet<Vec<String>>>> = BTreeMap::new();
+    let mut places: BTreeMap<(AgentName, Place), Calls> = BTreeMap::new();
     let mut tunnels: BTreeMap<AgentName, BTreeSet<(Host, u16)>> = BTreeMap::new();
     for one in seen {
         let place = one.provider.clone().ok_or_else(|| (one.host.clone(), one.port));
@@ -122,7 +124,7 @@ fn folded(paths: BTreeSet<Vec<String>>) -> BTreeSet<Vec<String>> {
     let mut all = BTreeSet::new();
     for (first, rests) in by_first {
         match first {
-            None => drop(all.insert(Vec::new())),
+            None => all.extend([Vec::new()]),
             Some(first) => all.extend(folded(rests).into_iter().map(|mut rest| {
                 rest.insert(0, first.clone());
                 rest
@@ -147,7 +149,7 @@ fn shortened(paths: BTreeSet<Vec<String>>) -> Vec<String> {
     paths.iter().map(|path| format!("/{}", path.join("/"))).collect()
 }
 
-fn write_place(text: &mut String, agent: &AgentName, place: &Place, calls: BTreeMap<String, BTreeSet<Vec<String>>>) {
+fn write_place(text: &mut String, agent: &AgentName, place: &Place, calls: Calls) {
     // Methods that went to the same places share a rule.
     let mut rules: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
     for (method, paths) in calls {
@@ -160,8 +162,7 @@ fn write_place(text: &mut String, agent: &AgentName, place: &Place, calls: BTree
             Err((host, port)) => format!("hosts = \"{host}\"\nports = {port}\n"),
         };
         let (methods, paths) = (list(&methods), list(&paths));
-        drop(write!(
-            text,
+        text.push_str(&format!(
             "[[rule]]\nagents = \"{agent}\"\n{target}methods = {methods}\npaths = {paths}\naction = \"allow\"\n\n"
         ));
     }
@@ -176,7 +177,7 @@ fn write_tunnels(text: &mut String, agent: &AgentName, hosts: BTreeSet<(Host, u1
         // As many words as one key may hold.
         for hosts in hosts.chunks(200) {
             let hosts = list(hosts);
-            drop(write!(text, "[[rule]]\nagents = \"{agent}\"\nhosts = {hosts}\nports = {port}\naction = \"allow\"\n\n"));
+            text.push_str(&format!("[[rule]]\nagents = \"{agent}\"\nhosts = {hosts}\nports = {port}\naction = \"allow\"\n\n"));
         }
     }
 }

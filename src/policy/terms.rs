@@ -251,7 +251,7 @@ pub(super) fn one_or_more<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deseri
             }
             match words.len() {
                 0 => Err(serde::de::Error::custom("an empty list speaks of nothing: leave the key out to speak of everything")),
-                ..=MAX_WORDS => Ok(words),
+                1..=MAX_WORDS => Ok(words),
                 _ => Err(serde::de::Error::custom("more than 256 words: write several rules")),
             }
         }

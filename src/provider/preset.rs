@@ -111,8 +111,8 @@ impl Presets {
         if inside { Inside::Yes } else { Inside::No }
     }
 
-    fn reads_only<'m>(&self, methods: impl Iterator<Item = &'m str> + Clone, path: &str) -> bool {
-        methods.clone().all(|method| {
+    fn reads_only<'m>(&self, mut methods: impl Iterator<Item = &'m str>, path: &str) -> bool {
+        methods.all(|method| {
             let safe = SAFE.contains(&method) && !self.rpc && !self.writes.iter().any(|call| call.may_be(method, path));
             safe || self.reads.iter().any(|call| call.is(method, path))
         })

@@ -307,11 +307,8 @@ impl Refusal {
             "detail": self.detail(),
             "request_id": request_id,
         });
-        if let (Self::AuthRequired(missing), Some(members)) = (self, document.as_object_mut()) {
-            members.extend(missing.members());
-        }
-        if let (Self::Rule(rule) | Self::Metered { rule, .. }, Some(members)) = (self, document.as_object_mut()) {
-            members.insert("rule".into(), json!(**rule.name()));
+        if let Some(members) = document.as_object_mut() {
+            self.add_members(members);
         }
         if let (Tongue::AwsJson, Some(members)) = (tongue, document.as_object_mut()) {
             members.insert("__type".into(), json!(format!("NexusRefusal.{kind}")));
@@ -335,6 +332,16 @@ impl Refusal {
             headers.insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"nexus\""));
         }
         response
+    }
+
+    /// What the document has for this kind of refusal besides.
+    fn add_members(&self, members: &mut serde_json::Map<String, serde_json::Value>) {
+        if let Self::Rule(rule) | Self::Metered { rule, .. } = self {
+            members.insert("rule".into(), json!(**rule.name()));
+        }
+        if let Self::AuthRequired(missing) = self {
+            members.extend(missing.members());
+        }
     }
 }
 

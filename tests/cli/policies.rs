@@ -62,12 +62,7 @@ fn check_lists_the_rules_and_tells_where_a_mistake_is() {
     assert!(said.contains("policies/team.toml: line 1: aws has no preset `read_only`"), "{said}");
 }
 
-#[test]
-fn a_table_of_requests_is_held_against_the_rules() {
-    let world = world(RULES);
-    world.register(&["github"], "access_token=ghp_0123456789abcdef\n");
-    let table = world.path("table.toml");
-    let right = r#"
+const TABLE: &str = r#"
 [[request]]
 url = "https://api.github.com/user"
 expect = "allow"
@@ -98,11 +93,17 @@ method = "DELETE"
 url = "https://api.example.com/x"
 expect = "allow"
 "#;
-    std::fs::write(&table, right).unwrap();
+
+#[test]
+fn a_table_of_requests_is_held_against_the_rules() {
+    let world = world(RULES);
+    world.register(&["github"], "access_token=ghp_0123456789abcdef\n");
+    let table = world.path("table.toml");
+    std::fs::write(&table, TABLE).unwrap();
     let held = world.nexus(&["policy", "test", table.to_str().unwrap(), "--json"]).json();
     assert_eq!(held.as_array().unwrap().len(), 6);
     assert!(held.as_array().unwrap().iter().all(|one| one["right"] == true), "{held}");
-    std::fs::write(&table, right.replacen("expect = \"deny\"", "expect = \"limit\"", 1)).unwrap();
+    std::fs::write(&table, TABLE.replacen("expect = \"deny\"", "expect = \"limit\"", 1)).unwrap();
     let done = world.nexus(&["policy", "test", table.to_str().unwrap()]);
     let said = done.failed(1);
     assert!(said.contains("1 of 6 requests are not as expected"), "{said}");

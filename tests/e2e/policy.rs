@@ -269,8 +269,7 @@ fn a_start_with_a_rule_that_is_wrong_is_refused_with_its_place() {
 fn a_rule_that_reports_refuses_nobody_and_is_on_record() {
     run(async {
         let rules = format!(
-            "{}mode = \"report\"\n[[rule]]\nname = \"slow\"\nhosts = \"{HOST}\"\naction = \"limit\"\nper_day = 1\nmode = \"report\"\n",
-            READ_ONLY
+            "{READ_ONLY}mode = \"report\"\n[[rule]]\nname = \"slow\"\nhosts = \"{HOST}\"\naction = \"limit\"\nper_day = 1\nmode = \"report\"\n"
         );
         let Ruled { service, nexus, caller } = ruled(&rules).await;
         assert_eq!(caller.get(&format!("https://{HOST}/first")).await.status, 200);
