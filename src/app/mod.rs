@@ -18,8 +18,8 @@ mod rules;
 mod run;
 mod secret;
 mod settings;
-mod webhook;
 mod trial;
+mod webhook;
 
 pub use crate::broker::Standing;
 pub use crate::gateway::{

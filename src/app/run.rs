@@ -127,17 +127,12 @@ impl App {
         let registry = parts::agents(&setup.home, &setup.agents)?;
         parts::permit(&setup.config, setup.weak_secret, &registry)?;
         parts::warn_of_strangers(&setup.config, &registry);
-        let (catalogue, mistakes) = Catalogue::with_user_folder(&setup.home.providers());
-        parts::warn_of_takeovers(&catalogue);
+        let catalogue = catalogue(&setup.home);
         let store = Arc::new(Store::with_key(setup.home.vault(), key.duplicate()));
         let look = Arc::clone(&store);
         let look: parts::Look = Arc::new(move || look.snapshot());
         let written = super::rules::rules(&setup.home, &setup.config, &catalogue)?;
-        let told = parts::registered(Arc::clone(&look));
-        let rules = parts::rules(&catalogue, &written, (&setup.config, &registry), told);
-        for mistake in &mistakes {
-            tracing::error!("a provider file was not taken: {mistake}");
-        }
+        let rules = parts::rules(&catalogue, &written, (&setup.config, &registry), parts::registered(Arc::clone(&look)));
         let dialler = Dialler::new(settings::upstream(&setup.home, &setup.config)?, &crypto)?;
         let pages = parts::pages(&setup.home, fingerprint)?;
         // A vault that can't be opened is told of now, not at the first request.
@@ -282,6 +277,16 @@ impl App {
 
 /// Sockets of the proxy, and for whom each is.
 type Sockets = Vec<(std::net::TcpListener, Listener)>;
+
+/// The catalogue at the start; a file with a mistake is told and left out.
+fn catalogue(home: &Home) -> Catalogue {
+    let (catalogue, mistakes) = Catalogue::with_user_folder(&home.providers());
+    parts::warn_of_takeovers(&catalogue);
+    for mistake in &mistakes {
+        tracing::error!("a provider file was not taken: {mistake}");
+    }
+    catalogue
+}
 
 /// What reloads, what tells of changes, and the gateway.
 type Assembled = (Arc<Reload>, Option<reload::Watch>, Option<gateway::Started>);
