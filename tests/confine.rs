@@ -21,7 +21,7 @@ impl User {
         let home = folder.path().join(".nexus");
         fs::create_dir_all(home.join("env/php")).unwrap();
         fs::create_dir_all(folder.path().join("project")).unwrap();
-        for name in [".env", "nexus.enc", ".salt", "ca.key.enc", "nexus.toml"] {
+        for name in [".env", "nexus.enc", ".salt", "ca.key.enc", "audit.key.enc", "nexus.toml"] {
             fs::write(home.join(name), "hidden").unwrap();
         }
         for name in ["ca.pem", "ca-bundle.pem", "env/preload.cjs", "env/php/nexus.ini"] {
@@ -85,7 +85,7 @@ fn one_of_the_ways_works_here() {
 #[test]
 fn secrets_of_the_home_cannot_be_read_changed_or_replaced() {
     on_every_way(|user, way| {
-        for name in [".env", "nexus.enc", ".salt", "ca.key.enc", "nexus.toml"] {
+        for name in [".env", "nexus.enc", ".salt", "ca.key.enc", "audit.key.enc", "nexus.toml"] {
             assert!(!user.run(way, &format!("cat $N/{name}")).status.success(), "{way}: {name} was read");
             user.run(
                 way,

@@ -270,16 +270,28 @@ pub struct Limits {
 pub struct Audit {
     /// What happens to requests when the log can't be written.
     pub on_failure: OnFailure,
-    /// `rotate` or `always`.
+    /// `never`, `interval` or `always`.
     pub fsync: Fsync,
+    /// How old a line may get before it is on the disk, with `fsync = "interval"`.
+    pub fsync_secs: u64,
+    /// How often a head is signed while there is something new.
+    pub head_secs: u64,
     /// A segment is closed at this size.
     pub segment: ByteSize,
+    /// A segment in which something happened is closed at this age.
+    pub segment_hours: u64,
+    /// Closed segments are packed (Zstandard).
+    pub compress: bool,
     /// What waits for the chain may grow to this size.
     pub spool: ByteSize,
     /// A spool file is followed by a new one at this size.
     pub spool_file: ByteSize,
     /// How many segments are kept; 0 = all.
     pub keep_segments: u32,
+    /// How many bytes of closed segments are kept; 0 = all.
+    pub keep_size: ByteSize,
+    /// How many days closed segments are kept; 0 = for ever.
+    pub keep_days: u64,
     /// Refusals of callers without an agent that are a line each, of one address in a minute.
     pub stranger_lines_per_minute: u32,
     /// What the network says is cut to this size in a line.
@@ -304,8 +316,10 @@ pub enum OnFailure {
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Fsync {
-    /// When a segment is closed.
-    Rotate,
+    /// When the system likes.
+    Never,
+    /// Every `fsync_secs`, and when a segment is closed.
+    Interval,
     /// After every batch of opening lines: survives a power cut.
     Always,
 }

@@ -157,6 +157,11 @@ impl Home {
         self.0.join("audit")
     }
 
+    /// `audit.key.enc`: what signs the heads of the log, sealed like the vault.
+    pub fn audit_key(&self) -> PathBuf {
+        self.0.join("audit.key.enc")
+    }
+
     /// `locks/`: one file per connection that was ever renewed.
     pub fn locks(&self) -> PathBuf {
         self.0.join("locks")

@@ -161,6 +161,12 @@ pub(super) fn pages(home: &Home, fingerprint: String) -> Result<Pages, BuildErro
     Ok(Pages { ca: trusted(home)?.concat(), bundle, fingerprint })
 }
 
+/// The audit log, whose heads are signed with a key of this home.
+pub(super) fn log(home: &Home, config: &Config, key: &DataKey) -> Result<Arc<audit::Log>, BuildError> {
+    let head_key = Some(Arc::new(audit::HeadKey::open_or_make(&home.audit_key(), key)?));
+    Ok(audit::Log::start(audit::Settings { head_key, ..settings::audit(home, config) })?)
+}
+
 pub(super) fn placeholder_key(key: &DataKey) -> PlaceholderKey {
     PlaceholderKey::new(key.subkey("placeholders"))
 }

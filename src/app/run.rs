@@ -147,7 +147,7 @@ impl App {
             node: None,
             dialler: Arc::new(dialler),
             issuer: Arc::new(issuer),
-            log: Log::start(settings::audit(&setup.home, &setup.config))?,
+            log: parts::log(&setup.home, &setup.config, key)?,
             placeholders: Arc::new(parts::placeholder_key(key)),
             agents: Arc::new(Agents::new(registry)),
             catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),

@@ -169,24 +169,34 @@ pub(super) fn broker(config: &Config) -> broker::Settings {
     }
 }
 
+/// Without the key that signs heads.
 pub(super) fn audit(home: &Home, config: &Config) -> audit::Settings {
+    let audit = &config.audit;
     audit::Settings {
-        on_failure: match config.audit.on_failure {
+        on_failure: match audit.on_failure {
             config::OnFailure::Refuse => audit::OnFailure::Refuse,
             config::OnFailure::Warn => audit::OnFailure::Warn,
         },
-        fsync: match config.audit.fsync {
-            config::Fsync::Rotate => audit::Fsync::Rotate,
+        fsync: match audit.fsync {
+            config::Fsync::Never => audit::Fsync::Never,
+            config::Fsync::Interval => audit::Fsync::Interval,
             config::Fsync::Always => audit::Fsync::Always,
         },
-        segment_bytes: config.audit.segment.as_u64(),
-        spool_bytes: config.audit.spool.as_u64(),
-        spool_file_bytes: config.audit.spool_file.as_u64(),
-        keep_segments: (config.audit.keep_segments > 0).then_some(config.audit.keep_segments),
-        stranger_lines: config.audit.stranger_lines_per_minute,
-        max_line: usize::try_from(config.audit.line.as_u64()).unwrap_or(usize::MAX),
-        linger: Duration::from_millis(config.audit.linger_millis),
-        poll: Duration::from_millis(config.audit.poll_millis),
+        sync_every: Duration::from_secs(audit.fsync_secs),
+        head_key: None,
+        head_every: Duration::from_secs(audit.head_secs),
+        segment_bytes: audit.segment.as_u64(),
+        segment_age: Duration::from_hours(audit.segment_hours),
+        pack: audit.compress,
+        keep_segments: (audit.keep_segments > 0).then_some(audit.keep_segments),
+        keep_bytes: Some(audit.keep_size.as_u64()).filter(|&bytes| bytes > 0),
+        keep_age: (audit.keep_days > 0).then(|| Duration::from_hours(24 * audit.keep_days)),
+        spool_bytes: audit.spool.as_u64(),
+        spool_file_bytes: audit.spool_file.as_u64(),
+        stranger_lines: audit.stranger_lines_per_minute,
+        max_line: usize::try_from(audit.line.as_u64()).unwrap_or(usize::MAX),
+        linger: Duration::from_millis(audit.linger_millis),
+        poll: Duration::from_millis(audit.poll_millis),
         folder: home.audit(),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::error::Error;
 use super::holder::Holder;
 use super::log::Bell;
-use super::settings::{Fsync, Settings};
+use super::settings::Settings;
 
 /// How long to wait when nothing happens, when somebody else chains, or after a failure.
 const IDLE: Duration = Duration::from_secs(1);
@@ -50,11 +50,10 @@ impl Chain {
                 Err(Failing) => self.bell.rest(IDLE),
             };
         }
-        if let Some(holder) = &self.holder
-            && self.settings.fsync != Fsync::Never
-            && let Err(error) = holder.sync()
+        if let Some(holder) = &mut self.holder
+            && let Err(error) = holder.finish()
         {
-            tracing::error!(error = &error as &dyn std::error::Error, "the audit log can't be synced");
+            tracing::error!(error = &error as &dyn std::error::Error, "the end of the audit log can't be signed and synced");
         }
     }
 

@@ -42,6 +42,23 @@ pub enum Error {
         /// What is wrong there.
         what: &'static str,
     },
+    /// A head that was noted names a line that isn't kept any longer.
+    #[error("the head is of line {head}, and the oldest line that is kept is {first}: note a newer head")]
+    Forgotten {
+        /// The line of the head.
+        head: u64,
+        /// The oldest line.
+        first: u64,
+    },
+    /// The key that signs heads can't be used.
+    #[error("cannot use {}, the sealed key of the audit log; where it is lost, move it away and a new one is made", path.display())]
+    Key {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// A spool was asked for outside a runtime.
     #[error("an audit spool needs a running tokio runtime")]
     NoRuntime,
@@ -51,6 +68,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// For `map_err`: the sealed key at `path`.
+    pub(super) fn key<E: std::error::Error + Send + Sync + 'static>(path: &Path) -> impl FnOnce(E) -> Self {
+        move |cause| Self::Key { path: path.to_owned(), cause: Arc::new(cause) }
+    }
+
     /// For `map_err`: what was being done, to which file.
     pub(super) fn io<E: Into<io::Error>>(doing: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
         move |cause| Self::Io { doing, path: path.to_owned(), cause: Arc::new(cause.into()) }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::time::{Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -11,8 +12,9 @@ use super::clock::Clock;
 use super::error::Error;
 use super::line;
 use super::recover::{Recovered, recover};
-use super::segment::{self, Segment};
+use super::segment::Segment;
 use super::settings::{Fsync, Settings};
+use super::shelf::Shelf;
 use super::spool_file::{CANCEL, id_of, no_follow, path_of, sync_folder};
 use super::trailer::Link;
 
@@ -22,20 +24,30 @@ const CHUNK: usize = 256 * 1024;
 /// Holds the chain: its lock, where it stands, and the spools it takes from.
 #[derive(Debug)]
 pub(super) struct Holder {
-    settings: Settings,
+    pub(super) settings: Settings,
     /// How the names of this process's spools begin.
     own: String,
     /// Locked as long as this lives.
     _lock: File,
-    segment: Segment,
-    link: Link,
+    pub(super) segment: Segment,
+    /// When the segment was begun.
+    pub(super) begun: SystemTime,
+    /// How many lines the segment has; the first is its header.
+    pub(super) lines: u64,
+    pub(super) shelf: Shelf,
+    pub(super) link: Link,
+    /// The number of the line after the last head.
+    pub(super) signed: u64,
+    pub(super) head_due: Instant,
+    /// Since when there is something that a power cut would lose.
+    pub(super) unsynced: Option<Instant>,
     /// How far each spool is chained.
-    offsets: HashMap<String, u64>,
+    pub(super) offsets: HashMap<String, u64>,
     /// The spools that are open.
     sources: HashMap<String, File>,
-    clock: Clock,
+    pub(super) clock: Clock,
     chunk: Vec<u8>,
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
 }
 
 impl Holder {
@@ -54,15 +66,23 @@ impl Holder {
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
             Err(cause) => return Err(Error::io("lock", &path)(cause)),
         }
-        let Recovered { segment, link, mut offsets } = recover(settings)?;
+        let Recovered { segment, begun, lines, link, mut offsets } = recover(settings)?;
         let spools = settings.spools();
         offsets.retain(|id, _| path_of(&spools, id).try_exists().unwrap_or(true));
+        let begun = begun.unwrap_or_else(SystemTime::now);
         Ok(Some(Self {
             settings: settings.clone(),
             own: own.to_owned(),
             _lock: lock,
+            shelf: Shelf::read(&settings.folder, segment.number, begun)?,
             segment,
+            begun,
+            lines,
             link,
+            // What a dead process left has no head of its own.
+            signed: 0,
+            head_due: Instant::now(),
+            unsynced: None,
             offsets,
             sources: HashMap::new(),
             clock: Clock::new(),
@@ -90,17 +110,12 @@ impl Holder {
                 self.remove(&id)?;
             }
         }
-        Ok(busy)
+        Ok(self.keep_house()? | busy)
     }
 
     /// Whether there are other processes' spools.
     pub(super) fn serves_others(&self) -> bool {
         self.sources.keys().any(|id| !id.starts_with(&self.own))
-    }
-
-    /// Forces the segment to the disk.
-    pub(super) fn sync(&self) -> Result<(), Error> {
-        self.segment.sync()
     }
 
     /// The open spool `id`; none if it is gone or not a plain file of ours.
@@ -165,12 +180,14 @@ impl Holder {
         }
         let written = self.segment.append(&self.out).and_then(|()| match self.settings.fsync {
             Fsync::Always => self.segment.sync(),
-            Fsync::Never | Fsync::Rotate => Ok(()),
+            Fsync::Never | Fsync::Interval => Ok(()),
         });
         if let Err(error) = written {
             self.link = before;
             return Err(error);
         }
+        self.unsynced.get_or_insert_with(Instant::now);
+        self.lines += self.link.seq - before.seq;
         self.offsets.insert(id.to_owned(), end);
         Ok(true)
     }
@@ -188,55 +205,10 @@ impl Holder {
         self.link.append(&mut self.out, torn.trim_ascii_end(), id, end);
     }
 
-    /// Begins the next segment, or the first, with a line that says how far each spool is chained.
-    fn next_segment(&mut self) -> Result<(), Error> {
-        let policy = self.settings.fsync;
-        if self.segment.length > 0 {
-            if policy != Fsync::Never {
-                self.segment.sync()?;
-            }
-            self.segment = Segment::open(&self.settings.folder, self.segment.number.saturating_add(1))?;
-        }
-        let mut link = self.link;
-        let header = self.header();
-        self.out.clear();
-        link.append(&mut self.out, header.trim_ascii_end(), "chain", 0);
-        self.segment.append(&self.out)?;
-        self.link = link;
-        if policy != Fsync::Never {
-            sync_folder(&self.settings.folder)?;
-        }
-        self.forget_oldest()
-    }
-
-    fn header(&mut self) -> Vec<u8> {
-        let mut header = Vec::new();
-        let number = self.segment.number.to_string();
-        line::write_event(&mut header, "segment", &[("segment", &number)], &mut self.clock);
-        header.truncate(header.len().saturating_sub(2));
-        header.extend_from_slice(br#","spools":["#);
-        let entries: Vec<String> = self.offsets.iter().map(|(id, offset)| format!("\"{id}:{offset}\"")).collect();
-        header.extend_from_slice(entries.join(",").as_bytes());
-        header.extend_from_slice(b"]}\n");
-        header
-    }
-
-    /// Removes segments past the number that is kept.
-    fn forget_oldest(&self) -> Result<(), Error> {
-        let Some(keep) = self.settings.keep_segments else { return Ok(()) };
-        let numbers = segment::numbers(&self.settings.folder)?;
-        let surplus = numbers.len().saturating_sub(keep.max(1) as usize);
-        for &number in numbers.iter().take(surplus) {
-            let path = segment::path_of(&self.settings.folder, number);
-            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-        }
-        Ok(())
-    }
-
     /// Removes a spool file that is chained to its end.
     fn remove(&mut self, id: &str) -> Result<(), Error> {
         if self.settings.fsync != Fsync::Never {
-            self.segment.sync()?;
+            self.sync()?;
         }
         let path = path_of(&self.settings.spools(), id);
         fs::remove_file(&path).map_err(Error::io("remove", &path))?;

@@ -13,6 +13,9 @@ pub(super) const OPEN: &[u8] = br#"{"v":1,"event":"open""#;
 /// How the line of an opened tunnel begins.
 pub(super) const TUNNEL_OPEN: &[u8] = br#"{"v":1,"event":"tunnel_open""#;
 
+/// Where the chain's own lines come from, in place of a spool.
+pub(super) const CHAIN: &str = "chain";
+
 /// Which of its moments a record tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moment {

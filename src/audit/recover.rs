@@ -1,12 +1,14 @@
 //! Where the chain stands: read from its last segment by whoever takes it over.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use serde::Deserialize;
 
 use super::error::Error;
 use super::segment::{self, Lines, Next, Segment};
 use super::settings::Settings;
+use super::shelf::told_time;
 use super::trailer::{Link, Trailer};
 
 /// What the segments say.
@@ -14,6 +16,10 @@ use super::trailer::{Link, Trailer};
 pub(super) struct Recovered {
     /// The segment to go on with, without a torn line at its end.
     pub(super) segment: Segment,
+    /// When that was begun; `None` where it is empty.
+    pub(super) begun: Option<SystemTime>,
+    /// How many lines it has.
+    pub(super) lines: u64,
     /// What the next line will be given.
     pub(super) link: Link,
     /// How far each spool is chained.
@@ -26,60 +32,77 @@ struct Header {
     spools: Vec<String>,
 }
 
-/// Reads the last segment that has a line; a log without one begins.
+/// Reads the last segment that has a line; a log without one begins. A packed segment is never written again.
 pub(super) fn recover(settings: &Settings) -> Result<Recovered, Error> {
+    let listed = segment::listed(&settings.folder)?;
     let numbers = segment::numbers(&settings.folder)?;
+    let last = listed.last().map_or(1, |&(number, packed)| if packed { number.saturating_add(1) } else { number });
+    let (mut begun, mut lines) = (None, 0);
     let mut found = (Link::FIRST, HashMap::new());
     for &number in numbers.iter().rev() {
-        let (state, end) = scan(settings, number)?;
-        if Some(&number) == numbers.last() {
-            let mut last = Segment::open(&settings.folder, number)?;
-            if last.length > end {
-                tracing::warn!(
-                    segment = number,
-                    bytes = last.length - end,
-                    "a torn line at the end of the audit log is cut off"
-                );
-                last.truncate(end)?;
-            }
+        let scanned = scan(settings, number)?;
+        if number == last {
+            (begun, lines) = (scanned.begun, scanned.lines);
+            cut_torn(settings, number, scanned.end)?;
         }
-        if let Some(state) = state {
-            found = state;
+        if let Some(link) = scanned.link {
+            found = (link, scanned.offsets);
             break;
         }
     }
-    let segment = Segment::open(&settings.folder, numbers.last().copied().unwrap_or(1))?;
-    Ok(Recovered { segment, link: found.0, offsets: found.1 })
+    Ok(Recovered { segment: Segment::open(&settings.folder, last)?, begun, lines, link: found.0, offsets: found.1 })
 }
 
-type State = (Link, HashMap<String, u64>);
+/// Cuts off what stands after the last whole line.
+fn cut_torn(settings: &Settings, number: u32, end: u64) -> Result<(), Error> {
+    let mut last = Segment::open(&settings.folder, number)?;
+    if last.length > end {
+        tracing::warn!(segment = number, bytes = last.length - end, "a torn line at the end of the audit log is cut off");
+        last.truncate(end)?;
+    }
+    Ok(())
+}
 
-/// Reads one segment; also says where its last whole line ends.
-fn scan(settings: &Settings, number: u32) -> Result<(Option<State>, u64), Error> {
+/// What one segment says.
+#[derive(Debug, Default)]
+struct Scanned {
+    /// What the next line after it is given.
+    link: Option<Link>,
+    offsets: HashMap<String, u64>,
+    begun: Option<SystemTime>,
+    lines: u64,
+    /// Where its last whole line ends.
+    end: u64,
+}
+
+fn scan(settings: &Settings, number: u32) -> Result<Scanned, Error> {
     let mut lines = Lines::new(segment::open_to_read(&settings.folder, number)?);
     let path = segment::path_of(&settings.folder, number);
-    let mut link = None;
-    let mut offsets = HashMap::new();
-    let mut last = Vec::new();
+    let mut scanned = Scanned::default();
+    let (mut seq, mut last) = (None, Vec::new());
     loop {
         match lines.next().map_err(Error::io("read", &path))? {
             Next::Line => {}
             Next::TooLong => continue,
             Next::Torn | Next::End => break,
         }
+        scanned.lines += 1;
         // A line that isn't ours is for `verify` to report, not for the chain to stumble over.
         let Some(trailer) = Trailer::read(&lines.line) else { continue };
-        if link.is_none() {
-            offsets.extend(earlier(&lines.line));
+        if seq.is_none() {
+            scanned.offsets.extend(earlier(&lines.line));
+            scanned.begun = told_time(&lines.line);
         }
-        match offsets.get_mut(trailer.source) {
+        match scanned.offsets.get_mut(trailer.source) {
             Some(offset) => *offset = trailer.offset,
-            None => drop(offsets.insert(trailer.source.to_owned(), trailer.offset)),
+            None => drop(scanned.offsets.insert(trailer.source.to_owned(), trailer.offset)),
         }
-        link = Some(trailer.link.seq);
+        seq = Some(trailer.link.seq);
         last.clone_from(&lines.line);
     }
-    Ok((link.map(|seq| (Link::after(seq, &last), offsets)), lines.offset))
+    scanned.end = lines.offset;
+    scanned.link = seq.map(|seq| Link::after(seq, &last));
+    Ok(scanned)
 }
 
 /// The offsets in a segment's header.

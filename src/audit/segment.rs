@@ -1,7 +1,8 @@
-//! `Segment`: one file of the chained log, `00000001.jsonl` and on, written by whoever holds the chain.
+//! `Segment`: one file of the chained log, `00000001.jsonl` and on, written by whoever holds the chain. A closed one may be packed.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use super::spool_file::no_follow;
 /// The longest line a reader takes; the rest of a longer one is passed over. No line of ours comes near.
 pub(super) const MAX_LINE: usize = 1024 * 1024;
 const SUFFIX: &str = ".jsonl";
+const PACKED: &str = ".jsonl.zst";
 
 /// The segment that is written.
 #[derive(Debug)]
@@ -72,31 +74,83 @@ impl Segment {
     }
 }
 
-/// The path of segment `number`.
+/// The path of segment `number`, unless it is packed.
 pub(super) fn path_of(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number:08}{SUFFIX}"))
 }
 
+/// The path of segment `number` once it is packed.
+pub(super) fn packed_path_of(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:08}{PACKED}"))
+}
+
 /// The numbers of all segments in `folder`, in order; none where there is no folder.
 pub(super) fn numbers(folder: &Path) -> Result<Vec<u32>, Error> {
+    let mut numbers: Vec<u32> = listed(folder)?.into_iter().map(|(number, _packed)| number).collect();
+    numbers.dedup();
+    Ok(numbers)
+}
+
+/// The files of all segments in `folder`, in order, each with whether it is the packed one.
+pub(super) fn listed(folder: &Path) -> Result<Vec<(u32, bool)>, Error> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(cause) => return Err(Error::io("list", folder)(cause)),
     };
-    let number = |entry: fs::DirEntry| {
-        let digits = entry.file_name().to_str()?.strip_suffix(SUFFIX)?.to_owned();
-        (digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+    let mut found: Vec<_> = entries.flatten().filter_map(|entry| numbered(entry.file_name().to_str()?)).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn numbered(name: &str) -> Option<(u32, bool)> {
+    let (digits, packed) = match name.strip_suffix(PACKED) {
+        Some(digits) => (digits, true),
+        None => (name.strip_suffix(SUFFIX)?, false),
     };
-    let mut numbers: Vec<u32> = entries.flatten().filter_map(number).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
+    let plain = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    Some((digits.parse().ok().filter(|_| plain)?, packed))
 }
 
 /// Opens segment `number` to read it.
-pub(super) fn open_to_read(folder: &Path, number: u32) -> Result<File, Error> {
-    let path = path_of(folder, number);
-    OpenOptions::new().read(true).custom_flags(no_follow()).open(&path).map_err(Error::io("open", &path))
+pub(super) fn open_to_read(folder: &Path, number: u32) -> Result<Source, Error> {
+    let (plain, packed) = (path_of(folder, number), packed_path_of(folder, number));
+    let open = |path: &Path| OpenOptions::new().read(true).custom_flags(no_follow()).open(path);
+    // In this order: the plain file goes only after the packed one has come.
+    match open(&plain) {
+        Ok(file) => return Ok(Source::Plain(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(cause) => return Err(Error::io("open", &plain)(cause)),
+    }
+    let file = match open(&packed) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::io("open", &plain)(error)),
+        opened => opened.map_err(Error::io("open", &packed))?,
+    };
+    zstd::Decoder::new(file).map(|decoder| Source::Packed(Box::new(decoder))).map_err(Error::io("unpack", &packed))
+}
+
+/// A segment's bytes, as they were before it was packed.
+pub(super) enum Source {
+    Plain(File),
+    Packed(Box<zstd::Decoder<'static, BufReader<File>>>),
+}
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read(into),
+            Self::Packed(decoder) => decoder.read(into),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Plain(_) => "Plain",
+            Self::Packed(_) => "Packed",
+        })
+    }
 }
 
 /// What comes next in a segment.
@@ -115,7 +169,7 @@ pub(super) enum Next {
 /// Reads a segment line by line, in bounded memory.
 #[derive(Debug)]
 pub(super) struct Lines {
-    reader: BufReader<File>,
+    reader: BufReader<Source>,
     /// The line that was read.
     pub(super) line: Vec<u8>,
     /// Where the last whole line ended.
@@ -123,8 +177,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(file: File) -> Self {
-        Self { reader: BufReader::with_capacity(128 * 1024, file), line: Vec::new(), offset: 0 }
+    pub(super) fn new(source: Source) -> Self {
+        Self { reader: BufReader::with_capacity(128 * 1024, source), line: Vec::new(), offset: 0 }
     }
 
     /// Reads on.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub struct Summary {
     /// RFC 3339, UTC.
     pub time: String,
-    /// `open`, `close`, `refuse`, `tunnel_open`, …, `refuse_many`, `start`, `stop`, `lost`, `torn`.
+    /// `open`, `close`, `refuse`, `tunnel_open`, …, `refuse_many`, `start`, `stop`, `lost`, `torn`, `forget`.
     pub event: String,
     /// The record's name, which both of its lines bear.
     pub id: Option<String>,
@@ -71,19 +71,28 @@ struct Line<'a> {
     lines: Option<Cow<'a, str>>,
     #[serde(borrow)]
     bytes: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    through: Option<Cow<'a, str>>,
 }
 
 /// Reads a line of the log; `None` where it isn't one, or one that only the chain needs.
 pub fn describe(line: &str) -> Option<Summary> {
-    let line: Line<'_> = serde_json::from_str(line).ok().filter(|line: &Line<'_>| line.event != "segment")?;
+    let line: Line<'_> = serde_json::from_str(line).ok().filter(|line: &Line<'_>| !matches!(line.event, "segment" | "head"))?;
     let refusal = line.refusal.iter().map(|kind| plain(kind));
     let hits = line.guard_hits.map(|hits| format!("{hits} reflected secrets replaced"));
     let lost = line.lines.as_deref().map(|lines| format!("{} lines lost", plain(lines)));
+    let forgotten = line.through.as_deref().map(|last| format!("segments up to {} are not kept", plain(last)));
     let torn = line.bytes.as_deref().map(|bytes| format!("{} bytes of a torn line", plain(bytes)));
     let many = line.count.as_deref().filter(|_| line.event == "refuse_many");
     let many = many.map(|count| format!("{} more of {}", plain(count), plain(line.source.as_deref().unwrap_or_default())));
-    let notes =
-        refusal.chain(line.notes.iter().map(|note| plain(note))).chain(hits).chain(many).chain(lost).chain(torn).collect();
+    let notes = refusal
+        .chain(line.notes.iter().map(|note| plain(note)))
+        .chain(hits)
+        .chain(many)
+        .chain(lost)
+        .chain(torn)
+        .chain(forgotten)
+        .collect();
     let host = line.host.as_deref().map(|host| match line.port {
         None | Some(443) => plain(host),
         Some(port) => format!("{}:{port}", plain(host)),

@@ -1,14 +1,16 @@
 //! `Tail`: reads the segments line by line and waits for more.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use super::segment::{self, MAX_LINE};
+use super::head::HEAD;
+use super::segment::{self, Lines, MAX_LINE, Next, Source};
 
 const CHUNK: usize = 64 * 1024;
 /// How often to look for more.
@@ -21,7 +23,7 @@ pub enum Since {
     Start,
     /// With what comes next.
     End,
-    /// With the last so many lines.
+    /// With the last so many lines, the chain's own not counted.
     Last(usize),
 }
 
@@ -38,8 +40,20 @@ pub struct Tail {
 #[derive(Debug)]
 struct Place {
     number: u32,
-    file: File,
+    source: Source,
     offset: u64,
+}
+
+impl Place {
+    /// Reads on from `offset`: a plain segment may have grown since its end was met.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = match &mut self.source {
+            Source::Plain(file) => file.read_at(into, self.offset)?,
+            packed @ Source::Packed(_) => packed.read(into)?,
+        };
+        self.offset += read as u64;
+        Ok(read)
+    }
 }
 
 impl Tail {
@@ -100,7 +114,12 @@ impl Tail {
         }
         self.held.clear();
         self.used = 0;
-        self.at = Some(Place { number, file: segment::open_to_read(&self.folder, number)?, offset: 0 });
+        let source = match segment::open_to_read(&self.folder, number) {
+            // It isn't kept any longer.
+            Err(Error::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        self.at = Some(Place { number, source, offset: 0 });
         Ok(true)
     }
 
@@ -114,25 +133,40 @@ impl Tail {
         }
         let start = self.held.len();
         self.held.resize(start + CHUNK, 0);
-        let read = place.file.read_at(self.held.get_mut(start..).unwrap_or_default(), place.offset);
+        let read = place.read(self.held.get_mut(start..).unwrap_or_default());
         self.held.truncate(start + read.as_ref().copied().unwrap_or(0));
         let read = match read {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
             read => read.map_err(Error::io("read", &segment::path_of(&self.folder, place.number)))?,
         };
-        place.offset += read as u64;
         Ok(read > 0)
     }
 }
 
-/// The place from which `count` whole lines follow, counted back over the segments.
+/// How the lines begin that only the chain needs.
+const OWN: [&[u8]; 2] = [HEAD, br#"{"v":1,"event":"segment""#];
+
+fn is_told(line: &[u8]) -> bool {
+    !OWN.iter().any(|own| line.starts_with(own))
+}
+
+/// The place from which `count` lines that are told follow, counted back over the segments.
 fn last_lines(folder: &Path, numbers: &[u32], count: usize) -> Result<Option<Place>, Error> {
     let mut wanted = count;
     for &number in numbers.iter().rev() {
-        let file = segment::open_to_read(folder, number)?;
-        let found = count_back(&file, &mut wanted).map_err(Error::io("read", &segment::path_of(folder, number)))?;
-        if let Some(offset) = found {
-            return Ok(Some(Place { number, file, offset }));
+        let mut source = segment::open_to_read(folder, number)?;
+        let path = segment::path_of(folder, number);
+        let found = match &source {
+            Source::Plain(file) => count_back(file, &mut wanted),
+            Source::Packed(_) => count_through(source, &mut wanted),
+        };
+        if let Some(offset) = found.map_err(Error::io("read", &path))? {
+            source = segment::open_to_read(folder, number)?;
+            if let Source::Packed(decoder) = &mut source {
+                let skipped = io::copy(&mut decoder.take(offset), &mut io::sink());
+                skipped.map_err(Error::io("read", &path))?;
+            }
+            return Ok(Some(Place { number, source, offset }));
         }
     }
     Ok(None)
@@ -142,24 +176,57 @@ fn last_lines(folder: &Path, numbers: &[u32], count: usize) -> Result<Option<Pla
 fn count_back(file: &File, wanted: &mut usize) -> io::Result<Option<u64>> {
     let mut chunk = vec![0; CHUNK];
     let mut end = file.metadata()?.len();
-    let mut passed = 0;
+    // Where the line after the last line end met begins; what follows the very last is no line yet.
+    let mut begin = None;
     while end > 0 {
         let start = end.saturating_sub(CHUNK as u64);
         let size = usize::try_from(end - start).unwrap_or(CHUNK);
         let Some(part) = chunk.get_mut(..size) else { break };
         file.read_exact_at(part, start)?;
         for at in memchr::memrchr_iter(b'\n', part) {
-            if passed == *wanted {
-                return Ok(Some(start + at as u64 + 1));
+            let next = start + at as u64 + 1;
+            if counts(file, next, begin)? {
+                *wanted = wanted.saturating_sub(1);
             }
-            passed += 1;
+            begin = Some(next);
+            if *wanted == 0 {
+                return Ok(begin);
+            }
         }
         end = start;
     }
     // The first line of the file has no line end before it.
-    if passed == *wanted && passed > 0 {
-        return Ok(Some(0));
+    if counts(file, 0, begin)? {
+        *wanted = wanted.saturating_sub(1);
     }
-    *wanted -= passed;
-    Ok(None)
+    Ok((*wanted == 0).then_some(0))
+}
+
+/// Whether there is a line between the two that is told.
+fn counts(file: &File, from: u64, to: Option<u64>) -> io::Result<bool> {
+    let to = to.unwrap_or(from);
+    let mut beginning = [0; 32];
+    let length = usize::try_from(to - from).unwrap_or(usize::MAX).min(beginning.len());
+    let Some(beginning) = beginning.get_mut(..length).filter(|beginning| !beginning.is_empty()) else { return Ok(false) };
+    file.read_exact_at(beginning, from)?;
+    Ok(is_told(beginning))
+}
+
+/// As [`count_back`], for what can only be read forward.
+fn count_through(source: Source, wanted: &mut usize) -> io::Result<Option<u64>> {
+    let mut lines = Lines::new(source);
+    let mut begins = VecDeque::new();
+    loop {
+        let begin = lines.offset;
+        match lines.next()? {
+            Next::Line if is_told(&lines.line) => begins.push_back(begin),
+            Next::Line | Next::TooLong => {}
+            Next::Torn | Next::End => break,
+        }
+        if begins.len() > *wanted {
+            begins.pop_front();
+        }
+    }
+    *wanted -= begins.len();
+    Ok((*wanted == 0).then(|| begins.front().copied().unwrap_or(lines.offset)))
 }

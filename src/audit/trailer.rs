@@ -71,7 +71,8 @@ impl<'a> Trailer<'a> {
     }
 }
 
-fn read_hash(text: &str) -> Option<Hash> {
+/// A hash from its 64 hex digits.
+pub(super) fn read_hash(text: &str) -> Option<Hash> {
     let mut hash = [0; 32];
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),

@@ -1,10 +1,25 @@
 //! Proves that the segments are as they were written, from the oldest that is kept to the last line.
 
+use std::fs;
 use std::path::Path;
 
 use super::error::Error;
+use super::head::{Head, PublicKey, is_head, time_of};
+use super::line::CHAIN;
 use super::segment::{self, Lines, Next};
 use super::trailer::{Hash, Link, Trailer};
+
+/// How the line begins that tells which segments aren't kept any longer.
+const FORGET: &[u8] = br#"{"v":1,"event":"forget""#;
+
+/// What a log is held against, besides itself.
+#[derive(Debug, Clone, Default)]
+pub struct Against {
+    /// The keys that may have signed its heads. Without any, heads are lines like others.
+    pub keys: Vec<PublicKey>,
+    /// A head that was noted elsewhere.
+    pub head: Option<Head>,
+}
 
 /// What was proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,96 +32,254 @@ pub struct Verified {
     pub first: u64,
     /// The number of the last line.
     pub last: u64,
-    /// The hash of the last line, in hex. Whoever noted it elsewhere can tell that nothing was cut off the end.
-    pub head: String,
+    /// The last line and its hash. Whoever noted it elsewhere can tell that nothing was cut off the end.
+    pub head: Head,
+    /// Up to where it is signed; `None` where no key was given or nothing is signed.
+    pub signed: Option<Signed>,
     /// The last line has no end: it is being written, or its writer died.
     pub torn: bool,
+    /// How many bytes wait to be chained.
+    pub waiting: u64,
 }
 
-/// Reads every segment in `folder` and checks each line's number and hash.
-///
-/// Finds a line that was changed, removed, added or moved. A cut at the very end shows only against a head noted elsewhere.
+/// The last head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// Its number: nobody without the key changed a line up to it.
+    pub line: u64,
+    /// When it was signed: RFC 3339, UTC.
+    pub time: String,
+    /// How many lines come after it.
+    pub after: u64,
+}
+
+/// Reads every segment in `folder` and checks each line's number and hash. What else can be proven is [`verify`]'s.
 ///
 /// # Errors
-/// [`Error::Broken`] names the first line that doesn't fit; [`Error::Io`] where a segment can't be read.
+/// As [`verify`].
 pub fn verify_chain(folder: &Path) -> Result<Verified, Error> {
+    verify(folder, &Against::default())
+}
+
+/// Reads every segment in `folder`, checks each line's number and hash, and holds the log against keys and a head.
+///
+/// Finds a line that was changed, removed, added or moved, and a segment that was removed, moved or put back. What was made anew from
+/// some line on shows against a key, if a head came after that line; a cut at the very end only against a head noted elsewhere.
+///
+/// # Errors
+/// [`Error::Broken`] names the first line that doesn't fit; [`Error::Forgotten`] a head that is older than what is kept;
+/// [`Error::Io`] where a segment can't be read.
+pub fn verify(folder: &Path, against: &Against) -> Result<Verified, Error> {
     let numbers = segment::numbers(folder)?;
-    let mut walk = Walk::default();
+    let mut walk = Walk::new(against);
     for (index, &number) in numbers.iter().enumerate() {
         if numbers.first().is_some_and(|&first| u64::from(first) + index as u64 != u64::from(number)) {
             return Err(Error::Broken { segment: number, line: 1, what: "the segment before it is missing" });
         }
-        if walk.torn {
-            return Err(Error::Broken { segment: number - 1, line: walk.line, what: "the line has no end" });
-        }
+        walk.close()?;
         walk.segment(folder, number)?;
     }
-    let mut head = Vec::new();
-    super::text::hex(&mut head, &walk.expected.map_or([0; 32], |link| link.prev));
+    walk.end(numbers.first().copied())?;
+    let end = walk.expected.unwrap_or(Link::FIRST);
     Ok(Verified {
         segments: numbers.len(),
         lines: walk.lines,
         first: walk.first.unwrap_or(0),
-        last: walk.expected.map_or(0, |link| link.seq - 1),
-        head: String::from_utf8_lossy(&head).into_owned(),
+        last: end.seq - 1,
+        head: Head::before(end),
+        signed: walk.signed.map(|(line, time)| Signed { line, time, after: end.seq.saturating_sub(line + 1) }),
         torn: walk.torn,
+        waiting: waiting(folder),
     })
 }
 
-#[derive(Debug, Default)]
-struct Walk {
+/// Where a line stands: its segment and its number there.
+type Position = (u32, u64);
+
+#[derive(Debug)]
+struct Walk<'a> {
+    against: &'a Against,
     /// What the next line must say.
     expected: Option<Link>,
     first: Option<u64>,
     lines: u64,
-    /// The line in this segment.
-    line: u64,
+    at: Position,
     torn: bool,
+    /// Two lines that don't fit, of which the next one tells which was changed.
+    doubt: Option<Doubt>,
+    /// The last head that a key proves.
+    signed: Option<(u64, String)>,
+    /// Up to which segment the log says that none are kept.
+    forgotten: u32,
 }
 
-impl Walk {
+impl<'a> Walk<'a> {
+    fn new(against: &'a Against) -> Self {
+        Self {
+            against,
+            expected: None,
+            first: None,
+            lines: 0,
+            at: (0, 0),
+            torn: false,
+            doubt: None,
+            signed: None,
+            forgotten: 0,
+        }
+    }
+
     fn segment(&mut self, folder: &Path, number: u32) -> Result<(), Error> {
         let path = segment::path_of(folder, number);
         let mut lines = Lines::new(segment::open_to_read(folder, number)?);
-        self.line = 0;
+        let mut line = 0;
         loop {
             let next = lines.next().map_err(Error::io("read", &path))?;
-            self.line += 1;
-            let what = match next {
-                Next::Line => self.check(&lines.line, number).err(),
-                Next::TooLong => Some("the line is longer than any that was written"),
-                Next::Torn => {
+            if next == Next::End {
+                return Ok(());
+            }
+            line += 1;
+            let before = std::mem::replace(&mut self.at, (number, line));
+            match next {
+                Next::Line => self.check(&lines.line, before)?,
+                Next::TooLong => return Err(self.broken("the line is longer than any that was written")),
+                Next::Torn | Next::End => {
                     self.torn = true;
                     return Ok(());
                 }
-                Next::End => return Ok(()),
-            };
-            if let Some(what) = what {
-                return Err(Error::Broken { segment: number, line: self.line, what });
             }
         }
     }
 
-    fn check(&mut self, line: &[u8], segment: u32) -> Result<(), &'static str> {
-        let link = Trailer::read(line).ok_or("the line is not a chained one")?.link;
+    fn check(&mut self, line: &[u8], before: Position) -> Result<(), Error> {
+        let trailer = Trailer::read(line).ok_or_else(|| self.broken("the line is not a chained one"))?;
+        let link = trailer.link;
         let expected = match self.expected {
             Some(expected) => expected,
-            None if segment == 1 => Link::FIRST,
+            None if self.at.0 == 1 => Link::FIRST,
             None => link,
         };
-        same_number(expected.seq, link.seq)?;
-        same_hash(&expected.prev, &link.prev)?;
+        if let Some(doubt) = &self.doubt {
+            return Err(doubt.judge(Some(&link.prev)));
+        }
+        if expected.seq != link.seq {
+            return Err(self.broken("its number doesn't follow the line before"));
+        }
+        self.expected = Some(Link::after(link.seq, line));
+        if expected.prev != link.prev {
+            let mended = Link::after(link.seq, &mended(line, &expected.prev)).prev;
+            // There is no line before the very first.
+            let first = if before.1 == 0 { self.at } else { before };
+            self.doubt = Some(Doubt { first, second: self.at, mended });
+            return Ok(());
+        }
         self.first.get_or_insert(link.seq);
         self.lines += 1;
-        self.expected = Some(Link::after(link.seq, line));
+        if trailer.source == CHAIN {
+            self.heed(line, link)?;
+        }
+        self.is_noted(link.seq)
+    }
+
+    /// A line of the chain's own.
+    fn heed(&mut self, line: &[u8], link: Link) -> Result<(), Error> {
+        if line.starts_with(FORGET) {
+            self.forgotten = self.forgotten.max(through(line).unwrap_or(0));
+        }
+        if !is_head(line) || self.against.keys.is_empty() {
+            return Ok(());
+        }
+        let proofs = self.against.keys.iter().map(|key| key.proves(line, link));
+        let refused = proofs.reduce(|one, other| one.or(other)).and_then(Result::err);
+        if let Some(what) = refused {
+            return Err(self.broken(what));
+        }
+        self.signed = Some((link.seq, time_of(line).unwrap_or_default().to_owned()));
         Ok(())
+    }
+
+    /// Holds the line that was just read against the head that was noted.
+    fn is_noted(&self, seq: u64) -> Result<(), Error> {
+        let (Some(noted), Some(next)) = (self.against.head, self.expected) else { return Ok(()) };
+        if noted.seq == seq && noted.hash != next.prev {
+            return Err(self.broken("it is not the line that the head was noted of: the log was made anew before it"));
+        }
+        Ok(())
+    }
+
+    /// Before the next segment: this one is finished.
+    fn close(&mut self) -> Result<(), Error> {
+        if self.torn {
+            return Err(self.broken("the line has no end"));
+        }
+        let last = self.expected.map_or(0, |link| link.seq - 1);
+        match &self.signed {
+            Some((line, _time)) if *line != last && self.doubt.is_none() => {
+                Err(self.broken("the segment ends without a head, although heads were signed before"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// After the last segment.
+    fn end(&mut self, first: Option<u32>) -> Result<(), Error> {
+        if let Some(doubt) = &self.doubt {
+            return Err(doubt.judge(None));
+        }
+        if let Some(first) = first.filter(|&first| first > 1 && self.forgotten < first - 1) {
+            let what = "the segments before it are gone, and the log doesn't say that they are not kept";
+            return Err(Error::Broken { segment: first, line: 1, what });
+        }
+        let Some(noted) = self.against.head else { return Ok(()) };
+        if self.expected.map_or(1, |next| next.seq) <= noted.seq {
+            return Err(self.broken("the log ends here, before the line that the head was noted of: it was cut"));
+        }
+        match self.first {
+            Some(first) if noted.seq < first => Err(Error::Forgotten { head: noted.seq, first }),
+            _ => Ok(()),
+        }
+    }
+
+    fn broken(&self, what: &'static str) -> Error {
+        Error::Broken { segment: self.at.0, line: self.at.1, what }
     }
 }
 
-fn same_number(expected: u64, found: u64) -> Result<(), &'static str> {
-    if expected == found { Ok(()) } else { Err("its number doesn't follow the line before") }
+/// A line, and one after it that says it was another.
+#[derive(Debug)]
+struct Doubt {
+    first: Position,
+    second: Position,
+    /// The hash of the second if it had said what it should.
+    mended: Hash,
 }
 
-fn same_hash(expected: &Hash, found: &Hash) -> Result<(), &'static str> {
-    if expected == found { Ok(()) } else { Err("the line before is not the one it was chained to") }
+impl Doubt {
+    /// By what the line after the two says of the second: it may be the second's word alone that was changed.
+    fn judge(&self, said: Option<&Hash>) -> Error {
+        let (segment, line) = if said == Some(&self.mended) { self.second } else { self.first };
+        Error::Broken { segment, line, what: CHANGED }
+    }
+}
+
+/// `line`, which is a chained one, as if the line before it had the hash `prev`.
+fn mended(line: &[u8], prev: &Hash) -> Vec<u8> {
+    let end = line.len().saturating_sub(2 + 2 * prev.len());
+    let mut mended = line.get(..end).unwrap_or_default().to_vec();
+    super::text::hex(&mut mended, prev);
+    mended.extend_from_slice(b"\"}");
+    mended
+}
+
+const CHANGED: &str = "it is not the line that the one after it was chained to: it was changed";
+
+fn through(line: &[u8]) -> Option<u32> {
+    const THROUGH: &[u8] = br#","through":""#;
+    let rest = line.get(memchr::memmem::find(line, THROUGH)? + THROUGH.len()..)?;
+    str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()?.parse().ok()
+}
+
+/// The bytes in spools. Some of them may be chained already; a spool that can't be seen is none.
+fn waiting(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder.join("spool")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
 }

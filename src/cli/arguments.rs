@@ -419,6 +419,24 @@ pub(crate) enum KeyKind {
 pub(crate) enum Audit {
     /// Show the last lines of the log; with -f, what comes next too
     Tail(Tail),
+    /// Prove that the log is as it was written; exit code 3 names the first line that isn't
+    Verify(Verify),
+    /// Print the public key that proves its heads
+    Key {
+        /// As a PEM file for other programs
+        #[arg(long)]
+        pem: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A head that was noted elsewhere, NUMBER:HASH: shows whether anything up to it was cut
+    #[arg(long, value_name = "HEAD")]
+    pub(crate) head: Option<String>,
+    /// A key that signed heads, as `nexus audit key` prints it, in place of this home's; can be repeated
+    #[arg(long = "key", value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
 }
 
 #[derive(Debug, Args)]

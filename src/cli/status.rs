@@ -282,17 +282,17 @@ fn audit(context: &Context, unlogged: bool) -> Looked {
         return Ok((None, format!("{size} bytes, not read through here"), json!({ "bytes": size })));
     }
     let found = verify_chain(&folder)?;
-    let head = found.head.get(..16).unwrap_or_default();
+    let head = found.head.to_string();
     let text = match found.lines {
         0 => "empty".to_owned(),
-        lines => format!("{lines} lines hold together (segments: {}); head {} {head}…", found.segments, found.last),
+        lines => format!("{lines} lines hold together (segments: {}); head {head}", found.segments),
     };
     let value = json!({
         "lines": found.lines,
         "segments": found.segments,
         "first": found.first,
         "last": found.last,
-        "head": found.head,
+        "head": head,
         "torn": found.torn,
     });
     Ok((Some(true), text, value))

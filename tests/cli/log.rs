@@ -82,3 +82,80 @@ fn following_shows_what_comes_next_as_it_comes() {
     tail.kill().unwrap();
     tail.wait().unwrap();
 }
+
+/// A log of one run with a request in it.
+fn logged() -> World {
+    let world = World::new();
+    let up = world.up();
+    knock(&world, &up.address);
+    up.stop();
+    world
+}
+
+/// The log's only segment.
+fn segment(world: &World) -> std::path::PathBuf {
+    world.home("audit/00000001.jsonl")
+}
+
+#[test]
+fn a_log_is_proven_and_what_is_not_proven_is_said() {
+    let world = logged();
+    let text = world.nexus(&["audit", "verify"]).ok();
+    assert!(text.contains("Holds") && text.contains("Signed") && text.contains("Not proven"), "{text}");
+    let value = world.nexus(&["audit", "verify", "--json"]).json();
+    assert_eq!((&value["holds"], &value["signed"]["lines_after"]), (&true.into(), &0.into()), "{value:#}");
+    assert!(value["unproven"][0].as_str().unwrap().contains("--head") && value["unproven"][1].is_null(), "{value:#}");
+    let head = value["head"].as_str().unwrap().to_owned();
+    let held = world.nexus(&["audit", "verify", "--json", "--head", &head]).json();
+    assert_eq!(held["unproven"], serde_json::json!([]), "{held:#}");
+    // Without the secret, by whoever was given the key.
+    let key = world.nexus(&["audit", "key"]).ok();
+    std::fs::remove_file(world.home(".env")).unwrap();
+    let signed = world.nexus(&["audit", "verify", "--json", "--key", key.trim(), "--head", &head]).json();
+    assert_eq!(signed["signed"], held["signed"], "{signed:#}");
+}
+
+#[test]
+fn a_line_that_was_changed_is_named_with_an_exit_code_of_its_own() {
+    let world = logged();
+    let head = world.nexus(&["audit", "verify", "--json"]).json()["head"].as_str().unwrap().to_owned();
+    let text = std::fs::read_to_string(segment(&world)).unwrap();
+    let changed = text.replace("/whoami", "/whoelse");
+    let line = 1 + text.lines().position(|line| line.contains("/whoami")).unwrap();
+    std::fs::write(segment(&world), changed).unwrap();
+    let said = world.nexus(&["audit", "verify"]).failed(3);
+    assert!(said.contains(&format!("broken at line {line} of segment 1: ")), "{said}");
+    let done = world.nexus(&["audit", "verify", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((done.code, &value["holds"], &value["broken"]["line"]), (Some(3), &false.into(), &line.into()));
+    let cut: String = text.split_inclusive('\n').take(2).collect();
+    std::fs::write(segment(&world), cut).unwrap();
+    world.nexus(&["audit", "verify"]).ok();
+    let said = world.nexus(&["audit", "verify", "--head", &head]).failed(3);
+    assert!(said.contains("it was cut"), "{said}");
+    for (argument, value, word) in
+        [("--head", "soon", "NUMBER:HASH"), ("--head", "7:ab", "64 hex digits"), ("--key", "x", "nexus audit key")]
+    {
+        let said = world.nexus(&["audit", "verify", argument, value]);
+        assert!(said.code == Some(1) && (said.err.contains(word) || said.err.contains("this is no head")), "{said:?}");
+    }
+}
+
+#[test]
+fn another_program_can_check_a_head_with_the_public_key() {
+    use base64::Engine as _;
+    let world = logged();
+    let pem = world.nexus(&["audit", "key", "--pem"]).ok();
+    std::fs::write(world.path("key.pem"), pem).unwrap();
+    let text = std::fs::read_to_string(segment(&world)).unwrap();
+    let line = text.lines().rfind(|line| line.contains("\"event\":\"head\"")).expect("a head");
+    let value: serde_json::Value = serde_json::from_str(line).unwrap();
+    let said = line.split(",\"sig\":\"").next().unwrap();
+    let message = format!("nexus audit head 1\n{}\n{}\n{said}", value["seq"], value["prev"].as_str().unwrap());
+    std::fs::write(world.path("message"), message).unwrap();
+    let signature = base64::engine::general_purpose::STANDARD.decode(value["sig"].as_str().unwrap()).unwrap();
+    std::fs::write(world.path("signature"), signature).unwrap();
+    let mut openssl = world.program("openssl", &["pkeyutl", "-verify", "-rawin", "-pubin", "-inkey"]);
+    openssl.arg(world.path("key.pem")).arg("-sigfile").arg(world.path("signature")).arg("-in").arg(world.path("message"));
+    Done::from(openssl.output().unwrap()).ok();
+}

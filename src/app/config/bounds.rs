@@ -125,13 +125,18 @@ fn limits(limits: &Limits) -> [Bound; 19] {
     ]
 }
 
-fn audit(audit: &Audit) -> [Bound; 8] {
+fn audit(audit: &Audit) -> [Bound; 13] {
     [
+        number("audit.fsync_secs", audit.fsync_secs, 1..=HOUR),
+        number("audit.head_secs", audit.head_secs, 1..=DAY),
         size("audit.segment", audit.segment, 64 * KIB..=64 * GIB),
+        number("audit.segment_hours", audit.segment_hours, 1..=8760),
         size("audit.spool", audit.spool, KIB * KIB..=1024 * GIB),
         // A part of the spool, which would be full before it was.
         size("audit.spool_file", audit.spool_file, 64 * KIB..=GIB.min(audit.spool.as_u64())),
         number("audit.keep_segments", audit.keep_segments, 0..=MANY),
+        size("audit.keep_size", audit.keep_size, 0..=1024 * 1024 * GIB),
+        number("audit.keep_days", audit.keep_days, 0..=36_500),
         number("audit.stranger_lines_per_minute", audit.stranger_lines_per_minute, 0..=MANY),
         size("audit.line", audit.line, 256..=64 * KIB),
         number("audit.linger_millis", audit.linger_millis, 0..=10_000),

@@ -102,11 +102,17 @@ impl Default for Audit {
     fn default() -> Self {
         Self {
             on_failure: OnFailure::Refuse,
-            fsync: Fsync::Rotate,
+            fsync: Fsync::Interval,
+            fsync_secs: 5,
+            head_secs: 60,
             segment: ByteSize::mib(64),
+            segment_hours: 24,
+            compress: true,
             spool: ByteSize::gib(1),
             spool_file: ByteSize::mib(8),
             keep_segments: 0,
+            keep_size: ByteSize::b(0),
+            keep_days: 0,
             stranger_lines_per_minute: 120,
             line: ByteSize::kib(8),
             linger_millis: 50,

@@ -5,6 +5,7 @@ mod failing;
 mod killed;
 mod lines;
 mod shared;
+mod signed;
 mod spooled;
 
 use std::collections::HashMap;
@@ -22,10 +23,17 @@ fn settings(folder: &Path) -> Settings {
         folder: folder.join("audit"),
         on_failure: OnFailure::Refuse,
         fsync: Fsync::Never,
+        sync_every: Duration::from_secs(1),
+        head_key: None,
+        head_every: Duration::from_secs(60),
         max_line: 8 * 1024,
         stranger_lines: 5,
         segment_bytes: 16 * 1024,
+        segment_age: Duration::from_hours(24),
+        pack: false,
         keep_segments: None,
+        keep_bytes: None,
+        keep_age: None,
         spool_file_bytes: 4 * 1024,
         spool_bytes: 64 * 1024 * 1024,
         linger: Duration::from_millis(5),

@@ -164,7 +164,7 @@ fn shut_out(_: &OsStr, _: &Path) -> anyhow::Result<()> {
 }
 
 /// Files of the home that must be out of reach now, and those that must not.
-const SEALED: [&str; 4] = [".env", "nexus.enc", ".salt", "ca.key.enc"];
+const SEALED: [&str; 5] = [".env", "nexus.enc", ".salt", "ca.key.enc", "audit.key.enc"];
 const SHOWN: [&str; 1] = ["ca-bundle.pem"];
 
 /// Looks whether it holds, rather than to believe it.

@@ -1,0 +1,126 @@
+//! What a [`Holder`] does by the clock and by size: the next segment, heads, packing, forgetting, syncs.
+
+use std::time::{Instant, SystemTime};
+
+use super::error::Error;
+use super::head::Head;
+use super::holder::Holder;
+use super::line::{self, CHAIN};
+use super::segment::Segment;
+use super::settings::Fsync;
+use super::spool_file::sync_folder;
+
+impl Holder {
+    /// What is due now. Says whether there was something that more of may follow.
+    pub(super) fn keep_house(&mut self) -> Result<bool, Error> {
+        if self.lines > 1 && self.age() >= self.settings.segment_age {
+            self.next_segment()?;
+        }
+        if self.head_due <= Instant::now() {
+            self.sign_news()?;
+        }
+        if self.settings.fsync == Fsync::Interval
+            && self.unsynced.is_some_and(|since| since.elapsed() >= self.settings.sync_every)
+        {
+            self.sync()?;
+        }
+        self.forget()?;
+        Ok(self.settings.pack && self.shelf.pack_one(&self.settings.folder))
+    }
+
+    /// The last head, and the last sync.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        self.sign_news()?;
+        self.tell_head();
+        if self.settings.fsync == Fsync::Never { Ok(()) } else { self.sync() }
+    }
+
+    /// Forces the segment to the disk.
+    pub(super) fn sync(&mut self) -> Result<(), Error> {
+        self.segment.sync()?;
+        self.unsynced = None;
+        Ok(())
+    }
+
+    /// Begins the next segment, or the first, with a line that says how far each spool is chained.
+    pub(super) fn next_segment(&mut self) -> Result<(), Error> {
+        if self.segment.length > 0 {
+            self.sign()?;
+            self.tell_head();
+            if self.settings.fsync != Fsync::Never {
+                self.sync()?;
+            }
+            let next = Segment::open(&self.settings.folder, self.segment.number.saturating_add(1))?;
+            let closed = std::mem::replace(&mut self.segment, next);
+            self.shelf.add(closed.number, closed.length, SystemTime::now());
+        }
+        (self.begun, self.lines) = (SystemTime::now(), 0);
+        let header = self.header();
+        self.append_own(&header)?;
+        if self.settings.fsync != Fsync::Never {
+            sync_folder(&self.settings.folder)?;
+        }
+        Ok(())
+    }
+
+    /// The log of the process often leaves the host, and a head that did is what a later cut can be held against.
+    fn tell_head(&self) {
+        tracing::info!(head = %Head::before(self.link), "the audit log stands here");
+    }
+
+    fn age(&self) -> std::time::Duration {
+        self.begun.elapsed().unwrap_or_default()
+    }
+
+    fn header(&mut self) -> Vec<u8> {
+        let mut header = Vec::new();
+        let number = self.segment.number.to_string();
+        line::write_event(&mut header, "segment", &[("segment", &number)], &mut self.clock);
+        header.truncate(header.len().saturating_sub(2));
+        header.extend_from_slice(br#","spools":["#);
+        let entries: Vec<String> = self.offsets.iter().map(|(id, offset)| format!("\"{id}:{offset}\"")).collect();
+        header.extend_from_slice(entries.join(",").as_bytes());
+        header.extend_from_slice(b"]}");
+        header
+    }
+
+    /// As [`sign`](Self::sign), unless the segment has nothing but its header: a log in which nothing happens doesn't grow.
+    fn sign_news(&mut self) -> Result<(), Error> {
+        if self.lines > 1 { self.sign() } else { Ok(()) }
+    }
+
+    /// Signs what was chained since the last head, if anything was.
+    fn sign(&mut self) -> Result<(), Error> {
+        self.head_due = Instant::now() + self.settings.head_every;
+        let Some(key) = self.settings.head_key.clone().filter(|_| self.link.seq > self.signed) else { return Ok(()) };
+        let mut head = Vec::new();
+        key.write(&mut head, self.link, &mut self.clock);
+        self.append_own(&head)?;
+        self.signed = self.link.seq;
+        Ok(())
+    }
+
+    /// Removes what isn't kept any longer, and says so first: a segment that is missing for no reason is one that was taken away.
+    fn forget(&mut self) -> Result<(), Error> {
+        let Some(last) = self.shelf.surplus(&self.settings, SystemTime::now()) else { return Ok(()) };
+        let mut text = Vec::new();
+        line::write_event(&mut text, "forget", &[("through", &last.to_string())], &mut self.clock);
+        self.append_own(text.trim_ascii_end())?;
+        if self.settings.fsync != Fsync::Never {
+            self.sync()?;
+        }
+        self.shelf.forget(&self.settings.folder, last)
+    }
+
+    /// Chains a line of the chain's own.
+    fn append_own(&mut self, text: &[u8]) -> Result<(), Error> {
+        let mut link = self.link;
+        self.out.clear();
+        link.append(&mut self.out, text, CHAIN, 0);
+        self.segment.append(&self.out)?;
+        self.unsynced.get_or_insert_with(Instant::now);
+        self.lines += 1;
+        self.link = link;
+        Ok(())
+    }
+}

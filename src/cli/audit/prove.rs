@@ -1,0 +1,111 @@
+//! `nexus audit verify` and `nexus audit key`: that the log is as it was written, and what that rests on.
+
+use std::process::ExitCode;
+
+use nexus::audit::{Against, Error, HeadKey, PublicKey, Verified, verify};
+use serde_json::{Value, json};
+
+use super::super::arguments::Verify;
+use super::super::context::Context;
+use super::super::terminal::Terminal;
+
+/// The log is not as it was written.
+const BROKEN: u8 = 3;
+
+pub(super) fn run(context: &Context, terminal: &Terminal, options: &Verify) -> anyhow::Result<ExitCode> {
+    let head = options.head.as_deref().map(str::parse).transpose()?;
+    let keys = if options.keys.is_empty() { own_key(context)?.into_iter().collect() } else { given(&options.keys)? };
+    match verify(&context.home.audit(), &Against { keys, head }) {
+        Ok(found) => {
+            let unproven = unproven(&found, options.head.is_some());
+            terminal.either(&value(&found, &unproven), || text(&found, &unproven))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error @ Error::Broken { segment, line, what }) => {
+            let broken = json!({ "segment": segment, "line": line, "what": what });
+            if terminal.json {
+                terminal.either(&json!({ "holds": false, "broken": broken }), String::new)?;
+            }
+            terminal.error(&error.to_string());
+            terminal.hint("keep a copy of the folder as it is; what was written before that line can still be read with `nexus audit tail`");
+            Ok(ExitCode::from(BROKEN))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) fn key(context: &Context, terminal: &Terminal, pem: bool) -> anyhow::Result<()> {
+    // Whoever notes the key before the first line is written can prove that line, too.
+    let key = HeadKey::open_or_make(&context.home.audit_key(), &context.key()?)?.public();
+    if pem {
+        return terminal.data(&key.pem());
+    }
+    terminal.either(&json!({ "algorithm": "Ed25519", "key": key.to_string() }), || format!("{key}\n"))
+}
+
+/// The public half of the key that is sealed in this home: whoever has not the secret can't have exchanged it.
+fn own_key(context: &Context) -> anyhow::Result<Option<PublicKey>> {
+    Ok(HeadKey::open(&context.home.audit_key(), &context.key()?)?.map(|key| key.public()))
+}
+
+fn given(keys: &[String]) -> anyhow::Result<Vec<PublicKey>> {
+    keys.iter().map(|key| Ok(key.parse()?)).collect()
+}
+
+/// What nobody can tell from what was looked at, each with what would prove it.
+fn unproven(found: &Verified, held: bool) -> Vec<String> {
+    let mut unproven = Vec::new();
+    match &found.signed {
+        None if found.lines > 0 => {
+            unproven.push("that the whole log was not made anew: no head in it is signed by the key of this home".to_owned());
+        }
+        Some(signed) if signed.after > 0 => {
+            let after = signed.after;
+            unproven.push(format!("that the last {after} lines were not made anew: no head was signed after them yet"));
+        }
+        _ => {}
+    }
+    if !held {
+        unproven.push(
+            "that nothing was cut off the end: note the head on another machine and give it to a later `nexus audit verify --head`"
+                .to_owned(),
+        );
+    }
+    if found.waiting > 0 {
+        unproven.push(format!("the {} bytes of spools that wait to be chained", found.waiting));
+    }
+    unproven
+}
+
+fn value(found: &Verified, unproven: &[String]) -> Value {
+    let signed = found.signed.as_ref();
+    json!({
+        "holds": true,
+        "segments": found.segments,
+        "lines": found.lines,
+        "first": found.first,
+        "last": found.last,
+        "head": found.head.to_string(),
+        "signed": signed.map(|signed| json!({ "line": signed.line, "time": signed.time, "lines_after": signed.after })),
+        "torn": found.torn,
+        "waiting_bytes": found.waiting,
+        "unproven": unproven,
+    })
+}
+
+fn text(found: &Verified, unproven: &[String]) -> String {
+    let lines = match found.lines {
+        0 => "the log is empty".to_owned(),
+        lines => format!("{lines} lines (numbers {} to {}, segments: {})", found.first, found.last, found.segments),
+    };
+    let mut rows = vec![("Holds", lines)];
+    if let Some(signed) = &found.signed {
+        rows.push(("Signed", format!("up to line {}, at {}", signed.line, signed.time)));
+    }
+    rows.push(("Head", found.head.to_string()));
+    if found.torn {
+        rows.push(("Torn", "the last line has no end: it is being written, or its writer died".to_owned()));
+    }
+    rows.extend(unproven.iter().map(|what| ("Not proven", what.clone())));
+    Terminal::pairs(&rows)
+}
