@@ -22,6 +22,7 @@ mod environment;
 mod explained;
 mod gateway;
 mod gateway_consents;
+mod full_disk;
 mod homes;
 mod imported;
 mod jarviscore;

@@ -2,6 +2,7 @@
 
 mod chained;
 mod failing;
+mod full;
 mod killed;
 mod lines;
 mod shared;
