@@ -282,6 +282,8 @@ pub struct Audit {
     pub segment_hours: u64,
     /// Closed segments are packed (Zstandard).
     pub compress: bool,
+    /// The index of `nexus audit search` is kept up to date; else each search brings it up to date first.
+    pub index: bool,
     /// What waits for the chain may grow to this size.
     pub spool: ByteSize,
     /// A spool file is followed by a new one at this size.

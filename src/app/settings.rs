@@ -188,6 +188,7 @@ pub(super) fn audit(home: &Home, config: &Config) -> audit::Settings {
         segment_bytes: audit.segment.as_u64(),
         segment_age: Duration::from_hours(audit.segment_hours),
         pack: audit.compress,
+        index: audit.index,
         keep_segments: (audit.keep_segments > 0).then_some(audit.keep_segments),
         keep_bytes: Some(audit.keep_size.as_u64()).filter(|&bytes| bytes > 0),
         keep_age: (audit.keep_days > 0).then(|| Duration::from_hours(24 * audit.keep_days)),

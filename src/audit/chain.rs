@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::holder::Holder;
+use super::index::Indexer;
 use super::log::Bell;
 use super::settings::Settings;
 
@@ -25,12 +26,13 @@ pub(super) struct Chain {
     /// How the names of this process's spools begin.
     own: String,
     holder: Option<Holder>,
+    indexer: Indexer,
     failing: bool,
 }
 
 impl Chain {
     pub(super) fn new(settings: Settings, bell: Arc<Bell>, run: u64) -> Self {
-        Self { settings, bell, own: format!("{run:016x}-"), holder: None, failing: false }
+        Self { settings, bell, own: format!("{run:016x}-"), holder: None, indexer: Indexer::new(), failing: false }
     }
 
     /// Chains until the log stops, and once more then.
@@ -62,7 +64,10 @@ impl Chain {
         if self.holder.is_none() {
             self.holder = Holder::claim(&self.settings, &self.own)?;
         }
-        self.holder.as_mut().map_or(Ok(false), Holder::round)
+        let Some(holder) = &mut self.holder else { return Ok(false) };
+        let busy = holder.round()?;
+        let behind = self.settings.index && self.indexer.keep_up(&self.settings.folder, busy);
+        Ok(busy | behind)
     }
 
     /// Whether this process chains for others, who can't ring.

@@ -59,6 +59,15 @@ pub enum Error {
         #[source]
         cause: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// The index can't be used.
+    #[error("cannot use {}, the index of the audit log; it may be removed, and is made anew", path.display())]
+    Index {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// A spool was asked for outside a runtime.
     #[error("an audit spool needs a running tokio runtime")]
     NoRuntime,
@@ -71,6 +80,11 @@ impl Error {
     /// For `map_err`: the sealed key at `path`.
     pub(super) fn key<E: std::error::Error + Send + Sync + 'static>(path: &Path) -> impl FnOnce(E) -> Self {
         move |cause| Self::Key { path: path.to_owned(), cause: Arc::new(cause) }
+    }
+
+    /// For `map_err`: the index at `path`.
+    pub(super) fn index<E: std::error::Error + Send + Sync + 'static>(path: &Path) -> impl FnOnce(E) -> Self {
+        move |cause| Self::Index { path: path.to_owned(), cause: Arc::new(cause) }
     }
 
     /// For `map_err`: what was being done, to which file.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -179,6 +179,17 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn new(source: Source) -> Self {
         Self { reader: BufReader::with_capacity(128 * 1024, source), line: Vec::new(), offset: 0 }
+    }
+
+    /// Passes over what stands before `offset`, which is where a line begins. Nothing may have been read yet.
+    pub(super) fn skip_to(&mut self, offset: u64) -> io::Result<()> {
+        if let Source::Plain(file) = self.reader.get_mut() {
+            file.seek(SeekFrom::Start(offset))?;
+        } else {
+            io::copy(&mut (&mut self.reader).take(offset), &mut io::sink())?;
+        }
+        self.offset = offset;
+        Ok(())
     }
 
     /// Reads on.

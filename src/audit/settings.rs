@@ -31,6 +31,8 @@ pub struct Settings {
     pub segment_age: Duration,
     /// Whether closed segments are packed.
     pub pack: bool,
+    /// Whether the thread that chains keeps an index as well.
+    pub index: bool,
     /// How many segments are kept; `None` keeps all. The oldest go first.
     pub keep_segments: Option<u32>,
     /// How many bytes of closed segments are kept.
@@ -82,6 +84,7 @@ impl Settings {
             segment_bytes: 64 * 1024 * 1024,
             segment_age: Duration::from_hours(24),
             pack: true,
+            index: true,
             keep_segments: None,
             keep_bytes: None,
             keep_age: None,

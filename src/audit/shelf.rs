@@ -106,7 +106,7 @@ fn gone(error: &io::Error) -> bool {
 }
 
 /// When segment `number` was begun, as its first line tells.
-fn begun_at(folder: &Path, number: u32) -> Result<Option<SystemTime>, Error> {
+pub(super) fn begun_at(folder: &Path, number: u32) -> Result<Option<SystemTime>, Error> {
     let mut lines = Lines::new(segment::open_to_read(folder, number)?);
     let first = lines.next().map_err(Error::io("read", &segment::path_of(folder, number)))?;
     Ok(if first == Next::Line { told_time(&lines.line) } else { None })

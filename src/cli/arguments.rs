@@ -14,6 +14,7 @@ Exit codes:
   0      done
   1      failed; stderr says why, and what to do
   2      misused
+  3      `nexus audit verify`: the log is not as it was written
   130    `nexus login` was interrupted
   `nexus run` exits with the code of its command, or with
   125    it could not be shut out of the home folder
@@ -419,6 +420,8 @@ pub(crate) enum KeyKind {
 pub(crate) enum Audit {
     /// Show the last lines of the log; with -f, what comes next too
     Tail(Tail),
+    /// Find requests by who, where, what became of them and when; the newest come last
+    Search(Search),
     /// Prove that the log is as it was written; exit code 3 names the first line that isn't
     Verify(Verify),
     /// Print the public key that proves its heads
@@ -427,6 +430,71 @@ pub(crate) enum Audit {
         #[arg(long)]
         pem: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// Who asked
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// The host; `*.example.com` for all names below it
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// Whose credential
+    #[arg(long)]
+    pub(crate) provider: Option<String>,
+    /// What was decided
+    #[arg(long)]
+    pub(crate) verdict: Option<Verdict>,
+    /// What the caller was answered: 403, or 5xx for all of a class
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    #[command(flatten)]
+    pub(crate) period: Period,
+    /// At most so many, the newest; 0 = all
+    #[arg(long, short = 'n', default_value_t = 100, value_name = "COUNT")]
+    pub(crate) limit: usize,
+}
+
+/// From when to when.
+#[derive(Debug, Args)]
+pub(crate) struct Period {
+    /// From then on: `7d` ago, `12h`, seconds, or RFC 3339
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Until then, said as --since
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<String>,
+}
+
+/// As the log spells it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Verdict {
+    /// Forwarded with a stored credential
+    Inject,
+    /// Forwarded without one
+    Pass,
+    /// Bytes both ways, unread
+    Tunnel,
+    /// A CONNECT that was opened
+    Intercept,
+    /// Answered by Nexus with what was asked for
+    Answer,
+    /// Answered by Nexus with why not
+    Refuse,
+}
+
+impl Verdict {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Inject => "inject",
+            Self::Pass => "pass",
+            Self::Tunnel => "tunnel",
+            Self::Intercept => "intercept",
+            Self::Answer => "answer",
+            Self::Refuse => "refuse",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,9 @@
 //! `nexus audit`: the log, followed, proven, searched, handed over.
 
 mod prove;
+mod search;
 mod tail;
+mod told;
 
 use std::process::ExitCode;
 
@@ -13,6 +15,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Audit) -> any
     context.require_home()?;
     match action {
         Audit::Tail(options) => tail::run(context, terminal, options)?,
+        Audit::Search(options) => search::run(context, terminal, options)?,
         Audit::Verify(options) => return prove::run(context, terminal, options),
         Audit::Key { pem } => prove::key(context, terminal, *pem)?,
     }

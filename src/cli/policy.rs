@@ -138,7 +138,7 @@ struct Line {
 
 fn write_suggested(context: &Context, terminal: &Terminal, since: &str, agent: Option<&str>) -> anyhow::Result<ExitCode> {
     context.require_home()?;
-    let since = Timestamp::try_from(when::parse_past(since, SystemTime::now())?)?;
+    let since = Timestamp::try_from(when::past(since, SystemTime::now())?)?;
     let agent: Option<AgentName> = agent.map(str::parse).transpose()?;
     let mut seen = Seen::default();
     let mut tail = Tail::open(&context.home.audit(), Since::Start)?;

@@ -25,15 +25,15 @@ pub(super) fn parse(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
     Ok(time)
 }
 
-/// The same looking back: `7d` ago, or RFC 3339.
-pub(super) fn parse_past(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
-    let wrong = || anyhow::anyhow!("{text:?} is not a time: write 7d, 12h, seconds ago, or 2027-01-31T12:00:00Z");
+/// `3600` (seconds ago), `30d`, `12h 30m`, or RFC 3339: a point in time that is over, or any that is written in full.
+pub(super) fn past(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time.into());
     }
-    let ahead = parse(text, now).map_err(|_cause| wrong())?;
-    let span = ahead.duration_since(now).map_err(|_cause| wrong())?;
-    now.checked_sub(span).ok_or_else(wrong)
+    let wrong = || anyhow::anyhow!("{text:?} is not a time: write 7d, 12h, seconds ago, or 2027-01-31T12:00:00Z");
+    // As far back as it would be ahead.
+    let ahead = parse(text, now).map_err(|_cause| wrong())?.duration_since(now)?;
+    now.checked_sub(ahead).filter(|time| Timestamp::try_from(*time).is_ok()).ok_or_else(wrong)
 }
 
 /// RFC 3339, whole seconds.
@@ -86,11 +86,17 @@ mod tests {
         assert_eq!(ahead("12h 30m").unwrap(), 45_000);
         assert_eq!(ahead("2027-01-15T08:00:01Z").unwrap(), 1);
         assert_eq!(format!("{:#}", ahead("1y").unwrap_err()).matches(": ").count(), 1, "one sentence, nobody else's words");
-        let back = |text: &str| parse_past(text, now).map(|time| now.duration_since(time).unwrap().as_secs());
+        let back = |text: &str| past(text, now).map(|time| now.duration_since(time).unwrap().as_secs());
         assert_eq!((back("7d").unwrap(), back("2027-01-15T07:59:59Z").unwrap()), (7 * 86_400, 1));
         assert!(back("soon").is_err());
         for text in ["", "soon", "1y", "-3", "-3d", "2020-01-01T00:00:00Z", "0", "99999999999999999", "9999999d"] {
             assert!(parse(text, now).is_err(), "{text}");
+        }
+        let ago = |text: &str| past(text, now).map(|time| now.duration_since(time).unwrap_or_default().as_secs());
+        assert_eq!((ago("90").unwrap(), ago("7d").unwrap()), (90, 7 * 86_400));
+        assert_eq!((ago("2020-01-01T00:00:00Z").unwrap() > 1, ago("2037-01-01T00:00:00Z").unwrap()), (true, 0));
+        for text in ["", "soon", "1y", "-3d", "0", "9999999d"] {
+            assert!(past(text, now).is_err(), "{text}");
         }
         assert_eq!(
             (show(now), day(now + Duration::from_secs(86_400 * 3), now)),

@@ -159,3 +159,31 @@ fn another_program_can_check_a_head_with_the_public_key() {
     openssl.arg(world.path("key.pem")).arg("-sigfile").arg(world.path("signature")).arg("-in").arg(world.path("message"));
     Done::from(openssl.output().unwrap()).ok();
 }
+
+#[test]
+fn what_happened_is_found_by_what_it_was() {
+    let world = logged();
+    let found = |arguments: &[&str]| {
+        let whole: Vec<&str> = [&["audit", "search", "--json"], arguments].concat();
+        let text = world.nexus(&whole).ok();
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<serde_json::Value>>()
+    };
+    let all = found(&[]);
+    let page = found(&["--host", "nexus.internal", "--since", "1h"]);
+    assert!(page.len() == 1 && page[0]["path"] == "/whoami" && all.len() > 2, "{all:?}");
+    let status = page[0]["status"].to_string();
+    assert_eq!(found(&["--status", &status, "--agent", page[0]["agent"].as_str().unwrap_or_default()]), page);
+    assert_eq!(found(&["--host", "*.internal", "--status", &format!("{}xx", &status[..1])]), page);
+    for none in [["--host", "internal"], ["--until", "1h"], ["--provider", "github"], ["--status", "599"], ["--agent", "nobody"]] {
+        assert!(found(&none).is_empty(), "{none:?}");
+    }
+    assert_eq!(found(&["-n", "1"])[0]["event"], "stop");
+    let text = world.nexus(&["audit", "search", "--host", "nexus.internal"]);
+    assert!(text.out.contains("/whoami") && text.err.is_empty(), "{text:?}");
+    let none = world.nexus(&["audit", "search", "--status", "599"]);
+    assert!(none.out.is_empty() && none.err.contains("nothing like that"), "{none:?}");
+    for (arguments, code) in [(["--status", "many"], 1), (["--since", "soon"], 1), (["--verdict", "maybe"], 2)] {
+        let whole: Vec<&str> = [&["audit", "search"], arguments.as_slice()].concat();
+        world.nexus(&whole).failed(code);
+    }
+}

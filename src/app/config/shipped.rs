@@ -108,6 +108,7 @@ impl Default for Audit {
             segment: ByteSize::mib(64),
             segment_hours: 24,
             compress: true,
+            index: true,
             spool: ByteSize::gib(1),
             spool_file: ByteSize::mib(8),
             keep_segments: 0,

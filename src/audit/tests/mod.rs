@@ -3,6 +3,7 @@
 mod chained;
 mod failing;
 mod full;
+mod indexed;
 mod killed;
 mod lines;
 mod shared;
@@ -32,6 +33,7 @@ fn settings(folder: &Path) -> Settings {
         segment_bytes: 16 * 1024,
         segment_age: Duration::from_hours(24),
         pack: false,
+        index: false,
         keep_segments: None,
         keep_bytes: None,
         keep_age: None,

@@ -1,0 +1,52 @@
+//! `nexus audit search`: what happened, by agent, host, provider, verdict, status and time.
+
+use std::io::IsTerminal as _;
+use std::time::SystemTime;
+
+use nexus::audit::{Search, describe, search};
+
+use super::super::arguments;
+use super::super::context::Context;
+use super::super::terminal::Terminal;
+use super::super::when;
+use super::told;
+
+/// From so many lines on that must be indexed first, people are told.
+const WORTH_TELLING: u64 = 100_000;
+
+pub(super) fn run(context: &Context, terminal: &Terminal, options: &arguments::Search) -> anyhow::Result<()> {
+    let now = SystemTime::now();
+    let wanted = Search {
+        agent: options.agent.clone(),
+        host: options.host.clone(),
+        provider: options.provider.clone(),
+        verdict: options.verdict.map(|verdict| verdict.name().to_owned()),
+        status: options.status.as_deref().map(str::parse).transpose()?,
+        since: options.period.since.as_deref().map(|text| when::past(text, now)).transpose()?,
+        until: options.period.until.as_deref().map(|text| when::past(text, now)).transpose()?,
+        limit: (options.limit > 0).then_some(options.limit),
+    };
+    let told_at = |lines: u64| {
+        if lines.is_multiple_of(WORTH_TELLING) {
+            terminal.say(&format!("indexing: {lines} lines"));
+        }
+    };
+    let lines = search(&context.home.audit(), &wanted, told_at)?;
+    if !terminal.json && !lines.is_empty() && std::io::stdout().is_terminal() {
+        terminal.say(&told::header());
+    }
+    for line in &lines {
+        let text = if terminal.json { Some(line.clone()) } else { describe(line).map(|summary| told::line(&summary)) };
+        if let Some(text) = text
+            && !terminal.more_data(&format!("{text}\n"))?
+        {
+            return Ok(());
+        }
+    }
+    if !terminal.json && lines.is_empty() {
+        terminal.hint("nothing like that is in the log; leave a condition out, or look at `nexus audit tail`");
+    } else if !terminal.json && lines.len() == options.limit {
+        terminal.hint(&format!("these are the newest {}; --limit 0 shows all, --until what came before", options.limit));
+    }
+    Ok(())
+}
