@@ -47,7 +47,7 @@ const PROGRAMS: [(&str, Option<&str>); 35] = [
 ];
 
 /// What `import` names, and the package of `requirements.txt` or of the clients' `install.sh` it is in.
-const MODULES: [(&str, &str); 34] = [
+const MODULES: [(&str, &str); 36] = [
     ("aiohttp", "aiohttp"),
     ("anthropic", "anthropic"),
     ("boto3", "boto3"),
@@ -64,9 +64,11 @@ const MODULES: [(&str, &str); 34] = [
     ("httpx", "httpx"),
     ("hubspot", "hubspot-api-client"),
     ("moto", "moto"),
+    ("jsonschema", "jsonschema"),
     ("niquests", "niquests"),
     ("notion_client", "notion-client"),
     ("openai", "openai"),
+    ("opentelemetry", "opentelemetry-proto"),
     ("requests", "requests"),
     ("sendgrid", "sendgrid"),
     ("slack_sdk", "slack_sdk"),

@@ -8,6 +8,7 @@ mod chain;
 mod clock;
 mod entry;
 mod error;
+mod export;
 mod head;
 mod holder;
 mod id;
@@ -37,6 +38,7 @@ mod tests;
 
 pub(crate) use entry::Entry;
 pub use error::Error;
+pub use export::{Export, Format};
 pub use head::{BadHead, BadKey, Head, HeadKey, PublicKey};
 pub use index::{Search, StatusRange, search};
 pub use log::Log;

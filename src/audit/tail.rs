@@ -71,6 +71,15 @@ impl Tail {
         Ok(Self { folder: folder.to_owned(), at, held: Vec::new(), used: 0 })
     }
 
+    /// A reader that begins with segment `number`, or with the next one that is there.
+    pub(super) fn from_segment(folder: &Path, number: u32) -> Result<Self, Error> {
+        let at = match segment::open_to_read(folder, number) {
+            Err(Error::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(Place { number, source: opened?, offset: 0 }),
+        };
+        Ok(Self { folder: folder.to_owned(), at, held: Vec::new(), used: 0 })
+    }
+
     /// The next line, waiting up to `timeout` for it; `None` when none came.
     ///
     /// # Errors

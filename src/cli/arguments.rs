@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nexus::audit::Format as AuditFormat;
 
 use super::env::Format;
 use super::run::Confine;
@@ -422,6 +423,8 @@ pub(crate) enum Audit {
     Tail(Tail),
     /// Find requests by who, where, what became of them and when; the newest come last
     Search(Search),
+    /// Hand the log over: its own lines, CSV, OCSF HTTP Activity or OTLP log records
+    Export(Export),
     /// Prove that the log is as it was written; exit code 3 names the first line that isn't
     Verify(Verify),
     /// Print the public key that proves its heads
@@ -454,6 +457,39 @@ pub(crate) struct Search {
     /// At most so many, the newest; 0 = all
     #[arg(long, short = 'n', default_value_t = 100, value_name = "COUNT")]
     pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// In which form; all but `jsonl` tell each request once, after its end
+    #[arg(long, default_value = "jsonl")]
+    pub(crate) format: ExportFormat,
+    #[command(flatten)]
+    pub(crate) period: Period,
+}
+
+/// The forms of `nexus audit export`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// The log's own lines, which `nexus audit verify` proves
+    Jsonl,
+    /// Comma-separated values (RFC 4180)
+    Csv,
+    /// OCSF 1.6.0 HTTP Activity, one object a line
+    Ocsf,
+    /// OpenTelemetry log records in OTLP's JSON encoding
+    Otlp,
+}
+
+impl From<ExportFormat> for AuditFormat {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Jsonl => Self::Lines,
+            ExportFormat::Csv => Self::Csv,
+            ExportFormat::Ocsf => Self::Ocsf,
+            ExportFormat::Otlp => Self::Otlp,
+        }
+    }
 }
 
 /// From when to when.

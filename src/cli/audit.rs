@@ -1,5 +1,6 @@
 //! `nexus audit`: the log, followed, proven, searched, handed over.
 
+mod export;
 mod prove;
 mod search;
 mod tail;
@@ -16,6 +17,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Audit) -> any
     match action {
         Audit::Tail(options) => tail::run(context, terminal, options)?,
         Audit::Search(options) => search::run(context, terminal, options)?,
+        Audit::Export(options) => export::run(context, terminal, options)?,
         Audit::Verify(options) => return prove::run(context, terminal, options),
         Audit::Key { pem } => prove::key(context, terminal, *pem)?,
     }

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use jiff::{SpanRelativeTo, Timestamp};
 
+use super::arguments::Period;
+
 /// `3600` (seconds from now), `30d`, `12h 30m`, or RFC 3339.
 pub(super) fn parse(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
     let wrong = || anyhow::anyhow!("{text:?} is not a time: write 30d, 12h, seconds from now, or 2027-01-31T12:00:00Z");
@@ -34,6 +36,12 @@ pub(super) fn past(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
     // As far back as it would be ahead.
     let ahead = parse(text, now).map_err(|_cause| wrong())?.duration_since(now)?;
     now.checked_sub(ahead).filter(|time| Timestamp::try_from(*time).is_ok()).ok_or_else(wrong)
+}
+
+/// From when to when.
+pub(super) fn period(period: &Period, now: SystemTime) -> anyhow::Result<(Option<SystemTime>, Option<SystemTime>)> {
+    let read = |text: &Option<String>| text.as_deref().map(|text| past(text, now)).transpose();
+    Ok((read(&period.since)?, read(&period.until)?))
 }
 
 /// RFC 3339, whole seconds.

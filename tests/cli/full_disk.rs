@@ -1,45 +1,14 @@
 //! A proxy whose log lies on a disk that is really full: a small tmpfs in a mount namespace of its own.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use rustix::process::Signal;
 
+use crate::service::{ask, service};
 use crate::world::{World, eventually, signal};
-
-/// A service that counts what reaches it.
-fn service() -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let served = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&served);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let mut reader = BufReader::new(&stream);
-            let mut line = String::new();
-            while reader.read_line(&mut line).unwrap_or(0) > 2 {
-                line.clear();
-            }
-            count.fetch_add(1, Ordering::SeqCst);
-            (&stream).write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").ok();
-        }
-    });
-    (address, served)
-}
-
-/// Asks the service by way of the proxy; the head of the answer.
-fn ask(proxy: &str, service: &str) -> String {
-    let mut stream = TcpStream::connect(proxy).unwrap();
-    let request = format!("GET http://{service}/ HTTP/1.1\r\nHost: {service}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.to_ascii_lowercase()
-}
 
 /// `nexus up` with `audit/` on a disk of its own, and that folder as seen from here.
 fn up(world: &World) -> (Child, String, PathBuf) {

@@ -174,7 +174,9 @@ fn what_happened_is_found_by_what_it_was() {
     let status = page[0]["status"].to_string();
     assert_eq!(found(&["--status", &status, "--agent", page[0]["agent"].as_str().unwrap_or_default()]), page);
     assert_eq!(found(&["--host", "*.internal", "--status", &format!("{}xx", &status[..1])]), page);
-    for none in [["--host", "internal"], ["--until", "1h"], ["--provider", "github"], ["--status", "599"], ["--agent", "nobody"]] {
+    for none in
+        [["--host", "internal"], ["--until", "1h"], ["--provider", "github"], ["--status", "599"], ["--agent", "nobody"]]
+    {
         assert!(found(&none).is_empty(), "{none:?}");
     }
     assert_eq!(found(&["-n", "1"])[0]["event"], "stop");

@@ -15,15 +15,15 @@ use super::told;
 const WORTH_TELLING: u64 = 100_000;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &arguments::Search) -> anyhow::Result<()> {
-    let now = SystemTime::now();
+    let (since, until) = when::period(&options.period, SystemTime::now())?;
     let wanted = Search {
         agent: options.agent.clone(),
         host: options.host.clone(),
         provider: options.provider.clone(),
         verdict: options.verdict.map(|verdict| verdict.name().to_owned()),
         status: options.status.as_deref().map(str::parse).transpose()?,
-        since: options.period.since.as_deref().map(|text| when::past(text, now)).transpose()?,
-        until: options.period.until.as_deref().map(|text| when::past(text, now)).transpose()?,
+        since,
+        until,
         limit: (options.limit > 0).then_some(options.limit),
     };
     let told_at = |lines: u64| {

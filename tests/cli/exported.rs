@@ -1,0 +1,91 @@
+//! `nexus audit export`, held against what others publish of its forms.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::service::{ask, service};
+use crate::world::{Done, World};
+
+/// Three requests to a service, one to an address that is refused, and one page of the proxy's own.
+fn logged() -> (World, String) {
+    let world = World::new();
+    let (service, _served) = service();
+    world.config(
+        "[proxy]\nlisten = [\"127.0.0.1:0\"]\n[limits]\ndrain_secs = 1\n[upstream]\nallow_private = [\"127.0.0.0/8\"]\n[audit]\nsegment = \"64KiB\"\n",
+    );
+    let up = world.up();
+    for _ in 0..3 {
+        assert!(ask(&up.address, &service).starts_with("http/1.1 204"));
+    }
+    assert!(ask(&up.address, "10.0.0.1:80").starts_with("http/1.1 403"));
+    assert!(ask(&up.address, "nexus.internal").starts_with("http/1.1 404"));
+    up.stop();
+    (world, service.split(':').next().unwrap().to_owned())
+}
+
+/// What the program that knows the form read of it.
+fn read_by_others(form: &str, text: &str) -> Vec<Value> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli");
+    let mut command = Command::new(target.join("test-venv/bin/python"));
+    command.arg(tests.join("exported.py")).arg(form).arg(tests.join("ocsf-http-activity-1.6.0.json"));
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("tests/install.sh makes target/test-venv");
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    serde_json::from_str(&Done::from(child.wait_with_output().unwrap()).ok()).unwrap()
+}
+
+#[test]
+fn the_log_is_handed_over_in_forms_that_others_read() {
+    let (world, host) = logged();
+    let export = |form: &str| world.nexus(&["audit", "export", "--format", form]).ok();
+    let requests = read_by_others("ocsf", &export("ocsf"));
+    assert_eq!(requests.len(), 5, "{requests:#?}");
+    let first = &requests[0];
+    assert_eq!(
+        (&first["activity_id"], &first["status_id"], &first["action_id"]),
+        (&3.into(), &1.into(), &1.into()),
+        "{first:#}"
+    );
+    assert_eq!(
+        (&first["http_response"]["code"], &first["dst_endpoint"]["ip"]),
+        (&204.into(), &host.clone().into()),
+        "{first:#}"
+    );
+    assert_eq!(
+        (&first["http_request"]["url"]["path"], &first["http_request"]["url"]["query_string"]),
+        (&"/items".into(), &"page=".into())
+    );
+    assert!(first["start_time"].as_u64() <= first["time"].as_u64() && first["src_endpoint"]["ip"] == "127.0.0.1", "{first:#}");
+    let refused = &requests[3];
+    assert_eq!(
+        (&refused["action"], &refused["status_code"], &refused["status_detail"]),
+        (&"Denied".into(), &"403".into(), &"private_address".into())
+    );
+
+    let records = read_by_others("otlp", &export("otlp"));
+    let named = |name: &str| records.iter().filter(|record| record["event"] == format!("nexus.audit.{name}").as_str()).count();
+    assert_eq!((named("close"), named("start"), named("stop"), named("open"), named("head")), (3, 1, 1, 0, 0), "{records:#?}");
+    assert_eq!(records.iter().filter(|record| record["host"] == host.as_str()).count(), 3);
+
+    let rows = read_by_others("csv", &export("csv"));
+    assert_eq!(rows.len(), records.len());
+    assert!(
+        rows.iter().any(|row| row["host"] == host.as_str() && row["path"] == "/items?page=" && row["status"] == "204"),
+        "{rows:#?}"
+    );
+}
+
+#[test]
+fn the_logs_own_lines_are_handed_over_as_they_are() {
+    let (world, _host) = logged();
+    let text = world.nexus(&["audit", "export"]).ok();
+    assert_eq!(text, world.read("audit/00000001.jsonl"));
+    assert_eq!(world.nexus(&["audit", "export", "--until", "1h"]).ok(), "");
+    assert_eq!(world.nexus(&["audit", "export", "--since", "1h"]).ok(), text);
+    let csv = world.nexus(&["audit", "export", "--format", "csv", "--until", "1h"]).ok();
+    assert!(csv.starts_with("time,event,id,") && csv.lines().count() == 1, "{csv}");
+}
