@@ -44,7 +44,9 @@ fn the_log_is_handed_over_in_forms_that_others_read() {
     let export = |form: &str| world.nexus(&["audit", "export", "--format", form]).ok();
     let requests = read_by_others("ocsf", &export("ocsf"));
     assert_eq!(requests.len(), 5, "{requests:#?}");
-    let first = &requests[0];
+    // Each worker has a spool of its own, so they may come in another order.
+    let of = |status: &str| requests.iter().find(|request| request["status_code"] == status).expect("a request");
+    let first = of("204");
     assert_eq!(
         (&first["activity_id"], &first["status_id"], &first["action_id"]),
         (&3.into(), &1.into(), &1.into()),
@@ -60,15 +62,16 @@ fn the_log_is_handed_over_in_forms_that_others_read() {
         (&"/items".into(), &"page=".into())
     );
     assert!(first["start_time"].as_u64() <= first["time"].as_u64() && first["src_endpoint"]["ip"] == "127.0.0.1", "{first:#}");
-    let refused = &requests[3];
+    let refused = of("403");
     assert_eq!(
         (&refused["action"], &refused["status_code"], &refused["status_detail"]),
-        (&"Denied".into(), &"403".into(), &"private_address".into())
+        (&"Denied".into(), &"403".into(), &"private-address".into())
     );
 
     let records = read_by_others("otlp", &export("otlp"));
     let named = |name: &str| records.iter().filter(|record| record["event"] == format!("nexus.audit.{name}").as_str()).count();
-    assert_eq!((named("close"), named("start"), named("stop"), named("open"), named("head")), (3, 1, 1, 0, 0), "{records:#?}");
+    // What was not dialled was opened and closed like the rest.
+    assert_eq!((named("close"), named("start"), named("stop"), named("open"), named("head")), (4, 1, 1, 0, 0), "{records:#?}");
     assert_eq!(records.iter().filter(|record| record["host"] == host.as_str()).count(), 3);
 
     let rows = read_by_others("csv", &export("csv"));

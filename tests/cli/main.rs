@@ -27,6 +27,7 @@ mod full_disk;
 mod homes;
 mod imported;
 mod jarviscore;
+mod killed;
 mod log;
 mod made;
 mod nodes;
