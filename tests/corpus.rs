@@ -7,6 +7,8 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+#[path = "../fuzz/checks/audit.rs"]
+mod audit;
 #[path = "../fuzz/checks/config.rs"]
 mod config;
 #[path = "../fuzz/checks/connect_line.rs"]
@@ -151,6 +153,11 @@ fn i7_no_bytes_near_a_graphql_body_panic_or_read_with_a_mutation() {
 #[test]
 fn i7_no_bytes_near_a_vault_panic_change_their_meaning_or_are_written_over() {
     check_mutated("vault", 4000, vault::check);
+}
+
+#[test]
+fn i7_no_bytes_near_a_log_panic_or_reach_a_terminal() {
+    check_mutated("audit", 1500, audit::check);
 }
 
 #[test]
