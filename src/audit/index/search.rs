@@ -83,8 +83,32 @@ pub fn search(folder: &Path, search: &Search, mut progress: impl FnMut(u64)) -> 
 /// A row that was found: its time, its line's number, and where that stands.
 type Row = (i64, u64, u32, u64);
 
-/// The newest rows so far, the oldest of them on top.
-type Newest = BinaryHeap<Reverse<Row>>;
+/// The newest rows so far.
+#[derive(Debug)]
+struct Newest {
+    /// The oldest of them on top.
+    rows: BinaryHeap<Reverse<Row>>,
+    limit: usize,
+}
+
+impl Newest {
+    /// Takes `row` in if it is among the newest; says whether it was.
+    fn keep(&mut self, row: Row) -> bool {
+        if self.rows.len() >= self.limit {
+            match self.rows.peek() {
+                Some(Reverse(oldest)) if *oldest < row => drop(self.rows.pop()),
+                _ => return false,
+            }
+        }
+        self.rows.push(Reverse(row));
+        true
+    }
+
+    /// Whether nothing from `last` or before it can be among them.
+    fn are_after(&self, last: i64) -> bool {
+        self.rows.len() >= self.limit && self.rows.peek().is_none_or(|Reverse(oldest)| oldest.0 > last)
+    }
+}
 
 impl Index {
     /// The newest requests of all kinds that `search` names.
@@ -92,8 +116,8 @@ impl Index {
         let limit = search.limit.unwrap_or(usize::MAX);
         let (since, until) = (micros(search.since).unwrap_or(i64::MIN), micros(search.until).unwrap_or(i64::MAX));
         let (condition, values) = conditions(search);
-        let mut newest = Newest::new();
-        self.pending(&condition, &values, since..=until, limit, &mut newest)?;
+        let mut newest = Newest { rows: BinaryHeap::new(), limit };
+        self.pending(&condition, &values, since..=until, &mut newest)?;
         let text = format!("SELECT id, last FROM kinds WHERE last >= ?1{condition} ORDER BY last DESC");
         let mut kinds = self.database.prepare(&text)?;
         let values = [Value::from(since)].into_iter().chain(values);
@@ -104,19 +128,19 @@ impl Index {
         while let Some(kind) = kinds.next()? {
             let (kind, last): (i64, i64) = (kind.get(0)?, kind.get(1)?);
             // Kinds come in the order of their newest: none that follows has anything newer.
-            if newest.len() >= limit && newest.peek().is_none_or(|Reverse(oldest)| oldest.0 > last) {
+            if newest.are_after(last) {
                 break;
             }
             let most = i64::try_from(limit).unwrap_or(i64::MAX);
             let mut rows = events.query((kind, since, until, most))?;
             while let Some(row) = rows.next()? {
                 let row = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-                if !keep(&mut newest, row, limit) {
+                if !newest.keep(row) {
                     break;
                 }
             }
         }
-        Ok(newest.into_iter().map(|Reverse(row)| row).collect())
+        Ok(newest.rows.into_iter().map(|Reverse(row)| row).collect())
     }
 
     /// Requests that have no last line.
@@ -125,7 +149,6 @@ impl Index {
         condition: &str,
         values: &[Value],
         times: RangeInclusive<i64>,
-        limit: usize,
         newest: &mut Newest,
     ) -> rusqlite::Result<()> {
         let text = format!(
@@ -137,24 +160,12 @@ impl Index {
         let mut rows = pending.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
             let row: Row = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            if times.contains(&row.0) && !keep(newest, row, limit) {
+            if times.contains(&row.0) && !newest.keep(row) {
                 break;
             }
         }
         Ok(())
     }
-}
-
-/// Takes `row` in if it is among the newest; says whether it was.
-fn keep(newest: &mut Newest, row: Row, limit: usize) -> bool {
-    if newest.len() >= limit {
-        match newest.peek() {
-            Some(Reverse(oldest)) if *oldest < row => drop(newest.pop()),
-            _ => return false,
-        }
-    }
-    newest.push(Reverse(row));
-    true
 }
 
 /// What a kind must be, as a condition in SQL whose first value is number 2.

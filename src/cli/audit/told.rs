@@ -83,8 +83,6 @@ fn status_style(status: u16) -> Style {
 mod tests {
     use nexus::audit::describe;
 
-    use super::*;
-
     fn plain(line: &str) -> String {
         anstream::adapter::strip_str(&super::line(&describe(line).unwrap())).to_string()
     }
