@@ -47,5 +47,5 @@ pub use settings::{Fsync, OnFailure, Settings};
 pub(crate) use spool::{Opened, Spool};
 
 pub use summary::{Summary, describe};
-pub use tail::{Since, Tail};
+pub use tail::{Since, Tail, is_told};
 pub use verify::{Against, Signed, Verified, verify, verify_chain};

@@ -155,7 +155,12 @@ impl Tail {
 /// How the lines begin that only the chain needs.
 const OWN: [&[u8]; 2] = [HEAD, br#"{"v":1,"event":"segment""#];
 
-fn is_told(line: &[u8]) -> bool {
+/// Whether `line` tells of something: it is not one that only the chain needs.
+pub fn is_told(line: &str) -> bool {
+    tells(line.as_bytes())
+}
+
+fn tells(line: &[u8]) -> bool {
     !OWN.iter().any(|own| line.starts_with(own))
 }
 
@@ -218,7 +223,7 @@ fn counts(file: &File, from: u64, to: Option<u64>) -> io::Result<bool> {
     let length = usize::try_from(to - from).unwrap_or(usize::MAX).min(beginning.len());
     let Some(beginning) = beginning.get_mut(..length).filter(|beginning| !beginning.is_empty()) else { return Ok(false) };
     file.read_exact_at(beginning, from)?;
-    Ok(is_told(beginning))
+    Ok(tells(beginning))
 }
 
 /// As [`count_back`], for what can only be read forward.
@@ -228,7 +233,7 @@ fn count_through(source: Source, wanted: &mut usize) -> io::Result<Option<u64>> 
     loop {
         let begin = lines.offset;
         match lines.next()? {
-            Next::Line if is_told(&lines.line) => begins.push_back(begin),
+            Next::Line if tells(&lines.line) => begins.push_back(begin),
             Next::Line | Next::TooLong => {}
             Next::Torn | Next::End => break,
         }
