@@ -68,7 +68,7 @@ pub struct Made {
 /// # Errors
 /// As [`InitError`] says; what was made until then is whole.
 pub fn init(home: &Home, variable: &dyn Fn(&str) -> Option<String>, example: &str, host_name: &str) -> Result<Made, InitError> {
-    for folder in [home.path().to_owned(), home.helpers(), home.providers(), home.audit()] {
+    for folder in [home.path().to_owned(), home.helpers(), home.providers(), home.policies(), home.audit()] {
         disk::create_private_dir(&folder).map_err(InitError::Folder)?;
     }
     let mut made = Made::default();

@@ -245,6 +245,22 @@ fn rules_change_while_the_proxy_runs_and_a_mistake_changes_none() {
 }
 
 #[test]
+fn a_proxy_sees_a_new_file_of_rules_by_itself() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let nexus = home(&ca, &service).spawn().await;
+        let caller = Caller::new(&nexus);
+        assert_eq!(caller.get(&format!("https://{HOST}/x")).await.status, 200);
+        put(nexus.home(), "shut", "[[rule]]\nname = \"shut\"\nhosts = \"api.acme.test\"\naction = \"deny\"\n");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while caller.get(&format!("https://{HOST}/x")).await.status != 403 {
+            assert!(std::time::Instant::now() < deadline, "the file was not seen");
+        }
+    });
+}
+
+#[test]
 fn a_start_with_a_rule_that_is_wrong_is_refused_with_its_place() {
     let ca = Authority::new();
     let said = |text: &str| {

@@ -393,7 +393,7 @@ impl Template {
     }
 
     fn copy_to(&self, home: &Home) {
-        for folder in [home.path().to_owned(), home.helpers(), home.providers(), home.audit()] {
+        for folder in [home.path().to_owned(), home.helpers(), home.providers(), home.policies(), home.audit()] {
             nexus::disk::create_private_dir(&folder).expect("a folder");
         }
         for (name, bytes) in &self.files {
