@@ -96,6 +96,9 @@ pub(crate) enum Strange {
     /// No `state`, or one of another session.
     #[error("its state is not the one of this log-in")]
     State,
+    /// RFC 6749 §4.1.2: an answer has the one or the other.
+    #[error("it has neither a code nor an error")]
+    NoCode,
     /// More than any service sends.
     #[error("it is too long")]
     Long,
@@ -113,9 +116,6 @@ pub(crate) enum Denied {
     /// RFC 9207 §2.4: the answer of another authorization server.
     #[error("the answer came from another service ({0}) than the one that was asked; nothing was sent there")]
     Issuer(String),
-    /// Neither a code nor an error.
-    #[error("the service's answer has neither a code nor an error")]
-    NoCode,
 }
 
 /// An authorization code, and what it is redeemed with.
@@ -187,7 +187,7 @@ impl Consent {
             let told = said("error_description").map(|text| shown(text));
             return Callback::Answer(Err(denied(error, told)));
         }
-        let Some(code) = said("code") else { return Callback::Answer(Err(Denied::NoCode)) };
+        let Some(code) = said("code") else { return Callback::Strange(self, Strange::NoCode) };
         let code = Secret::new(code.to_string());
         let Self { verifier, redirect_uri, expected, .. } = self;
         Callback::Answer(Ok(Code { code, verifier, redirect_uri, expected }))
