@@ -21,7 +21,7 @@ use super::settings;
 use crate::agent::{self, Token};
 use crate::broker::Broker;
 use crate::disk;
-use crate::gateway::{Gateway, Key, Keys, KeysError, OwnKey, Pending, Ports, Server, read_keys, write_keys};
+use crate::gateway::{Gateway, Key, Keys, KeysError, OwnKey, Pending, PendingError, Ports, Server, read_keys, write_keys};
 use crate::loan::Lender;
 use crate::model::Secret;
 
@@ -255,10 +255,22 @@ impl Started {
     }
 }
 
-/// What the gateway sees of the rest.
-pub(super) fn ports(home: &Home, parts: &Parts, broker: &Arc<Broker>, streams: &Arc<AtomicUsize>) -> Result<Ports, BuildError> {
-    Ok(Ports {
-        pending: Arc::new(Pending::open(home.gateway_pending(), parts.key.duplicate())?),
+/// What the gateway sees of the rest. `None` where what people are being asked can't be read: a proxy beside it starts all the same.
+pub(super) fn ports(
+    home: &Home,
+    parts: &Parts,
+    broker: &Arc<Broker>,
+    (planes, streams): (Planes, &Arc<AtomicUsize>),
+) -> Result<Option<Ports>, BuildError> {
+    let pending = match Pending::open(home.gateway_pending(), parts.key.duplicate()) {
+        Err(error) if planes == Planes::Both && !matches!(error, PendingError::InUse(_)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no gateway is started");
+            return Ok(None);
+        }
+        pending => Arc::new(pending?),
+    };
+    Ok(Some(Ports {
+        pending,
         store: Arc::clone(&parts.store),
         broker: Arc::clone(broker),
         catalogue: Arc::clone(&parts.catalogue),
@@ -271,5 +283,5 @@ pub(super) fn ports(home: &Home, parts: &Parts, broker: &Arc<Broker>, streams: &
         clock: Arc::new(std::time::SystemTime::now),
         log: Arc::clone(&parts.log),
         streams: Arc::clone(streams),
-    })
+    }))
 }

@@ -239,12 +239,12 @@ impl App {
         runtime: &tokio::runtime::Handle,
         (stopping, count): (&watch::Receiver<bool>, &Arc<AtomicUsize>),
     ) -> Result<Assembled, BuildError> {
-        let Self { home, config, overrides, setup_agents, mut parts, gateway, .. } = self;
+        let Self { home, config, overrides, setup_agents, mut parts, gateway, planes } = self;
         let broker = broker(&home, &config, &parts, runtime.clone());
         let gateway = match gateway.zip(door) {
             Some((gateway, door)) => {
-                let ports = gateway::ports(&home, &parts, &broker, count)?;
-                Some(gateway.start((&home, &config), ports, stopping.clone(), door)?)
+                let ports = gateway::ports(&home, &parts, &broker, (planes, count))?;
+                ports.map(|ports| gateway.start((&home, &config), ports, stopping.clone(), door)).transpose()?
             }
             None => None,
         };

@@ -5,10 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::consent::Waiting;
-use crate::model::{ConnectionId, GatewayId, Secret, to_be_sealed};
+use crate::model::{ConnectionId, GatewayId, Secret, UserName, to_be_sealed};
 
 /// How long a person has to answer, and how long the end of it is remembered.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60 * 60);
+/// How long an answer may be acted on: several times what a token endpoint may take.
+pub(super) const ACTION: Duration = Duration::from_secs(5 * 60);
 
 /// A connection that a program asked for. Its file is sealed: with what is in it, its answer could be taken by another.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +32,9 @@ pub(crate) struct Flow {
     pub(crate) page: Secret<String>,
     /// When the answer is too late, in seconds since 1970.
     ends: u64,
+    /// When nothing comes of an answer any more that is acted on, in seconds since 1970.
+    #[serde(default)]
+    acted_on_until: u64,
     pub(super) step: Step,
 }
 
@@ -58,6 +63,7 @@ impl Flow {
             return_url: wanted.return_url.clone(),
             page,
             ends: seconds(now + PATIENCE),
+            acted_on_until: 0,
             step,
         }
     }
@@ -80,7 +86,7 @@ impl Flow {
     pub(crate) fn has_failed(&self, now: SystemTime) -> bool {
         match self.step {
             Step::Failed => true,
-            Step::Taken => false,
+            Step::Taken => seconds(now) >= self.acted_on_until,
             Step::Consent(_) | Step::Form(_) => seconds(now) >= self.ends,
         }
     }
@@ -88,6 +94,12 @@ impl Flow {
     /// Whether nobody needs to know of it any more.
     pub(super) fn is_over(&self, now: SystemTime) -> bool {
         seconds(now) >= self.ends.saturating_add(PATIENCE.as_secs())
+    }
+
+    /// Takes what it waited for: from now on its answer is acted on, for a while.
+    pub(super) fn take(&mut self, now: SystemTime) -> Step {
+        self.acted_on_until = seconds(now + ACTION);
+        std::mem::replace(&mut self.step, Step::Taken)
     }
 
     /// Whether its answer is acted on.
@@ -110,9 +122,11 @@ impl Flow {
         self.is_about(wanted) && self.scopes == wanted.scopes && self.return_url == wanted.return_url
     }
 
-    /// Whether `wanted` would have the same connection for the same program.
+    /// Whether `wanted` would have the same connection for the same program, its person by name or by number.
     pub(super) fn is_about(&self, wanted: &Wanted) -> bool {
-        self.asker == wanted.asker && self.connection == wanted.connection
+        let (own, other) = (&self.connection, &wanted.connection);
+        let same = own.provider() == other.provider() && UserName::same(own.user(), other.user());
+        same && self.asker == wanted.asker
     }
 }
 

@@ -11,23 +11,25 @@ use super::flow::{Flow, Step, Wanted};
 use super::return_url::ReturnUrl;
 use crate::consent::{self, Code, Heard};
 use crate::disk::{self, Lock};
-use crate::model::{ConnectionId, GatewayId, Secret};
+use crate::model::{ConnectionId, GatewayId, Secret, UserName};
 use crate::oauth::answered_state;
 use crate::seal::{self, DataKey};
 
 /// Questions that are kept at one time, and of one asker. One takes about two kilobytes.
 const FLOWS: usize = 1_000;
 const OF_ONE: usize = 200;
-/// The largest file that is read, in bytes.
+/// The largest file that is read or written, in bytes.
 const MAX_LEN: u64 = 16 * 1024 * 1024;
 /// What is left free for one question, so that a buffer with secrets never grows.
-const ROOM: usize = 16 * 1024;
+const ROOM: usize = 32 * 1024;
 
 /// Why a question is not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum PendingError {
     /// The file.
-    #[error("the consents under way could not be read or written")]
+    #[error(
+        "the consents under way could not be read or written; where their file is at fault, remove it, and they begin anew"
+    )]
     Disk(#[from] disk::Error),
     /// Another secret, or damage.
     #[error("{} does not open; if the secret was changed, remove the file, and consents that were under way begin anew", .0.display())]
@@ -38,7 +40,7 @@ pub enum PendingError {
     /// Another gateway has it.
     #[error("another gateway of this home is up: it holds {}", .0.display())]
     InUse(PathBuf),
-    /// As many as there may be.
+    /// As many as there may be, or as large.
     #[error("too many consents are under way")]
     Full,
 }
@@ -179,6 +181,25 @@ impl Pending {
         })
     }
 
+    /// Whether `asker` began the question called `id`.
+    ///
+    /// # Errors
+    /// As [`PendingError`] says.
+    pub(crate) fn is_of(&self, asker: &str, id: &GatewayId) -> Result<bool, PendingError> {
+        self.look(|flows| flows.iter().any(|flow| flow.id == *id && flow.asker == asker))
+    }
+
+    /// The name of the person whom `number` means, where that person is being asked.
+    ///
+    /// # Errors
+    /// As [`PendingError`] says.
+    pub(crate) fn named(&self, number: &UserName, now: SystemTime) -> Result<Option<UserName>, PendingError> {
+        let means = |user: &&UserName| !user.looks_like_a_number() && user.is(number);
+        self.look(|flows| {
+            flows.iter().filter(|flow| flow.waits(now)).filter_map(|flow| flow.connection.user()).find(means).cloned()
+        })
+    }
+
     /// Reads what came to `redirect`. An answer is its question's end, on disk before anybody acts on it.
     ///
     /// # Errors
@@ -191,7 +212,7 @@ impl Pending {
         }
         self.change(|flows| {
             let Some(flow) = waiting_for(flows, &state, now) else { return Ok(Answered::Unknown) };
-            let waiting = match std::mem::replace(&mut flow.step, Step::Taken) {
+            let waiting = match flow.take(now) {
                 Step::Consent(waiting) => waiting,
                 step => {
                     flow.step = step;
@@ -228,7 +249,7 @@ impl Pending {
     pub(crate) fn take_form(&self, state: &Secret<String>, now: SystemTime) -> Result<Option<Answer>, PendingError> {
         self.change(|flows| {
             let Some(flow) = flows.iter_mut().rfind(|flow| flow.is_form_for(state, now)) else { return Ok(None) };
-            flow.step = Step::Taken;
+            flow.take(now);
             Ok(Some(answer(flow, state)))
         })
     }
@@ -278,17 +299,19 @@ impl Pending {
         Ok(find(known.as_deref().unwrap_or_default()))
     }
 
-    /// Changes them on disk. What `work` refuses, or can't be written, has not happened.
+    /// Changes them on disk. What `work` refuses it has not begun; what can't be written has not happened.
     fn change<T>(&self, work: impl FnOnce(&mut Vec<Flow>) -> Result<T, PendingError>) -> Result<T, PendingError> {
         let mut known = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
         let mut flows = match known.take() {
             Some(flows) => flows,
             None => self.fetch()?,
         };
-        let done = work(&mut flows)?;
-        self.write(&flows)?;
+        let done = work(&mut flows);
+        if done.is_ok() {
+            self.write(&flows)?;
+        }
         *known = Some(flows);
-        Ok(done)
+        done
     }
 
     fn fetch(&self) -> Result<Vec<Flow>, PendingError> {
@@ -303,6 +326,10 @@ impl Pending {
         // Without its cause, whose message may quote a secret.
         written.ok().ok_or_else(|| PendingError::Unreadable(self.file.clone()))?;
         let sealed = seal::seal(&self.key, &text).map_err(|cause| PendingError::Sealed(self.file.clone(), cause))?;
+        // What can't be read again would be the end of all of them.
+        if u64::try_from(sealed.len()).is_ok_and(|len| len > MAX_LEN) {
+            return Err(PendingError::Full);
+        }
         disk::remove_leftovers(&self.file, &self.alone)?;
         Ok(disk::write_atomic(&self.file, sealed.as_bytes(), disk::PRIVATE)?)
     }
@@ -310,12 +337,16 @@ impl Pending {
 
 /// Drops what nobody needs any more; of too many, those that failed, which wait for nobody.
 fn make_room(flows: &mut Vec<Flow>, wanted: &Wanted, now: SystemTime) -> Result<(), PendingError> {
+    let needed = flows.iter().filter(|flow| !flow.is_over(now) && !flow.has_failed(now)).count();
+    let own = flows.iter().filter(|own| own.asker == wanted.asker && own.waits(now)).count();
+    if needed >= FLOWS || own >= OF_ONE {
+        return Err(PendingError::Full);
+    }
     flows.retain(|flow| !flow.is_over(now));
     if flows.len() >= FLOWS {
         flows.retain(|flow| !flow.has_failed(now));
     }
-    let own = flows.iter().filter(|own| own.asker == wanted.asker && own.waits(now)).count();
-    if flows.len() >= FLOWS || own >= OF_ONE { Err(PendingError::Full) } else { Ok(()) }
+    Ok(())
 }
 
 /// All are compared, each in constant time.

@@ -1,6 +1,6 @@
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::super::flow::PATIENCE;
+use super::super::flow::{ACTION, PATIENCE};
 use super::*;
 
 fn now() -> SystemTime {
@@ -106,9 +106,59 @@ fn i7_one_program_has_only_so_many_and_leaves_room_for_others() {
     };
     pending.change(fill).expect("written");
     assert!(matches!(begin(&pending, &wanted("crew", "acme:alice")), Err(PendingError::Full)));
+    let file = folder.path().join("home/gateway-pending.enc");
+    let written = std::fs::read(&file).expect("a file");
+    std::fs::write(&file, "damaged").expect("written");
+    assert_eq!(pending.look(<[Flow]>::len).expect("who is refused changes nothing"), OF_ONE);
+    std::fs::write(&file, written).expect("written");
     assert!(matches!(begin(&pending, &wanted("other", "acme:alice")), Ok(Begun::Now(_))));
     let later = now() + PATIENCE;
     let wanted = wanted("crew", "acme:alice");
     let flow = Flow::new(&wanted, Secret::new(String::new()), Step::Form(state("later")), later);
     assert!(matches!(pending.begin(&wanted, flow, later), Ok(Begun::Now(_))), "those before are over");
+}
+
+#[test]
+fn i7_the_file_grows_no_larger_than_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pending = open(&folder, 7).expect("a file");
+    let alice = wanted("crew", "acme:alice");
+    begin(&pending, &alice).expect("kept");
+    let mut large = wanted("crew", "acme:bob");
+    large.scopes = vec!["x".repeat(13 * 1024 * 1024)];
+    assert!(matches!(begin(&pending, &large), Err(PendingError::Full)));
+    let standing =
+        |pending: &Pending, wanted: &Wanted| pending.standing(&wanted.id, now()).expect("a file").map(|(standing, _)| standing);
+    assert_eq!((standing(&pending, &alice), standing(&pending, &large)), (Some(Standing::Pending), None));
+    assert!(matches!(begin(&pending, &wanted("crew", "acme:bob")), Ok(Begun::Now(_))), "a smaller one is kept");
+    drop(pending);
+    assert_eq!(standing(&open(&folder, 7).expect("it can be read"), &alice), Some(Standing::Pending));
+}
+
+#[test]
+fn an_answer_that_nobody_acts_on_any_more_came_to_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pending = open(&folder, 7).expect("a file");
+    let alice = wanted("crew", "acme:alice");
+    begin(&pending, &alice).expect("kept");
+    let taken = pending.take_form(&state("acme:alice"), now()).expect("a file").expect("a form");
+    let standing = |after: Duration| pending.standing(&alice.id, now() + after).expect("a file").map(|(standing, _)| standing);
+    assert_eq!(standing(ACTION - Duration::from_secs(1)), Some(Standing::Pending));
+    assert_eq!(standing(ACTION), Some(Standing::Failed));
+    pending.give_back(&taken).expect("written");
+    assert_eq!(standing(ACTION), Some(Standing::Pending), "it waits again");
+}
+
+#[test]
+fn a_person_is_asked_once_by_name_and_by_number() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pending = open(&folder, 7).expect("a file");
+    // Python: uuid.uuid5(uuid.NAMESPACE_DNS, "alice").
+    let number = "c2ef90b9-02bc-5d53-93cd-92652b6e1b41";
+    begin(&pending, &wanted("crew", "acme:alice")).expect("kept");
+    assert!(matches!(begin(&pending, &wanted("crew", &format!("acme:{number}"))), Ok(Begun::Already(_))));
+    let named = |number: &str, after| pending.named(&number.parse().expect("a name"), now() + after).expect("a file");
+    assert_eq!(named(number, Duration::ZERO), "alice".parse().ok());
+    assert_eq!(named("c2ef90b9-02bc-5d53-93cd-92652b6e1b42", Duration::ZERO), None);
+    assert_eq!(named(number, PATIENCE), None, "who is asked no more");
 }

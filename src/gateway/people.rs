@@ -67,12 +67,33 @@ impl Gateway {
         let agents = agents.agents().filter_map(|agent| agent.user.clone());
         let held = vault.iter().filter_map(|(id, _)| id.user().cloned());
         let mut known = who.bound_to().cloned().into_iter().chain(agents).chain(held);
-        Ok(known.find(|known| !known.looks_like_a_number() && known.is(&named)).unwrap_or(named))
+        if let Some(known) = known.find(|known| !known.looks_like_a_number() && known.is(&named)) {
+            return Ok(known);
+        }
+        if !named.looks_like_a_number() {
+            return Ok(named);
+        }
+        let asked = self.ports.pending.named(&named, (self.ports.clock)()).map_err(|error| not_kept(&error))?;
+        Ok(asked.unwrap_or(named))
     }
 
     /// The connection of `provider` for `user`, in whichever way the person is called in its name.
     pub(super) fn connection_of(vault: &Snapshot, provider: &ProviderId, user: Option<&UserName>) -> Option<ConnectionId> {
         vault.of_provider(provider).iter().find(|id| UserName::same(id.user(), user)).cloned()
+    }
+
+    /// `connection` as it is called now: it may have come to be under the other of its person's names since it was asked for.
+    pub(super) fn called_now(vault: &Snapshot, connection: &ConnectionId) -> ConnectionId {
+        Self::connection_of(vault, connection.provider(), connection.user()).unwrap_or_else(|| connection.clone())
+    }
+
+    /// Whether `who` may end the question called `id`: its own, or an administrator.
+    ///
+    /// # Errors
+    /// 404 for those of others.
+    pub(super) fn may_end(&self, who: &Who, id: &GatewayId) -> Result<(), Problem> {
+        let own = self.ports.pending.is_of(who.name(), id).map_err(|error| not_kept(&error))?;
+        if own || who.kind() == Some(Kind::Admin) { Ok(()) } else { Err(missing()) }
     }
 
     /// What `handle` leads to: a UUID that was given out, a connection's name, or `resolved:[PERSON:]PROVIDER`.

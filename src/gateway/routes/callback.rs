@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::consent::{Code, Error};
+use crate::consent::{Account, Code, Error};
 use crate::gateway::access::{Asked, Page};
 use crate::gateway::begin::{account, not_kept, told};
-use crate::gateway::context::Shared;
+use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::keep::keep;
 use crate::gateway::page::EndPage;
 use crate::gateway::pending::{Answer, Answered};
 use crate::gateway::problem::Problem;
+use crate::model::ConnectionId;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -47,10 +48,22 @@ enum End {
     ))]
 async fn oauth_callback(
     State(gateway): State<Shared>,
+    method: Method,
     asked: Asked<Page>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
+    // Who looks at a link before a person does answers nothing (RFC 9110 §9.2.1).
+    if method == Method::HEAD {
+        return Ok(StatusCode::OK.into_response());
+    }
     let query = query.unwrap_or_default();
+    // To the end also where the browser leaves: a question whose answer was heard has to be over in one way or the other.
+    let work = tokio::spawn(async move { hear(&gateway, &asked, query).await });
+    work.await.unwrap_or_else(|_stopped| Err(Problem::internal()))
+}
+
+/// Acts on what a browser brought.
+async fn hear(gateway: &Shared, asked: &Asked<Page>, query: String) -> Result<Response, Problem> {
     let heard = gateway.on_disk(move |gateway| {
         let now = (gateway.ports.clock)();
         gateway.ports.pending.hear(&gateway.redirect_uri(), &query, now)
@@ -62,7 +75,7 @@ async fn oauth_callback(
         Answered::Strange(why) => Ok(stale(&why)),
         Answered::Flow(answer, code) => {
             let end = match *code {
-                Ok(code) => connect(&gateway, &asked, &answer, code).await,
+                Ok(code) => connect(gateway, asked, &answer, code).await,
                 Err(error) => Ok(ended(&error)),
             };
             if !matches!(end, Ok(End::Connected)) {
@@ -75,30 +88,29 @@ async fn oauth_callback(
     }
 }
 
-/// Redeems the code and stores what came of it, to the end also where the browser leaves.
+/// Redeems the code and stores what came of it. A task of its own, so that nothing that goes wrong in it is the end of the question too.
 async fn connect(gateway: &Shared, asked: &Asked<Page>, answer: &Answer, code: Code) -> Result<End, Problem> {
     asked.note(gateway, "gateway_consented", &[("connection", answer.connection.as_str())]).await?;
     let (gateway, id) = (Arc::clone(gateway), answer.id.clone());
     let (connection, scopes) = (answer.connection.clone(), answer.scopes.clone());
     let work = tokio::spawn(async move {
         let whose = connection.clone();
-        let account = gateway.on_disk(move |gateway| {
-            let provider = gateway.ports.catalogue.load().get(whose.provider()).cloned();
-            let provider = provider.ok_or_else(|| Problem::missing("the provider's file is gone"))?;
-            Ok::<_, Problem>(account(&*gateway.vault()?, &provider, &whose, scopes))
-        });
-        let account = match account.await?? {
-            Ok(account) => Arc::new(account),
+        let account = match gateway.on_disk(move |gateway| gateway.account_now(&whose, scopes)).await?? {
+            Ok(account) => account,
             Err(error) => return Ok(ended(&error)),
         };
         let obtained = match account.redeem(code, &gateway.consents()).await {
             Ok(obtained) => obtained,
             Err(error) => return Ok(ended(&error)),
         };
+        let whose = connection.clone();
         let kept = gateway.on_disk(move |gateway| {
-            keep(&gateway.ports.store, &account, &obtained, Some(&id)).map(|_hosts| gateway.ports.pending.finish(&id))
+            // Another answer for the same person may have come meanwhile.
+            let account = account.called(Gateway::called_now(&*gateway.vault()?, &whose));
+            let kept = keep(&gateway.ports.store, &account, &obtained, Some(&id));
+            Ok::<_, Problem>(kept.map(|_hosts| gateway.ports.pending.finish(&id)))
         });
-        Ok(match kept.await? {
+        Ok(match kept.await?? {
             Ok(forgotten) => {
                 // The connection is there, and found by its handle before the question is.
                 forgotten.unwrap_or_else(|error| tracing::warn!("an answered question stays written down: {}", told(&error)));
@@ -111,6 +123,16 @@ async fn connect(gateway: &Shared, asked: &Asked<Page>, answer: &Answer, code: C
         })
     });
     work.await.unwrap_or_else(|_stopped| Err(Problem::internal()))
+}
+
+impl Gateway {
+    /// The account of `connection`, as that is called now.
+    fn account_now(&self, connection: &ConnectionId, scopes: Vec<String>) -> Result<Result<Account, Error>, Problem> {
+        let provider = self.ports.catalogue.load().get(connection.provider()).cloned();
+        let provider = provider.ok_or_else(|| Problem::missing("the provider's file is gone"))?;
+        let vault = self.vault()?;
+        Ok(account(&vault, &provider, &Self::called_now(&vault, connection), scopes))
+    }
 }
 
 fn ended(error: &Error) -> End {

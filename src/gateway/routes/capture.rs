@@ -192,11 +192,11 @@ impl Gateway {
         let now = (self.ports.clock)();
         let form = Form { provider, fields, expires_at: None, app: false };
         let mut entry = form.entry(try_out, now).map_err(|error| Refused::Typed(told(&error)))?;
-        let pending = &self.ports.pending;
+        let (pending, vault) = (&self.ports.pending, self.vault().map_err(Refused::Other)?);
         let taken = pending.take_form(state, now).map_err(|error| Refused::Other(not_kept(&error)))?;
         let answer = taken.ok_or(Refused::Gone)?;
         entry.answer_to(answer.id.clone());
-        if let Err(error) = self.ports.store.register(&answer.connection, entry) {
+        if let Err(error) = self.ports.store.register(&Self::called_now(&vault, &answer.connection), entry) {
             pending.give_back(&answer).map_err(|error| Refused::Other(not_kept(&error)))?;
             return Err(Refused::Other(Problem::unreadable(&error)));
         }

@@ -30,8 +30,30 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(remove_connection))
 }
 
-/// More than any service knows.
+/// More scopes than any service knows, and more bytes of one and of all.
 const SCOPES: usize = 100;
+const SCOPE_LEN: usize = 256;
+const SCOPES_LEN: usize = 4 * 1024;
+
+/// Checks that they are scopes, of which several may stand in one text, and not more than a question has room for.
+fn check(scopes: &[String]) -> Result<(), Problem> {
+    if scopes.len() > SCOPES {
+        return Err(Problem::malformed(format!("the member scopes has more than {SCOPES} parts")));
+    }
+    let long = scopes.iter().any(|scope| scope.len() > SCOPE_LEN);
+    if long || scopes.iter().map(String::len).sum::<usize>() > SCOPES_LEN {
+        let message = format!("the member scopes is too long: {SCOPE_LEN} bytes a scope, {SCOPES_LEN} in all");
+        return Err(Problem::malformed(message));
+    }
+    // RFC 6749 §3.3, and the blank between two of them.
+    let known = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    match scopes.iter().all(|scope| scope.bytes().all(known)) {
+        true => Ok(()),
+        false => Err(Problem::malformed(
+            "the member scopes holds what no scope does; letters, digits and marks but \" and \\ make one",
+        )),
+    }
+}
 
 /// What an app asks for.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -96,9 +118,7 @@ async fn request_connection(
     asked: Asked<App>,
     InBody(ask): InBody<Ask>,
 ) -> Result<Response, Problem> {
-    if ask.scopes.len() > SCOPES {
-        return Err(Problem::malformed(format!("the member scopes has more than {SCOPES} parts")));
-    }
+    check(&ask.scopes)?;
     asked.note(&gateway, "gateway_asked", &[("provider", &ask.provider_name)]).await?;
     let Ask { user_id, provider_name, scopes, return_url } = ask;
     let (who, wish) = (asked.who.clone(), Request { provider: provider_name, user: user_id, scopes, return_url });
@@ -177,6 +197,8 @@ async fn remove_connection(
     let (id, entry) = match gateway.on_disk(move |gateway| gateway.find(&handle)).await?? {
         Found::Held(id, entry) => (id, entry),
         Found::Asked(given, _, connection) => {
+            let (who, whose) = (asked.who.clone(), given.clone());
+            gateway.on_disk(move |gateway| gateway.may_end(&who, &whose)).await??;
             asked.note(&gateway, "gateway_dropped", &[("connection", connection.as_str())]).await?;
             let ended = gateway.on_disk(move |gateway| gateway.ports.pending.fail(&given)).await?;
             ended.map_err(|error| not_kept(&error))?;

@@ -275,10 +275,16 @@ fn t118_a_state_works_once_and_a_code_only_with_its_own() {
             (format!("code=good-eve&state={state}x"), "a longer one"),
             (format!("code=good-eve&state=x&state={state}"), "two"),
             (format!("code=good-eve&code=good-alice&state={state}"), "two codes"),
+            (format!("state={state}"), "neither a code nor an error"),
+            (format!("state={state}&code="), "an empty code"),
         ] {
             let said = house.comes_back(&query).await;
             assert!(said.status == 404 && said.body.contains("You can close this page"), "{why}: {said:?}");
         }
+        // What looks at a link before the person comes.
+        let link = format!("/oauth/callback?code=good-alice&state={state}");
+        let said = house.nexus.gateway().ask("HEAD", &link, None).await;
+        assert_eq!((said.status, said.body.as_str(), house.service.seen().len()), (200, "", 0), "{said:?}");
         assert_eq!(house.status(&house.app, &begun["connection_id"]).await, "pending", "nobody can end it from outside");
         // RFC 9207: the answer of another service.
         let mixed = format!("code=good-alice&state={state}&iss=https%3A%2F%2Flogin.evil.example");
@@ -388,5 +394,65 @@ fn i6_an_apps_key_acts_as_the_agent_of_its_name() {
             Some("at-bob-0123456789")
         );
         assert_eq!(sent("other", other).await, 403, "another agent's");
+    });
+}
+
+#[test]
+fn i6_a_question_is_ended_by_who_asked_it_or_by_an_administrator() {
+    run(async {
+        let house = House::new().await;
+        for (who, status) in [(&house.of_alice, 404), (&house.nexus.gateway(), 404), (&house.app, 200), (&house.admin, 200)] {
+            let begun = house.ask(&house.app, "alice").await;
+            let said = who.ask("DELETE", &format!("/v1/connections/{}", text(&begun, "connection_id")), None).await;
+            assert_eq!(said.status, status, "{said:?}");
+            let stands = if status == 200 { "failed" } else { "pending" };
+            assert_eq!(house.status(&house.app, &begun["connection_id"]).await, stands);
+            house.admin.ask("DELETE", &format!("/v1/connections/{}", text(&begun, "connection_id")), None).await;
+        }
+    });
+}
+
+/// Python: `uuid.uuid5(uuid.NAMESPACE_DNS, "alice")`.
+#[test]
+fn a_person_who_is_asked_by_name_and_by_number_has_one_connection() {
+    run(async {
+        let number = "c2ef90b9-02bc-5d53-93cd-92652b6e1b41";
+        for [first, second] in [["alice", number], [number, "alice"]] {
+            let house = House::new().await;
+            let (one, other) = (house.ask(&house.app, first).await, house.ask(&house.admin, second).await);
+            for begun in [&one, &other] {
+                let said = house.comes_back(&format!("code=good-alice&state={}", text(begun, "state"))).await;
+                assert_eq!(said.status, 303, "{said:?}");
+            }
+            let all = house.nexus.store().list().expect("a vault");
+            assert_eq!(all.len(), 2, "the app, and one of hers: {all:?}");
+            for begun in [&one, &other] {
+                assert_eq!(house.status(&house.app, &begun["connection_id"]).await, "active");
+            }
+        }
+    });
+}
+
+#[test]
+fn i7_scopes_are_bounded_and_what_a_service_could_know() {
+    run(async {
+        let house = House::new().await;
+        let ask = |scopes: Vec<String>| {
+            let wish = json!({ "user_id": "alice", "provider_name": "acme", "scopes": scopes });
+            let app = house.app.clone();
+            async move { app.ask("POST", "/v1/request-connection", Some(&wish)).await }
+        };
+        let many = |count, length| vec!["x".repeat(length); count];
+        for fine in [many(1, 256), many(16, 256), many(100, 1), vec!["https://acme.example/a.read user:email a b".to_owned()]] {
+            let said = ask(fine).await;
+            assert_eq!(said.status, 200, "{said:?}");
+        }
+        for odd in ["a\"b", "a\\b", "a\nb", "a\u{7f}", "\u{e4}"].map(|scope| vec![scope.to_owned()]) {
+            let said = ask(odd.clone()).await;
+            assert_eq!((said.status, said.code().as_str()), (400, "malformed"), "{odd:?}");
+        }
+        for long in [many(1, 257), many(17, 256), many(101, 1)] {
+            assert_eq!(ask(long).await.status, 400);
+        }
     });
 }

@@ -38,6 +38,9 @@ impl House {
                 open.acquire().await.expect("a gate").forget();
                 let body = String::from_utf8_lossy(&body).into_owned();
                 let code = body.split('&').find_map(|pair| pair.strip_prefix("code=")).expect("a code").to_owned();
+                if code == "refused" {
+                    return answer(400, json!({ "error": "invalid_grant" }).to_string());
+                }
                 let tokens = json!({ "access_token": format!("at-{code}"), "refresh_token": format!("rt-{code}"), "token_type": "Bearer" });
                 let mut response = answer(200, tokens.to_string());
                 response.headers_mut().insert("content-type", "application/json".parse().expect("a value"));
@@ -72,6 +75,18 @@ impl House {
     fn comes_back(&self, begun: &Value, code: &str) -> tokio::task::JoinHandle<u16> {
         let (gateway, path) = (self.gateway(), format!("/oauth/callback?code={code}&state={}", text(begun, "state")));
         tokio::spawn(async move { gateway.get(&path).await.status })
+    }
+
+    /// Waits until nothing is asked of the gateway but this.
+    async fn quiet(&self) {
+        for _ in 0..2_000 {
+            let text = self.gateway().get("/metrics").await.body;
+            if text.lines().any(|line| line == "nexus_gateway_requests_under_way 1") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the browser is still there");
     }
 
     async fn killed(&mut self) {
@@ -210,5 +225,26 @@ fn a_browser_that_leaves_loses_nothing() {
         let there = || store.get(&"acme:alice".parse().expect("a name")).expect("a vault").map(drop);
         eventually("the connection", there).await;
         assert_eq!(house.status(&begun).await, "active");
+    });
+}
+
+#[test]
+fn a_browser_that_leaves_before_it_goes_wrong_leaves_no_question_behind() {
+    run_within(Duration::from_secs(60), async {
+        let house = House::new().await;
+        let begun = house.ask("alice").await;
+        let browser = house.comes_back(&begun, "refused");
+        house.service.until(|seen| seen.len() == 1).await;
+        browser.abort();
+        house.quiet().await;
+        assert_eq!(house.status(&begun).await, "pending");
+        house.gate.add_permits(1);
+        for _ in 0..2_000 {
+            if house.status(&begun).await == "failed" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it is {}", house.status(&begun).await);
     });
 }

@@ -127,3 +127,16 @@ fn the_numbers_count_what_happens() {
         assert!(!text.contains("alice"), "whose they are is no number");
     });
 }
+
+#[test]
+fn i9_questions_that_cannot_be_read_keep_the_gateway_down_and_not_the_proxy() {
+    run(async {
+        let builder = Builder::new(&Authority::new()).gateway();
+        let file = builder.home().gateway_pending();
+        nexus::disk::write_atomic(&file, b"AAAA", nexus::disk::PRIVATE).expect("a file");
+        let nexus = builder.start();
+        TcpStream::connect(nexus.address).await.expect("the proxy");
+        assert!(!nexus.has_gateway());
+        assert_eq!(std::fs::read(&file).expect("the file"), b"AAAA", "it stays as it is");
+    });
+}

@@ -215,6 +215,11 @@ impl Nexus {
         }
     }
 
+    /// Whether it has a gateway, which runs in the test's process.
+    pub(crate) fn has_gateway(&self) -> bool {
+        matches!(&self.life, Life::Library(Some(running)) if running.gateway().is_some())
+    }
+
     /// Makes a key while it runs, as another process would.
     pub(crate) fn add_key(&self, name: &str, kind: GatewayKeyKind) -> String {
         add_key(&self.home, name, kind, |_key| ())
