@@ -16,7 +16,7 @@ use crate::vault::{Entry, Snapshot};
 /// The person that JarvisCore acts for, beside its handle.
 const SUBJECT: &str = "x-nexus-subject";
 /// What begins a handle that JarvisCore makes of a provider's name, and perhaps a person's before it.
-const RESOLVED: &str = "resolved:";
+pub(super) const RESOLVED: &str = "resolved:";
 
 /// What a handle leads to.
 #[derive(Debug)]
@@ -39,14 +39,21 @@ pub(super) struct Handle {
 
 impl Handle {
     /// `text`, as `who` sent it with `headers`.
-    pub(super) fn new(who: &Who, text: &str, headers: &HeaderMap) -> Self {
-        let subject = headers.get(SUBJECT).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Self { who: who.clone(), text: text.to_owned(), subject }
+    ///
+    /// # Errors
+    /// 400 where these name two persons, or none that can be read.
+    pub(super) fn new(who: &Who, text: &str, headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut subjects = headers.get_all(SUBJECT).iter();
+        let subject = subjects.next().map(|value| value.to_str().map(str::to_owned)).transpose();
+        match (subject, subjects.next()) {
+            (Ok(subject), None) => Ok(Self { who: who.clone(), text: text.to_owned(), subject }),
+            _ => Err(Problem::malformed("a request names one person in one field X-Nexus-Subject")),
+        }
     }
 }
 
 /// The same for what is not there and for what `who` may not see: nobody learns what exists.
-fn missing() -> Problem {
+pub(super) fn missing() -> Problem {
     Problem::missing("there is no such connection, or it is not for this key; POST /v1/request-connection asks for one")
 }
 

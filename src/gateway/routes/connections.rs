@@ -153,7 +153,7 @@ async fn check_connection(
     InPath(id): InPath<String>,
     headers: HeaderMap,
 ) -> Result<Json<Checked>, Problem> {
-    let handle = Handle::new(&asked.who, &id, &headers);
+    let handle = Handle::new(&asked.who, &id, &headers)?;
     let status = match gateway.on_disk(move |gateway| gateway.find(&handle)).await?? {
         Found::Asked(_, Standing::Pending, _) => "pending",
         Found::Asked(_, Standing::Failed, _) => "failed",
@@ -193,7 +193,7 @@ async fn remove_connection(
     if asked.who.kind() == Some(Kind::Node) {
         return Err(Problem::forbidden("key_kind", "keys of nodes take nothing out"));
     }
-    let handle = Handle::new(&asked.who, &id, &headers);
+    let handle = Handle::new(&asked.who, &id, &headers)?;
     let (id, entry) = match gateway.on_disk(move |gateway| gateway.find(&handle)).await?? {
         Found::Held(id, entry) => (id, entry),
         Found::Asked(given, _, connection) => {

@@ -17,10 +17,10 @@ use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::input::{InPath, InQuery};
 use crate::gateway::keys::Kind;
 use crate::gateway::pending::Standing;
-use crate::gateway::people::{Found, Handle};
+use crate::gateway::people::{Found, Handle, RESOLVED, missing};
 use crate::gateway::problem::{Document, Problem};
 use crate::gateway::shape::{self, Credential};
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, UserName};
 use crate::provider::Provider;
 use crate::vault::{Entry, Status};
 
@@ -46,7 +46,7 @@ async fn token(
     InPath(id): InPath<String>,
     headers: HeaderMap,
 ) -> Result<Json<Credential>, Problem> {
-    let handle = Handle::new(&asked.who, &id, &headers);
+    let handle = Handle::new(&asked.who, &id, &headers)?;
     let usable = gateway.on_disk(move |gateway| gateway.usable(&handle)).await??;
     handed_out(&gateway, &asked, usable).await.map(Json)
 }
@@ -76,7 +76,7 @@ async fn refresh(
     InPath(id): InPath<String>,
     headers: HeaderMap,
 ) -> Result<Json<Refreshed>, Problem> {
-    let handle = Handle::new(&asked.who, &id, &headers);
+    let handle = Handle::new(&asked.who, &id, &headers)?;
     let (id, _, provider) = gateway.on_disk(move |gateway| gateway.usable(&handle)).await??;
     asked.note(&gateway, "gateway_refresh", &[("connection", id.as_str())]).await?;
     let refreshed = gateway.renewed(&id, &provider).await?;
@@ -93,6 +93,25 @@ struct Whose {
     provider_name: String,
 }
 
+impl Whose {
+    /// As a handle that names the person where either member does; `None` where they name two.
+    fn handle(self) -> Option<String> {
+        let Self { workspace_id, provider_name } = self;
+        let Some(person) = workspace_id else {
+            let rest = provider_name.strip_prefix(RESOLVED).unwrap_or(&provider_name);
+            return Some(format!("{RESOLVED}{rest}"));
+        };
+        match provider_name.strip_prefix(RESOLVED).map(|rest| (rest, rest.rsplit_once(':'))) {
+            None => Some(format!("{RESOLVED}{person}:{provider_name}")),
+            Some((rest, None)) => Some(format!("{RESOLVED}{person}:{rest}")),
+            Some((_, Some((named, _)))) => {
+                let (named, person): (UserName, UserName) = (named.parse().ok()?, person.parse().ok()?);
+                named.is(&person).then_some(provider_name)
+            }
+        }
+    }
+}
+
 /// The credential of a person's connection with a service, if there is one that can be used.
 #[utoipa::path(get, path = "/v1/resolve", tag = "connections", params(Whose),
     security(("key" = ["app", "node", "admin", "owner"])), responses(
@@ -105,13 +124,8 @@ async fn resolve(
     InQuery(whose): InQuery<Whose>,
     headers: HeaderMap,
 ) -> Result<Json<Credential>, Problem> {
-    let Whose { workspace_id, provider_name } = whose;
-    let text = match workspace_id.filter(|_| !provider_name.starts_with("resolved:")) {
-        Some(person) => format!("resolved:{person}:{provider_name}"),
-        None if provider_name.starts_with("resolved:") => provider_name,
-        None => format!("resolved:{provider_name}"),
-    };
-    let handle = Handle::new(&asked.who, &text, &headers);
+    let text = whose.handle().ok_or_else(missing)?;
+    let handle = Handle::new(&asked.who, &text, &headers)?;
     let usable = gateway.on_disk(move |gateway| gateway.usable(&handle)).await?;
     let usable = usable.map_err(|problem| match problem.status() {
         StatusCode::CONFLICT => {
@@ -187,5 +201,31 @@ fn not_live(error: &broker::Error) -> Problem {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_renewed", message).header(RETRY_AFTER, "30")
         }
         error => Problem::unreadable(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i6_who_is_named_beside_the_handle_is_never_dropped() {
+        let handle = |person: Option<&str>, provider: &str| {
+            Whose { workspace_id: person.map(str::to_owned), provider_name: provider.to_owned() }.handle()
+        };
+        let alice = "alice".parse::<UserName>().expect("a name").uuid();
+        for (person, provider, wanted) in [
+            (None, "acme", Some("resolved:acme")),
+            (None, "resolved:acme", Some("resolved:acme")),
+            (None, "resolved:bob:acme", Some("resolved:bob:acme")),
+            (Some("alice"), "acme", Some("resolved:alice:acme")),
+            (Some("alice"), "resolved:acme", Some("resolved:alice:acme")),
+            (Some("alice"), "resolved:alice:acme", Some("resolved:alice:acme")),
+            (Some(alice.as_str()), "resolved:alice:acme", Some("resolved:alice:acme")),
+            (Some("alice"), "resolved:bob:acme", None),
+            (Some("a b"), "resolved:alice:acme", None),
+        ] {
+            assert_eq!(handle(person, provider).as_deref(), wanted, "{person:?} {provider}");
+        }
     }
 }
