@@ -89,9 +89,9 @@ impl Key {
         self.providers.as_ref().is_none_or(|names| names.contains(provider))
     }
 
-    /// Whether it may ask for `user`'s connections.
+    /// Whether it may ask for `user`'s connections, in whichever way the person is called.
     pub(crate) fn acts_for(&self, user: Option<&UserName>) -> bool {
-        self.user.is_none() || self.user.as_ref() == user
+        self.user.is_none() || UserName::same(self.user.as_ref(), user)
     }
 
     /// Whether it may see `connection`: one bound to a person sees that person's and those of nobody.
@@ -295,6 +295,11 @@ mod tests {
         assert!(!sees("github:bob") && !sees("slack:alice") && !sees("slack"));
         let acts = |text: Option<&str>| key.acts_for(text.map(|text| text.parse().expect("a name")).as_ref());
         assert!(acts(Some("alice")) && !acts(Some("bob")) && !acts(None));
+        // By number, on either side.
+        let number = "alice".parse::<UserName>().expect("a name");
+        let by_number = Key { user: Some(number.uuid().parse().expect("a name")), ..key.clone() };
+        assert!(acts(Some(&number.uuid())) && by_number.acts_for(Some(&number)));
+        assert!(!by_number.acts_for(Some(&"bob".parse().expect("a name"))) && !by_number.acts_for(None));
     }
 
     #[test]
