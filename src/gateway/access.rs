@@ -234,7 +234,7 @@ impl<W: Level> FromRequestParts<Shared> for Asked<W> {
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Problem> {
         let origin = *parts.extensions.get::<Origin>().ok_or_else(Problem::internal)?;
-        let who = if W::OPEN { open::<W>(parts) } else { gateway.who(parts, &origin) };
+        let who = if W::OPEN { open::<W>(parts, &gateway.settings.url) } else { gateway.who(parts, &origin) };
         let asked = who.map(|who| Self { who, source: origin.peer, level: PhantomData });
         match asked {
             Ok(asked) if W::admits(&asked.who) => Ok(asked),
@@ -274,17 +274,18 @@ fn refuse<W: Level>(who: &Who) -> Problem {
 }
 
 /// What nobody shows a key for. A page of somebody else may lead a person here, but not fill in a form for them (threat 150).
-fn open<W: Level>(parts: &Parts) -> Result<Who, Problem> {
+fn open<W: Level>(parts: &Parts, url: &str) -> Result<Who, Problem> {
     let reads = parts.method == Method::GET || parts.method == Method::HEAD;
-    let fine = if W::BROWSERS { reads || sent_by_ourselves(parts) } else { !by_a_page(&parts.headers) };
+    let fine = if W::BROWSERS { reads || sent_by_ourselves(parts, url) } else { !by_a_page(&parts.headers) };
     if fine { Ok(Who::Anyone) } else { Err(by_another_page()) }
 }
 
-/// A form that our own page sent, or no browser at all.
-fn sent_by_ourselves(parts: &Parts) -> bool {
+/// A form that our own page sent, or no browser at all. Behind a proxy that rewrites `Host`, the page is at `url`.
+fn sent_by_ourselves(parts: &Parts, url: &str) -> bool {
     let text = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let here = parts.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-    let same = |origin: &str| origin.split_once("://").map(|(_, authority)| authority) == here;
+    let at_url = |origin: &str| url.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let same = |origin: &str| origin.split_once("://").is_some_and(|(_, place)| Some(place) == here || at_url(origin));
     text("sec-fetch-site").is_none_or(|site| site == "same-origin") && text("origin").is_none_or(same)
 }
 
@@ -383,22 +384,28 @@ mod tests {
 
     #[test]
     fn t150_a_page_is_led_to_by_anybody_and_filled_in_by_itself() {
-        let page = |method: &str, fields: &[(&str, &str)]| open::<Page>(&parts(method, fields)).is_ok();
+        let page =
+            |method: &str, fields: &[(&str, &str)]| open::<Page>(&parts(method, fields), "https://nexus.example/gw").is_ok();
         let elsewhere = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
         assert!(page("GET", &elsewhere) && page("HEAD", &elsewhere) && page("GET", &[]));
         let own = [("origin", "http://gw.example:8090"), ("sec-fetch-site", "same-origin")];
         assert!(page("POST", &own) && page("POST", &[]) && page("POST", &own[..1]) && page("POST", &own[1..]));
+        assert!(page("POST", &[("origin", "https://nexus.example"), ("sec-fetch-site", "same-origin")]), "behind a proxy");
         for fields in [
             &elsewhere[..1],
             &[("origin", "http://evil.example")],
             &[("origin", "null")],
             &[("origin", "http://gw.example:8090.evil.example")],
             &[("origin", "http://gw.example")],
+            &[("origin", "http://nexus.example")],
+            &[("origin", "https://nexus")],
+            &[("origin", "https://")],
+            &[("origin", "")],
             &[("origin", "http://gw.example:8090"), ("sec-fetch-site", "same-site")],
             &[("sec-fetch-site", "none")],
         ] {
             assert!(!page("POST", fields), "{fields:?}");
-            assert!(open::<Open>(&parts("GET", fields)).is_err(), "{fields:?}");
+            assert!(open::<Open>(&parts("GET", fields), "").is_err(), "{fields:?}");
         }
     }
 
