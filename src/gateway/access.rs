@@ -222,11 +222,30 @@ impl<W: Level> Asked<W> {
             let all: Vec<(&'static str, &str)> = all.iter().map(|(key, value)| (*key, value.as_str())).collect();
             log.event(name, &all)
         };
-        gateway.on_disk(write).await?.map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "a request of the gateway can't be noted");
-            Problem::unlogged()
-        })
+        gateway.on_disk(write).await?.map_err(|error| unnoted(&error))
     }
+
+    /// As [`Asked::note`], for who may block.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn note_here(
+        &self,
+        gateway: &Gateway,
+        name: &'static str,
+        details: &[(&'static str, &str)],
+    ) -> Result<(), Problem> {
+        let kind = self.who.kind().map_or("none", Kind::as_str);
+        let source = self.source.to_string();
+        let who = [("by", self.who.name()), ("kind", kind), ("source", source.as_str())];
+        let all: Vec<(&'static str, &str)> = who.into_iter().chain(details.iter().copied()).collect();
+        gateway.ports.log.event(name, &all).map_err(|error| unnoted(&error))
+    }
+}
+
+fn unnoted(error: &(dyn std::error::Error + 'static)) -> Problem {
+    tracing::error!(error, "a request of the gateway can't be noted");
+    Problem::unlogged()
 }
 
 impl<W: Level> FromRequestParts<Shared> for Asked<W> {

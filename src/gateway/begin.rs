@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 
-use super::access::Who;
+use super::access::{App, Asked, Who};
 use super::context::Gateway;
 use super::flow::{Flow, Step, Wanted};
 use super::keep::can_keep;
@@ -60,7 +60,8 @@ impl Gateway {
     ///
     /// # Errors
     /// What is wrong with the wish, or with the state of things.
-    pub(super) fn begin(&self, who: &Who, request: Request) -> Result<Question, Problem> {
+    pub(super) fn begin(&self, asked: &Asked<App>, request: Request) -> Result<Question, Problem> {
+        let who = &asked.who;
         let provider = self.provider(who, &request.provider)?;
         let vault = self.vault()?;
         let user = Some(self.for_whom(&vault, who, &request.user)?);
@@ -69,26 +70,28 @@ impl Gateway {
         let connection = Self::connection_of(&vault, &provider.id, user.as_ref()).unwrap_or_else(named);
         let id = GatewayId::random().map_err(|error| out_of_random(&error))?;
         let wanted = Wanted { id, asker: who.name().to_owned(), connection, scopes: request.scopes, return_url };
-        self.ask(&vault, &provider, wanted)
-    }
-
-    /// A question for `wanted`, by the service's page where it has one that can be used, else by a form.
-    pub(super) fn ask(&self, vault: &Snapshot, provider: &Arc<Provider>, wanted: Wanted) -> Result<Question, Problem> {
-        let (page, step) = match by_consent(vault, provider, &wanted.connection) {
-            true => self.consent(vault, provider, &wanted)?,
-            false => self.form(provider)?,
+        // By the service's page where it has one that can be used.
+        let (page, step) = match by_consent(&vault, &provider, &wanted.connection) {
+            true => self.consent(&vault, &provider, &wanted)?,
+            false => self.form(&provider)?,
         };
-        self.keep_question(wanted, page, step)
+        self.keep_question(asked, wanted, (page, step))
     }
 
     /// A form for `wanted`.
-    pub(super) fn ask_by_form(&self, provider: &Provider, wanted: Wanted) -> Result<Question, Problem> {
-        let (page, step) = self.form(provider)?;
-        self.keep_question(wanted, page, step)
+    pub(super) fn ask_by_form(&self, asked: &Asked<App>, provider: &Provider, wanted: Wanted) -> Result<Question, Problem> {
+        let form = self.form(provider)?;
+        self.keep_question(asked, wanted, form)
     }
 
-    fn keep_question(&self, wanted: Wanted, page: Secret<String>, step: Step) -> Result<Question, Problem> {
+    fn keep_question(
+        &self,
+        asked: &Asked<App>,
+        wanted: Wanted,
+        (page, step): (Secret<String>, Step),
+    ) -> Result<Question, Problem> {
         let now = (self.ports.clock)();
+        asked.note_here(self, "gateway_asked", &[("connection", wanted.connection.as_str())])?;
         let flow = Flow::new(&wanted, page, step, now);
         match self.ports.pending.begin(&wanted, flow, now).map_err(|error| not_kept(&error))? {
             Begun::Now(shown) => Ok(shown.question(wanted.connection, wanted.scopes, false)),

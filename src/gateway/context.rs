@@ -108,6 +108,11 @@ impl Gateway {
         self.keys.load().len() > 0
     }
 
+    /// Whether who is called `name` in logs is an administrator.
+    pub(super) fn is_admin(&self, name: &str) -> bool {
+        name == Who::CommandLine.name() || self.keys.load().administers(name, (self.ports.clock)())
+    }
+
     /// The way to token endpoints, for consents.
     pub(super) fn consents(&self) -> consent::Ports {
         let (endpoint, clock) = (Arc::clone(&self.ports.endpoint), Arc::clone(&self.ports.clock));

@@ -130,6 +130,11 @@ impl Keys {
         !key.expired(now) && self.0.iter().any(|known| **known == *key)
     }
 
+    /// Whether `name` is that of an administrator's.
+    pub(super) fn administers(&self, name: &str, now: SystemTime) -> bool {
+        self.0.iter().any(|key| key.kind == Kind::Admin && key.name.as_str() == name && !key.expired(now))
+    }
+
     /// The key that `text` is. All hashes are compared, each whole: how long it takes doesn't tell how near a guess came.
     pub(super) fn find(&self, text: &str, now: SystemTime) -> Option<Arc<Key>> {
         let shown = hash(text);

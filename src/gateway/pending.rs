@@ -99,6 +99,8 @@ pub(crate) enum Answered {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) id: GatewayId,
+    /// The key that asked.
+    pub(crate) asker: String,
     pub(crate) connection: ConnectionId,
     pub(crate) scopes: Vec<String>,
     pub(crate) return_url: Option<String>,
@@ -357,6 +359,7 @@ fn waiting_for<'a>(flows: &'a mut [Flow], state: &Secret<String>, now: SystemTim
 fn answer(flow: &Flow, state: &Secret<String>) -> Answer {
     Answer {
         id: flow.id.clone(),
+        asker: flow.asker.clone(),
         connection: flow.connection.clone(),
         scopes: flow.scopes.clone(),
         return_url: flow.return_url.clone(),

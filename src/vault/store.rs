@@ -92,12 +92,30 @@ impl Store {
     /// [`Error::ReservedField`], [`Error::NotUnderstood`] where an entry would be lost that we can't read, and as
     /// [`Store::snapshot`]; then nothing was written.
     pub fn register(&self, id: &ConnectionId, entry: Entry) -> Result<(), Error> {
+        self.register_if(id, entry, |_now| true).map(drop)
+    }
+
+    /// As [`Store::register`], where `may` says so of what the connection is on disk now, which nobody changes meanwhile. False where
+    /// it doesn't; then nothing was written.
+    ///
+    /// # Errors
+    /// As [`Store::register`].
+    pub fn register_if(
+        &self,
+        id: &ConnectionId,
+        entry: Entry,
+        may: impl FnOnce(Option<&Entry>) -> bool,
+    ) -> Result<bool, Error> {
         let mut entry = entry;
         entry.registered_at.get_or_insert_with(SystemTime::now);
         check_fields(&entry)?;
-        self.file.rewrite(|plain| {
+        let written = self.file.rewrite(|plain| {
             let mut document = Document::parse(self.file.path(), plain)?;
-            if let Some(replaced) = understood(id, document.entry(id))? {
+            let replaced = understood(id, document.entry(id))?;
+            if !may(replaced.as_ref()) {
+                return Ok(None);
+            }
+            if let Some(replaced) = replaced {
                 // Programs that hold its handle mean this account, whatever credential it has.
                 let handles = replaced.gateway_ids.into_iter().chain(std::mem::take(&mut entry.gateway_ids));
                 handles.collect::<Vec<_>>().into_iter().for_each(|handle| entry.answer_to(handle));
@@ -105,7 +123,7 @@ impl Store {
             document.set(id, &entry);
             Ok(Some((document.render()?, ())))
         })?;
-        Ok(())
+        Ok(written.is_some())
     }
 
     /// Changes the entry of `id` as it is on disk now, and writes it; `None` when there is none.

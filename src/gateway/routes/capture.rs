@@ -25,6 +25,7 @@ use crate::model::{Credential, Secret};
 use crate::oauth::form_decoded;
 use crate::provider::Provider;
 use crate::registration::{Form, Wanted, ways};
+use crate::vault::Entry;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -148,9 +149,8 @@ async fn capture_credential(State(gateway): State<Shared>, asked: Asked<Page>, r
         gateway.on_disk(move |gateway| gateway.ports.pending.fail(&id)).await?.map_err(|error| not_kept(&error))?;
         return Ok(over(&answer, "Cancelled", "Nothing was stored.", Some("access_denied")));
     }
-    asked.note(&gateway, "gateway_typed", &[("connection", answer.connection.as_str())]).await?;
     let (typed, whose) = (Arc::clone(&provider), answer.id.clone());
-    let stored = gateway.on_disk(move |gateway| gateway.store_typed(&typed, &state, fields)).await?;
+    let stored = gateway.on_disk(move |gateway| gateway.store_typed(&asked, &typed, &state, fields)).await?;
     match stored {
         Ok(()) if by_form => {
             let text = format!("The credential of {} is stored. Programs can use it through Nexus now.", provider.title);
@@ -179,12 +179,21 @@ impl Gateway {
     fn form_of(&self, state: &Secret<String>) -> Result<Option<(Arc<Provider>, Answer)>, Problem> {
         let answer = self.ports.pending.form(state, (self.ports.clock)()).map_err(|error| not_kept(&error))?;
         let Some(answer) = answer else { return Ok(None) };
+        if self.is_overtaken(&answer, self.vault()?.get(&answer.connection).map(AsRef::as_ref)) {
+            return Ok(None);
+        }
         let provider = self.ports.catalogue.load().get(answer.connection.provider()).cloned();
         Ok(Some((provider.ok_or_else(|| Problem::missing("the provider's file is gone"))?, answer)))
     }
 
     /// Stores what was typed. What makes no credential leaves the form as it is; else nobody can use it again.
-    fn store_typed(&self, provider: &Provider, state: &Secret<String>, fields: Credential) -> Result<(), Refused> {
+    fn store_typed(
+        &self,
+        asked: &Asked<Page>,
+        provider: &Provider,
+        state: &Secret<String>,
+        fields: Credential,
+    ) -> Result<(), Refused> {
         let known: Vec<Wanted> = ways(provider).into_iter().flatten().collect();
         if let Some(odd) = fields.names().find(|name| !known.iter().any(|field| field.name == *name)) {
             return Err(Refused::Typed(format!("{} takes no field {odd}", provider.title)));
@@ -196,15 +205,34 @@ impl Gateway {
         let taken = pending.take_form(state, now).map_err(|error| Refused::Other(not_kept(&error)))?;
         let answer = taken.ok_or(Refused::Gone)?;
         entry.answer_to(answer.id.clone());
-        if let Err(error) = self.ports.store.register(&Self::called_now(&vault, &answer.connection), entry) {
-            pending.give_back(&answer).map_err(|error| Refused::Other(not_kept(&error)))?;
-            return Err(Refused::Other(Problem::unreadable(&error)));
+        let noted = asked.note_here(self, "gateway_typed", &[("connection", answer.connection.as_str())]);
+        match noted.and_then(|()| self.write_typed(&vault, &answer, entry)) {
+            Ok(true) => {}
+            Ok(false) => {
+                pending.fail(&answer.id).map_err(|error| Refused::Other(not_kept(&error)))?;
+                return Err(Refused::Gone);
+            }
+            Err(problem) => {
+                pending.give_back(&answer).map_err(|error| Refused::Other(not_kept(&error)))?;
+                return Err(Refused::Other(problem));
+            }
         }
         // The connection is there, and found by its handle before the question is.
         pending
             .finish(&answer.id)
             .unwrap_or_else(|error| tracing::warn!("an answered question stays written down: {}", told(&error)));
         Ok(())
+    }
+
+    /// False where the question is overtaken, by what is on disk now.
+    fn write_typed(&self, vault: &Snapshot, answer: &Answer, entry: Entry) -> Result<bool, Problem> {
+        let stored = self.ports.store.register_if(&Self::called_now(vault, &answer.connection), entry, |now| !self.is_overtaken(answer, now));
+        stored.map_err(|error| Problem::unreadable(&error))
+    }
+
+    /// Everybody's credential was registered after a program asked for it: only an administrator's question replaces that.
+    fn is_overtaken(&self, answer: &Answer, now: Option<&Entry>) -> bool {
+        now.is_some() && answer.connection.user().is_none() && !self.is_admin(&answer.asker)
     }
 }
 

@@ -66,7 +66,7 @@ struct Ask {
     /// What the connection is to be good for; none = what is usual for the service.
     #[serde(default)]
     #[schema(max_items = 100)]
-    scopes: Vec<String>,
+    scopes: Option<Vec<String>>,
     /// Where the person's browser goes in the end; one of `gateway.return_urls`.
     #[serde(default)]
     return_url: Option<String>,
@@ -118,11 +118,10 @@ async fn request_connection(
     asked: Asked<App>,
     InBody(ask): InBody<Ask>,
 ) -> Result<Response, Problem> {
-    check(&ask.scopes)?;
-    asked.note(&gateway, "gateway_asked", &[("provider", &ask.provider_name)]).await?;
+    check(ask.scopes.as_deref().unwrap_or_default())?;
     let Ask { user_id, provider_name, scopes, return_url } = ask;
-    let (who, wish) = (asked.who.clone(), Request { provider: provider_name, user: user_id, scopes, return_url });
-    let question = gateway.on_disk(move |gateway| gateway.begin(&who, wish)).await??;
+    let wish = Request { provider: provider_name, user: user_id, scopes: scopes.unwrap_or_default(), return_url };
+    let question = gateway.on_disk(move |gateway| gateway.begin(&asked, wish)).await??;
     let begun = Begun::of(&question);
     if !question.asked_before {
         return Ok(Json(begun).into_response());

@@ -225,10 +225,7 @@ async fn register_provider(
     asked: Asked<App>,
     InBody(body): InBody<Registration>,
 ) -> Result<Response, Problem> {
-    let who = asked.who.clone();
-    let given = body.profile;
-    asked.note(&gateway, "gateway_registered", &[("provider", &given.name)]).await?;
-    let registered = gateway.on_disk(move |gateway| gateway.register_given(&who, given)).await??;
+    let registered = gateway.on_disk(move |gateway| gateway.register_given(&asked, body.profile)).await??;
     let status = if registered.replaced { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(registered)).into_response())
 }
@@ -263,39 +260,45 @@ impl Gateway {
         Ok(known.map(|provider| Listed { name: provider.id.to_string(), auth_type: auth_type(provider) }).collect())
     }
 
-    fn register_given(&self, who: &Who, given: Given) -> Result<Registered, Problem> {
+    fn register_given(&self, asked: &Asked<App>, given: Given) -> Result<Registered, Problem> {
+        let who = &asked.who;
         let provider = self.provider(who, &given.name)?;
         let id = ConnectionId::new(provider.id.clone(), None);
-        let replaced = self.vault()?.get(&id).is_some();
         let admin = who.kind() == Some(Kind::Admin);
         // What an app may learn or do is the same whether it may register or not, where there is nothing to register.
-        if replaced && !admin {
-            let message = format!(
-                "{} is registered already; an administrator can replace it: nexus register {}",
-                provider.title, provider.id
-            );
-            return Err(Problem::conflict("registered", message));
+        if !admin && self.vault()?.get(&id).is_some() {
+            return Err(registered_already(&provider));
         }
-        if !admin && !matches!(who, Who::Owner) {
+        let fields = given.fields();
+        let empty = fields.names().next().is_none();
+        // Whoever may ask for everybody's may have a person asked.
+        if !(admin || matches!(who, Who::Owner) || empty && who.acts_for(None)) {
             let message = "only administrators, and programs of the gateway's own user on its machine, register providers";
             return Err(Problem::forbidden("not_registrar", message));
         }
-        let fields = given.fields();
-        if fields.names().next().is_none() {
-            return Err(self.to_be_typed(who, &provider, id));
+        if empty {
+            return Err(self.to_be_typed(asked, &provider, id));
         }
         let form = Form { provider: &provider, fields, expires_at: None, app: true };
         let entry = form.entry(try_out, (self.ports.clock)());
         let entry = entry.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "credential", told(&error)))?;
-        self.ports.store.register(&id, entry).map_err(|error| Problem::unreadable(&error))?;
-        Ok(Registered { id: provider.id.to_string(), provider_id: provider.id.to_string(), replaced })
+        asked.note_here(self, "gateway_registered", &[("connection", id.as_str())])?;
+        let mut replaced = false;
+        let stored = self.ports.store.register_if(&id, entry, |now| {
+            replaced = now.is_some();
+            admin || !replaced
+        });
+        match stored.map_err(|error| Problem::unreadable(&error))? {
+            true => Ok(Registered { id: provider.id.to_string(), provider_id: provider.id.to_string(), replaced }),
+            false => Err(registered_already(&provider)),
+        }
     }
 
     /// The client never sends a key that was typed into it: says where to type it instead.
-    fn to_be_typed(&self, who: &Who, provider: &Provider, connection: ConnectionId) -> Problem {
+    fn to_be_typed(&self, asked: &Asked<App>, provider: &Provider, connection: ConnectionId) -> Problem {
         let Ok(id) = GatewayId::random() else { return Problem::internal() };
-        let wanted = Question { id, asker: who.name().to_owned(), connection, scopes: Vec::new(), return_url: None };
-        match self.ask_by_form(provider, wanted) {
+        let wanted = Question { id, asker: asked.who.name().to_owned(), connection, scopes: Vec::new(), return_url: None };
+        match self.ask_by_form(asked, provider, wanted) {
             Ok(question) => {
                 let Begun { auth_url, connection_id, .. } = Begun::of(&question);
                 let message = format!(
@@ -307,4 +310,10 @@ impl Gateway {
             Err(problem) => problem,
         }
     }
+}
+
+fn registered_already(provider: &Provider) -> Problem {
+    let message =
+        format!("{} is registered already; an administrator can replace it: nexus register {}", provider.title, provider.id);
+    Problem::conflict("registered", message)
 }

@@ -98,8 +98,7 @@ async fn store_connection(
     InBody(typed): InBody<Typed>,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
     let id = name(&typed.connection)?;
-    asked.note(&gateway, "connection_registered", &[("connection", id.as_str())]).await?;
-    let stored = gateway.on_disk(move |gateway| store(gateway, &id, typed)).await??;
+    let stored = gateway.on_disk(move |gateway| store(gateway, &asked, &id, typed)).await??;
     Ok((StatusCode::CREATED, Json(stored)))
 }
 
@@ -143,7 +142,7 @@ fn told(error: &registration::Error) -> String {
     text
 }
 
-fn store(gateway: &Gateway, id: &ConnectionId, typed: Typed) -> Result<Registered, Problem> {
+fn store(gateway: &Gateway, asked: &Asked<Registrar>, id: &ConnectionId, typed: Typed) -> Result<Registered, Problem> {
     let store = &gateway.ports.store;
     let vault = store.snapshot().map_err(|error| Problem::unreadable(&error))?;
     let id = &vault.meant(id);
@@ -154,18 +153,25 @@ fn store(gateway: &Gateway, id: &ConnectionId, typed: Typed) -> Result<Registere
             format!("{id} is the log-in of an agent, which nothing else can replace"),
         ));
     }
-    if known.is_some() && !typed.replace {
-        return Err(Problem::conflict("exists", format!("{id} is registered already; with \"replace\": true it is replaced")));
+    let replace = typed.replace;
+    let exists = || Problem::conflict("exists", format!("{id} is registered already; with \"replace\": true it is replaced"));
+    if known.is_some() && !replace {
+        return Err(exists());
     }
     let left = known.map(AsRef::as_ref).filter(|_| typed.merge);
     let mut entry = entry(gateway, id, typed, left)?;
     // Programs that hold a handle of it go on with it.
     known.iter().for_each(|known| entry.gateway_ids.clone_from(&known.gateway_ids));
     let hosts = entry.hosts.clone();
-    store.register(id, entry).map_err(|error| match error {
+    asked.note_here(gateway, "connection_registered", &[("connection", id.as_str())])?;
+    let stored = store.register_if(id, entry, |now| now.is_none_or(|now| replace && now.captured.is_none()));
+    let stored = stored.map_err(|error| match error {
         vault::Error::ReservedField(_) => unfit(error),
         error => Problem::unreadable(&error),
     })?;
+    if !stored {
+        return Err(exists());
+    }
     Ok(Registered { registered: id.to_string(), replaced: known.is_some(), hosts })
 }
 

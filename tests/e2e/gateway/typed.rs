@@ -182,6 +182,55 @@ fn a_client_that_keeps_the_key_to_itself_is_told_where_to_type_it() {
 }
 
 #[test]
+fn i9_of_programs_that_register_the_same_at_once_one_does_and_the_log_knows_of_one() {
+    run(async {
+        let (nexus, app, admin) = house();
+        let body = |id: &str| json!({ "profile": { "name": "github", "client_id": id, "client_secret": "ghs-0123456789" } });
+        assert_eq!(app.ask("POST", "/v1/providers", Some(&body("none"))).await.code(), "not_registrar");
+        assert_eq!(admin.ask("POST", "/v1/providers", Some(&json!({ "profile": { "name": "none" } }))).await.status, 404);
+        let mut asked = tokio::task::JoinSet::new();
+        for number in 0..8 {
+            let (owner, body) = (nexus.gateway(), body(&format!("id-{number}")));
+            asked.spawn(async move { owner.ask("POST", "/v1/providers", Some(&body)).await.status });
+        }
+        let mut statuses = asked.join_all().await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
+        let line = nexus.audit_line(|line| line["event"] == "gateway_registered").await;
+        assert_eq!((&line["connection"], &line["by"]), (&json!("github"), &json!("owner")), "{line}");
+        let refused = |line: &Value| line["event"] == "gateway_registered" && line["by"] != "owner";
+        assert!(!nexus.audit().iter().any(refused), "what was refused was not done");
+    });
+}
+
+#[test]
+fn a_form_for_everybody_is_over_once_somebody_registered_that() {
+    run(async {
+        let (nexus, app, admin) = house();
+        let empty = json!({ "profile": { "name": "stripe", "params": { "credential_schema": {} } } });
+        let (apps, owners) = (app.ask("POST", "/v1/providers", Some(&empty)).await, nexus.gateway());
+        let owners = owners.ask("POST", "/v1/providers", Some(&empty)).await;
+        let full = json!({ "profile": { "name": "stripe", "api_key": "sk_live_of_the_administrator" } });
+        assert_eq!(admin.ask("POST", "/v1/providers", Some(&full)).await.status, 201);
+        let browser = Browser::new(&nexus);
+        let typed = |said: &Said| {
+            let page = said.json()["authUrl"].as_str().expect("an address").to_owned();
+            format!("state={}&f-api_key=sk_live_0123456789abcdef", page.split("state=").nth(1).expect("a state"))
+        };
+        for said in [apps, owners] {
+            assert_eq!((said.status, said.code().as_str()), (409, "to_be_typed"));
+            let late = browser.submit_here(&typed(&said)).await;
+            assert!(late.status == 404 && browser.open(&said.json()).await.status == 404, "{late:?}");
+        }
+        assert!(nexus.holds("stripe", "api_key", "sk_live_of_the_administrator"));
+        // An administrator means to replace it.
+        let said = admin.ask("POST", "/v1/providers", Some(&empty)).await;
+        assert_eq!(browser.submit_here(&typed(&said)).await.status, 200);
+        assert!(nexus.holds("stripe", "api_key", "sk_live_0123456789abcdef"));
+    });
+}
+
+#[test]
 fn the_services_are_grouped_and_a_list_for_jarviscores_command_line() {
     run(async {
         let builder = Builder::new(&Authority::new()).gateway();
