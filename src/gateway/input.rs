@@ -64,7 +64,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        let place = if path == "." { "the body".to_owned() } else { format!("the member {}", printable(&path)) };
+        let place =
+            if matches!(path.as_str(), "." | "?") { "the body".to_owned() } else { format!("the member {}", printable(&path)) };
         Problem::malformed(format!("{place} can't be read: {}", mistake(error.inner())))
     })?;
     reader.end().map_err(|_more| Problem::malformed("there is more in the body than one JSON value"))?;
@@ -151,6 +152,7 @@ mod tests {
             (r#"{"name": "hunter2"} x"#, "more in the body than one"),
             ("", "it is not JSON"),
             ("hunter2", "it is not JSON"),
+            ("{hunter2", "the body can't be read: it is not JSON"),
         ] {
             let said = refused(text);
             assert!(said.contains(&words.replace('"', "\\\"")), "{text}: {said}");

@@ -31,9 +31,19 @@ pub(super) fn meant(settings: &Settings, origin: &Origin, uri: &Uri, headers: &H
         return Err(Problem::malformed("a request names its host once, in a field Host"));
     };
     let default = if origin.tls { 443 } else { 80 };
-    let authority = host.to_str().ok().and_then(|text| Authority::parse(text, Some(default)).ok());
-    let authority = authority.ok_or_else(|| Problem::malformed("the field Host is not host or host:port"))?;
-    if uri.authority().is_some() || !is_ours(settings, origin, &authority.host) {
+    let parse = |text: &str| Authority::parse(text, Some(default)).ok();
+    let authority = host.to_str().ok().and_then(parse);
+    let mut authority = authority.ok_or_else(|| Problem::malformed("the field Host is not host or host:port"))?;
+    if let Some(target) = uri.authority() {
+        // RFC 9112 §3.2.2: what a target in absolute form names counts. Both are to be ours.
+        let named =
+            parse(target.as_str()).ok_or_else(|| Problem::malformed("the target's authority is not host or host:port"))?;
+        let host = std::mem::replace(&mut authority, named);
+        if !is_ours(settings, origin, &host.host) {
+            return Err(Problem::misdirected(&host.host));
+        }
+    }
+    if !is_ours(settings, origin, &authority.host) {
         return Err(Problem::misdirected(&authority.host));
     }
     Ok(authority)

@@ -89,6 +89,8 @@ pub(super) fn true_one((id, entry): (&ConnectionId, &Entry), provider: &Provider
     let value = |name: &str| entry.placed_field(name, spent).map(|value| (name.to_owned(), value.expose().clone()));
     let credentials = placed.into_iter().filter_map(value).collect();
     let expires_at = entry.expires_at.and_then(|at| jiff::Timestamp::try_from(at).ok());
+    // Whole seconds, down: older readers of ISO 8601 take no more than six digits of a fraction.
+    let expires_at = expires_at.and_then(|at| jiff::Timestamp::from_second(at.as_second()).ok());
     let expires_at = expires_at.map(|at| at.display_with_offset(jiff::tz::Offset::UTC).to_string());
     let shape = shaped_as(kind(entry), credentials, expires_at, (id, entry), provider);
     Credential { placeholder: false, ..shape }

@@ -209,6 +209,45 @@ fn i6_a_key_of_one_person_neither_sees_nor_begins_anything_of_another() {
     });
 }
 
+#[test]
+fn i6_a_question_is_ended_by_the_key_that_asked_it_or_by_an_administrator() {
+    run(async {
+        let house = House::new().await;
+        let begun = house.ask(&house.app, "alice").await;
+        let path = format!("/v1/connections/{}", text(&begun, "connection_id"));
+        for other in [house.of_alice.clone(), house.nexus.gateway()] {
+            assert_eq!(other.ask("DELETE", &path, None).await.code(), "not_found");
+            assert_eq!(house.status(&other, &begun["connection_id"]).await, "pending");
+        }
+        assert_eq!(house.app.ask("DELETE", &path, None).await.status, 200);
+        assert_eq!(house.status(&house.app, &begun["connection_id"]).await, "failed");
+        let begun = house.ask(&house.app, "alice").await;
+        let path = format!("/v1/connections/{}", text(&begun, "connection_id"));
+        assert_eq!(house.admin.ask("DELETE", &path, None).await.status, 200);
+    });
+}
+
+#[test]
+fn small_liberties_of_clients_are_taken_as_they_are_meant() {
+    run(async {
+        let house = House::new().await;
+        house.connect("alice").await;
+        let twice = house.app.with("X-Nexus-Subject", "alice").with("X-Nexus-Subject", "bob");
+        assert_eq!(twice.get("/v1/token/acme:alice").await.code(), "malformed");
+        let wish = json!({ "user_id": "bob", "provider_name": "acme", "scopes": null });
+        assert_eq!(house.app.ask("POST", "/v1/request-connection", Some(&wish)).await.status, 200);
+        let port = house.app.address.port();
+        assert_eq!(house.app.get(&format!("http://localhost:{port}/health")).await.status, 200);
+        assert_eq!(house.app.get("http://elsewhere.example/health").await.code(), "unknown_host");
+        let bobs = "/v1/resolve?workspace_id=alice&provider_name=resolved:bob:acme";
+        assert_eq!(house.app.get(bobs).await.code(), "not_found");
+        let hers = house.app.get("/v1/resolve?workspace_id=alice&provider_name=resolved:acme").await;
+        assert_eq!(hers.json()["connection"], "acme:alice", "{hers:?}");
+        let given = house.node.get("/v1/token/acme:alice").await.json();
+        assert!(text(&given, "expires_at").len() == "2027-01-15T08:00:00+00:00".len(), "whole seconds: {}", given["expires_at"]);
+    });
+}
+
 async fn futures_of(who: &Gateway, handles: &[&str]) -> Vec<Said> {
     let mut all = Vec::new();
     for handle in handles {
