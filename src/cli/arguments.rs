@@ -380,7 +380,7 @@ pub(crate) enum GatewayKey {
     /// List the keys
     #[command(visible_alias = "ls")]
     List,
-    /// Take a key's access away: a gateway that is up notices at once
+    /// Take a key's access away: a gateway that is up notices within a second
     #[command(visible_alias = "rm")]
     Revoke {
         /// Its name
