@@ -25,7 +25,7 @@ use crate::model::{Credential, Secret};
 use crate::oauth::form_decoded;
 use crate::provider::Provider;
 use crate::registration::{Form, Wanted, ways};
-use crate::vault::Entry;
+use crate::vault::{Entry, Snapshot};
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -226,7 +226,10 @@ impl Gateway {
 
     /// False where the question is overtaken, by what is on disk now.
     fn write_typed(&self, vault: &Snapshot, answer: &Answer, entry: Entry) -> Result<bool, Problem> {
-        let stored = self.ports.store.register_if(&Self::called_now(vault, &answer.connection), entry, |now| !self.is_overtaken(answer, now));
+        let stored = self
+            .ports
+            .store
+            .register_if(&Self::called_now(vault, &answer.connection), entry, |now| !self.is_overtaken(answer, now));
         stored.map_err(|error| Problem::unreadable(&error))
     }
 

@@ -244,7 +244,11 @@ fn small_liberties_of_clients_are_taken_as_they_are_meant() {
         let hers = house.app.get("/v1/resolve?workspace_id=alice&provider_name=resolved:acme").await;
         assert_eq!(hers.json()["connection"], "acme:alice", "{hers:?}");
         let given = house.node.get("/v1/token/acme:alice").await.json();
-        assert!(text(&given, "expires_at").len() == "2027-01-15T08:00:00+00:00".len(), "whole seconds: {}", given["expires_at"]);
+        assert!(
+            text(&given, "expires_at").len() == "2027-01-15T08:00:00+00:00".len(),
+            "whole seconds: {}",
+            given["expires_at"]
+        );
     });
 }
 
