@@ -66,7 +66,7 @@ pub(crate) enum Error {
     #[error("cannot read the vault")]
     Vault(#[source] Cause),
     /// It is a gateway's, and its copy here is too old to be used.
-    #[error("the gateway that holds the credential is out of reach")]
+    #[error("the gateway that holds the credential does not lend it now")]
     Away(#[source] Away),
 }
 

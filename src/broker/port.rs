@@ -91,7 +91,7 @@ pub(crate) struct Renewed {
 /// The gateway that owns a connection has been out of reach for longer than its copies may be used. A [`Vault`] says so as the cause of
 /// its error.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the gateway at {gateway} has been out of reach for too long")]
+#[error("the gateway at {gateway} has been out of reach for too long, or refuses this proxy's key")]
 pub(crate) struct Away {
     /// `host:port`.
     pub(crate) gateway: String,

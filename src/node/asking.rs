@@ -69,7 +69,12 @@ impl Held {
                 ask.id.parse().iter().for_each(|id| self.remove(id));
                 return Ok(None);
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                if error.is_a_denial() {
+                    self.denied();
+                }
+                return Err(error);
+            }
         };
         if answer.id.as_str() == ask.id {
             self.put(answer.id, Arc::from(answer.entry));

@@ -54,6 +54,11 @@ impl Error {
         }
     }
 
+    /// Whether it knows this node and lends it nothing: the key was revoked, or is of another kind.
+    pub(crate) fn is_a_denial(&self) -> bool {
+        matches!(self, Self::Refused { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. })
+    }
+
     /// Whether nobody is there.
     pub(crate) fn is_away(&self) -> bool {
         use upstream::Error::{ConnectTimeout, NoSuchHost, ParentUnreachable, Unreachable};

@@ -146,6 +146,14 @@ impl Held {
         self.rise();
     }
 
+    /// Drops all copies: the gateway has said that they are not for this node. The grace is for a gateway that says nothing.
+    pub(super) fn denied(&self) {
+        let mut copies = self.copies();
+        copies.entries.clear();
+        copies.synced = false;
+        self.rise();
+    }
+
     /// Says that the copies have changed; only while their lock is held.
     fn rise(&self) {
         self.number.fetch_add(1, Ordering::Release);

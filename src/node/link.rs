@@ -57,6 +57,9 @@ pub(crate) async fn keep_up(held: Arc<Held>) {
             tracing::warn!(gateway = %held.settings.url, error = %text, advice, grace_secs, "the link to the gateway is down");
             told_last.clone_from(&text);
         }
+        if error.is_a_denial() {
+            held.denied();
+        }
         held.lost(text);
         tokio::time::sleep(pause(failures, error.is_a_mistake())).await;
         failures += 1;

@@ -70,7 +70,7 @@ pub(super) enum Refusal {
     #[error("the credential cannot be read now")]
     Vault(#[source] crate::broker::Error),
     /// The copy of a gateway's connection is too old to be used.
-    #[error("the gateway that holds the credential is out of reach")]
+    #[error("the gateway that holds the credential does not lend it now")]
     Away(#[source] crate::broker::Error),
     #[error("the credential has expired and can't be renewed now")]
     Renewal(#[source] crate::broker::Error),
@@ -275,7 +275,7 @@ impl Refusal {
             }
             Self::Limit(_) => "Wait as Retry-After says, and send fewer requests at once.".into(),
             Self::Vault(_) => "The operator should look at the log of Nexus and run `nexus status`.".into(),
-            Self::Away(_) => "Send the same request again later, as Retry-After says. This proxy takes its credentials from a gateway; the operator should look at `nexus status` here, and whether the gateway is up.".into(),
+            Self::Away(_) => "Send the same request again later, as Retry-After says. This proxy takes its credentials from a gateway; the operator should look at `nexus status` here, whether the gateway is up, and whether it still takes this proxy's key.".into(),
             Self::Renewal(_) => "Its token endpoint gave no new token. Send the same request again later, as Retry-After says.".into(),
             Self::Audit(_) => "No request leaves that the audit log does not name. The operator should look at the disk of Nexus.".into(),
             Self::Draining => "Try again in a moment.".into(),

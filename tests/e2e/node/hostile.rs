@@ -42,15 +42,17 @@ fn i11_only_a_nodes_key_gets_credentials_and_never_what_only_renewals_need() {
 }
 
 #[test]
-fn a_revoked_key_ends_the_stream() {
+fn a_revoked_key_ends_the_stream_and_the_copies_whatever_the_grace() {
     run(async {
         let house = House::new(None).await;
-        let node = house.start(house.node_home().config("[gateway]\ngrace_secs = 0"));
+        let node = house.start(house.node_home().config("[gateway]\ngrace_secs = 3600"));
         assert_eq!(until(&node, |_any| true).await.status, 200);
         house.gateway.home().change_gateway_keys(Vec::clear).expect("written");
         let note = noted(&node, |note| note["connected"] == false && note["why"].to_string().contains("401")).await;
         assert!(note["why"].to_string().contains("no key"), "{note}");
-        assert_eq!(until(&node, |reply| reply.status == 503).await.refusal(), Some("gateway"));
+        let refused = until(&node, |reply| reply.status == 503).await;
+        assert_eq!(refused.refusal(), Some("gateway"));
+        assert!(refused.text().contains("still takes this proxy's key"), "{}", refused.text());
     });
 }
 
