@@ -23,7 +23,7 @@ use super::settings;
 use crate::broker;
 use crate::ca;
 use crate::disk;
-use crate::model::{Authority, ConnectionId, Credential, Host, Scheme, Secret};
+use crate::model::{Authority, ConnectionId, Credential, Host, Scheme, Secret, UserName};
 use crate::node::{self, Door, Held, Url};
 use crate::upstream::{self, Dialler};
 use crate::vault::{Entry, Snapshot, Store};
@@ -292,6 +292,17 @@ impl Link {
             grace: Duration::from_secs(state.grace_secs),
             connections: state.connections,
         }))
+    }
+
+    /// Whether a gateway ever lent `id` to this home, its person by name or by number: then none of that name in the vault here is used.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn has_served(home: &Home, id: &ConnectionId) -> Result<bool, HomeError> {
+        let path = home.node_file();
+        let state = node::read_state(&path).map_err(|cause| HomeError::File { path, cause })?;
+        let same = |one: &ConnectionId| one.provider() == id.provider() && UserName::same(one.user(), id.user());
+        Ok(state.is_some_and(|state| state.ids().iter().any(same)))
     }
 
     /// How long copies may still be used at `now`; zero once they are too old.

@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 use http::Method;
-use nexus::app::{AskError, Config, Home, Node, NodeError, ReturnUrl, Typed, dotenv_value};
+use nexus::app::{AskError, Config, Home, Link, Node, NodeError, ReturnUrl, Typed, dotenv_value};
 use nexus::model::{Authority, ConnectionId};
 use nexus::vault::Entry;
 use serde_json::Value;
 
-use super::context::Context;
+use super::context::{Context, Hint};
 use super::terminal::Terminal;
 
 /// `NEXUS_GATEWAY_URL` of the environment or of `$NEXUS_HOME/.env`.
@@ -69,6 +69,21 @@ pub(super) fn there(context: &Context, terminal: &Terminal) -> anyhow::Result<Op
         }
         Err(error) => Err(error).with_context(|| format!("the gateway at {} can't be used", there.node.url())),
     }
+}
+
+/// Refuses to do to the vault here what is meant for the gateway, where that is away and lends `id` to this home: a connection of that name
+/// in the vault here is never used.
+pub(super) fn not_lent(context: &Context, id: &ConnectionId) -> anyhow::Result<()> {
+    // What can't be used as a gateway lends nothing, and was told of.
+    let Ok(Some(node)) = super::node::lender(context, &context.config()?) else { return Ok(()) };
+    if !Link::has_served(&context.home, id)? {
+        return Ok(());
+    }
+    let url = node.url();
+    let why = format!(
+        "the gateway at {url} serves {id} and does not answer, so nothing was changed; one in the vault here would never be used. Try again when it is up"
+    );
+    Err(Hint::new(why, "nexus status").into())
 }
 
 impl There {

@@ -25,6 +25,9 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let catalogue = context.catalogue(terminal);
     let provider = providers::find(&catalogue, id.provider())?;
     let id = keeper.meant(id)?;
+    if let Keeper::Here(_) = keeper {
+        gateway::not_lent(context, &id)?;
+    }
     let replaced = keeper.has(&id)?;
     if replaced && terminal.can_ask() {
         let question = format!("{id} is registered already. Replace its credential, with all that belongs to it?");

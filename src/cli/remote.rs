@@ -12,7 +12,10 @@ use super::when;
 pub(super) fn list(there: &There, terminal: &Terminal, user: Option<&UserName>) -> anyhow::Result<()> {
     let told = there.list()?;
     let rows: Vec<&Value> = told.get("connections").and_then(Value::as_array).into_iter().flatten().collect();
-    let wanted = |row: &&Value| user.is_none_or(|user| text_of(row, "user") == Some(user.as_str()));
+    let wanted = |row: &&Value| {
+        let theirs: Option<UserName> = text_of(row, "user").and_then(|name| name.parse().ok());
+        user.is_none() || UserName::same(theirs.as_ref(), user)
+    };
     let rows: Vec<&Value> = rows.into_iter().filter(wanted).collect();
     terminal.either(&json!({ "connections": rows, "gateway": there.url() }), || {
         let cells = rows.iter().map(|row| {
@@ -34,7 +37,8 @@ pub(super) fn list(there: &There, terminal: &Terminal, user: Option<&UserName>) 
         Terminal::table(&columns, cells.collect())
     })?;
     if rows.is_empty() && !terminal.json {
-        terminal.say(&format!("the gateway {} has none", there.url()));
+        let whose = user.map(|user| format!(" of {user}")).unwrap_or_default();
+        terminal.say(&format!("the gateway {} has none{whose}", there.url()));
     }
     Ok(())
 }

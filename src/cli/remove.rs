@@ -19,6 +19,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Remove) -> a
         if remote::remove(&there, terminal, &id)? {
             return Ok(());
         }
+    } else {
+        gateway::not_lent(context, &connection(&options.provider, options.user.as_deref())?)?;
     }
     let store = context.store()?;
     let id = known(&store, &options.provider, options.user.as_deref())?;

@@ -33,7 +33,7 @@ pub(crate) struct State {
 
 impl State {
     /// The names among `served` that can be read.
-    pub(super) fn ids(&self) -> BTreeSet<ConnectionId> {
+    pub(crate) fn ids(&self) -> BTreeSet<ConnectionId> {
         self.served.iter().filter_map(|id| id.parse().ok()).collect()
     }
 }

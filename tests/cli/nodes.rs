@@ -48,6 +48,10 @@ fn what_a_person_types_is_stored_at_the_gateway_and_nowhere_else() {
     assert_eq!(names(&gateway), ["stripe:alice"]);
     assert_eq!(names(&here), ["stripe:alice"], "the list is the gateway's");
     assert!(here.nexus(&["list", "--user", "bob", "--json"]).json()["connections"].as_array().expect("rows").is_empty());
+    // Python: uuid.uuid5(uuid.NAMESPACE_DNS, "alice").
+    let by_number = here.nexus(&["list", "--user", "c2ef90b9-02bc-5d53-93cd-92652b6e1b41", "--json"]).json();
+    assert_eq!(by_number["connections"].as_array().map(Vec::len), Some(1), "a person by number: {by_number}");
+    assert!(here.nexus(&["list", "--user", "bob"]).err.contains("has none of bob"));
     assert!(!here.home("nexus.enc").exists(), "nothing is here");
 
     let again =
@@ -126,6 +130,25 @@ fn a_node_shows_its_gateway_and_what_is_left_of_the_grace() {
     assert!((3000..=3600).contains(&left) && away["gateway"]["why"].is_string(), "{away}");
     let text = node.nexus(&["status"]).out;
     assert!(text.contains("was last heard at") && text.contains("gateway.grace_secs"), "{text}");
+    assert_eq!(proxy.stop(), Some(0));
+}
+
+#[test]
+fn what_the_gateway_lends_is_not_changed_here_while_it_is_away() {
+    let (gateway, up, url) = gateway();
+    gateway.register(&["github"], "access_token=gho_0123456789abcdef\n");
+    let node = World::new().with("NEXUS_GATEWAY_URL", &url).with("NEXUS_GATEWAY_KEY", &key(&gateway, "node"));
+    let proxy = node.up_saying("connections are taken from the gateway at");
+    eventually(|| node.home("node.json").exists() && node.read("node.json").contains("github"));
+    up.kill();
+    let typed = node.nexus_with(&["register", "github", "--stdin"], "access_token=gho_another_one_01234\n").failed(1);
+    assert!(typed.contains("would never be used") && typed.contains(&url), "{typed}");
+    assert!(!node.home("nexus.enc").exists(), "nothing was stored");
+    let removed = node.nexus(&["remove", "github"]).failed(1);
+    assert!(removed.contains("nothing was changed"), "{removed}");
+    // What is this machine's alone is kept and removed here.
+    node.nexus_with(&["register", "stripe", "--stdin"], &format!("api_key={KEY}\n")).ok();
+    assert!(node.nexus(&["remove", "stripe"]).ok().contains("removed stripe"));
     assert_eq!(proxy.stop(), Some(0));
 }
 
