@@ -44,8 +44,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
         Error::OtherFields { .. } => Hint::new(error.to_string(), example(provider)).into(),
         error => anyhow::Error::from(error),
     })?;
-    let hosts = entry.hosts.clone();
-    let app_alone = entry.is_app_alone();
+    let (hosts, app_alone) = (entry.hosts.clone(), entry.is_app_alone());
     let (warnings, check) = (warnings(provider, &entry), page_to_try(provider, &entry));
     let place = keeper.register(&id, entry)?;
     warnings.iter().for_each(|warning| terminal.warn(warning));
@@ -56,12 +55,23 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
         format!("{verb} {id} for {}{at}\n", hosts.join(", "))
     })?;
     if app_alone {
-        let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
-        terminal.hint(&format!("an app is registered; connect an account by it: nexus login {}{user}", id.provider()));
+        terminal.hint(&app_hint(&id, place.as_deref()));
     } else if let Some(url) = check.filter(|_| terminal.can_ask()) {
         terminal.hint(&format!("whether it works: nexus run -- curl '{url}'"));
     }
     Ok(())
+}
+
+/// What to do with an app, which is no credential yet; `place` is the gateway that has it.
+fn app_hint(id: &ConnectionId, place: Option<&str>) -> String {
+    let (provider, user) = (id.provider(), id.user().map(|user| format!(" --user {user}")).unwrap_or_default());
+    let command = format!("nexus login {provider}{user}");
+    match place {
+        None => format!("an app is registered; connect an account by it: {command}"),
+        Some(url) => {
+            format!("an app is registered at {url}; connect accounts on its machine ({command}) or by /v1/request-connection")
+        }
+    }
 }
 
 /// Who keeps credentials: the gateway that is named and answers, else the vault here.

@@ -25,15 +25,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Remove) -> a
     let store = context.store()?;
     let id = known(&store, &options.provider, options.user.as_deref())?;
     let entry = store.get(&id)?;
-    if let Some(entry) = entry.as_ref().filter(|_| options.keep) {
-        let has_an_app = entry.auth_type == AuthType::OAuth2 && entry.captured.is_none();
-        anyhow::ensure!(
-            has_an_app,
-            Hint::new(
-                format!("{id} was connected by no log-in of a person: nothing of it can be kept"),
-                format!("nexus remove {id}")
-            )
-        );
+    if options.keep {
+        entry.as_deref().map_or(Ok(()), |entry| can_keep(&id, entry))?;
     }
     let revoked = match entry.filter(|_| !options.no_revoke) {
         Some(entry) => is_ended((context, terminal), &store, (&id, &entry)).unwrap_or_else(|error| {
@@ -54,6 +47,14 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Remove) -> a
         let ended = if revoked { ", and its tokens are ended at the service" } else { "" };
         format!("removed {id}{ended}\n")
     })
+}
+
+/// Whether there is something that the next log-in needs.
+fn can_keep(id: &ConnectionId, entry: &Entry) -> anyhow::Result<()> {
+    let has_an_app = entry.auth_type == AuthType::OAuth2 && entry.captured.is_none();
+    let message = || format!("{id} was connected by no log-in of a person: nothing of it can be kept");
+    anyhow::ensure!(has_an_app, Hint::new(message(), format!("nexus remove {id}")));
+    Ok(())
 }
 
 /// Leaves what the next log-in needs.

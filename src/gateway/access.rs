@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::context::{Gateway, Shared};
 use super::keys::{Key, Kind};
-use super::origin::{Origin, by_a_browser, by_a_page};
+use super::origin::{Origin, by_a_browser, by_a_page, is_direct};
 use super::problem::Problem;
 use crate::model::{ConnectionId, ProviderId, UserName};
 
@@ -336,7 +336,8 @@ impl Gateway {
             let shown: Vec<&str> = shown.iter().map(|text| text.as_str()).collect();
             return self.holder(&shown, origin);
         }
-        let owner = !by_a_browser(&parts.headers) && self.is_our_user(origin);
+        let direct = !by_a_browser(&parts.headers) && is_direct(&parts.headers);
+        let owner = direct && self.is_our_user(origin);
         Ok(if owner { Who::Owner } else { Who::Anyone })
     }
 

@@ -64,6 +64,18 @@ pub(super) fn by_a_page(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| telling(name.as_str()))
 }
 
+/// Whether it comes from this machine and from nobody behind: a proxy in front of us, of our own user too, names another host or says for
+/// whom it asks (RFC 7239, RFC 9110 §7.6.3).
+pub(super) fn is_direct(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).and_then(|text| Authority::parse(text, Some(80)).ok());
+    let here = host.is_some_and(|authority| match authority.host {
+        Host::Name(name) => &*name == "localhost",
+        Host::Ip(address) => address.is_loopback(),
+    });
+    let passed_on = |name: &str| matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-");
+    here && !headers.keys().any(|name| passed_on(name.as_str()))
+}
+
 /// Whether anything in it may come from a browser.
 pub(super) fn by_a_browser(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| name == "origin" || name.as_str().starts_with("sec-fetch-"))

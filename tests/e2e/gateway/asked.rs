@@ -486,7 +486,8 @@ fn i7_scopes_are_bounded_and_what_a_service_could_know() {
             async move { app.ask("POST", "/v1/request-connection", Some(&wish)).await }
         };
         let many = |count, length| vec!["x".repeat(length); count];
-        for fine in [many(1, 256), many(16, 256), many(100, 1), vec!["https://acme.example/a.read user:email a b".to_owned()]] {
+        for fine in [many(1, 256), many(100, 256), many(100, 1), vec!["https://acme.example/a.read user:email a b".to_owned()]]
+        {
             let said = ask(fine).await;
             assert_eq!(said.status, 200, "{said:?}");
         }
@@ -494,7 +495,7 @@ fn i7_scopes_are_bounded_and_what_a_service_could_know() {
             let said = ask(odd.clone()).await;
             assert_eq!((said.status, said.code().as_str()), (400, "malformed"), "{odd:?}");
         }
-        for long in [many(1, 257), many(17, 256), many(101, 1)] {
+        for long in [many(1, 257), many(101, 1)] {
             assert_eq!(ask(long).await.status, 400);
         }
     });

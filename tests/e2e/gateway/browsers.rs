@@ -99,3 +99,25 @@ fn an_answer_is_kept_by_nobody_and_guessed_at_by_no_browser() {
         }
     });
 }
+
+#[test]
+fn i11_whoever_comes_through_a_proxy_in_front_is_nobody_without_a_key() {
+    run(async {
+        let config = "[gateway]\nnames = [\"gw.example\"]";
+        let nexus = Builder::new(&Authority::new()).gateway().config(config).start();
+        let gateway = nexus.gateway();
+        assert_eq!(gateway.get("/api/whoami").await.status, 200, "a program of this user on this machine");
+        let forwarded = [
+            ("Host", "gw.example"),
+            ("Forwarded", "for=203.0.113.9"),
+            ("X-Forwarded-For", "203.0.113.9"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Real-IP", "203.0.113.9"),
+            ("Via", "1.1 nginx"),
+        ];
+        for (name, value) in forwarded {
+            let said = gateway.with(name, value).get("/api/whoami").await;
+            assert_eq!((said.status, said.code().as_str()), (401, "no_key"), "{name}: {said:?}");
+        }
+    });
+}
