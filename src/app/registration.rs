@@ -1,4 +1,4 @@
-//! What a person types, as an entry of the vault: [`registration`](crate::registration) with the broker's word on it.
+//! What a person types, as an entry of the vault: the room `registration` with the broker's word on it.
 
 use std::time::SystemTime;
 
