@@ -166,6 +166,14 @@ impl Who {
         }
     }
 
+    /// By what their questions are known as theirs. The name of a key holds no blank, so none is taken for who shows no key.
+    pub(crate) fn asker(&self) -> &str {
+        match self {
+            Self::Owner => "our user",
+            Self::Anyone | Self::CommandLine | Self::Key(_) => self.name(),
+        }
+    }
+
     /// The person whose connections alone they see.
     pub(crate) fn bound_to(&self) -> Option<&UserName> {
         match self {

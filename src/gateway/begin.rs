@@ -69,7 +69,7 @@ impl Gateway {
         let named = || ConnectionId::new(provider.id.clone(), user.clone());
         let connection = Self::connection_of(&vault, &provider.id, user.as_ref()).unwrap_or_else(named);
         let id = GatewayId::random().map_err(|error| out_of_random(&error))?;
-        let wanted = Wanted { id, asker: who.name().to_owned(), connection, scopes: request.scopes, return_url };
+        let wanted = Wanted { id, asker: who.asker().to_owned(), connection, scopes: request.scopes, return_url };
         // By the service's page where it has one that can be used.
         let (page, step) = match by_consent(&vault, &provider, &wanted.connection) {
             true => self.consent(&vault, &provider, &wanted)?,

@@ -108,9 +108,9 @@ impl Gateway {
         self.keys.load().len() > 0
     }
 
-    /// Whether who is called `name` in logs is an administrator.
-    pub(super) fn is_admin(&self, name: &str) -> bool {
-        name == Who::CommandLine.name() || self.keys.load().administers(name, (self.ports.clock)())
+    /// Whether `asker`, as [`Who::asker`] says it, is an administrator.
+    pub(super) fn is_admin(&self, asker: &str) -> bool {
+        asker == Who::CommandLine.asker() || self.keys.load().administers(asker, (self.ports.clock)())
     }
 
     /// The way to token endpoints, for consents.

@@ -99,7 +99,7 @@ impl Gateway {
     /// # Errors
     /// 404 for those of others.
     pub(super) fn may_end(&self, who: &Who, id: &GatewayId) -> Result<(), Problem> {
-        let own = self.ports.pending.is_of(who.name(), id).map_err(|error| not_kept(&error))?;
+        let own = self.ports.pending.is_of(who.asker(), id).map_err(|error| not_kept(&error))?;
         if own || who.kind() == Some(Kind::Admin) { Ok(()) } else { Err(missing()) }
     }
 

@@ -16,12 +16,13 @@ use zeroize::Zeroizing;
 
 use crate::broker;
 use crate::gateway::access::{Asked, Level, Node, Operator, Registrar, Who};
+use crate::gateway::begin::told;
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::input::{InBody, InPath};
 use crate::gateway::problem::{Document, Problem};
 use crate::model::{ConnectionId, Credential, Secret, UserName};
 use crate::provider::Provider;
-use crate::registration::{self, Form};
+use crate::registration::Form;
 use crate::vault::{self, Entry, Summary};
 
 /// Its operations.
@@ -129,17 +130,6 @@ fn entry(gateway: &Gateway, id: &ConnectionId, typed: Typed, left: Option<&Entry
     let expires_at = expires_at.map_err(|_unreadable| Problem::malformed("the member expires_at is no time of RFC 3339"))?;
     let form = Form { provider, fields, expires_at, app: typed.app };
     form.entry(broker::try_out, (gateway.ports.clock)()).map_err(|error| unfit(told(&error)))
-}
-
-/// An error and its causes in one line.
-fn told(error: &registration::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn store(gateway: &Gateway, asked: &Asked<Registrar>, id: &ConnectionId, typed: Typed) -> Result<Registered, Problem> {

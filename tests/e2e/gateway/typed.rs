@@ -258,3 +258,17 @@ fn the_services_are_grouped_and_a_list_for_jarviscores_command_line() {
         assert_eq!(gateway.key(&few).get("/v1/providers/stripe").await.code(), "unknown_provider");
     });
 }
+
+#[test]
+fn i6_a_key_that_is_called_as_our_own_user_is_in_logs_is_another() {
+    run(async {
+        let (builder, named) = Builder::new(&Authority::new()).gateway().key("owner", App, |_key| ());
+        let nexus = builder.start();
+        let (owner, named) = (nexus.gateway(), nexus.gateway().key(&named));
+        let begun = asked(&owner, "stripe").await;
+        let path = format!("/v1/connections/{}", begun["connection_id"].as_str().expect("a handle"));
+        assert_eq!(named.ask("DELETE", &path, None).await.code(), "not_found");
+        assert_ne!(asked(&named, "stripe").await["state"], begun["state"], "each has a form of its own");
+        assert_eq!(owner.ask("DELETE", &path, None).await.status, 200);
+    });
+}
