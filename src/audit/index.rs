@@ -6,6 +6,7 @@
 
 mod feed;
 mod indexer;
+mod line;
 mod search;
 
 use std::fs::{self, OpenOptions};
@@ -233,8 +234,8 @@ fn take(
         }
         done.taken += 1;
         done.place.offset = lines.offset;
-        if let Some(trailer) = Trailer::read(&lines.line) {
-            (done.place.line, done.place.seq) = (begin, trailer.link.seq);
+        if let Some(seq) = Trailer::seq(&lines.line) {
+            (done.place.line, done.place.seq) = (begin, seq);
             let at = At { seq: done.place.seq, segment: *number, offset: begin };
             feed.take(database, &lines.line, at).map_err(Error::index(&path_of(folder)))?;
         }

@@ -13,6 +13,15 @@ pub(super) const OPEN: &[u8] = br#"{"v":1,"event":"open""#;
 /// How the line of an opened tunnel begins.
 pub(super) const TUNNEL_OPEN: &[u8] = br#"{"v":1,"event":"tunnel_open""#;
 
+/// The id of the request or tunnel that `line` opens; `None` for any other line.
+pub(super) fn opened(line: &[u8]) -> Option<&str> {
+    let rest = line.strip_prefix(OPEN).or_else(|| line.strip_prefix(TUNNEL_OPEN))?.strip_prefix(ID)?;
+    str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()
+}
+
+/// How the id follows.
+const ID: &[u8] = br#","id":""#;
+
 /// Where the chain's own lines come from, in place of a spool.
 pub(super) const CHAIN: &str = "chain";
 
@@ -37,7 +46,7 @@ pub(super) fn write(out: &mut Vec<u8>, moment: Moment, record: &Record, clock: &
         (Moment::Refuse, Kind::Request) => br#"{"v":1,"event":"refuse""#,
         (Moment::Refuse, Kind::Tunnel) => br#"{"v":1,"event":"tunnel_refuse""#,
     });
-    quoted(out, br#","id":""#, record.id.as_str().as_bytes());
+    quoted(out, ID, record.id.as_str().as_bytes());
     time(out, clock);
     let from = out.len();
     match record.kept() {
@@ -86,6 +95,7 @@ fn what(out: &mut Vec<u8>, record: &Record) {
     number(out, br#","port":"#, record.port);
     text(out, br#","path":""#, record, Field::Path);
     text(out, br#","connection":""#, record, Field::Connection);
+    text(out, br#","provider":""#, record, Field::Provider);
     word(out, br#","verdict":""#, record.verdict.map(verdict));
 }
 
@@ -98,7 +108,6 @@ fn whence(out: &mut Vec<u8>, record: &Record) {
     word(out, br#","door":""#, record.door.map(door));
     text(out, br#","sni":""#, record, Field::Sni);
     word(out, br#","http":""#, record.http.map(version));
-    text(out, br#","provider":""#, record, Field::Provider);
     text(out, br#","strategy":""#, record, Field::Strategy);
     text(out, br#","rule":""#, record, Field::Rule);
     text(out, br#","would_refuse":""#, record, Field::Report);

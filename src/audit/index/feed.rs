@@ -1,11 +1,13 @@
 //! `Feed`: lines of the log into rows of the index. A request that ends within the batch it began in leaves one row.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, OptionalExtension as _};
-use serde::Deserialize;
+
+use super::line::Line;
+use crate::audit::line;
 
 /// How many kinds are remembered; past it they are asked for anew.
 const KINDS: usize = 50_000;
@@ -16,26 +18,6 @@ pub(super) struct At {
     pub(super) seq: u64,
     pub(super) segment: u32,
     pub(super) offset: u64,
-}
-
-/// What a line says of what can be searched for.
-#[derive(Debug, Deserialize)]
-struct Line<'a> {
-    event: &'a str,
-    time: &'a str,
-    id: Option<&'a str>,
-    #[serde(borrow, default)]
-    agent: Cow<'a, str>,
-    #[serde(borrow, default)]
-    host: Cow<'a, str>,
-    #[serde(borrow, default)]
-    provider: Cow<'a, str>,
-    #[serde(borrow, default)]
-    connection: Cow<'a, str>,
-    #[serde(borrow, default)]
-    verdict: Cow<'a, str>,
-    #[serde(default)]
-    status: u16,
 }
 
 /// What is alike of many requests.
@@ -52,8 +34,8 @@ struct Kind {
 /// A request that has begun.
 #[derive(Debug)]
 struct Begun {
-    kind: Kind,
-    time: i64,
+    /// Its first line, among [`Feed::opened`].
+    line: Range<usize>,
     at: At,
 }
 
@@ -63,25 +45,36 @@ pub(super) struct Feed {
     /// The kinds that are known, and the time of the last request of each that is written.
     kinds: HashMap<Kind, (i64, i64), RandomState>,
     begun: HashMap<String, Begun, RandomState>,
+    /// The first lines of this batch, which are read only where no last one follows.
+    opened: Vec<u8>,
     /// To look a kind up without an allocation.
     scratch: Kind,
+    second: Second,
+}
+
+/// The second that was read last, as text and as microseconds since 1970.
+#[derive(Debug, Default)]
+struct Second {
+    text: String,
+    begins: i64,
 }
 
 impl Feed {
     /// Takes one line; one that only the chain needs, or that isn't ours, is nothing to search for.
-    pub(super) fn take(&mut self, database: &Connection, line: &[u8], at: At) -> rusqlite::Result<()> {
-        let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else { return Ok(()) };
-        let Ok(time) = line.time.parse::<jiff::Timestamp>() else { return Ok(()) };
-        let time = time.as_microsecond();
+    pub(super) fn take(&mut self, database: &Connection, bytes: &[u8], at: At) -> rusqlite::Result<()> {
+        if let Some(id) = line::opened(bytes) {
+            let from = self.opened.len();
+            self.opened.extend_from_slice(bytes);
+            self.begun.insert(id.to_owned(), Begun { line: from..self.opened.len(), at });
+            return Ok(());
+        }
+        let Some(line) = Line::read(bytes) else { return Ok(()) };
+        let Some(time) = self.second.read(line.time) else { return Ok(()) };
         match (line.event, line.id) {
             ("segment" | "head", _) => Ok(()),
-            ("open" | "tunnel_open", Some(id)) => {
-                self.begun.insert(id.to_owned(), Begun { kind: line.kind(""), time, at });
-                Ok(())
-            }
             (_, Some(id)) => {
-                let provider = self.provider(database, id, &line)?;
-                self.scratch.fill(&line, &provider);
+                let provider = self.end(database, id, &line)?;
+                self.scratch.fill(&line, provider.as_deref().unwrap_or(&line.provider));
                 self.event(database, time, at)
             }
             (_, None) => {
@@ -93,11 +86,14 @@ impl Feed {
 
     /// Writes what has begun and not ended, and when each kind was met last.
     pub(super) fn settle(&mut self, database: &Connection) -> rusqlite::Result<()> {
-        for (id, Begun { kind, time, at }) in std::mem::take(&mut self.begun) {
-            self.scratch = kind;
+        let opened = std::mem::take(&mut self.opened);
+        for (id, begun) in std::mem::take(&mut self.begun) {
+            let Some(line) = opened.get(begun.line).and_then(Line::read) else { continue };
+            let Some(time) = self.second.read(line.time) else { continue };
+            self.scratch.fill(&line, &line.provider);
             let kind = self.kind(database, time)?;
             let mut insert = database.prepare_cached("REPLACE INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-            insert.execute((id, kind, time, at.seq, at.segment, at.offset))?;
+            insert.execute((id, kind, time, begun.at.seq, begun.at.segment, begun.at.offset))?;
         }
         let mut update = database.prepare_cached("UPDATE kinds SET last = max(last, ?2) WHERE id = ?1")?;
         for (kind, last) in self.kinds.values_mut().filter(|(_, last)| *last > i64::MIN) {
@@ -110,17 +106,21 @@ impl Feed {
         Ok(())
     }
 
-    /// Whose credential it was: the first line says it, the last one names the connection at most.
-    fn provider(&mut self, database: &Connection, id: &str, line: &Line<'_>) -> rusqlite::Result<String> {
+    /// Ends the request `id`. Its provider, where its last line doesn't say it: its first one may, or the connection's name.
+    fn end(&mut self, database: &Connection, id: &str, line: &Line<'_>) -> rusqlite::Result<Option<String>> {
         let begun = match self.begun.remove(id) {
-            Some(begun) => Some(begun.kind.provider),
+            Some(_) if !line.provider.is_empty() => return Ok(None),
+            Some(begun) => {
+                let first = self.opened.get(begun.line).and_then(Line::read);
+                first.map(|first| first.provider.into_owned())
+            }
             None => ended(database, id)?,
         };
+        if !line.provider.is_empty() {
+            return Ok(None);
+        }
         let said = begun.filter(|provider| !provider.is_empty());
-        Ok(said.unwrap_or_else(|| match line.provider.as_ref() {
-            "" => line.connection.split(':').next().unwrap_or_default().to_owned(),
-            provider => provider.to_owned(),
-        }))
+        Ok(said.or_else(|| line.connection.split(':').next().map(str::to_owned)))
     }
 
     /// Writes a row of the kind in `scratch`.
@@ -151,19 +151,28 @@ impl Feed {
 
 /// The provider of a request that began in an earlier batch, and that now has ended.
 fn ended(database: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
-    let text = "SELECT kinds.provider FROM pending JOIN kinds ON kinds.id = pending.kind WHERE pending.id = ?1";
-    let provider = database.prepare_cached(text)?.query_row([id], |row| row.get(0)).optional()?;
-    if provider.is_some() {
-        database.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([id])?;
-    }
-    Ok(provider)
+    let mut delete = database.prepare_cached("DELETE FROM pending WHERE id = ?1 RETURNING kind")?;
+    let Some(kind) = delete.query_row([id], |row| row.get::<_, i64>(0)).optional()? else { return Ok(None) };
+    let mut provider = database.prepare_cached("SELECT provider FROM kinds WHERE id = ?1")?;
+    provider.query_row([kind], |row| row.get(0)).optional()
 }
 
-impl Line<'_> {
-    fn kind(&self, provider: &str) -> Kind {
-        let mut kind = Kind::default();
-        kind.fill(self, if provider.is_empty() { &self.provider } else { provider });
-        kind
+impl Second {
+    /// The time `text` (RFC 3339) in microseconds since 1970. Lines come by the thousand in one second.
+    fn read(&mut self, text: &str) -> Option<i64> {
+        let six = |digits: &&str| digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let micros = |fraction: &str| fraction.strip_suffix('Z').filter(six)?.parse::<u32>().ok();
+        let (second, fraction) = text.split_once('.').unwrap_or((text, ""));
+        if let Some(micros) = micros(fraction).filter(|_| second == self.text) {
+            return Some(self.begins + i64::from(micros));
+        }
+        let time = text.parse::<jiff::Timestamp>().ok()?.as_microsecond();
+        if let Some(micros) = micros(fraction) {
+            self.text.clear();
+            self.text.push_str(second);
+            self.begins = time - i64::from(micros);
+        }
+        Some(time)
     }
 }
 
@@ -179,5 +188,31 @@ impl Kind {
         put(&mut self.provider, provider);
         put(&mut self.verdict, &line.verdict);
         self.status = line.status;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_same_read_alone_or_after_another() {
+        let mut second = Second::default();
+        for text in [
+            "2026-11-23T01:02:03.000004Z",
+            "2026-11-23T01:02:03.999999Z",
+            "2026-11-23T01:02:04.5Z",
+            "2026-11-23T01:02:03.999999Z",
+            "2026-11-23T01:02:03+01:00",
+            "2026-11-23T01:02:03.000004+01:00",
+            "1969-12-31T23:59:59.250000Z",
+            "1969-12-31T23:59:59.750000Z",
+        ] {
+            let alone = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond);
+            assert!(alone.is_some());
+            assert_eq!(second.read(text), alone, "{text}");
+        }
+        assert_eq!(second.read("1969-12-31T23:59:59.+00004Z"), None);
+        assert_eq!(second.read("yesterday"), None);
     }
 }

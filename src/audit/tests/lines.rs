@@ -122,7 +122,7 @@ fn a_closing_line_says_what_came_of_it() {
     let line = without(parsed(Moment::Close, &full()), &["id", "time", "duration_us"]);
     let expected = json!({
         "v": 1, "event": "close", "agent": "coder", "method": "GET", "scheme": "https", "host": "api.github.com", "port": 443,
-        "path": "/user?page=&access_token=", "connection": "github:alice", "verdict": "inject", "dialled": "140.82.121.6:443",
+        "path": "/user?page=&access_token=", "connection": "github:alice", "provider": "github", "verdict": "inject", "dialled": "140.82.121.6:443",
         "upstream_http": "1.1", "status": 200, "bytes_up": 12, "bytes_down": 3400, "guard_hits": 1,
         "notes": ["renewed", "replayed"],
     });
