@@ -358,6 +358,8 @@ pub struct Gateway {
     pub plain_http: bool,
     /// Connections at a time.
     pub connections: usize,
+    /// Of those, the ones of one address.
+    pub address_connections: usize,
     /// Wrong keys that one address may show in a minute before it has to wait.
     pub wrong_keys_per_minute: u32,
     /// How long a proxy that takes its connections from a gateway uses its copies after it heard from it last.

@@ -108,6 +108,7 @@ pub(super) fn gateway(
         handshake_timeout: Duration::from_secs(config.limits.handshake_timeout_secs),
         answer_timeout: Duration::from_secs(60),
         connections: config.gateway.connections,
+        address_connections: config.gateway.address_connections,
     })
 }
 

@@ -6,6 +6,7 @@ mod access;
 mod begin;
 mod context;
 mod counters;
+mod crowd;
 mod flow;
 mod health;
 mod input;

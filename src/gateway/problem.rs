@@ -137,6 +137,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "audit", message).header(RETRY_AFTER, "5")
     }
 
+    /// 503: every place is taken.
+    pub(super) fn full() -> Self {
+        let message = "the gateway has as many connections as it may; try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", message).header(RETRY_AFTER, "1")
+    }
+
     /// 503: it took too long, or the caller did.
     pub(super) fn late() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "late", "the request was not whole, or not done, in time; send it again")

@@ -1,8 +1,9 @@
 //! `Server`: connections in, answers out; bounded in number, size and time.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +27,7 @@ use zeroize::Zeroizing;
 
 use super::access::PathKey;
 use super::context::Shared;
+use super::crowd::{Crowd, Group, Place};
 use super::origin::{Origin, meant};
 use super::problem::{Code, Problem};
 use super::routes;
@@ -35,6 +37,9 @@ use crate::listener;
 
 /// How long what was sent may stay unacknowledged: who takes nothing of an answer is gone.
 const UNTAKEN: Duration = Duration::from_secs(60);
+
+/// What is said to a caller that comes when every place is taken.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// The gateway behind a socket.
 pub(crate) struct Server {
@@ -56,19 +61,21 @@ impl Server {
             Err(error) => return tracing::error!(%error, "the gateway's socket can't be used"),
         };
         let (drain, stopping) = (self.gateway.settings.drain, self.gateway.stopping.clone());
-        let (count, limit) = (Arc::new(AtomicUsize::new(0)), self.gateway.settings.connections);
-        let stop = listener::Stop { stopping: stopping.clone(), count: Arc::clone(&count), limit };
+        let crowd = Crowd::new(self.gateway.settings.connections, self.gateway.settings.address_connections);
+        // Who gets in is for the crowd to say.
+        let stop = listener::Stop { stopping: stopping.clone(), count: Arc::default(), limit: usize::MAX };
         let server = Arc::new(self);
         // Each connection holds an end of it: when all are gone, so is it.
         let (under_way, mut over) = tokio::sync::mpsc::channel::<()>(1);
         let handle = move |stream: std::net::TcpStream, peer: SocketAddr| {
-            let (server, count, held) = (Arc::clone(&server), Arc::clone(&count), under_way.clone());
-            count.fetch_add(1, Ordering::Relaxed);
+            let Some(place) = server.place(&crowd, &stream, peer) else { return server.turn_away(&stream) };
+            let (server, held) = (Arc::clone(&server), under_way.clone());
             tokio::spawn(async move {
-                // Given back also where it panics.
-                let _place = Place(count);
                 let _held = held;
-                server.serve(stream, peer).await;
+                tokio::select! {
+                    () = server.serve(stream, peer, &place) => {}
+                    () = place.wanted() => tracing::debug!(%peer, "a connection to the gateway gave way to another"),
+                }
             });
         };
         listener::accept(listener::Door { socket, handle: Box::new(handle) }, stop).await;
@@ -77,23 +84,37 @@ impl Server {
         }
     }
 
-    async fn serve(&self, stream: std::net::TcpStream, peer: SocketAddr) {
+    fn place(&self, crowd: &Arc<Crowd>, stream: &std::net::TcpStream, peer: SocketAddr) -> Option<Place> {
+        let local = stream.local_addr().ok()?;
+        let own = self.gateway.is_our_user(&Origin { peer, local, tls: self.tls.is_some() });
+        crowd.enter(if own { Group::Own } else { Group::of(peer.ip()) })
+    }
+
+    /// Says why, as far as the socket's buffer takes it, and closes. Who speaks TLS hears nothing.
+    fn turn_away(&self, mut stream: &std::net::TcpStream) {
+        let said = if self.tls.is_some() { Ok(0) } else { stream.write(FULL) };
+        if let Err(error) = said {
+            tracing::debug!(%error, "a caller of the gateway that came too late left without an answer");
+        }
+    }
+
+    async fn serve(&self, stream: std::net::TcpStream, peer: SocketAddr, place: &Place) {
         let Ok(stream) = TcpStream::from_std(stream) else { return };
         let Ok(local) = stream.local_addr() else { return };
         if let Err(error) = stream.set_nodelay(true).and_then(|()| bound(&stream)) {
             tracing::debug!(%error, "a connection to the gateway goes on without its options");
         }
         let origin = Origin { peer, local, tls: self.tls.is_some() };
-        let Some(tls) = &self.tls else { return self.converse(stream, origin).await };
+        let Some(tls) = &self.tls else { return self.converse(stream, origin, place).await };
         match timeout(self.gateway.settings.handshake_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.converse(stream, origin).await,
+            Ok(Ok(stream)) => self.converse(stream, origin, place).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake with the gateway failed"),
             Err(_late) => tracing::debug!("a TLS handshake with the gateway took too long"),
         }
     }
 
     /// The strict reader stands in front of the engine here too: what two readers could frame differently is a problem, not a request.
-    async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, origin: Origin) {
+    async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, origin: Origin, place: &Place) {
         let (gate, verdict) = Gate::requests(stream, BytesMut::new(), LIMITS);
         let count = AtomicU64::new(0);
         let (verdict, count) = (&verdict, &count);
@@ -101,7 +122,10 @@ impl Server {
             let number = count.fetch_add(1, Ordering::Relaxed) + 1;
             // Nothing here becomes another protocol.
             verdict.resume(number);
-            Ok::<_, std::convert::Infallible>(self.answer(request, origin, verdict.malformed_at(number)).await)
+            // Where the place is another's the connection ends here and now.
+            let Some(busy) = place.busy() else { return Ok(Problem::full().into_response()) };
+            let response = self.answer(request, origin, verdict.malformed_at(number)).await;
+            Ok::<_, std::convert::Infallible>(response.map(|body| busy.until_told(body)))
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -147,15 +171,6 @@ impl Server {
         request.extensions_mut().insert(origin);
         let mut router = self.router.clone();
         router.call(request).await.map_err(|never| match never {})
-    }
-}
-
-/// A connection's place among those that there may be.
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) answer_timeout: Duration,
     /// Connections at a time.
     pub(crate) connections: usize,
+    /// Of those, the ones of one address.
+    pub(crate) address_connections: usize,
 }
 
 /// Bytes of a request's body.

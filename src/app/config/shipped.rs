@@ -146,6 +146,7 @@ impl Default for Gateway {
             tls_key: None,
             plain_http: false,
             connections: 1000,
+            address_connections: 250,
             wrong_keys_per_minute: 30,
             grace_secs: 3600,
         }

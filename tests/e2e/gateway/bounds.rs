@@ -105,6 +105,17 @@ fn i7_a_head_that_never_ends_is_ended() {
     });
 }
 
+/// Connections whose request is under way, as the gateway's word to go on shows, and never whole.
+async fn under_way(address: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("the gateway");
+    let head = b"POST /v1/capture-credential HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head).await.expect("a write");
+    let mut word = [0; 25];
+    stream.read_exact(&mut word).await.expect("a word");
+    assert_eq!(&word, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
 #[test]
 fn i7_connections_are_bounded_and_places_are_given_back() {
     run(async {
@@ -112,11 +123,7 @@ fn i7_connections_are_bounded_and_places_are_given_back() {
         let gateway = nexus.gateway();
         let mut held = Vec::new();
         for _ in 0..3 {
-            let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway");
-            stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("a write");
-            let mut byte = [0];
-            stream.read_exact(&mut byte).await.expect("an answer");
-            held.push(stream);
+            held.push(under_way(gateway.address).await);
         }
         assert_eq!(gateway.get("/health").await.status, 503, "one too many");
         drop(held);
@@ -128,6 +135,35 @@ fn i7_connections_are_bounded_and_places_are_given_back() {
             }
         }
         assert_eq!(again, 200, "the places are free again");
+    });
+}
+
+#[test]
+fn i7_connections_that_wait_for_nothing_keep_nobody_out() {
+    run(async {
+        let nexus = Builder::new(&Authority::new()).gateway().config("[gateway]\nconnections = 3").start();
+        let gateway = nexus.gateway();
+        let busy = under_way(gateway.address).await;
+        let mut held = Vec::new();
+        for begun in [&b""[..], b"GET /hea", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"].repeat(4) {
+            let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway");
+            stream.write_all(begun).await.expect("a write");
+            if begun.ends_with(b"\r\n\r\n") {
+                stream.read_exact(&mut [0; 12]).await.expect("an answer");
+            }
+            held.push(stream);
+        }
+        let begun = Instant::now();
+        assert_eq!(gateway.get("/health").await.status, 200);
+        let first = held.swap_remove(0);
+        let (answer, _took) = until_closed(first).await;
+        assert!(answer.is_empty() && begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        // What was under way all the time is answered.
+        let mut busy = busy;
+        busy.write_all(b"state=abc").await.expect("a write");
+        let mut answer = [0; 9];
+        busy.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 ");
     });
 }
 
