@@ -82,11 +82,6 @@ impl Account {
         &self.connection
     }
 
-    /// The same account, of which `connection` is to come.
-    pub fn called(self, connection: ConnectionId) -> Self {
-        Self { connection, ..self }
-    }
-
     /// The service.
     pub fn provider(&self) -> &Arc<Provider> {
         &self.provider

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::entry::Entry;
 use super::error::Error;
 use super::json::{self, Members, NotUnderstood};
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, UserName};
 
 /// The members of the vault in their order. Everything borrows from the opened text, which is wiped when it goes.
 pub(super) struct Document<'a> {
@@ -46,6 +46,16 @@ impl<'a> Document<'a> {
             (_, Member::Kept(value)) => Some(json::decode(value)),
             (_, Member::Changed(_)) => None,
         }
+    }
+
+    /// What `id` is called here, its person by name or by number; `id` itself where it is not here.
+    pub(super) fn meant(&self, id: &ConnectionId) -> ConnectionId {
+        if id.user().is_none() || self.holds(id) {
+            return id.clone();
+        }
+        let same = |named: &ConnectionId| named.provider() == id.provider() && UserName::same(named.user(), id.user());
+        let mut named = self.members.iter().filter_map(|(key, _)| key.parse().ok());
+        named.find(same).unwrap_or_else(|| id.clone())
     }
 
     /// Whether a member, understood or not, has the name of `id` in any spelling.

@@ -86,7 +86,8 @@ impl Store {
         }
     }
 
-    /// Writes `entry` as the connection `id`, replacing what it was. An entry without a time of registration gets one.
+    /// Writes `entry` as the connection `id`, or as what that is called in the file, its person by name or by number. It replaces what is
+    /// there. An entry without a time of registration gets one.
     ///
     /// # Errors
     /// [`Error::ReservedField`], [`Error::NotUnderstood`] where an entry would be lost that we can't read, and as
@@ -111,6 +112,7 @@ impl Store {
         check_fields(&entry)?;
         let written = self.file.rewrite(|plain| {
             let mut document = Document::parse(self.file.path(), plain)?;
+            let id = &document.meant(id);
             let replaced = understood(id, document.entry(id))?;
             if !may(replaced.as_ref()) {
                 return Ok(None);
@@ -148,7 +150,8 @@ impl Store {
         Ok(Some(shared.unwrap_or(written)))
     }
 
-    /// Changes the entry of `id` as it is on disk now, or `fresh` where there is none, and writes it.
+    /// Changes the entry of `id` as it is on disk now, or `fresh` where there is none, and writes it. What `id` is called is looked up there
+    /// too: two log-ins of one person, by name and by number, are one connection.
     ///
     /// # Errors
     /// As [`Store::register`], and what `change` refuses; then nothing was written.
@@ -161,6 +164,7 @@ impl Store {
         let mut refused = None;
         self.file.rewrite(|plain| {
             let mut document = Document::parse(self.file.path(), plain)?;
+            let id = &document.meant(id);
             let mut entry = understood(id, document.entry(id))?.unwrap_or(fresh);
             if let Err(error) = change(&mut entry) {
                 refused = Some(error);

@@ -380,6 +380,31 @@ fn what_is_put_changes_what_is_there_or_begins_anew_and_a_no_writes_nothing() {
 }
 
 #[test]
+fn i6_one_person_by_name_and_by_number_is_one_connection_of_a_service() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { file: folder.path().join("nexus.enc"), salt: folder.path().join(".salt") };
+    let store = Store::with_key(settings, DataKey::from_bytes([7; 32]));
+    // Python: uuid.uuid5(uuid.NAMESPACE_DNS, "alice").
+    let number = "github:c2ef90b9-02bc-5d53-93cd-92652b6e1b41";
+    store.register(&id("github:alice"), entry(&[("access_token", "first")])).expect("a write");
+    store.register(&id(number), entry(&[("access_token", "second")])).expect("a write");
+    let change = |entry: &mut Entry| {
+        entry.fields.set("refresh_token", Secret::new("third".to_owned()));
+        Ok::<_, Error>(())
+    };
+    store.put(&id(number), entry(&[]), change).expect("a write");
+    assert_eq!(store.list().expect("names"), [id("github:alice")]);
+    let held = store.get(&id("github:alice")).expect("a vault").expect("an entry");
+    let tokens = ["access_token", "refresh_token"].map(|name| field(&held, name));
+    assert_eq!(tokens, ["second", "third"].map(|text| Some(text.to_owned())));
+    for (one, other) in [("github:bob", "slack:bob"), ("slack", "slack:alice")] {
+        store.register(&id(one), entry(&[])).expect("a write");
+        store.register(&id(other), entry(&[])).expect("a write");
+        assert!(store.get(&id(one)).expect("a vault").is_some() && store.get(&id(other)).expect("a vault").is_some());
+    }
+}
+
+#[test]
 fn a_handle_of_the_gateway_finds_its_connection_also_after_it_was_registered_anew() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = Settings { file: folder.path().join("nexus.enc"), salt: folder.path().join(".salt") };

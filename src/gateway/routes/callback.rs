@@ -103,10 +103,7 @@ async fn connect(gateway: &Shared, asked: &Asked<Page>, answer: &Answer, code: C
             Ok(obtained) => obtained,
             Err(error) => return Ok(ended(&error)),
         };
-        let whose = connection.clone();
         let kept = gateway.on_disk(move |gateway| {
-            // Another answer for the same person may have come meanwhile.
-            let account = account.called(Gateway::called_now(&*gateway.vault()?, &whose));
             let kept = keep(&gateway.ports.store, &account, &obtained, Some(&id));
             Ok::<_, Problem>(kept.map(|_hosts| gateway.ports.pending.finish(&id)))
         });

@@ -25,7 +25,7 @@ use crate::model::{Credential, Secret};
 use crate::oauth::form_decoded;
 use crate::provider::Provider;
 use crate::registration::{Form, Wanted, ways};
-use crate::vault::{Entry, Snapshot};
+use crate::vault::Entry;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -201,12 +201,12 @@ impl Gateway {
         let now = (self.ports.clock)();
         let form = Form { provider, fields, expires_at: None, app: false };
         let mut entry = form.entry(try_out, now).map_err(|error| Refused::Typed(told(&error)))?;
-        let (pending, vault) = (&self.ports.pending, self.vault().map_err(Refused::Other)?);
+        let pending = &self.ports.pending;
         let taken = pending.take_form(state, now).map_err(|error| Refused::Other(not_kept(&error)))?;
         let answer = taken.ok_or(Refused::Gone)?;
         entry.answer_to(answer.id.clone());
         let noted = asked.note_here(self, "gateway_typed", &[("connection", answer.connection.as_str())]);
-        match noted.and_then(|()| self.write_typed(&vault, &answer, entry)) {
+        match noted.and_then(|()| self.write_typed(&answer, entry)) {
             Ok(true) => {}
             Ok(false) => {
                 pending.fail(&answer.id).map_err(|error| Refused::Other(not_kept(&error)))?;
@@ -225,11 +225,8 @@ impl Gateway {
     }
 
     /// False where the question is overtaken, by what is on disk now.
-    fn write_typed(&self, vault: &Snapshot, answer: &Answer, entry: Entry) -> Result<bool, Problem> {
-        let stored = self
-            .ports
-            .store
-            .register_if(&Self::called_now(vault, &answer.connection), entry, |now| !self.is_overtaken(answer, now));
+    fn write_typed(&self, answer: &Answer, entry: Entry) -> Result<bool, Problem> {
+        let stored = self.ports.store.register_if(&answer.connection, entry, |now| !self.is_overtaken(answer, now));
         stored.map_err(|error| Problem::unreadable(&error))
     }
 
