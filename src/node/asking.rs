@@ -64,7 +64,7 @@ impl Held {
         let body = Bytes::from(serde_json::to_vec(ask).unwrap_or_default());
         let answer = match self.door.ask(Method::POST, RENEW, Some(body)).await {
             Ok(text) => loan::read_answer(&text)?,
-            Err(Error::Refused { status: http::StatusCode::NOT_FOUND, .. }) => {
+            Err(error) if error.is_missing() => {
                 // It was removed there; the stream will say so too.
                 ask.id.parse().iter().for_each(|id| self.remove(id));
                 return Ok(None);

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::response::Parts;
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -94,13 +95,13 @@ impl Door {
         Ok(Opened { response, driver })
     }
 
-    /// As [`Door::open`], the answer read whole. Anything but 2xx is [`Error::Refused`].
+    /// As [`Door::open`], the answer read whole. Anything but 2xx is [`Error::Refused`], or [`Error::Stranger`].
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Zeroizing<Vec<u8>>, Error> {
         let opened = self.open(method, path, body).await?;
-        let status = opened.response.status();
-        let body = Limited::new(opened.response.into_body(), ANSWER).collect().await.map_err(|_long_or_cut| Error::Long)?;
+        let (head, body) = opened.response.into_parts();
+        let body = Limited::new(body, ANSWER).collect().await.map_err(|_long_or_cut| Error::Long)?;
         let body = Zeroizing::new(body.to_bytes().to_vec());
-        if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
+        if head.status.is_success() { Ok(body) } else { Err(refused(&head, &body)) }
     }
 
     fn request(&self, method: Method, path: &str, body: Option<Bytes>) -> Request<Full<Bytes>> {
@@ -121,12 +122,58 @@ impl Door {
     }
 }
 
-/// What a problem document (RFC 9457) says for people, without anything that a terminal would obey.
-pub(super) fn refused(status: StatusCode, body: &[u8]) -> Error {
+/// What an answer other than 2xx says for people, without anything that a terminal would obey. Only a problem document (RFC 9457) of a
+/// gateway is the gateway's word.
+pub(super) fn refused(head: &Parts, body: &[u8]) -> Error {
+    let status = head.status;
     let document: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let member = |name: &str| document.as_ref()?.get(name)?.as_str().map(str::to_owned);
     let reason = member("detail").or_else(|| member("message")).or_else(|| member("title")).unwrap_or_default();
     let reason: String = reason.chars().filter(|letter| !letter.is_control()).take(REASON).collect();
     let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    Error::Refused { status, reason }
+    let is_problem = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+    let same = document.as_ref().and_then(|document| document.get("status")?.as_u64()) == Some(status.as_u16().into());
+    match member("type").as_deref().and_then(|kind| kind.strip_prefix("urn:nexus:problem:")) {
+        Some(code) if is_problem && same => Error::Refused { status, code: code.to_owned(), reason },
+        _ => Error::Stranger { status, reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16, kind: &str, body: &str) -> Error {
+        let response = Response::builder().status(status).header(CONTENT_TYPE, kind).body(()).expect("an answer");
+        refused(&response.into_parts().0, body.as_bytes())
+    }
+
+    #[test]
+    fn only_the_gateways_own_word_ends_what_it_lends() {
+        let problem = |code: &str, status: u16| {
+            format!("{{\"type\":\"urn:nexus:problem:{code}\",\"status\":{status},\"code\":\"{code}\",\"detail\":\"why\"}}")
+        };
+        let json = "application/problem+json";
+        for (status, code) in [(401, "no_key"), (403, "key_kind")] {
+            let error = answered(status, json, &problem(code, status));
+            assert!(error.is_a_denial() && error.to_string().ends_with(": why"), "{error}");
+        }
+        assert!(answered(404, json, &problem("not_found", 404)).is_missing());
+        for (status, kind, body) in [
+            (401, "text/html", "<h1>401</h1>".to_owned()),
+            (401, json, String::new()),
+            (401, "application/json", problem("no_key", 401)),
+            (401, json, problem("no_key", 403)),
+            (401, json, problem("no_key", 401).replace("nexus", "other")),
+            (403, json, problem("browser", 403)),
+            (403, json, problem("unknown_host", 403)),
+            (429, json, problem("wrong_keys", 429)),
+            (503, json, problem("full", 503)),
+            (404, "text/plain", "not found".to_owned()),
+            (404, json, problem("unknown_provider", 404)),
+        ] {
+            let error = answered(status, kind, &body);
+            assert!(!error.is_a_denial() && !error.is_missing(), "{status} {body}");
+        }
+    }
 }

@@ -19,6 +19,16 @@ pub(crate) enum Error {
     Refused {
         /// Its status.
         status: StatusCode,
+        /// Its word for programs.
+        code: String,
+        /// `: ` and why, where it said so.
+        reason: String,
+    },
+    /// Somebody else answered no, such as a proxy in front of it.
+    #[error("something in front of the gateway, or in its place, answered {status}{reason}")]
+    Stranger {
+        /// Its status.
+        status: StatusCode,
         /// `: ` and why, where it said so.
         reason: String,
     },
@@ -43,7 +53,7 @@ impl Error {
     /// Whether only a person can change it: the key, the address or the trust are wrong.
     pub(crate) fn is_a_mistake(&self) -> bool {
         match self {
-            Self::Refused { status, .. } => {
+            Self::Refused { status, .. } | Self::Stranger { status, .. } => {
                 matches!(
                     *status,
                     StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
@@ -54,9 +64,15 @@ impl Error {
         }
     }
 
-    /// Whether it knows this node and lends it nothing: the key was revoked, or is of another kind.
+    /// Whether it knows this node and lends it nothing: the key was revoked, or is of another kind. Nobody else's word ends the copies.
     pub(crate) fn is_a_denial(&self) -> bool {
-        matches!(self, Self::Refused { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. })
+        let Self::Refused { status, code, .. } = self else { return false };
+        matches!((*status, code.as_str()), (StatusCode::UNAUTHORIZED, "no_key") | (StatusCode::FORBIDDEN, "key_kind"))
+    }
+
+    /// Whether it says that there is no such connection for this node.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Refused { status: StatusCode::NOT_FOUND, code, .. } if code == "not_found")
     }
 
     /// Whether nobody is there.
@@ -76,6 +92,9 @@ impl Error {
             }
             Self::Refused { status: StatusCode::FORBIDDEN, .. } => Some(
                 "NEXUS_GATEWAY_KEY is of another kind; `nexus gateway key add NAME --kind …`, typed there, makes one: node for a proxy, admin for a person",
+            ),
+            Self::Stranger { status, .. } if status.is_client_error() => Some(
+                "NEXUS_GATEWAY_URL leads to something that is no gateway of Nexus; a proxy in front of one must let its paths through",
             ),
             Self::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. } => {
                 Some("NEXUS_GATEWAY_URL leads to something that is no gateway of Nexus, or an older one")

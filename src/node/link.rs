@@ -189,7 +189,7 @@ impl<'a> Round<'a> {
 }
 
 async fn why(opened: Opened) -> Error {
-    let status = opened.response.status();
-    let body = http_body_util::Limited::new(opened.response.into_body(), REFUSAL).collect().await;
-    refused(status, &body.map(http_body_util::Collected::to_bytes).unwrap_or_default())
+    let (head, body) = opened.response.into_parts();
+    let body = http_body_util::Limited::new(body, REFUSAL).collect().await;
+    refused(&head, &body.map(http_body_util::Collected::to_bytes).unwrap_or_default())
 }
