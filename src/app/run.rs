@@ -2,6 +2,7 @@
 
 mod control;
 mod seat;
+mod telling;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

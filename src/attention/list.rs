@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::held::Held;
-use super::need::{Need, Shown, Standing, State, stamp};
+use super::item::{Item, long_ago};
+use super::need::{Need, Shown, Standing, State};
+use super::nodes::Nodes;
 use super::notice::{Delivery, Event, Fared, Notice};
 use super::settings::Settings;
 use crate::model::ConnectionId;
@@ -15,10 +17,6 @@ use crate::model::ConnectionId;
 /// Items in all, and of one agent: one that asks for everything pushes out its own.
 pub(super) const MOST: usize = 1024;
 pub(super) const MOST_OF_AGENT: usize = 64;
-/// How long an item that nobody asks for stays open, and how long one that is settled can be asked about.
-const LAPSE: Duration = Duration::from_secs(60 * 60);
-/// An item that is opened again sooner is not told of again.
-const QUIET: Duration = Duration::from_secs(60);
 /// Notices that wait to be sent.
 const NOTICES: usize = 256;
 /// How often the vault is looked at while requests are held, and while only items are open.
@@ -27,61 +25,17 @@ const LOOK_OPEN: Duration = Duration::from_secs(1);
 /// How often settled items are looked through.
 const LOOK_SETTLED: Duration = Duration::from_secs(60);
 
-/// One need, and how often and when it was asked for.
-#[derive(Debug)]
-struct Item {
-    id: Arc<str>,
-    need: Arc<Need>,
-    state: State,
-    first_seen: SystemTime,
-    last_seen: SystemTime,
-    settled_at: Option<SystemTime>,
-    count: u64,
-    /// When it was told of; `None` = not at all.
-    told: Option<SystemTime>,
-}
-
-impl Item {
-    fn shown(&self) -> Shown {
-        let need = &*self.need;
-        let lapses_at = (self.state == State::Open).then(|| stamp(self.last_seen + LAPSE));
-        Shown {
-            id: self.id.to_string(),
-            status: self.state,
-            category: "auth_required",
-            urgency: "blocking",
-            title: need.title.clone(),
-            content: need.content.clone(),
-            command: need.command.clone(),
-            reason: need.reason.word(),
-            provider: need.connection.provider().to_string(),
-            connection: need.connection.to_string(),
-            agent: need.agent.to_string(),
-            user: need.user.as_ref().map(ToString::to_string),
-            first_seen: stamp(self.first_seen),
-            last_seen: stamp(self.last_seen),
-            count: self.count,
-            lapses_at,
-        }
-    }
-
-    fn settle(&mut self, state: State, now: SystemTime) {
-        (self.state, self.settled_at) = (state, Some(now));
-    }
-
-    /// Which goes first where there is no room: what is settled, then what nobody has asked for in the longest time.
-    fn rank(&self) -> (bool, SystemTime) {
-        (self.state == State::Open, self.last_seen)
-    }
-}
-
 /// What needs a person. In memory only: after a restart the next refusal begins anew.
 #[derive(Debug)]
 pub(crate) struct Attention {
     pub(super) settings: Settings,
     items: Mutex<Vec<Item>>,
+    /// The items of nodes, where this is their gateway.
+    pub(super) nodes: Nodes,
     /// Something was put on the list, or is held.
     stirred: Notify,
+    /// Rises when an item was put on the list, or has changed its state.
+    news: watch::Sender<u64>,
     /// Rises when the vault has changed; held requests try again then.
     pub(super) changes: watch::Sender<u64>,
     pub(super) held: Held,
@@ -97,7 +51,9 @@ impl Attention {
         let attention = Self {
             settings,
             items: Mutex::default(),
+            nodes: Nodes::default(),
             stirred: Notify::new(),
+            news: watch::Sender::new(0),
             changes: watch::Sender::new(0),
             held: Held::default(),
             notices,
@@ -118,6 +74,7 @@ impl Attention {
         let id: Arc<str> = request_id.into();
         let item = Item {
             id: Arc::clone(&id),
+            node: None,
             need: Arc::new(need),
             state: State::Open,
             first_seen: now,
@@ -132,7 +89,8 @@ impl Attention {
         }
         items.push(item);
         drop(items);
-        self.stirred.notify_one();
+        self.stir();
+        self.has_news();
         id
     }
 
@@ -144,61 +102,77 @@ impl Attention {
     }
 
     fn open_again(&self, item: &mut Item, need: Need, now: SystemTime) {
-        if item.state == State::Open {
+        if item.is_open() {
             return;
         }
-        (item.state, item.settled_at, item.need) = (State::Open, None, Arc::new(need));
-        if item.told.is_some_and(|told| now.duration_since(told).is_ok_and(|ago| ago >= QUIET)) {
-            item.told = Some(now);
+        if item.open_again(Arc::new(need), now) {
             self.tell(Event::Opened, item, now);
         }
-        self.stirred.notify_one();
+        self.stir();
+        self.has_news();
     }
 
-    /// All needs that are open, with the ids of their items.
+    /// All needs of this proxy that are open, with the ids of their items.
     pub(crate) fn open(&self) -> Vec<(Arc<str>, Arc<Need>)> {
         let items = self.lock();
-        let open = items.iter().filter(|item| item.state == State::Open);
+        let open = items.iter().filter(|item| item.is_open());
         open.map(|item| (Arc::clone(&item.id), Arc::clone(&item.need))).collect()
     }
 
     /// Takes in how the open needs stand at `now`, and forgets what was settled an hour ago. Requests that are held try again when one is.
     pub(crate) fn settle(&self, found: &[(Arc<str>, Standing)], now: SystemTime) {
         let found: HashMap<&str, Standing> = found.iter().map(|(id, standing)| (&**id, *standing)).collect();
-        let long_ago = |then: SystemTime| now.duration_since(then).is_ok_and(|ago| ago >= LAPSE);
         let mut items = self.lock();
         let mut settled = false;
-        for item in items.iter_mut().filter(|item| item.state == State::Open) {
-            let (state, event) = match found.get(&*item.id) {
-                Some(Standing::Met) => (State::Resolved, Event::Resolved),
-                Some(Standing::Gone) => (State::Lapsed, Event::Lapsed),
-                Some(Standing::Open) | None if long_ago(item.last_seen) => (State::Lapsed, Event::Lapsed),
+        for item in items.iter_mut().filter(|item| item.is_open()) {
+            let state = match found.get(&*item.id) {
+                Some(Standing::Met) => State::Resolved,
+                Some(Standing::Gone) => State::Lapsed,
+                Some(Standing::Open) | None if long_ago(item.last_seen, now) => State::Lapsed,
                 Some(Standing::Open) | None => continue,
             };
-            item.settle(state, now);
+            self.settle_one(item, state, now);
             settled = true;
-            if item.told.is_some() {
-                self.tell(event, item, now);
-            }
         }
-        items.retain(|item| !item.settled_at.is_some_and(long_ago));
+        items.retain(|item| !item.is_over(now));
         drop(items);
+        self.lapse_nodes(now);
         if settled {
             self.vault_changed();
         }
     }
 
-    /// The item called `id`, and whose it is.
-    pub(crate) fn find(&self, id: &str) -> Option<(Arc<Need>, Shown)> {
-        self.lock().iter().find(|item| &*item.id == id).map(|item| (Arc::clone(&item.need), item.shown()))
+    /// Ends an item that is open.
+    pub(super) fn settle_one(&self, item: &mut Item, state: State, now: SystemTime) {
+        item.settle(state, now);
+        if item.told.is_some() {
+            self.tell(if state == State::Resolved { Event::Resolved } else { Event::Lapsed }, item, now);
+        }
+        self.has_news();
     }
 
-    /// All items with the connections that they are about: what is open first, then what was asked for last.
+    /// The item called `id`, and whose it is.
+    pub(crate) fn find(&self, id: &str) -> Option<(Arc<Need>, Shown)> {
+        let own = self.lock().iter().find(|item| &*item.id == id).map(|item| (Arc::clone(&item.need), item.shown()));
+        own.or_else(|| self.nodes.find(id))
+    }
+
+    /// All items with the connections that they are about, those of nodes too: what is open first, then what was asked for last.
     pub(crate) fn all(&self) -> Vec<(ConnectionId, Shown)> {
-        let items = self.lock();
-        let mut all: Vec<&Item> = items.iter().collect();
+        let mut all = self.own();
+        all.extend(self.nodes.all());
         all.sort_by_key(|item| std::cmp::Reverse(item.rank()));
         all.into_iter().map(|item| (item.need.connection.clone(), item.shown())).collect()
+    }
+
+    /// Whether this proxy has any.
+    pub(crate) fn has_items(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
+    /// The items of this proxy.
+    pub(super) fn own(&self) -> Vec<Item> {
+        self.lock().clone()
     }
 
     /// How the notices have fared; `None` where nobody takes them.
@@ -212,10 +186,22 @@ impl Attention {
             return Some(LOOK_HELD);
         }
         let items = self.lock();
-        if items.iter().any(|item| item.state == State::Open) {
+        let (open, empty) = (items.iter().any(Item::is_open), items.is_empty());
+        drop(items);
+        let theirs = self.nodes.any_open();
+        if open || theirs == Some(true) {
             return Some(LOOK_OPEN);
         }
-        (!items.is_empty()).then_some(LOOK_SETTLED)
+        (!empty || theirs.is_some()).then_some(LOOK_SETTLED)
+    }
+
+    /// Tells whenever an item was put on the list, or has changed its state.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    pub(super) fn has_news(&self) {
+        self.news.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Waits until something is put on the list or held.
@@ -232,7 +218,7 @@ impl Attention {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    fn tell(&self, event: Event, item: &Item, now: SystemTime) {
+    pub(super) fn tell(&self, event: Event, item: &Item, now: SystemTime) {
         if self.settings.tells && self.notices.try_send(Notice::new(event, &item.shown(), now)).is_err() {
             self.delivery.dropped();
         }

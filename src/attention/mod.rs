@@ -3,8 +3,10 @@
 //! [`Attention`] is the list, bounded and in memory; requests may be held until somebody has acted, and a webhook may tell of it.
 
 mod held;
+mod item;
 mod list;
 mod need;
+mod nodes;
 mod notice;
 mod settings;
 #[cfg(test)]
@@ -12,6 +14,7 @@ mod tests;
 
 pub(crate) use held::Holding;
 pub(crate) use list::Attention;
-pub(crate) use need::{Need, Reason, Shown, Standing};
+pub(crate) use need::{Need, Reason, Shown, Standing, Words};
+pub(crate) use nodes::{AGAIN, Report};
 pub(crate) use notice::{Fared, Key, Notice};
 pub(crate) use settings::Settings;

@@ -3,13 +3,15 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::model::{AgentName, ConnectionId, UserName};
 
 /// What is wrong with the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AttentionReason)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Reason {
     /// There is none.
     NotRegistered,
@@ -20,6 +22,7 @@ pub(crate) enum Reason {
     /// It lacks a field, or holds one that can't be sent.
     Unfit,
     /// It comes from an agent's own log-in, which nobody has approved.
+    #[serde(rename = "pending_approval")]
     Pending,
 }
 
@@ -34,6 +37,51 @@ impl Reason {
             Self::Pending => "pending_approval",
         }
     }
+
+    /// What is wrong, where nothing closer is known.
+    pub(super) fn why(self) -> &'static str {
+        match self {
+            Self::NotRegistered => "No credential is registered.",
+            Self::Attention => "The credential is dead and can't be renewed by itself.",
+            Self::Revoked => "The credential was revoked.",
+            Self::Unfit => "The credential is not what this API needs.",
+            Self::Pending => "The token of this log-in waits for a person's approval.",
+        }
+    }
+}
+
+/// What people are told of a need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// What is wrong, in a few words.
+    pub(crate) title: String,
+    /// What is wrong and what to do.
+    pub(crate) content: String,
+    /// What a person types.
+    pub(crate) command: String,
+}
+
+impl Words {
+    /// That `connection` of the service called `title` can't be used for `reason`, or more closely `why`; `client` says that one is
+    /// registered by which a person's consent can be asked for.
+    pub(crate) fn new(title: &str, connection: &ConnectionId, reason: Reason, why: Option<&str>, client: bool) -> Self {
+        let why = why.unwrap_or(reason.why());
+        let command = command(connection, reason, client);
+        let pending = reason == Reason::Pending;
+        let rest = if pending { "is not to be used with this log-in yet" } else { "needs a credential" };
+        let anew = if pending { "" } else { ", without a credential of your own" };
+        let content = format!("{why} Ask the operator to run `{command}`, then send the same request again{anew}.");
+        Self { title: format!("{title} {rest}"), content, command }
+    }
+}
+
+fn command(connection: &ConnectionId, reason: Reason, client: bool) -> String {
+    if reason == Reason::Pending {
+        return format!("nexus approve {connection}");
+    }
+    let verb = if client { "login" } else { "register" };
+    let user = connection.user().map(|user| format!(" --user {user}")).unwrap_or_default();
+    format!("nexus {verb} {}{user}", connection.provider())
 }
 
 /// What a person has to see to. Never a secret, and nothing of the request but who asked for which connection.
@@ -51,12 +99,8 @@ pub(crate) struct Need {
     pub(crate) reason: Reason,
     /// When the connection that would not do was registered.
     pub(crate) registered_at: Option<SystemTime>,
-    /// What is wrong, in a few words.
-    pub(crate) title: String,
-    /// What is wrong and what to do.
-    pub(crate) content: String,
-    /// What a person types.
-    pub(crate) command: String,
+    /// What people are told.
+    pub(crate) words: Words,
 }
 
 impl Need {
@@ -82,7 +126,8 @@ pub(crate) enum Standing {
 }
 
 /// What has become of an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AttentionStatus)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
     /// A person has to act.
@@ -97,7 +142,7 @@ pub(crate) enum State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = AttentionItem)]
 pub(crate) struct Shown {
-    /// The `request_id` of the first request that was refused.
+    /// The `request_id` of the first request that was refused; of one that a node refused with `@` and the node's name behind it.
     pub(crate) id: String,
     /// `open`, `resolved` or `lapsed`.
     pub(crate) status: State,
@@ -117,6 +162,8 @@ pub(crate) struct Shown {
     pub(crate) provider: String,
     /// `github`, or `github:alice`.
     pub(crate) connection: String,
+    /// The node that refused, by the name of its key; null where this proxy did.
+    pub(crate) node: Option<String>,
     /// Who was refused.
     pub(crate) agent: String,
     /// For whom that agent acts.

@@ -52,7 +52,9 @@ impl Notice {
     /// Of `event`, which has just happened to `item`.
     pub(super) fn new(event: Event, item: &Shown, now: SystemTime) -> Self {
         let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let id = format!("msg_{}_{}_{millis}", item.id, event.word().trim_start_matches("attention."));
+        // Standard Webhooks: no full stop in it, which the name of a node may have.
+        let item_id = item.id.replace('.', "_");
+        let id = format!("msg_{item_id}_{}_{millis}", event.word().trim_start_matches("attention."));
         let body = json!({ "type": event.word(), "timestamp": stamp(now), "data": item }).to_string();
         Self { id, body }
     }

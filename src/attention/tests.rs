@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::list::{MOST, MOST_OF_AGENT};
 use super::need::State;
+use super::nodes::{MOST_OF_NODE, MOST_OF_NODES, Report, Reported, SILENCE};
 use super::*;
 use crate::model::Secret;
 
@@ -24,9 +25,11 @@ fn need(agent: &str, connection: &str) -> Need {
         named: false,
         reason: Reason::NotRegistered,
         registered_at: None,
-        title: "Acme needs a credential".to_owned(),
-        content: "Ask.".to_owned(),
-        command: format!("nexus register {connection}"),
+        words: Words {
+            title: "Acme needs a credential".to_owned(),
+            content: "Ask.".to_owned(),
+            command: format!("nexus register {connection}"),
+        },
     }
 }
 
@@ -168,4 +171,78 @@ fn a_signature_is_that_of_the_standards_own_example() {
         assert!(Key::parse(&Secret::new(text.to_owned())).is_none(), "{text}");
     }
     assert_eq!(format!("{key:?}"), "Key(..)");
+}
+
+/// What a node would tell of `connection`, as the gateway reads it.
+fn told_of(attention: &Attention, node: &str, id: &str, connection: &str, status: State, at: SystemTime) {
+    let reported = Reported {
+        id: id.to_owned(),
+        status,
+        reason: Reason::NotRegistered,
+        connection: connection.to_owned(),
+        agent: "ci".to_owned(),
+        user: None,
+        first_seen: 0.0,
+        last_seen: f64::NAN,
+        count: f64::INFINITY,
+    };
+    let words = |connection: &crate::model::ConnectionId, reason| Words::new("Acme", connection, reason, None, true);
+    let one = reported.read(at, words).expect("an item");
+    attention.take(&node.parse().expect("a name"), vec![one], at);
+}
+
+#[test]
+fn what_a_node_tells_is_an_item_until_it_says_otherwise_or_nothing_any_more() {
+    let (attention, mut notices) = list(0);
+    told_of(&attention, "laptop", "R1", "acme:alice", State::Open, now());
+    let (_, shown) = attention.find("R1@laptop").expect("an item");
+    assert_eq!((shown.node.as_deref(), shown.command.as_str()), (Some("laptop"), "nexus login acme --user alice"));
+    assert!(attention.find("R1").is_none() && attention.find("R1@other").is_none());
+    assert!(attention.open().is_empty() && attention.pause().is_some(), "the vault here says nothing about it");
+    told_of(&attention, "laptop", "R2", "acme", State::Open, now());
+    attention.settle(&[], now() + SILENCE / 2);
+    told_of(&attention, "laptop", "R1", "acme:alice", State::Open, now() + SILENCE / 2);
+    attention.settle(&[], now() + SILENCE);
+    let status = |id: &str| attention.find(id).map(|(_, shown)| shown.status);
+    assert_eq!((status("R1@laptop"), status("R2@laptop")), (Some(State::Open), Some(State::Lapsed)), "it was silent of one");
+    told_of(&attention, "laptop", "R1", "acme:alice", State::Resolved, now() + SILENCE);
+    assert_eq!(status("R1@laptop"), Some(State::Resolved));
+    assert_eq!(told(&mut notices), ["attention.opened", "attention.opened", "attention.lapsed", "attention.resolved"]);
+    attention.settle(&[], now() + 2 * HOUR);
+    assert_eq!((attention.all().len(), attention.pause()), (0, None));
+}
+
+#[test]
+fn i7_nodes_have_a_bound_each_and_together_and_take_no_room_of_this_proxy() {
+    let (attention, _notices) = list(0);
+    attention.note(need("ci", "acme"), "Q", now());
+    for node in 0..12 {
+        for number in 0..MOST_OF_NODE + 10 {
+            told_of(&attention, &format!("n{node}"), &format!("R{number}"), "acme", State::Open, now());
+        }
+        let of_one = attention.all().iter().filter(|(_, shown)| shown.node == Some(format!("n{node}"))).count();
+        assert_eq!(of_one, if node < 8 { MOST_OF_NODE } else { of_one });
+    }
+    assert_eq!(attention.all().len(), MOST_OF_NODES + 1);
+    assert!(attention.find("Q").is_some());
+}
+
+#[test]
+fn what_a_node_tells_comes_in_pieces_that_a_gateway_reads() {
+    let (attention, _notices) = list(0);
+    for agent in 0..3 {
+        for number in 0..60 {
+            let id = format!("{agent}N{number}");
+            attention.note(need(&format!("a{agent}"), &format!("acme:{}{number}", "u".repeat(120))), &id, now());
+        }
+    }
+    let reports = attention.reports();
+    assert_eq!(reports.iter().map(|report| report.items.len()).sum::<usize>(), MOST_OF_NODE);
+    for report in reports {
+        let text = serde_json::to_vec(&report).expect("JSON");
+        assert!(text.len() < 60_000, "{}", text.len());
+        let read: Report = serde_json::from_slice(&text).expect("a report");
+        let words = |connection: &crate::model::ConnectionId, reason| Words::new("Acme", connection, reason, None, false);
+        assert!(read.items.iter().all(|one| one.read(now(), words).is_some()));
+    }
 }

@@ -77,6 +77,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::attention::Words;
     use crate::model::{Credential, Secret};
     use crate::seal::DataKey;
     use crate::vault::{AuthType, Settings, Store};
@@ -110,9 +111,7 @@ mod tests {
             named,
             reason,
             registered_at: Some(registered()),
-            title: String::new(),
-            content: String::new(),
-            command: String::new(),
+            words: Words { title: String::new(), content: String::new(), command: String::new() },
         }
     }
 

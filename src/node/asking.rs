@@ -8,6 +8,7 @@ use http::Method;
 
 use super::error::Error;
 use super::held::{Copies, Held};
+use crate::attention::Report;
 use crate::broker::{Owner, Renewed, Vault as _};
 use crate::loan::{self, Ask, Used};
 use crate::model::ConnectionId;
@@ -20,6 +21,9 @@ const RENEW: &str = "/v1/node/renew";
 /// Where it hears when its connections were used last, of so many at a time.
 const USED: &str = "/v1/node/used";
 const AT_ONCE: usize = 400;
+
+/// Where it hears what was refused here for want of a credential.
+const ATTENTION: &str = "/v1/node/attention";
 
 impl Owner for Held {
     fn renew<'a>(&'a self, id: &'a ConnectionId, entry: &'a Entry, refused: bool) -> BoxFuture<'a, Result<Renewed, Cause>> {
@@ -49,6 +53,16 @@ impl Held {
             self.copies().reported.extend(all);
             all = rest;
         }
+    }
+
+    /// Tells the gateway what was refused here.
+    ///
+    /// # Errors
+    /// As [`Error`] says; then it is to be told again.
+    pub(crate) async fn tell_needs(&self, report: &Report) -> Result<(), Error> {
+        let body = Bytes::from(serde_json::to_vec(report).unwrap_or_default());
+        let told = tokio::time::timeout(self.settings.answer, self.door.ask(Method::POST, ATTENTION, Some(body))).await;
+        told.unwrap_or(Err(Error::Silent)).map(drop)
     }
 
     fn unreported(&self, latest: &[(ConnectionId, SystemTime)]) -> Vec<(ConnectionId, u64)> {

@@ -21,9 +21,9 @@ use crate::vault::{CaptureError, Entry, PendingBound, Snapshot, Store};
 /// Copies that are held at most: many times what a gateway is good for.
 const MOST: usize = 100_000;
 
-/// How the first attempt to reach the gateway went.
+/// How the last attempt to reach the gateway went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum First {
+pub(crate) enum First {
     Waiting,
     Heard,
     Failed,
@@ -43,6 +43,8 @@ pub(crate) struct Held {
     view: ArcSwap<View>,
     /// Told when there is something to write down.
     changed: Notify,
+    /// Told when the copies have changed.
+    moved: Notify,
 }
 
 /// What the gateway told.
@@ -82,9 +84,9 @@ impl Held {
         let served = known.map(|state| state.ids()).unwrap_or_default();
         let copies = Mutex::new(Copies { served, ..Copies::default() });
         let (pulse, view) = (Pulse::new(settings.grace), ArcSwap::default());
-        let (first, changed) = (watch::Sender::new(First::Waiting), Notify::new());
+        let (first, changed, moved) = (watch::Sender::new(First::Waiting), Notify::new(), Notify::new());
         // Another number than that of the empty view.
-        Self { settings, door, pulse, first, local, store, copies, number: AtomicU64::new(1), view, changed }
+        Self { settings, door, pulse, first, local, store, copies, number: AtomicU64::new(1), view, changed, moved }
     }
 
     /// Where the gateway is, if it is on this machine by any name.
@@ -157,6 +159,22 @@ impl Held {
     /// Says that the copies have changed; only while their lock is held.
     fn rise(&self) {
         self.number.fetch_add(1, Ordering::Release);
+        self.moved.notify_one();
+    }
+
+    /// Waits until the copies have changed since this was asked last.
+    pub(crate) async fn moved(&self) {
+        self.moved.notified().await;
+    }
+
+    /// Waits until the link is up.
+    pub(crate) async fn linked(&self) {
+        drop(self.first.subscribe().wait_for(|first| *first == First::Heard).await);
+    }
+
+    /// Tells whenever the link has come up or gone down.
+    pub(crate) fn links(&self) -> watch::Receiver<First> {
+        self.first.subscribe()
     }
 
     /// The link is down.

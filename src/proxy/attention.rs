@@ -9,7 +9,7 @@ use super::choose::Inquiry;
 use super::refusal::Refusal;
 use super::worker::{Proxy, Worker};
 use crate::agent::Agent;
-use crate::attention::{Holding, Need, Reason, Shown};
+use crate::attention::{Holding, Need, Reason, Shown, Words};
 use crate::audit::Entry;
 use crate::model::ConnectionId;
 use crate::provider::Provider;
@@ -64,8 +64,8 @@ impl AuthRequired {
             ("category", "auth_required".to_owned()),
             ("urgency", "blocking".to_owned()),
             ("reason", need.reason.word().to_owned()),
-            ("content", need.content.clone()),
-            ("command", need.command.clone()),
+            ("content", need.words.content.clone()),
+            ("command", need.words.command.clone()),
             ("status_url", self.status_url()),
         ];
         members.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value)))
@@ -88,11 +88,7 @@ impl Worker {
         let entry = |id: &ConnectionId| self.proxy.broker.entry(id).ok().flatten();
         let own = entry(&connection);
         let client = [own.clone(), entry(&default)].into_iter().flatten().any(|entry| is_client(provider, &entry));
-        let command = command(&connection, lack.reason, client);
-        let pending = lack.reason == Reason::Pending;
-        let rest = if pending { "is not to be used with this log-in yet" } else { "needs a credential" };
-        let anew = if pending { "" } else { ", without a credential of your own" };
-        let content = format!("{} Ask the operator to run `{command}`, then send the same request again{anew}.", lack.why);
+        let words = Words::new(&provider.title, &connection, lack.reason, Some(lack.why), client);
         let need = Need {
             agent: agent.name.clone(),
             user: agent.user.clone(),
@@ -100,9 +96,7 @@ impl Worker {
             named: lack.named,
             reason: lack.reason,
             registered_at: own.and_then(|entry| entry.registered_at),
-            title: format!("{} {rest}", provider.title),
-            content,
-            command,
+            words,
         };
         Refusal::AuthRequired(Box::new(AuthRequired { need, item: None }))
     }
@@ -165,14 +159,4 @@ impl Proxy {
         self.broker.look_after_need(&self.attention, id);
         self.attention.find(id).map(|(_, shown)| shown)
     }
-}
-
-/// What the operator types.
-fn command(connection: &ConnectionId, reason: Reason, client: bool) -> String {
-    if reason == Reason::Pending {
-        return format!("nexus approve {connection}");
-    }
-    let verb = if client { "login" } else { "register" };
-    let user = connection.user().map(|user| format!(" --user {user}")).unwrap_or_default();
-    format!("nexus {verb} {}{user}", connection.provider())
 }

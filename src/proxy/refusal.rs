@@ -55,7 +55,7 @@ pub(super) enum Refusal {
     NotSealed(String),
     #[error("the token endpoint of {0} is not the one that its credential was registered with")]
     EndpointNotSealed(String),
-    #[error("{}", .0.need.title)]
+    #[error("{}", .0.need.words.title)]
     AuthRequired(Box<AuthRequired>),
     #[error(transparent)]
     LogIn(#[from] LogInError),
@@ -269,7 +269,7 @@ impl Refusal {
             ),
             Self::LogIn(error) => error.advice(),
             Self::Mint(error) => error.advice(),
-            Self::AuthRequired(missing) => missing.need.content.clone(),
+            Self::AuthRequired(missing) => missing.need.words.content.clone(),
             Self::UnknownAgent => {
                 "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it; in a base URL the token alone, http://HOST:PORT/~TOKEN/api.example.com.".into()
             }

@@ -25,7 +25,7 @@ const HOOKS: &str = "hooks.alerts.test";
 const SIGNING: &[u8; 32] = b"thirty-two bytes that sign hooks";
 
 /// A receiver of webhooks that checks every signature, answers with the first words of `script`, then 200, and passes on what it took.
-struct Hooks {
+pub(crate) struct Hooks {
     upstream: Upstream,
     taken: mpsc::UnboundedReceiver<Value>,
     /// `webhook-id` of each try.
@@ -33,7 +33,7 @@ struct Hooks {
 }
 
 impl Hooks {
-    async fn new(ca: &Authority, script: &'static [u16]) -> Self {
+    pub(crate) async fn new(ca: &Authority, script: &'static [u16]) -> Self {
         let (pass, taken) = mpsc::unbounded_channel();
         let (tries, number) = (Arc::new(Mutex::new(Vec::new())), AtomicUsize::new(0));
         let (seen, number) = (Arc::clone(&tries), Arc::new(number));
@@ -60,8 +60,13 @@ impl Hooks {
         Self { upstream, taken, tries }
     }
 
-    async fn next(&mut self, kind: &str) -> Value {
-        let notice = self.taken.recv().await.expect("a notice");
+    /// What comes next, whatever it is.
+    pub(crate) async fn any(&mut self) -> Value {
+        self.taken.recv().await.expect("a notice")
+    }
+
+    pub(crate) async fn next(&mut self, kind: &str) -> Value {
+        let notice = self.any().await;
         assert_eq!(notice["type"], kind, "{notice}");
         notice["data"].clone()
     }
@@ -69,7 +74,12 @@ impl Hooks {
 
 /// A home without the credential, whose webhook is `hooks`.
 fn home(ca: &Authority, service: &Upstream, hooks: &Hooks) -> Builder {
-    let builder = Builder::new(ca).provider("acme", ACME).resolve(HOST, service.address).resolve(HOOKS, hooks.upstream.address);
+    told_to(Builder::new(ca).provider("acme", ACME).resolve(HOST, service.address), hooks)
+}
+
+/// The webhook of `builder` is `hooks`.
+pub(crate) fn told_to(builder: Builder, hooks: &Hooks) -> Builder {
+    let builder = builder.resolve(HOOKS, hooks.upstream.address);
     let file = builder.home().path().join("webhook.secret");
     let text = format!("whsec_{}\n", STANDARD.encode(SIGNING));
     nexus::disk::write_atomic(&file, text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
@@ -92,7 +102,7 @@ async fn register(nexus: &Nexus) {
 }
 
 /// The document of a refusal.
-fn told(reply: &Reply) -> Value {
+pub(crate) fn told(reply: &Reply) -> Value {
     assert_eq!((reply.status, reply.refusal()), (403, Some("auth_required")), "{reply:?}");
     serde_json::from_slice(&reply.body).expect("JSON")
 }
@@ -103,7 +113,7 @@ async fn polled(caller: &Caller, refusal: &Value) -> Reply {
     caller.get(&url).await
 }
 
-async fn status(caller: &Caller, refusal: &Value) -> String {
+pub(crate) async fn status(caller: &Caller, refusal: &Value) -> String {
     let reply = polled(caller, refusal).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     let item: Value = serde_json::from_slice(&reply.body).expect("JSON");

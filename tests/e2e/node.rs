@@ -4,3 +4,4 @@ mod away;
 mod hostile;
 mod house;
 mod life;
+mod needs;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::seat::Accepted;
+use super::telling::tell_gateway;
 use crate::app::reload::{self, Reload};
 use crate::app::{node, passing};
 use crate::listener;
@@ -37,6 +38,7 @@ pub(super) async fn control_plane(
     });
     begin_chores(&reload);
     if let Some(held) = &reload.node {
+        tokio::spawn(tell_gateway(Arc::clone(held), Arc::clone(&reload.proxy.attention)));
         node::begin(held).await;
     }
     let workers = Arc::new(workers);
@@ -147,6 +149,7 @@ async fn look_after_needs(reload: Arc<Reload>) {
         tokio::select! {
             () = tokio::time::sleep_until(looked + pause.unwrap_or_default()), if pause.is_some() => {}
             () = attention.stirred() => continue,
+            () = moved(&reload), if pause.is_some() => {}
         }
         looked = Instant::now();
         let proxy = Arc::clone(&reload.proxy);
@@ -156,6 +159,14 @@ async fn look_after_needs(reload: Arc<Reload>) {
             version
         });
         seen = looking.await.unwrap_or(seen);
+    }
+}
+
+/// Waits until what the gateway of this node lends has changed.
+async fn moved(reload: &Reload) {
+    match &reload.node {
+        Some(held) => held.moved().await,
+        None => std::future::pending().await,
     }
 }
 

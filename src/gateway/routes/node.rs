@@ -24,14 +24,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
+use crate::attention::{Reason, Report, Words};
 use crate::broker;
 use crate::gateway::access::{Asked, Node, Who};
-use crate::gateway::context::Shared;
+use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::input::{InBody, InQuery};
 use crate::gateway::problem::Problem;
 use crate::loan::{self, Told};
-use crate::model::{ConnectionId, ProviderId};
-use crate::provider::Provider;
+use crate::model::{AgentName, ConnectionId, ProviderId};
+use crate::provider::{Catalogue, Provider};
+use crate::registration::is_client;
 use crate::vault::{Entry, Snapshot};
 
 /// How often a node hears that we live.
@@ -51,7 +53,11 @@ const LATER: Duration = Duration::from_secs(5);
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(node_stream)).routes(routes!(node_renew)).routes(routes!(node_used))
+    OpenApiRouter::new()
+        .routes(routes!(node_stream))
+        .routes(routes!(node_renew))
+        .routes(routes!(node_used))
+        .routes(routes!(node_attention))
 }
 
 /// How much is told.
@@ -241,6 +247,47 @@ async fn node_used(
     });
     noted.await?.map_err(|error| Problem::unreadable(&error))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes in what a node refused requests for, for the list of what needs a person here.
+///
+/// A node tells each item when it is new and when it is settled, and all that are open every twenty seconds; one that is not told of any
+/// more has lapsed a minute later.
+#[utoipa::path(post, path = "/v1/node/attention", tag = "node", request_body = Report, security(("key" = ["node"])), responses(
+    (status = 204, description = "Taken; items that can't be read are passed over"),
+))]
+async fn node_attention(
+    State(gateway): State<Shared>,
+    asked: Asked<Node>,
+    InBody(report): InBody<Report>,
+) -> Result<StatusCode, Problem> {
+    let Who::Key(key) = asked.who else { return Err(Problem::internal()) };
+    let take = move |gateway: &Gateway| {
+        let (vault, catalogue, now) =
+            (gateway.ports.store.snapshot().ok(), gateway.ports.catalogue.load_full(), (gateway.ports.clock)());
+        let words = |connection: &ConnectionId, reason| words(&key.name, connection, reason, (&catalogue, vault.as_deref()));
+        let told = report.items.iter().filter_map(|one| one.read(now, words)).collect();
+        gateway.ports.attention.take(&key.name, told, now);
+    };
+    gateway.on_disk(take).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What people are told is said here: a node names what is wrong, and can't have anybody type what it likes.
+fn words(node: &AgentName, connection: &ConnectionId, reason: Reason, known: (&Catalogue, Option<&Snapshot>)) -> Words {
+    let (catalogue, vault) = known;
+    let name = connection.provider();
+    let provider = catalogue.get(name);
+    let title = provider.map_or_else(|| name.to_string(), |provider| provider.title.clone());
+    let default = ConnectionId::new(name.clone(), None);
+    let entries = [connection, &default].into_iter().filter_map(|id| vault?.get(id));
+    let client = provider.is_some_and(|provider| entries.into_iter().any(|entry| is_client(provider, entry)));
+    let mut words = Words::new(&title, connection, reason, None, client);
+    if reason == Reason::Pending {
+        // Log-ins that programs made themselves stay on their machine.
+        words.content = format!("{} It is typed on the machine of the node {node}.", words.content);
+    }
+    words
 }
 
 fn missing() -> Problem {

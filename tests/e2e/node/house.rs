@@ -34,7 +34,15 @@ impl House {
 
     /// As [`House::new`], the gateway's home changed by `change`.
     pub(crate) async fn with(expires_at: Option<SystemTime>, change: impl FnOnce(&Authority, Builder) -> Builder) -> Self {
-        let ca = Authority::new();
+        Self::on(Authority::new(), expires_at, change).await
+    }
+
+    /// As [`House::with`], on `ca`, which other actors have too.
+    pub(crate) async fn on(
+        ca: Authority,
+        expires_at: Option<SystemTime>,
+        change: impl FnOnce(&Authority, Builder) -> Builder,
+    ) -> Self {
         let tokens = TokenServer::start(&ca, TOKEN, Authentication::Basic).await;
         let known = tokens.clone();
         let service = Upstream::serve(&ca, &[API], Offers::Both, move |call| answer_by_token(known.clone(), call)).await;

@@ -1,0 +1,93 @@
+//! `Item`: one need on the list, how often and when it was asked for, and what has become of it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::need::{Need, Shown, State, stamp};
+use crate::model::AgentName;
+
+/// How long an item that nobody asks for stays open, and how long one that is settled can be asked about.
+pub(super) const LAPSE: Duration = Duration::from_secs(60 * 60);
+/// An item that is opened again sooner is not told of again.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// One need, and how often and when it was asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) id: Arc<str>,
+    /// The node that refused; `None` = this proxy.
+    pub(super) node: Option<AgentName>,
+    pub(super) need: Arc<Need>,
+    pub(super) state: State,
+    pub(super) first_seen: SystemTime,
+    pub(super) last_seen: SystemTime,
+    pub(super) settled_at: Option<SystemTime>,
+    pub(super) count: u64,
+    /// When it was told of; `None` = not at all.
+    pub(super) told: Option<SystemTime>,
+}
+
+impl Item {
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    pub(super) fn settle(&mut self, state: State, now: SystemTime) {
+        (self.state, self.settled_at) = (state, Some(now));
+    }
+
+    /// Whether it was settled so long ago that nobody asks for it any more.
+    pub(super) fn is_over(&self, now: SystemTime) -> bool {
+        self.settled_at.is_some_and(|then| long_ago(then, now))
+    }
+
+    /// Opens one that was settled, and says whether it is to be told of once more.
+    pub(super) fn open_again(&mut self, need: Arc<Need>, now: SystemTime) -> bool {
+        (self.state, self.settled_at, self.need) = (State::Open, None, need);
+        let again = self.told.is_some_and(|told| now.duration_since(told).is_ok_and(|ago| ago >= QUIET));
+        self.told = if again { Some(now) } else { self.told };
+        again
+    }
+
+    /// Which goes first where there is no room: what is settled, then what nobody has asked for in the longest time.
+    pub(super) fn rank(&self) -> (bool, SystemTime) {
+        (self.is_open(), self.last_seen)
+    }
+
+    /// What it is called among the items of all nodes: no node can take the name of another's.
+    pub(super) fn name(&self) -> String {
+        match &self.node {
+            Some(node) => format!("{}@{node}", self.id),
+            None => self.id.to_string(),
+        }
+    }
+
+    pub(super) fn shown(&self) -> Shown {
+        let need = &*self.need;
+        let lapses_at = self.is_open().then(|| stamp(self.last_seen + LAPSE));
+        Shown {
+            id: self.name(),
+            status: self.state,
+            category: "auth_required",
+            urgency: "blocking",
+            title: need.words.title.clone(),
+            content: need.words.content.clone(),
+            command: need.words.command.clone(),
+            reason: need.reason.word(),
+            provider: need.connection.provider().to_string(),
+            connection: need.connection.to_string(),
+            node: self.node.as_ref().map(ToString::to_string),
+            agent: need.agent.to_string(),
+            user: need.user.as_ref().map(ToString::to_string),
+            first_seen: stamp(self.first_seen),
+            last_seen: stamp(self.last_seen),
+            count: self.count,
+            lapses_at,
+        }
+    }
+}
+
+/// Whether nobody asks any more about what was `then`.
+pub(super) fn long_ago(then: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(then).is_ok_and(|ago| ago >= LAPSE)
+}
