@@ -8,10 +8,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
 use http::{HeaderMap, Method};
 use nexus::ca::{Issuer, Root, Settings};
-use nexus::fuzzing::{Decider, connect_line, pass_requests};
+use nexus::fuzzing::{Decider, Scrubbing, connect_line, pass_requests};
 use nexus::model::{Authority, Credential, Host, Scheme, Secret, Target};
 use nexus::provider::{Catalogue, prepare, strip_target};
 
@@ -125,11 +126,50 @@ fn leaves(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// An answer as APIs give them, in pieces as they come off a connection.
+fn answer() -> Vec<Bytes> {
+    let issue = |number: usize| {
+        format!(
+            r#"{{"id":{number},"node_id":"MDU6SXNzdWU{number:06}","url":"https://api.github.com/repos/octo/hello/issues/{number}","state":"open",
+"title":"A title that says what is wrong with {number}","body":"It was fine yesterday.\\n\\n> quoted \\"text\\" & more of it\\n","locked":false,
+"user":{{"login":"octocat","avatar_url":"https://avatars.example/u/{number}?v=4&s=40%2F80"}},"created_at":"2026-11-23T01:02:03Z","comments":{}}},"#,
+            number % 7
+        )
+    };
+    let text: String = (0..)
+        .map(issue)
+        .scan(0, |length, issue| {
+            *length += issue.len();
+            (*length < 4 * 1024 * 1024).then_some(issue)
+        })
+        .collect();
+    text.as_bytes().chunks(64 * 1024).map(Bytes::copy_from_slice).collect()
+}
+
+fn scrubbing(criterion: &mut Criterion) {
+    let pieces = answer();
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    let mut group = criterion.benchmark_group("guard");
+    group.throughput(Throughput::Bytes(length as u64));
+    let token = "gho_0123456789abcdefghijklmnopqrstuvwxyz";
+    let long = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2FjbWUuZXhhbXBsZS8iLCJzdWIiOiIxMjM0NTY3ODkwIn0.Zm9vYmFyYmF6cXV4";
+    let pair = ["c2stMDEyMzQ1Njc4OWFiY2RlZjpwYXNzd29yZC1vZi0zMi1ieXRlcw==", "password-of-32-bytes-and-some-Xy"];
+    for (name, secrets) in [("a token", &[token][..]), ("a long token", &[long]), ("a pair", &pair)] {
+        let scrubbing = Scrubbing::of(secrets);
+        group.bench_function(format!("clean text, {name}"), |bencher| {
+            bencher.iter(|| scrubbing.scrub(black_box(&pieces).iter().cloned(), |out| drop(black_box(out))));
+        });
+    }
+    group.finish();
+    criterion.bench_function("guard/compile", |bencher| bencher.iter(|| Scrubbing::of(black_box(&[token]))));
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     heads(&mut criterion);
     decisions(&mut criterion);
     strategies(&mut criterion);
     leaves(&mut criterion);
+    scrubbing(&mut criterion);
     criterion.final_summary();
 }

@@ -1,6 +1,7 @@
 //! Doors for the fuzz targets and property tests to what reads a stranger's bytes. Not an interface to build on.
 
 mod decider;
+mod scrubbing;
 mod texts;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use crate::head::{Gate, Head, Limits, Malformed, Reader, Verdict, Watch};
 use crate::model::Authority;
 
 pub use decider::Decider;
+pub use scrubbing::Scrubbing;
 pub use texts::{Opened, Reading, config, graphql, policy_file, provider_file, vault_text};
 
 /// Reads `bytes` as requests and tells what was read, as JSON: `messages`, each with `method`, `target`, `version`, `headers`,

@@ -8,7 +8,7 @@
 //! | 3 | `gateway`: the control plane; `node`: connections that a gateway lends; `proxy`: the data plane |
 //! | 2 | `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot; `loan`: what nodes are lent; `registration`: what a person typed, as a connection |
 //! | 1 | [`agent`], `attention`, [`audit`], [`ca`], `listener`, `oauth`, [`policy`], [`provider`], `upstream`, [`vault`] |
-//! | 0 | [`disk`], `head`, `local`, [`model`], `plaintext`, [`seal`], `sign`, `wording` |
+//! | 0 | [`disk`], `guard`, `head`, `local`, [`model`], `plaintext`, [`seal`], `sign`, `wording` |
 
 pub mod app;
 
@@ -34,6 +34,7 @@ mod upstream;
 pub mod vault;
 
 pub mod disk;
+mod guard;
 mod head;
 mod local;
 pub mod model;

@@ -29,6 +29,7 @@ const FLOORS: &[(&str, i8)] = &[
     ("upstream", 1),
     ("vault", 1),
     ("disk", 0),
+    ("guard", 0),
     ("head", 0),
     ("local", 0),
     ("plaintext", 0),
@@ -60,6 +61,7 @@ const EXPOSING: &[&str] = &[
     "gateway/routes/capture.rs",     // what a person typed; the state, into that person's form
     "gateway/routes/connections.rs", // a question's page and state, to the program that asks it
     "gateway/shape.rs",              // the answer to a node, which alone gets credentials (I11)
+    "guard/needles.rs",              // what is searched for in what comes back
     "loan/lender.rs",                // the name of a credential's state, an HMAC of it
     "model/secret.rs",
     "node/door.rs", // the node's key, in a header to its gateway

@@ -1,0 +1,262 @@
+//! The forms of secrets, compiled: a short piece of each is searched for, all at once, and what stands around a find is read.
+
+use std::fmt;
+
+use aho_corasick::packed::{Config, MatchKind, Searcher};
+use aho_corasick::{AhoCorasick, Input, Span};
+
+use super::SHORTEST;
+use super::form::{Form, Reach};
+use super::spelled::Letter;
+use crate::model::Secret;
+
+/// The letters of a form that are searched for.
+const WINDOW: usize = 4;
+/// As many as are searched for at once without a loss of speed.
+const AT_ONCE: usize = 48;
+/// A tail of fewer letters of a form goes out at once: a message that ends so must not wait for the next one.
+const HELD_FROM: usize = 4;
+
+/// What a find may be a part of: the number of a form, and of the letter in it that begins there.
+type Anchor = (usize, usize);
+
+/// Secrets, ready to be searched for.
+pub(crate) struct Needles {
+    forms: Vec<Form>,
+    groups: Vec<Group>,
+    /// Bytes that a spelling may begin with.
+    begins: [bool; 256],
+    /// Bytes that may stand in one.
+    within: [bool; 256],
+    longest: usize,
+}
+
+/// Pieces that are searched for at once.
+struct Group {
+    search: Search,
+    anchors: Vec<Vec<Anchor>>,
+}
+
+enum Search {
+    /// By vector instructions.
+    Packed(Searcher),
+    /// Where there are none.
+    Automaton(AhoCorasick),
+}
+
+/// A spelling of a secret in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) form: usize,
+}
+
+/// What of a text's end may be the beginning of a spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tail {
+    /// From here on it must be known when the text goes on.
+    pub(super) kept: usize,
+    /// From here on it must not go out before that.
+    pub(super) held: usize,
+}
+
+impl fmt::Debug for Needles {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Needles").field("forms", &self.forms.len()).finish_non_exhaustive()
+    }
+}
+
+impl Needles {
+    /// Compiles those of `secrets` that are long enough to be searched for.
+    pub(crate) fn new<'s>(secrets: impl IntoIterator<Item = &'s Secret<String>>) -> Self {
+        let secrets = secrets.into_iter().map(|secret| secret.expose().as_bytes()).filter(|secret| secret.len() >= SHORTEST);
+        let forms: Vec<Form> = secrets.flat_map(Form::all).collect();
+        let mut pieces: Vec<(Vec<u8>, Vec<Anchor>)> = Vec::new();
+        for (number, form) in forms.iter().enumerate() {
+            let start = window(form.letters());
+            let letters = form.letters().get(start..start + WINDOW).unwrap_or_default();
+            spellings(letters, form.is_plain()).into_iter().for_each(|piece| pieces.push((piece, vec![(number, start)])));
+        }
+        let groups = without_prefixes(pieces).chunks(AT_ONCE).filter_map(Group::new).collect();
+        let (mut begins, mut within) = ([false; 256], [false; 256]);
+        forms.iter().filter_map(|form| form.letters().first()).for_each(|letter| mark(&mut begins, letter));
+        mark(&mut begins, b"%\\&");
+        forms.iter().flat_map(Form::letters).for_each(|letter| mark(&mut within, letter));
+        mark(&mut within, b"%\\&#;ux0123456789abcdefABCDEFXamplgtquos");
+        let longest = forms.iter().map(Form::longest).max().unwrap_or_default();
+        Self { forms, groups, begins, within, longest }
+    }
+
+    /// Whether nothing is searched for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.forms.is_empty()
+    }
+
+    pub(super) fn form(&self, run: Run) -> Option<&Form> {
+        self.forms.get(run.form)
+    }
+
+    /// The spellings in `text`, in order, none within another.
+    pub(super) fn find(&self, text: &[u8]) -> Vec<Run> {
+        let mut runs = Vec::new();
+        self.groups.iter().for_each(|group| group.find(text, &self.forms, &mut runs));
+        runs.sort_unstable_by_key(|run| (run.start, usize::MAX - run.end));
+        let mut end = 0;
+        runs.retain(|run| {
+            let apart = run.start >= end;
+            end = if apart { run.end } else { end };
+            apart
+        });
+        runs
+    }
+
+    /// What of the end of `text`, from `after` on, may be the beginning of a spelling.
+    pub(super) fn tail(&self, text: &[u8], after: usize) -> Tail {
+        let end = text.len();
+        let possible = text.get(after..).unwrap_or_default().iter().rev().take(self.longest);
+        let run = possible.take_while(|byte| marked(&self.within, **byte)).count();
+        let mut tail = Tail { kept: end, held: end };
+        for at in end - run..end {
+            if !text.get(at).is_some_and(|byte| marked(&self.begins, *byte)) {
+                continue;
+            }
+            let open = self.forms.iter().filter_map(|form| match form.reach(text, at, 0) {
+                Reach::Open(letters) => Some(letters),
+                Reach::Whole(_) | Reach::None => None,
+            });
+            let Some(letters) = open.max() else { continue };
+            tail.kept = tail.kept.min(at);
+            if letters >= HELD_FROM {
+                tail.held = at;
+                break;
+            }
+        }
+        tail
+    }
+}
+
+impl Group {
+    fn new(pieces: &[(Vec<u8>, Vec<Anchor>)]) -> Option<Self> {
+        let bytes = || pieces.iter().map(|(piece, _)| piece.as_slice());
+        let packed = Config::new().match_kind(MatchKind::LeftmostFirst).builder().extend(bytes()).build();
+        let search = match packed {
+            Some(searcher) => Search::Packed(searcher),
+            None => Search::Automaton(AhoCorasick::new(bytes()).ok()?),
+        };
+        Some(Self { search, anchors: pieces.iter().map(|(_, anchors)| anchors.clone()).collect() })
+    }
+
+    fn find(&self, text: &[u8], forms: &[Form], runs: &mut Vec<Run>) {
+        let mut from = 0;
+        while let Some((piece, at)) = self.search.next(text, from) {
+            from = at + 1;
+            let anchors = self.anchors.get(piece).map(Vec::as_slice).unwrap_or_default();
+            let found = anchors.iter().filter_map(|(form, letter)| {
+                let (start, end) = forms.get(*form)?.around(text, at, *letter)?;
+                Some(Run { start, end, form: *form })
+            });
+            if let Some(run) = found.max_by_key(|run| run.end - run.start) {
+                from = run.end.max(from);
+                runs.push(run);
+            }
+        }
+    }
+}
+
+impl Search {
+    fn next(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
+        let found = match self {
+            Self::Packed(searcher) => searcher.find_in(text, Span { start: from, end: text.len() }),
+            Self::Automaton(automaton) => automaton.find(Input::new(text).span(from..text.len())),
+        };
+        found.map(|found| (found.pattern().as_usize(), found.start()))
+    }
+}
+
+fn mark(table: &mut [bool; 256], bytes: &[u8]) {
+    for byte in bytes {
+        if let Some(marked) = table.get_mut(usize::from(*byte)) {
+            *marked = true;
+        }
+    }
+}
+
+fn marked(table: &[bool; 256], byte: u8) -> bool {
+    table.get(usize::from(byte)).is_some_and(|marked| *marked)
+}
+
+/// Where the letters begin that are the rarest in other text, and that the fewest escaping functions touch.
+fn window(letters: &[Letter]) -> usize {
+    let worth = |letter: &Letter| match letter {
+        [one, other] if one != other => 0,
+        [b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' | b'0' | b'1', _] => 5,
+        [b'a'..=b'z', _] => 6,
+        [b'0'..=b'9', _] => 8,
+        [b'A'..=b'Z', _] => 9,
+        _ => 0,
+    };
+    let windows = letters.windows(WINDOW).enumerate();
+    // The same letter four times over is padding.
+    let distinct =
+        |window: &[Letter]| window.iter().enumerate().filter(|(at, one)| !window.iter().take(*at).any(|w| w == *one)).count();
+    let worth_of = |window: &[Letter]| window.iter().map(worth).sum::<usize>() + 4 * distinct(window);
+    let least = |window: &[Letter]| window.iter().map(worth).min().unwrap_or_default().min(1);
+    windows.max_by_key(|(_, window)| (least(window), worth_of(window))).map_or(0, |(at, _)| at)
+}
+
+/// How `letters` look behind functions that escape nothing, all but letters and digits, or, where they are `plain`, everything.
+fn spellings(letters: &[Letter], plain: bool) -> Vec<Vec<u8>> {
+    type Escape = fn(u8) -> String;
+    let escapes: [Escape; 10] = [
+        |byte| format!("%{byte:02x}"),
+        |byte| format!("%{byte:02X}"),
+        |byte| format!("%25{byte:02x}"),
+        |byte| format!("%25{byte:02X}"),
+        |byte| format!("\\u{byte:04x}"),
+        |byte| format!("\\u{byte:04X}"),
+        |byte| format!("\\x{byte:02x}"),
+        |byte| format!("&#{byte};"),
+        |byte| format!("&#x{byte:x};"),
+        |byte| format!("&#x{byte:X};"),
+    ];
+    let variants: [Vec<u8>; 2] = [0, 1].map(|side| letters.iter().filter_map(|letter| letter.get(side).copied()).collect());
+    let mut found: Vec<Vec<u8>> = variants.to_vec();
+    for variant in &variants {
+        for escape in escapes {
+            let odd = |byte: &u8| if byte.is_ascii_alphanumeric() { char::from(*byte).to_string() } else { escape(*byte) };
+            found.push(variant.iter().map(odd).collect::<String>().into_bytes());
+            // Two letters are as rare so as four are otherwise. What was encoded already nobody escapes without need.
+            if plain {
+                found.push(variant.iter().take(2).map(|byte| escape(*byte)).collect::<String>().into_bytes());
+            }
+        }
+        let slashed = |byte: &u8| if byte.is_ascii_alphanumeric() { vec![*byte] } else { vec![b'\\', *byte] };
+        found.push(variant.iter().flat_map(slashed).collect());
+        let named = |byte: &u8| match byte {
+            b'&' => b"&amp;".to_vec(),
+            b'<' => b"&lt;".to_vec(),
+            b'>' => b"&gt;".to_vec(),
+            b'"' => b"&quot;".to_vec(),
+            b'\'' => b"&#39;".to_vec(),
+            byte => vec![*byte],
+        };
+        found.push(variant.iter().flat_map(named).collect());
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Of two pieces of which one begins with the other, the shorter one stands for both.
+fn without_prefixes(mut pieces: Vec<(Vec<u8>, Vec<Anchor>)>) -> Vec<(Vec<u8>, Vec<Anchor>)> {
+    pieces.sort();
+    let mut kept: Vec<(Vec<u8>, Vec<Anchor>)> = Vec::new();
+    for (piece, anchors) in pieces {
+        match kept.last_mut() {
+            Some((shorter, known)) if piece.starts_with(shorter) => known.extend(anchors),
+            _ => kept.push((piece, anchors)),
+        }
+    }
+    kept
+}
