@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -63,6 +64,11 @@ impl Permit {
     /// The generation of the credential, for records.
     pub(crate) fn generation(&self) -> u64 {
         self.live.generation.number
+    }
+
+    /// When the agent obtained it by a log-in of its own, if that is whence it is.
+    pub(crate) fn captured_since(&self) -> Option<SystemTime> {
+        self.live.entry.captured.as_ref().and_then(|captured| captured.since)
     }
 
     /// What goes on the request.

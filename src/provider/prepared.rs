@@ -1,5 +1,7 @@
 //! `Prepared`: a credential made ready for the wire, and how it goes on a request.
 
+use std::sync::{Arc, OnceLock};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use super::signer::{Plan, Ready, Rechunk, Signing};
 use super::slot::{strip_cookie, with_query, without_parameter};
 use super::strategy::{Fields, InjectError, Placement, present};
 use super::template::{Piece, Template};
+use crate::guard::Needles;
 use crate::model::{Secret, Target};
 use crate::sign::Signed;
 
@@ -45,6 +48,7 @@ pub struct Prepared {
     /// What signs the request when all else is on it.
     signing: Option<Signing>,
     secrets: Vec<Secret<String>>,
+    needles: OnceLock<Arc<Needles>>,
 }
 
 /// Makes a credential ready; `None` when it lacks a field that one of the placements needs.
@@ -95,6 +99,11 @@ impl Prepared {
     /// query value as it is encoded.
     pub fn secrets(&self) -> &[Secret<String>] {
         &self.secrets
+    }
+
+    /// The same, compiled, to be searched for in what comes back.
+    pub(crate) fn needles(&self) -> &Arc<Needles> {
+        self.needles.get_or_init(|| Arc::new(Needles::new(&self.secrets)))
     }
 
     /// Puts the credential on a request whose slots were stripped: headers replace, parameters and cookies too.

@@ -39,6 +39,8 @@ pub(super) type Peeked = VecDeque<Result<Frame<Bytes>, BodyError>>;
 
 struct Observed {
     peeked: Peeked,
+    /// Trailers that wait for what the guard held back.
+    trailers: Option<Frame<Bytes>>,
     incoming: Received<RequestBody>,
     lease: Option<Lease<RequestBody>>,
     observation: Observation,
@@ -78,8 +80,18 @@ impl ResponseBody {
         bodiless: bool,
     ) -> Self {
         let (lease, idle) = (Some(lease), None);
-        let mut observed =
-            Observed { peeked, incoming, lease, observation, idle_timeout, idle, waiting: false, ended: bodiless, moved: 0 };
+        let mut observed = Observed {
+            peeked,
+            trailers: None,
+            incoming,
+            lease,
+            observation,
+            idle_timeout,
+            idle,
+            waiting: false,
+            ended: bodiless,
+            moved: 0,
+        };
         if bodiless || observed.has_ended() {
             observed.end();
         }
@@ -96,6 +108,50 @@ impl Observed {
         match self.peeked.pop_front() {
             Some(frame) => Poll::Ready(Some(frame)),
             None => Pin::new(&mut self.incoming).poll_frame(context),
+        }
+    }
+
+    fn length(&self) -> SizeHint {
+        let peeked = self.peeked.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>();
+        let here = (peeked + self.observation.held()) as u64;
+        match self.incoming.size_hint() {
+            hint if here == 0 => hint,
+            hint => hint.exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(here + rest)),
+        }
+    }
+
+    /// Whether all that came has gone to the caller, and no more will come.
+    fn is_over(&self) -> bool {
+        self.has_ended() && self.trailers.is_none() && self.observation.held() == 0
+    }
+
+    /// The next frame for the caller of what came already.
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        self.observation.guarded.as_ref()?;
+        self.observation.guarded_piece().map(Frame::data).or_else(|| self.trailers.take())
+    }
+
+    /// A frame that came, as far as it goes on at once.
+    fn take(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        self.waiting = false;
+        let frame = self.observation.frame(frame);
+        if self.observation.guarded.is_none() {
+            return Some(frame);
+        }
+        let last = self.has_ended();
+        match frame.into_data() {
+            Ok(data) => self.observation.guarded.as_mut()?.push(data, last),
+            Err(trailers) => self.trailers = Some(trailers),
+        }
+        match self.trailers {
+            Some(_) => self.observation.guarded_rest().map(Frame::data).or_else(|| self.trailers.take()),
+            None => self.next(),
+        }
+    }
+
+    fn end_if_over(&mut self) {
+        if !self.ended && self.is_over() {
+            self.end();
         }
     }
 
@@ -138,26 +194,32 @@ impl Body for ResponseBody {
             Kind::Unannounced => return Poll::Ready(None),
             Kind::Observed(observed) => observed,
         };
-        if observed.ended {
-            return Poll::Ready(None);
-        }
-        match observed.poll_incoming(context) {
-            Poll::Pending => {
-                std::task::ready!(observed.poll_idle(context));
-                Poll::Ready(Some(Err(Error::Idle)))
+        loop {
+            if let Some(frame) = observed.next() {
+                observed.end_if_over();
+                return Poll::Ready(Some(Ok(frame)));
             }
-            Poll::Ready(Some(Ok(frame))) => {
-                observed.waiting = false;
-                let frame = observed.observation.frame(frame);
-                if observed.has_ended() {
-                    observed.end();
+            if observed.ended {
+                return Poll::Ready(None);
+            }
+            match observed.poll_incoming(context) {
+                Poll::Pending => {
+                    std::task::ready!(observed.poll_idle(context));
+                    return Poll::Ready(Some(Err(Error::Idle)));
                 }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(Error::Upstream(error)))),
-            Poll::Ready(None) => {
-                observed.end();
-                Poll::Ready(None)
+                Poll::Ready(Some(Ok(frame))) => {
+                    let frame = observed.take(frame);
+                    observed.end_if_over();
+                    if let Some(frame) = frame {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Error::Upstream(error)))),
+                Poll::Ready(None) => {
+                    let rest = observed.observation.guarded_rest();
+                    observed.end();
+                    return Poll::Ready(rest.map(|rest| Ok(Frame::data(rest))));
+                }
             }
         }
     }
@@ -166,7 +228,7 @@ impl Body for ResponseBody {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Unannounced => false,
-            Kind::Observed(observed) => observed.ended || observed.has_ended(),
+            Kind::Observed(observed) => observed.ended || observed.is_over(),
         }
     }
 
@@ -174,12 +236,7 @@ impl Body for ResponseBody {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Unannounced => SizeHint::default(),
-            Kind::Observed(observed) if observed.peeked.is_empty() => observed.incoming.size_hint(),
-            Kind::Observed(observed) => {
-                let peeked =
-                    observed.peeked.iter().flatten().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum::<u64>();
-                observed.incoming.size_hint().exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(peeked + rest))
-            }
+            Kind::Observed(observed) => observed.length(),
         }
     }
 }

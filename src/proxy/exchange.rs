@@ -15,6 +15,7 @@ use super::choose::Inquiry;
 use super::content;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::Sending;
+use super::guarded::Guarded;
 use super::internal;
 use super::judge::Judged;
 use super::load::Counted;
@@ -176,8 +177,8 @@ impl Worker {
             replay.fault().map_or(refusal, Refusal::from)
         })?;
         replay.stands();
-        let switch = switch(&outbound, &sent, (upgrade, extended), agent)?;
-        Ok(Stepped { sent, peeked, permit, replay, taken, switch })
+        let switch = switch(&outbound, &sent, (upgrade, extended))?;
+        Ok(Stepped { sent, peeked, permit, replay, taken, switch, agent })
     }
 
     /// Step 4; 3 and 4 over again where the request has waited for a person.
@@ -205,7 +206,7 @@ impl Worker {
 
     /// Step 8: the response that the caller gets, followed to its end.
     fn answer(self: &Rc<Self>, stepped: Stepped, mut entry: Entry, busy: Busy, linger: bool) -> Answer {
-        let Stepped { sent, peeked, permit, replay, taken, switch } = stepped;
+        let Stepped { sent, peeked, permit, replay, taken, switch, agent } = stepped;
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
         let (mut parts, incoming) = sent.response.into_parts();
@@ -224,13 +225,16 @@ impl Worker {
         parts.extensions.clear();
         parts.version = http::Version::HTTP_11;
         if let Some(switch) = switch {
-            let Switch { fields, agent } = *switch;
-            parts.headers.extend(fields);
+            parts.headers.extend(switch.fields);
             let relay = Relay { lease: sent.lease, entry, agent, taken, _busy: busy };
             return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
         busy.moved();
-        let observation = Observation { entry: Some(entry), replay, permit, linger, taken, busy };
+        let guarded = permit
+            .as_ref()
+            .filter(|_| !sent.bodiless)
+            .and_then(|permit| Guarded::new(&self.proxy, agent, permit, &parts.headers));
+        let observation = Observation { entry: Some(entry), replay, permit, guarded, linger, taken, busy };
         let body = ResponseBody::observed(
             (peeked, incoming),
             sent.lease,
@@ -271,24 +275,31 @@ pub(super) struct Stepped {
     replay: Rc<Replay>,
     taken: Taken,
     switch: Option<Box<Switch>>,
+    /// Who asked.
+    agent: Arc<Agent>,
 }
 
 impl Stepped {
     /// The service's answer to a request without a credential of ours.
-    pub(super) fn plain(sent: Box<Sent<RequestBody>>, peeked: Peeked, replay: Rc<Replay>) -> Box<Self> {
-        Box::new(Self { sent, peeked, permit: None, replay, taken: Taken::default(), switch: None })
+    pub(super) fn plain(sent: Box<Sent<RequestBody>>, peeked: Peeked, replay: Rc<Replay>, agent: &Arc<Agent>) -> Box<Self> {
+        let agent = Arc::clone(agent);
+        Box::new(Self { sent, peeked, permit: None, replay, taken: Taken::default(), switch: None, agent })
     }
 
     /// The service's answer to a request with the credential of `permit`.
-    pub(super) fn injected(sent: Box<Sent<RequestBody>>, peeked: Peeked, permit: Permit, replay: Rc<Replay>) -> Box<Self> {
-        Box::new(Self { sent, peeked, permit: Some(permit), replay, taken: Taken::default(), switch: None })
+    pub(super) fn injected(
+        (sent, peeked): (Box<Sent<RequestBody>>, Peeked),
+        permit: Permit,
+        replay: Rc<Replay>,
+        agent: &Arc<Agent>,
+    ) -> Box<Self> {
+        Box::new(Self { permit: Some(permit), ..*Self::plain(sent, peeked, replay, agent) })
     }
 }
 
-/// What a change of protocols needs: what the caller is told of it, and whose stream it will be.
+/// What a change of protocols needs: what the caller is told of it.
 struct Switch {
     fields: [(HeaderName, HeaderValue); 2],
-    agent: Arc<Agent>,
 }
 
 /// What the caller is told where the service changes the protocol; nothing where it does not.
@@ -296,7 +307,6 @@ fn switch(
     outbound: &Outbound,
     sent: &Sent<RequestBody>,
     (upgrade, extended): (bool, bool),
-    agent: Arc<Agent>,
 ) -> Result<Option<Box<Switch>>, Refusal> {
     let response = &sent.response;
     if extended && response.status().is_success() {
@@ -308,7 +318,7 @@ fn switch(
     }
     let Some(offer) = outbound.headers.get(UPGRADE) else { return Ok(None) };
     let fields = upgrade::keep_fields(offer, response.headers()).ok_or(Refusal::NotSwitched)?;
-    Ok(Some(Box::new(Switch { fields, agent })))
+    Ok(Some(Box::new(Switch { fields })))
 }
 
 /// What step 4 leads to.

@@ -106,7 +106,7 @@ impl Worker {
         replay.stands();
         let heard = self.hear(&mut sent, &inquiry.agent.label).await;
         let Some(login) = self.granted(&log_in, &sent, &heard).transpose() else {
-            return Ok(Stepped::plain(sent, heard.peeked, replay));
+            return Ok(Stepped::plain(sent, heard.peeked, replay, inquiry.agent));
         };
         ended(entry, &sent, (&replay, log_in.linger));
         let login = login?;

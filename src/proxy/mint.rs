@@ -121,7 +121,7 @@ impl Worker {
         let made = self.send_mint(minting, inquiry, incoming, (entry, linger)).await?;
         let Made { judged: Judged { mut sent, peeked, .. }, permit, replay } = made;
         if !sent.response.status().is_success() {
-            return Ok(Some(Stepped::injected(sent, peeked, permit, replay)));
+            return Ok(Some(Stepped::injected((sent, peeked), permit, replay, inquiry.agent)));
         }
         let heard = self.hear_after(peeked, &mut sent, &inquiry.agent.label).await;
         let headers = sent.response.headers();
@@ -134,7 +134,7 @@ impl Worker {
             Ok(None) => {
                 // What its fields say is nobody's to know for certain.
                 sent.response.headers_mut().clear();
-                return Ok(Some(Stepped::injected(sent, Peeked::new(), permit, replay)));
+                return Ok(Some(Stepped::injected((sent, Peeked::new()), permit, replay, inquiry.agent)));
             }
             Ok(Some(key)) => self.keep_key((mint, key), &permit, inquiry, owner).await,
             Err(error) => Err(error.into()),
@@ -152,7 +152,7 @@ impl Worker {
         entry.note("captured");
         describe(sent.response.headers_mut());
         let peeked = Peeked::from_iter([Ok(Frame::data(owned(text)))]);
-        Ok(Some(Stepped::injected(sent, peeked, permit, replay)))
+        Ok(Some(Stepped::injected((sent, peeked), permit, replay, inquiry.agent)))
     }
 
     /// Steps 4 to 7, with the answer asked for as it is read best. A caller's own credential makes nothing here.

@@ -18,6 +18,7 @@ mod exchange;
 mod express;
 mod foresee;
 mod forward;
+mod guarded;
 mod hello;
 mod hold;
 mod inside;

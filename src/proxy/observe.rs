@@ -12,6 +12,7 @@ use memchr::memmem;
 use zeroize::Zeroizing;
 
 use super::activity::Busy;
+use super::guarded::Guarded;
 use super::replay::Replay;
 use super::ruled::Taken;
 use crate::audit::Entry;
@@ -26,6 +27,8 @@ pub(super) struct Observation {
     pub(super) entry: Option<Entry>,
     pub(super) replay: Rc<Replay>,
     pub(super) permit: Option<Permit>,
+    /// What looks for its secrets in the body.
+    pub(super) guarded: Option<Box<Guarded>>,
     /// The caller's stream is HTTP/1.1: it can't be told to stop sending.
     pub(super) linger: bool,
     pub(super) taken: Taken,
@@ -52,6 +55,29 @@ impl Observation {
             }
             (Err(frame), _permit) => frame,
         }
+    }
+
+    /// What the guard gives of what came.
+    pub(super) fn guarded_piece(&mut self) -> Option<Bytes> {
+        let (guarded, permit) = (self.guarded.as_mut()?, self.permit.as_ref()?);
+        let piece = guarded.next(permit);
+        let hits = guarded.take_hits();
+        if hits > 0
+            && let Some(entry) = &mut self.entry
+        {
+            entry.guard_hits(hits);
+        }
+        piece
+    }
+
+    /// What the guard held back of a body whose data has ended.
+    pub(super) fn guarded_rest(&mut self) -> Option<Bytes> {
+        self.guarded.as_mut()?.rest()
+    }
+
+    /// How many bytes of what came the guard holds.
+    pub(super) fn held(&self) -> usize {
+        self.guarded.as_ref().map_or(0, |guarded| guarded.held())
     }
 
     /// The body has ended as it should: the record is closed now.

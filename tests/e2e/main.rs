@@ -19,6 +19,7 @@ mod floods;
 mod frames;
 mod gateway;
 mod grpc;
+mod guard;
 mod harness;
 mod host_safety;
 mod hostile_service;
