@@ -36,6 +36,11 @@ impl Agents {
         self.changed.send_replace(());
     }
 
+    /// Whether the time of any of them will be up.
+    pub(crate) fn any_ends(&self) -> bool {
+        self.current.load().any_ends()
+    }
+
     /// Hears of every change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()

@@ -132,6 +132,11 @@ impl Registry {
         self.rows.iter().any(|row| row.ephemeral && row.name == *name)
     }
 
+    /// Whether the time of any of them will be up.
+    pub(crate) fn any_ends(&self) -> bool {
+        self.rows.iter().any(|row| row.expires.is_some())
+    }
+
     /// All of them.
     pub(crate) fn agents(&self) -> impl Iterator<Item = &Agent> {
         self.by_name.values().map(|agent| &**agent)

@@ -139,14 +139,21 @@ impl Worker {
         if buffer.len() < length { Next::Engine } else { Next::Plain(head, length) }
     }
 
-    /// Ends a stream that is idle, or stuck, for too long, or idle when the proxy drains.
+    /// Ends a stream that is idle, or stuck, for too long, or idle when the proxy drains; or busy for an agent that may not act any more.
     async fn watch(&self, activity: &Activity, door: &Door) -> End {
         let settings = &self.proxy.settings;
         let look = activity::look(settings);
-        let mut draining = self.proxy.draining.clone();
+        let (mut draining, mut agents) = (self.proxy.draining.clone(), self.proxy.agents.changes());
         loop {
             tokio::select! {
-                () = tokio::time::sleep(look) => {}
+                () = tokio::time::sleep(self.next_look(door, look)) => {}
+                changed = agents.changed() => {
+                    if changed.is_err() {
+                        return End::Broken;
+                    }
+                    // Whoever may not act any more is looked at soon.
+                    continue;
+                }
                 stopped = draining.wait_for(|draining| *draining) => {
                     if stopped.is_err() {
                         return End::Broken;

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use http::header::CONTENT_LENGTH;
@@ -32,6 +32,10 @@ use crate::local::LocalExecutor;
 const LEAST_LIST: u32 = 256 * 1024;
 /// A TLS close or the like may take this long.
 pub(super) const GOODBYE: Duration = Duration::from_secs(1);
+/// How long requests go on whose agent was revoked.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How often a stream is looked at whose requests may come from agents that end.
+const LOOK_AT_STRANGERS: Duration = Duration::from_millis(900);
 
 /// What the requests of one stream share.
 struct Stream {
@@ -142,7 +146,7 @@ impl Worker {
     where
         P: FnMut(&mut Context<'_>, bool) -> Poll<Result<(), ()>>,
     {
-        let mut draining = self.proxy.draining.clone();
+        let (mut draining, mut agents) = (self.proxy.draining.clone(), self.proxy.agents.changes());
         let mut shut = *draining.borrow();
         let settings = &self.proxy.settings;
         let look = activity::look(settings);
@@ -150,7 +154,13 @@ impl Worker {
             let poll = std::future::poll_fn(|context| (driven.poll)(context, std::mem::take(&mut shut)));
             tokio::select! {
                 outcome = poll => return outcome,
-                () = tokio::time::sleep(look) => {
+                changed = agents.changed() => {
+                    // Whoever may not act any more is looked at soon.
+                    if changed.is_err() {
+                        return Err(());
+                    }
+                }
+                () = tokio::time::sleep(self.next_look(&stream.door, look)) => {
                     let idle = stream.activity.idle_for();
                     shut = idle > settings.keep_alive;
                     if stream.activity.is_busy() && self.revoked(&stream.door) {
@@ -174,6 +184,20 @@ impl Worker {
     /// A response that has no end, such as a stream of events, ends with its agent.
     pub(super) fn revoked(&self, door: &Door) -> bool {
         door.agent().is_some_and(|agent| !self.proxy.still_known(&agent))
+    }
+
+    /// Streams are looked at every `look`, when the time of their agent is up, and a moment after it was revoked: what is refused for
+    /// that is told in this moment.
+    pub(super) fn next_look(&self, door: &Door, look: Duration) -> Duration {
+        if self.revoked(door) {
+            return look.min(LAST_WORDS);
+        }
+        let left = match door {
+            Door::Inside(inside) => inside.agent.as_ref().and_then(|agent| agent.time_left(SystemTime::now())),
+            // Whose request comes next is not known yet.
+            Door::Open(_) => self.proxy.agents.any_ends().then_some(LOOK_AT_STRANGERS),
+        };
+        left.filter(|left| !left.is_zero()).map_or(look, |left| left.min(look))
     }
 
     async fn serve_http1(self: &Rc<Self>, stream: &Rc<Stream>, mut asked: Box<Asked>) -> Response<ResponseBody> {

@@ -215,9 +215,11 @@ fn i6_a_revoked_agents_open_streams_end() {
             streams.push((tunnel, socket));
         }
         revoke(&nexus, "a");
+        let revoked = Instant::now();
         let (mut tunnel, mut socket) = streams.remove(0);
         ended(&mut tunnel).await;
         ended(&mut socket).await;
+        assert!(revoked.elapsed() < Duration::from_secs(1), "{:?}", revoked.elapsed());
         for (event, host) in [("tunnel_close", "any.test"), ("close", HOST)] {
             let of_a = |line: &serde_json::Value| line["event"] == event && line["host"] == host && line["agent"] == "a";
             let line = nexus.audit_line(of_a).await;
@@ -262,7 +264,7 @@ fn i6_a_response_of_a_revoked_agent_does_not_go_on_for_ever() {
             http::Response::new(body)
         })
         .await;
-        let (builder, a) = home(&ca, &service).config("[limits]\nhead_timeout_secs = 1").agent("a", |_agent| {});
+        let (builder, a) = home(&ca, &service).agent("a", |_agent| {});
         let (builder, _b) = builder.agent("b", |_agent| {});
         let nexus = builder.start();
         let caller = Caller::new(&nexus).agent("a", &a);
@@ -274,12 +276,51 @@ fn i6_a_response_of_a_revoked_agent_does_not_go_on_for_ever() {
         base_url.write_all(head.as_bytes()).await.expect("a write");
         assert!(read_head(&mut base_url).await.starts_with("HTTP/1.1 200 "));
         revoke(&nexus, "a");
+        let revoked = Instant::now();
         let raw = listen(&mut base_url, Duration::from_secs(20)).await;
         assert!(raw.closed && raw.text.contains("tick") && !raw.text.ends_with("0\r\n\r\n"), "{raw:?}");
         for response in responses {
             let outcome = tokio::time::timeout(Duration::from_secs(20), crate::harness::read(response)).await;
             assert!(outcome.expect("it ends").is_err(), "it is cut off, not whole");
         }
+        assert!(revoked.elapsed() < Duration::from_secs(1), "{:?}", revoked.elapsed());
+    });
+}
+
+#[test]
+fn i6_a_response_ends_with_the_time_of_its_agent() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[HOST], Offers::Both, |_call| async {
+            let (mut sender, body) = crate::harness::channel();
+            tokio::spawn(async move {
+                sender.send_data("data: tick\n\n".into()).await.expect("it is read");
+                std::future::pending::<()>().await;
+            });
+            http::Response::new(body)
+        })
+        .await;
+        let (builder, a) = home(&ca, &service).agent("a", |_agent| {});
+        let nexus = builder.start();
+        let end = std::time::SystemTime::now() + Duration::from_secs(2);
+        change_agents(&nexus, |mut rows| {
+            rows.iter_mut().for_each(|row| row.expires = Some(end));
+            rows
+        });
+        let caller = Caller::new(&nexus).agent("a", &a);
+        let (mut one, mut two) = (caller.http1(HOST).await, caller.http2(HOST).await);
+        let get = || crate::harness::request(http::Method::GET, "/events", crate::harness::empty());
+        let responses = [one.begin(get()).await.expect("a response"), two.begin(get()).await.expect("a response")];
+        let mut base_url = caller.tcp().await;
+        let head = format!("GET /~{a}/{HOST}/events HTTP/1.1\r\nHost: {}\r\n\r\n", nexus.address);
+        base_url.write_all(head.as_bytes()).await.expect("a write");
+        for response in responses {
+            let outcome = tokio::time::timeout(Duration::from_secs(20), crate::harness::read(response)).await;
+            assert!(outcome.expect("it ends").is_err(), "it is cut off, not whole");
+        }
+        assert!(listen(&mut base_url, Duration::from_secs(20)).await.closed);
+        let late = end.elapsed().expect("not before its time");
+        assert!(late < Duration::from_secs(1), "{late:?}");
     });
 }
 

@@ -1,5 +1,7 @@
 //! WebSocket by `Upgrade` (RFC 6455) and by extended CONNECT (RFC 8441): accepted and refused, with frames of every size.
 
+use std::time::{Duration, Instant};
+
 use http::{HeaderValue, Method, Request, StatusCode, Version};
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
@@ -56,7 +58,10 @@ fn handshake(version: Version, path: &str) -> Request<Body> {
 }
 
 async fn session(nexus: &Nexus, version: Version) -> Session {
-    let caller = Caller::new(nexus);
+    session_of(Caller::new(nexus), version).await
+}
+
+async fn session_of(caller: Caller, version: Version) -> Session {
     if version != Version::HTTP_2 {
         return caller.http1("ws.chat.test").await;
     }
@@ -232,5 +237,37 @@ fn t43_a_protocol_that_was_not_offered_is_a_502() {
                 None => assert!(head.starts_with("http/1.1 502 ") && !head.contains("\r\nupgrade:"), "{path}: {head}"),
             }
         }
+    });
+}
+
+#[test]
+fn i6_a_revoked_agents_sockets_end_within_a_second() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca).await;
+        let builder = Builder::new(&ca).resolve("ws.chat.test", service.address).provider("chat", PROVIDER);
+        let (builder, token) = builder.register("chat", &[("api_key", KEY)]).agent("a", |_agent| {});
+        let (builder, _other) = builder.agent("b", |_agent| {});
+        let nexus = builder.start();
+        let mut streams = Vec::new();
+        for (version, path) in [(Version::HTTP_11, "/by-upgrade"), (Version::HTTP_2, "/by-connect")] {
+            let mut session = session_of(Caller::new(&nexus).agent("a", &token), version).await;
+            let response = session.begin(handshake(version, path)).await.expect("an answer");
+            let mut stream = TokioIo::new(hyper::upgrade::on(response).await.expect("an upgrade"));
+            write_frame(&mut stream, TEXT, b"hello", Some([1, 2, 3, 4])).await;
+            assert_eq!(read_frame(&mut stream).await, (TEXT, b"hello".to_vec()));
+            streams.push((session, stream));
+        }
+        let rows = nexus::agent::read(&std::fs::read_to_string(nexus.home().agents_file()).expect("a file")).expect("agents");
+        let rest: Vec<_> = rows.into_iter().filter(|row| row.name.as_str() != "a").collect();
+        let text = nexus::agent::write(&rest).expect("text");
+        nexus::disk::write_atomic(&nexus.home().agents_file(), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+        nexus.reload();
+        let revoked = Instant::now();
+        for (_session, mut stream) in streams {
+            let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut Vec::new())).await;
+            assert!(ended.is_ok());
+        }
+        assert!(revoked.elapsed() < Duration::from_secs(1), "{:?}", revoked.elapsed());
     });
 }
