@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::token::{Token, hex, unhex};
-use crate::model::{AgentName, Host, IdError, ProviderId, UserName};
+use crate::model::{AgentName, AmountError, HostTerm, IdError, ProviderId, Rate, UserName};
 use crate::wording::Mistake;
 
 /// Why the file is refused.
@@ -22,8 +22,17 @@ pub enum Error {
     #[error("the token_sha256 of {0} is not 64 hexadecimal digits")]
     Hash(AgentName),
     /// A host is not one.
-    #[error("{0:?} is not a host")]
+    #[error("{0:?} is not a host such as `api.example.com`, nor `*.example.com` for all below it")]
     Host(String),
+    /// A rate is not one.
+    #[error("the rate of {agent} is not one")]
+    Rate {
+        /// Whose.
+        agent: AgentName,
+        /// What is wrong.
+        #[source]
+        cause: AmountError,
+    },
     /// Two agents share a name.
     #[error("it names {0} twice")]
     Twice(AgentName),
@@ -43,8 +52,10 @@ pub struct Registered {
     pub user: Option<UserName>,
     /// Providers it may use; `None` = all.
     pub providers: Option<Vec<ProviderId>>,
-    /// Hosts it may reach, exact names; `None` = all.
-    pub hosts: Option<Vec<String>>,
+    /// Hosts it may reach; `None` = all.
+    pub hosts: Option<Vec<HostTerm>>,
+    /// How many requests it may make; `None` = as many as it likes.
+    pub rate: Option<Rate>,
     /// When it ends.
     pub expires: Option<SystemTime>,
     /// When it was added.
@@ -63,6 +74,7 @@ impl Registered {
             user: None,
             providers: None,
             hosts: None,
+            rate: None,
             expires: None,
             created: None,
             ephemeral: false,
@@ -94,6 +106,8 @@ struct Row {
     providers: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hosts: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,12 +144,14 @@ fn from_row(row: Row) -> Result<Registered, Error> {
     let name: AgentName = row.name.parse()?;
     let token_sha256 = unhex(&row.token_sha256).ok_or_else(|| Error::Hash(name.clone()))?;
     let providers = row.providers.map(|names| names.iter().map(|name| name.parse()).collect::<Result<_, _>>()).transpose()?;
-    let host = |text: &String| text.parse::<Host>().map(|host| host.to_string()).map_err(|_bad| Error::Host(text.clone()));
+    let host = |text: &String| text.parse::<HostTerm>().map_err(|_bad| Error::Host(text.clone()));
+    let rate = |text: String| text.parse().map_err(|cause| Error::Rate { agent: name.clone(), cause });
     Ok(Registered {
         token_sha256,
         user: row.user.map(|user| user.parse()).transpose()?,
         providers,
         hosts: row.hosts.map(|hosts| hosts.iter().map(host).collect::<Result<_, _>>()).transpose()?,
+        rate: row.rate.map(rate).transpose()?,
         expires: row.expires.map(SystemTime::from),
         created: row.created.map(SystemTime::from),
         ephemeral: row.ephemeral,
@@ -150,7 +166,8 @@ fn to_row(agent: &Registered) -> Row {
         token_sha256: hex(&agent.token_sha256),
         user: agent.user.as_ref().map(ToString::to_string),
         providers: agent.providers.as_ref().map(|names| names.iter().map(ToString::to_string).collect()),
-        hosts: agent.hosts.clone(),
+        hosts: agent.hosts.as_ref().map(|hosts| hosts.iter().map(ToString::to_string).collect()),
+        rate: agent.rate.map(String::from),
         expires: time(agent.expires),
         created: time(agent.created),
         ephemeral: agent.ephemeral,
@@ -168,7 +185,8 @@ mod tests {
             token_sha256: [9; 32],
             user: Some("alice".parse().expect("user")),
             providers: Some(vec!["github".parse().expect("provider")]),
-            hosts: Some(vec!["api.github.com".into()]),
+            hosts: Some(["api.github.com", "*.example.com"].map(|text| text.parse().expect("a host")).to_vec()),
+            rate: Some("60/min".parse().expect("a rate")),
             expires: Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000)),
             created: None,
             ephemeral: false,
@@ -198,5 +216,7 @@ mod tests {
         let row = format!("[[agent]]\nname = \"a\"\ntoken_sha256 = \"{}\"\n", "0".repeat(64));
         assert!(matches!(read(&row.repeat(2)), Err(Error::Twice(_))));
         assert!(matches!(read("[[agent]]\nname = \"a\"\ntoken_sha256 = \"00\"\n"), Err(Error::Hash(_))));
+        assert!(matches!(read(&format!("{row}rate = \"60\"\n")), Err(Error::Rate { .. })));
+        assert!(matches!(read(&format!("{row}hosts = [\"a.*.test\"]\n")), Err(Error::Host(_))));
     }
 }

@@ -9,7 +9,7 @@ use dashmap::DashMap;
 
 use super::file::Registered;
 use super::token;
-use crate::model::{AgentName, Host, ProviderId, UserName};
+use crate::model::{AgentName, Host, HostTerm, ProviderId, Rate, UserName};
 
 /// The identity of a caller.
 #[derive(Debug)]
@@ -21,15 +21,36 @@ pub(crate) struct Agent {
     /// Whose connections it uses.
     pub(crate) user: Option<UserName>,
     providers: Option<HashSet<ProviderId>>,
-    hosts: Option<HashSet<String>>,
+    hosts: Option<Hosts>,
+    rate: Option<Rate>,
     expires: Option<SystemTime>,
+}
+
+/// Where an agent may go.
+#[derive(Debug)]
+struct Hosts {
+    named: HashSet<Host>,
+    /// Families.
+    below: Vec<HostTerm>,
+}
+
+impl Hosts {
+    fn new(terms: &[HostTerm]) -> Self {
+        let named = terms.iter().filter_map(|term| if let HostTerm::One(host) = term { Some(host.clone()) } else { None });
+        let below = terms.iter().filter(|term| matches!(term, HostTerm::Below(_))).cloned();
+        Self { named: named.collect(), below: below.collect() }
+    }
+
+    fn hold(&self, host: &Host) -> bool {
+        self.named.contains(host) || self.below.iter().any(|term| term.is(host))
+    }
 }
 
 impl Agent {
     /// The identity of loopback callers of our own user, where no agents are defined.
     pub(crate) fn local() -> Option<Self> {
         let name: AgentName = "local".parse().ok()?;
-        Some(Self { label: name.as_str().into(), name, user: None, providers: None, hosts: None, expires: None })
+        Some(Self { label: name.as_str().into(), name, user: None, providers: None, hosts: None, rate: None, expires: None })
     }
 
     /// Whether it may use `provider`'s credentials.
@@ -39,7 +60,12 @@ impl Agent {
 
     /// Whether it may reach `host` at all.
     pub(crate) fn may_reach(&self, host: &Host) -> bool {
-        self.hosts.as_ref().is_none_or(|allowed| allowed.contains(&host.to_string()))
+        self.hosts.as_ref().is_none_or(|allowed| allowed.hold(host))
+    }
+
+    /// How many requests it may make.
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        self.rate
     }
 
     /// How long its time still is; `None` = without end.
@@ -60,7 +86,8 @@ impl From<&Registered> for Agent {
             label: row.name.as_str().into(),
             user: row.user.clone(),
             providers: row.providers.as_ref().map(|names| names.iter().cloned().collect()),
-            hosts: row.hosts.as_ref().map(|hosts| hosts.iter().cloned().collect()),
+            hosts: row.hosts.as_deref().map(Hosts::new),
+            rate: row.rate,
             expires: row.expires,
         }
     }
@@ -202,6 +229,20 @@ mod tests {
         let agent = Agent::from(&row("a", &token));
         assert!(agent.may_use(&"github".parse().expect("provider")));
         assert!(!agent.may_use(&"slack".parse().expect("provider")));
+    }
+
+    #[test]
+    fn i2_an_agent_reaches_only_its_hosts() {
+        let token = Token::random().expect("random");
+        let hosts = ["api.acme.test", "*.cdn.test", "10.0.0.1"].map(|text| text.parse().expect("a host")).to_vec();
+        let agent = Agent::from(&Registered { hosts: Some(hosts), ..row("a", &token) });
+        let reaches = |text: &str| agent.may_reach(&text.parse().expect("a host"));
+        for host in ["api.acme.test", "API.Acme.Test.", "a.cdn.test", "a.b.cdn.test", "10.0.0.1"] {
+            assert!(reaches(host), "{host}");
+        }
+        for host in ["acme.test", "x.api.acme.test", "cdn.test", "xcdn.test", "a.cdn.test.evil.test", "10.0.0.2"] {
+            assert!(!reaches(host), "{host}");
+        }
     }
 
     #[test]

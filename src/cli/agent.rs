@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use nexus::agent::{Registered, Token};
 use nexus::app::HomeError;
-use nexus::model::{AgentName, Host, ProviderId};
-use serde_json::json;
+use nexus::model::{AgentName, HostTerm, ProviderId};
+use serde_json::{Value, json};
 
 use super::arguments::{AddAgent, Agent};
 use super::context::{Context, Hint};
@@ -18,6 +18,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Agent) -> any
     match action {
         Agent::Add(options) => add(context, terminal, options),
         Agent::List => list(context, terminal),
+        Agent::Show { name } => show(context, terminal, name),
         Agent::Revoke { name } => revoke(context, terminal, name),
     }
 }
@@ -29,9 +30,9 @@ fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Re
     let catalogue = context.catalogue(terminal);
     let provider = |text: &String| Ok(providers::find(&catalogue, &text.parse()?)?.id.clone());
     let providers: Vec<ProviderId> = options.providers.iter().map(provider).collect::<anyhow::Result<_>>()?;
-    let host =
-        |text: &String| text.parse::<Host>().map(|host| host.to_string()).with_context(|| format!("{text:?} is not a host"));
-    let hosts: Vec<String> = options.hosts.iter().map(host).collect::<anyhow::Result<_>>()?;
+    let host = |text: &String| text.parse::<HostTerm>().with_context(|| format!("{text:?} is not a host"));
+    let hosts: Vec<HostTerm> = options.hosts.iter().map(host).collect::<anyhow::Result<_>>()?;
+    let rate = |text: &str| text.parse().with_context(|| format!("{text:?} is not a rate"));
     let token = Token::random().context("the system gives no random numbers")?;
     let row = Registered {
         name: name.clone(),
@@ -39,6 +40,7 @@ fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Re
         user: options.user.as_deref().map(str::parse).transpose()?,
         providers: (!providers.is_empty()).then_some(providers),
         hosts: (!hosts.is_empty()).then_some(hosts),
+        rate: options.rate.as_deref().map(rate).transpose()?,
         expires: options.expires.as_deref().map(|text| when::parse(text, now)).transpose()?,
         created: Some(now),
         ephemeral: false,
@@ -86,45 +88,63 @@ fn show_once(context: &Context, terminal: &Terminal, row: &Registered, token: &T
     })
 }
 
+fn texts<T: ToString>(list: Option<&Vec<T>>) -> Option<Vec<String>> {
+    list.map(|list| list.iter().map(ToString::to_string).collect())
+}
+
+fn described(agent: &Registered, now: SystemTime) -> Value {
+    json!({
+        "agent": agent.name.as_str(),
+        "user": agent.user.as_ref().map(ToString::to_string),
+        "providers": texts(agent.providers.as_ref()),
+        "hosts": texts(agent.hosts.as_ref()),
+        "rate": agent.rate.map(|rate| rate.to_string()),
+        "expires_at": agent.expires.map(when::show),
+        "created_at": agent.created.map(when::show),
+        "expired": agent.expires.is_some_and(|end| end <= now),
+        "ephemeral": agent.ephemeral,
+    })
+}
+
+/// As `described`, in words: name, user, providers, hosts, rate, expires, created.
+fn cells(agent: &Registered, now: SystemTime) -> Vec<String> {
+    let all = |list: Option<Vec<String>>| list.map_or_else(|| "all".to_owned(), |list| list.join(", "));
+    let kind = if agent.ephemeral { " (nexus run)" } else { "" };
+    vec![
+        format!("{}{kind}", agent.name),
+        agent.user.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        all(texts(agent.providers.as_ref())),
+        all(texts(agent.hosts.as_ref())),
+        agent.rate.map_or_else(|| "-".to_owned(), |rate| rate.to_string()),
+        agent.expires.map_or_else(|| "never".to_owned(), |end| when::ends(end, now)),
+        when::minute(agent.created),
+    ]
+}
+
+const COLUMNS: [&str; 7] = ["Agent", "User", "Providers", "Hosts", "Rate", "Expires", "Created"];
+
 fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     let agents = context.home.agents()?;
     let now = SystemTime::now();
-    let names =
-        |list: &Option<Vec<ProviderId>>| list.as_ref().map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
-    let value: Vec<_> = agents
-        .iter()
-        .map(|agent| {
-            json!({
-                "agent": agent.name.as_str(),
-                "user": agent.user.as_ref().map(ToString::to_string),
-                "providers": names(&agent.providers),
-                "hosts": agent.hosts,
-                "expires_at": agent.expires.map(when::show),
-                "created_at": agent.created.map(when::show),
-                "expired": agent.expires.is_some_and(|end| end <= now),
-                "ephemeral": agent.ephemeral,
-            })
-        })
-        .collect();
+    let value: Vec<_> = agents.iter().map(|agent| described(agent, now)).collect();
     terminal.either(&json!({ "agents": value }), || {
-        let all = |list: Option<Vec<String>>| list.map_or_else(|| "all".to_owned(), |list| list.join(", "));
-        let cells = agents.iter().map(|agent| {
-            let kind = if agent.ephemeral { " (nexus run)" } else { "" };
-            vec![
-                format!("{}{kind}", agent.name),
-                agent.user.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
-                all(names(&agent.providers)),
-                all(agent.hosts.clone()),
-                agent.expires.map_or_else(|| "never".to_owned(), |end| when::ends(end, now)),
-                when::minute(agent.created),
-            ]
-        });
-        Terminal::table(&["Agent", "User", "Providers", "Hosts", "Expires", "Created"], cells.collect())
+        Terminal::table(&COLUMNS, agents.iter().map(|agent| cells(agent, now)).collect())
     })?;
     if agents.is_empty() && !terminal.json {
         terminal.hint("no agents: callers of your own user on this machine need no token; `nexus agent add NAME` changes that");
     }
     Ok(())
+}
+
+fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
+    let name: AgentName = name.parse()?;
+    let agents = context.home.agents()?;
+    let agent = agents.iter().find(|agent| agent.name == name).ok_or_else(|| unknown(&name))?;
+    let now = SystemTime::now();
+    terminal.either(&described(agent, now), || {
+        let rows = COLUMNS.iter().zip(cells(agent, now)).map(|(column, cell)| format!("{column:<11}{cell}\n"));
+        rows.collect::<String>()
+    })
 }
 
 fn revoke(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {

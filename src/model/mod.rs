@@ -1,11 +1,13 @@
 //! The words every floor speaks: hosts, targets, paths, ids, credentials, secrets, members of
 //! JSON objects, text with holes, how sure a rule is. No I/O, no async.
 
+mod amount;
 pub(crate) mod braces;
 mod credential;
 mod fit;
 mod glob;
 mod host;
+mod host_term;
 mod id;
 mod map;
 mod members;
@@ -13,6 +15,7 @@ mod path;
 mod secret;
 mod target;
 
+pub use amount::{AmountError, Rate, Volume};
 pub use credential::Credential;
 pub(crate) use credential::is_field_name;
 pub use fit::Preset;
@@ -20,6 +23,7 @@ pub(crate) use fit::{Fit, Inside};
 pub(crate) use glob::Parts;
 pub use glob::{Glob, GlobError, Part};
 pub use host::{Host, HostError};
+pub use host_term::{HostTerm, HostTermError};
 pub use id::{AgentName, ConnectionId, GatewayId, IdError, ProviderId, UserName};
 pub use map::Map;
 pub(crate) use members::Members;

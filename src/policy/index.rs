@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 
 use super::asked::Question;
 use super::rule::Rule;
-use super::terms::{AgentTerm, HostTerm, ProviderTerm};
-use crate::model::{AgentName, Fit, Host, Map, ProviderId, UserName};
+use super::terms::{AgentTerm, ProviderTerm};
+use crate::model::{AgentName, Fit, Host, HostTerm, Map, ProviderId, UserName};
 
 /// Numbers of rules, rising.
 type Numbers = Vec<u32>;

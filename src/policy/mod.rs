@@ -1,6 +1,5 @@
 //! Rules as data: who may do what, when and how often; read, checked, and what they say of a request together. Floor 1.
 
-mod amount;
 mod asked;
 mod book;
 mod file;
@@ -12,7 +11,6 @@ mod suggest;
 mod terms;
 mod window;
 
-pub use amount::{AmountError, Rate, Volume};
 pub(crate) use asked::{Asked, Content, Question};
 pub(crate) use book::{Doorway, Few, Policy, Ruling};
 pub use file::{Error, MAX_RULES, read};

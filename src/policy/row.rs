@@ -8,10 +8,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::amount::{Rate, Volume};
-use super::terms::{AgentTerm, ContentTerm, HostTerm, MethodTerm, ProviderTerm, one_or_more};
+use super::terms::{AgentTerm, ContentTerm, MethodTerm, ProviderTerm, one_or_more};
 use super::window::Window;
-use crate::model::{Glob, Parts, Preset, UserName};
+use crate::model::{Glob, HostTerm, Parts, Preset, Rate, UserName, Volume};
 
 /// One `[[rule]]`: what is left out speaks of everything.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use super::amount::{Rate, Volume};
 use super::asked::{Asked, Presets, Question};
 use super::graphql::Does;
 use super::row::{Action, Mode, Per, Row};
 use super::terms::{MethodTerm, ProviderTerm};
-use crate::model::{Fit, Inside, Preset, ProviderId};
+use crate::model::{Fit, Inside, Preset, ProviderId, Rate, Volume};
 
 /// One rule of the policy.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::model::{AgentName, Fit, Host, IdError, ProviderId};
+use crate::model::{AgentName, Fit, IdError, ProviderId};
 
 /// Why a word of a rule is refused.
 #[derive(Debug, thiserror::Error)]
@@ -13,9 +13,6 @@ pub enum TermError {
     /// Neither a name nor the beginning of one.
     #[error("expected the name of an agent, or the beginning of names as in `ci-*`")]
     Agent(#[source] IdError),
-    /// No host.
-    #[error("expected a host such as `api.example.com`, or `*.example.com` for all below it; no scheme, port or path")]
-    Host,
     /// No provider.
     #[error("expected the name of a provider, as `nexus providers list` shows it, or `*` for every one of them")]
     Provider(#[source] IdError),
@@ -61,48 +58,6 @@ impl AgentTerm {
         match self {
             Self::One(name) => name == agent,
             Self::Begins(begin) => agent.as_str().starts_with(begin.as_str()),
-        }
-    }
-}
-
-/// `api.example.com`, or `*.example.com`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum HostTerm {
-    /// This one.
-    One(Host),
-    /// Every name below this one, however deep, not itself.
-    Below(Box<str>),
-}
-
-impl TryFrom<String> for HostTerm {
-    type Error = TermError;
-    fn try_from(text: String) -> Result<Self, TermError> {
-        let host = |text: &str| text.parse::<Host>().map_err(|_no_host| TermError::Host);
-        match text.strip_prefix("*.") {
-            Some(ending) => host(ending)?.name().map(|name| Self::Below(name.into())).ok_or(TermError::Host),
-            None => host(&text).map(Self::One),
-        }
-    }
-}
-
-impl From<HostTerm> for String {
-    fn from(term: HostTerm) -> Self {
-        match term {
-            HostTerm::One(host) => host.to_string(),
-            HostTerm::Below(ending) => format!("*.{ending}"),
-        }
-    }
-}
-
-impl HostTerm {
-    pub(super) fn is(&self, host: &Host) -> bool {
-        match self {
-            Self::One(own) => own == host,
-            Self::Below(ending) => {
-                let before = host.name().and_then(|name| name.strip_suffix(&**ending));
-                before.is_some_and(|before| before.len() > 1 && before.ends_with('.'))
-            }
         }
     }
 }
@@ -265,23 +220,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agents_and_hosts_are_names_or_a_family_of_them() {
+    fn agents_are_names_or_a_family_of_them() {
         let agent = |text: &str| AgentTerm::try_from(text.to_owned());
         let named = |name: &str| name.parse::<AgentName>().expect("a name");
         assert!(agent("ci").is_ok_and(|term| term.is(&named("ci")) && !term.is(&named("ci-1"))));
         assert!(agent("ci-*").is_ok_and(|term| term.is(&named("ci-1")) && !term.is(&named("ci"))));
         assert!(agent("*").is_err() && agent("a b").is_err() && agent("*ci").is_err());
-        let host = |text: &str| HostTerm::try_from(text.to_owned());
-        let at = |name: &str| name.parse::<Host>().expect("a host");
-        assert!(host("API.Example.com").is_ok_and(|term| term.is(&at("api.example.com"))));
-        let below = host("*.example.com").expect("a family");
-        assert!(below.is(&at("a.example.com")) && below.is(&at("a.b.example.com")));
-        for other in ["example.com", "aexample.com", "example.com.evil.test", "10.0.0.1"] {
-            assert!(!below.is(&at(other)), "{other}");
-        }
-        for bad in ["https://a.test", "a.test:443", "a.test/x", "*", "a.*.test", "*.10.0.0.1", ""] {
-            assert!(host(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -142,6 +142,7 @@ impl Worker {
     }
 
     async fn dial_tunnel(&self, agent: &Agent, authority: &Authority, entry: &mut Entry) -> Result<TcpStream, Refusal> {
+        self.take_own(agent)?;
         entry.verdict(Verdict::Tunnel);
         entry.open().await?;
         let (service, address) = self.dialler.tcp(authority, &agent.label).await?;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
 
-use crate::policy::{Limits, Per, Rate, Rule, Volume};
+use crate::model::{Rate, Volume};
+use crate::policy::{Limits, Per, Rule};
 
 /// More of them are not kept: each is one rule and one agent.
 const MAX_METERS: usize = 100_000;
@@ -15,8 +16,18 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 type Key = (Arc<str>, Option<Arc<str>>);
 
 /// The meters of all rules and agents.
-#[derive(Debug, Default)]
-pub(crate) struct Meters(DashMap<Key, Arc<Meter>>);
+#[derive(Debug)]
+pub(crate) struct Meters {
+    all: DashMap<Key, Arc<Meter>>,
+    /// In place of a rule where it is the agent's own rate: no rule is called so.
+    own: Arc<str>,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self { all: DashMap::new(), own: "".into() }
+    }
+}
 
 /// What one rule counts of one agent.
 #[derive(Debug, Default)]
@@ -40,6 +51,13 @@ pub(crate) struct Now {
     pub(crate) system: SystemTime,
 }
 
+impl Now {
+    /// This one.
+    pub(crate) fn read() -> Self {
+        Self { instant: Instant::now(), system: SystemTime::now() }
+    }
+}
+
 /// A request that counts until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pass {
@@ -57,19 +75,27 @@ impl Meters {
         Ok(Pass { meter, bytes: limits.bytes })
     }
 
+    /// Counts a request of `agent` by its own `rate`, or says how long it has to wait.
+    pub(crate) fn take_own(&self, rate: Rate, agent: &Arc<str>, now: Now) -> Result<(), Duration> {
+        let meter = self.meter((Arc::clone(&self.own), Some(Arc::clone(agent))), now).ok_or(Duration::from_secs(1))?;
+        let mut state = meter.state();
+        state.due = Some(next_due(state.due, rate, None, now.instant)?);
+        Ok(())
+    }
+
     fn meter(&self, key: Key, now: Now) -> Option<Arc<Meter>> {
-        if let Some(meter) = self.0.get(&key) {
+        if let Some(meter) = self.all.get(&key) {
             return Some(Arc::clone(&meter));
         }
-        if self.0.len() >= MAX_METERS {
+        if self.all.len() >= MAX_METERS {
             self.sweep(now);
         }
-        (self.0.len() < MAX_METERS).then(|| Arc::clone(&self.0.entry(key).or_default()))
+        (self.all.len() < MAX_METERS).then(|| Arc::clone(&self.all.entry(key).or_default()))
     }
 
     /// Forgets those that say nothing more.
     pub(crate) fn sweep(&self, now: Now) {
-        self.0.retain(|_key, meter| Arc::strong_count(meter) > 1 || meter.state().still_counts(now));
+        self.all.retain(|_key, meter| Arc::strong_count(meter) > 1 || meter.state().still_counts(now));
     }
 }
 
@@ -202,6 +228,16 @@ mod tests {
     }
 
     #[test]
+    fn i7_an_agents_own_rate_is_its_own() {
+        let (meters, start) = (Meters::default(), now());
+        let (one, two): (Arc<str>, Arc<str>) = ("one".into(), "two".into());
+        let take = |agent, at| meters.take_own("2/min".parse().expect("a rate"), agent, at);
+        assert_eq!([take(&one, start), take(&one, start), take(&two, start)], [Ok(()); 3]);
+        assert_eq!((take(&one, start), take(&two, start)), (Err(secs(30)), Ok(())));
+        assert_eq!(take(&one, after(start, secs(30))), Ok(()));
+    }
+
+    #[test]
     fn requests_under_way_count_until_they_end() {
         let (meters, rule, agent) = (Meters::default(), rule("concurrency = 2"), Arc::from("a"));
         let first = meters.take(&rule, &agent, now());
@@ -239,11 +275,11 @@ mod tests {
         let pass = meters.take(&rule, &Arc::from("held"), start).expect("the first");
         drop(meters.take(&rule, &Arc::from("gone"), start));
         meters.sweep(start);
-        assert_eq!(meters.0.len(), 2);
+        assert_eq!(meters.all.len(), 2);
         meters.sweep(after(start, DAY));
-        assert_eq!(meters.0.len(), 1, "one is under way");
+        assert_eq!(meters.all.len(), 1, "one is under way");
         drop(pass);
         meters.sweep(after(start, DAY));
-        assert!(meters.0.is_empty());
+        assert!(meters.all.is_empty());
     }
 }

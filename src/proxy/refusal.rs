@@ -47,6 +47,11 @@ pub(super) enum Refusal {
         /// Until there is room again.
         wait: Duration,
     },
+    #[error("this agent's rate is reached")]
+    Rate {
+        /// Until there is room again.
+        wait: Duration,
+    },
     #[error("the token endpoint of {0} is not for callers")]
     TokenEndpoint(String),
     #[error("the connection {0} is not yours to use")]
@@ -109,7 +114,7 @@ impl Refusal {
             Self::LogIn(error) => error.kind(),
             Self::Mint(error) => error.kind(),
             Self::UnknownAgent => "unknown-agent",
-            Self::Limit(_) | Self::Metered { .. } => "limit",
+            Self::Limit(_) | Self::Metered { .. } | Self::Rate { .. } => "limit",
             Self::Vault(_) => "vault",
             Self::Away(_) => "gateway",
             Self::Renewal(_) => "renewal",
@@ -152,7 +157,7 @@ impl Refusal {
             Self::LogIn(error) => error.status(),
             Self::Mint(error) => error.status(),
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
-            Self::Limit(_) | Self::Metered { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Limit(_) | Self::Metered { .. } | Self::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Vault(_) | Self::Away(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Renewal(_) => StatusCode::BAD_GATEWAY,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
@@ -188,6 +193,7 @@ impl Refusal {
         let which = match self {
             Self::Policy(reason) => reason.word(),
             Self::Rule(_) | Self::Metered { .. } => "rule",
+            Self::Rate { .. } => "rate",
             Self::TokenEndpoint(_) => "token_endpoint",
             Self::Connection(_) => "connection",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "not_sealed",
@@ -217,6 +223,7 @@ impl Refusal {
             | Self::Policy(_)
             | Self::Rule(_)
             | Self::Metered { .. }
+            | Self::Rate { .. }
             | Self::TokenEndpoint(_)
             | Self::Connection(_)
             | Self::NotSealed(_)
@@ -234,7 +241,9 @@ impl Refusal {
             Self::Limit(_) | Self::Draining => Some(1),
             Self::Away(_) => Some(10),
             // Rounded up: who comes too early is refused again.
-            Self::Metered { wait, .. } => Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)),
+            Self::Metered { wait, .. } | Self::Rate { wait } => {
+                Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
+            }
             Self::Upstream(upstream::Error::UnknownNames) => Some(60),
             Self::Renewal(error) => error.retry_after().map(|wait| wait.as_secs().max(1)).or(Some(1)),
             _ => None,
@@ -273,7 +282,7 @@ impl Refusal {
             Self::UnknownAgent => {
                 "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it; in a base URL the token alone, http://HOST:PORT/~TOKEN/api.example.com.".into()
             }
-            Self::Limit(_) => "Wait as Retry-After says, and send fewer requests at once.".into(),
+            Self::Limit(_) | Self::Rate { .. } => "Wait as Retry-After says, and send fewer requests at once.".into(),
             Self::Vault(_) => "The operator should look at the log of Nexus and run `nexus status`.".into(),
             Self::Away(_) => "Send the same request again later, as Retry-After says. This proxy takes its credentials from a gateway; the operator should look at `nexus status` here, whether the gateway is up, and whether it still takes this proxy's key.".into(),
             Self::Renewal(_) => "Its token endpoint gave no new token. Send the same request again later, as Retry-After says.".into(),
@@ -322,7 +331,7 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(form));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(NEXUS_REFUSAL, HeaderValue::from_static(kind));
-        if self.blame() == Blame::Downstream && !matches!(self, Self::Limit(_) | Self::Metered { .. }) {
+        if self.blame() == Blame::Downstream && !matches!(self, Self::Limit(_) | Self::Metered { .. } | Self::Rate { .. }) {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         if let Some(seconds) = self.retry_after() {

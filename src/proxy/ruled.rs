@@ -1,7 +1,7 @@
 //! What the rules ask of a request that they don't refuse outright: a look at its body, and that it counts.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, request};
@@ -103,7 +103,7 @@ impl Worker {
 
     fn take_passes(&self, ruling: &Ruling, agent: &Agent, taken: &mut Taken, entry: &mut Entry) -> Result<(), Refusal> {
         for rule in &ruling.limits {
-            let now = Now { instant: Instant::now(), system: SystemTime::now() };
+            let now = Now::read();
             match self.proxy.meters.take(rule, &agent.label, now) {
                 Ok(pass) => taken.passes.push(pass),
                 Err(_wait) if rule.reports() => entry.report(rule.name()),
@@ -112,7 +112,13 @@ impl Worker {
                 }
             }
         }
-        Ok(())
+        self.take_own(agent)
+    }
+
+    /// Counts a request by the agent's own rate.
+    pub(super) fn take_own(&self, agent: &Agent) -> Result<(), Refusal> {
+        let Some(rate) = agent.rate() else { return Ok(()) };
+        self.proxy.meters.take_own(rate, &agent.label, Now::read()).map_err(|wait| Refusal::Rate { wait })
     }
 
     /// Reads the whole body, which stays at hand, and asks what it does.

@@ -208,7 +208,7 @@ impl Worker {
         self.spool.tell_strangers();
         self.dialler.sweep();
         self.proxy.loads.sweep();
-        self.proxy.meters.sweep(Now { instant: std::time::Instant::now(), system: SystemTime::now() });
+        self.proxy.meters.sweep(Now::read());
         self.expectations.sweep();
     }
 }

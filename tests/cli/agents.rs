@@ -40,6 +40,24 @@ fn i1_a_token_is_shown_once_and_kept_as_a_hash() {
 }
 
 #[test]
+fn what_an_agent_may_do_is_shown() {
+    let world = World::new();
+    let limits = ["--providers", "github,slack", "--hosts", "api.github.com,*.Slack.com", "--rate", "60/m"];
+    world.nexus(&[&["agent", "add", "ci"], &limits[..]].concat()).ok();
+    let shown = world.nexus(&["agent", "show", "ci", "--json"]).json();
+    assert_eq!(shown["providers"], serde_json::json!(["github", "slack"]));
+    assert_eq!(shown["hosts"], serde_json::json!(["api.github.com", "*.slack.com"]));
+    assert_eq!(shown["rate"], "60/min");
+    let text = world.nexus(&["agent", "show", "ci"]).ok();
+    assert!(text.contains("Rate       60/min\n") && text.contains("Hosts      api.github.com, *.slack.com\n"), "{text}");
+    assert!(world.nexus(&["agent", "list"]).ok().contains("60/min"));
+    let unknown = world.nexus(&["agent", "show", "cd"]).failed(1);
+    assert!(unknown.contains("there is no agent called cd"), "{unknown}");
+    let refused = world.nexus(&["agent", "add", "cd", "--rate", "60"]).failed(1);
+    assert!(refused.contains("is not a rate"), "{refused}");
+}
+
+#[test]
 fn the_lines_to_paste_work() {
     let world = World::new();
     let text = world.nexus(&["agent", "add", "ci"]).ok();

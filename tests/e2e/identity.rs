@@ -324,6 +324,29 @@ fn i6_a_response_ends_with_the_time_of_its_agent() {
     });
 }
 
+#[test]
+fn i7_an_agent_with_a_rate_waits_and_others_do_not() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let (builder, a) = home(&ca, &service).agent("a", |agent| agent.rate = Some("2/h".parse().expect("a rate")));
+        let (builder, b) = builder.agent("b", |_agent| {});
+        let nexus = builder.start();
+        let a = Caller::new(&nexus).agent("a", &a);
+        for status in [200, 200, 429] {
+            let reply = a.get("https://api.acme.test/a").await;
+            assert_eq!(reply.status, status, "{reply:?}");
+            if status == 429 {
+                let wait: u64 = reply.headers["retry-after"].to_str().expect("a time").parse().expect("seconds");
+                assert!((1700..=1800).contains(&wait), "{wait}");
+                assert!(reply.headers["nexus-refusal"] == "limit" && !reply.headers.contains_key("x-should-retry"));
+            }
+        }
+        assert_eq!(Caller::new(&nexus).agent("b", &b).get("https://api.acme.test/b").await.status, 200);
+        assert_eq!(service.count(), 3);
+    });
+}
+
 /// A 401 that comes after the agent was revoked is not answered with a fresh credential.
 #[test]
 fn i6_a_request_of_an_agent_that_was_revoked_meanwhile_is_not_sent_again() {

@@ -163,7 +163,8 @@ fn t89_t90_t91_t95_i5_the_address_that_was_checked_is_the_one_that_is_dialled() 
         let config = "[proxy]\nlisten = [\"0.0.0.0:8091\"]\nconnect_ports = [8091]\n[policy]\ndefault = \"allow\"";
         let builder = Builder::new(&ca).config(config).provider("acme", ACME).register("acme", &[("api_key", KEY)]);
         let (builder, token) = builder.agent("a", |_agent| {});
-        let (builder, modest) = builder.agent("modest", |agent| agent.hosts = Some(vec!["allowed.test".to_owned()]));
+        let (builder, modest) =
+            builder.agent("modest", |agent| agent.hosts = Some(vec!["allowed.test".parse().expect("a host")]));
         builder.write_config();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/ssrf.py");
         let output = tokio::process::Command::new("unshare")

@@ -228,7 +228,7 @@ fn i8_p4_a_connect_without_a_request_leaves_a_line() {
         let service = Upstream::serve(&ca, &["any.test"], Offers::Http1, |_call| async { answer(200, "inside") }).await;
         let config = "[proxy]\nunmatched = \"intercept\"\nworkers = 1";
         let builder = Builder::new(&ca).resolve("any.test", service.address).config(config);
-        let (builder, token) = builder.agent("a", |agent| agent.hosts = Some(vec!["any.test".to_owned()]));
+        let (builder, token) = builder.agent("a", |agent| agent.hosts = Some(vec!["any.test".parse().expect("a host")]));
         let nexus = builder.start();
         let caller = Caller::new(&nexus).agent("a", &token);
         // The connection to the service is kept from here on, so that nothing is dialled ahead.
@@ -296,7 +296,7 @@ fn a_refused_connect_shows_the_problem_document_inside() {
         let ca = Authority::new();
         let service = Upstream::serve(&ca, &["any.test"], Offers::Both, |_call| async { answer(200, "never") }).await;
         let builder = Builder::new(&ca).resolve("any.test", service.address).config("[proxy]\nunmatched = \"refuse\"");
-        let (builder, token) = builder.agent("narrow", |agent| agent.hosts = Some(vec!["other.test".to_owned()]));
+        let (builder, token) = builder.agent("narrow", |agent| agent.hosts = Some(vec!["other.test".parse().expect("a host")]));
         let nexus = builder.start();
         let caller = Caller::new(&nexus).agent("narrow", &token);
         for (authority, what) in [("any.test", "operator"), ("other.test", "no rule")] {

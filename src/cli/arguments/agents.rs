@@ -9,7 +9,12 @@ pub(crate) enum Agent {
     /// List the agents
     #[command(visible_alias = "ls")]
     List,
-    /// Take an agent's access away: new requests at once, streams that are open within seconds
+    /// Show what one agent may do
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Take an agent's access away: new requests at once, streams that are open within a second
     #[command(visible_alias = "rm")]
     Revoke {
         /// Its name
@@ -24,12 +29,15 @@ pub(crate) struct AddAgent {
     /// It acts for this person and uses their connections and those of nobody; without it, it may name anybody's
     #[arg(long)]
     pub(crate) user: Option<String>,
-    /// It may use this provider only; can be repeated
-    #[arg(long = "provider", value_name = "PROVIDER")]
+    /// It may use this provider only; can be repeated, or several with commas between
+    #[arg(long = "provider", alias = "providers", value_name = "PROVIDER", value_delimiter = ',')]
     pub(crate) providers: Vec<String>,
-    /// It may reach this host only; can be repeated
-    #[arg(long = "host", value_name = "HOST")]
+    /// It may reach this host only, `*.example.com` for all below a name; can be repeated, or several with commas between
+    #[arg(long = "host", alias = "hosts", value_name = "HOST", value_delimiter = ',')]
     pub(crate) hosts: Vec<String>,
+    /// How many requests it may make: `60/min`, `10/s`, `1000/h`, `5000/day`
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rate: Option<String>,
     /// When its access ends: `30d`, `12h`, seconds, or RFC 3339
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     pub(crate) expires: Option<String>,

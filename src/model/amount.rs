@@ -31,7 +31,7 @@ impl Span {
     fn read(text: &str) -> Option<Self> {
         match text {
             "s" | "second" => Some(Self::Second),
-            "min" | "minute" => Some(Self::Minute),
+            "m" | "min" | "minute" => Some(Self::Minute),
             "h" | "hour" => Some(Self::Hour),
             "day" => Some(Self::Day),
             _ => None,
@@ -168,7 +168,7 @@ mod tests {
     fn an_amount_is_read_as_it_is_written() {
         let rate = |text: &str| text.parse::<Rate>().map(Rate::interval);
         assert_eq!(rate("10/s"), Ok(Duration::from_millis(100)));
-        assert_eq!(rate("60/min"), Ok(Duration::from_secs(1)));
+        assert_eq!((rate("60/min"), rate("60/m")), (Ok(Duration::from_secs(1)), Ok(Duration::from_secs(1))));
         assert_eq!(rate("24/day"), Ok(Duration::from_secs(3600)));
         for bad in ["", "10", "0/s", "10/", "10/week", "-1/s", "+1/s", "1.5/s", "10 /s", "1000001/s"] {
             assert_eq!(rate(bad), Err(AmountError::Rate), "{bad}");
