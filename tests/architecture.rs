@@ -35,6 +35,7 @@ const FLOORS: &[(&str, i8)] = &[
     ("plaintext", 0),
     ("seal", 0),
     ("sign", 0),
+    ("telemetry", 0),
     ("wording", 0),
     ("model", -1),
     ("cli", 6),

@@ -283,5 +283,6 @@ pub(super) fn ports(
         clock: Arc::new(std::time::SystemTime::now),
         log: Arc::clone(&parts.log),
         streams: Arc::clone(streams),
+        telemetry: Arc::clone(&parts.telemetry),
     }))
 }

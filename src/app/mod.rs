@@ -9,6 +9,7 @@ mod home;
 mod init;
 pub mod login;
 mod node;
+mod numbers;
 mod parts;
 mod passing;
 pub mod registration;

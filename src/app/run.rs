@@ -20,6 +20,7 @@ use super::endpoint::Endpoint;
 use super::gateway::{self, LocalGateway};
 use super::home::Home;
 use super::node::{Node, NodeError};
+use super::numbers;
 use super::parts::{self, BuildError, Planes, Setup};
 use super::reload::{self, Reload};
 use super::settings;
@@ -34,6 +35,7 @@ use crate::provider::Catalogue;
 use crate::proxy::{Captures, Listener, Loads, Meters, Proxy, Waiting};
 use crate::registration;
 use crate::seal::DataKey;
+use crate::telemetry::Telemetry;
 use crate::upstream::Dialler;
 use crate::vault::Store;
 
@@ -76,6 +78,7 @@ pub(super) struct Parts {
     pub(super) agents: Arc<Agents>,
     pub(super) catalogue: Arc<ArcSwap<Catalogue>>,
     pub(super) attention: Arc<Attention>,
+    pub(super) telemetry: Arc<Telemetry>,
     outbox: Option<Outbox>,
     rules: crate::decide::Rules,
     /// What people wrote of them.
@@ -143,6 +146,7 @@ impl App {
         let parts = Parts {
             store,
             attention,
+            telemetry: Arc::default(),
             outbox,
             look,
             node: None,
@@ -253,7 +257,7 @@ impl App {
             let (dialler, attention) = (Arc::clone(&parts.dialler), Arc::clone(&parts.attention));
             runtime.spawn(deliver(outbox, dialler, attention, stopping.clone()));
         }
-        let watch = parts.watch.take();
+        let (watch, log, dialler) = (parts.watch.take(), Arc::clone(&parts.log), Arc::clone(&parts.dialler));
         let reload = Reload {
             live: reload::Live::new(
                 &home,
@@ -267,7 +271,7 @@ impl App {
             node: parts.node.clone(),
             catalogue: Arc::clone(&parts.catalogue),
             gateway: gateway.as_ref().map(|started| Arc::clone(&started.gateway)),
-            proxy: Arc::new(proxy(&config, parts, broker, stopping.clone())?),
+            proxy: numbers::told_by(proxy(&config, parts, broker, stopping.clone())?, log, dialler),
             extra_agents: setup_agents,
             overrides,
             home,
@@ -368,6 +372,7 @@ fn proxy(config: &Config, parts: Parts, broker: Arc<Broker>, draining: watch::Re
         captures: Captures::default(),
         broker,
         attention: parts.attention,
+        telemetry: parts.telemetry,
         issuer: ArcSwap::new(parts.issuer),
         placeholders: parts.placeholders,
         local: Arc::new(local),

@@ -14,11 +14,13 @@ pub(crate) struct Entry {
     record: Box<Record>,
     opened: bool,
     discarded: bool,
+    /// Its record is another entry's now, which counts.
+    lent: bool,
 }
 
 impl Entry {
     pub(super) fn new(spool: Spool, record: Record) -> Self {
-        Self { spool, record: Box::new(record), opened: false, discarded: false }
+        Self { spool, record: Box::new(record), opened: false, discarded: false, lent: false }
     }
 
     /// Writes the opening line, as [`Spool::open`].
@@ -36,7 +38,7 @@ impl Entry {
     /// Takes the record out, for a task that outlives the request. What stays behind says nothing when it is dropped.
     pub(crate) fn lend(&mut self) -> Self {
         let mut empty = Self::new(self.spool.clone(), Record::new(self.record.id(), self.record.kind, Vec::new(), 0));
-        empty.discarded = true;
+        (empty.discarded, empty.lent) = (true, true);
         std::mem::replace(self, empty)
     }
 
@@ -63,6 +65,9 @@ impl DerefMut for Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        if !self.lent {
+            self.spool.recorder().over(self.record.kind.into());
+        }
         if self.opened {
             if self.record.kind == Kind::Request && self.record.status.is_none() {
                 self.record.note("caller_left");
@@ -73,6 +78,9 @@ impl Drop for Entry {
                 self.record.note("abandoned");
             }
             self.spool.refused(&self.record);
+        }
+        if self.opened || !self.discarded {
+            self.spool.recorder().ended(&self.record.ended());
         }
         self.spool.recycle(self.record.take_memory());
     }

@@ -166,7 +166,7 @@ fn quoted(out: &mut Vec<u8>, start: &[u8], value: &[u8]) {
     out.push(b'"');
 }
 
-fn verdict(verdict: Verdict) -> &'static str {
+pub(super) fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Inject => "inject",
         Verdict::Pass => "pass",

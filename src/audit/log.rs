@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use super::settings::{Fsync, OnFailure, Settings};
 use super::spool::Spool;
 use super::spool_file::SpoolFile;
 use super::strangers::{Strangers, Unwritten};
+use super::writer::{Counters, Writer};
 
 /// The number of the spool that holds nothing but the end; names sort by it.
 const LAST: u32 = 9999;
@@ -31,6 +32,7 @@ pub struct Log {
     own: Mutex<Option<(SpoolFile, Clock)>>,
     bell: Arc<Bell>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    writers: Mutex<Vec<Weak<Writer>>>,
 }
 
 impl Log {
@@ -54,6 +56,7 @@ impl Log {
             own: Mutex::new(Some((own, Clock::new()))),
             bell,
             thread: Mutex::new(None),
+            writers: Mutex::default(),
         };
         log.note_start()?;
         let thread = thread::Builder::new().name("audit".into()).spawn(|| chain.run()).map_err(Error::io("chain", &folder))?;
@@ -80,7 +83,21 @@ impl Log {
         let worker = self.workers.fetch_add(1, Ordering::Relaxed);
         let file = SpoolFile::create(&self.settings, self.run, worker)?;
         let random = getrandom::u64().map_err(Error::io("draw a random number for", &self.settings.folder))?;
-        Spool::start(Arc::clone(self), file, random)
+        let spool = Spool::start(Arc::clone(self), file, random)?;
+        hold(&self.writers).push(spool.writer());
+        Ok(spool)
+    }
+
+    /// What the spools of this process have done so far.
+    pub(crate) fn counters(&self) -> Counters {
+        let writers: Vec<_> = hold(&self.writers).iter().filter_map(Weak::upgrade).collect();
+        writers.iter().map(|writer| writer.counters()).fold(Counters::default(), |sum, more| Counters {
+            lines: sum.lines + more.lines,
+            writes: sum.writes + more.writes,
+            failures: sum.failures + more.failures,
+            lost: sum.lost + more.lost,
+            failing: sum.failing || more.failing,
+        })
     }
 
     /// Tells of something that is not a request: a reload, a change of connections or agents. Writes at once, and blocks to do so.

@@ -6,6 +6,7 @@
 mod batch;
 mod chain;
 mod clock;
+mod counted;
 mod entry;
 mod error;
 mod export;

@@ -3,7 +3,7 @@
 //! Opening lines of all requests that are ready in one turn of the runtime go with one `write(2)`, and none of those requests
 //! gets its [`Opened`] before that write succeeded. Other lines wait for the next such write, a timer or a full buffer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 
 use tokio::runtime::Handle;
@@ -18,6 +18,7 @@ use super::record::{Kind, Record};
 use super::settings::OnFailure;
 use super::spool_file::SpoolFile;
 use super::writer::Writer;
+use crate::telemetry::Recorder;
 
 /// Proof that the opening line of a request is written: what forwarding asks for.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ impl Opened {
 #[derive(Debug, Clone)]
 pub(crate) struct Spool {
     writer: Arc<Writer>,
+    recorder: Arc<Recorder>,
 }
 
 impl Spool {
@@ -45,11 +47,17 @@ impl Spool {
     /// [`Error::NoRuntime`] outside a runtime.
     pub(super) fn start(log: Arc<Log>, file: SpoolFile, random: u64) -> Result<Self, Error> {
         let runtime = Handle::try_current().map_err(|_outside: tokio::runtime::TryCurrentError| Error::NoRuntime)?;
-        Ok(Self { writer: Writer::start(log, file, runtime, random) })
+        Ok(Self { writer: Writer::start(log, file, runtime, random), recorder: Arc::default() })
+    }
+
+    /// The same, with a recorder that counts what the log tells.
+    pub(crate) fn counted_by(self, recorder: Arc<Recorder>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// A record that closes itself when it is dropped.
     pub(crate) fn begin(&self, kind: Kind) -> Entry {
+        self.recorder.began(kind.into());
         Entry::new(self.clone(), self.record(kind))
     }
 
@@ -105,6 +113,16 @@ impl Spool {
     #[cfg(test)]
     pub(crate) fn counters(&self) -> super::writer::Counters {
         self.writer.counters()
+    }
+
+    /// Whoever writes its lines.
+    pub(super) fn writer(&self) -> Weak<Writer> {
+        Arc::downgrade(&self.writer)
+    }
+
+    /// Who counts what the log tells.
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Takes back the memory of a record.

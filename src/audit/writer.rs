@@ -36,6 +36,8 @@ pub(crate) struct Counters {
     pub(crate) failures: u64,
     /// Lines given up, each of them counted in a `lost` event.
     pub(crate) lost: u64,
+    /// Whether the last write failed.
+    pub(crate) failing: bool,
 }
 
 #[derive(Debug)]
@@ -105,9 +107,9 @@ impl Writer {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn counters(&self) -> Counters {
-        self.pending().counters
+        let pending = self.pending();
+        Counters { failing: pending.failing, ..pending.counters }
     }
 
     /// Writes what waits.

@@ -4,6 +4,7 @@
 //! the same new host wait for one signature, and a leaf is made anew at half its life.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -38,6 +39,7 @@ pub struct Issuer {
     leaves: Cache<Host, Arc<Leaf>>,
     /// By the address that callers came to; not among `leaves`, since these name more than one host.
     doors: Cache<Host, Arc<Leaf>>,
+    minted: AtomicU64,
 }
 
 /// What all leaves of a run share; drawn late, because the first random bytes of a process take some 30 ms.
@@ -74,6 +76,7 @@ impl Issuer {
             run: OnceLock::new(),
             leaves: Cache::new(settings.cache_hosts.max(1)),
             doors: Cache::new(DOORS),
+            minted: AtomicU64::new(0),
         })
     }
 
@@ -138,6 +141,11 @@ impl Issuer {
         self.leaves.len()
     }
 
+    /// How many leaf certificates it has signed.
+    pub fn minted(&self) -> u64 {
+        self.minted.load(Ordering::Relaxed)
+    }
+
     /// The host's leaf in `kept`, made if there is none that is fresh.
     fn leaf(
         &self,
@@ -160,6 +168,7 @@ impl Issuer {
     fn mint(&self, run: &Run, names: (&Host, &[Host]), now: SystemTime) -> Result<Leaf, Error> {
         let validity = leaf::validity(&self.root_validity, now)?;
         let certificate = leaf::mint(&self.signer, &run.key, names, &validity)?;
+        self.minted.fetch_add(1, Ordering::Relaxed);
         let half = validity.end.duration_since(now).map_or(now, |left| now + left / 2);
         Ok(Leaf {
             fresh: validity.start..half,

@@ -24,6 +24,7 @@ use crate::listener::Peers;
 use crate::loan::Lender;
 use crate::oauth::TokenEndpoint;
 use crate::provider::Catalogue;
+use crate::telemetry::Telemetry;
 use crate::vault::{Store, Uses};
 
 /// Where answers to consents come to.
@@ -58,6 +59,8 @@ pub(crate) struct Ports {
     pub(crate) log: Arc<Log>,
     /// Streams of the proxy's callers that are under way.
     pub(crate) streams: Arc<AtomicUsize>,
+    /// What is counted in this process.
+    pub(crate) telemetry: Arc<Telemetry>,
     /// What persons are being asked.
     pub(crate) pending: Arc<Pending>,
 }

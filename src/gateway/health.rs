@@ -1,13 +1,11 @@
-//! Whether it works: `/health`, `/metrics`, `/api/status`, and the document of all this.
+//! Whether it works: `/health` and `/api/status`.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +17,7 @@ use super::problem::Problem;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(metrics)).routes(routes!(status))
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(status))
 }
 
 /// Whether the gateway works.
@@ -75,55 +73,11 @@ async fn status(State(gateway): State<Shared>, _asked: Asked<Operator>) -> Resul
     }))
 }
 
-fn by_status(gateway: &Gateway) -> Result<BTreeMap<&'static str, usize>, Problem> {
+pub(super) fn by_status(gateway: &Gateway) -> Result<BTreeMap<&'static str, usize>, Problem> {
     let snapshot = gateway.ports.store.snapshot().map_err(|error| Problem::unreadable(&error))?;
     let mut counts = BTreeMap::new();
     for (_, entry) in snapshot.iter() {
         *counts.entry(entry.status.as_str()).or_default() += 1;
     }
     Ok(counts)
-}
-
-/// Numbers for Prometheus (text exposition format 0.0.4).
-#[utoipa::path(get, path = "/metrics", tag = "health", security(("key" = ["admin", "owner"])), responses(
-    (status = 200, body = String, content_type = "text/plain", description = "Numbers since the start"),
-))]
-async fn metrics(State(gateway): State<Shared>, _asked: Asked<Operator>) -> Result<Response, Problem> {
-    let connections = gateway.on_disk(by_status).await??;
-    let text = exposition(&gateway, &connections);
-    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
-}
-
-/// Prometheus's text exposition format 0.0.4. Label values are words of ours, or of the vault's closed list.
-fn exposition(gateway: &Gateway, connections: &BTreeMap<&'static str, usize>) -> String {
-    let counters = &gateway.counters;
-    let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let label = |name: &str, value: &dyn std::fmt::Display| format!("{{{name}=\"{value}\"}}");
-    let answers = counters.answers().into_iter().map(|(status, count)| (label("status", &status), count)).collect();
-    let problems = counters.problems().into_iter().map(|(code, count)| (label("code", &code), count)).collect();
-    let connections = connections.iter().map(|(status, count)| (label("status", status), wide(*count))).collect();
-    let renewals = gateway.ports.broker.renewals().map(|(outcome, count)| (label("outcome", &outcome), count)).to_vec();
-    let one = |count: u64| vec![(String::new(), count)];
-    let streams = one(wide(gateway.ports.streams.load(Ordering::Relaxed)));
-    let all = [
-        ("gateway_requests_total", "counter", "Requests that the gateway answered, by status.", answers),
-        ("gateway_problems_total", "counter", "Requests that the gateway refused or failed, by reason.", problems),
-        (
-            "gateway_requests_under_way",
-            "gauge",
-            "Requests of the gateway that are not answered yet.",
-            one(counters.under_way()),
-        ),
-        ("connections", "gauge", "Connections in the vault, by status.", connections),
-        ("renewals_total", "counter", "Renewals of credentials that have ended, by how.", renewals),
-        ("proxy_streams", "gauge", "Streams of the proxy's callers that are under way.", streams),
-    ];
-    let mut text = String::new();
-    for (name, kind, help, values) in all {
-        text.push_str(&format!("# HELP nexus_{name} {help}\n# TYPE nexus_{name} {kind}\n"));
-        for (labels, value) in values {
-            text.push_str(&format!("nexus_{name}{labels} {value}\n"));
-        }
-    }
-    text
 }

@@ -12,6 +12,7 @@ mod health;
 mod input;
 mod keep;
 mod keys;
+mod metrics;
 mod openapi;
 mod origin;
 mod page;

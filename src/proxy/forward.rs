@@ -18,8 +18,9 @@ use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::Opened;
 use crate::broker::Permit;
-use crate::model::Authority;
+use crate::model::{Authority, Scheme};
 use crate::provider::InjectError;
+use crate::telemetry;
 use crate::upstream::{Destination, Error, Sent, Versions};
 
 /// What is sent, as often as it takes. No request leaves without `opened`, the proof that the log names it (I8).
@@ -94,14 +95,33 @@ impl Worker {
         permit: Option<&Permit>,
     ) -> Result<Box<Sent<RequestBody>>, Error> {
         let put_on = permit.map(PutOn::of);
+        let began = Instant::now();
         let outcome = match put_on.as_ref().is_some_and(PutOn::depends_on_the_request) || self.should_hold(sending, permit) {
             // It is rare, and its state is large.
             true => Box::pin(self.send_once(sending, permit)).await,
             false => self.send_as(sending.opened, (sending.outbound, sending.replay, None), put_on.as_ref(), None).await,
         };
+        self.count_sent(sending, permit, &outcome, began);
         let Some(why) = outcome.as_ref().err().and_then(|error| sending.again_after(error)) else { return outcome };
         sending.resent.borrow_mut().push(why);
-        Box::pin(self.send_once(sending, permit)).await
+        let began = Instant::now();
+        let outcome = Box::pin(self.send_once(sending, permit)).await;
+        self.count_sent(sending, permit, &outcome, began);
+        outcome
+    }
+
+    fn count_sent(
+        &self,
+        sending: &Sending<'_>,
+        permit: Option<&Permit>,
+        outcome: &Result<Box<Sent<RequestBody>>, Error>,
+        began: Instant,
+    ) {
+        let target = &sending.outbound.target;
+        let what = (telemetry::Method::of(target.method.as_str().as_bytes()), target.scheme == Scheme::Https);
+        let provider = permit.map_or("", |permit| permit.provider().id.as_str());
+        let status = outcome.as_ref().ok().map(|sent| sent.response.status().as_u16());
+        self.recorder.sent(what, provider, status, began.elapsed());
     }
 
     async fn send_once(

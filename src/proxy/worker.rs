@@ -27,6 +27,7 @@ use crate::decide::Rules;
 use crate::head;
 use crate::listener::Peers;
 use crate::model::{AgentName, Host};
+use crate::telemetry::{Recorder, Telemetry};
 use crate::upstream::{Dialler, Pool};
 
 /// Bounds of the data plane. Every one has a key in `nexus.toml`.
@@ -80,6 +81,7 @@ pub(crate) struct Proxy {
     pub(crate) waiting: Waiting,
     pub(crate) captures: Captures,
     pub(crate) attention: Arc<Attention>,
+    pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) issuer: ArcSwap<Issuer>,
     pub(crate) placeholders: Arc<PlaceholderKey>,
@@ -131,6 +133,7 @@ pub(crate) struct Worker {
     pub(super) peers: Option<Peers>,
     pub(super) expectations: Expectations,
     pub(super) kept_placeholders: Kept,
+    pub(super) recorder: Arc<Recorder>,
     under_way: Cell<usize>,
     idle: tokio::sync::Notify,
     count: Arc<AtomicUsize>,
@@ -152,6 +155,8 @@ impl Drop for UnderWay {
 impl Worker {
     /// A worker of `proxy`; `count` is told when a stream has ended. Call it inside the worker's runtime.
     pub(crate) fn new(proxy: Arc<Proxy>, dialler: Arc<Dialler>, spool: Spool, count: Arc<AtomicUsize>) -> Rc<Self> {
+        let recorder = proxy.telemetry.recorder();
+        let spool = spool.counted_by(Arc::clone(&recorder));
         let peers = Peers::new().map_err(|error| tracing::warn!(%error, "the kernel can't say who a loopback caller is")).ok();
         let pool = Pool::new(Arc::clone(&dialler));
         Rc::new(Self {
@@ -162,6 +167,7 @@ impl Worker {
             peers,
             expectations: Expectations::default(),
             kept_placeholders: Kept::default(),
+            recorder,
             under_way: Cell::new(0),
             idle: tokio::sync::Notify::new(),
             count,
@@ -205,6 +211,7 @@ impl Worker {
     /// Drops connections to services that have been idle too long, and forgets what nobody asks for any more.
     pub(crate) fn sweep(&self) {
         self.pool.sweep();
+        self.recorder.idle(self.pool.idle());
         self.spool.tell_strangers();
         self.dialler.sweep();
         self.proxy.loads.sweep();

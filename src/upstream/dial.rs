@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -29,6 +30,8 @@ pub(crate) struct Dialler {
     own: ArcSwap<Vec<SocketAddr>>,
     /// Our gateway, where it is another process.
     gateway: ArcSwapOption<Authority>,
+    dialled: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// A connection that stands.
@@ -56,8 +59,7 @@ impl Dialler {
     /// If rustls refuses the provider.
     pub(crate) fn new(settings: Settings, provider: &Arc<CryptoProvider>) -> Result<Self, rustls::Error> {
         let configs = Configs::new(provider, &settings.extra_roots)?;
-        let lookups = Lookups::new(settings.agent_lookups, settings.unknown_names_per_minute);
-        Ok(Self { settings, configs, lookups, own: ArcSwap::default(), gateway: ArcSwapOption::empty() })
+        Ok(Self::with(settings, configs))
     }
 
     /// As [`Dialler::new`], but trusting `roots` alone: for a service whose authority a person has named.
@@ -70,8 +72,18 @@ impl Dialler {
         roots: &[CertificateDer<'static>],
     ) -> Result<Self, rustls::Error> {
         let configs = Configs::pinned(provider, roots)?;
+        Ok(Self::with(settings, configs))
+    }
+
+    fn with(settings: Settings, configs: Configs) -> Self {
         let lookups = Lookups::new(settings.agent_lookups, settings.unknown_names_per_minute);
-        Ok(Self { settings, configs, lookups, own: ArcSwap::default(), gateway: ArcSwapOption::empty() })
+        let (own, gateway) = (ArcSwap::default(), ArcSwapOption::empty());
+        Self { settings, configs, lookups, own, gateway, dialled: AtomicU64::new(0), failed: AtomicU64::new(0) }
+    }
+
+    /// How many connections came to stand since the start, and how many did not.
+    pub(crate) fn dials(&self) -> [u64; 2] {
+        [&self.dialled, &self.failed].map(|count| count.load(Ordering::Relaxed))
     }
 
     /// Forgets agents that ask for no names.
@@ -162,6 +174,19 @@ impl Dialler {
 
     /// A connection to `authority` on behalf of `agent`; over `https` the certificate is verified for its host before this returns.
     pub(crate) async fn connect(
+        &self,
+        scheme: Scheme,
+        authority: &Authority,
+        versions: Versions,
+        agent: &Arc<str>,
+    ) -> Result<Connected, Error> {
+        let connected = self.connect_once(scheme, authority, versions, agent).await;
+        let count = if connected.is_ok() { &self.dialled } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        connected
+    }
+
+    async fn connect_once(
         &self,
         scheme: Scheme,
         authority: &Authority,

@@ -233,6 +233,12 @@ where
         });
     }
 
+    /// How many connections wait for a request; of HTTP/2 ones all that stand.
+    pub(crate) fn idle(&self) -> usize {
+        let hosts = self.hosts.borrow();
+        hosts.values().map(|host| host.direct.len() + host.clear.len() + host.tls.len() + host.http2.len()).sum()
+    }
+
     /// Whether a request to `authority` could go at once.
     pub(crate) fn has_idle(&self, scheme: Scheme, authority: &Authority) -> bool {
         self.hosts.borrow().get(authority).is_some_and(|host| match scheme {

@@ -27,6 +27,7 @@ mod identity;
 mod inside;
 mod log_in;
 mod made;
+mod metrics;
 mod mint;
 mod node;
 mod own_names;

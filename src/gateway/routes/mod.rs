@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use super::access::{Asked, Open};
 use super::context::Shared;
-use super::{health, openapi, problem};
+use super::{health, metrics, openapi, problem};
 
 /// Every path, and the document that describes them.
 pub(super) fn all(gateway: &Shared) -> Router {
@@ -28,6 +28,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
         // One line for each file; each has `pub(super) fn routes() -> OpenApiRouter<Shared>`.
         .merge(attention::routes())
         .merge(health::routes())
+        .merge(metrics::routes())
         .merge(audit::routes())
         .merge(callback::routes())
         .merge(capture::routes())
