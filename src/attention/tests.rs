@@ -174,7 +174,7 @@ fn a_signature_is_that_of_the_standards_own_example() {
 }
 
 /// What a node would tell of `connection`, as the gateway reads it.
-fn told_of(attention: &Attention, node: &str, id: &str, connection: &str, status: State, at: SystemTime) {
+fn told_of(attention: &Attention, node: &str, (id, connection): (&str, &str), status: State, at: SystemTime) {
     let reported = Reported {
         id: id.to_owned(),
         status,
@@ -194,18 +194,18 @@ fn told_of(attention: &Attention, node: &str, id: &str, connection: &str, status
 #[test]
 fn what_a_node_tells_is_an_item_until_it_says_otherwise_or_nothing_any_more() {
     let (attention, mut notices) = list(0);
-    told_of(&attention, "laptop", "R1", "acme:alice", State::Open, now());
+    told_of(&attention, "laptop", ("R1", "acme:alice"), State::Open, now());
     let (_, shown) = attention.find("R1@laptop").expect("an item");
     assert_eq!((shown.node.as_deref(), shown.command.as_str()), (Some("laptop"), "nexus login acme --user alice"));
     assert!(attention.find("R1").is_none() && attention.find("R1@other").is_none());
     assert!(attention.open().is_empty() && attention.pause().is_some(), "the vault here says nothing about it");
-    told_of(&attention, "laptop", "R2", "acme", State::Open, now());
+    told_of(&attention, "laptop", ("R2", "acme"), State::Open, now());
     attention.settle(&[], now() + SILENCE / 2);
-    told_of(&attention, "laptop", "R1", "acme:alice", State::Open, now() + SILENCE / 2);
+    told_of(&attention, "laptop", ("R1", "acme:alice"), State::Open, now() + SILENCE / 2);
     attention.settle(&[], now() + SILENCE);
     let status = |id: &str| attention.find(id).map(|(_, shown)| shown.status);
     assert_eq!((status("R1@laptop"), status("R2@laptop")), (Some(State::Open), Some(State::Lapsed)), "it was silent of one");
-    told_of(&attention, "laptop", "R1", "acme:alice", State::Resolved, now() + SILENCE);
+    told_of(&attention, "laptop", ("R1", "acme:alice"), State::Resolved, now() + SILENCE);
     assert_eq!(status("R1@laptop"), Some(State::Resolved));
     assert_eq!(told(&mut notices), ["attention.opened", "attention.opened", "attention.lapsed", "attention.resolved"]);
     attention.settle(&[], now() + 2 * HOUR);
@@ -218,7 +218,7 @@ fn i7_nodes_have_a_bound_each_and_together_and_take_no_room_of_this_proxy() {
     attention.note(need("ci", "acme"), "Q", now());
     for node in 0..12 {
         for number in 0..MOST_OF_NODE + 10 {
-            told_of(&attention, &format!("n{node}"), &format!("R{number}"), "acme", State::Open, now());
+            told_of(&attention, &format!("n{node}"), (&format!("R{number}"), "acme"), State::Open, now());
         }
         let of_one = attention.all().iter().filter(|(_, shown)| shown.node == Some(format!("n{node}"))).count();
         assert_eq!(of_one, if node < 8 { MOST_OF_NODE } else { of_one });
