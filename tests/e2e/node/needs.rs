@@ -64,7 +64,7 @@ fn what_two_nodes_refuse_is_on_the_gateways_list_until_a_person_registers_there(
 
         let (access, refresh) = house.tokens.connect_anew();
         house.register("renew", &access, &refresh);
-        let mut settled = vec![hooks.next("attention.resolved").await, hooks.next("attention.resolved").await];
+        let mut settled = [hooks.next("attention.resolved").await, hooks.next("attention.resolved").await];
         settled.sort_by_key(|item| item["node"].to_string());
         assert_eq!((&settled[0]["node"], &settled[1]["node"]), (&"laptop".into(), &"node".into()));
         for (caller, refusal) in &refused {
