@@ -43,7 +43,8 @@ impl Lender {
         if let Some(hosts) = entry.sealed_hosts() {
             copy.seal(hosts.to_vec());
         }
-        copy.lent = Some(Lent { version: self.version(entry), renewal });
+        copy.lent =
+            Some(Lent { version: self.version(entry), renewal, client: provider.has_client(&|name| entry.fields.field(name)) });
         Some(copy)
     }
 

@@ -65,6 +65,8 @@ struct Put<'a> {
     id: String,
     version: String,
     renewal: Word,
+    #[serde(default)]
+    client: bool,
     #[serde(borrow)]
     entry: &'a RawValue,
 }
@@ -74,6 +76,8 @@ struct Written<'a> {
     id: &'a str,
     version: &'a str,
     renewal: Word,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    client: bool,
     entry: &'a Entry,
 }
 
@@ -131,6 +135,8 @@ struct ReadAnswer<'a> {
     id: String,
     version: String,
     renewal: Word,
+    #[serde(default)]
+    client: bool,
     #[serde(borrow)]
     entry: &'a RawValue,
     retry_after_secs: Option<u64>,
@@ -147,8 +153,8 @@ pub(crate) fn read(line: &[u8]) -> Result<Change, Malformed> {
             let (least, most) = HEARTBEATS.into_inner();
             Ok(Change::Hello(Duration::from_secs(hello.heartbeat_secs.clamp(least, most))))
         }
-        Line { put: Some(Put { id, version, renewal, entry }), .. } => {
-            Ok(Change::Put(id.parse()?, Box::new(lent(entry, &version, renewal)?)))
+        Line { put: Some(Put { id, version, renewal, client, entry }), .. } => {
+            Ok(Change::Put(id.parse()?, Box::new(lent(entry, (&version, renewal, client))?)))
         }
         Line { gone: Some(gone), .. } => Ok(Change::Gone(gone.id.parse()?)),
         Line { synced: Some(_), .. } => Ok(Change::Synced),
@@ -162,12 +168,12 @@ pub(crate) fn read(line: &[u8]) -> Result<Change, Malformed> {
 /// As [`Malformed`] says.
 pub(crate) fn read_answer(text: &[u8]) -> Result<Answer, Malformed> {
     let answer: ReadAnswer<'_> = serde_json::from_slice(text).map_err(|cause| Malformed::Json(cause.column()))?;
-    let entry = Box::new(lent(answer.entry, &answer.version, answer.renewal)?);
+    let entry = Box::new(lent(answer.entry, (&answer.version, answer.renewal, answer.client))?);
     Ok(Answer { id: answer.id.parse()?, entry, retry_after: answer.retry_after_secs.map(Duration::from_secs) })
 }
 
 /// Whatever a gateway says, what it lends is nobody's own.
-fn lent(entry: &RawValue, version: &str, renewal: Word) -> Result<Entry, NotUnderstood> {
+fn lent(entry: &RawValue, (version, renewal, client): (&str, Word, bool)) -> Result<Entry, NotUnderstood> {
     let mut entry = vault::read_entry(entry)?;
     let renewal = match renewal {
         Word::None => LentRenewal::None,
@@ -175,18 +181,20 @@ fn lent(entry: &RawValue, version: &str, renewal: Word) -> Result<Entry, NotUnde
         Word::First => LentRenewal::First,
     };
     entry.captured = None;
-    entry.lent = Some(Lent { version: version.into(), renewal });
+    entry.lent = Some(Lent { version: version.into(), renewal, client });
     Ok(entry)
 }
 
 fn written<'a>(id: &'a ConnectionId, entry: &'a Entry) -> Written<'a> {
-    let (version, renewal) = match &entry.lent {
-        Some(Lent { version, renewal: LentRenewal::Able }) => (version.as_ref(), Word::Able),
-        Some(Lent { version, renewal: LentRenewal::First }) => (version.as_ref(), Word::First),
-        Some(Lent { version, renewal: LentRenewal::None }) => (version.as_ref(), Word::None),
-        None => ("", Word::None),
+    let word = |renewal| match renewal {
+        LentRenewal::Able => Word::Able,
+        LentRenewal::First => Word::First,
+        LentRenewal::None => Word::None,
     };
-    Written { id: id.as_str(), version, renewal, entry }
+    let lent = entry.lent.as_ref();
+    let version = lent.map(|lent| lent.version.as_ref()).unwrap_or_default();
+    let (renewal, client) = lent.map_or((Word::None, false), |lent| (word(lent.renewal), lent.client));
+    Written { id: id.as_str(), version, renewal, client, entry }
 }
 
 /// The first line.

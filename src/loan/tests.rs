@@ -76,6 +76,18 @@ fn a_personal_token_that_stands_as_client_secret_is_lent_as_what_it_is() {
 }
 
 #[test]
+fn a_copy_says_whether_its_owner_can_ask_for_a_persons_consent() {
+    for (fields, client) in [(&["access_token", "client_id", "client_secret"][..], true), (&["access_token"], false)] {
+        let vault = vault(&[("github", Arc::new(entry("github", fields)))]);
+        let told = round(&mut Told::default(), &vault);
+        let copy = told.into_iter().find_map(|change| if let Change::Put(_, copy) = change { Some(copy) } else { None });
+        let copy = copy.expect("a copy");
+        assert_eq!(copy.lent.as_ref().map(|lent| lent.client), Some(client), "{fields:?}");
+        assert!(copy.fields.field("client_secret").is_none());
+    }
+}
+
+#[test]
 fn i6_what_is_one_agents_or_waits_is_lent_to_nobody() {
     let github = providers()(&"github".parse().expect("a name")).expect("a provider");
     let mut own = entry("github", &["access_token"]);

@@ -50,4 +50,13 @@ impl Provider {
         }
         self.grants.iter().find(|grant| grant.is_filled_by(fields)).map(Renewal::Grant)
     }
+
+    /// Whether these fields hold a client by which a person's consent can be asked for.
+    pub fn has_client(&self, fields: Fields<'_>) -> bool {
+        let asks = |oauth2: &OAuth2| oauth2.authorize_url.is_some() || oauth2.device_url.is_some();
+        let filled = |name: &str| fields(name).filter(|value| !value.matches(""));
+        self.oauth2.as_ref().is_some_and(asks)
+            && filled("client_id").is_some()
+            && !matches!(self.renewal(&filled), Some(Renewal::Grant(_)))
+    }
 }

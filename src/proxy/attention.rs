@@ -101,10 +101,12 @@ impl Worker {
         Refusal::AuthRequired(Box::new(AuthRequired { need, item: None }))
     }
 
-    /// The refusal that tells what to register for `agent`, where the provider has no connection at all.
-    pub(super) fn unregistered(&self, provider: &Provider, agent: &Agent) -> Refusal {
-        let connection = ConnectionId::new(provider.id.clone(), agent.user.clone());
-        self.auth_required(provider, connection, agent, Lack::missing(false))
+    /// The refusal that tells what to register for `agent`, where the provider has no connection at all: what the request names, else
+    /// what it would get.
+    pub(super) fn unregistered(&self, provider: &Provider, agent: &Agent, wanted: Option<ConnectionId>) -> Refusal {
+        let named = wanted.is_some();
+        let connection = wanted.unwrap_or_else(|| ConnectionId::new(provider.id.clone(), agent.user.clone()));
+        self.auth_required(provider, connection, agent, Lack::missing(named))
     }
 
     /// The refusal that tells what to approve.

@@ -123,8 +123,7 @@ impl Worker {
 
     /// Whether `Nexus-Connection` or a placeholder in the request names a connection of `provider`.
     fn is_meant(&self, provider: &Provider, named: &Named, inquiry: &Inquiry<'_>) -> Result<bool, Refusal> {
-        let wanted = inquiry.headers.get(NEXUS_CONNECTION).and_then(|text| text.to_str().ok()?.parse::<ConnectionId>().ok());
-        if wanted.is_some_and(|wanted| *wanted.provider() == provider.id) {
+        if wanted(provider, inquiry).is_some() {
             return Ok(true);
         }
         let listed = self.proxy.broker.connections_of(&provider.id).map_err(unreadable)?;
@@ -252,10 +251,10 @@ impl Worker {
         let (provider, agent) = (&named.provider, inquiry.agent);
         let neighbours = &named.occupants.providers;
         if !self.passes_unregistered() || self.registered(neighbours)?.is_some() || self.carries_placeholder(named, inquiry)? {
-            return Err(self.unregistered(provider, agent));
+            return Err(self.unregistered(provider, agent, wanted(provider, inquiry)));
         }
         entry.verdict(Verdict::Pass);
-        Ok(Way::Unregistered(Arc::clone(provider)))
+        Ok(Way::Unregistered(Arc::clone(provider), wanted(provider, inquiry)))
     }
 
     /// A placeholder of a provider on the host, or of one whose tokens are asked for where these are.
@@ -339,6 +338,12 @@ impl Worker {
         };
         self.auth_required(provider, connection.clone(), agent, lack)
     }
+}
+
+/// The connection of `provider` that the request names.
+fn wanted(provider: &Provider, inquiry: &Inquiry<'_>) -> Option<ConnectionId> {
+    let wanted: ConnectionId = inquiry.headers.get(NEXUS_CONNECTION)?.to_str().ok()?.parse().ok()?;
+    (*wanted.provider() == provider.id).then_some(wanted)
 }
 
 /// Why nothing goes with the credential.

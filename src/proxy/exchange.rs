@@ -32,6 +32,7 @@ use crate::agent::Agent;
 use crate::audit::{Entry, Kind, Verdict};
 use crate::broker::Permit;
 use crate::decide::{Occupants, Route};
+use crate::model::ConnectionId;
 use crate::provider::Provider;
 use crate::upstream::Sent;
 
@@ -75,8 +76,9 @@ pub(super) enum Way {
     Stripped(Arc<Occupants>),
     /// With a live credential, in place of whatever stood in the slots of this host's providers.
     Permitted(Permit, Arc<Occupants>),
-    /// A provider's host without a credential: what the caller sent goes on, and a 401 is told for what it is.
-    Unregistered(Arc<Provider>),
+    /// A provider's host without a credential: what the caller sent goes on, and a 401 is told for what it is. With the connection that
+    /// the request named.
+    Unregistered(Arc<Provider>, Option<ConnectionId>),
 }
 
 impl Way {
@@ -84,7 +86,7 @@ impl Way {
     pub(super) fn permit(&self) -> Option<&Permit> {
         match self {
             Self::Permitted(permit, _) => Some(permit),
-            Self::Plain | Self::Stripped(_) | Self::Unregistered(_) => None,
+            Self::Plain | Self::Stripped(_) | Self::Unregistered(..) => None,
         }
     }
 
@@ -95,14 +97,14 @@ impl Way {
                 permit.succeeded(sent_at);
                 Some(permit)
             }
-            Self::Plain | Self::Stripped(_) | Self::Unregistered(_) => None,
+            Self::Plain | Self::Stripped(_) | Self::Unregistered(..) => None,
         }
     }
 
     /// The providers whose slots are stripped from the request: all of the host's, not only the one that it is for.
     pub(super) fn stripped(&self) -> Option<&Arc<Occupants>> {
         match self {
-            Self::Plain | Self::Unregistered(_) => None,
+            Self::Plain | Self::Unregistered(..) => None,
             Self::Stripped(occupants) | Self::Permitted(_, occupants) => Some(occupants),
         }
     }

@@ -33,8 +33,8 @@ impl Worker {
     ) -> Result<(Judged, Option<Permit>), Refusal> {
         let refused = sent.response.status() == StatusCode::UNAUTHORIZED;
         match way {
-            Way::Unregistered(provider) if refused => Err(self.unregistered(&provider, sending.agent)),
-            Way::Plain | Way::Stripped(_) | Way::Unregistered(_) => Ok((Judged::unjudged(sent), None)),
+            Way::Unregistered(provider, wanted) if refused => Err(self.unregistered(&provider, sending.agent, wanted)),
+            Way::Plain | Way::Stripped(_) | Way::Unregistered(..) => Ok((Judged::unjudged(sent), None)),
             Way::Permitted(permit, _) => {
                 if refused && permit.prepared().challenged(sent.response.headers(), sending.signed.get()) {
                     return self.answer_challenge(sending, permit, sent, entry).await;

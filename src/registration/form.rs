@@ -62,9 +62,8 @@ impl Form<'_> {
 
 /// Whether `entry` holds a client by which a person's consent can be asked for.
 pub(crate) fn is_client(provider: &Provider, entry: &Entry) -> bool {
-    let fields = |name: &str| entry.fields.field(name).filter(|value| !value.matches(""));
-    let asks = provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.authorize_url.is_some() || oauth2.device_url.is_some());
-    asks && fields("client_id").is_some() && !matches!(provider.renewal(&fields), Some(Renewal::Grant(_)))
+    // The client of a lent one is with its owner.
+    entry.lent.as_ref().is_some_and(|lent| lent.client) || provider.has_client(&|name| entry.fields.field(name))
 }
 
 /// Whether all that was filled in is such a client.

@@ -120,6 +120,8 @@ pub struct Lent {
     pub version: Arc<str>,
     /// What the owner can do for it.
     pub renewal: LentRenewal,
+    /// Whether the owner has a client by which a person's consent can be asked for.
+    pub client: bool,
 }
 
 /// What the owner of a lent credential can do for it.
