@@ -187,6 +187,11 @@ impl Home {
         self.0.join("node.json")
     }
 
+    /// `attention.json`: what needs a person.
+    pub fn attention_file(&self) -> PathBuf {
+        self.0.join("attention.json")
+    }
+
     /// Where the vault lies.
     pub fn vault(&self) -> crate::vault::Settings {
         crate::vault::Settings { file: self.0.join("nexus.enc"), salt: self.0.join(".salt") }

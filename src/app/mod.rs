@@ -8,6 +8,7 @@ mod gateway;
 mod home;
 mod init;
 pub mod login;
+mod needs;
 mod node;
 mod numbers;
 mod parts;

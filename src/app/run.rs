@@ -1,6 +1,7 @@
 //! `App`: built from a [`Setup`], started on threads of its own, drained when told to.
 
 mod control;
+mod keeping;
 mod seat;
 mod telling;
 

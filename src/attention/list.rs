@@ -25,7 +25,7 @@ const LOOK_OPEN: Duration = Duration::from_secs(1);
 /// How often settled items are looked through.
 const LOOK_SETTLED: Duration = Duration::from_secs(60);
 
-/// What needs a person. In memory only: after a restart the next refusal begins anew.
+/// What needs a person.
 #[derive(Debug)]
 pub(crate) struct Attention {
     pub(super) settings: Settings,
@@ -163,6 +163,16 @@ impl Attention {
         all.extend(self.nodes.all());
         all.sort_by_key(|item| std::cmp::Reverse(item.rank()));
         all.into_iter().map(|item| (item.need.connection.clone(), item.shown())).collect()
+    }
+
+    /// Takes in items of an earlier process, where there is no other for the same need.
+    pub(super) fn take_up_own(&self, earlier: Vec<Item>) {
+        let mut items = self.lock();
+        for item in earlier {
+            if items.len() < MOST && !items.iter().any(|known| known.id == item.id || known.need.same_as(&item.need)) {
+                items.push(item);
+            }
+        }
     }
 
     /// Whether this proxy has any.

@@ -1,9 +1,10 @@
 //! What needs a person: connections that requests were refused for. Floor 1.
 //!
-//! [`Attention`] is the list, bounded and in memory; requests may be held until somebody has acted, and a webhook may tell of it.
+//! [`Attention`] is the list, bounded, in memory and in a file; requests may be held until somebody has acted, and a webhook may tell of it.
 
 mod held;
 mod item;
+mod kept;
 mod list;
 mod need;
 mod nodes;
@@ -13,6 +14,7 @@ mod settings;
 mod tests;
 
 pub(crate) use held::Holding;
+pub(crate) use kept::read_list;
 pub(crate) use list::Attention;
 pub(crate) use need::{Need, Reason, Shown, Standing, Words};
 pub(crate) use nodes::{AGAIN, Report};

@@ -99,6 +99,19 @@ impl Nodes {
         Some((Arc::clone(&item.need), item.shown()))
     }
 
+    /// Takes in items of an earlier process; their nodes have time to tell of them again.
+    pub(super) fn take_up(&self, earlier: Vec<Item>, now: SystemTime) {
+        let mut nodes = self.lock();
+        for item in earlier {
+            let Some(node) = item.node.clone() else { continue };
+            let theirs = nodes.entry(node).or_default();
+            if theirs.len() < MOST_OF_NODE && !theirs.iter().any(|heard| heard.item.id == item.id) {
+                theirs.push(Heard { item, at: now });
+            }
+        }
+        nodes.retain(|_, theirs| !theirs.is_empty());
+    }
+
     pub(super) fn all(&self) -> Vec<Item> {
         self.lock().values().flatten().map(|heard| heard.item.clone()).collect()
     }

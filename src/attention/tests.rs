@@ -174,7 +174,7 @@ fn a_signature_is_that_of_the_standards_own_example() {
 }
 
 /// What a node would tell of `connection`, as the gateway reads it.
-fn told_of(attention: &Attention, node: &str, (id, connection): (&str, &str), status: State, at: SystemTime) {
+fn told_of(attention: &Attention, (node, id): (&str, &str), connection: &str, status: State, at: SystemTime) {
     let reported = Reported {
         id: id.to_owned(),
         status,
@@ -194,18 +194,18 @@ fn told_of(attention: &Attention, node: &str, (id, connection): (&str, &str), st
 #[test]
 fn what_a_node_tells_is_an_item_until_it_says_otherwise_or_nothing_any_more() {
     let (attention, mut notices) = list(0);
-    told_of(&attention, "laptop", ("R1", "acme:alice"), State::Open, now());
+    told_of(&attention, ("laptop", "R1"), "acme:alice", State::Open, now());
     let (_, shown) = attention.find("R1@laptop").expect("an item");
     assert_eq!((shown.node.as_deref(), shown.command.as_str()), (Some("laptop"), "nexus login acme --user alice"));
     assert!(attention.find("R1").is_none() && attention.find("R1@other").is_none());
     assert!(attention.open().is_empty() && attention.pause().is_some(), "the vault here says nothing about it");
-    told_of(&attention, "laptop", ("R2", "acme"), State::Open, now());
+    told_of(&attention, ("laptop", "R2"), "acme", State::Open, now());
     attention.settle(&[], now() + SILENCE / 2);
-    told_of(&attention, "laptop", ("R1", "acme:alice"), State::Open, now() + SILENCE / 2);
+    told_of(&attention, ("laptop", "R1"), "acme:alice", State::Open, now() + SILENCE / 2);
     attention.settle(&[], now() + SILENCE);
     let status = |id: &str| attention.find(id).map(|(_, shown)| shown.status);
     assert_eq!((status("R1@laptop"), status("R2@laptop")), (Some(State::Open), Some(State::Lapsed)), "it was silent of one");
-    told_of(&attention, "laptop", ("R1", "acme:alice"), State::Resolved, now() + SILENCE);
+    told_of(&attention, ("laptop", "R1"), "acme:alice", State::Resolved, now() + SILENCE);
     assert_eq!(status("R1@laptop"), Some(State::Resolved));
     assert_eq!(told(&mut notices), ["attention.opened", "attention.opened", "attention.lapsed", "attention.resolved"]);
     attention.settle(&[], now() + 2 * HOUR);
@@ -218,7 +218,7 @@ fn i7_nodes_have_a_bound_each_and_together_and_take_no_room_of_this_proxy() {
     attention.note(need("ci", "acme"), "Q", now());
     for node in 0..12 {
         for number in 0..MOST_OF_NODE + 10 {
-            told_of(&attention, &format!("n{node}"), (&format!("R{number}"), "acme"), State::Open, now());
+            told_of(&attention, (&format!("n{node}"), &format!("R{number}")), "acme", State::Open, now());
         }
         let of_one = attention.all().iter().filter(|(_, shown)| shown.node == Some(format!("n{node}"))).count();
         assert_eq!(of_one, if node < 8 { MOST_OF_NODE } else { of_one });
@@ -244,5 +244,57 @@ fn what_a_node_tells_comes_in_pieces_that_a_gateway_reads() {
         let read: Report = serde_json::from_slice(&text).expect("a report");
         let words = |connection: &crate::model::ConnectionId, reason| Words::new("Acme", connection, reason, None, false);
         assert!(read.items.iter().all(|one| one.read(now(), words).is_some()));
+    }
+}
+
+#[test]
+fn a_restart_forgets_nothing_that_somebody_may_ask_about() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("attention.json");
+    let (before, _notices) = list(0);
+    let unfit = Need { reason: Reason::Unfit, registered_at: Some(now()), ..need("ci", "acme:alice") };
+    before.note(unfit, "R1", now());
+    let met = before.note(need("ci", "other"), "R2", now());
+    before.settle(&[(met, Standing::Met)], now());
+    told_of(&before, ("laptop", "R3"), "acme", State::Open, now());
+    before.write(&file).expect("a file");
+
+    let (after, mut notices) = list(0);
+    after.note(need("ci", "other"), "R9", now());
+    after.take_up(&file, now()).expect("a file");
+    let same = |id: &str| assert_eq!(after.find(id), before.find(id), "{id}");
+    same("R1");
+    same("R3@laptop");
+    assert_eq!(after.find("R2"), None, "what was refused since is the same need");
+    assert_eq!(read_list(&file, now()).expect("a list").len(), 3);
+    let open: Vec<_> = after.open().into_iter().map(|(id, _)| (id, Standing::Met)).collect();
+    told(&mut notices);
+    after.settle(&open, now());
+    assert_eq!(told(&mut notices), ["attention.resolved", "attention.resolved"], "nobody is called twice about what they know");
+    let (late, _notices) = list(0);
+    late.take_up(&file, now() + HOUR).expect("a file");
+    assert!(late.find("R2").is_none() && late.find("R1").is_some(), "an hour is an hour");
+}
+
+#[test]
+fn i9_a_list_that_is_damaged_is_an_empty_one_and_odd_names_in_it_are_passed_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("attention.json");
+    let (attention, _notices) = list(0);
+    attention.take_up(&file, now()).expect("no file");
+    attention.note(need("ci", "acme"), "R1", now());
+    attention.write(&file).expect("a file");
+    let text = std::fs::read_to_string(&file).expect("text");
+    for (text, left) in [
+        (text.clone(), 1),
+        (text.replace("\"ci\"", "\"c\\u001bi\""), 0),
+        (text.replace("\"acme\"", "\"a b\""), 0),
+        (text[..text.len() / 2].to_owned(), 0),
+        (String::new(), 0),
+    ] {
+        crate::disk::write_atomic(&file, text.as_bytes(), crate::disk::PRIVATE).expect("a file");
+        let (attention, _notices) = list(0);
+        attention.take_up(&file, now()).expect("a file");
+        assert_eq!(attention.all().len(), left, "{text}");
     }
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::attack::{ACME, HOST, KEY, service};
 use crate::harness::{
-    Authority, Builder, Caller, Nexus, Offers, Reply, SECRET, Upstream, answer, channel, empty, request, run,
+    Authority, Builder, Caller, Nexus, Offers, Reply, SECRET, Upstream, answer, channel, empty, eventually, request, run,
 };
 
 const HOOKS: &str = "hooks.alerts.test";
@@ -213,6 +213,48 @@ fn a_key_that_lacks_what_the_service_needs_is_met_by_another_registration() {
         nexus.register("acme", &[("api_key", KEY)], None);
         assert_eq!(hooks.next("attention.resolved").await["id"], refusal["request_id"]);
         assert_eq!(caller.get("https://api.acme.test/x").await.status, 200);
+    });
+}
+
+#[test]
+fn what_the_request_names_is_what_is_to_be_registered() {
+    run(async {
+        let ca = Authority::new();
+        let (service, hooks) = (service(&ca, Offers::Both).await, Hooks::new(&ca, &[]).await);
+        let builder = home(&ca, &service, &hooks);
+        let (builder, token) = builder.agent("ci", |agent| agent.user = Some("alice".parse().expect("a name")));
+        let nexus = builder.start();
+        let caller = Caller::new(&nexus).agent("ci", &token);
+        for (named, command) in [(None, "nexus register acme --user alice"), (Some("acme"), "nexus register acme")] {
+            let mut asked = request(Method::GET, "https://api.acme.test/x", empty());
+            if let Some(named) = named {
+                asked.headers_mut().insert("nexus-connection", named.parse().expect("a value"));
+            }
+            let refusal = told(&caller.send(asked).await);
+            assert_eq!(refusal["command"], command, "{refusal}");
+        }
+    });
+}
+
+#[test]
+fn a_restart_leaves_the_list_and_what_was_done_meanwhile_settles_it() {
+    run(async {
+        let ca = Authority::new();
+        let (service, mut hooks) = (service(&ca, Offers::Both).await, Hooks::new(&ca, &[]).await);
+        let mut nexus = home(&ca, &service, &hooks).config("[proxy]\nunregistered = \"refuse\"").spawn().await;
+        let refusal = told(&Caller::new(&nexus).get("https://api.acme.test/x").await);
+        let id = refusal["request_id"].as_str().expect("an id").to_owned();
+        hooks.next("attention.opened").await;
+        let file = nexus.home().attention_file();
+        eventually("a file", || std::fs::read_to_string(&file).ok().filter(|text| text.contains(&id))).await;
+        nexus.kill().await;
+        nexus.respawn().await;
+        assert_eq!(status(&Caller::new(&nexus), &refusal).await, "open");
+        nexus.kill().await;
+        nexus.register("acme", &[("api_key", KEY)], None);
+        nexus.respawn().await;
+        assert_eq!(hooks.next("attention.resolved").await["id"], id.as_str(), "and nobody was called once more");
+        assert_eq!(status(&Caller::new(&nexus), &refusal).await, "resolved");
     });
 }
 

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::keeping::Keeper;
 use super::seat::Accepted;
 use super::telling::tell_gateway;
 use crate::app::reload::{self, Reload};
@@ -37,6 +38,8 @@ pub(super) async fn control_plane(
         watcher
     });
     begin_chores(&reload);
+    let keeper = Keeper::begin(reload.home.attention_file(), Arc::clone(&reload.proxy.attention));
+    tokio::spawn(Arc::clone(&keeper).run());
     if let Some(held) = &reload.node {
         tokio::spawn(tell_gateway(Arc::clone(held), Arc::clone(&reload.proxy.attention)));
         node::begin(held).await;
@@ -64,6 +67,7 @@ pub(super) async fn control_plane(
         tracing::warn!("a renewal was still under way at the end");
     }
     note_uses_now(&reload).await;
+    drop(tokio::task::spawn_blocking(move || keeper.write()).await);
     drop(watcher);
 }
 
