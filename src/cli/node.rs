@@ -1,8 +1,10 @@
 //! A proxy that takes its connections from a gateway, where `NEXUS_GATEWAY_URL` and a key for it say so.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use anyhow::Context as _;
+use http::Method;
 use nexus::app::{App, Config, Link, Node};
 use nexus::vault::{Snapshot, Store};
 use serde_json::{Value, json};
@@ -10,6 +12,9 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::terminal::Terminal;
 use super::when;
+
+/// How long a gateway may take to say what needs a person.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The gateway that lends, if one is named and there is a key for it.
 pub(super) fn lender(context: &Context, config: &Config) -> anyhow::Result<Option<Node>> {
@@ -58,6 +63,17 @@ pub(super) fn standing(context: &Context, node: &Node) -> anyhow::Result<(Option
         "why": link.why,
     });
     Ok((Some(link.connected), text, value))
+}
+
+/// What needs a person, as the gateway `node` has it.
+pub(super) fn attention(context: &Context, node: &Node) -> anyhow::Result<Value> {
+    let config = context.config()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let asked = async {
+        let asked = node.ask((&context.home, &config), Method::GET, "/api/attention", None);
+        tokio::time::timeout(PATIENCE, asked).await
+    };
+    Ok(runtime.block_on(asked).context("no answer came in time")??)
 }
 
 /// The connections that a proxy of this home has: the vault's, or on a node those of its gateway too. While it is away they are those of the

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::house::{House, noted};
+use crate::attack::ACME;
 use crate::attention::{Hooks, status, told, told_to};
-use crate::harness::{Authority, Caller, Gateway, Nexus, run};
+use crate::harness::{Authority, Caller, Gateway, Nexus, SECRET, eventually, run};
 use nexus::app::GatewayKeyKind;
 
 const REFUSE: &str = "[proxy]\nunregistered = \"refuse\"";
@@ -109,6 +110,57 @@ fn a_gateway_that_was_away_hears_of_it_when_it_is_back() {
         house.register("renew", &access, &refresh);
         assert_eq!(hooks.next("attention.resolved").await["id"], opened["id"]);
         assert_eq!(caller.get(&House::at("/x")).await.status, 200);
+    });
+}
+
+/// What a command on the node's machine says, as JSON.
+async fn command(house: &House, node: &Nexus, name: &str) -> Value {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_nexus"));
+    command.args([name, "--json"]).env("NEXUS_HOME", node.home().path()).env("NEXUS_SECRET", SECRET);
+    command.env("NEXUS_GATEWAY_URL", house.url()).env("NEXUS_GATEWAY_KEY", &house.key);
+    let output = command.kill_on_drop(true).output().await.expect("the binary");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
+#[test]
+fn the_command_line_of_a_node_shows_the_gateways_list_and_its_own_while_that_is_away() {
+    run(async {
+        let (mut house, mut hooks) = scene().await;
+        let node = node(&house, &house.key, "").await;
+        let refusal = told(&Caller::new(&node).get(&House::at("/x")).await);
+        let opened = hooks.next("attention.opened").await;
+        let shown = command(&house, &node, "attention").await;
+        assert_eq!((&shown["items"][0]["id"], &shown["gateway"]), (&opened["id"], &house.url().into()), "{shown}");
+        let status = command(&house, &node, "status").await["attention"].clone();
+        assert_eq!((&status["open"][0]["node"], &status["gateway"]), (&"node".into(), &house.url().into()), "{status}");
+
+        eventually("a file", || node.home().attention_file().exists().then_some(())).await;
+        house.gateway.kill().await;
+        let shown = command(&house, &node, "attention").await;
+        assert_eq!((&shown["items"][0]["id"], &shown["gateway"]), (&refusal["request_id"], &house.url().into()), "{shown}");
+        assert!(shown["written_down"].is_string(), "{shown}");
+        let status = command(&house, &node, "status").await["attention"].clone();
+        assert_eq!(status["open"][0]["id"], refusal["request_id"], "{status}");
+    });
+}
+
+#[test]
+fn a_node_names_the_log_in_where_the_client_is_with_the_gateway() {
+    run(async {
+        let house = House::with(None, |_ca, builder| {
+            let fields =
+                [("access_token", "a token of acme 0123456789"), ("client_id", "an id"), ("client_secret", "a secret")];
+            builder.provider("acme", ACME).register("acme", &fields)
+        })
+        .await;
+        let id = "acme".parse().expect("a handle");
+        house.gateway.store().update(&id, |entry| entry.status = nexus::vault::Status::Revoked).expect("a write");
+        let home = house.node_home().provider("acme", ACME).config(REFUSE);
+        let node = house.start(home);
+        noted(&node, |note| note["connections"] == 2).await;
+        let refusal = told(&Caller::new(&node).get("https://api.acme.test/x").await);
+        assert_eq!((&refusal["command"], &refusal["reason"]), (&"nexus login acme".into(), &"revoked".into()), "{refusal}");
     });
 }
 
