@@ -12,7 +12,7 @@ use crate::upstream::Dialler;
 use crate::vault::Entry;
 
 pub use crate::consent::{Account, Code, DeviceCode, Error, Heard, Obtained, Ports, Revoked, Waiting, Wish, revoke};
-pub use crate::gateway::{Ended, KeepError, can_keep, end, keep};
+pub use crate::gateway::{Ended, KeepError, can_end, can_keep, end, end_here, keep};
 pub use crate::oauth::shown;
 
 /// The way to providers' endpoints, by the dialler that proxies have.

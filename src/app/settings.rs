@@ -100,6 +100,7 @@ pub(super) fn gateway(
         url: config.gateway.url.clone().unwrap_or_else(|| own_url(config, address, tls)).trim_end_matches('/').to_owned(),
         return_urls: config.gateway.return_urls.iter().map(parsed).collect::<Result<_, _>>()?,
         audit: home.audit(),
+        renew_ahead: Duration::from_secs(config.renewal.ahead_secs),
         token_timeout: Duration::from_secs(config.renewal.timeout_secs),
         names: config.gateway.names.iter().filter_map(|name| config::parse_name(name)).chain(listens).collect(),
         drain: Duration::from_secs(config.limits.drain_secs),

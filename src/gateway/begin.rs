@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 
-use super::access::{App, Asked, Who};
-use super::context::Gateway;
+use super::access::{App, Asked, Level as _, Registrar, Who};
+use super::context::{CALLBACK, Gateway};
 use super::flow::{Flow, Step, Wanted};
 use super::keep::can_keep;
 use super::pending::{Begun, PendingError};
@@ -24,7 +24,8 @@ use crate::vault::Snapshot;
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) provider: String,
-    pub(super) user: String,
+    /// Whom it is for; nobody in particular where none is named.
+    pub(super) user: Option<String>,
     pub(super) scopes: Vec<String>,
     pub(super) return_url: Option<String>,
 }
@@ -64,7 +65,7 @@ impl Gateway {
         let who = &asked.who;
         let provider = self.provider(who, &request.provider)?;
         let vault = self.vault()?;
-        let user = Some(self.for_whom(&vault, who, &request.user)?);
+        let user = self.for_whom(&vault, who, request.user.as_deref())?;
         let return_url = self.return_url(request.return_url.as_deref())?;
         let named = || ConnectionId::new(provider.id.clone(), user.clone());
         let connection = Self::connection_of(&vault, &provider.id, user.as_ref()).unwrap_or_else(named);
@@ -121,10 +122,15 @@ impl Gateway {
         Ok((Secret::new(page), Step::Form(Secret::new(state))))
     }
 
-    fn for_whom(&self, vault: &Snapshot, who: &Who, user: &str) -> Result<UserName, Problem> {
+    /// The default connection, which is everybody's, is asked for by who could register it too.
+    fn for_whom(&self, vault: &Snapshot, who: &Who, user: Option<&str>) -> Result<Option<UserName>, Problem> {
+        let Some(user) = user else {
+            let missing = || Problem::malformed("the member user_id is missing: it names the person");
+            return if Registrar::admits(who) { Ok(None) } else { Err(missing()) };
+        };
         let user = self.person(vault, who, user)?;
         match who.acts_for(Some(&user)) {
-            true => Ok(user),
+            true => Ok(Some(user)),
             false => Err(Problem::forbidden("other_user", "this key is for one person, who is not the one of user_id")),
         }
     }
@@ -134,6 +140,10 @@ impl Gateway {
         let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else {
             return Ok(allowed.first().map(|url| url.as_str().to_owned()));
         };
+        // Nowhere: our own page is the last one.
+        if wanted == CALLBACK {
+            return Ok(None);
+        }
         let refuse = |message: String| Problem::forbidden("return_url", message);
         let url = ReturnUrl::parse(wanted).map_err(|why| refuse(format!("return_url can't be used: {why}")))?;
         if allowed.iter().any(|allowed| url.is_at(allowed)) {
@@ -149,7 +159,7 @@ impl Gateway {
                 "no_client",
                 format!(
                     "{error}; make an OAuth app with the redirect URI {}, and name it: \
-                     nexus register {id} --client-id ID, or POST /v1/providers",
+                     nexus register {id} --app --client-id ID, or POST /v1/providers",
                     self.redirect_uri()
                 ),
             ),

@@ -36,6 +36,36 @@ pub(crate) struct Flow {
     #[serde(default)]
     acted_on_until: u64,
     pub(super) step: Step,
+    /// Why nothing came of it, where it failed.
+    #[serde(default)]
+    pub(super) why: Ending,
+}
+
+/// Why nothing came of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ending {
+    /// The person, or the service, said no.
+    Denied,
+    /// Nobody answered in time.
+    Late,
+    /// Who asked took it back, or asked otherwise.
+    Withdrawn,
+    /// It went wrong.
+    #[default]
+    Failed,
+}
+
+impl Ending {
+    /// A word for programs; the first is that of RFC 6749 §4.1.2.1.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Denied => "access_denied",
+            Self::Late => "expired",
+            Self::Withdrawn => "withdrawn",
+            Self::Failed => "connection_failed",
+        }
+    }
 }
 
 /// How far it has come.
@@ -65,6 +95,7 @@ impl Flow {
             ends: seconds(now + PATIENCE),
             acted_on_until: 0,
             step,
+            why: Ending::default(),
         }
     }
 
@@ -84,10 +115,22 @@ impl Flow {
 
     /// Whether nothing came of it, and nothing will.
     pub(crate) fn has_failed(&self, now: SystemTime) -> bool {
+        self.ending(now).is_some()
+    }
+
+    /// Why nothing came of it, and nothing will; `None` while something may.
+    pub(crate) fn ending(&self, now: SystemTime) -> Option<Ending> {
         match self.step {
-            Step::Failed => true,
-            Step::Taken => seconds(now) >= self.acted_on_until,
-            Step::Consent(_) | Step::Form(_) => seconds(now) >= self.ends,
+            Step::Failed => Some(self.why),
+            Step::Taken => (seconds(now) >= self.acted_on_until).then_some(Ending::Failed),
+            Step::Consent(_) | Step::Form(_) => (seconds(now) >= self.ends).then_some(Ending::Late),
+        }
+    }
+
+    /// Nothing came of it; the first reason for that stands.
+    pub(super) fn fail(&mut self, why: Ending) {
+        if !matches!(self.step, Step::Failed) {
+            (self.step, self.why) = (Step::Failed, why);
         }
     }
 

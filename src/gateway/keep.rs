@@ -4,7 +4,7 @@ use crate::consent::{Account, Error, Obtained, Ports, Revoked, revoke};
 use crate::model::{ConnectionId, GatewayId};
 use crate::provider::{BindError, Catalogue};
 use crate::registration::{Reach, to_be_fetched};
-use crate::vault::{self, Entry, Snapshot, Store};
+use crate::vault::{self, AuthType, Entry, Snapshot, Status, Store};
 
 /// Why what was obtained can't be kept.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,17 @@ pub fn keep(
         Ok::<_, KeepError>(())
     })?;
     Ok(hosts)
+}
+
+/// Whether its tokens can end and what is left is good for the next log-in.
+pub fn can_end(entry: &Entry) -> bool {
+    entry.auth_type == AuthType::OAuth2 && entry.captured.is_none()
+}
+
+/// Leaves what the next log-in needs.
+pub fn end_here(entry: &mut Entry) {
+    ["access_token", "refresh_token"].iter().for_each(|name| entry.fields.remove(name));
+    (entry.expires_at, entry.status) = (None, Status::Revoked);
 }
 
 /// What became of a connection's tokens at its service.

@@ -26,7 +26,7 @@ mod settings;
 mod shape;
 
 pub(crate) use context::{Gateway, Ports};
-pub use keep::{Ended, KeepError, can_keep, end, keep};
+pub use keep::{Ended, KeepError, can_end, can_keep, end, end_here, keep};
 pub use keys::{Error as KeysError, Key, Kind as KeyKind};
 pub(crate) use keys::{Keys, OwnKey, read as read_keys, write as write_keys};
 pub(crate) use pending::Pending;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 use super::begin::Question;
-use super::flow::{Flow, Step, Wanted};
+use super::flow::{Ending, Flow, Step, Wanted};
 use super::return_url::ReturnUrl;
 use crate::consent::{self, Code, Heard};
 use crate::disk::{self, Lock};
@@ -81,7 +81,7 @@ pub(crate) enum Standing {
     /// A person is asked, or the answer is being acted on.
     Pending,
     /// Nothing came of it.
-    Failed,
+    Failed(Ending),
 }
 
 /// What came to the redirect URI.
@@ -140,7 +140,7 @@ impl Pending {
         let pending = Self { file, key, flows: Mutex::new(None), alone };
         if pending.look(|flows| flows.iter().any(Flow::is_taken))? {
             pending.change(|flows| {
-                flows.iter_mut().filter(|flow| flow.is_taken()).for_each(|flow| flow.step = Step::Failed);
+                flows.iter_mut().filter(|flow| flow.is_taken()).for_each(|flow| flow.fail(Ending::Failed));
                 Ok(())
             })?;
         }
@@ -163,7 +163,7 @@ impl Pending {
             }
             make_room(flows, wanted, now)?;
             for replaced in flows.iter_mut().filter(|own| own.waits(now) && own.is_about(wanted)) {
-                replaced.step = Step::Failed;
+                replaced.fail(Ending::Withdrawn);
             }
             let shown = Shown::of(&flow);
             flows.push(flow);
@@ -178,7 +178,7 @@ impl Pending {
     pub(crate) fn standing(&self, id: &GatewayId, now: SystemTime) -> Result<Option<(Standing, ConnectionId)>, PendingError> {
         self.look(|flows| {
             let flow = flows.iter().find(|flow| flow.id == *id && !flow.is_over(now))?;
-            let standing = if flow.has_failed(now) { Standing::Failed } else { Standing::Pending };
+            let standing = flow.ending(now).map_or(Standing::Pending, Standing::Failed);
             Some((standing, flow.connection.clone()))
         })
     }
@@ -227,8 +227,10 @@ impl Pending {
                     Answered::Strange(why)
                 }
                 Heard::Answer(code) => {
-                    if code.is_err() {
-                        flow.step = Step::Failed;
+                    match &code {
+                        Ok(_code) => {}
+                        Err(consent::Error::Denied(_)) => flow.fail(Ending::Denied),
+                        Err(_) => flow.fail(Ending::Failed),
                     }
                     Answered::Flow(Box::new(answer(flow, &state)), Box::new(code))
                 }
@@ -261,15 +263,15 @@ impl Pending {
     /// # Errors
     /// As [`PendingError`] says.
     pub(crate) fn give_back(&self, answer: &Answer) -> Result<(), PendingError> {
-        self.step(&answer.id, Step::Form(answer.state.duplicate()))
+        self.with(&answer.id, |flow| flow.step = Step::Form(answer.state.duplicate()))
     }
 
-    /// Says that nothing came of the question called `id`.
+    /// Says that nothing came of the question called `id`, and why.
     ///
     /// # Errors
     /// As [`PendingError`] says.
-    pub(crate) fn fail(&self, id: &GatewayId) -> Result<(), PendingError> {
-        self.step(id, Step::Failed)
+    pub(crate) fn fail(&self, id: &GatewayId, why: Ending) -> Result<(), PendingError> {
+        self.with(id, |flow| flow.fail(why))
     }
 
     /// Forgets the question called `id`: the connection is there, and is called so itself.
@@ -283,10 +285,10 @@ impl Pending {
         })
     }
 
-    fn step(&self, id: &GatewayId, step: Step) -> Result<(), PendingError> {
+    fn with(&self, id: &GatewayId, work: impl FnOnce(&mut Flow)) -> Result<(), PendingError> {
         self.change(|flows| {
             if let Some(flow) = flows.iter_mut().find(|flow| flow.id == *id) {
-                flow.step = step;
+                work(flow);
             }
             Ok(())
         })

@@ -43,7 +43,7 @@ fn a_question_is_good_for_an_hour_and_its_end_is_known_for_another() {
     let standing = |after: Duration| pending.standing(&alice.id, now() + after).expect("a file").map(|(standing, _)| standing);
     let minute = Duration::from_secs(60);
     assert_eq!(standing(PATIENCE - minute), Some(Standing::Pending));
-    assert_eq!(standing(PATIENCE), Some(Standing::Failed));
+    assert_eq!(standing(PATIENCE), Some(Standing::Failed(Ending::Late)));
     assert_eq!(standing(PATIENCE * 2), None);
     assert!(pending.form(&state("acme:alice"), now() + PATIENCE).expect("a file").is_none(), "too late");
     assert!(pending.take_form(&state("acme:alice"), now() + PATIENCE).expect("a file").is_none(), "too late");
@@ -76,7 +76,7 @@ fn what_was_acted_on_at_the_end_of_the_process_has_failed() {
     let standing = |pending: &Pending| pending.standing(&alice.id, now()).expect("a file").map(|(standing, _)| standing);
     assert_eq!(standing(&pending), Some(Standing::Pending));
     drop(pending);
-    assert_eq!(standing(&open(&folder, 7).expect("a file")), Some(Standing::Failed));
+    assert_eq!(standing(&open(&folder, 7).expect("a file")), Some(Standing::Failed(Ending::Failed)));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn an_answer_that_nobody_acts_on_any_more_came_to_nothing() {
     let taken = pending.take_form(&state("acme:alice"), now()).expect("a file").expect("a form");
     let standing = |after: Duration| pending.standing(&alice.id, now() + after).expect("a file").map(|(standing, _)| standing);
     assert_eq!(standing(ACTION - Duration::from_secs(1)), Some(Standing::Pending));
-    assert_eq!(standing(ACTION), Some(Standing::Failed));
+    assert_eq!(standing(ACTION), Some(Standing::Failed(Ending::Failed)));
     pending.give_back(&taken).expect("written");
     assert_eq!(standing(ACTION), Some(Standing::Pending), "it waits again");
 }

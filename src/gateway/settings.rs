@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) return_urls: Vec<ReturnUrl>,
     /// The folder of the audit log.
     pub(crate) audit: PathBuf,
+    /// How long before its end a credential is renewed.
+    pub(crate) renew_ahead: Duration,
     /// How long a service's token endpoint may take.
     pub(crate) token_timeout: Duration,
     /// How long requests may go on after SIGTERM.

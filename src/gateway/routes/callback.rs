@@ -12,6 +12,7 @@ use crate::consent::{Account, Code, Error};
 use crate::gateway::access::{Asked, Page};
 use crate::gateway::begin::{account, not_kept, told};
 use crate::gateway::context::{Gateway, Shared};
+use crate::gateway::flow::Ending;
 use crate::gateway::keep::keep;
 use crate::gateway::page::EndPage;
 use crate::gateway::pending::{Answer, Answered};
@@ -80,7 +81,8 @@ async fn hear(gateway: &Shared, asked: &Asked<Page>, query: String) -> Result<Re
             };
             if !matches!(end, Ok(End::Connected)) {
                 let id = answer.id.clone();
-                let failed = gateway.on_disk(move |gateway| gateway.ports.pending.fail(&id)).await?;
+                let why = if matches!(end, Ok(End::Denied(_))) { Ending::Denied } else { Ending::Failed };
+                let failed = gateway.on_disk(move |gateway| gateway.ports.pending.fail(&id, why)).await?;
                 failed.map_err(|error| not_kept(&error))?;
             }
             Ok(told_to_both(&answer, &end?))

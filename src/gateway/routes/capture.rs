@@ -17,6 +17,7 @@ use crate::broker::try_out;
 use crate::gateway::access::{Asked, Page};
 use crate::gateway::begin::{not_kept, told};
 use crate::gateway::context::{Gateway, Shared};
+use crate::gateway::flow::Ending;
 use crate::gateway::input::{InBody, InQuery, whole};
 use crate::gateway::page::{EndPage, FormPage};
 use crate::gateway::pending::Answer;
@@ -146,7 +147,10 @@ async fn capture_credential(State(gateway): State<Shared>, asked: Asked<Page>, r
     };
     if cancelled {
         let id = answer.id.clone();
-        gateway.on_disk(move |gateway| gateway.ports.pending.fail(&id)).await?.map_err(|error| not_kept(&error))?;
+        gateway
+            .on_disk(move |gateway| gateway.ports.pending.fail(&id, Ending::Denied))
+            .await?
+            .map_err(|error| not_kept(&error))?;
         return Ok(over(&answer, "Cancelled", "Nothing was stored.", Some("access_denied")));
     }
     let (typed, whose) = (Arc::clone(&provider), answer.id.clone());
@@ -209,7 +213,7 @@ impl Gateway {
         match noted.and_then(|()| self.write_typed(&answer, entry)) {
             Ok(true) => {}
             Ok(false) => {
-                pending.fail(&answer.id).map_err(|error| Refused::Other(not_kept(&error)))?;
+                pending.fail(&answer.id, Ending::Failed).map_err(|error| Refused::Other(not_kept(&error)))?;
                 return Err(Refused::Gone);
             }
             Err(problem) => {

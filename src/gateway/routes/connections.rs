@@ -1,4 +1,4 @@
-//! Connections: asked for, watched, taken out. The Nexus contract.
+//! Connections: asked for and watched. The Nexus contract.
 
 use std::time::Duration;
 
@@ -14,21 +14,16 @@ use utoipa_axum::routes;
 
 use crate::broker;
 use crate::gateway::access::{App, Asked};
-use crate::gateway::begin::{Question, Request, not_kept, told};
+use crate::gateway::begin::{Question, Request};
 use crate::gateway::context::Shared;
 use crate::gateway::input::{InBody, InPath};
-use crate::gateway::keep::{Ended, end};
-use crate::gateway::keys::Kind;
 use crate::gateway::pending::Standing;
 use crate::gateway::people::{Found, Handle};
 use crate::gateway::problem::{Document, Problem};
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new()
-        .routes(routes!(request_connection))
-        .routes(routes!(check_connection))
-        .routes(routes!(remove_connection))
+    OpenApiRouter::new().routes(routes!(request_connection)).routes(routes!(check_connection))
 }
 
 /// More scopes than any service knows, and more bytes of one.
@@ -66,16 +61,18 @@ fn scopes() -> Array {
 /// What an app asks for.
 #[derive(Debug, Deserialize, ToSchema)]
 struct Ask {
-    /// For whom, by name or by `uuid5(NAMESPACE_DNS, name)`.
+    /// For whom, by name or by `uuid5(NAMESPACE_DNS, name)`. Who may register connections may leave it out, for the provider's default one.
+    #[serde(default)]
     #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._~@+-]+$")]
-    user_id: String,
+    user_id: Option<String>,
     /// The service.
     provider_name: String,
     /// What the connection is to be good for; none = what is usual for the service.
     #[serde(default)]
     #[schema(schema_with = scopes)]
     scopes: Option<Vec<String>>,
-    /// Where the person's browser goes in the end; one of `gateway.return_urls`.
+    /// Where the person's browser goes in the end: one of `gateway.return_urls`, or `/oauth/callback` for nowhere, the gateway's own page
+    /// being the last.
     #[serde(default)]
     return_url: Option<String>,
 }
@@ -145,6 +142,9 @@ async fn request_connection(
 struct Checked {
     /// `pending`, `active`, `attention`, `revoked`, `expired` or `failed`; `unknown` where a newer Nexus wrote another word.
     status: &'static str,
+    /// Why nothing came of it, where it is `failed`: `access_denied`, `expired` (nobody answered), `withdrawn` or `connection_failed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 /// How a connection stands.
@@ -161,72 +161,18 @@ async fn check_connection(
     headers: HeaderMap,
 ) -> Result<Json<Checked>, Problem> {
     let handle = Handle::new(&asked.who, &id, &headers)?;
+    let mut reason = None;
     let status = match gateway.on_disk(move |gateway| gateway.find(&handle)).await?? {
         Found::Asked(_, Standing::Pending, _) => "pending",
-        Found::Asked(_, Standing::Failed, _) => "failed",
+        Found::Asked(_, Standing::Failed(why), _) => {
+            reason = Some(why.word());
+            "failed"
+        }
         Found::Held(id, entry) => {
             let catalogue = gateway.ports.catalogue.load();
             let provider = catalogue.get(id.provider()).map(AsRef::as_ref);
             broker::Standing::of(&entry, provider, (gateway.ports.clock)(), Duration::ZERO).status.as_str()
         }
     };
-    Ok(Json(Checked { status }))
-}
-
-/// What became of a connection that was taken out.
-#[derive(Debug, Serialize, ToSchema)]
-struct Removed {
-    /// Its name.
-    removed: String,
-    /// Whether its service ended its tokens (RFC 7009).
-    revoked: bool,
-}
-
-/// Takes a connection out, and ends its tokens at its service where that has a way; or ends a question that nobody answered.
-///
-/// A question is its key's own to end; a connection is an administrator's.
-#[utoipa::path(delete, path = "/v1/connections/{id}", tag = "connections",
-    params(("id" = String, Path, description = "As it was given, or `provider[:user]`")),
-    security(("key" = ["app", "admin", "owner"])), responses(
-    (status = 200, body = Removed, description = "It is gone"),
-    (status = 404, body = Document, content_type = "application/problem+json", description = "There is none, or it is not for this key"),
-))]
-async fn remove_connection(
-    State(gateway): State<Shared>,
-    asked: Asked<App>,
-    InPath(id): InPath<String>,
-    headers: HeaderMap,
-) -> Result<Json<Removed>, Problem> {
-    if asked.who.kind() == Some(Kind::Node) {
-        return Err(Problem::forbidden("key_kind", "keys of nodes take nothing out"));
-    }
-    let handle = Handle::new(&asked.who, &id, &headers)?;
-    let (id, entry) = match gateway.on_disk(move |gateway| gateway.find(&handle)).await?? {
-        Found::Held(id, entry) => (id, entry),
-        Found::Asked(given, _, connection) => {
-            let (who, whose) = (asked.who.clone(), given.clone());
-            gateway.on_disk(move |gateway| gateway.may_end(&who, &whose)).await??;
-            asked.note(&gateway, "gateway_dropped", &[("connection", connection.as_str())]).await?;
-            let ended = gateway.on_disk(move |gateway| gateway.ports.pending.fail(&given)).await?;
-            ended.map_err(|error| not_kept(&error))?;
-            return Ok(Json(Removed { removed: connection.to_string(), revoked: false }));
-        }
-    };
-    if asked.who.kind() != Some(Kind::Admin) {
-        return Err(Problem::forbidden("not_admin", "only admin keys take connections out"));
-    }
-    asked.note(&gateway, "gateway_removed", &[("connection", id.as_str())]).await?;
-    // To its end also where the caller leaves.
-    let work = tokio::spawn(async move {
-        let (catalogue, vault) = (gateway.ports.catalogue.load_full(), gateway.on_disk(|gateway| gateway.vault()).await??);
-        let ended = end((&id, &entry), &catalogue, &vault, &gateway.consents()).await;
-        if let Ended::No(error) = &ended {
-            tracing::warn!(connection = %id, "the tokens of a removed connection may still be good: {}", told(error));
-        }
-        let gone = id.clone();
-        let deleted = gateway.on_disk(move |gateway| gateway.ports.store.delete(&gone)).await?;
-        deleted.map_err(|error| Problem::unreadable(&error))?;
-        Ok(Json(Removed { removed: id.to_string(), revoked: matches!(ended, Ended::Yes) }))
-    });
-    work.await.unwrap_or_else(|_stopped| Err(Problem::internal()))
+    Ok(Json(Checked { status, reason }))
 }

@@ -7,6 +7,7 @@ mod capture;
 mod connections;
 mod node;
 mod providers;
+mod removed;
 mod stored;
 mod tokens;
 mod whoami;
@@ -33,6 +34,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
         .merge(callback::routes())
         .merge(capture::routes())
         .merge(connections::routes())
+        .merge(removed::routes())
         .merge(providers::routes())
         .merge(tokens::routes())
         .merge(node::routes())

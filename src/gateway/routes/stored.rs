@@ -1,7 +1,6 @@
 //! Connections as a command line elsewhere stores and lists them: `POST` and `GET /api/connections`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
@@ -14,14 +13,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
-use crate::broker;
+use crate::broker::{self, Standing};
 use crate::gateway::access::{Asked, Level, Node, Operator, Registrar, Who};
 use crate::gateway::begin::told;
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::input::{InBody, InPath};
 use crate::gateway::problem::{Document, Problem};
 use crate::model::{ConnectionId, Credential, Secret, UserName};
-use crate::provider::Provider;
 use crate::registration::Form;
 use crate::vault::{self, Entry, Summary};
 
@@ -185,12 +183,24 @@ struct Shown {
     scopes: Vec<String>,
     /// The agent that obtained it by its own log-in.
     agent: Option<String>,
+    /// The names of what it consists of.
+    fields: Vec<String>,
+    /// The hosts that it was sealed for.
+    hosts: Vec<String>,
+    /// The endpoints that renew it.
+    token_urls: Vec<String>,
     /// When the access token ends (RFC 3339).
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
     /// When a person registered it (RFC 3339).
+    #[schema(format = DateTime)]
     registered_at: Option<String>,
     /// When a request went with it last, here or at a node (RFC 3339).
+    #[schema(format = DateTime)]
     last_used_at: Option<String>,
+    /// From when on a request renews it (RFC 3339); null where nothing is renewed, or its end is not known.
+    #[schema(format = DateTime)]
+    next_renewal_at: Option<String>,
 }
 
 /// The connections.
@@ -253,21 +263,29 @@ impl<'a> Look<'a> {
     fn shown(&self, id: &ConnectionId, entry: &Entry) -> Shown {
         let row = Summary::of(id, entry);
         let catalogue = self.gateway.ports.catalogue.load();
-        let renews = |provider: &Arc<Provider>| provider.renewal(&|name| entry.fields.field(name)).is_some();
-        let renewable = catalogue.get(id.provider()).is_some_and(renews);
-        let time = |time: SystemTime| Timestamp::try_from(time).map(|time| time.to_string()).ok();
+        let provider = catalogue.get(id.provider()).map(AsRef::as_ref);
+        let Standing { status, renews_at } = Standing::of(entry, provider, self.now, self.gateway.settings.renew_ahead);
         Shown {
             connection: id.to_string(),
             provider: id.provider().to_string(),
             auth_type: row.auth_type.as_str().to_owned(),
             client_id: row.client_id,
             user: id.user().map(UserName::to_string),
-            status: entry.status_at(self.now, renewable).as_str(),
+            status: status.as_str(),
             scopes: row.scopes,
             agent: row.captured.map(|captured| captured.agent.to_string()),
-            expires_at: row.expires_at.and_then(time),
-            registered_at: row.registered_at.and_then(time),
-            last_used_at: self.used.get(id).copied().and_then(time),
+            fields: entry.fields.names().map(str::to_owned).collect(),
+            hosts: entry.hosts.clone(),
+            token_urls: entry.token_urls.clone(),
+            expires_at: row.expires_at.and_then(seconds),
+            registered_at: row.registered_at.and_then(seconds),
+            last_used_at: self.used.get(id).copied().and_then(seconds),
+            next_renewal_at: renews_at.and_then(seconds),
         }
     }
+}
+
+/// RFC 3339, whole seconds.
+fn seconds(time: SystemTime) -> Option<String> {
+    Timestamp::try_from(time).map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).ok()
 }

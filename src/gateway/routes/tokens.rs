@@ -155,7 +155,7 @@ impl Gateway {
         let (id, entry) = match self.find(handle)? {
             Found::Held(id, entry) => (id, entry),
             Found::Asked(_, Standing::Pending, _) => return Err(unusable(Status::Pending)),
-            Found::Asked(_, Standing::Failed, _) => {
+            Found::Asked(_, Standing::Failed(_), _) => {
                 return Err(Problem::conflict("failed", "nobody consented; POST /v1/request-connection asks again"));
             }
         };

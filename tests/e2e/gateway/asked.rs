@@ -95,6 +95,11 @@ impl House {
         if said.status == 200 { said.json()["status"].clone() } else { said.code().into() }
     }
 
+    /// The same in the app's eyes, with all that is told.
+    async fn stands(&self, begun: &Value) -> Value {
+        self.app.get(&format!("/v1/check-connection/{}", text(begun, "connection_id"))).await.json()
+    }
+
     /// The credential that the service sees where a program sends this.
     async fn sent_with(&self, shown: &str) -> Option<String> {
         let mut request = request(Method::GET, "https://api.acme.example/v1/me", empty());
@@ -228,6 +233,48 @@ fn i6_a_question_is_ended_by_the_key_that_asked_it_or_by_an_administrator() {
 }
 
 #[test]
+fn the_default_connection_is_asked_for_by_who_could_register_it_and_a_page_of_the_gateway_may_be_the_last() {
+    run(async {
+        let house = House::new().await;
+        let wish = json!({ "provider_name": "acme", "return_url": "/oauth/callback" });
+        for who in [&house.app, &house.node, &house.of_alice] {
+            let said = who.ask("POST", "/v1/request-connection", Some(&wish)).await;
+            assert_eq!(
+                (said.status, said.code().as_str()),
+                (400, "malformed"),
+                "everybody's is not theirs to change: {said:?}"
+            );
+        }
+        let begun = house.admin.ask("POST", "/v1/request-connection", Some(&wish)).await.json();
+        let said = house.comes_back(&format!("code=good-root&state={}", text(&begun, "state"))).await;
+        assert!(said.status == 200 && said.body.contains("You can close this page"), "{said:?}");
+        assert!(house.nexus.holds("acme", "access_token", "at-root-0123456789"), "beside the app that is there");
+        for odd in ["/oauth/callback/", "/oauth/callback?x", "//evil.example/oauth/callback", "oauth/callback"] {
+            let wish = json!({ "provider_name": "acme", "user_id": "alice", "return_url": odd });
+            assert_eq!(house.admin.ask("POST", "/v1/request-connection", Some(&wish)).await.code(), "return_url", "{odd}");
+        }
+    });
+}
+
+#[test]
+fn who_gives_up_ends_the_question_and_never_the_connection_that_came_of_it() {
+    run(async {
+        let house = House::new().await;
+        for who in [&house.app, &house.node, &house.admin] {
+            let begun = house.ask(who, "alice").await;
+            let path = format!("/v1/connections/{}?pending=true", text(&begun, "connection_id"));
+            assert_eq!(who.ask("DELETE", &path, None).await.status, 200);
+            assert_eq!(house.stands(&begun).await["reason"], "withdrawn");
+            let begun = house.ask(who, "alice").await;
+            house.comes_back(&format!("code=good-alice&state={}", text(&begun, "state"))).await;
+            let path = format!("/v1/connections/{}?pending=true", text(&begun, "connection_id"));
+            assert_eq!(who.ask("DELETE", &path, None).await.code(), "connected");
+            assert_eq!(house.stands(&begun).await, json!({ "status": "active" }));
+        }
+    });
+}
+
+#[test]
 fn small_liberties_of_clients_are_taken_as_they_are_meant() {
     run(async {
         let house = House::new().await;
@@ -288,11 +335,12 @@ fn t_denied_and_abandoned_consents_are_pending_no_more() {
         let said = house.comes_back(&format!("error=access_denied&state={}", text(&begun, "state"))).await;
         let back = said.field("location").expect("back to the program");
         assert!(said.status == 303 && back.contains("status=error") && back.contains("error=access_denied"), "{said:?}");
-        assert_eq!(house.status(&house.app, &begun["connection_id"]).await, "failed");
+        assert_eq!(house.stands(&begun).await, json!({ "status": "failed", "reason": "access_denied" }));
         let second = house.ask(&house.app, "alice").await;
         assert_ne!(second["state"], begun["state"], "a new question");
         let dropped = house.app.ask("DELETE", &format!("/v1/connections/{}", text(&second, "connection_id")), None).await;
         assert_eq!((dropped.status, house.status(&house.app, &second["connection_id"]).await), (200, json!("failed")));
+        assert_eq!(house.stands(&second).await["reason"], "withdrawn");
         let late = house.comes_back(&format!("code=good-alice&state={}", text(&second, "state"))).await;
         assert_eq!(late.status, 404, "{late:?}");
         // Asking otherwise ends the question before.
@@ -300,7 +348,7 @@ fn t_denied_and_abandoned_consents_are_pending_no_more() {
         let wish = json!({ "user_id": "alice", "provider_name": "acme", "scopes": ["write"] });
         let fourth = house.app.ask("POST", "/v1/request-connection", Some(&wish)).await.json();
         assert!(text(&fourth, "authUrl").contains("scope=write"), "{fourth}");
-        assert_eq!(house.status(&house.app, &third["connection_id"]).await, "failed");
+        assert_eq!(house.stands(&third).await, json!({ "status": "failed", "reason": "withdrawn" }));
         assert_eq!(house.nexus.store().list().expect("a vault").len(), 1, "nothing was stored");
     });
 }
@@ -378,7 +426,7 @@ fn a_connection_is_taken_out_by_an_administrator() {
         let id = house.connect("alice").await;
         let path = format!("/v1/connections/{id}");
         assert_eq!(house.app.ask("DELETE", &path, None).await.code(), "not_admin");
-        assert_eq!(house.node.ask("DELETE", &path, None).await.code(), "key_kind");
+        assert_eq!(house.node.ask("DELETE", &path, None).await.code(), "not_admin");
         let said = house.admin.ask("DELETE", &path, None).await;
         assert_eq!(said.json(), json!({ "removed": "acme:alice", "revoked": false }));
         assert_eq!(house.app.get(&format!("/v1/check-connection/{id}")).await.status, 404);
@@ -398,9 +446,12 @@ fn without_an_app_it_says_where_one_is_made() {
         let wish = json!({ "user_id": "alice", "provider_name": "github" });
         let said = nexus.gateway().ask("POST", "/v1/request-connection", Some(&wish)).await;
         assert_eq!((said.status, said.code().as_str()), (409, "no_client"));
-        assert!(said.body.contains("nexus register github --client-id") && said.body.contains("/oauth/callback"), "{said:?}");
+        assert!(
+            said.body.contains("nexus register github --app --client-id") && said.body.contains("/oauth/callback"),
+            "{said:?}"
+        );
         for (wish, code) in [
-            (json!({ "provider_name": "github" }), "malformed"),
+            (json!({ "provider_name": "github" }), "no_client"),
             (json!({ "user_id": "alice" }), "malformed"),
             (json!({ "user_id": "a b", "provider_name": "github" }), "malformed"),
             (json!({ "user_id": "alice", "provider_name": "no-such" }), "unknown_provider"),

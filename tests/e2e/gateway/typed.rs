@@ -123,7 +123,8 @@ fn who_cancels_has_stored_nothing() {
         let said = Browser::new(&nexus).submit_here(&format!("state={state}&cancel=1")).await;
         assert!(said.status == 200 && said.body.contains("Nothing was stored"), "{said:?}");
         let id = begun["connection_id"].as_str().expect("a handle");
-        assert_eq!(app.get(&format!("/v1/check-connection/{id}")).await.json(), json!({ "status": "failed" }));
+        let stands = app.get(&format!("/v1/check-connection/{id}")).await.json();
+        assert_eq!(stands, json!({ "status": "failed", "reason": "access_denied" }));
     });
 }
 
