@@ -56,6 +56,7 @@ const EXPOSING: &[&str] = &[
     "cli/gateway_key.rs", // a new key, shown once
     "cli/doors.rs",       // the token of one command, into its environment
     "cli/context.rs",     // NEXUS_SECRET, which conceal.rs took out of the environment
+    "cli/login/there.rs", // the address of the page where a person answers the gateway
     "cli/gateway.rs",     // NEXUS_GATEWAY_URL, which lies in .env beside the secret
     "cli/run/knock.rs",
     "gateway/pending.rs",            // the state of a question, back to the program that asked it

@@ -23,7 +23,7 @@ use crate::policy::{Content, Few};
 use crate::provider::Catalogue;
 use crate::proxy::{self, Foreseen};
 use crate::upstream;
-use crate::vault::{self, Store};
+use crate::vault::Snapshot;
 
 /// Why there is nothing to explain.
 #[derive(Debug, thiserror::Error)]
@@ -46,24 +46,21 @@ pub enum ExplainError {
     /// `upstream.resolve`.
     #[error(transparent)]
     Config(#[from] BuildError),
-    /// The vault.
-    #[error(transparent)]
-    Vault(#[from] vault::Error),
 }
 
-/// Explains what happens to `method url` of `agent`; without one of a caller that no limit is set for.
+/// Explains what happens to `method url` of `agent`, with the connections of `vault`; without an agent of a caller that no limit is set for.
 ///
 /// # Errors
 /// As [`ExplainError`] says.
 pub fn explain(
     home: &Home,
     config: &Config,
-    store: &Store,
+    vault: &Arc<Snapshot>,
     agent: Option<&AgentName>,
     (method, url): (&str, &str),
 ) -> Result<Explanation, ExplainError> {
     // People type `get`.
-    Explainer::new(home, config, store)?.explain(agent, &Inquired::new(&method.to_ascii_uppercase(), url))
+    Explainer::new(home, config, vault)?.explain(agent, &Inquired::new(&method.to_ascii_uppercase(), url))
 }
 
 /// A request that is asked about.
@@ -93,24 +90,24 @@ impl<'a> Inquired<'a> {
 /// Who explains, with all that an answer depends on read once.
 pub struct Explainer<'a> {
     config: &'a Config,
-    store: &'a Store,
+    vault: Arc<Snapshot>,
     registry: Registry,
     rules: Rules,
 }
 
 impl<'a> Explainer<'a> {
-    /// Reads the agents, the catalogue and the rules that are in `home`.
+    /// Reads the agents, the catalogue and the rules that are in `home`; the connections are those of `vault`.
     ///
     /// # Errors
     /// As [`ExplainError`] says.
-    pub fn new(home: &Home, config: &'a Config, store: &'a Store) -> Result<Self, ExplainError> {
+    pub fn new(home: &Home, config: &'a Config, vault: &Arc<Snapshot>) -> Result<Self, ExplainError> {
         let registry = parts::agents(home, &[])?;
         let (catalogue, _mistakes) = Catalogue::with_user_folder(&home.providers());
-        let vault = store.snapshot()?;
-        let registered = Arc::new(move |host: &Host| vault.sealed_with(&host.to_string()).to_vec());
+        let all = Arc::clone(vault);
+        let registered = Arc::new(move |host: &Host| all.sealed_with(&host.to_string()).to_vec());
         let written = super::rules::rules(home, config, &catalogue)?;
         let rules = parts::rules(&catalogue, &written, (config, &registry), registered);
-        Ok(Self { config, store, registry, rules })
+        Ok(Self { config, vault: Arc::clone(vault), registry, rules })
     }
 
     /// Explains what happens to a request of `agent`; without one of a caller that no limit is set for.
@@ -127,7 +124,7 @@ impl<'a> Explainer<'a> {
         let target = target(asked.method, asked.url)?;
         let case = Case {
             rules: &self.rules,
-            store: self.store,
+            vault: &self.vault,
             asking: asking(&target, &agent, asked),
             body: asked.body,
             parent: self.config.upstream.proxy.is_some(),
@@ -136,7 +133,7 @@ impl<'a> Explainer<'a> {
         let mut answer = match &connect {
             Some(Passage { connect: Connect::Refuse(refusal), .. }) => case.refused(refusal.reason),
             Some(Passage { connect: Connect::Tunnel, .. }) => case.tunnelled(),
-            Some(Passage { connect: Connect::Intercept, .. }) | None => case.opened()?,
+            Some(Passage { connect: Connect::Intercept, .. }) | None => case.opened(),
         };
         if let Some(passage) = connect {
             answer.connect = Some(word(&passage.connect));

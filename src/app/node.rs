@@ -1,5 +1,8 @@
 //! `Node`: what makes a proxy take its connections from a gateway, as the environment or `$NEXUS_HOME/.env` names it.
 
+mod consent;
+mod link;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,11 +26,14 @@ use super::settings;
 use crate::broker;
 use crate::ca;
 use crate::disk;
-use crate::model::{Authority, ConnectionId, Credential, Host, Scheme, Secret, UserName};
+use crate::model::{Authority, ConnectionId, Credential, Host, Scheme, Secret};
 use crate::node::{self, Door, Held, Url};
 use crate::upstream::{self, Dialler};
-use crate::vault::{Entry, Snapshot, Store};
+use crate::vault::{Snapshot, Store};
 
+pub use self::consent::Consent;
+pub use self::link::Link;
+use self::link::unserved;
 pub use crate::node::UrlError;
 
 /// How long the first requests wait for the gateway's connections.
@@ -208,10 +214,16 @@ impl Node {
         let door = self.door(home, config)?;
         let lent = timeout(FIRST, node::look_once(&door)).await.unwrap_or(Err(node::Error::Silent)).map_err(AskError::new)?;
         let own = store.snapshot().map_err(|error| AskError::Named(BuildError::Vault(error).into()))?;
-        let mut all: BTreeMap<ConnectionId, Arc<Entry>> =
-            own.iter().map(|(id, entry)| (id.clone(), Arc::clone(entry))).collect();
-        all.extend(lent);
+        let served = Link::served(home).map_err(|error| AskError::Named(error.into()))?;
+        let own = unserved(&own, served.iter().chain(lent.keys()));
+        let mut all = lent;
+        all.extend(own.iter().map(|(id, entry)| (id.clone(), Arc::clone(entry))));
         Ok(Snapshot::gathered(own.generation(), all))
+    }
+
+    /// Whether a person said which authority may have signed the gateway's certificate.
+    pub fn is_pinned(&self) -> bool {
+        self.roots.is_some()
     }
 
     /// The gateway at `url`, whose certificate's authority is in `pem`, or, where there is no text, the last certificate that it shows itself.
@@ -256,59 +268,6 @@ impl Node {
         };
         let local = broker::Home::new(Arc::clone(store), home.locks());
         Ok(Held::new(settings, self.door(home, config)?, local, Arc::clone(store)))
-    }
-}
-
-/// How the link of this home's proxy to its gateway stands, as that proxy wrote it down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    /// The gateway.
-    pub gateway: String,
-    /// Whether it was being heard.
-    pub connected: bool,
-    /// When it was heard last; meaningful while it is not. `None` = never.
-    pub heard_at: Option<SystemTime>,
-    /// Why it is not heard.
-    pub why: Option<String>,
-    /// How long copies outlive its silence.
-    pub grace: Duration,
-    /// How many copies there were.
-    pub connections: usize,
-}
-
-impl Link {
-    /// What was written down last; `None` where nothing was.
-    ///
-    /// # Errors
-    /// As [`HomeError`] says.
-    pub fn of(home: &Home) -> Result<Option<Self>, HomeError> {
-        let path = home.node_file();
-        let state = node::read_state(&path).map_err(|cause| HomeError::File { path, cause })?;
-        Ok(state.map(|state| Self {
-            gateway: state.gateway,
-            connected: state.connected,
-            heard_at: state.heard_at.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))),
-            why: state.why,
-            grace: Duration::from_secs(state.grace_secs),
-            connections: state.connections,
-        }))
-    }
-
-    /// Whether a gateway ever lent `id` to this home, its person by name or by number: then none of that name in the vault here is used.
-    ///
-    /// # Errors
-    /// As [`HomeError`] says.
-    pub fn has_served(home: &Home, id: &ConnectionId) -> Result<bool, HomeError> {
-        let path = home.node_file();
-        let state = node::read_state(&path).map_err(|cause| HomeError::File { path, cause })?;
-        let same = |one: &ConnectionId| one.provider() == id.provider() && UserName::same(one.user(), id.user());
-        Ok(state.is_some_and(|state| state.ids().iter().any(same)))
-    }
-
-    /// How long copies may still be used at `now`; zero once they are too old.
-    pub fn left(&self, now: SystemTime) -> Duration {
-        let silent = self.heard_at.map_or(Duration::MAX, |at| now.duration_since(at).unwrap_or_default());
-        if self.connected { self.grace } else { self.grace.saturating_sub(silent) }
     }
 }
 
@@ -371,9 +330,14 @@ pub enum AskError {
     Refused {
         /// The status of its answer.
         status: u16,
+        /// Its word for why; empty where it said none.
+        code: String,
         /// Why, and what to do.
         why: String,
     },
+    /// Its certificate can't be verified.
+    #[error("{0}")]
+    Untrusted(String),
     /// Anything else.
     #[error("{0}")]
     Failed(String),
@@ -385,9 +349,11 @@ impl AskError {
             Some(advice) => format!("{}; {advice}", node::told(&error)),
             None => node::told(&error),
         };
+        let told = node::told(&error);
         match error {
             error if error.is_away() => Self::Away(text),
-            node::Error::Refused { status, .. } => Self::Refused { status: status.as_u16(), why: text },
+            node::Error::Refused { status, code, .. } => Self::Refused { status: status.as_u16(), code, why: text },
+            node::Error::Unreachable(upstream::Error::Tls { .. }) => Self::Untrusted(told),
             _ => Self::Failed(text),
         }
     }

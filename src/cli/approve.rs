@@ -11,7 +11,7 @@ use serde_json::json;
 use super::arguments::Approve;
 use super::context::{Context, Hint, known};
 use super::terminal::Terminal;
-use super::{list, providers, when};
+use super::{gateway, list, providers, when};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Approve) -> anyhow::Result<()> {
     context.require_home()?;
@@ -19,7 +19,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Approve) -> 
     let id = known(&store, &options.provider, options.user.as_deref())?;
     let catalogue = context.catalogue(terminal);
     let provider = providers::find(&catalogue, id.provider())?;
-    let shown = store.get(&id)?.ok_or_else(|| list::missing(id.as_str()))?;
+    let Some(shown) = store.get(&id)? else { return Err(not_here(context, terminal, &id)) };
     let Some(captured) = &shown.captured else { anyhow::bail!(refused(&id, NotApproved::NotPending)) };
     let at = when::or_dash(shown.registered_at);
     terminal.talk(&match &captured.made_with {
@@ -53,6 +53,25 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Approve) -> 
     terminal.either(&json!({ "approved": id.as_str(), "agent": agent, "hosts": hosts }), || {
         format!("approved {id} of {agent} for {}\n", hosts.join(", "))
     })
+}
+
+/// What an agent of the gateway's own machine obtained is approved there; what one of this machine did, here.
+fn not_here(context: &Context, terminal: &Terminal, id: &ConnectionId) -> anyhow::Error {
+    let there = match gateway::there(context, terminal) {
+        Ok(Some(there)) => there,
+        Ok(None) => return list::missing(id.as_str()).into(),
+        Err(error) => return error,
+    };
+    match there.shown(id) {
+        Ok(Some(_)) => {
+            let why = format!("{id} is at the gateway {}; it is approved on that machine", there.url());
+            Hint::new(why, format!("nexus approve {id}")).into()
+        }
+        Ok(None) => {
+            Hint::new(format!("{id} is neither at the gateway {} nor in the vault here", there.url()), "nexus list").into()
+        }
+        Err(error) => error.into(),
+    }
 }
 
 /// Adds `fields`, which may name a tenant, and seals the hosts again that they bind.

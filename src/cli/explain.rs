@@ -6,6 +6,7 @@ use nexus::model::AgentName;
 
 use super::arguments::Explain;
 use super::context::Context;
+use super::node;
 use super::terminal::{BOLD, Terminal};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Explain) -> anyhow::Result<()> {
@@ -18,11 +19,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Explain) -> 
     };
     // Mistakes in a person's provider files are told; the answer is that of the others.
     context.catalogue(terminal);
-    if super::node::lender(context, &context.config()?)?.is_some() {
-        terminal
-            .warn("the connections of this home's gateway are not looked at: this is the answer for those of the vault here");
-    }
-    let answer = explain(&context.home, &context.config()?, &context.store()?, agent.as_ref(), (method, url))?;
+    let vault = node::connections(context, terminal, &context.store()?)?;
+    let answer = explain(&context.home, &context.config()?, &vault, agent.as_ref(), (method, url))?;
     if agent.is_none() && context.home.lasting()?.is_some_and(|agents| !agents.is_empty()) {
         terminal.warn("agents are defined; this is the answer for one without limits. Name one with --agent");
     }

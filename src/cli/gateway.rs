@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use http::Method;
-use nexus::app::{AskError, Config, Home, Link, Node, NodeError, ReturnUrl, Typed, dotenv_value};
+use nexus::app::{AskError, Config, Consent, Home, Link, Node, NodeError, ReturnUrl, Typed, dotenv_value};
 use nexus::model::{Authority, ConnectionId};
 use nexus::vault::Entry;
 use serde_json::Value;
@@ -67,8 +67,23 @@ pub(super) fn there(context: &Context, terminal: &Terminal) -> anyhow::Result<Op
             terminal.warn(&format!("the gateway at {} does not answer; the local vault is used", there.node.url()));
             Ok(None)
         }
+        Err(AskError::Untrusted(why)) => Err(untrusted(&there.node, &why).into()),
         Err(error) => Err(error).with_context(|| format!("the gateway at {} can't be used", there.node.url())),
     }
+}
+
+/// Its certificate can't be verified: another authority was said to sign it, or none.
+fn untrusted(node: &Node, why: &str) -> Hint {
+    let url = node.url();
+    let more = match node.is_pinned() {
+        true => {
+            "another authority signed it than the one that this home trusts for it (gateway-ca.pem, NEXUS_GATEWAY_CA). If its \
+             own machine shows the new one, trust that"
+        }
+        false => "this home does not know who signed it; have that shown, and compare it with what its own machine shows",
+    };
+    let message = format!("the gateway at {url} can't be used: its certificate can't be verified ({why}): {more}");
+    Hint::new(message, format!("nexus gateway trust {url}"))
 }
 
 /// Refuses to do to the vault here what is meant for the gateway, where that is away and lends `id` to this home: a connection of that name
@@ -86,6 +101,14 @@ pub(super) fn not_lent(context: &Context, id: &ConnectionId) -> anyhow::Result<(
     Err(Hint::new(why, "nexus status").into())
 }
 
+/// Refuses to show what lies in the vault here as if it were in use, where a gateway that is away lends `id` to this home.
+pub(super) fn not_shown_here(context: &Context, id: &ConnectionId) -> anyhow::Result<()> {
+    let Ok(Some(node)) = super::node::lender(context, &context.config()?) else { return Ok(()) };
+    let why = || format!("{id} is kept at the gateway {}, which does not answer", node.url());
+    anyhow::ensure!(!Link::has_served(&context.home, id)?, Hint::new(why(), "nexus status"));
+    Ok(())
+}
+
 impl There {
     /// Where it is.
     pub(super) fn url(&self) -> String {
@@ -94,10 +117,15 @@ impl There {
 
     /// Whether it has `id`.
     pub(super) fn has(&self, id: &ConnectionId) -> anyhow::Result<bool> {
+        Ok(self.shown(id)?.is_some())
+    }
+
+    /// What it tells of `id`, without its secrets; `None` where it has none of that name.
+    pub(super) fn shown(&self, id: &ConnectionId) -> Result<Option<Value>, AskError> {
         match self.ask(Method::GET, &format!("/api/connections/{id}")) {
-            Ok(_shown) => Ok(true),
-            Err(AskError::Refused { status: 404, .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+            Ok(shown) => Ok(Some(shown)),
+            Err(AskError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -122,9 +150,24 @@ impl There {
         Ok(self.ask(Method::GET, "/api/connections")?)
     }
 
-    /// Takes `id` out there, and ends its tokens at the service.
-    pub(super) fn remove(&self, id: &ConnectionId) -> Result<Value, AskError> {
-        self.ask(Method::DELETE, &format!("/v1/connections/{id}"))
+    /// Takes `id` out there, or its tokens alone; `revoke` ends them at the service.
+    pub(super) fn remove(&self, id: &ConnectionId, (keep, revoke): (bool, bool)) -> Result<Value, AskError> {
+        self.ask(Method::DELETE, &format!("/v1/connections/{id}?keep={keep}&revoke={revoke}"))
+    }
+
+    /// What it answers to a question.
+    pub(super) async fn get(&self, path: &str) -> Result<Value, AskError> {
+        self.node.ask((&self.home, &self.config), Method::GET, path, None).await
+    }
+
+    /// Has it ask a person for `id`.
+    pub(super) async fn ask_consent(&self, id: &ConnectionId, scopes: &[String]) -> Result<Consent, AskError> {
+        self.node.ask_consent((&self.home, &self.config), id, scopes).await
+    }
+
+    /// Takes a question back that it asks.
+    pub(super) async fn withdraw(&self, consent: &Consent) -> Result<Value, AskError> {
+        self.node.withdraw((&self.home, &self.config), consent).await
     }
 
     fn ask(&self, method: Method, path: &str) -> Result<Value, AskError> {

@@ -8,7 +8,7 @@ use nexus::vault::{Captured, Entry, Status, Summary};
 use serde_json::{Map, Value, json};
 
 use super::arguments::{List, One};
-use super::context::{Context, Hint, known};
+use super::context::{Context, Hint, connection};
 use super::standing::{Standings, Told};
 use super::terminal::Terminal;
 use super::{gateway, remote, when};
@@ -16,7 +16,7 @@ use super::{gateway, remote, when};
 pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> anyhow::Result<()> {
     let user: Option<UserName> = options.user.as_deref().map(str::parse).transpose()?;
     if let Some(there) = gateway::there(context, terminal)? {
-        return remote::list(&there, terminal, user.as_ref());
+        return remote::list((context, terminal), &there, user.as_ref());
     }
     let snapshot = context.store()?.snapshot()?;
     let standings = Standings::look(context, terminal);
@@ -36,7 +36,7 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
     Ok(())
 }
 
-fn cells((row, told): &(Summary, Told)) -> Vec<String> {
+pub(super) fn cells((row, told): &(Summary, Told)) -> Vec<String> {
     let known = vec![
         row.connection.provider().to_string(),
         row.auth_type.as_str().to_owned(),
@@ -49,7 +49,7 @@ fn cells((row, told): &(Summary, Told)) -> Vec<String> {
 }
 
 /// What a person has to do about it; nothing where it works.
-fn advice(row: &Summary, status: Status) -> Option<String> {
+pub(super) fn advice(row: &Summary, status: Status) -> Option<String> {
     let id = &row.connection;
     let again = format!("log in again (`nexus login {id}`) or register it again");
     match status {
@@ -65,7 +65,7 @@ fn advice(row: &Summary, status: Status) -> Option<String> {
     }
 }
 
-fn facts((row, told): &(Summary, Told)) -> Value {
+pub(super) fn facts((row, told): &(Summary, Told)) -> Value {
     let mut facts = Map::from_iter([
         ("connection".to_owned(), json!(row.connection.as_str())),
         ("provider".to_owned(), json!(row.connection.provider().as_str())),
@@ -111,8 +111,20 @@ fn say_that_there_is_none(terminal: &Terminal, user: Option<&UserName>) {
 }
 
 pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> anyhow::Result<()> {
+    let named = connection(&options.provider, options.user.as_deref())?;
+    match gateway::there(context, terminal)? {
+        Some(there) if remote::show(&there, terminal, &named)? => return Ok(()),
+        Some(there) => {
+            terminal.say(&format!("nexus: the gateway {} has none of that name; this is the vault here", there.url()));
+        }
+        None => gateway::not_shown_here(context, &named)?,
+    }
+    show_here(context, terminal, &named)
+}
+
+fn show_here(context: &Context, terminal: &Terminal, named: &ConnectionId) -> anyhow::Result<()> {
     let store = context.store()?;
-    let id = known(&store, &options.provider, options.user.as_deref())?;
+    let id = store.snapshot()?.meant(named);
     let entry = store.get(&id)?.ok_or_else(|| missing(id.as_str()))?;
     let told = Standings::look(context, terminal).of(&id, &entry);
     let fields: Vec<&str> = entry.fields.names().collect();

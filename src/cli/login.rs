@@ -5,6 +5,7 @@ mod device;
 mod loopback;
 mod page;
 mod redirect;
+mod there;
 
 use std::cell::Cell;
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ use loopback::{Arrival, Loopback};
 use page::Page;
 use redirect::Redirect;
 
+/// Of the redirect URI, where none is named.
+const PORT: u16 = 8093;
 /// As shells have it for what an interrupt ended.
 const INTERRUPTED: u8 = 130;
 /// How long a browser may take to fetch the page that says how it ended.
@@ -56,18 +59,21 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> an
     let flood = start_log(terminal, "nexus=error");
     harden(terminal);
     let there = gateway::there(context, terminal)?;
+    if let Some(there) = there.as_ref().filter(|_| options.client_id.is_none()) {
+        let code = there::run((context, terminal), there, &id, options);
+        flood.report();
+        return code;
+    }
     let catalogue = context.catalogue(terminal);
     providers::find(&catalogue, id.provider())?;
     let provider = Arc::clone(catalogue.get(id.provider()).context("the provider is gone")?);
-    let redirect = Redirect::chosen(options.redirect_uri.as_deref(), options.port)?;
+    let redirect = Redirect::chosen(options.redirect_uri.as_deref(), options.port.unwrap_or(PORT))?;
     let store = context.store()?;
     let id = store.snapshot()?.meant(&id);
     context.warn_if_guessable(terminal)?;
     let account = account(terminal, (&store, &provider), &id, (options, &redirect))?;
     can_keep(&account, store.get(&id)?.as_deref()).context("nobody was asked")?;
-    let patience = options.timeout.as_deref().unwrap_or("10m");
-    let now = SystemTime::now();
-    let patience = when::parse(patience, now)?.duration_since(now).unwrap_or_default();
+    let patience = patience(options)?;
     let ports = login::ports(&context.home, &context.config()?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(async {
@@ -90,6 +96,12 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> an
     runtime.shutdown_background();
     flood.report();
     code
+}
+
+/// How long a person is waited for.
+fn patience(options: &Login) -> anyhow::Result<Duration> {
+    let now = SystemTime::now();
+    Ok(when::parse(options.timeout.as_deref().unwrap_or("10m"), now)?.duration_since(now).unwrap_or_default())
 }
 
 /// A service without a page for browsers has one for codes.

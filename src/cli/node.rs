@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use http::Method;
 use nexus::app::{App, Config, Link, Node};
+use nexus::model::ConnectionId;
 use nexus::vault::{Snapshot, Store};
 use serde_json::{Value, json};
 
-use super::context::Context;
+use super::context::{Context, Hint};
 use super::terminal::Terminal;
-use super::when;
+use super::{gateway, when};
 
 /// How long a gateway may take to say what needs a person.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -77,7 +78,7 @@ pub(super) fn attention(context: &Context, node: &Node) -> anyhow::Result<Value>
 }
 
 /// The connections that a proxy of this home has: the vault's, or on a node those of its gateway too. While it is away they are those of the
-/// vault, with a warning.
+/// vault that it never lent, with a warning.
 pub(super) fn connections(context: &Context, terminal: &Terminal, store: &Store) -> anyhow::Result<Arc<Snapshot>> {
     let config = context.config()?;
     let Some(node) = lender(context, &config)? else { return Ok(store.snapshot()?) };
@@ -85,8 +86,34 @@ pub(super) fn connections(context: &Context, terminal: &Terminal, store: &Store)
     match runtime.block_on(node.connections((&context.home, &config), store)) {
         Ok(all) => Ok(Arc::new(all)),
         Err(error) => {
-            terminal.warn(&format!("the gateway's connections are left out: {error}"));
-            Ok(store.snapshot()?)
+            terminal.warn(&format!("the connections of the gateway at {} are left out: {error}", node.url()));
+            Ok(Arc::new(Link::unserved(&context.home, &*store.snapshot()?)?))
         }
     }
+}
+
+/// Why `id` is not among the connections of this home, where a gateway has something to do with that.
+pub(super) fn elsewhere(context: &Context, terminal: &Terminal, id: &ConnectionId) -> anyhow::Result<Option<Hint>> {
+    let config = context.config()?;
+    let lender = lender(context, &config)?;
+    if let Some(node) = &lender
+        && Link::has_served(&context.home, id)?
+    {
+        let why = format!("{id} is kept at the gateway {}, which does not lend it to this home now", node.url());
+        return Ok(Some(Hint::new(why, "nexus status")));
+    }
+    let Some(there) = gateway::there(context, terminal)? else { return Ok(None) };
+    if !there.has(id)? {
+        return Ok(None);
+    }
+    let why = match lender {
+        Some(_) => {
+            format!("{id} is at the gateway {}, which lends it to nobody: it waits there, or is an agent's own", there.url())
+        }
+        None => format!(
+            "{id} is at the gateway {}, and this home takes no connections from there: that wants a key of kind node (NEXUS_GATEWAY_KEY)",
+            there.url()
+        ),
+    };
+    Ok(Some(Hint::new(why, format!("nexus show {id}"))))
 }

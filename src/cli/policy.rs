@@ -17,7 +17,7 @@ use serde_json::json;
 use super::arguments::Policy;
 use super::context::Context;
 use super::terminal::Terminal;
-use super::when;
+use super::{node, when};
 
 /// The largest file that is read here.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -75,7 +75,8 @@ fn test(context: &Context, terminal: &Terminal, file: &Path) -> anyhow::Result<E
     context.require_home()?;
     let trials = trials(&text_of(file)?).with_context(|| file.display().to_string())?;
     let (config, store) = (context.config()?, context.store()?);
-    let tried = try_all(&Explainer::new(&context.home, &config, &store)?, trials)?;
+    let vault = node::connections(context, terminal, &store)?;
+    let tried = try_all(&Explainer::new(&context.home, &config, &vault)?, trials)?;
     let wrong = tried.iter().filter(|tried| !tried.is_right()).count();
     let value: Vec<_> = tried
         .iter()

@@ -68,9 +68,7 @@ fn app_hint(id: &ConnectionId, place: Option<&str>) -> String {
     let command = format!("nexus login {provider}{user}");
     match place {
         None => format!("an app is registered; connect an account by it: {command}"),
-        Some(url) => {
-            format!("an app is registered at {url}; connect accounts on its machine ({command}) or by /v1/request-connection")
-        }
+        Some(url) => format!("an app is registered at {url}; connect an account by it: {command}"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `nexus remove`: a connection out of the vault, and its tokens ended at the service where that has a way (RFC 7009).
 
-use nexus::app::login::{Ended, end, ports};
+use nexus::app::login::{Ended, can_end, end, end_here, ports};
 use nexus::model::ConnectionId;
-use nexus::vault::{AuthType, Entry, Status, Store};
+use nexus::vault::{Entry, Store};
 use serde_json::json;
 
 use super::arguments::Remove;
@@ -12,19 +12,20 @@ use super::terminal::Terminal;
 use super::{gateway, remote};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Remove) -> anyhow::Result<()> {
-    if let Some(there) = gateway::there(context, terminal)? {
-        let id = connection(&options.provider, options.user.as_deref())?;
-        let here = Hint::new("--keep and --no-revoke act on a vault here", "nexus remove --help");
-        anyhow::ensure!(!options.keep && !options.no_revoke, here);
-        if remote::remove(&there, terminal, &id)? {
-            return Ok(());
-        }
-    } else {
-        gateway::not_lent(context, &connection(&options.provider, options.user.as_deref())?)?;
+    let named = connection(&options.provider, options.user.as_deref())?;
+    let there = gateway::there(context, terminal)?;
+    match &there {
+        Some(there) if remote::remove(there, terminal, &named, options)? => return Ok(()),
+        Some(_) => {}
+        None => gateway::not_lent(context, &named)?,
     }
     let store = context.store()?;
     let id = known(&store, &options.provider, options.user.as_deref())?;
     let entry = store.get(&id)?;
+    if let (None, Some(there)) = (&entry, &there) {
+        let message = format!("{id} is neither at the gateway {} nor in the vault here", there.url());
+        return Err(Hint::new(message, "nexus list").into());
+    }
     if options.keep {
         entry.as_deref().map_or(Ok(()), |entry| can_keep(&id, entry))?;
     }
@@ -36,31 +37,47 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Remove) -> a
         None => false,
     };
     if options.keep {
-        store.update(&id, drop_tokens)?.ok_or_else(|| missing(id.as_str()))?;
-        return terminal.either(&json!({ "kept": id.as_str(), "revoked": revoked }), || {
-            let ended = if revoked { "ended at the service" } else { "dropped here" };
-            format!("the tokens of {id} are {ended}; `nexus login {id}` connects it again\n")
-        });
+        store.update(&id, end_here)?.ok_or_else(|| missing(id.as_str()))?;
+    } else {
+        anyhow::ensure!(store.delete(&id)?, missing(id.as_str()));
     }
-    anyhow::ensure!(store.delete(&id)?, missing(id.as_str()));
-    terminal.either(&json!({ "removed": id.as_str(), "revoked": revoked }), || {
-        let ended = if revoked { ", and its tokens are ended at the service" } else { "" };
-        format!("removed {id}{ended}\n")
-    })
+    let place = there.map(|there| format!(" in the vault here; the gateway {} has none of that name", there.url()));
+    Done { id: id.as_str(), kept: options.keep, revoked, at: ("here", place) }.tell(terminal)
+}
+
+/// What was done, and where.
+pub(super) struct Done<'a> {
+    pub(super) id: &'a str,
+    pub(super) kept: bool,
+    pub(super) revoked: bool,
+    /// `here` or `gateway`, and the words for it where there are two places.
+    pub(super) at: (&'static str, Option<String>),
+}
+
+impl Done<'_> {
+    pub(super) fn tell(&self, terminal: &Terminal) -> anyhow::Result<()> {
+        let Self { id, kept, revoked, at: (place, words) } = self;
+        let mut value = json!({ if *kept { "kept" } else { "removed" }: id, "revoked": revoked });
+        if let (Some(_), Some(value)) = (words, value.as_object_mut()) {
+            value.insert("where".to_owned(), json!(place));
+        }
+        let words = words.as_deref().unwrap_or_default();
+        terminal.either(&value, || match (kept, revoked) {
+            (true, true) => {
+                format!("the tokens of {id}{words} are ended at the service; `nexus login {id}` connects it again\n")
+            }
+            (true, false) => format!("the tokens of {id}{words} are dropped; `nexus login {id}` connects it again\n"),
+            (false, true) => format!("removed {id}{words}, and its tokens are ended at the service\n"),
+            (false, false) => format!("removed {id}{words}\n"),
+        })
+    }
 }
 
 /// Whether there is something that the next log-in needs.
 fn can_keep(id: &ConnectionId, entry: &Entry) -> anyhow::Result<()> {
-    let has_an_app = entry.auth_type == AuthType::OAuth2 && entry.captured.is_none();
     let message = || format!("{id} was connected by no log-in of a person: nothing of it can be kept");
-    anyhow::ensure!(has_an_app, Hint::new(message(), format!("nexus remove {id}")));
+    anyhow::ensure!(can_end(entry), Hint::new(message(), format!("nexus remove {id}")));
     Ok(())
-}
-
-/// Leaves what the next log-in needs.
-fn drop_tokens(entry: &mut Entry) {
-    ["access_token", "refresh_token"].iter().for_each(|name| entry.fields.remove(name));
-    (entry.expires_at, entry.status) = (None, Status::Revoked);
 }
 
 /// Whether the service ended its tokens. That it did not keeps nobody from removing it here.

@@ -13,17 +13,17 @@ use hyper_util::rt::TokioIo;
 use nexus::app::login::shown;
 use nexus::model::{ConnectionId, UserName};
 use nexus::provider::{FixedBody, Provider, WhoAmI};
-use nexus::vault::{Entry, Store};
+use nexus::vault::{Entry, Snapshot};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::arguments::Test;
-use super::context::{Context, Hint, connection, known};
+use super::context::{Context, Hint, connection};
 use super::doors::{self, Passing};
 use super::process::{harden, start_log};
 use super::terminal::Terminal;
-use super::{list, providers};
+use super::{list, node, providers};
 
 /// For the whole request, a renewal included.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,15 +55,17 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Test) -> any
     context.require_home()?;
     let flood = start_log(terminal, "nexus=error");
     harden(terminal);
-    let store = context.store()?;
-    let id = chosen(&store, options)?;
+    let vault = node::connections(context, terminal, &context.store()?)?;
+    let id = chosen(&vault, options)?;
     let catalogue = context.catalogue(terminal);
     let provider = providers::find(&catalogue, id.provider())?;
-    let entry = store.get(&id)?.ok_or_else(|| absent(provider, &id))?;
+    let Some(entry) = vault.get(&id) else {
+        return Err(node::elsewhere(context, terminal, &id)?.unwrap_or_else(|| absent(provider, &id)).into());
+    };
     if let Some(captured) = &entry.captured {
         anyhow::bail!("{id} is the log-in of the agent {}, which nobody else can use", captured.agent);
     }
-    let requests = requests(provider, &id, &entry)?;
+    let requests = requests(provider, &id, entry)?;
     let agent = Passing::new(id.user().map(UserName::as_str))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (request, answer) = runtime.block_on(async {
@@ -74,7 +76,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Test) -> any
         answer
     })?;
     flood.report();
-    tell(terminal, (provider, &id, &entry), (&format!("{} {}", request.method, request.url), &answer))
+    tell(terminal, (provider, &id, entry), (&format!("{} {}", request.method, request.url), &answer))
 }
 
 /// One that may show that the credential works.
@@ -121,11 +123,13 @@ async fn ask_until_one_works<'r, 'a>(
 }
 
 /// The connection that the command line names, its person by name or by number.
-fn chosen(store: &Store, options: &Test) -> anyhow::Result<ConnectionId> {
-    let Some(text) = &options.user_id else { return known(store, &options.provider, options.user.as_deref()) };
-    let id = connection(&options.provider, None)?;
-    anyhow::ensure!(id.user().is_none(), "the person is named twice: in {id} and by --user-id");
-    known(store, &options.provider, Some(text))
+fn chosen(vault: &Snapshot, options: &Test) -> anyhow::Result<ConnectionId> {
+    let user = options.user_id.as_deref().or(options.user.as_deref());
+    if options.user_id.is_some() {
+        let id = connection(&options.provider, None)?;
+        anyhow::ensure!(id.user().is_none(), "the person is named twice: in {id} and by --user-id");
+    }
+    Ok(vault.meant(&connection(&options.provider, user)?))
 }
 
 fn absent(provider: &Provider, id: &ConnectionId) -> Hint {

@@ -95,13 +95,23 @@ impl Door {
         Ok(Opened { response, driver })
     }
 
-    /// As [`Door::open`], the answer read whole. Anything but 2xx is [`Error::Refused`], or [`Error::Stranger`].
+    /// As [`Door::answer`]. Anything but 2xx is [`Error::Refused`], or [`Error::Stranger`].
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let (head, body) = self.answer(method, path, body).await?;
+        if head.status.is_success() { Ok(body) } else { Err(refused(&head, &body)) }
+    }
+
+    /// As [`Door::open`], the answer read whole, whatever its status.
+    pub(crate) async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<(Parts, Zeroizing<Vec<u8>>), Error> {
         let opened = self.open(method, path, body).await?;
         let (head, body) = opened.response.into_parts();
         let body = Limited::new(body, ANSWER).collect().await.map_err(|_long_or_cut| Error::Long)?;
-        let body = Zeroizing::new(body.to_bytes().to_vec());
-        if head.status.is_success() { Ok(body) } else { Err(refused(&head, &body)) }
+        Ok((head, Zeroizing::new(body.to_bytes().to_vec())))
     }
 
     fn request(&self, method: Method, path: &str, body: Option<Bytes>) -> Request<Full<Bytes>> {
@@ -124,7 +134,7 @@ impl Door {
 
 /// What an answer other than 2xx says for people, without anything that a terminal would obey. Only a problem document (RFC 9457) of a
 /// gateway is the gateway's word.
-pub(super) fn refused(head: &Parts, body: &[u8]) -> Error {
+pub(crate) fn refused(head: &Parts, body: &[u8]) -> Error {
     let status = head.status;
     let document: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let member = |name: &str| document.as_ref()?.get(name)?.as_str().map(str::to_owned);

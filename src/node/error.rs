@@ -90,13 +90,13 @@ impl Error {
             Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => {
                 Some("NEXUS_GATEWAY_KEY is not one of its keys; `nexus gateway key add`, typed there, makes one")
             }
-            Self::Refused { status: StatusCode::FORBIDDEN, .. } => Some(
+            Self::Refused { status: StatusCode::FORBIDDEN, code, .. } if code == "key_kind" => Some(
                 "NEXUS_GATEWAY_KEY is of another kind; `nexus gateway key add NAME --kind …`, typed there, makes one: node for a proxy, admin for a person",
             ),
             Self::Stranger { status, .. } if status.is_client_error() => Some(
                 "NEXUS_GATEWAY_URL leads to something that is no gateway of Nexus; a proxy in front of one must let its paths through",
             ),
-            Self::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. } => {
+            Self::Refused { status: StatusCode::METHOD_NOT_ALLOWED, .. } => {
                 Some("NEXUS_GATEWAY_URL leads to something that is no gateway of Nexus, or an older one")
             }
             Self::Unreachable(upstream::Error::Tls { .. }) => {

@@ -12,7 +12,7 @@ mod pulse;
 mod served;
 mod settings;
 
-pub(crate) use door::Door;
+pub(crate) use door::{Door, refused};
 pub(crate) use error::Error;
 pub(crate) use held::Held;
 pub(crate) use link::{keep_up, look_once, told};

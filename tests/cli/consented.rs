@@ -10,23 +10,27 @@ use crate::oidc::{ACME, Browser, Oidc, SECRET, Shown};
 use crate::world::{Done, World, eventually, signal};
 
 /// A `nexus login` that waits for a person.
-struct LoggingIn {
-    child: Child,
+pub(crate) struct LoggingIn {
+    pub(crate) child: Child,
     talk: BufReader<ChildStderr>,
-    said: String,
+    pub(crate) said: String,
 }
 
 impl LoggingIn {
-    fn start(world: &World, arguments: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, arguments: &[&str]) -> Self {
         let whole = [&["login", "acme", "--no-browser", "--json"], arguments].concat();
         let mut command = world.command(&whole);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// One that was started otherwise.
+    pub(crate) fn of(mut child: Child) -> Self {
         let talk = BufReader::new(child.stderr.take().unwrap());
         Self { child, talk, said: String::new() }
     }
 
     /// The first line it says that `find` finds something in.
-    fn says<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+    pub(crate) fn says<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
         loop {
             let mut line = String::new();
             let read = self.talk.read_line(&mut line).unwrap();
@@ -39,13 +43,13 @@ impl LoggingIn {
     }
 
     /// The page's address, once it waits for the answer.
-    fn page(&mut self) -> String {
+    pub(crate) fn page(&mut self) -> String {
         let url = self.says(|line| line.starts_with("https://").then(|| line.to_owned()));
-        self.says(|line| line.contains("Nexus waits at").then_some(()));
+        self.says(|line| line.contains("Nexus waits ").then_some(()));
         url
     }
 
-    fn end(mut self) -> Done {
+    pub(crate) fn end(mut self) -> Done {
         self.talk.read_to_string(&mut self.said).unwrap();
         let mut done: Done = self.child.wait_with_output().unwrap().into();
         done.err = self.said;

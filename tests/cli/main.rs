@@ -30,6 +30,7 @@ mod jarviscore;
 mod killed;
 mod log;
 mod made;
+mod node_log_ins;
 mod nodes;
 mod oidc;
 mod policies;

@@ -8,7 +8,7 @@ use crate::world::{Up, World, eventually};
 const KEY: &str = "sk_test_of_stripe_0123456789";
 
 /// A gateway that is up, and its address.
-fn gateway() -> (World, Up, String) {
+pub(crate) fn gateway() -> (World, Up, String) {
     let world = World::new();
     let up = world.up();
     let announced: Value = serde_json::from_str(&world.read("gateway.addr")).expect("an announcement");
@@ -16,7 +16,7 @@ fn gateway() -> (World, Up, String) {
     (world, up, url)
 }
 
-fn key(gateway: &World, kind: &str) -> String {
+pub(crate) fn key(gateway: &World, kind: &str) -> String {
     let shown = gateway.nexus(&["gateway", "key", "add", kind, "--kind", kind]).ok();
     let key = shown.lines().nth(1).expect("a key").trim().to_owned();
     // It reads its keys again in a moment.
@@ -59,7 +59,8 @@ fn what_a_person_types_is_stored_at_the_gateway_and_nowhere_else() {
     assert_eq!(again.json()["replaced"], true);
     let removed = here.nexus(&["remove", "stripe:alice"]).ok();
     assert!(removed.contains("removed stripe:alice at the gateway") && names(&gateway).is_empty(), "{removed}");
-    assert!(here.nexus(&["remove", "stripe:alice"]).failed(1).contains("stripe:alice"));
+    let gone = here.nexus(&["remove", "stripe:alice"]).failed(1);
+    assert!(gone.contains("stripe:alice is neither at the gateway") && gone.contains("nor in the vault here"), "{gone}");
     let refused = here.nexus_with(&["register", "stripe", "--stdin"], "password=x\n").failed(1);
     assert!(refused.contains("needs other fields"), "{refused}");
 }
@@ -184,8 +185,14 @@ fn i4_a_gateway_is_trusted_after_a_person_has_seen_who_signed_its_certificate() 
     let ca = Authority::new();
     let (gateway, _up, url) = tls_gateway(&ca, true);
     let here = World::new().with("NEXUS_GATEWAY_URL", &url);
-    let unknown = here.nexus(&["list"]).failed(1);
-    assert!(unknown.contains("can't be verified") && unknown.contains("nexus gateway trust"), "{unknown}");
+    for command in [&["list"][..], &["remove", "stripe"], &["login", "github"], &["show", "stripe"], &["register", "stripe"]] {
+        let unknown = here.nexus(command).failed(1);
+        assert!(
+            unknown.contains("can't be verified") && unknown.contains(&format!("run `nexus gateway trust {url}`")),
+            "{unknown}"
+        );
+        assert!(unknown.contains("does not know who signed it"), "{unknown}");
+    }
     let sha256 = nexus::ca::describe(ca.pem()).expect("a root")[0].sha256.clone();
     let said = here.nexus(&["gateway", "trust", &url]).failed(1);
     assert!(said.contains(&sha256) && said.contains("there is nobody to ask"), "{said}");
@@ -198,6 +205,9 @@ fn i4_a_gateway_is_trusted_after_a_person_has_seen_who_signed_its_certificate() 
     let asked = here.on_terminal(&line, &[("[y/N]", "y\n")]);
     assert_eq!(asked.code, Some(0), "{}", asked.out);
     assert_eq!(here.read("gateway-ca.pem").trim(), ca.pem().trim().replace("\r\n", "\n"));
+    let other = World::new().with("NEXUS_GATEWAY_URL", &url);
+    nexus::disk::write_atomic(&other.home("gateway-ca.pem"), Authority::new().pem().as_bytes(), nexus::disk::PRIVATE).unwrap();
+    assert!(other.nexus(&["list"]).failed(1).contains("another authority signed it"), "somebody else's certificate");
     drop(gateway);
     let refused = here.nexus(&["list"]);
     // A key is wanted, or our own user is taken for its owner: the certificate is no matter any more.

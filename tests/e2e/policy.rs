@@ -487,7 +487,8 @@ fn explain_says_what_the_exchange_does() {
             [[rule]]\nname = \"evil\"\nhosts = \"evil.test\"\nmethods = [\"GET\", \"HEAD\"]\npaths = [\"/public/**\", \"/x/*\"]\naction = \"allow\"\n";
         let Ruled { service: _service, nexus, caller } = ruled(rules).await;
         let config = nexus.home().config(&[]).expect("sound");
-        let explainer = nexus::app::Explainer::new(nexus.home(), &config, nexus.store()).expect("an explainer");
+        let explainer = nexus::app::Explainer::new(nexus.home(), &config, &nexus.store().snapshot().expect("a vault"))
+            .expect("an explainer");
         let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
         let paths = [
             "/admin",

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::ExplainError;
 use super::answer::{Explanation, MatchedRule, Outcome};
 use super::ruled::Ruled;
 use crate::decide::{
@@ -13,7 +12,7 @@ use crate::policy::{Rule, Ruling, does};
 use crate::provider::{Matter, Provider, prepare};
 use crate::proxy::{self, Foreseen};
 use crate::registration::{is_client, placed, to_be_fetched};
-use crate::vault::{Status, Store};
+use crate::vault::{Entry, Snapshot, Status};
 
 /// What begins the part about log-ins.
 const LOG_IN: &str = "of a person's log-in: ";
@@ -21,7 +20,7 @@ const LOG_IN: &str = "of a person's log-in: ";
 /// One request, and what its answer depends on.
 pub(super) struct Case<'a> {
     pub(super) rules: &'a Rules,
-    pub(super) store: &'a Store,
+    pub(super) vault: &'a Snapshot,
     pub(super) asking: Asking<'a>,
     /// What is in its body, where that is asked about.
     pub(super) body: Option<&'a str>,
@@ -66,20 +65,20 @@ impl Case<'_> {
     }
 
     /// A request that the proxy reads.
-    pub(super) fn opened(&self) -> Result<Explanation, ExplainError> {
+    pub(super) fn opened(&self) -> Explanation {
         match proxy::before_rules(self.asking.target) {
-            Some(Foreseen::OwnPage) => Ok(self.answer(Outcome::OwnPage, "the proxy answers this name itself".to_owned())),
-            Some(Foreseen::Refused(why)) => Ok(self.answer(Outcome::Refuse, why)),
+            Some(Foreseen::OwnPage) => self.answer(Outcome::OwnPage, "the proxy answers this name itself".to_owned()),
+            Some(Foreseen::Refused(why)) => self.answer(Outcome::Refuse, why),
             None => {
                 let Decision { route, ruling } = self.rules.decide(&self.asking);
                 let answering = self.rules.token_responses(self.asking.target, self.asking.agent, &route);
                 let log_ins = self.rules.log_ins(&route, &answering);
                 let about = self.rules.about_tokens(self.asking.target, self.asking.agent, &route);
-                let otherwise = self.about_tokens(&about, self.routed(route)?)?;
+                let otherwise = self.about_tokens(&about, self.routed(route));
                 let otherwise = self.log_ins((log_ins, &answering), otherwise);
-                let answer = self.answered(&answering, &otherwise)?.unwrap_or(otherwise);
+                let answer = self.answered(&answering, &otherwise).unwrap_or(otherwise);
                 let answer = Explanation { policy: Ruled::of(&ruling), ..answer };
-                Ok(self.looked_into(&ruling).unwrap_or(answer))
+                self.looked_into(&ruling).unwrap_or(answer)
             }
         }
     }
@@ -95,14 +94,14 @@ impl Case<'_> {
     }
 
     /// A token endpoint where this agent has a connection behind it. What else is asked there is as it would be without.
-    fn answered(&self, answering: &[Answering], otherwise: &Explanation) -> Result<Option<Explanation>, ExplainError> {
+    fn answered(&self, answering: &[Answering], otherwise: &Explanation) -> Option<Explanation> {
         let (host, path, user) =
             (&self.asking.target.authority.host, self.asking.target.path.path(), self.asking.agent.user.as_ref());
         let mut fitting = Vec::new();
         for (provider, number) in answering {
             let mut one = Fitting::default();
-            for id in self.existing(provider)?.iter().filter(|id| id.is_open_to(user)) {
-                if let (Some(response), Some(entry)) = (provider.token_responses.get(*number), self.store.get(id)?) {
+            for id in self.existing(provider).iter().filter(|id| id.is_open_to(user)) {
+                if let (Some(response), Some(entry)) = (provider.token_responses.get(*number), self.vault.get(id)) {
                     one.add(id, response, (host, path), &|name| entry.fields.field(name));
                 }
             }
@@ -110,22 +109,22 @@ impl Case<'_> {
         }
         let chosen = preferred(&fitting.iter().collect::<Vec<_>>(), user);
         let chosen = chosen.and_then(|(number, connection)| Some((answering.get(number)?, connection)));
-        let Some(((provider, _number), connection)) = chosen else { return Ok(None) };
+        let ((provider, _number), connection) = chosen?;
         let why = format!(
             "a program that asks here for a token of its own gets a placeholder for {connection} from nexus, and nothing leaves; {}{}",
             if otherwise.why.starts_with(LOG_IN) { "" } else { LOG_IN },
             otherwise.why
         );
         let answer = self.answer(Outcome::Answer, why).of(provider);
-        Ok(Some(Explanation { connection: Some(connection.to_string()), ..answer }))
+        Some(Explanation { connection: Some(connection.to_string()), ..answer })
     }
 
     /// Where tokens are ended, or asked about. What is no placeholder is as it would be without.
-    fn about_tokens(&self, about: &[Answering], otherwise: Explanation) -> Result<Explanation, ExplainError> {
+    fn about_tokens(&self, about: &[Answering], otherwise: Explanation) -> Explanation {
         let Some((provider, matter)) =
             about.iter().find_map(|(provider, number)| Some((provider, provider.about_tokens.get(*number)?.matter)))
         else {
-            return Ok(otherwise);
+            return otherwise;
         };
         let what = match matter {
             Matter::Revocation => {
@@ -135,11 +134,11 @@ impl Case<'_> {
         };
         let why = format!("{what}: nexus answers, and nothing leaves; of all else: {}", otherwise.why);
         for (holder, _number) in about {
-            if !self.existing(holder)?.is_empty() {
-                return Ok(self.answer(Outcome::Answer, why).of(holder));
+            if !self.existing(holder).is_empty() {
+                return self.answer(Outcome::Answer, why).of(holder);
             }
         }
-        Ok(Explanation { why, ..otherwise }.of(provider))
+        Explanation { why, ..otherwise }.of(provider)
     }
 
     /// What becomes of a log-in, beside what becomes of all else there.
@@ -159,16 +158,16 @@ impl Case<'_> {
         Explanation { why: format!("{LOG_IN}{why}; of all else: {}", otherwise.why), ..otherwise }
     }
 
-    fn routed(&self, route: Route) -> Result<Explanation, ExplainError> {
+    fn routed(&self, route: Route) -> Explanation {
         let settings = self.rules.settings();
         if let Some(owner) = self.rules.evades_capture(self.asking.target, self.asking.agent, &route) {
             let why = format!(
                 "it could get a person's tokens at the token endpoint of {} past those who look at log-ins",
                 owner.title
             );
-            return Ok(self.answer(Outcome::Refuse, why).of(&owner));
+            return self.answer(Outcome::Refuse, why).of(&owner);
         }
-        Ok(match route {
+        match route {
             Route::Refuse(Reason::Mint) if self.rules.knows_answer_of(self.asking.target) => {
                 let refused = self.refused(Reason::Mint);
                 let why = format!("{}; with proxy.mints = \"capture\" it would be kept here, to be approved", refused.why);
@@ -179,103 +178,96 @@ impl Case<'_> {
                 self.answer(Outcome::Pass, "no provider names this host; it is intercepted, and nothing is injected".to_owned())
             }
             Route::Pass => self.answer(Outcome::Pass, "no provider names this host".to_owned()),
-            Route::Strip(occupants) => self.stripped(&occupants)?,
-            Route::TokenEndpoint(owners) => self.token_endpoint(&owners)?,
-            Route::Inject(named) => self.named(&self.with_connection(named)?)?,
-            Route::Mint(minting) => self.minting(&minting.named)?,
-        })
+            Route::Strip(occupants) => self.stripped(&occupants),
+            Route::TokenEndpoint(owners) => self.token_endpoint(&owners),
+            Route::Inject(named) => self.named(&self.with_connection(named)),
+            Route::Mint(minting) => self.minting(&minting.named),
+        }
     }
 
     /// A request for a new credential, whose answer is captured where a connection is there to make it with.
-    fn minting(&self, named: &Named) -> Result<Explanation, ExplainError> {
-        let answer = self.named(named)?;
+    fn minting(&self, named: &Named) -> Explanation {
+        let answer = self.named(named);
         if answer.outcome != Outcome::Inject {
-            return Ok(if answer.outcome == Outcome::Pass { self.refused(Reason::Mint).of(&named.provider) } else { answer });
+            return if answer.outcome == Outcome::Pass { self.refused(Reason::Mint).of(&named.provider) } else { answer };
         }
         let why = format!(
             "{}; the credential in the answer is captured: it becomes a new connection of {}, which waits for `nexus approve`, and the \
              program gets a placeholder (proxy.mints)",
             answer.why, self.asking.agent.name
         );
-        Ok(Explanation { why, ..answer })
+        Explanation { why, ..answer }
     }
 
     /// Of the providers that share the place, the first that has a connection for this agent; the general one where none has.
-    fn with_connection(&self, named: Named) -> Result<Named, ExplainError> {
+    fn with_connection(&self, named: Named) -> Named {
         let user = self.asking.agent.user.as_ref();
-        let has = |provider: &Provider| -> Result<bool, ExplainError> {
-            Ok(ConnectionId::preferred(&self.existing(provider)?, user).is_some())
-        };
-        if named.beside.is_empty() || has(&named.provider)? {
-            return Ok(named);
+        let has = |provider: &Provider| -> bool { ConnectionId::preferred(&self.existing(provider), user).is_some() };
+        if named.beside.is_empty() || has(&named.provider) {
+            return named;
         }
         for (provider, rules) in &named.beside {
-            if has(provider)? {
+            if has(provider) {
                 let (provider, rules, occupants) = (Arc::clone(provider), rules.clone(), Arc::clone(&named.occupants));
-                return Ok(Named { provider, rules, occupants, beside: Vec::new() });
+                return Named { provider, rules, occupants, beside: Vec::new() };
             }
         }
-        Ok(named.general())
+        named.general()
     }
 
-    fn existing(&self, provider: &Provider) -> Result<Vec<ConnectionId>, ExplainError> {
-        Ok(self.store.snapshot()?.of_provider(&provider.id).to_vec())
+    fn existing(&self, provider: &Provider) -> Vec<ConnectionId> {
+        self.vault.of_provider(&provider.id).to_vec()
     }
 
     /// Without a connection a provider's host is one like others, unless the configuration refuses.
-    fn left_alone(&self, provider: &Provider) -> Result<bool, ExplainError> {
-        Ok(self.rules.settings().unregistered == Unregistered::Pass && self.existing(provider)?.is_empty())
+    fn left_alone(&self, provider: &Provider) -> bool {
+        self.rules.settings().unregistered == Unregistered::Pass && self.existing(provider).is_empty()
     }
 
     /// Ours alone as soon as one of those whose it is has a connection.
-    fn token_endpoint(&self, owners: &[Arc<Provider>]) -> Result<Explanation, ExplainError> {
-        let Some(holder) = self.holder(owners)? else {
+    fn token_endpoint(&self, owners: &[Arc<Provider>]) -> Explanation {
+        let Some(holder) = self.holder(owners) else {
             let answer = self.answer(Outcome::Pass, format!("no credential of {} is registered", titles(owners)));
-            return Ok(answer.of_first(owners));
+            return answer.of_first(owners);
         };
         if !is_readable(self.asking.target.path.path()) {
-            return Ok(self.refused(Reason::Unclear).of(holder));
+            return self.refused(Reason::Unclear).of(holder);
         }
         let why = format!("the token endpoint of {} is not for callers: nexus renews its tokens itself", holder.title);
-        Ok(self.answer(Outcome::Refuse, why).of(holder))
+        self.answer(Outcome::Refuse, why).of(holder)
     }
 
     /// A host of providers, and a path that none of their rules names.
-    fn stripped(&self, occupants: &Occupants) -> Result<Explanation, ExplainError> {
+    fn stripped(&self, occupants: &Occupants) -> Explanation {
         let providers = &occupants.providers;
-        let answer = if self.holder(providers)?.is_none() {
+        let answer = if self.holder(providers).is_none() {
             self.answer(Outcome::Pass, format!("no credential of {} is registered", titles(providers)))
         } else {
             let why = format!("the host belongs to {}, but no rule names this path", titles(providers));
             Explanation { strips: written(occupants), ..self.answer(Outcome::Strip, why) }
         };
-        Ok(answer.of_first(providers))
+        answer.of_first(providers)
     }
 
     /// The first of `providers` that is not left alone.
-    fn holder<'p>(&self, providers: &'p [Arc<Provider>]) -> Result<Option<&'p Arc<Provider>>, ExplainError> {
-        for provider in providers {
-            if !self.left_alone(provider)? {
-                return Ok(Some(provider));
-            }
-        }
-        Ok(None)
+    fn holder<'p>(&self, providers: &'p [Arc<Provider>]) -> Option<&'p Arc<Provider>> {
+        providers.iter().find(|provider| !self.left_alone(provider))
     }
 
-    fn named(&self, named: &Named) -> Result<Explanation, ExplainError> {
+    fn named(&self, named: &Named) -> Explanation {
         let provider = &named.provider;
-        let existing = self.existing(provider)?;
+        let existing = self.existing(provider);
         let user = self.asking.agent.user.as_ref();
         let Some(connection) = ConnectionId::preferred(&existing, user) else { return self.unregistered(named, &existing) };
-        let Some(entry) = self.store.get(connection)? else { return self.unregistered(named, &existing) };
+        let Some(entry) = self.vault.get(connection) else { return self.unregistered(named, &existing) };
         let fetched = to_be_fetched();
-        let fields = |name: &str| placed(provider, &entry, &fetched, name);
+        let fields = |name: &str| placed(provider, entry, &fetched, name);
         let answer =
             |outcome, why| Explanation { connection: Some(connection.to_string()), ..self.answer(outcome, why).of(provider) };
         let again = || Some(register(connection));
         if !entry.status.serves() {
             let why = format!("{connection} is {}", entry.status.as_str());
-            return Ok(Explanation { command: again(), ..answer(Outcome::AuthRequired, why) });
+            return Explanation { command: again(), ..answer(Outcome::AuthRequired, why) };
         }
         let fitting = named.rules.iter().find_map(|number| {
             let rule = provider.inject.get(*number)?;
@@ -283,7 +275,7 @@ impl Case<'_> {
         });
         let Some((number, rule)) = fitting else {
             let why = format!("{connection} lacks a field that this API needs, or holds one that no header can carry");
-            return Ok(Explanation { command: again(), ..answer(Outcome::AuthRequired, why) });
+            return Explanation { command: again(), ..answer(Outcome::AuthRequired, why) };
         };
         let shown = MatchedRule::of(number, rule);
         if !provider.reaches(number, &self.asking.target.authority.host, entry.sealed_hosts(), &|name| entry.fields.field(name))
@@ -291,21 +283,21 @@ impl Case<'_> {
             let hosts = if entry.hosts.is_empty() { "none".to_owned() } else { entry.hosts.join(", ") };
             let why = format!("{connection} was registered for other hosts: {hosts}");
             let command = Some(format!("nexus providers trust {}", provider.id));
-            return Ok(Explanation { rule: Some(shown), command, ..answer(Outcome::Refuse, why) });
+            return Explanation { rule: Some(shown), command, ..answer(Outcome::Refuse, why) };
         }
-        Ok(Explanation {
+        Explanation {
             rule: Some(shown),
             strategy: rule.placements.iter().map(crate::provider::Placement::word).collect(),
             placements: rule.placements.iter().map(ToString::to_string).collect(),
             strips: written(&named.occupants),
-            ..answer(Outcome::Inject, chosen(provider, connection, existing.len(), entry.status))
-        })
+            ..answer(Outcome::Inject, chosen(provider, connection, existing.len(), entry))
+        }
     }
 
-    fn unregistered(&self, named: &Named, existing: &[ConnectionId]) -> Result<Explanation, ExplainError> {
+    fn unregistered(&self, named: &Named, existing: &[ConnectionId]) -> Explanation {
         let provider = &named.provider;
         let id = ConnectionId::new(provider.id.clone(), self.asking.agent.user.clone());
-        let (outcome, then) = if self.holder(&named.occupants.providers)?.is_none() {
+        let (outcome, then) = if self.holder(&named.occupants.providers).is_none() {
             (Outcome::Pass, "what the caller sent goes on")
         } else {
             (Outcome::AuthRequired, "the answer is auth_required")
@@ -316,9 +308,9 @@ impl Case<'_> {
             None => " as the default; a placeholder or Nexus-Connection names one".to_owned(),
         };
         let why = format!("no credential of {} is registered{others}; {then}", provider.title);
-        let app = self.store.get(&ConnectionId::new(provider.id.clone(), None))?;
-        let verb = if app.is_some_and(|app| is_client(provider, &app)) { "login" } else { "register" };
-        Ok(Explanation { command: Some(typed(verb, &id)), ..self.answer(outcome, why).of(provider) })
+        let app = self.vault.get(&ConnectionId::new(provider.id.clone(), None));
+        let verb = if app.is_some_and(|app| is_client(provider, app)) { "login" } else { "register" };
+        Explanation { command: Some(typed(verb, &id)), ..self.answer(outcome, why).of(provider) }
     }
 }
 
@@ -331,7 +323,7 @@ fn written(occupants: &Occupants) -> Vec<String> {
 }
 
 /// Why this connection.
-fn chosen(provider: &Provider, connection: &ConnectionId, count: usize, status: Status) -> String {
+fn chosen(provider: &Provider, connection: &ConnectionId, count: usize, entry: &Entry) -> String {
     let mut why = match (connection.user(), count) {
         (Some(user), _) => format!("{connection} is the connection of {user}, for whom this agent acts"),
         (None, 1) => format!("{connection} is the only connection of {}", provider.title),
@@ -339,7 +331,10 @@ fn chosen(provider: &Provider, connection: &ConnectionId, count: usize, status: 
             format!("{connection} is the default of {count} connections; a placeholder or Nexus-Connection names another")
         }
     };
-    if status == Status::Attention {
+    if entry.lent.is_some() {
+        why.push_str("; the gateway lends it");
+    }
+    if entry.status == Status::Attention {
         why.push_str("; it needs attention: its last renewal was refused");
     }
     why

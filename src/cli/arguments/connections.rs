@@ -63,9 +63,9 @@ pub(crate) struct Login {
     /// Print the page's address, open nothing
     #[arg(long)]
     pub(crate) no_browser: bool,
-    /// The redirect URI is http://127.0.0.1:PORT/callback; 0 is any port that is free
-    #[arg(long, default_value_t = 8093, value_name = "PORT", conflicts_with = "redirect_uri")]
-    pub(crate) port: u16,
+    /// The redirect URI is http://127.0.0.1:PORT/callback; 0 is any port that is free [default: 8093]
+    #[arg(long, value_name = "PORT", conflicts_with = "redirect_uri")]
+    pub(crate) port: Option<u16>,
     /// The redirect URI as it is registered at the service; of one that is not on this machine you paste the address here
     #[arg(long, value_name = "URI")]
     pub(crate) redirect_uri: Option<String>,

@@ -1,0 +1,90 @@
+//! `Link`: how a proxy of this home stands with its gateway, and what it was ever lent.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::app::home::{Home, HomeError};
+use crate::model::{ConnectionId, UserName};
+use crate::node;
+use crate::vault::Snapshot;
+
+/// How the link of this home's proxy to its gateway stands, as that proxy wrote it down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The gateway.
+    pub gateway: String,
+    /// Whether it was being heard.
+    pub connected: bool,
+    /// When it was heard last; meaningful while it is not. `None` = never.
+    pub heard_at: Option<SystemTime>,
+    /// Why it is not heard.
+    pub why: Option<String>,
+    /// How long copies outlive its silence.
+    pub grace: Duration,
+    /// How many copies there were.
+    pub connections: usize,
+}
+
+impl Link {
+    /// What was written down last; `None` where nothing was.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn of(home: &Home) -> Result<Option<Self>, HomeError> {
+        let path = home.node_file();
+        let state = node::read_state(&path).map_err(|cause| HomeError::File { path, cause })?;
+        Ok(state.map(|state| Self {
+            gateway: state.gateway,
+            connected: state.connected,
+            heard_at: state.heard_at.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))),
+            why: state.why,
+            grace: Duration::from_secs(state.grace_secs),
+            connections: state.connections,
+        }))
+    }
+
+    /// The connections that a gateway ever lent to this home.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn served(home: &Home) -> Result<BTreeSet<ConnectionId>, HomeError> {
+        let path = home.node_file();
+        let state = node::read_state(&path).map_err(|cause| HomeError::File { path, cause })?;
+        Ok(state.map(|state| state.ids()).unwrap_or_default())
+    }
+
+    /// Those of `vault` that a proxy of this home uses while its gateway is away and it holds no copies: what a gateway ever lent is none of
+    /// them.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn unserved(home: &Home, vault: &Snapshot) -> Result<Snapshot, HomeError> {
+        Ok(unserved(vault, Self::served(home)?.iter()))
+    }
+
+    /// Whether a gateway ever lent `id` to this home, its person by name or by number: then none of that name in the vault here is used.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn has_served(home: &Home, id: &ConnectionId) -> Result<bool, HomeError> {
+        Ok(Self::served(home)?.iter().any(|one| same(one, id)))
+    }
+
+    /// How long copies may still be used at `now`; zero once they are too old.
+    pub fn left(&self, now: SystemTime) -> Duration {
+        let silent = self.heard_at.map_or(Duration::MAX, |at| now.duration_since(at).unwrap_or_default());
+        if self.connected { self.grace } else { self.grace.saturating_sub(silent) }
+    }
+}
+
+/// Those of `vault` that are not among `served`, where a person may go by another name.
+pub(super) fn unserved<'a>(vault: &Snapshot, served: impl Iterator<Item = &'a ConnectionId>) -> Snapshot {
+    let served: Vec<&ConnectionId> = served.collect();
+    let own = vault.iter().filter(|(id, _)| !served.iter().any(|one| same(one, id)));
+    Snapshot::gathered(vault.generation(), own.map(|(id, entry)| (id.clone(), Arc::clone(entry))).collect())
+}
+
+fn same(one: &ConnectionId, other: &ConnectionId) -> bool {
+    one.provider() == other.provider() && UserName::same(one.user(), other.user())
+}
