@@ -1,11 +1,13 @@
 //! Identities of callers: who they are, what they may use, how their tokens are recognised. Floor 1.
 
+mod apps;
 mod current;
 mod file;
 mod placeholder;
 mod registry;
 mod token;
 
+pub(crate) use apps::AppPlaceholders;
 pub(crate) use current::Agents;
 pub use file::{Error, Registered, read, write};
 pub use placeholder::PlaceholderKey;

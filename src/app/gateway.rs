@@ -275,7 +275,7 @@ pub(super) fn ports(
         broker: Arc::clone(broker),
         catalogue: Arc::clone(&parts.catalogue),
         agents: Arc::clone(&parts.agents),
-        placeholders: Arc::clone(&parts.placeholders),
+        apps: Arc::clone(&parts.apps),
         attention: Arc::clone(&parts.attention),
         endpoint: Arc::new(Endpoint(Arc::clone(&parts.dialler))),
         uses: home.uses(),

@@ -23,6 +23,7 @@ use super::home::{Home, HomeError};
 use super::parts::{self, BuildError};
 use super::secret::dotenv_value;
 use super::settings;
+use crate::agent::AppPlaceholders;
 use crate::broker;
 use crate::ca;
 use crate::disk;
@@ -258,8 +259,13 @@ impl Node {
         }
     }
 
-    /// The copies of its connections, before `store`.
-    pub(super) fn hold(&self, home: &Home, config: &Config, store: &Arc<Store>) -> Result<Held, NodeError> {
+    /// The copies of its connections, before `store`; `apps` learns its apps' placeholders.
+    pub(super) fn hold(
+        &self,
+        home: &Home,
+        config: &Config,
+        (store, apps): (&Arc<Store>, &Arc<AppPlaceholders>),
+    ) -> Result<Held, NodeError> {
         let settings = node::Settings {
             url: self.url.clone(),
             grace: Duration::from_secs(config.gateway.grace_secs),
@@ -267,7 +273,7 @@ impl Node {
             file: home.node_file(),
         };
         let local = broker::Home::new(Arc::clone(store), home.locks());
-        Ok(Held::new(settings, self.door(home, config)?, local, Arc::clone(store)))
+        Ok(Held::new(settings, self.door(home, config)?, (local, Arc::clone(store)), Arc::clone(apps)))
     }
 }
 

@@ -12,7 +12,7 @@ use super::config::Config;
 use super::home::{Home, HomeError};
 use super::init::{InitError, open_root, trusted};
 use super::settings;
-use crate::agent::{PlaceholderKey, Registered, Registry};
+use crate::agent::{AppPlaceholders, PlaceholderKey, Registered, Registry};
 use crate::audit;
 use crate::ca::{self, Issuer};
 use crate::decide::{self, Rules};
@@ -169,6 +169,11 @@ pub(super) fn log(home: &Home, config: &Config, key: &DataKey) -> Result<Arc<aud
 
 pub(super) fn placeholder_key(key: &DataKey) -> PlaceholderKey {
     PlaceholderKey::new(key.subkey("placeholders"))
+}
+
+/// Of those that a gateway gives to apps. Its nodes are told it, so it is no agent's.
+pub(super) fn app_placeholders(key: &DataKey) -> AppPlaceholders {
+    AppPlaceholders::new(PlaceholderKey::new(key.subkey("placeholders of apps")))
 }
 
 /// All connections as they are now.

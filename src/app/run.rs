@@ -76,6 +76,7 @@ pub(super) struct Parts {
     issuer: Arc<crate::ca::Issuer>,
     pub(super) log: Arc<Log>,
     pub(super) placeholders: Arc<crate::agent::PlaceholderKey>,
+    pub(super) apps: Arc<crate::agent::AppPlaceholders>,
     pub(super) agents: Arc<Agents>,
     pub(super) catalogue: Arc<ArcSwap<Catalogue>>,
     pub(super) attention: Arc<Attention>,
@@ -155,6 +156,7 @@ impl App {
             issuer: Arc::new(issuer),
             log: parts::log(&setup.home, &setup.config, key)?,
             placeholders: Arc::new(parts::placeholder_key(key)),
+            apps: Arc::new(parts::app_placeholders(key)),
             agents: Arc::new(Agents::new(registry)),
             catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
             rules,
@@ -175,7 +177,7 @@ impl App {
     /// As [`NodeError`] says. The gateway need not be up.
     pub fn lent_by(mut self, node: &Node) -> Result<Self, NodeError> {
         let parts = &mut self.parts;
-        let held = Arc::new(node.hold(&self.home, &self.config, &parts.store)?);
+        let held = Arc::new(node.hold(&self.home, &self.config, (&parts.store, &parts.apps))?);
         let look = Arc::clone(&held);
         parts.look = Arc::new(move || look.snapshot());
         let registered = parts::registered(Arc::clone(&parts.look));
@@ -376,6 +378,7 @@ fn proxy(config: &Config, parts: Parts, broker: Arc<Broker>, draining: watch::Re
         telemetry: parts.telemetry,
         issuer: ArcSwap::new(parts.issuer),
         placeholders: parts.placeholders,
+        apps: parts.apps,
         local: Arc::new(local),
         pages: ArcSwap::from_pointee(parts.pages),
         draining,

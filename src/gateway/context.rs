@@ -15,7 +15,7 @@ use super::origin::Origin;
 use super::pending::Pending;
 use super::problem::Problem;
 use super::settings::Settings;
-use crate::agent::{Agents, Guesses, PlaceholderKey};
+use crate::agent::{Agents, AppPlaceholders, Guesses};
 use crate::attention::Attention;
 use crate::audit::Log;
 use crate::broker::{Broker, Clock};
@@ -43,8 +43,8 @@ pub(crate) struct Ports {
     pub(crate) catalogue: Arc<ArcSwap<Catalogue>>,
     /// The identities of the proxy's callers, as they are now.
     pub(crate) agents: Arc<Agents>,
-    /// What placeholders are made with.
-    pub(crate) placeholders: Arc<PlaceholderKey>,
+    /// What the placeholders of apps are made with.
+    pub(crate) apps: Arc<AppPlaceholders>,
     /// What needs a person.
     pub(crate) attention: Arc<Attention>,
     /// The way to token endpoints.

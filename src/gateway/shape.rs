@@ -48,24 +48,22 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// The agent that `who` acts as: its own of the same name; else whoever calls the proxy from the gateway's own user.
-fn agent_of(gateway: &Gateway, who: &Who) -> Option<AgentName> {
-    let agents = gateway.ports.agents.load_full();
-    let named = match who {
-        Who::Key(key) => agents.agents().find(|agent| agent.name == key.name).map(|agent| agent.name.clone()),
-        Who::Anyone | Who::Owner | Who::CommandLine => None,
-    };
-    named.or_else(|| Agent::local().map(|local| local.name))
+/// The agent that `who` acts as, where a proxy has one of that name; who shows no key of their own is our user.
+fn app(who: &Who) -> Option<AgentName> {
+    match who {
+        Who::Key(key) => Some(key.name.clone()),
+        Who::Anyone | Who::Owner | Who::CommandLine => Agent::local().map(|local| local.name),
+    }
 }
 
-/// A worthless credential of the shape that `provider`'s have, which the proxy knows as `who`'s for `id`.
+/// A worthless credential of the shape that `provider`'s have, which this machine's proxy and the nodes know as `who`'s for `id`.
 pub(super) fn placeholder(
     gateway: &Gateway,
     who: &Who,
     (id, entry): (&ConnectionId, &Entry),
     provider: &Provider,
 ) -> Credential {
-    let tail = agent_of(gateway, who).map(|agent| gateway.ports.placeholders.tail(&agent, id)).unwrap_or_default();
+    let tail = app(who).map(|app| gateway.ports.apps.own().tail_of_app(&app, id)).unwrap_or_default();
     let fields = |name: &str| entry.fields.field(name);
     let hosts = provider.hosts_of(entry.sealed_hosts(), &fields);
     let shaped = provider.placeholders.iter().find(|shape| !shape.fixed && shape.file.is_none());

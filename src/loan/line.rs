@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use crate::agent::PlaceholderKey;
 use crate::model::{ConnectionId, IdError};
 use crate::vault::{self, Entry, Lent, LentRenewal, NotUnderstood};
 
@@ -31,11 +32,20 @@ pub(crate) enum Malformed {
     Long,
 }
 
+/// What the first line says.
+#[derive(Debug)]
+pub(crate) struct Greeting {
+    /// How often the gateway says that it lives.
+    pub(crate) heartbeat: Duration,
+    /// What its apps' placeholders are made with.
+    pub(crate) placeholders: Option<PlaceholderKey>,
+}
+
 /// What a line says.
 #[derive(Debug)]
 pub(crate) enum Change {
-    /// The first one: how often the gateway says that it lives.
-    Hello(Duration),
+    /// The first one.
+    Hello(Greeting),
     /// A connection as it is now.
     Put(ConnectionId, Box<Entry>),
     /// A connection that is no more, or no longer for nodes.
@@ -48,7 +58,8 @@ pub(crate) enum Change {
 
 #[derive(Deserialize)]
 struct Line<'a> {
-    hello: Option<Hello>,
+    #[serde(borrow)]
+    hello: Option<Hello<'a>>,
     #[serde(borrow)]
     put: Option<Put<'a>>,
     gone: Option<Gone>,
@@ -56,8 +67,10 @@ struct Line<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Hello {
+struct Hello<'a> {
     heartbeat_secs: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    placeholder_key: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -151,7 +164,8 @@ pub(crate) fn read(line: &[u8]) -> Result<Change, Malformed> {
     match line {
         Line { hello: Some(hello), .. } => {
             let (least, most) = HEARTBEATS.into_inner();
-            Ok(Change::Hello(Duration::from_secs(hello.heartbeat_secs.clamp(least, most))))
+            let heartbeat = Duration::from_secs(hello.heartbeat_secs.clamp(least, most));
+            Ok(Change::Hello(Greeting { heartbeat, placeholders: hello.placeholder_key.and_then(PlaceholderKey::read) }))
         }
         Line { put: Some(Put { id, version, renewal, client, entry }), .. } => {
             Ok(Change::Put(id.parse()?, Box::new(lent(entry, (&version, renewal, client))?)))
@@ -198,8 +212,13 @@ fn written<'a>(id: &'a ConnectionId, entry: &'a Entry) -> Written<'a> {
 }
 
 /// The first line.
-pub(crate) fn write_hello(heartbeat: Duration) -> Zeroizing<Vec<u8>> {
-    line(&serde_json::json!({ "hello": Hello { heartbeat_secs: heartbeat.as_secs() } }))
+pub(crate) fn write_hello(heartbeat: Duration, placeholders: &PlaceholderKey) -> Zeroizing<Vec<u8>> {
+    #[derive(Serialize)]
+    struct First<'a> {
+        hello: Hello<'a>,
+    }
+    let key = placeholders.written();
+    line(&First { hello: Hello { heartbeat_secs: heartbeat.as_secs(), placeholder_key: Some(&key) } })
 }
 
 /// The line of a gateway that has nothing to say.

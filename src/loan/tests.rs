@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
+use crate::agent::PlaceholderKey;
 use crate::model::{AgentName, ConnectionId, Credential, ProviderId, Secret};
 use crate::provider::{Catalogue, Provider};
 use crate::vault::{AuthType, Captured, Entry, LentRenewal, Snapshot, Status};
@@ -136,7 +137,10 @@ fn an_answer_says_when_to_ask_again() {
 
 #[test]
 fn i7_lines_come_in_any_pieces_and_have_a_bound() {
-    let text = [write_hello(Duration::from_secs(900)).to_vec(), write_alive().to_vec(), b"{\"new\":1}\n".to_vec()].concat();
+    let placeholders = PlaceholderKey::new([7; 32]);
+    let text =
+        [write_hello(Duration::from_secs(900), &placeholders).to_vec(), write_alive().to_vec(), b"{\"new\":1}\n".to_vec()]
+            .concat();
     for size in [1, 7, 1000] {
         let (mut lines, mut found) = (Lines::default(), Vec::new());
         for piece in text.chunks(size) {
@@ -146,8 +150,11 @@ fn i7_lines_come_in_any_pieces_and_have_a_bound() {
             };
             lines.push(piece, keep).expect("lines");
         }
-        let [Change::Hello(beat), Change::Alive, Change::Alive] = found.as_slice() else { panic!("{found:?}") };
-        assert_eq!(*beat, Duration::from_secs(60));
+        let [Change::Hello(hello), Change::Alive, Change::Alive] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(hello.heartbeat, Duration::from_secs(60));
+        let github = id("github:alice");
+        let read = hello.placeholders.as_ref().map(|key| key.head_of_apps(&github));
+        assert_eq!(read, Some(placeholders.head_of_apps(&github)));
     }
     let endless = vec![b'a'; 600 * 1024];
     assert!(matches!(Lines::default().push::<Malformed>(&endless, |_| Ok(())), Err(Malformed::Long)));

@@ -13,6 +13,7 @@ use super::door::Door;
 use super::pulse::Pulse;
 use super::served::{self, State};
 use super::settings::Settings;
+use crate::agent::AppPlaceholders;
 use crate::broker::{Away, Home, Listed, Owner, Seen, Vault};
 use crate::model::{ConnectionId, ProviderId};
 use crate::oauth::Cause;
@@ -35,6 +36,7 @@ pub(crate) struct Held {
     pub(super) door: Door,
     pub(super) pulse: Pulse,
     pub(super) first: watch::Sender<First>,
+    pub(super) apps: Arc<AppPlaceholders>,
     local: Home,
     store: Arc<Store>,
     copies: Mutex<Copies>,
@@ -75,8 +77,8 @@ struct View {
 }
 
 impl Held {
-    /// Nothing is held yet. `local` is this machine's vault, `store` the same one.
-    pub(crate) fn new(settings: Settings, door: Door, local: Home, store: Arc<Store>) -> Self {
+    /// Nothing is held yet. `local` is this machine's vault, `store` the same one; `apps` learns the gateway's placeholders.
+    pub(crate) fn new(settings: Settings, door: Door, (local, store): (Home, Arc<Store>), apps: Arc<AppPlaceholders>) -> Self {
         let known = served::read_state(&settings.file).unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "what the gateway served is not remembered");
             None
@@ -86,7 +88,7 @@ impl Held {
         let (pulse, view) = (Pulse::new(settings.grace), ArcSwap::default());
         let (first, changed, moved) = (watch::Sender::new(First::Waiting), Notify::new(), Notify::new());
         // Another number than that of the empty view.
-        Self { settings, door, pulse, first, local, store, copies, number: AtomicU64::new(1), view, changed, moved }
+        Self { settings, door, pulse, first, apps, local, store, copies, number: AtomicU64::new(1), view, changed, moved }
     }
 
     /// Where the gateway is, if it is on this machine by any name.
@@ -150,6 +152,7 @@ impl Held {
 
     /// Drops all copies: the gateway has said that they are not for this node. The grace is for a gateway that says nothing.
     pub(super) fn denied(&self) {
+        self.apps.lend(None);
         let mut copies = self.copies();
         copies.entries.clear();
         copies.synced = false;

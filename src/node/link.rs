@@ -158,7 +158,10 @@ impl<'a> Round<'a> {
             Err(error) => return Err(error.into()),
         };
         match change {
-            Change::Hello(heartbeat) => self.heartbeat = heartbeat,
+            Change::Hello(hello) => {
+                self.heartbeat = hello.heartbeat;
+                self.held.apps.lend(hello.placeholders);
+            }
             Change::Put(id, entry) if self.synced => self.held.put(id, Arc::from(entry)),
             Change::Put(id, entry) => {
                 if self.told.len() >= MOST {

@@ -12,6 +12,7 @@ use super::body::ResponseBody;
 use super::choose::{Inquiry, may_use, unreadable};
 use super::content::ContentError;
 use super::exchange::{Stepped, Stop};
+use super::placeholders::Meaning;
 use super::refusal::Refusal;
 use super::replay::Inflow;
 use super::token_response::token_reply;
@@ -91,7 +92,7 @@ impl Worker {
             let known = self.placeholders(inquiry.agent, &provider.id, (&ids, &own));
             let meanings: Option<Vec<_>> = tokens.iter().map(|token| known.find(token)).collect();
             let Some((first, rest)) = meanings.as_deref().and_then(<[_]>::split_first) else { continue };
-            let (whose, connection) = first;
+            let Meaning { whose, connection } = first;
             if rest.iter().any(|other| other != first) {
                 continue;
             }
@@ -107,8 +108,7 @@ impl Worker {
                     Err(pending) => Err(pending),
                 };
             }
-            let theirs =
-                (*whose == inquiry.agent.name || self.runs_commands(inquiry.agent)) && may_use(inquiry.agent, connection);
+            let theirs = self.may_show(inquiry.agent, whose.as_ref()) && may_use(inquiry.agent, connection);
             return if theirs { Ok(Some(meant())) } else { Err(foreign()) };
         }
         Ok(None)

@@ -9,6 +9,7 @@ use http::header::COOKIE;
 use super::attention::Lack;
 use super::door::{Arrived, NEXUS_CONNECTION};
 use super::exchange::Way;
+use super::placeholders::Meaning;
 use super::refusal::Refusal;
 use super::worker::Worker;
 use crate::agent::Agent;
@@ -182,13 +183,14 @@ impl Worker {
             return Ok(None);
         }
         let known = self.placeholders(agent, &named.provider.id, (existing, &listed.own));
-        if let Some((whose, meant)) = find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry) {
+        if let Some(Meaning { whose, connection: meant }) =
+            find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry)
+        {
             if let Some(own) = listed.own.iter().find(|own| own.id == meant) {
                 let foreign = || Refusal::Connection("of that placeholder");
                 return self.own(agent, own, &named.provider)?.map(Some).ok_or_else(foreign);
             }
-            // Those that the gateway gives to programs of our own user are `local`'s; its commands are such.
-            let own = whose == agent.name || self.runs_commands(agent) || whose == self.owner(agent);
+            let own = self.may_show(agent, whose.as_ref()) || whose == Some(self.owner(agent));
             let theirs = own && may_use(agent, &meant);
             return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
         }

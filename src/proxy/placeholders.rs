@@ -1,16 +1,20 @@
 //! Whose placeholder is this? Those of all agents for a provider's connections, made once and found by one look-up.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::worker::Worker;
 use crate::agent::{Agent, Registry};
-use crate::model::{AgentName, ConnectionId, Map, ProviderId};
+use crate::model::{AgentName, ConnectionId, Map, ProviderId, UserName};
 use crate::vault::{OwnConnection, OwnConnections};
 
 /// The length of what follows a placeholder's prefix.
 const TAIL: usize = 36;
+/// Of what apps hold, the letters that say which connection is meant.
+const HEAD: usize = 18;
 /// More than this many are not kept: then only the asking agent's are known.
 const KEPT: usize = 50_000;
 
@@ -22,23 +26,36 @@ pub(super) struct Kept(RefCell<Map<ProviderId, Rc<Known>>>);
 #[derive(Debug)]
 pub(super) struct Known {
     registry: Arc<Registry>,
+    /// Of the placeholders of apps.
+    generation: u64,
     connections: Vec<ConnectionId>,
     own: OwnConnections,
-    meanings: Map<String, (AgentName, ConnectionId)>,
+    meanings: Map<String, Meaning>,
+    /// By the first half of what apps hold.
+    apps: Map<String, Meaning>,
+}
+
+/// What a placeholder means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Meaning {
+    /// The agent that it was made for; `None` = an app of the gateway that is no agent here.
+    pub(super) whose: Option<AgentName>,
+    pub(super) connection: ConnectionId,
 }
 
 impl Worker {
-    /// The placeholders of `connections`, all of which are `provider`'s, for every agent, and those of each agent for its `own`. Where there
-    /// are no connections: those that each agent may still hold, of its user's connection and the default one.
+    /// The placeholders of `connections`, all of which are `provider`'s, for every agent and for apps, and those of each agent for its `own`.
+    /// Where there are no connections: those that each agent may still hold, of its user's connection and the default one.
     pub(super) fn placeholders(
         &self,
         agent: &Agent,
         provider: &ProviderId,
         (connections, own): (&[ConnectionId], &OwnConnections),
     ) -> Rc<Known> {
-        let registry = self.proxy.agents.load_full();
+        let (registry, generation) = (self.proxy.agents.load_full(), self.proxy.apps.generation());
         if let Some(known) = self.kept_placeholders.0.borrow().get(provider)
             && Arc::ptr_eq(&known.registry, &registry)
+            && known.generation == generation
             && known.connections == connections
             && known.own == *own
         {
@@ -50,32 +67,63 @@ impl Worker {
             agents = vec![agent];
         }
         let mut meanings = Map::default();
-        for agent in agents {
-            let usual = [None, agent.user.clone()].map(|user| ConnectionId::new(provider.clone(), user));
-            for connection in if connections.is_empty() { &usual[..] } else { connections } {
+        for agent in &agents {
+            for connection in usual(agent, provider, connections).iter() {
                 let tail = self.proxy.placeholders.tail(&agent.name, connection);
-                meanings.insert(tail, (agent.name.clone(), connection.clone()));
+                for tail in std::iter::once(tail).chain(self.proxy.apps.tails(&agent.name, connection)) {
+                    meanings.insert(tail, Meaning { whose: Some(agent.name.clone()), connection: connection.clone() });
+                }
             }
         }
         for OwnConnection { agent, id, since, .. } in own.iter() {
-            meanings.insert(self.proxy.placeholders.tail_since(agent, id, *since), (agent.clone(), id.clone()));
+            let tail = self.proxy.placeholders.tail_since(agent, id, *since);
+            meanings.insert(tail, Meaning { whose: Some(agent.clone()), connection: id.clone() });
         }
+        // Where not all agents were looked at, one of them may be the app.
+        let apps = if keep { self.of_any_app(&agents, provider, connections) } else { Map::default() };
         let (connections, own) = (connections.to_vec(), own.clone());
-        let known = Rc::new(Known { registry: Arc::clone(&registry), connections, own, meanings });
+        let known = Rc::new(Known { registry: Arc::clone(&registry), generation, connections, own, meanings, apps });
         if keep {
             self.kept_placeholders.0.borrow_mut().insert(provider.clone(), Rc::clone(&known));
         }
         known
     }
+
+    /// What begins the placeholders of all apps for `connections`, or for those that one of `agents` may still hold.
+    fn of_any_app(&self, agents: &[&Agent], provider: &ProviderId, connections: &[ConnectionId]) -> Map<String, Meaning> {
+        let users: HashSet<Option<&UserName>> =
+            std::iter::once(None).chain(agents.iter().map(|agent| agent.user.as_ref())).collect();
+        let usual = users.into_iter().map(|user| ConnectionId::new(provider.clone(), user.cloned()));
+        let usual: Vec<ConnectionId> = if connections.is_empty() { usual.collect() } else { Vec::new() };
+        let of = |connection: &ConnectionId| {
+            let meaning = Meaning { whose: None, connection: connection.clone() };
+            self.proxy.apps.heads(connection).map(move |head| (head, meaning.clone())).collect::<Vec<_>>()
+        };
+        connections.iter().chain(&usual).flat_map(of).collect()
+    }
+
+    /// Whether `agent` may send a placeholder that was made for `whose`. That of an app which is no agent here says which connection is meant,
+    /// and no more.
+    pub(super) fn may_show(&self, agent: &Arc<Agent>, whose: Option<&AgentName>) -> bool {
+        whose.is_none_or(|whose| *whose == agent.name) || self.runs_commands(agent)
+    }
 }
 
 impl Known {
     /// Whose placeholder for which connection stands in `value`, at the end of any run of letters and digits.
-    pub(super) fn find(&self, value: &[u8]) -> Option<&(AgentName, ConnectionId)> {
+    pub(super) fn find(&self, value: &[u8]) -> Option<&Meaning> {
         let runs = value.split(|byte| !byte.is_ascii_alphanumeric()).filter(|run| run.len() >= TAIL);
         let mut tails = runs.filter_map(|run| std::str::from_utf8(run.get(run.len() - TAIL..)?).ok());
-        tails.find_map(|tail| self.meanings.get(tail))
+        tails.find_map(|tail| self.meanings.get(tail).or_else(|| self.apps.get(tail.get(..HEAD)?)))
     }
+}
+
+/// `connections`; where there are none, those that `agent` may still hold a placeholder of.
+fn usual<'a>(agent: &Agent, provider: &ProviderId, connections: &'a [ConnectionId]) -> Cow<'a, [ConnectionId]> {
+    if !connections.is_empty() {
+        return Cow::Borrowed(connections);
+    }
+    Cow::Owned([None, agent.user.clone()].map(|user| ConnectionId::new(provider.clone(), user)).to_vec())
 }
 
 #[cfg(test)]
@@ -85,13 +133,24 @@ mod tests {
     #[test]
     fn a_placeholder_is_found_behind_any_prefix() {
         let tail = "Abcdefghijklmnopqrstuvwxyz0123456789";
-        let meaning: (AgentName, ConnectionId) = ("a".parse().expect("a name"), "github".parse().expect("a handle"));
+        let (whose, connection) = ("a".parse().ok(), "github".parse().expect("a handle"));
+        let meaning = Meaning { whose, connection };
         let meanings = Map::from_iter([(tail.to_owned(), meaning.clone())]);
-        let known = Known { registry: Arc::default(), connections: Vec::new(), own: OwnConnections::default(), meanings };
+        let app = Meaning { whose: None, ..meaning.clone() };
+        let apps = Map::from_iter([("QRSTUVWXYZ01234567".to_owned(), app.clone())]);
+        let known = Known {
+            registry: Arc::default(),
+            generation: 0,
+            connections: Vec::new(),
+            own: OwnConnections::default(),
+            meanings,
+            apps,
+        };
         for text in [format!("Bearer ghp_{tail}"), format!("ATATT{tail}"), format!("a=1; d={tail}; e=2"), tail.to_owned()] {
             assert_eq!(known.find(text.as_bytes()), Some(&meaning), "{text}");
         }
-        for text in [format!("{tail}x"), tail[1..].to_owned(), String::new()] {
+        assert_eq!(known.find(b"Bearer ghp_QRSTUVWXYZ01234567123456789012345678"), Some(&app));
+        for text in [format!("{tail}x"), "QRSTUVWXYZ01234567".to_owned(), tail[1..].to_owned(), String::new()] {
             assert_eq!(known.find(text.as_bytes()), None, "{text}");
         }
     }

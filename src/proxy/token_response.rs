@@ -19,6 +19,7 @@ use super::content::{ContentError, gather_into, held};
 use super::door::NEXUS_CONNECTION;
 use super::exchange::{Stepped, Stop};
 use super::log_in::{LogIn, Sure};
+use super::placeholders::Meaning;
 use super::refusal::Refusal;
 use super::replay::Inflow;
 use super::waiting::{Polled, Poller, Standing};
@@ -305,11 +306,14 @@ impl Worker {
             let ids = asking.moment.connections(&candidate.provider.id);
             let known = self.placeholders(agent, &candidate.provider.id, (&ids, &candidate.own));
             let find = |value: &[u8]| known.find(value).cloned();
-            let Some((whose, meant)) = shown(inquiry, body).find_map(|value| find_in(&find, value)) else { continue };
+            let Some(Meaning { whose, connection: meant }) = shown(inquiry, body).find_map(|value| find_in(&find, value))
+            else {
+                continue;
+            };
             if let Some(found) = own(candidates, &meant) {
                 return self.own_of(agent, found)?.map(Some).ok_or(Refusal::Connection("of that placeholder"));
             }
-            let theirs = whose == agent.name || self.runs_commands(agent);
+            let theirs = self.may_show(agent, whose.as_ref());
             let found = candidate.fitting.all().iter().find(|connection| **connection == meant).filter(|_| theirs);
             return found.map(|found| Some((candidate, found))).ok_or(Refusal::Connection("of that placeholder"));
         }

@@ -18,7 +18,7 @@ use super::meter::{Meters, Now};
 use super::placeholders::Kept;
 use super::replay::RequestBody;
 use super::waiting::Waiting;
-use crate::agent::{Agent, Agents, Guesses, PlaceholderKey};
+use crate::agent::{Agent, Agents, AppPlaceholders, Guesses, PlaceholderKey};
 use crate::attention::Attention;
 use crate::audit::Spool;
 use crate::broker::Broker;
@@ -85,6 +85,7 @@ pub(crate) struct Proxy {
     pub(crate) broker: Arc<Broker>,
     pub(crate) issuer: ArcSwap<Issuer>,
     pub(crate) placeholders: Arc<PlaceholderKey>,
+    pub(crate) apps: Arc<AppPlaceholders>,
     /// The identity of our own user where no agents are defined.
     pub(crate) local: Arc<Agent>,
     pub(crate) pages: ArcSwap<Pages>,

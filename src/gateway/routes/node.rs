@@ -71,7 +71,8 @@ struct Extent {
 
 /// The connections, and every change of them.
 ///
-/// JSON lines. The first is `{"hello": {"heartbeat_secs": 2}}`; then come `{"put": {"id", "version", "renewal", "entry"}}` for each
+/// JSON lines. The first is `{"hello": {"heartbeat_secs": 2, "placeholder_key"}}`: how often it says that it lives, and what the
+/// placeholders of apps are made with, so that the node knows them. Then come `{"put": {"id", "version", "renewal", "entry"}}` for each
 /// connection, `{"synced": {}}`, and from then on a `put` for each that has changed, `{"gone": {"id"}}` for each that is no more, and
 /// `{}` at every heartbeat. An `entry` has `provider`, `auth_type`, the fields that go on requests, `registered_at`, `expires_at`,
 /// `hosts` and `status`; `renewal` is `none`, `able`, or `first` where it must be renewed before it can be used;
@@ -121,7 +122,7 @@ impl Teller {
     async fn run(mut self, once: bool) {
         let mut stopping = self.gateway.stopping.clone();
         let work = async {
-            self.say(loan::write_hello(HEARTBEAT)).await?;
+            self.say(loan::write_hello(HEARTBEAT, self.gateway.ports.apps.own())).await?;
             let mut looks = interval(LOOK);
             loop {
                 looks.tick().await;

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use http::Method;
+use nexus::app::GatewayKeyKind;
 use tokio::task::JoinSet;
 
 use super::house::{House, next, next_word, noted, until};
-use crate::harness::{Caller, Nexus, Odd, access, refresh, run, run_within};
+use crate::harness::{Caller, Gateway, Nexus, Odd, access, empty, refresh, request, run, run_within};
 use crate::renewal::house::API;
 
 const CROWD: usize = 1000;
@@ -144,5 +146,54 @@ fn the_gateway_hears_when_a_node_used_a_connection() {
         tokio::task::spawn_blocking(move || node.stop()).await.expect("a stop");
         let used = std::fs::read_to_string(house.gateway.home().path().join("used.json")).expect("a file");
         assert!(used.contains("\"renew\""), "{used}");
+    });
+}
+
+/// What the service saw of a request through `node` that holds `placeholder`, and what was answered.
+async fn sent(house: &House, caller: &Caller, placeholder: &str) -> (u16, Option<String>) {
+    let mut request = request(Method::GET, &House::at("/me"), empty());
+    request.headers_mut().insert("authorization", format!("Bearer {placeholder}").parse().expect("a value"));
+    let before = house.service.count();
+    let status = caller.send(request).await.status;
+    let seen = house.service.seen();
+    let last = seen.get(before..).and_then(<[_]>::last).and_then(|seen| seen.bearer().map(str::to_owned));
+    (status, last)
+}
+
+#[test]
+fn i6_a_placeholder_that_the_gateway_gave_an_app_means_its_connection_at_every_node() {
+    run(async {
+        let mut key = String::new();
+        let house = House::with(None, |_ca, builder| {
+            let (builder, of_crew) = builder.key("crew", GatewayKeyKind::App, |_key| ());
+            key = of_crew;
+            let builder = builder.register("renew:alice", &[("access_token", "at-alice-0123456789")]);
+            builder.register("renew:bob", &[("access_token", "at-bob-0123456789")])
+        })
+        .await;
+        let given = Gateway::at(house.address).key(&key).get("/v1/token/renew:alice").await.json();
+        let of_alice = given["credentials"]["access_token"].as_str().expect("a text").to_owned();
+        assert!(given["placeholder"] == true && !of_alice.contains("at-alice"), "{given}");
+
+        let (alone, agents) = (house.node(), house.node_home());
+        let (agents, crew) = agents.agent("crew", |_agent| ());
+        let (agents, other) = agents.agent("other", |_agent| ());
+        let agents = house.start(agents);
+        let (elsewhere, bobs) = house.node_home().agent("bobs", |agent| agent.user = Some("bob".parse().expect("a name")));
+        let (elsewhere, anybody) = elsewhere.agent("anybody", |_agent| ());
+        let elsewhere = house.start(elsewhere);
+        for node in [&alone, &agents, &elsewhere] {
+            noted(node, |note| note["connected"] == true).await;
+        }
+        let alices = Some("at-alice-0123456789".to_owned());
+        assert_eq!(sent(&house, &Caller::new(&alone), &of_alice).await.1, alices);
+        assert_eq!(
+            sent(&house, &Caller::new(&agents).agent("crew", &crew), &of_alice).await.1,
+            alices,
+            "the agent of its name"
+        );
+        assert_eq!(sent(&house, &Caller::new(&agents).agent("other", &other), &of_alice).await, (403, None), "another's");
+        assert_eq!(sent(&house, &Caller::new(&elsewhere).agent("anybody", &anybody), &of_alice).await.1, alices);
+        assert_eq!(sent(&house, &Caller::new(&elsewhere).agent("bobs", &bobs), &of_alice).await, (403, None), "not his");
     });
 }
