@@ -76,7 +76,8 @@ impl Prepared {
         let gateway = Gateway::new(settings, ports, (keys, OwnKey::of(&own)), stopping);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build();
         let runtime = runtime.map_err(BuildError::Thread)?;
-        let server = Server::new(Arc::clone(&gateway), tls);
+        gateway.take_tls(tls);
+        let server = Server::new(Arc::clone(&gateway));
         let work = move || {
             runtime.block_on(server.run(socket));
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -1,6 +1,6 @@
 //! What changes while we run: providers, agents, the default policy, the root that signs. A bad file leaves the old one live.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -124,6 +124,7 @@ impl Reload {
                 false
             }
         };
+        self.certificate(&live.started);
         self.rules(&mut live, agents_taken && config_taken);
         if let Err(error) = self.roots(&live.config) {
             tracing::error!(error = &error as &dyn std::error::Error, "the CA's files were not taken; the old root signs");
@@ -144,6 +145,15 @@ impl Reload {
             }
         }
         true
+    }
+
+    /// Takes the certificate that the gateway shows, and its key; files that can't be used, or don't belong together yet, leave the old ones.
+    fn certificate(&self, started: &Config) {
+        let Some(gateway) = &self.gateway else { return };
+        match super::gateway::tls(&self.home, started) {
+            Ok(tls) => gateway.take_tls(tls),
+            Err(error) => tracing::error!("the gateway's certificate was not taken; the old one stays: {error}"),
+        }
     }
 
     /// `nexus.toml` and the rules as they stand now; `None` where the file is gone or empty and something relied on it.
@@ -204,20 +214,24 @@ impl Reload {
 /// What watches, as long as it lives, and what it has to say.
 pub(super) type Watch = (notify::RecommendedWatcher, mpsc::Receiver<()>);
 
-/// Tells of changes in the home folder (its TOML and PEM files) and its `providers/`; `None`, with a word to the log, where the system
+/// Tells of changes in the home folder (its TOML and PEM files), its `providers/`, and the gateway's certificate; `None`, with a word to the log, where the system
 /// doesn't let us.
-pub(super) fn watch(home: &Home) -> Option<Watch> {
+pub(super) fn watch(home: &Home, config: &Config) -> Option<Watch> {
     let refused = |error: notify::Error| tracing::warn!(%error, "files are not watched; SIGHUP reloads them");
-    start_watch(home).map_err(refused).ok()
+    start_watch(home, config).map_err(refused).ok()
 }
 
-fn start_watch(home: &Home) -> notify::Result<Watch> {
+fn start_watch(home: &Home, config: &Config) -> notify::Result<Watch> {
     let (tell, told) = mpsc::channel(1);
-    let interesting = |path: &Path| {
+    let gateway = &config.gateway;
+    let named: Vec<PathBuf> = gateway.tls_cert.iter().chain(&gateway.tls_key).map(|file| home.path().join(file)).collect();
+    let folders: Vec<PathBuf> = named.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
+    let interesting = move |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name == "nexus.toml"
             || name == "agents.toml"
             || name == "policies"
+            || named.iter().any(|file| file == path)
             || path.extension().is_some_and(|extension| extension == "toml" || extension == "pem")
     };
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -230,6 +244,9 @@ fn start_watch(home: &Home) -> notify::Result<Watch> {
         }
     })?;
     watcher.watch(home.path(), RecursiveMode::NonRecursive)?;
+    for folder in folders.iter().filter(|folder| *folder != home.path() && folder.is_dir()) {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    }
     if home.providers().is_dir() {
         watcher.watch(&home.providers(), RecursiveMode::NonRecursive)?;
     }

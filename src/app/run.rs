@@ -127,7 +127,7 @@ impl App {
     /// # Errors
     /// As [`BuildError`] says.
     pub fn with_key(setup: Setup, overrides: Vec<(String, String)>, key: &DataKey) -> Result<Self, BuildError> {
-        let watch = reload::watch(&setup.home);
+        let watch = reload::watch(&setup.home, &setup.config);
         let crypto = parts::crypto();
         let (issuer, fingerprint) = parts::issuer(&setup.home, key, &setup.config, &crypto)?;
         let registry = parts::agents(&setup.home, &setup.agents)?;

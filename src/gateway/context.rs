@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use rustls::ServerConfig;
 use tokio::sync::watch;
 
 use super::access::Who;
@@ -74,6 +75,8 @@ pub(crate) struct Gateway {
     pub(crate) stopping: watch::Receiver<bool>,
     pub(super) keys: ArcSwap<Keys>,
     pub(super) own: OwnKey,
+    /// TLS as it is spoken to who comes next; `None` = none is spoken.
+    pub(super) tls: ArcSwapOption<ServerConfig>,
     pub(super) guesses: Guesses,
     pub(super) refusals: Guesses,
     peers: Mutex<Option<Peers>>,
@@ -95,10 +98,16 @@ impl Gateway {
             stopping,
             keys: ArcSwap::from_pointee(keys),
             own,
+            tls: ArcSwapOption::empty(),
             guesses: Guesses::default(),
             refusals: Guesses::default(),
             peers: Mutex::new(peers),
         })
+    }
+
+    /// Speaks TLS by `tls` from the next connection on.
+    pub(crate) fn take_tls(&self, tls: Option<Arc<ServerConfig>>) {
+        self.tls.store(tls);
     }
 
     /// Puts `keys` in force.

@@ -45,13 +45,14 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncont
 pub(crate) struct Server {
     gateway: Shared,
     router: Router,
-    tls: Option<TlsAcceptor>,
+    /// Whether TLS is spoken, from its start to its end.
+    tls: bool,
 }
 
 impl Server {
-    /// Serves plain HTTP, or TLS where there is a configuration for it.
-    pub(crate) fn new(gateway: Shared, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
-        Self { router: routes::all(&gateway), gateway, tls: tls.map(TlsAcceptor::from) }
+    /// Serves plain HTTP, or TLS where the gateway has a configuration for it.
+    pub(crate) fn new(gateway: Shared) -> Self {
+        Self { router: routes::all(&gateway), tls: gateway.tls.load().is_some(), gateway }
     }
 
     /// Serves until told to stop, then as long as requests that are under way may go on.
@@ -86,13 +87,13 @@ impl Server {
 
     fn place(&self, crowd: &Arc<Crowd>, stream: &std::net::TcpStream, peer: SocketAddr) -> Option<Place> {
         let local = stream.local_addr().ok()?;
-        let own = self.gateway.is_our_user(&Origin { peer, local, tls: self.tls.is_some() });
+        let own = self.gateway.is_our_user(&Origin { peer, local, tls: self.tls });
         crowd.enter(if own { Group::Own } else { Group::of(peer.ip()) })
     }
 
     /// Says why, as far as the socket's buffer takes it, and closes. Who speaks TLS hears nothing.
     fn turn_away(&self, mut stream: &std::net::TcpStream) {
-        let said = if self.tls.is_some() { Ok(0) } else { stream.write(FULL) };
+        let said = if self.tls { Ok(0) } else { stream.write(FULL) };
         if let Err(error) = said {
             tracing::debug!(%error, "a caller of the gateway that came too late left without an answer");
         }
@@ -104,8 +105,11 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true).and_then(|()| bound(&stream)) {
             tracing::debug!(%error, "a connection to the gateway goes on without its options");
         }
-        let origin = Origin { peer, local, tls: self.tls.is_some() };
-        let Some(tls) = &self.tls else { return self.converse(stream, origin, place).await };
+        let origin = Origin { peer, local, tls: self.tls };
+        if !self.tls {
+            return self.converse(stream, origin, place).await;
+        }
+        let Some(tls) = self.gateway.tls.load_full().map(TlsAcceptor::from) else { return };
         match timeout(self.gateway.settings.handshake_timeout, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.converse(stream, origin, place).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake with the gateway failed"),

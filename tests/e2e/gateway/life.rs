@@ -13,21 +13,65 @@ use tokio_rustls::TlsConnector;
 
 use crate::harness::{Authority, Builder, crypto, eventually, run, said};
 
-/// A home whose gateway has a certificate for `gw.example`, and what trusts it.
-fn with_tls() -> (Builder, ClientConfig) {
+/// A certificate for `gw.example` and its key, and what trusts it.
+fn certificate() -> (String, String, ClientConfig) {
     let made = rcgen::generate_simple_self_signed(["gw.example".to_owned()]).expect("a certificate");
-    let builder = Builder::new(&Authority::new())
-        .gateway()
-        .config("[gateway]\nnames = [\"gw.example\"]\ntls_cert = \"gateway.pem\"\ntls_key = \"gateway.key\"\n");
-    let write = |name: &str, text: String| {
-        nexus::disk::write_atomic(&builder.home().path().join(name), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
-    };
-    write("gateway.pem", made.cert.pem());
-    write("gateway.key", made.signing_key.serialize_pem());
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).expect("PEM")).expect("a root");
     let config = ClientConfig::builder_with_provider(crypto()).with_safe_default_protocol_versions().expect("versions");
-    (builder, config.with_root_certificates(roots).with_no_client_auth())
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    (made.cert.pem(), made.signing_key.serialize_pem(), config)
+}
+
+fn write(home: &nexus::app::Home, name: &str, text: &str) {
+    nexus::disk::write_atomic(&home.path().join(name), text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+}
+
+/// A home whose gateway has a certificate for `gw.example`, and what trusts it.
+fn with_tls() -> (Builder, ClientConfig) {
+    let (pem, key, config) = certificate();
+    let builder = Builder::new(&Authority::new())
+        .gateway()
+        .config("[gateway]\nnames = [\"gw.example\"]\ntls_cert = \"gateway.pem\"\ntls_key = \"gateway.key\"\n");
+    write(builder.home(), "gateway.pem", &pem);
+    write(builder.home(), "gateway.key", &key);
+    (builder, config)
+}
+
+async fn shakes_hands(address: std::net::SocketAddr, trusting: &ClientConfig) -> bool {
+    let stream = TcpStream::connect(address).await.expect("the gateway");
+    let name = ServerName::try_from("gw.example").expect("a name");
+    TlsConnector::from(Arc::new(trusting.clone())).connect(name, stream).await.is_ok()
+}
+
+#[test]
+fn a_changed_certificate_is_shown_without_a_restart_and_one_that_cannot_be_used_never() {
+    run(async {
+        let (builder, first) = with_tls();
+        let nexus = builder.start();
+        let address = nexus.gateway().address;
+        assert!(shakes_hands(address, &first).await);
+        let (pem, key, second) = certificate();
+        write(nexus.home(), "gateway.pem", &pem);
+        nexus.reload();
+        assert!(shakes_hands(address, &first).await, "its key is not there yet");
+        write(nexus.home(), "gateway.key", &key);
+        nexus.reload();
+        assert!(shakes_hands(address, &second).await && !shakes_hands(address, &first).await);
+        write(nexus.home(), "gateway.key", "no key");
+        nexus.reload();
+        std::fs::remove_file(nexus.home().path().join("gateway.pem")).expect("a file");
+        nexus.reload();
+        assert!(shakes_hands(address, &second).await, "the last good one");
+        // Nobody need say so: both files are watched.
+        let (pem, key, third) = certificate();
+        write(nexus.home(), "gateway.pem", &pem);
+        write(nexus.home(), "gateway.key", &key);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !shakes_hands(address, &third).await {
+            assert!(Instant::now() < deadline, "the change was not seen");
+        }
+    });
 }
 
 #[test]
