@@ -24,6 +24,7 @@ mod routes;
 mod server;
 mod settings;
 mod shape;
+mod voice;
 
 pub(crate) use context::{Gateway, Ports};
 pub use keep::{Ended, KeepError, can_end, can_keep, end, end_here, keep};

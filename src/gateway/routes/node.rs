@@ -3,10 +3,7 @@
 //! Only a node's key gets here (I11), and what it gets is what goes on requests, never what only renewals need (room `loan`).
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
@@ -15,14 +12,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use http_body::Frame;
 use serde::Deserialize;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::interval;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zeroize::Zeroizing;
 
 use crate::attention::{Reason, Report, Words};
 use crate::broker;
@@ -30,6 +24,7 @@ use crate::gateway::access::{Asked, Node, Who};
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::input::{InBody, InQuery};
 use crate::gateway::problem::Problem;
+use crate::gateway::voice::{Left, Voice};
 use crate::loan::{self, Told};
 use crate::model::{AgentName, ConnectionId, ProviderId};
 use crate::provider::{Catalogue, Provider};
@@ -41,12 +36,6 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether anything has changed: a change is told well within a second.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// A node that takes nothing for so long is cut off, and begins anew.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Lines on their way to a node. What comes after waits in no queue: it is looked up when there is room.
-const AHEAD: usize = 8;
 
 /// When a node should ask again, where nothing else is known.
 const LATER: Duration = Duration::from_secs(5);
@@ -86,43 +75,27 @@ async fn node_stream(
     InQuery(extent): InQuery<Extent>,
 ) -> Result<Response, Problem> {
     asked.note(&gateway, "node_stream", &[]).await?;
-    let (sender, lines) = mpsc::channel(AHEAD);
-    let teller = Teller { gateway, who: asked.who, told: Told::default(), sender, spoke: Instant::now() };
+    let (voice, telling) = Voice::new();
+    let teller = Teller { gateway, who: asked.who, told: Told::default(), voice };
     tokio::spawn(teller.run(extent.once));
-    let mut response = Response::new(Body::new(Telling(lines)));
+    let mut response = Response::new(Body::new(telling));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     Ok(response)
 }
-
-/// What is sent, until nobody has more to say.
-struct Telling(mpsc::Receiver<Bytes>);
-
-impl http_body::Body for Telling {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line))))
-    }
-}
-
-/// The other end takes no more.
-struct Left;
 
 /// Tells one node.
 struct Teller {
     gateway: Shared,
     who: Who,
     told: Told,
-    sender: mpsc::Sender<Bytes>,
-    spoke: Instant,
+    voice: Voice,
 }
 
 impl Teller {
     async fn run(mut self, once: bool) {
         let mut stopping = self.gateway.stopping.clone();
         let work = async {
-            self.say(loan::write_hello(HEARTBEAT, self.gateway.ports.apps.own())).await?;
+            self.voice.say(loan::write_hello(HEARTBEAT, self.gateway.ports.apps.own())).await?;
             let mut looks = interval(LOOK);
             loop {
                 looks.tick().await;
@@ -154,26 +127,16 @@ impl Teller {
         let providers = |name: &ProviderId| -> Option<Arc<Provider>> { catalogue.get(name).cloned() };
         for id in self.told.due(vault, &providers) {
             if let Some(line) = self.told.tell(&id, vault, &providers, &self.gateway.ports.lender) {
-                self.say(line).await?;
+                self.voice.say(line).await?;
             }
         }
         if let Some(line) = self.told.synced() {
-            self.say(line).await?;
+            self.voice.say(line).await?;
         }
-        if self.spoke.elapsed() >= HEARTBEAT {
-            self.say(loan::write_alive()).await?;
+        if self.voice.silent() >= HEARTBEAT {
+            self.voice.say(loan::write_alive()).await?;
         }
         Ok(true)
-    }
-
-    async fn say(&mut self, line: Zeroizing<Vec<u8>>) -> Result<(), Left> {
-        self.spoke = Instant::now();
-        // Wiped when the last copy of it goes.
-        let line = Bytes::from_owner(line);
-        match timeout(PATIENCE, self.sender.send(line)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Left),
-        }
     }
 }
 
