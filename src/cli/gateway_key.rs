@@ -25,10 +25,13 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Action) -> an
 fn add(context: &Context, terminal: &Terminal, options: &AddKey) -> anyhow::Result<()> {
     let now = SystemTime::now();
     let name: AgentName = options.name.parse()?;
-    let bound = options.user.is_some() || !options.providers.is_empty();
     anyhow::ensure!(
-        !bound || options.kind == KeyKind::App,
-        "--user and --providers bind keys of apps only: a node carries everybody's requests, an administrator sees everything"
+        options.user.is_none() || options.kind == KeyKind::App,
+        "--user binds keys of apps only: a node carries everybody's requests, an administrator sees everything"
+    );
+    anyhow::ensure!(
+        options.providers.is_empty() || options.kind != KeyKind::Admin,
+        "--providers binds keys of apps and nodes only: an administrator sees everything"
     );
     let catalogue = context.catalogue(terminal);
     let provider = |text: &String| Ok(providers::find(&catalogue, &text.parse()?)?.id.clone());

@@ -33,8 +33,8 @@ pub enum Error {
     /// More than there can be.
     #[error("it holds more than {KEYS} keys")]
     TooMany,
-    /// Only an app's key can be bound.
-    #[error("{0} is bound to a user or to providers, which only a key of kind app can be")]
+    /// Only an app's key can be bound to a person, and an administrator's to nothing.
+    #[error("{0} is bound to a user, which only a key of kind app can be, or to providers, which no key of kind admin can be")]
     Bound(AgentName),
     /// It could not be written as TOML.
     #[error("it cannot be written as TOML")]
@@ -203,7 +203,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Key>, Error> {
         if keys.iter().skip(index + 1).any(|other| other.name == key.name) {
             return Err(Error::Twice(key.name.clone()));
         }
-        if key.kind != Kind::App && (key.user.is_some() || key.providers.is_some()) {
+        if key.kind != Kind::App && key.user.is_some() || key.kind == Kind::Admin && key.providers.is_some() {
             return Err(Error::Bound(key.name.clone()));
         }
     }
@@ -284,6 +284,8 @@ mod tests {
         for text in [row.replace("app", "owner"), format!("{row}typo = 1\n"), row.replace("kind", "kin")] {
             assert!(matches!(read(&text), Err(Error::Syntax(_))), "{text}");
         }
+        let of_providers = |kind: &str| format!("{}providers = [\"github\"]\n", row.replace("app", kind));
+        assert!(read(&of_providers("node")).is_ok() && matches!(read(&of_providers("admin")), Err(Error::Bound(_))));
         for kind in ["node", "admin"] {
             let bound = format!("{}user = \"alice\"\n", row.replace("app", kind));
             assert!(matches!(read(&bound), Err(Error::Bound(_))), "{bound}");

@@ -50,7 +50,7 @@ pub(crate) struct AddKey {
     /// An app's key sees the connections of this person and those of nobody; without it, everybody's
     #[arg(long)]
     pub(crate) user: Option<String>,
-    /// An app's key may use these providers only
+    /// An app's key may use these providers only, a node's is lent their connections only
     #[arg(long, value_name = "PROVIDER", value_delimiter = ',')]
     pub(crate) providers: Vec<String>,
     /// When its access ends: `30d`, `12h`, seconds, or RFC 3339

@@ -124,7 +124,8 @@ impl Teller {
     /// Tells what has changed, and that we live; answers true.
     async fn round(&mut self, vault: &Snapshot) -> Result<bool, Left> {
         let catalogue = self.gateway.ports.catalogue.load_full();
-        let providers = |name: &ProviderId| -> Option<Arc<Provider>> { catalogue.get(name).cloned() };
+        let lent = |name: &ProviderId| self.who.may_use(name);
+        let providers = |name: &ProviderId| -> Option<Arc<Provider>> { catalogue.get(name).filter(|_| lent(name)).cloned() };
         for id in self.told.due(vault, &providers) {
             if let Some(line) = self.told.tell(&id, vault, &providers, &self.gateway.ports.lender) {
                 self.voice.say(line).await?;
@@ -168,7 +169,8 @@ async fn node_renew(
     InBody(complaint): InBody<Complaint>,
 ) -> Result<Response, Problem> {
     let id: ConnectionId = complaint.id.parse().map_err(|_no_name| missing())?;
-    let provider = gateway.ports.catalogue.load().get(id.provider()).cloned().ok_or_else(missing)?;
+    let provider = gateway.ports.catalogue.load().get(id.provider()).cloned();
+    let provider = provider.filter(|_| asked.who.sees(&id)).ok_or_else(missing)?;
     asked.note(&gateway, "node_renew", &[("connection", id.as_str())]).await?;
     let lender = &gateway.ports.lender;
     let is_seen = |entry: &Entry| *lender.version(entry) == *complaint.version;
@@ -199,12 +201,12 @@ struct Used {
 ))]
 async fn node_used(
     State(gateway): State<Shared>,
-    _asked: Asked<Node>,
+    asked: Asked<Node>,
     InBody(used): InBody<Used>,
 ) -> Result<StatusCode, Problem> {
     let at = |secs| SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(secs).ok()?);
     let latest = used.unix_secs.into_iter().filter_map(|(id, secs)| Some((id.parse().ok()?, at(secs)?)));
-    let latest: Vec<(ConnectionId, SystemTime)> = latest.collect();
+    let latest: Vec<(ConnectionId, SystemTime)> = latest.filter(|(id, _)| asked.who.sees(id)).collect();
     let noted = gateway.on_disk(move |gateway| {
         let vault = gateway.ports.store.snapshot().ok();
         let exists = |id: &ConnectionId| vault.as_ref().is_none_or(|vault| vault.get(id).is_some());

@@ -214,10 +214,11 @@ struct All {
 #[utoipa::path(get, path = "/api/connections", tag = "connections", security(("key" = ["admin", "node", "owner"])), responses(
     (status = 200, body = All, description = "In the order of their names"),
 ))]
-async fn all_connections(State(gateway): State<Shared>, _asked: Asked<Viewer>) -> Result<Json<All>, Problem> {
-    let connections = gateway.on_disk(|gateway| {
+async fn all_connections(State(gateway): State<Shared>, asked: Asked<Viewer>) -> Result<Json<All>, Problem> {
+    let connections = gateway.on_disk(move |gateway| {
         let (vault, look) = (gateway.ports.store.snapshot(), Look::new(gateway));
-        vault.map(|vault| vault.iter().map(|(id, entry)| look.shown(id, entry)).collect())
+        let seen = |(id, _): &(&ConnectionId, &Arc<Entry>)| asked.who.sees(id);
+        vault.map(|vault| vault.iter().filter(seen).map(|(id, entry)| look.shown(id, entry)).collect())
     });
     Ok(Json(All { connections: connections.await?.map_err(|error| Problem::unreadable(&error))? }))
 }
@@ -230,11 +231,11 @@ async fn all_connections(State(gateway): State<Shared>, _asked: Asked<Viewer>) -
 ))]
 async fn one_connection(
     State(gateway): State<Shared>,
-    _asked: Asked<Viewer>,
+    asked: Asked<Viewer>,
     InPath(id): InPath<String>,
 ) -> Result<Json<Shown>, Problem> {
     let missing = || Problem::missing("there is no connection of this name");
-    let id: ConnectionId = id.parse().map_err(|_no_name| missing())?;
+    let id: ConnectionId = id.parse().ok().filter(|id| asked.who.sees(id)).ok_or_else(missing)?;
     let found = gateway.on_disk(move |gateway| {
         let vault = gateway.ports.store.snapshot()?;
         let id = vault.meant(&id);

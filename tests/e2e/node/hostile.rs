@@ -4,7 +4,7 @@ use nexus::app::{GatewayKeyKind, Home, Node};
 use tokio::io::AsyncWriteExt as _;
 
 use super::house::{House, next, noted, until};
-use crate::harness::{Authority, CLIENT_SECRET, access, refresh, run};
+use crate::harness::{Authority, CLIENT_SECRET, Gateway, access, refresh, run};
 
 #[test]
 fn i11_only_a_nodes_key_gets_credentials_and_never_what_only_renewals_need() {
@@ -38,6 +38,40 @@ fn i11_only_a_nodes_key_gets_credentials_and_never_what_only_renewals_need() {
         }
         let (head, _lines) = house.stream("nxk_wrong").await;
         assert!(head.starts_with("HTTP/1.1 401"), "{head}");
+    });
+}
+
+#[test]
+fn i11_a_nodes_key_that_is_bound_to_providers_gets_theirs_and_the_others_are_as_if_not_there() {
+    run(async {
+        let mut key = String::new();
+        let file = "name = \"other\"\ntitle = \"Other\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"other.test\"]\nstrategy = { bearer = \"{api_key}\" }\n";
+        let house = House::with(None, |_ca, builder| {
+            let of_other = |key: &mut nexus::app::GatewayKey| key.providers = Some(vec!["other".parse().expect("a name")]);
+            let (builder, bound) = builder.key("bound", GatewayKeyKind::Node, of_other);
+            key = bound;
+            builder.provider("other", file).register("other", &[("api_key", "key-of-other-0123456789")])
+        })
+        .await;
+        let (head, mut lines) = house.stream(&key).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let mut text = String::new();
+        while !text.contains("synced") {
+            text.push_str(&next(&mut lines).await.to_string());
+        }
+        assert!(text.contains("key-of-other-0123456789") && !text.contains("renew\",") && !text.contains(&access(1)), "{text}");
+        let gateway = Gateway::at(house.address).key(&key);
+        let listed = gateway.get("/api/connections").await.json();
+        assert_eq!(listed["connections"].as_array().expect("a list").len(), 1, "{listed}");
+        for path in ["/api/connections/renew", "/v1/token/renew", "/v1/providers/renew"] {
+            assert_eq!(gateway.get(path).await.status, 404, "{path}");
+        }
+        let ask = serde_json::json!({ "id": "renew", "version": "x", "refused": true });
+        assert_eq!(gateway.ask("POST", "/v1/node/renew", Some(&ask)).await.status, 404);
+        assert_eq!(house.tokens.uses(), 0);
+        let node = house.node_home().start_as_node(&[("NEXUS_GATEWAY_URL", &house.url()), ("NEXUS_GATEWAY_KEY", &key)]);
+        let note = noted(&node, |note| note["connected"] == true).await;
+        assert_eq!((note["connections"].as_u64(), &note["served"]), (Some(1), &serde_json::json!(["other"])), "{note}");
     });
 }
 
