@@ -73,7 +73,9 @@ impl Account {
         {
             return Err(Error::NotSealed(connection));
         }
-        let scopes = if scopes.is_empty() { oauth2.scopes.clone() } else { each(&scopes) };
+        // Who names none gets what the app was registered for, and else what is usual.
+        let of_app = || app.map(Entry::wanted_scopes).filter(|scopes| !scopes.is_empty());
+        let scopes = if scopes.is_empty() { of_app().unwrap_or_else(|| oauth2.scopes.clone()) } else { each(&scopes) };
         Ok(Self { connection, fields, scopes, provider })
     }
 

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::entry::{AuthType, Captured, Entry, Status};
-use crate::model::{ConnectionId, ProviderId};
+use crate::model::{ConnectionId, ProviderId, Secret};
 
 /// A connection without its secrets, for lists and logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,23 @@ impl Summary {
             status: entry.status,
             scopes: entry.fields.field("scope").map(|scope| words(scope.expose())).unwrap_or_default(),
             captured: entry.captured.clone(),
+        }
+    }
+}
+
+/// What log-ins by an app are to be good for, where the one who registered it said so.
+const WANTED_SCOPES: &str = "wanted_scopes";
+
+impl Entry {
+    /// What people are asked for by this app; nothing where that is what is usual.
+    pub fn wanted_scopes(&self) -> Vec<String> {
+        self.fields.field(WANTED_SCOPES).map(|scopes| words(scopes.expose())).unwrap_or_default()
+    }
+
+    /// Has people asked for `scopes`.
+    pub(crate) fn want_scopes(&mut self, scopes: &[String]) {
+        if !scopes.is_empty() {
+            self.fields.set(WANTED_SCOPES, Secret::new(scopes.join(" ")));
         }
     }
 }

@@ -195,6 +195,9 @@ struct Given {
     /// The user's password.
     #[serde(default)]
     password: Option<String>,
+    /// What people are asked for where a program names nothing.
+    #[serde(default)]
+    scopes: Vec<String>,
 }
 
 /// What was registered.
@@ -232,7 +235,7 @@ async fn register_provider(
 
 impl Given {
     fn fields(self) -> Credential {
-        let Self { client_id, client_secret, api_key, username, password, name: _ } = self;
+        let Self { client_id, client_secret, api_key, username, password, name: _, scopes: _ } = self;
         let all = [
             ("client_id", client_id),
             ("client_secret", client_secret),
@@ -269,6 +272,7 @@ impl Gateway {
         if !admin && self.vault()?.get(&id).is_some() {
             return Err(registered_already(&provider));
         }
+        let scopes = scopes(&given.scopes)?;
         let fields = given.fields();
         let empty = fields.names().next().is_none();
         // Whoever may ask for everybody's may have a person asked.
@@ -281,7 +285,8 @@ impl Gateway {
         }
         let form = Form { provider: &provider, fields, expires_at: None, app: true };
         let entry = form.entry(try_out, (self.ports.clock)());
-        let entry = entry.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "credential", told(&error)))?;
+        let mut entry = entry.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "credential", told(&error)))?;
+        entry.want_scopes(&scopes);
         asked.note_here(self, "gateway_registered", &[("connection", id.as_str())])?;
         let mut replaced = false;
         let stored = self.ports.store.register_if(&id, entry, |now| {
@@ -310,6 +315,22 @@ impl Gateway {
             Err(problem) => problem,
         }
     }
+}
+
+/// Scopes as RFC 6749 §3.3 has them, each once; `["a b"]` names two.
+fn scopes(given: &[String]) -> Result<Vec<String>, Problem> {
+    let sound = |scope: &str| scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    let mut all: Vec<String> = Vec::new();
+    for scope in given.iter().flat_map(|scope| scope.split(' ')).filter(|scope| !scope.is_empty()) {
+        if !sound(scope) || scope.len() > 256 || all.len() >= 100 {
+            let message = "scopes takes at most 100 names of printable letters without blanks, quotes or backslashes (RFC 6749 section 3.3)";
+            return Err(Problem::malformed(message));
+        }
+        if !all.iter().any(|known| known == scope) {
+            all.push(scope.to_owned());
+        }
+    }
+    Ok(all)
 }
 
 fn registered_already(provider: &Provider) -> Problem {

@@ -135,7 +135,7 @@ fn an_app_is_registered_by_administrators_and_by_our_own_user_and_replaced_by_th
         let owner = nexus.gateway();
         let profile = |id: &str| {
             json!({ "profile": { "name": "github", "auth_type": "oauth2", "client_id": id, "client_secret": "ghs-0123456789",
-                "scopes": ["repo"], "auth_url": "https://evil.example/authorize", "token_url": "https://evil.example/token" } })
+                "scopes": ["repo", "gist repo"], "auth_url": "https://evil.example/authorize", "token_url": "https://evil.example/token" } })
         };
         let register =
             |who: Gateway, id: &'static str| async move { who.ask("POST", "/v1/providers", Some(&profile(id))).await };
@@ -149,7 +149,7 @@ fn an_app_is_registered_by_administrators_and_by_our_own_user_and_replaced_by_th
             );
         }
         assert!(nexus.holds("github", "client_id", "one"));
-        assert_eq!(register(admin, "two").await.status, 200);
+        assert_eq!(register(admin.clone(), "two").await.status, 200);
         assert!(nexus.holds("github", "client_id", "two"));
         // Where its addresses are is not for a program to say.
         let begun = asked(&app, "github").await;
@@ -157,7 +157,16 @@ fn an_app_is_registered_by_administrators_and_by_our_own_user_and_replaced_by_th
             begun["authUrl"].as_str().is_some_and(|url| url.starts_with("https://github.com/login/oauth/authorize?")),
             "{begun}"
         );
+        // What people are asked for is, where the one who asks names nothing.
+        assert!(
+            begun["authUrl"].as_str().is_some_and(|url| url.contains("scope=repo%20gist&") || url.contains("scope=repo+gist&")),
+            "{begun}"
+        );
+        let odd = json!({ "profile": { "name": "github", "client_id": "x", "scopes": ["a\"b"] } });
+        assert_eq!(owner.ask("POST", "/v1/providers", Some(&odd)).await.status, 409, "registered already, whatever it says");
+        assert_eq!(admin.ask("POST", "/v1/providers", Some(&odd)).await.code(), "malformed");
         let entry = nexus.entry("github");
+        assert_eq!(entry.wanted_scopes(), ["repo", "gist"]);
         assert_eq!(entry.token_urls, ["https://github.com/login/oauth/access_token"]);
     });
 }
