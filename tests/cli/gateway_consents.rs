@@ -5,8 +5,8 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::oidc::{Oidc, SECRET};
-use crate::world::{Up, World};
+use crate::oidc::{ACME, Oidc, SECRET};
+use crate::world::{Up, World, eventually};
 
 struct House {
     world: World,
@@ -87,6 +87,55 @@ fn an_account_is_connected_used_renewed_and_revoked() {
     let key = format!("X-API-Key: {}", house.admin);
     assert_eq!(house.ask("DELETE", &path, &["-H", &key]), json!({ "removed": "acme:alice", "revoked": true }));
     assert_eq!(house.ask("GET", &path.replace("connections", "check-connection"), &[])["code"], "not_found");
+}
+
+/// A node of the house's gateway that holds its connections, and its proxy.
+fn node(house: &House, key: &str) -> (World, Up) {
+    let node = World::new().with("NEXUS_GATEWAY_URL", &house.gateway).with("NEXUS_GATEWAY_KEY", key);
+    house.oidc.known_to(&node);
+    node.provider("acme", ACME);
+    let up = node.up();
+    eventually(|| {
+        let note = std::fs::read_to_string(node.home("node.json")).unwrap_or_default();
+        note.contains("\"connected\":true") && note.contains("acme:alice")
+    });
+    (node, up)
+}
+
+#[test]
+fn a_thousand_requests_at_three_nodes_spend_one_refresh_token_of_an_expired_account() {
+    let (url, _asked) = page();
+    let house = House::new(&url);
+    let begun = house.begin("alice");
+    house.oidc.browser(&house.world, "alice").consent(text(&begun, "authUrl"), "alice");
+    let shown = house.world.nexus(&["gateway", "key", "add", "nodes", "--kind", "node"]).ok();
+    let key = shown.lines().nth(1).expect("a key").trim();
+    let nodes = [(); 3].map(|()| node(&house, key));
+    house.oidc.expire(&house.world);
+    let before = house.oidc.refreshes(&house.world);
+    let crowd = |(world, up): &(World, Up), last: usize| {
+        let (proxy, bundle) = (format!("http://{}", up.address), world.home("ca-bundle.pem"));
+        let url = format!("https://api.acme.example/v1/me#n=[1-{last}]");
+        let more = ["-H", "Nexus-Connection: acme:alice", "-o", "/dev/null", "-w", "%{http_code}\n", &url];
+        let mut curl = world.program("curl", &["-sS", "--parallel", "--parallel-max", "50", "-x", &proxy, "--cacert"]);
+        curl.arg(bundle).args(more).stdout(std::process::Stdio::piped()).spawn().expect("curl")
+    };
+    let crowds = [crowd(&nodes[0], 334), crowd(&nodes[1], 333), crowd(&nodes[2], 333)];
+    let answers: Vec<String> = crowds
+        .into_iter()
+        .flat_map(|curl| {
+            let told = curl.wait_with_output().expect("an end").stdout;
+            String::from_utf8_lossy(&told).lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    let odd: Vec<&String> = answers.iter().filter(|answer| *answer != "200").collect();
+    assert!(answers.len() == 1000 && odd.is_empty(), "{} answers, {odd:?}", answers.len());
+    assert_eq!(house.oidc.refreshes(&house.world) - before, 1);
+    // A refresh token that was shown twice would have ended the grant: it still renews.
+    house.oidc.expire(&house.world);
+    let again = crowd(&nodes[1], 3).wait_with_output().expect("an end").stdout;
+    assert_eq!(String::from_utf8_lossy(&again), "200\n200\n200\n");
+    assert_eq!(house.oidc.refreshes(&house.world) - before, 2);
 }
 
 #[test]
