@@ -8,17 +8,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::AUTHORIZATION;
+use http::Method;
 use http::request::Parts;
-use http::{HeaderMap, Method};
 use zeroize::Zeroizing;
 
 use super::context::{Gateway, Shared};
 use super::keys::{Key, Kind};
+pub(crate) use super::level::{Admin, App, Level, Node, Open, Operator, Page, Registrar};
 use super::origin::{Origin, by_a_browser, by_a_page, is_direct};
 use super::problem::Problem;
+use super::shown::shown;
 use crate::model::{ConnectionId, ProviderId, UserName};
 
 /// Refusals of one address that are a line each in a minute.
@@ -44,106 +43,6 @@ pub(crate) struct Asked<W> {
     /// From where.
     pub(crate) source: SocketAddr,
     level: PhantomData<W>,
-}
-
-/// Whom a handler is for.
-pub(crate) trait Level: Send + Sync + 'static {
-    /// What a person calls those that are admitted, for the refusal of others.
-    const FOR: &'static str;
-    /// Whether it is for everybody, whatever they show.
-    const OPEN: bool = false;
-    /// Whether a browser may send it.
-    const BROWSERS: bool = false;
-
-    /// Whether `who` is admitted.
-    fn admits(who: &Who) -> bool;
-}
-
-/// For everybody, though not for web pages: what is the same for all.
-#[derive(Debug)]
-pub(crate) struct Open;
-
-/// For a person's browser: the state in the address is the credential.
-#[derive(Debug)]
-pub(crate) struct Page;
-
-/// For apps, and for everybody else that shows a key: what is answered depends on who asks.
-#[derive(Debug)]
-pub(crate) struct App;
-
-/// For who may register providers: administrators, and the gateway's own user on loopback.
-#[derive(Debug)]
-pub(crate) struct Registrar;
-
-/// For proxies elsewhere, which are the only ones that credentials are handed to (I11).
-#[derive(Debug)]
-pub(crate) struct Node;
-
-/// For administrators.
-#[derive(Debug)]
-pub(crate) struct Admin;
-
-/// For who looks after this machine: administrators, and the gateway's own user on loopback. Nothing is changed and nothing secret told.
-#[derive(Debug)]
-pub(crate) struct Operator;
-
-impl Level for Open {
-    const FOR: &'static str = "everybody";
-    const OPEN: bool = true;
-
-    fn admits(_who: &Who) -> bool {
-        true
-    }
-}
-
-impl Level for Page {
-    const FOR: &'static str = "everybody";
-    const OPEN: bool = true;
-    const BROWSERS: bool = true;
-
-    fn admits(_who: &Who) -> bool {
-        true
-    }
-}
-
-impl Level for App {
-    const FOR: &'static str = "whoever shows a key";
-
-    fn admits(who: &Who) -> bool {
-        !matches!(who, Who::Anyone)
-    }
-}
-
-impl Level for Registrar {
-    const FOR: &'static str = "admin keys, and the gateway's own user on its machine";
-
-    fn admits(who: &Who) -> bool {
-        Admin::admits(who) || matches!(who, Who::Owner)
-    }
-}
-
-impl Level for Node {
-    const FOR: &'static str = "node keys";
-
-    fn admits(who: &Who) -> bool {
-        who.kind() == Some(Kind::Node)
-    }
-}
-
-impl Level for Admin {
-    const FOR: &'static str = "admin keys";
-
-    fn admits(who: &Who) -> bool {
-        who.kind() == Some(Kind::Admin)
-    }
-}
-
-impl Level for Operator {
-    const FOR: &'static str = "admin keys, and the gateway's own user on its machine";
-
-    fn admits(who: &Who) -> bool {
-        Registrar::admits(who)
-    }
 }
 
 impl Who {
@@ -370,34 +269,6 @@ impl Gateway {
     }
 }
 
-/// The texts that may be a key: of `X-API-Key`, else of `Authorization` (RFC 6750 §2.1; RFC 7617, as password or as name).
-fn shown(headers: &HeaderMap) -> Result<Vec<Zeroizing<String>>, Problem> {
-    let one = |name: &str| {
-        let mut all = headers.get_all(name).iter();
-        match (all.next(), all.next()) {
-            (value, None) => Ok(value),
-            _ => Err(Problem::malformed(format!("the field {name} stands there more than once"))),
-        }
-    };
-    let text = |value: &http::HeaderValue| Zeroizing::new(value.to_str().unwrap_or_default().trim().to_owned());
-    if let Some(value) = one("x-api-key")? {
-        return Ok(vec![text(value)]);
-    }
-    let Some(value) = one(AUTHORIZATION.as_str())? else { return Ok(Vec::new()) };
-    Ok(authorization(&text(value)))
-}
-
-fn authorization(value: &str) -> Vec<Zeroizing<String>> {
-    let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return vec![Zeroizing::new(rest.trim().to_owned())];
-    }
-    let decoded = STANDARD.decode(rest.trim()).map(Zeroizing::new).unwrap_or_default();
-    let pair = std::str::from_utf8(&decoded).unwrap_or_default();
-    let (name, password) = pair.split_once(':').unwrap_or((pair, ""));
-    [password, name].map(|text| Zeroizing::new(text.to_owned())).to_vec()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -435,37 +306,5 @@ mod tests {
             assert!(!page("POST", fields), "{fields:?}");
             assert!(open::<Open>(&parts("GET", fields), "").is_err(), "{fields:?}");
         }
-    }
-
-    #[test]
-    fn what_may_be_a_key_is_taken_out_of_the_field() {
-        let texts = |value: &str| authorization(value).iter().map(|text| text.to_string()).collect::<Vec<_>>();
-        assert_eq!(texts("Bearer nxk_1"), ["nxk_1"]);
-        assert_eq!(texts("bearer  nxk_1 "), ["nxk_1"]);
-        assert_eq!(texts(&format!("Basic {}", STANDARD.encode("name:nxk_1"))), ["nxk_1", "name"]);
-        assert_eq!(texts(&format!("basic {}", STANDARD.encode("nxk_1:"))), ["", "nxk_1"]);
-        assert_eq!(texts("Basic !!"), ["", ""]);
-        assert_eq!(texts("nxk_1"), [""]);
-    }
-
-    #[test]
-    fn i11_nobody_but_a_node_is_admitted_where_credentials_are() {
-        let key = |kind| {
-            Who::Key(Arc::new(Key {
-                name: "a".parse().expect("a name"),
-                kind,
-                key_sha256: [0; 32],
-                user: None,
-                providers: None,
-                expires: None,
-                created: None,
-            }))
-        };
-        let all = [Who::Anyone, Who::Owner, Who::CommandLine, key(Kind::App), key(Kind::Node), key(Kind::Admin)];
-        let admitted = |level: fn(&Who) -> bool| all.iter().map(level).collect::<Vec<_>>();
-        assert_eq!(admitted(Node::admits), [false, false, false, false, true, false]);
-        assert_eq!(admitted(Admin::admits), [false, false, true, false, false, true]);
-        assert_eq!(admitted(Registrar::admits), [false, true, true, false, false, true]);
-        assert_eq!(admitted(App::admits), [false, true, true, true, true, true]);
     }
 }

@@ -12,6 +12,7 @@ mod health;
 mod input;
 mod keep;
 mod keys;
+mod level;
 mod metrics;
 mod openapi;
 mod origin;
@@ -24,6 +25,7 @@ mod routes;
 mod server;
 mod settings;
 mod shape;
+mod shown;
 mod voice;
 
 pub(crate) use context::{Gateway, Ports};
