@@ -25,7 +25,7 @@ use crate::head::{Gate, Head, Limits, Malformed, Reader, Verdict, Watch};
 use crate::model::Authority;
 
 pub use decider::Decider;
-pub use scrubbing::Scrubbing;
+pub use scrubbing::{Scrubbing, decoded};
 pub use texts::{Opened, Reading, config, graphql, policy_file, provider_file, vault_text};
 
 /// Reads `bytes` as requests and tells what was read, as JSON: `messages`, each with `method`, `target`, `version`, `headers`,

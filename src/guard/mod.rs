@@ -1,8 +1,11 @@
 //! Finds secrets in what a service answers, in the spellings that programs write, and puts worthless text of the same length there. Floor 0.
 //!
-//! It knows bytes, nothing of HTTP: [`Needles`] are compiled once per credential, a [`Scrubber`] follows one stream.
+//! It knows bytes, nothing of requests: [`Needles`] are compiled once per credential, a [`Scrubber`] follows one stream, [`Frames`] one of
+//! WebSocket messages, and a [`Decoder`] undoes what a stream was coded with.
 
+mod coding;
 mod form;
+mod frames;
 mod needles;
 mod scrubber;
 mod spelled;
@@ -10,6 +13,8 @@ mod spelled;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use coding::{Coding, Decoder, Error};
+pub(crate) use frames::Frames;
 pub(crate) use needles::Needles;
 pub(crate) use scrubber::{Scrubber, StandIn};
 

@@ -43,6 +43,11 @@ impl Scrubber {
         Self { needles, kept: Zeroizing::default(), gone: 0, hits: 0 }
     }
 
+    /// One for another stream.
+    pub(super) fn another(&self) -> Self {
+        Self::new(Arc::clone(&self.needles))
+    }
+
     /// How many spellings were replaced since this was last asked.
     pub(crate) fn take_hits(&mut self) -> u32 {
         std::mem::take(&mut self.hits)

@@ -1,5 +1,8 @@
 //! Any split of any spelling is found, clean text stays as it is, whatever the secret.
 
+mod coding;
+mod frames;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
