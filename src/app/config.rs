@@ -39,6 +39,9 @@ pub struct Config {
     /// What is allowed where no rule matches.
     #[serde(deserialize_with = "section")]
     pub policy: Policy,
+    /// Secrets in what services answer.
+    #[serde(deserialize_with = "section")]
+    pub guard: Guard,
     /// Bounds.
     #[serde(deserialize_with = "section")]
     pub limits: Limits,
@@ -262,6 +265,24 @@ pub struct Limits {
     pub target_size: ByteSize,
     /// Wrong tokens that one address may show in a minute before it has to wait.
     pub wrong_tokens_per_minute: u32,
+}
+
+/// `[guard]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Guard {
+    /// What becomes of an injected credential in the body of an answer: `scrub` or `off`.
+    pub mode: GuardMode,
+}
+
+/// `guard.mode`.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardMode {
+    /// A placeholder stands in its place.
+    Scrub,
+    /// It passes.
+    Off,
 }
 
 /// `[audit]`.

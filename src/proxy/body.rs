@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::observe::Observation;
 use super::replay::RequestBody;
+use crate::guard;
 use crate::upstream::{BodyError, Lease, Received};
 
 /// Why a response broke off.
@@ -19,6 +20,9 @@ pub(crate) enum Error {
     /// The service's stream ended early or was malformed: the caller must see an incomplete answer, not a whole one.
     #[error("the service broke off its response body")]
     Upstream(#[source] BodyError),
+    /// The guard could not read it.
+    #[error("the service's response body can't be searched")]
+    Coding(#[from] guard::Error),
     /// Nothing moved for too long.
     #[error("the service stopped sending")]
     Idle,
@@ -112,8 +116,11 @@ impl Observed {
     }
 
     fn length(&self) -> SizeHint {
+        let Some(held) = self.observation.guarded.as_ref().map_or(Some(0), |guarded| guarded.held()) else {
+            return if self.is_over() { SizeHint::with_exact(0) } else { SizeHint::default() };
+        };
         let peeked = self.peeked.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>();
-        let here = (peeked + self.observation.held()) as u64;
+        let here = (peeked + held) as u64;
         match self.incoming.size_hint() {
             hint if here == 0 => hint,
             hint => hint.exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(here + rest)),
@@ -122,31 +129,32 @@ impl Observed {
 
     /// Whether all that came has gone to the caller, and no more will come.
     fn is_over(&self) -> bool {
-        self.has_ended() && self.trailers.is_none() && self.observation.held() == 0
+        self.has_ended()
+            && self.trailers.is_none()
+            && self.observation.guarded.as_ref().is_none_or(|guarded| guarded.is_settled())
     }
 
     /// The next frame for the caller of what came already.
-    fn next(&mut self) -> Option<Frame<Bytes>> {
-        self.observation.guarded.as_ref()?;
-        self.observation.guarded_piece().map(Frame::data).or_else(|| self.trailers.take())
+    fn next(&mut self) -> Result<Option<Frame<Bytes>>, Error> {
+        let piece = if self.observation.guarded.is_some() { self.observation.guarded_piece()? } else { None };
+        Ok(piece.map(Frame::data).or_else(|| self.trailers.take()))
     }
 
     /// A frame that came, as far as it goes on at once.
-    fn take(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+    fn take(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, Error> {
         self.waiting = false;
-        let frame = self.observation.frame(frame);
-        if self.observation.guarded.is_none() {
-            return Some(frame);
-        }
         let last = self.has_ended();
+        let frame = self.observation.frame(frame);
+        let Some(guarded) = &mut self.observation.guarded else { return Ok(Some(frame)) };
         match frame.into_data() {
-            Ok(data) => self.observation.guarded.as_mut()?.push(data, last),
-            Err(trailers) => self.trailers = Some(trailers),
+            Ok(data) => guarded.push(data, last),
+            Err(trailers) => {
+                self.trailers = Some(trailers);
+                let rest = self.observation.guarded_rest()?;
+                return Ok(rest.map(Frame::data).or_else(|| self.trailers.take()));
+            }
         }
-        match self.trailers {
-            Some(_) => self.observation.guarded_rest().map(Frame::data).or_else(|| self.trailers.take()),
-            None => self.next(),
-        }
+        self.next()
     }
 
     fn end_if_over(&mut self) {
@@ -195,9 +203,13 @@ impl Body for ResponseBody {
             Kind::Observed(observed) => observed,
         };
         loop {
-            if let Some(frame) = observed.next() {
-                observed.end_if_over();
-                return Poll::Ready(Some(Ok(frame)));
+            match observed.next() {
+                Ok(None) => {}
+                Ok(Some(frame)) => {
+                    observed.end_if_over();
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
             if observed.ended {
                 return Poll::Ready(None);
@@ -208,17 +220,19 @@ impl Body for ResponseBody {
                     return Poll::Ready(Some(Err(Error::Idle)));
                 }
                 Poll::Ready(Some(Ok(frame))) => {
-                    let frame = observed.take(frame);
+                    let taken = observed.take(frame);
                     observed.end_if_over();
-                    if let Some(frame) = frame {
-                        return Poll::Ready(Some(Ok(frame)));
+                    if let Some(frame) = taken.transpose() {
+                        return Poll::Ready(Some(frame));
                     }
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Error::Upstream(error)))),
                 Poll::Ready(None) => {
                     let rest = observed.observation.guarded_rest();
-                    observed.end();
-                    return Poll::Ready(rest.map(|rest| Ok(Frame::data(rest))));
+                    if rest.is_ok() {
+                        observed.end();
+                    }
+                    return Poll::Ready(rest.map(|rest| rest.map(Frame::data)).map_err(Error::from).transpose());
                 }
             }
         }

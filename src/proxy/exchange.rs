@@ -4,27 +4,30 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALT_SVC, CONTENT_LENGTH, UPGRADE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
+use http::header::{ALT_SVC, CONTENT_LENGTH, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::activity::Busy;
 use super::body::{Peeked, ResponseBody};
 use super::choose::Inquiry;
+use super::coded;
 use super::content;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::Sending;
-use super::guarded::Guarded;
+use super::guarded::{Guarded, Owner};
 use super::internal;
 use super::judge::Judged;
 use super::load::Counted;
+use super::log_in::ended;
 use super::observe::{Observation, clean_injected, strip_hop_by_hop};
 use super::outbound::{Outbound, check_method, outbound};
 use super::refusal::Refusal;
 use super::renew::is_final;
 use super::replay::{Inflow, Replay, RequestBody, read_away};
 use super::ruled::Taken;
+use super::scrubbed::Guard;
 use super::tongue::Tongue;
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
@@ -32,6 +35,7 @@ use crate::agent::Agent;
 use crate::audit::{Entry, Kind, Verdict};
 use crate::broker::Permit;
 use crate::decide::{Occupants, Route};
+use crate::guard::Decoder;
 use crate::model::ConnectionId;
 use crate::provider::Provider;
 use crate::upstream::Sent;
@@ -126,7 +130,13 @@ impl Worker {
             read_away(unread);
         }
         let mut refusal = match stepped {
-            Ok(stepped) => return self.answer(stepped, entry, busy, linger),
+            Ok(stepped) => match self.decoder(&stepped) {
+                Ok(decoder) => return self.answer((stepped, decoder), entry, busy, linger),
+                Err(refusal) => {
+                    ended(&mut entry, &stepped.sent, (&stepped.replay, linger));
+                    refusal
+                }
+            },
             Err(Stop::Page(response)) => match Box::pin(show(&mut entry, *response)).await {
                 Ok(response) => return Answer::Response(response),
                 Err(refusal) => refusal,
@@ -161,6 +171,7 @@ impl Worker {
         let stripped = way.stripped().map(Arc::clone);
         let plan = content::plan(way.permit(), &arrived.target, &parts.headers)?;
         let mut outbound = outbound(arrived, parts, stripped.as_deref(), (&agent, upgrade, plan))?;
+        self.ask_for_known(way.permit(), &mut outbound);
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let incoming = self.look_inside(incoming, &mut outbound, stripped.as_deref(), way.permit()).await?;
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
@@ -207,7 +218,13 @@ impl Worker {
     }
 
     /// Step 8: the response that the caller gets, followed to its end.
-    fn answer(self: &Rc<Self>, stepped: Stepped, mut entry: Entry, busy: Busy, linger: bool) -> Answer {
+    fn answer(
+        self: &Rc<Self>,
+        (stepped, decoder): (Stepped, Option<Box<Decoder>>),
+        mut entry: Entry,
+        busy: Busy,
+        linger: bool,
+    ) -> Answer {
         let Stepped { sent, peeked, permit, replay, taken, switch, agent } = stepped;
         entry.dialled(sent.address);
         entry.upstream_http(if sent.http2 { http::Version::HTTP_2 } else { http::Version::HTTP_11 });
@@ -220,6 +237,9 @@ impl Worker {
         if parts.status == StatusCode::NO_CONTENT {
             parts.headers.remove(CONTENT_LENGTH);
         }
+        if decoder.is_some() {
+            coded::describe_decoded(&mut parts.headers);
+        }
         if let Some(permit) = &permit {
             entry.guard_hits(clean_injected(&mut parts.headers, permit));
         }
@@ -227,15 +247,16 @@ impl Worker {
         parts.extensions.clear();
         parts.version = http::Version::HTTP_11;
         if let Some(switch) = switch {
+            let guard = permit.and_then(|permit| self.guard_switched(&agent, permit, &switch.fields, &mut parts.headers));
             parts.headers.extend(switch.fields);
-            let relay = Relay { lease: sent.lease, entry, agent, taken, _busy: busy };
+            let relay = Relay { lease: sent.lease, entry, agent, taken, guard, _busy: busy };
             return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
         busy.moved();
-        let guarded = permit
-            .as_ref()
-            .filter(|_| !sent.bodiless)
-            .and_then(|permit| Guarded::new(&self.proxy, agent, permit, &parts.headers));
+        let guarded = permit.as_ref().filter(|_| !sent.bodiless).and_then(|permit| {
+            let owner = Owner { proxy: Arc::clone(&self.proxy), agent };
+            Guarded::new(owner, permit, decoder, &parts.headers)
+        });
         let observation = Observation { entry: Some(entry), replay, permit, guarded, linger, taken, busy };
         let body = ResponseBody::observed(
             (peeked, incoming),
@@ -245,6 +266,42 @@ impl Worker {
             sent.bodiless,
         );
         Answer::Response(Response::from_parts(parts, body))
+    }
+
+    /// Lets a service answer only in a coding that can be searched, where the guard will look.
+    fn ask_for_known(&self, permit: Option<&Permit>, outbound: &mut Outbound) {
+        if permit.is_some_and(|permit| self.proxy.guards(permit)) {
+            coded::ask_for_known(&mut outbound.headers);
+        }
+    }
+
+    /// What decodes the body that a guard is to look into.
+    fn decoder(&self, stepped: &Stepped) -> Result<Option<Box<Decoder>>, Refusal> {
+        let Stepped { sent, permit, .. } = stepped;
+        if !permit.as_ref().is_some_and(|permit| self.proxy.guards(permit)) {
+            return Ok(None);
+        }
+        match coded::decoder(sent.response.status(), sent.response.headers()) {
+            // What is not sent needs no decoding.
+            Err(_unknown) if sent.bodiless => Ok(None),
+            decoder => decoder,
+        }
+    }
+
+    /// What looks into a stream that switches to the protocol of `fields`. Extensions of WebSocket were not asked for.
+    fn guard_switched(
+        &self,
+        agent: &Arc<Agent>,
+        permit: Permit,
+        fields: &[(HeaderName, HeaderValue)],
+        headers: &mut HeaderMap,
+    ) -> Option<Box<Guard>> {
+        let owner = Owner { proxy: Arc::clone(&self.proxy), agent: Arc::clone(agent) };
+        let is_websocket =
+            fields.iter().any(|(name, value)| *name == UPGRADE && value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let guard = Guard::new(owner, permit, is_websocket)?;
+        headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+        Some(guard)
     }
 
     /// Stops with a page where it is ours.

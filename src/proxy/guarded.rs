@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use super::worker::Proxy;
 use crate::agent::Agent;
 use crate::broker::Permit;
-use crate::guard::{Scrubber, StandIn};
+use crate::guard::{Decoder, Error, Scrubber, StandIn};
 
 /// What is looked at of a body that doesn't say that it is text. A caller can often choose the type.
 const LOOKED_AT: u64 = 8 * 1024 * 1024;
@@ -23,16 +23,25 @@ pub(super) struct Guarded {
     /// What came and was not looked at yet, and whether it is the last of the body.
     input: Bytes,
     last: bool,
+    /// Where it is coded.
+    decoder: Option<Box<Decoder>>,
+    /// All that came is decoded, and nothing is missing.
+    settled: bool,
 }
 
 /// Whose placeholder stands in for a secret.
-struct Owner {
-    proxy: Arc<Proxy>,
-    agent: Arc<Agent>,
+pub(super) struct Owner {
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) agent: Arc<Agent>,
 }
 
 impl Owner {
-    fn stand_in(&self, permit: &Permit) -> StandIn {
+    /// What looks for the secrets of `permit`; `None` where it has none that are looked for.
+    pub(super) fn scrubber(&self, permit: &Permit) -> Option<Scrubber> {
+        self.proxy.guards(permit).then(|| Scrubber::new(Arc::clone(permit.prepared().needles())))
+    }
+
+    pub(super) fn stand_in(&self, permit: &Permit) -> StandIn {
         let Self { proxy, agent } = self;
         let made = |placeholder: &&crate::provider::Placeholder| !placeholder.fixed && placeholder.file.is_none();
         let prefix = permit.provider().placeholders.iter().find(made).map(|placeholder| placeholder.prefix.clone());
@@ -42,34 +51,54 @@ impl Owner {
 }
 
 impl Guarded {
-    /// A response with these fields to a request of `agent` with `permit`; `None` where nothing is looked for.
-    pub(super) fn new(proxy: &Arc<Proxy>, agent: Arc<Agent>, permit: &Permit, headers: &HeaderMap) -> Option<Box<Self>> {
-        let needles = permit.prepared().needles();
-        if needles.is_empty() {
-            return None;
-        }
-        let scrubber = Scrubber::new(Arc::clone(needles));
+    /// A response with these fields to a request with `permit`; `None` where nothing is looked for.
+    pub(super) fn new(owner: Owner, permit: &Permit, decoder: Option<Box<Decoder>>, headers: &HeaderMap) -> Option<Box<Self>> {
+        let scrubber = owner.scrubber(permit)?;
         let left = (!is_text(headers)).then_some(LOOKED_AT);
-        let owner = Owner { proxy: Arc::clone(proxy), agent };
-        Some(Box::new(Self { scrubber, owner, left, input: Bytes::new(), last: false }))
+        Some(Box::new(Self { scrubber, owner, left, input: Bytes::new(), last: false, decoder, settled: true }))
     }
 
     /// Takes what came; `last`: it is the end of the body.
     pub(super) fn push(&mut self, data: Bytes, last: bool) {
-        debug_assert!(self.input.is_empty(), "what came before has been looked at");
-        (self.input, self.last) = (data, last);
+        self.last = last;
+        match &mut self.decoder {
+            Some(decoder) => decoder.push(data),
+            None => self.input = data,
+        }
+        self.settled = false;
     }
 
     /// The next piece for the caller of what came; `None` once more must come.
-    pub(super) fn next(&mut self, permit: &Permit) -> Option<Bytes> {
-        while !self.input.is_empty() {
-            let piece = std::mem::take(&mut self.input);
-            let piece = self.scrub(piece, permit);
+    ///
+    /// # Errors
+    /// What came can't be decoded.
+    pub(super) fn next(&mut self, permit: &Permit) -> Result<Option<Bytes>, Error> {
+        while !self.settled {
+            let piece = match &mut self.decoder {
+                None => Some(std::mem::take(&mut self.input)),
+                Some(decoder) => decoder.next()?,
+            };
+            let piece = match piece {
+                Some(piece) => self.scrub(piece, permit),
+                None if self.last => return self.rest(),
+                None => break,
+            };
+            self.settled = self.decoder.is_none();
             if !piece.is_empty() {
-                return Some(piece);
+                return Ok(Some(piece));
             }
         }
-        None
+        Ok(None)
+    }
+
+    /// What was held back; no more data will come.
+    ///
+    /// # Errors
+    /// What came is not whole.
+    pub(super) fn rest(&mut self) -> Result<Option<Bytes>, Error> {
+        self.decoder.as_ref().map_or(Ok(()), |decoder| decoder.finish())?;
+        self.settled = true;
+        Ok(Some(self.scrubber.finish()).filter(|rest| !rest.is_empty()))
     }
 
     /// How many secrets were replaced since this was last asked.
@@ -77,14 +106,14 @@ impl Guarded {
         self.scrubber.take_hits()
     }
 
-    /// What was held back; no more data will come.
-    pub(super) fn rest(&mut self) -> Option<Bytes> {
-        Some(self.scrubber.finish()).filter(|rest| !rest.is_empty())
+    /// Whether all that came has gone to the caller.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled && self.scrubber.held() == 0
     }
 
-    /// How many bytes of what came have not gone to the caller.
-    pub(super) fn held(&self) -> usize {
-        self.input.len() + self.scrubber.held()
+    /// How many bytes will go to the caller of what came; `None` where that can't be known.
+    pub(super) fn held(&self) -> Option<usize> {
+        self.decoder.is_none().then(|| self.input.len() + self.scrubber.held())
     }
 
     fn scrub(&mut self, piece: Bytes, permit: &Permit) -> Bytes {
@@ -96,7 +125,7 @@ impl Guarded {
             }
             None => false,
         };
-        self.scrubber.feed(piece, over || self.last, &|| self.owner.stand_in(permit))
+        self.scrubber.feed(piece, over || (self.last && self.decoder.is_none()), &|| self.owner.stand_in(permit))
     }
 }
 

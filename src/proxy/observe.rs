@@ -17,6 +17,7 @@ use super::replay::Replay;
 use super::ruled::Taken;
 use crate::audit::Entry;
 use crate::broker::Permit;
+use crate::guard;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// Secrets shorter than this would be found in innocent text.
@@ -58,8 +59,11 @@ impl Observation {
     }
 
     /// What the guard gives of what came.
-    pub(super) fn guarded_piece(&mut self) -> Option<Bytes> {
-        let (guarded, permit) = (self.guarded.as_mut()?, self.permit.as_ref()?);
+    ///
+    /// # Errors
+    /// What came can't be decoded.
+    pub(super) fn guarded_piece(&mut self) -> Result<Option<Bytes>, guard::Error> {
+        let (Some(guarded), Some(permit)) = (&mut self.guarded, &self.permit) else { return Ok(None) };
         let piece = guarded.next(permit);
         let hits = guarded.take_hits();
         if hits > 0
@@ -71,13 +75,11 @@ impl Observation {
     }
 
     /// What the guard held back of a body whose data has ended.
-    pub(super) fn guarded_rest(&mut self) -> Option<Bytes> {
-        self.guarded.as_mut()?.rest()
-    }
-
-    /// How many bytes of what came the guard holds.
-    pub(super) fn held(&self) -> usize {
-        self.guarded.as_ref().map_or(0, |guarded| guarded.held())
+    ///
+    /// # Errors
+    /// What came is not whole.
+    pub(super) fn guarded_rest(&mut self) -> Result<Option<Bytes>, guard::Error> {
+        self.guarded.as_mut().map_or(Ok(None), |guarded| guarded.rest())
     }
 
     /// The body has ended as it should: the record is closed now.

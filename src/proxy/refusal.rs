@@ -87,6 +87,8 @@ pub(super) enum Refusal {
     Upstream(#[from] upstream::Error),
     #[error("the service answered a WebSocket handshake without switching protocols")]
     NotSwitched,
+    #[error("the service's answer is under a content coding that can't be searched for the credential")]
+    Coding,
     #[error("no page of that name at nexus.internal")]
     NoSuchPage,
 }
@@ -121,7 +123,7 @@ impl Refusal {
             Self::Audit(_) => "audit",
             Self::Draining => "draining",
             Self::NoSuchPage => "not-found",
-            Self::NotSwitched => "upstream",
+            Self::NotSwitched | Self::Coding => "upstream",
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => "private-address",
                 upstream::Error::Loop { .. } => "loop",
@@ -161,7 +163,7 @@ impl Refusal {
             Self::Vault(_) | Self::Away(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Renewal(_) => StatusCode::BAD_GATEWAY,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
-            Self::NotSwitched => StatusCode::BAD_GATEWAY,
+            Self::NotSwitched | Self::Coding => StatusCode::BAD_GATEWAY,
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => StatusCode::FORBIDDEN,
                 upstream::Error::Loop { .. } => StatusCode::LOOP_DETECTED,
@@ -200,6 +202,7 @@ impl Refusal {
             Self::AuthRequired(missing) if missing.need.reason == Reason::Pending => "pending",
             Self::LogIn(error) => error.word(),
             Self::Mint(error) => error.word(),
+            Self::Coding => "unknown_coding",
             _ => return,
         };
         entry.note(which);
@@ -213,7 +216,7 @@ impl Refusal {
             ) => Blame::Downstream,
             Self::LogIn(error) => error.blame(),
             Self::Mint(error) => error.blame(),
-            Self::Upstream(_) | Self::NotSwitched | Self::Renewal(_) => Blame::Upstream,
+            Self::Upstream(_) | Self::NotSwitched | Self::Coding | Self::Renewal(_) => Blame::Upstream,
             Self::Vault(_) | Self::Away(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
             | Self::Target(_)
@@ -289,8 +292,18 @@ impl Refusal {
             Self::Audit(_) => "No request leaves that the audit log does not name. The operator should look at the disk of Nexus.".into(),
             Self::Draining => "Try again in a moment.".into(),
             Self::NoSuchPage => "Known pages: /ca.pem, /ca-bundle.pem, /env, /whoami.".into(),
-            Self::NotSwitched => "This path of the service is no WebSocket endpoint; check the URL.".into(),
+            Self::NotSwitched | Self::Coding => self.about_answer().into(),
             Self::Upstream(error) => upstream_advice(error),
+        }
+    }
+
+    /// The advice about an answer that can't go to the caller.
+    fn about_answer(&self) -> &'static str {
+        match self {
+            Self::Coding => {
+                "Ask for gzip, deflate, br, zstd or no coding (Accept-Encoding), and for a part of a body (Range) without one."
+            }
+            _ => "This path of the service is no WebSocket endpoint; check the URL.",
         }
     }
 

@@ -15,6 +15,7 @@ use super::activity::Busy;
 use super::caller::Prefixed;
 use super::replay::RequestBody;
 use super::ruled::Taken;
+use super::scrubbed::{Guard, Scrubbed};
 use super::tunnel::{self, Leave};
 use super::worker::Worker;
 use crate::agent::Agent;
@@ -28,6 +29,8 @@ pub(super) struct Relay {
     /// Whose stream it is.
     pub(super) agent: Arc<Agent>,
     pub(super) taken: Taken,
+    /// What looks into what the service sends.
+    pub(super) guard: Option<Box<Guard>>,
     pub(super) _busy: Busy,
 }
 
@@ -104,17 +107,19 @@ impl Worker {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Relay { lease, mut entry, agent, taken, _busy } = relay;
+        let Relay { lease, mut entry, agent, taken, guard, _busy } = relay;
         let Some(upgraded) = lease.upgraded().await else {
             entry.note("broken_off");
             return;
         };
         let caller = Prefixed::new(read_ahead, caller);
-        let service = Prefixed::new(BytesMut::from(upgraded.prefix), upgraded.stream);
+        let hits = guard.as_ref().map(|guard| guard.hits());
+        let service = Scrubbed::new(Prefixed::new(BytesMut::from(upgraded.prefix), upgraded.stream), guard);
         let leave = Leave { idle: self.proxy.settings.idle_timeout, revoked: self.proxy.until_unknown(&agent) };
         let (moved, outcome) = tunnel::relay(caller, service, leave).await;
         entry.sent(moved.up);
         entry.received(moved.down);
+        entry.guard_hits(hits.map_or(0, |hits| hits.get()));
         taken.moved(moved.up.saturating_add(moved.down));
         if let Err(end) = outcome {
             tracing::debug!(%end, "an upgraded stream ended");

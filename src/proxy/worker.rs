@@ -21,7 +21,7 @@ use super::waiting::Waiting;
 use crate::agent::{Agent, Agents, AppPlaceholders, Guesses, PlaceholderKey};
 use crate::attention::Attention;
 use crate::audit::Spool;
-use crate::broker::Broker;
+use crate::broker::{Broker, Permit};
 use crate::ca::Issuer;
 use crate::decide::Rules;
 use crate::head;
@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) pending_log_ins: usize,
     /// How long they wait.
     pub(crate) log_in_wait: Duration,
+    /// Whether bodies and frames that services send are searched for the credential.
+    pub(crate) scrub_bodies: bool,
     /// What a request head may be.
     pub(crate) head: head::Limits,
     /// Wrong tokens that one address may show in a minute.
@@ -98,6 +100,11 @@ impl Proxy {
         let agents = self.agents.load();
         let local = Arc::ptr_eq(agent, &self.local) && !agents.defined();
         local || (agents.holds(agent) && !agent.expired(SystemTime::now()))
+    }
+
+    /// Whether the secrets of `permit` are looked for in what a service answers.
+    pub(super) fn guards(&self, permit: &Permit) -> bool {
+        self.settings.scrub_bodies && !permit.prepared().needles().is_empty()
     }
 
     /// Waits until `agent` may not act any more.

@@ -1,6 +1,6 @@
 //! Threats 34 to 43: a service that echoes the credential in what it answers. The caller gets a placeholder of the same length (I1).
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -10,8 +10,9 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body_util::BodyExt as _;
 
 use crate::attack::{ACME, HOST};
+use crate::harness::socket::{CLOSE, TEXT, accept, read_frame, write_frame};
 use crate::harness::{
-    Authority, Body, Builder, Call, Caller, Nexus, Offers, Session, Upstream, answer, channel, empty, request, run,
+    Authority, Body, Builder, Call, Caller, Nexus, Offers, Program, Session, Upstream, answer, channel, empty, request, run,
 };
 
 /// As long as its placeholder.
@@ -245,8 +246,189 @@ fn a_host_without_a_credential_is_not_searched() {
             home(&ca, &service).resolve("plain.test", service.address).config("[proxy]\nunmatched = \"intercept\"").start();
         let reply = Caller::new(&nexus).get("https://plain.test/").await;
         assert_eq!(reply.text(), KEY);
-        let mut line = String::new();
-        write!(line, "{}", nexus.closed("/").await).expect("into a string");
+        let line = nexus.closed("/").await.to_string();
         assert!(!line.contains("guard_hits") && !line.contains(KEY), "{line}");
+    });
+}
+
+/// RFC 7932 §9.2: one block that is not compressed.
+fn brotli(text: &[u8]) -> Vec<u8> {
+    let head = u32::try_from(text.len() - 1).expect("short") << 4 | 1 << 20;
+    [&head.to_le_bytes()[..3], text, &[3]].concat()
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text).expect("into a vector");
+    encoder.finish().expect("into a vector")
+}
+
+fn deflate(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text).expect("into a vector");
+    encoder.finish().expect("into a vector")
+}
+
+/// `text` as the path says: `/gzip`, `/br`, `/zstd`, `/deflate`, both in one, or a coding that nobody knows.
+fn coded(path: &str, text: &[u8]) -> (&'static str, Vec<u8>) {
+    match path.trim_start_matches('/') {
+        "gzip" | "part" | "half" => ("gzip", gzip(text)),
+        "br" => ("br", brotli(text)),
+        "zstd" => ("zstd", zstd::encode_all(text, 3).expect("into a vector")),
+        "deflate" => ("deflate", deflate(text)),
+        "both" => ("gzip, br", brotli(&gzip(text))),
+        _ => ("lzma", text.to_vec()),
+    }
+}
+
+async fn coding_service(ca: &Authority) -> Upstream {
+    Upstream::serve(ca, &[HOST], Offers::Both, |call: Call| async move {
+        let text = format!("{} you sent: {KEY}\n", "padding ".repeat(100));
+        let (name, mut bytes) = coded(&call.seen.path, text.as_bytes());
+        if call.seen.path == "/half" {
+            bytes.truncate(bytes.len() - 9);
+        }
+        let mut response = Response::new(in_pieces(bytes, 7));
+        if call.seen.path == "/part" {
+            *response.status_mut() = http::StatusCode::PARTIAL_CONTENT;
+        }
+        for (name, value) in
+            [("content-encoding", name), ("etag", "\"a\""), ("content-digest", "sha-256=:AA==:"), ("x-kept", "1")]
+        {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    })
+    .await
+}
+
+#[test]
+fn t40_i1_an_echo_under_a_coding_is_found_and_an_unknown_coding_is_a_502() {
+    run(async {
+        let ca = Authority::new();
+        let service = coding_service(&ca).await;
+        let nexus = home(&ca, &service).start();
+        let expected = format!("{} you sent: {}\n", "padding ".repeat(100), placeholder(&nexus));
+        for way in WAYS {
+            for path in ["/gzip", "/br", "/zstd", "/deflate", "/both"] {
+                let mut session = session(&nexus, way).await;
+                let mut asked = asked(path, way);
+                asked.headers_mut().insert("accept-encoding", HeaderValue::from_static("gzip, dcb, br"));
+                let reply = session.send(asked).await;
+                assert_eq!((reply.status, reply.text()), (200, expected.as_str()), "{way} {path}");
+                for gone in ["content-encoding", "content-digest", "content-length"] {
+                    assert!(!reply.headers.contains_key(gone), "{way} {path}: {:?}", reply.headers);
+                }
+                assert!(reply.headers["etag"] == "\"a\"" && reply.headers["x-kept"] == "1", "{way} {path}");
+                assert_eq!(service.seen().last().expect("a request").header("accept-encoding"), Some("gzip, br"), "{way}");
+            }
+            for path in ["/unknown", "/part"] {
+                let reply = session(&nexus, way).await.send(asked(path, way)).await;
+                assert_eq!((reply.status, reply.refusal()), (502, Some("upstream")), "{way} {path}");
+                assert!(!reply.text().contains(KEY), "{way} {path}");
+            }
+            let broken = session(&nexus, way).await.try_send(asked("/half", way)).await;
+            assert!(broken.is_err(), "{way}: a part of it must not look whole");
+        }
+        assert!(nexus.notes("/unknown").await.contains(&"unknown_coding".to_owned()));
+        assert_eq!(nexus.closed("/gzip").await["guard_hits"], 1);
+        let curl = Program::new(&nexus, "curl", None).args(&["-sS", "--fail", "--compressed", &format!("https://{HOST}/br")]);
+        assert_eq!(curl.run().await.ok(), expected);
+    });
+}
+
+#[test]
+fn coded_events_come_one_by_one() {
+    run(async {
+        let ca = Authority::new();
+        let (told, mut asks) = tokio::sync::mpsc::unbounded_channel();
+        let service = Upstream::serve(&ca, &[HOST], Offers::Both, move |_call| {
+            let (sender, body) = channel();
+            told.send(sender).expect("somebody asks");
+            async move {
+                let mut response = Response::new(body);
+                response.headers_mut().insert("content-type", HeaderValue::from_static("text/event-stream"));
+                response.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
+                response
+            }
+        })
+        .await;
+        let nexus = home(&ca, &service).start();
+        for way in WAYS {
+            let mut session = session(&nexus, way).await;
+            let (response, sender) = tokio::join!(session.begin(asked("/events", way)), asks.recv());
+            let (mut body, mut sender) = (response.expect("an answer").into_body(), sender.expect("a sender"));
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            for event in ["data: 1\n\n".to_owned(), "data: 2\n\n".repeat(9000), format!("data: {}\n\n", &KEY[..30])] {
+                encoder.write_all(event.as_bytes()).expect("into a vector");
+                encoder.flush().expect("into a vector");
+                sender.send_data(std::mem::take(encoder.get_mut()).into()).await.expect("it is read");
+                let mut read = Vec::new();
+                while read.len() < event.len() {
+                    let frame = tokio::time::timeout(Duration::from_secs(10), body.frame()).await.expect("at once");
+                    read.extend_from_slice(frame.expect("more").expect("sound").data_ref().expect("data"));
+                }
+                assert!(read == event.as_bytes(), "{way}");
+            }
+        }
+    });
+}
+
+#[test]
+fn t43_i1_a_socket_that_echoes_the_key_sends_a_placeholder() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[HOST], Offers::Both, |call| async move {
+            if call.seen.path == "/plain" { answer(200, "") } else { accept(call) }
+        })
+        .await;
+        let nexus = home(&ca, &service).start();
+        for way in ["engine", "h2"] {
+            let mut session = session(&nexus, way).await;
+            session.get("/plain").await;
+            let mut asked = request(Method::GET, &format!("https://{HOST}/socket-{way}"), empty());
+            let fields = [("sec-websocket-version", "13"), ("sec-websocket-extensions", "permessage-deflate")];
+            let by_upgrade =
+                [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
+            for (name, value) in fields.into_iter().chain(if way == "h2" { [].as_slice() } else { &by_upgrade }.iter().copied())
+            {
+                asked.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            if way == "h2" {
+                *asked.method_mut() = Method::CONNECT;
+                asked.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+            }
+            let response = session.begin(asked).await.expect("an answer");
+            assert!(!response.headers().contains_key("sec-websocket-extensions"), "{way}");
+            let mut socket = hyper_util::rt::TokioIo::new(hyper::upgrade::on(response).await.expect("a stream"));
+            for (sent, expected) in [
+                (format!("[{KEY}]"), format!("[{}]", placeholder(&nexus))),
+                ("clean".to_owned(), "clean".to_owned()),
+                (KEY[..20].to_owned(), KEY[..20].to_owned()),
+                (String::new(), String::new()),
+            ] {
+                write_frame(&mut socket, TEXT, sent.as_bytes(), Some([1, 2, 3, 4])).await;
+                assert_eq!(read_frame(&mut socket).await, (TEXT, expected.into_bytes()), "{way}");
+            }
+            write_frame(&mut socket, CLOSE, &[], Some([1, 2, 3, 4])).await;
+            assert_eq!(read_frame(&mut socket).await.0, CLOSE, "{way}");
+            drop(socket);
+            let seen = service.seen();
+            assert!(seen.iter().all(|seen| seen.header("sec-websocket-extensions").is_none()), "{way}");
+            assert_eq!(nexus.closed(&format!("/socket-{way}")).await["guard_hits"], 1, "{way}");
+        }
+    });
+}
+
+#[test]
+fn with_the_guard_off_bodies_pass_as_they_are() {
+    run(async {
+        let ca = Authority::new();
+        let service = coding_service(&ca).await;
+        let nexus = home(&ca, &service).config("[guard]\nmode = \"off\"").start();
+        for way in WAYS {
+            let reply = session(&nexus, way).await.send(asked("/unknown", way)).await;
+            assert!(reply.text().contains(KEY) && reply.headers["content-encoding"] == "lzma", "{way}");
+        }
     });
 }

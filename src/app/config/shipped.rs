@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use bytesize::ByteSize;
 
 use super::{
-    Attention, Audit, Ca, Fsync, Gateway, Limits, LogIns, Mints, OnFailure, Proxy, Renewal, Replay, Time, Unmatched, Upstream,
+    Attention, Audit, Ca, Fsync, Gateway, Guard, GuardMode, Limits, LogIns, Mints, OnFailure, Proxy, Renewal, Replay, Time,
+    Unmatched, Upstream,
 };
 
 impl Default for Proxy {
@@ -23,6 +24,12 @@ impl Default for Proxy {
             connect_ports: Vec::new(),
             workers: 0,
         }
+    }
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { mode: GuardMode::Scrub }
     }
 }
 
