@@ -15,6 +15,8 @@ mod config;
 mod connect_line;
 #[path = "../fuzz/checks/graphql.rs"]
 mod graphql;
+#[path = "../fuzz/checks/guard.rs"]
+mod guard;
 #[path = "../fuzz/checks/head.rs"]
 mod head;
 #[path = "../fuzz/checks/host.rs"]
@@ -148,6 +150,11 @@ fn i7_no_bytes_near_a_policy_panic_or_change_their_meaning() {
 fn i7_no_bytes_near_a_graphql_body_panic_or_read_with_a_mutation() {
     check_around("graphql", graphql::check);
     check_mutated("graphql", 5000, graphql::check);
+}
+
+#[test]
+fn i1_i7_no_bytes_near_an_echo_panic_or_pass_it_on() {
+    check_mutated("guard", 2000, guard::check);
 }
 
 #[test]
