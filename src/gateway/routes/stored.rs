@@ -1,6 +1,7 @@
 //! Connections as a command line elsewhere stores and lists them: `POST` and `GET /api/connections`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
