@@ -69,7 +69,7 @@ fn what_a_key_is_made_of_is_checked() {
         (&["a b", "--kind", "app"][..], "agent name"),
         (&["x", "--kind", "app", "--providers", "githb"], "did you mean github?"),
         (&["x", "--kind", "node", "--user", "alice"], "keys of apps only"),
-        (&["x", "--kind", "admin", "--providers", "github"], "keys of apps only"),
+        (&["x", "--kind", "admin", "--providers", "github"], "keys of apps and nodes only"),
         (&["x", "--kind", "app", "--expires", "soon"], "is not a time"),
         (&["x", "--kind", "app", "--user", "a b"], "user name"),
     ] {
