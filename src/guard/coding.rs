@@ -68,6 +68,8 @@ struct Layer {
     full: bool,
     begun: bool,
     ended: bool,
+    /// Padding follows, to the end.
+    over: bool,
 }
 
 enum Engine {
@@ -151,11 +153,12 @@ impl Layer {
                 Engine::Zstd(engine)
             }
         };
-        Some(Self { engine, input: Bytes::new(), full: false, begun: false, ended: false })
+        Some(Self { engine, input: Bytes::new(), full: false, begun: false, ended: false, over: false })
     }
 
     fn step(&mut self) -> Result<Bytes, Error> {
-        if self.ended && !self.begins_again() {
+        if self.over || (self.ended && !self.begins_again()) {
+            self.over |= !self.input.is_empty();
             self.input.clear();
             self.full = false;
             return Ok(Bytes::new());
