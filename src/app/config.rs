@@ -273,6 +273,18 @@ pub struct Limits {
 pub struct Guard {
     /// What becomes of an injected credential in the body of an answer: `scrub` or `off`.
     pub mode: GuardMode,
+    /// Which credentials are looked for: `request`, its own, or `agent`, all that requests of its agent went out with.
+    pub scope: GuardScope,
+}
+
+/// `guard.scope`.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardScope {
+    /// That of the request which is answered.
+    Request,
+    /// Those of all requests of the agent, in whatever it is answered.
+    Agent,
 }
 
 /// `guard.mode`.

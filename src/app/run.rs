@@ -33,7 +33,7 @@ use crate::broker::{self, Broker, Vault};
 use crate::listener;
 use crate::node::Held;
 use crate::provider::Catalogue;
-use crate::proxy::{Captures, Listener, Loads, Meters, Proxy, Waiting};
+use crate::proxy::{Captures, Carried, Listener, Loads, Meters, Proxy, Waiting};
 use crate::registration;
 use crate::seal::DataKey;
 use crate::telemetry::Telemetry;
@@ -373,6 +373,7 @@ fn proxy(config: &Config, parts: Parts, broker: Arc<Broker>, draining: watch::Re
         meters: Meters::default(),
         waiting: Waiting::default(),
         captures: Captures::default(),
+        carried: Carried::default(),
         broker,
         attention: parts.attention,
         telemetry: parts.telemetry,

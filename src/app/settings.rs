@@ -66,6 +66,7 @@ pub(super) fn proxy(config: &Config) -> proxy::Settings {
         pending_log_ins: limits.pending_log_ins,
         log_in_wait: Duration::from_secs(limits.pending_log_in_hours.saturating_mul(60 * 60)),
         scrub_bodies: config.guard.mode == config::GuardMode::Scrub,
+        scrub_for_agent: config.guard.scope == config::GuardScope::Agent,
         head: head::Limits {
             fields: limits.head_fields,
             head: u32::try_from(limits.head_size.as_u64()).unwrap_or(u32::MAX),

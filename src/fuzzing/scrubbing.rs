@@ -24,7 +24,7 @@ impl Scrubbing {
         for piece in pieces {
             out(scrubber.feed(piece, false, &stand_in));
         }
-        out(scrubber.finish());
+        out(scrubber.finish(&stand_in));
         scrubber.take_hits()
     }
 
@@ -35,7 +35,7 @@ impl Scrubbing {
         for piece in pieces {
             frames.feed(piece, &mut out, &stand_in).ok()?;
         }
-        frames.finish(&mut out);
+        frames.finish(&mut out, &stand_in);
         Some((out, frames.take_hits()))
     }
 }
@@ -44,16 +44,17 @@ fn stand_in() -> StandIn {
     StandIn { prefix: "ghp_".to_owned(), tail: "PlaceholderPlaceholderPlaceholder012".to_owned() }
 }
 
-/// What `bytes`, coming in pieces of `size`, are behind the content coding of this name, up to 1 MiB; `None` where they are nothing.
+/// What `bytes`, coming in pieces of `size`, are behind the content coding of this name, up to 1 MiB; `None` where they are nothing, or more.
 pub fn decoded(coding: &str, bytes: &[u8], size: usize) -> Option<Vec<u8>> {
     let mut decoder = Decoder::new(&[Coding::named(coding.as_bytes())??])?;
     let mut out = Vec::new();
     for piece in bytes.chunks(size) {
         decoder.push(Bytes::copy_from_slice(piece));
-        while out.len() < 1024 * 1024
-            && let Some(piece) = decoder.next().ok()?
-        {
+        while let Some(piece) = decoder.next().ok()? {
             out.extend_from_slice(&piece);
+            if out.len() > 1024 * 1024 {
+                return None;
+            }
         }
     }
     decoder.finish().ok()?;

@@ -84,8 +84,8 @@ impl Frames {
     }
 
     /// What was held back; the stream has ended.
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
-        let rest = self.scrubber.finish();
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>, stand_in: &dyn Fn() -> StandIn) {
+        let rest = self.scrubber.finish(stand_in);
         self.put_out(rest, out);
         out.append(&mut self.head);
         out.extend(self.frame.take().and_then(|frame| frame.control).unwrap_or_default());

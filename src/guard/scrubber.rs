@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::needles::{Needles, Run};
 
 /// What stands in place of a secret: a placeholder.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct StandIn {
     /// What credentials of this kind begin with.
     pub(crate) prefix: String,
@@ -35,26 +35,57 @@ pub(crate) struct Scrubber {
     kept: Zeroizing<Vec<u8>>,
     gone: usize,
     hits: u32,
+    /// What stands in for these secrets, where that isn't for the stream to say.
+    own: Option<StandIn>,
+    /// What looks for others in what comes out of this.
+    next: Option<Box<Self>>,
 }
 
 impl Scrubber {
     /// For a stream in which `needles` are looked for.
     pub(crate) fn new(needles: Arc<Needles>) -> Self {
-        Self { needles, kept: Zeroizing::default(), gone: 0, hits: 0 }
+        Self { needles, kept: Zeroizing::default(), gone: 0, hits: 0, own: None, next: None }
+    }
+
+    /// For a stream in which each of these is looked for, with what stands in for it, and what `before` looks for; `None`: nothing is.
+    pub(crate) fn all(before: Option<Self>, others: Vec<(Arc<Needles>, StandIn)>) -> Option<Self> {
+        others.into_iter().fold(before, |next, (needles, stand_in)| {
+            Some(Self { own: Some(stand_in), next: next.map(Box::new), ..Self::new(needles) })
+        })
+    }
+
+    /// Whether a text holds any of what is looked for.
+    pub(crate) fn finds(&self, text: &[u8]) -> bool {
+        !self.needles.find(text).is_empty() || self.next.as_ref().is_some_and(|next| next.finds(text))
+    }
+
+    /// Whether it looks for more than the stream's own.
+    pub(crate) fn has_others(&self) -> bool {
+        self.own.is_some()
     }
 
     /// One for another stream.
     pub(super) fn another(&self) -> Self {
-        Self::new(Arc::clone(&self.needles))
+        let next = self.next.as_ref().map(|next| Box::new(next.another()));
+        Self { own: self.own.clone(), next, ..Self::new(Arc::clone(&self.needles)) }
     }
 
     /// How many spellings were replaced since this was last asked.
     pub(crate) fn take_hits(&mut self) -> u32 {
-        std::mem::take(&mut self.hits)
+        let later = self.next.as_mut().map_or(0, |next| next.take_hits());
+        std::mem::take(&mut self.hits).saturating_add(later)
     }
 
     /// Takes the next piece, and gives what can go out. `last`: no other follows, so nothing is held back.
     pub(crate) fn feed(&mut self, piece: Bytes, last: bool, stand_in: &dyn Fn() -> StandIn) -> Bytes {
+        let piece = self.feed_this(piece, last, stand_in);
+        match &mut self.next {
+            Some(next) => next.feed(piece, last, stand_in),
+            None => piece,
+        }
+    }
+
+    fn feed_this(&mut self, piece: Bytes, last: bool, stand_in: &dyn Fn() -> StandIn) -> Bytes {
         let text = if self.kept.is_empty() { piece } else { Bytes::from([self.kept.as_slice(), &piece].concat()) };
         let gone = std::mem::take(&mut self.gone);
         let runs = self.needles.find(&text);
@@ -74,11 +105,19 @@ impl Scrubber {
 
     /// How many bytes are held back.
     pub(crate) fn held(&self) -> usize {
-        self.kept.len() - self.gone
+        self.kept.len() - self.gone + self.next.as_ref().map_or(0, |next| next.held())
     }
 
     /// What was held back; the stream has ended.
-    pub(crate) fn finish(&mut self) -> Bytes {
+    pub(crate) fn finish(&mut self, stand_in: &dyn Fn() -> StandIn) -> Bytes {
+        let rest = self.finish_this();
+        match &mut self.next {
+            Some(next) => next.feed(rest, true, stand_in),
+            None => rest,
+        }
+    }
+
+    fn finish_this(&mut self) -> Bytes {
         let kept = std::mem::take(&mut self.kept);
         let gone = std::mem::take(&mut self.gone);
         Bytes::copy_from_slice(kept.get(gone..).unwrap_or_default())
@@ -86,7 +125,7 @@ impl Scrubber {
 
     #[cold]
     fn replaced(&mut self, text: &[u8], runs: &[Run], gone: usize, stand_in: &dyn Fn() -> StandIn) -> Bytes {
-        let stand_in = stand_in();
+        let stand_in = self.own.clone().unwrap_or_else(stand_in);
         let mut replaced = text.to_vec();
         for run in runs {
             let Some(form) = self.needles.form(*run) else { continue };

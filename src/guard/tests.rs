@@ -41,7 +41,7 @@ fn scrub(needles: &Arc<Needles>, pieces: &[&[u8]]) -> (Vec<u8>, u32) {
     for piece in pieces {
         out.extend(scrubber.feed(Bytes::copy_from_slice(piece), false, &stand_in));
     }
-    out.extend(scrubber.finish());
+    out.extend(scrubber.finish(&stand_in));
     (out, scrubber.take_hits())
 }
 

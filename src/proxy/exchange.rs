@@ -171,7 +171,7 @@ impl Worker {
         let stripped = way.stripped().map(Arc::clone);
         let plan = content::plan(way.permit(), &arrived.target, &parts.headers)?;
         let mut outbound = outbound(arrived, parts, stripped.as_deref(), (&agent, upgrade, plan))?;
-        self.ask_for_known(way.permit(), &mut outbound);
+        self.look_out(&agent, way.permit(), &mut outbound);
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let incoming = self.look_inside(incoming, &mut outbound, stripped.as_deref(), way.permit()).await?;
         let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
@@ -253,10 +253,7 @@ impl Worker {
             return Answer::Switched(Response::from_parts(parts, ResponseBody::empty()), Box::new(relay));
         }
         busy.moved();
-        let guarded = permit.as_ref().filter(|_| !sent.bodiless).and_then(|permit| {
-            let owner = Owner { proxy: Arc::clone(&self.proxy), agent };
-            Guarded::new(owner, permit, decoder, &parts.headers)
-        });
+        let guarded = self.guard(agent, (permit.as_ref(), decoder), &mut parts.headers, &mut entry);
         let observation = Observation { entry: Some(entry), replay, permit, guarded, linger, taken, busy };
         let body = ResponseBody::observed(
             (peeked, incoming),
@@ -269,16 +266,19 @@ impl Worker {
     }
 
     /// Lets a service answer only in a coding that can be searched, where the guard will look.
-    fn ask_for_known(&self, permit: Option<&Permit>, outbound: &mut Outbound) {
-        if permit.is_some_and(|permit| self.proxy.guards(permit)) {
+    fn look_out(&self, agent: &Arc<Agent>, permit: Option<&Permit>, outbound: &mut Outbound) {
+        if let Some(permit) = permit.filter(|_| self.proxy.settings.scrub_for_agent) {
+            Owner { proxy: Arc::clone(&self.proxy), agent: Arc::clone(agent) }.note(permit);
+        }
+        if self.proxy.guards(agent, permit) {
             coded::ask_for_known(&mut outbound.headers);
         }
     }
 
     /// What decodes the body that a guard is to look into.
     fn decoder(&self, stepped: &Stepped) -> Result<Option<Box<Decoder>>, Refusal> {
-        let Stepped { sent, permit, .. } = stepped;
-        if !permit.as_ref().is_some_and(|permit| self.proxy.guards(permit)) {
+        let Stepped { sent, permit, agent, .. } = stepped;
+        if !self.proxy.guards(agent, permit.as_ref()) {
             return Ok(None);
         }
         match coded::decoder(sent.response.status(), sent.response.headers()) {
@@ -286,6 +286,22 @@ impl Worker {
             Err(_unknown) if sent.bodiless => Ok(None),
             decoder => decoder,
         }
+    }
+
+    /// What looks into the body.
+    fn guard(
+        &self,
+        agent: Arc<Agent>,
+        (permit, decoder): (Option<&Permit>, Option<Box<Decoder>>),
+        headers: &mut HeaderMap,
+        entry: &mut Entry,
+    ) -> Option<Box<Guarded>> {
+        if !self.proxy.guards(&agent, permit) {
+            return None;
+        }
+        let guarded = Guarded::new(Owner { proxy: Arc::clone(&self.proxy), agent }, permit, decoder, headers)?;
+        entry.guard_hits(guarded.drop_others(headers));
+        Some(guarded)
     }
 
     /// What looks into a stream that switches to the protocol of `fields`. Extensions of WebSocket were not asked for.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::worker::Proxy;
 use crate::agent::Agent;
@@ -36,13 +36,31 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// What looks for the secrets of `permit`; `None` where it has none that are looked for.
-    pub(super) fn scrubber(&self, permit: &Permit) -> Option<Scrubber> {
-        self.proxy.guards(permit).then(|| Scrubber::new(Arc::clone(permit.prepared().needles())))
+    /// What looks for the secrets of `permit`, and for others of the agent where that is wanted; `None` where nothing is looked for.
+    pub(super) fn scrubber(&self, permit: Option<&Permit>) -> Option<Scrubber> {
+        let Self { proxy, agent } = self;
+        if !proxy.guards(agent, permit) {
+            return None;
+        }
+        let needles = permit.map(|permit| permit.prepared().needles());
+        let own = needles.filter(|needles| !needles.is_empty()).map(|needles| Scrubber::new(Arc::clone(needles)));
+        if !proxy.settings.scrub_for_agent {
+            return own;
+        }
+        Scrubber::all(own, proxy.carried.others(agent, needles))
     }
 
-    pub(super) fn stand_in(&self, permit: &Permit) -> StandIn {
+    /// The agent's request goes out with `permit`.
+    pub(super) fn note(&self, permit: &Permit) {
+        if self.proxy.settings.scrub_for_agent {
+            self.proxy.carried.note(&self.agent, permit.prepared().needles(), || self.stand_in(Some(permit)));
+        }
+    }
+
+    pub(super) fn stand_in(&self, permit: Option<&Permit>) -> StandIn {
         let Self { proxy, agent } = self;
+        // Each scrubber of another permit's has its own.
+        let Some(permit) = permit else { return StandIn::default() };
         let made = |placeholder: &&crate::provider::Placeholder| !placeholder.fixed && placeholder.file.is_none();
         let prefix = permit.provider().placeholders.iter().find(made).map(|placeholder| placeholder.prefix.clone());
         let tail = proxy.placeholders.tail_since(&agent.name, permit.connection(), permit.captured_since());
@@ -52,7 +70,12 @@ impl Owner {
 
 impl Guarded {
     /// A response with these fields to a request with `permit`; `None` where nothing is looked for.
-    pub(super) fn new(owner: Owner, permit: &Permit, decoder: Option<Box<Decoder>>, headers: &HeaderMap) -> Option<Box<Self>> {
+    pub(super) fn new(
+        owner: Owner,
+        permit: Option<&Permit>,
+        decoder: Option<Box<Decoder>>,
+        headers: &HeaderMap,
+    ) -> Option<Box<Self>> {
         let scrubber = owner.scrubber(permit)?;
         let left = (!is_text(headers)).then_some(LOOKED_AT);
         Some(Box::new(Self { scrubber, owner, left, input: Bytes::new(), last: false, decoder, settled: true }))
@@ -72,7 +95,7 @@ impl Guarded {
     ///
     /// # Errors
     /// What came can't be decoded.
-    pub(super) fn next(&mut self, permit: &Permit) -> Result<Option<Bytes>, Error> {
+    pub(super) fn next(&mut self, permit: Option<&Permit>) -> Result<Option<Bytes>, Error> {
         while !self.settled {
             let piece = match &mut self.decoder {
                 None => Some(std::mem::take(&mut self.input)),
@@ -80,7 +103,7 @@ impl Guarded {
             };
             let piece = match piece {
                 Some(piece) => self.scrub(piece, permit),
-                None if self.last => return self.rest(),
+                None if self.last => return self.rest(permit),
                 None => break,
             };
             self.settled = self.decoder.is_none();
@@ -95,10 +118,25 @@ impl Guarded {
     ///
     /// # Errors
     /// What came is not whole.
-    pub(super) fn rest(&mut self) -> Result<Option<Bytes>, Error> {
+    pub(super) fn rest(&mut self, permit: Option<&Permit>) -> Result<Option<Bytes>, Error> {
         self.decoder.as_ref().map_or(Ok(()), |decoder| decoder.finish())?;
         self.settled = true;
-        Ok(Some(self.scrubber.finish()).filter(|rest| !rest.is_empty()))
+        let owner = &self.owner;
+        Ok(Some(self.scrubber.finish(&|| owner.stand_in(permit))).filter(|rest| !rest.is_empty()))
+    }
+
+    /// Drops fields that hold a secret of another request of the agent's; those of its own are the observer's.
+    pub(super) fn drop_others(&self, headers: &mut HeaderMap) -> u32 {
+        if !self.scrubber.has_others() {
+            return 0;
+        }
+        let holds = |name: &HeaderName, value: &HeaderValue| {
+            self.scrubber.finds(value.as_bytes()) || self.scrubber.finds(name.as_str().as_bytes())
+        };
+        let guilty: Vec<HeaderName> =
+            headers.iter().filter(|(name, value)| holds(name, value)).map(|(name, _)| name.clone()).collect();
+        guilty.iter().for_each(|name| drop(headers.remove(name)));
+        u32::try_from(guilty.len()).unwrap_or(u32::MAX)
     }
 
     /// How many secrets were replaced since this was last asked.
@@ -116,7 +154,7 @@ impl Guarded {
         self.decoder.is_none().then(|| self.input.len() + self.scrubber.held())
     }
 
-    fn scrub(&mut self, piece: Bytes, permit: &Permit) -> Bytes {
+    fn scrub(&mut self, piece: Bytes, permit: Option<&Permit>) -> Bytes {
         let over = match &mut self.left {
             Some(0) => return piece,
             Some(left) => {

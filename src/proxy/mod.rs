@@ -10,6 +10,7 @@ mod beside;
 mod body;
 mod caller;
 mod captures;
+mod carried;
 mod choose;
 mod coded;
 mod connect;
@@ -51,6 +52,7 @@ mod waiting;
 mod worker;
 
 pub(crate) use captures::Captures;
+pub(crate) use carried::Carried;
 pub(crate) use foresee::{Foreseen, before_dialling, before_rules, is_own};
 pub(crate) use internal::Pages;
 pub(crate) use load::Loads;

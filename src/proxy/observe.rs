@@ -52,6 +52,9 @@ impl Observation {
                 if let Some(permit) = permit {
                     entry.guard_hits(scrub(&mut trailers, permit));
                 }
+                if let Some(guarded) = &self.guarded {
+                    entry.guard_hits(guarded.drop_others(&mut trailers));
+                }
                 Frame::trailers(trailers)
             }
             (Err(frame), _permit) => frame,
@@ -63,8 +66,8 @@ impl Observation {
     /// # Errors
     /// What came can't be decoded.
     pub(super) fn guarded_piece(&mut self) -> Result<Option<Bytes>, guard::Error> {
-        let (Some(guarded), Some(permit)) = (&mut self.guarded, &self.permit) else { return Ok(None) };
-        let piece = guarded.next(permit);
+        let Some(guarded) = &mut self.guarded else { return Ok(None) };
+        let piece = guarded.next(self.permit.as_ref());
         let hits = guarded.take_hits();
         if hits > 0
             && let Some(entry) = &mut self.entry
@@ -79,7 +82,7 @@ impl Observation {
     /// # Errors
     /// What came is not whole.
     pub(super) fn guarded_rest(&mut self) -> Result<Option<Bytes>, guard::Error> {
-        self.guarded.as_mut().map_or(Ok(None), |guarded| guarded.rest())
+        self.guarded.as_mut().map_or(Ok(None), |guarded| guarded.rest(self.permit.as_ref()))
     }
 
     /// The body has ended as it should: the record is closed now.

@@ -41,7 +41,7 @@ enum Protocol {
 impl Guard {
     /// For the stream that a request with `permit` has begun.
     pub(super) fn new(owner: Owner, permit: Permit, is_websocket: bool) -> Option<Box<Self>> {
-        let scrubber = owner.scrubber(&permit)?;
+        let scrubber = owner.scrubber(Some(&permit))?;
         let protocol = match is_websocket {
             true => Protocol::WebSocket(Box::new(Frames::new(scrubber))),
             false => Protocol::Other(scrubber),
@@ -57,20 +57,20 @@ impl Guard {
     /// Takes what came; nothing: the stream has ended.
     fn take(&mut self, piece: Bytes) -> io::Result<()> {
         let (owner, permit) = (&self.owner, &self.permit);
-        let stand_in = || owner.stand_in(permit);
+        let stand_in = || owner.stand_in(Some(permit));
         self.ended = piece.is_empty();
         let hits = match &mut self.protocol {
             Protocol::WebSocket(frames) => {
                 let mut ready = Vec::new();
                 match self.ended {
-                    true => frames.finish(&mut ready),
+                    true => frames.finish(&mut ready, &stand_in),
                     false => frames.feed(piece, &mut ready, &stand_in).map_err(io::Error::other)?,
                 }
                 self.ready = Bytes::from(ready);
                 frames.take_hits()
             }
             Protocol::Other(scrubber) => {
-                self.ready = if self.ended { scrubber.finish() } else { scrubber.feed(piece, false, &stand_in) };
+                self.ready = if self.ended { scrubber.finish(&stand_in) } else { scrubber.feed(piece, false, &stand_in) };
                 scrubber.take_hits()
             }
         };

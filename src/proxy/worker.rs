@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::captures::Captures;
+use super::carried::Carried;
 use super::forward::Expectations;
 use super::internal::Pages;
 use super::load::Loads;
@@ -59,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) log_in_wait: Duration,
     /// Whether bodies and frames that services send are searched for the credential.
     pub(crate) scrub_bodies: bool,
+    /// Whether they are searched for all that the agent's requests went with.
+    pub(crate) scrub_for_agent: bool,
     /// What a request head may be.
     pub(crate) head: head::Limits,
     /// Wrong tokens that one address may show in a minute.
@@ -82,6 +85,7 @@ pub(crate) struct Proxy {
     pub(crate) meters: Meters,
     pub(crate) waiting: Waiting,
     pub(crate) captures: Captures,
+    pub(crate) carried: Carried,
     pub(crate) attention: Arc<Attention>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) broker: Arc<Broker>,
@@ -102,9 +106,11 @@ impl Proxy {
         local || (agents.holds(agent) && !agent.expired(SystemTime::now()))
     }
 
-    /// Whether the secrets of `permit` are looked for in what a service answers.
-    pub(super) fn guards(&self, permit: &Permit) -> bool {
-        self.settings.scrub_bodies && !permit.prepared().needles().is_empty()
+    /// Whether any secret is looked for in what a service answers to a request of `agent` with `permit`.
+    pub(super) fn guards(&self, agent: &Agent, permit: Option<&Permit>) -> bool {
+        let Settings { scrub_bodies, scrub_for_agent, .. } = self.settings;
+        let own = || permit.is_some_and(|permit| !permit.prepared().needles().is_empty());
+        scrub_bodies && (own() || (scrub_for_agent && self.carried.knows(agent)))
     }
 
     /// Waits until `agent` may not act any more.
@@ -225,5 +231,6 @@ impl Worker {
         self.proxy.loads.sweep();
         self.proxy.meters.sweep(Now::read());
         self.expectations.sweep();
+        self.proxy.carried.sweep(self.proxy.agents.load().agents().chain([&*self.proxy.local]));
     }
 }

@@ -251,6 +251,31 @@ fn a_host_without_a_credential_is_not_searched() {
     });
 }
 
+#[test]
+fn i1_with_the_agents_scope_what_one_service_passes_on_to_another_is_found() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[HOST, "plain.test"], Offers::Both, |call: Call| async move {
+            let mut response = answer(200, if call.seen.path == "/first" { "" } else { KEY });
+            response.headers_mut().insert("x-echo", HeaderValue::from_static(KEY));
+            response.headers_mut().insert("x-kept", HeaderValue::from_static("1"));
+            response
+        })
+        .await;
+        let config = "[proxy]\nunmatched = \"intercept\"\n[guard]\nscope = \"agent\"";
+        let nexus = home(&ca, &service).resolve("plain.test", service.address).config(config).start();
+        let caller = Caller::new(&nexus);
+        assert_eq!(caller.get("https://plain.test/before").await.text(), KEY, "nobody has said what it is");
+        assert_eq!(caller.get(&format!("https://{HOST}/first")).await.text(), "");
+        for host in ["plain.test", HOST] {
+            let reply = caller.get(&format!("https://{host}/after-{host}")).await;
+            assert_eq!(reply.text(), placeholder(&nexus), "{host}");
+            assert!(!reply.headers.contains_key("x-echo") && reply.headers.contains_key("x-kept"), "{:?}", reply.headers);
+            assert_eq!(nexus.closed(&format!("/after-{host}")).await["guard_hits"], 2, "{host}");
+        }
+    });
+}
+
 /// RFC 7932 §9.2: one block that is not compressed.
 fn brotli(text: &[u8]) -> Vec<u8> {
     let head = u32::try_from(text.len() - 1).expect("short") << 4 | 1 << 20;

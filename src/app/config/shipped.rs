@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use bytesize::ByteSize;
 
 use super::{
-    Attention, Audit, Ca, Fsync, Gateway, Guard, GuardMode, Limits, LogIns, Mints, OnFailure, Proxy, Renewal, Replay, Time,
-    Unmatched, Upstream,
+    Attention, Audit, Ca, Fsync, Gateway, Guard, GuardMode, GuardScope, Limits, LogIns, Mints, OnFailure, Proxy, Renewal,
+    Replay, Time, Unmatched, Upstream,
 };
 
 impl Default for Proxy {
@@ -29,7 +29,7 @@ impl Default for Proxy {
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { mode: GuardMode::Scrub }
+        Self { mode: GuardMode::Scrub, scope: GuardScope::Request }
     }
 }
 
