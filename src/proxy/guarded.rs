@@ -27,6 +27,7 @@ pub(super) struct Guarded {
     decoder: Option<Box<Decoder>>,
     /// All that came is decoded, and nothing is missing.
     settled: bool,
+    found: bool,
 }
 
 /// Whose placeholder stands in for a secret.
@@ -78,7 +79,7 @@ impl Guarded {
     ) -> Option<Box<Self>> {
         let scrubber = owner.scrubber(permit)?;
         let left = (!is_text(headers)).then_some(LOOKED_AT);
-        Some(Box::new(Self { scrubber, owner, left, input: Bytes::new(), last: false, decoder, settled: true }))
+        Some(Box::new(Self { scrubber, owner, left, input: Bytes::new(), last: false, decoder, settled: true, found: false }))
     }
 
     /// Takes what came; `last`: it is the end of the body.
@@ -142,6 +143,11 @@ impl Guarded {
     /// How many secrets were replaced since this was last asked.
     pub(super) fn take_hits(&mut self) -> u32 {
         self.scrubber.take_hits()
+    }
+
+    /// Whether nobody has been told of a find yet.
+    pub(super) fn is_first_find(&mut self) -> bool {
+        !std::mem::replace(&mut self.found, true)
     }
 
     /// Whether all that came has gone to the caller.

@@ -72,6 +72,9 @@ impl Observation {
         if hits > 0
             && let Some(entry) = &mut self.entry
         {
+            if guarded.is_first_find() {
+                tracing::warn!(id = entry.id().as_str(), "a service shows a credential; its caller gets a placeholder");
+            }
             entry.guard_hits(hits);
         }
         piece
