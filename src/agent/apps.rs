@@ -52,6 +52,11 @@ impl AppPlaceholders {
         self.each(|key| key.head_of_apps(connection))
     }
 
+    /// Whether `tail` is of a placeholder of any app's; see [`PlaceholderKey::made`].
+    pub(crate) fn made(&self, tail: &[u8]) -> bool {
+        self.each(|key| key.made(tail)).any(|made| made)
+    }
+
     fn each<T>(&self, of: impl Fn(&PlaceholderKey) -> T) -> impl Iterator<Item = T> {
         let lent = self.lent.load().as_ref().map(|key| of(key));
         std::iter::once(of(&self.own)).chain(lent)

@@ -1,23 +1,33 @@
 //! `Agents`: the registry in force, and word of its changes, for streams that outlive the request that opened them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use super::frozen::Frozen;
 use super::registry::Registry;
+use crate::model::AgentName;
 
 /// The registry in force.
 #[derive(Debug)]
 pub(crate) struct Agents {
     current: ArcSwap<Registry>,
+    /// Those that get nothing, of the file and not yet in it.
+    frozen: ArcSwap<Vec<Frozen>>,
+    unsaved: Mutex<Vec<Frozen>>,
     changed: watch::Sender<()>,
 }
 
 impl Agents {
     /// With `registry` in force.
     pub(crate) fn new(registry: Registry) -> Self {
-        Self { current: ArcSwap::from_pointee(registry), changed: watch::Sender::new(()) }
+        Self {
+            current: ArcSwap::from_pointee(registry),
+            frozen: ArcSwap::default(),
+            unsaved: Mutex::default(),
+            changed: watch::Sender::new(()),
+        }
     }
 
     /// The registry as it is now.
@@ -41,8 +51,74 @@ impl Agents {
         self.current.load().any_ends()
     }
 
+    /// Whether the agent called `name` gets nothing.
+    pub(crate) fn is_frozen(&self, name: &AgentName) -> bool {
+        self.frozen.load().iter().any(|frozen| frozen.agent == *name)
+    }
+
+    /// Whether there is any such agent.
+    pub(crate) fn anyone_frozen(&self) -> bool {
+        !self.frozen.load().is_empty()
+    }
+
+    /// From now on this agent gets nothing; false = so it was already. It is for whoever hears of changes to write it down.
+    pub(crate) fn freeze(&self, frozen: Frozen) -> bool {
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_frozen(&frozen.agent) {
+            return false;
+        }
+        self.frozen.store(Arc::new([&**self.frozen.load(), std::slice::from_ref(&frozen)].concat()));
+        unsaved.push(frozen);
+        drop(unsaved);
+        self.changed.send_replace(());
+        true
+    }
+
+    /// Those that are not written down yet.
+    pub(crate) fn unsaved(&self) -> Vec<Frozen> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// `written` is in the file now.
+    pub(crate) fn saved(&self, written: &[Frozen]) {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| !written.contains(one));
+    }
+
+    /// Takes the file's, beside those that are not in it yet.
+    pub(crate) fn store_frozen(&self, mut file: Vec<Frozen>) {
+        let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = |one: &&Frozen| file.iter().all(|other| other.agent != one.agent);
+        let more: Vec<Frozen> = unsaved.iter().filter(new).cloned().collect();
+        file.extend(more);
+        self.frozen.store(Arc::new(file));
+        drop(unsaved);
+        self.changed.send_replace(());
+    }
+
     /// Hears of every change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn i9_who_is_frozen_stays_so_until_the_file_that_had_it_no_longer_has() {
+        let agents = Agents::new(Registry::default());
+        let name: AgentName = "ci".parse().expect("a name");
+        let frozen = Frozen { agent: name.clone(), since: SystemTime::UNIX_EPOCH, why: String::new() };
+        assert!(!agents.is_frozen(&name) && agents.freeze(frozen.clone()) && !agents.freeze(frozen.clone()));
+        agents.store_frozen(Vec::new());
+        assert!(agents.is_frozen(&name), "the file was read before it was written");
+        agents.saved(&agents.unsaved());
+        agents.store_frozen(vec![frozen]);
+        assert!(agents.is_frozen(&name) && agents.unsaved().is_empty());
+        agents.store_frozen(Vec::new());
+        assert!(!agents.is_frozen(&name));
     }
 }

@@ -3,15 +3,20 @@
 mod apps;
 mod current;
 mod file;
+mod frozen;
 mod placeholder;
 mod registry;
+mod sight;
 mod token;
 
 pub(crate) use apps::AppPlaceholders;
 pub(crate) use current::Agents;
 pub use file::{Error, Registered, read, write};
+pub use frozen::{Frozen, read_frozen, write_frozen};
 pub use placeholder::PlaceholderKey;
+pub(crate) use placeholder::{TAIL, is_for};
 pub(crate) use registry::{Agent, Guesses, Registry};
+pub(crate) use sight::{Runs, tails};
 pub use token::Token;
 pub(crate) use token::{hash, hex, unhex};
 

@@ -9,10 +9,13 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::model::{AgentName, ConnectionId};
+use crate::model::{AgentName, ConnectionId, ProviderId};
 
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-const LENGTH: usize = 36;
+/// What follows the prefix: 26 letters that say whose it is, two of the provider, eight by which it is known to be ours.
+pub(crate) const TAIL: usize = 36;
+const IDENTITY: usize = 26;
+const SIGNED: usize = 28;
 /// Of an app's placeholder, the letters that all apps have in common: 107 bits.
 const HEAD: usize = 18;
 
@@ -25,7 +28,7 @@ impl PlaceholderKey {
         Self(bytes)
     }
 
-    /// The part after the prefix: 36 letters and digits, HMAC-SHA256 of agent and connection.
+    /// The part after the prefix: 36 letters and digits, HMAC-SHA256 of agent and connection, and what says that it is ours.
     pub fn tail(&self, agent: &AgentName, connection: &ConnectionId) -> String {
         self.tail_since(agent, connection, None)
     }
@@ -33,10 +36,9 @@ impl PlaceholderKey {
     /// That of the app called `app` of a gateway. Its first half says which connection is meant, to a proxy that has no agent of that name
     /// too: agents are each machine's own, and the keys of a gateway are not.
     pub(crate) fn tail_of_app(&self, app: &AgentName, connection: &ConnectionId) -> String {
-        let mut tail = self.head_of_apps(connection);
-        let of_app = self.letters(&[b"\0app\0", app.as_str().as_bytes(), b"\0", connection.as_str().as_bytes()]);
-        tail.extend(of_app.chars().take(LENGTH - HEAD));
-        tail
+        let mut identity = self.head_of_apps(connection);
+        identity.push_str(&self.letters(&[b"\0app\0", app.as_str().as_bytes(), b"\0", connection.as_str().as_bytes()]));
+        self.signed(identity, connection)
     }
 
     /// The first half of what any app has for `connection`.
@@ -51,19 +53,62 @@ impl PlaceholderKey {
     pub fn tail_since(&self, agent: &AgentName, connection: &ConnectionId, since: Option<SystemTime>) -> String {
         let since = since.and_then(|since| since.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_nanos().to_be_bytes());
         let (mark, since): (&[u8], &[u8]) = since.as_ref().map_or((b"", b""), |since| (b"\0since", since));
-        self.letters(&[agent.as_str().as_bytes(), b"\0", connection.as_str().as_bytes(), mark, since])
+        let identity = self.letters(&[agent.as_str().as_bytes(), b"\0", connection.as_str().as_bytes(), mark, since]);
+        self.signed(identity, connection)
+    }
+
+    /// `identity` with what follows it in every placeholder for `connection`.
+    fn signed(&self, mut identity: String, connection: &ConnectionId) -> String {
+        identity.truncate(IDENTITY);
+        identity.extend(mark(connection.provider()).map(char::from));
+        let check = self.check(identity.as_bytes());
+        identity.extend(check.map(char::from));
+        identity
+    }
+
+    /// Whether `tail` is what follows the prefix of a placeholder of this home, of whomever for whatever, in any case of its letters: names of
+    /// hosts come in lower case.
+    pub(crate) fn made(&self, tail: &[u8]) -> bool {
+        // Hashes are what most long runs are; 36 letters drawn from all are none.
+        if tail.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return false;
+        }
+        let Some((signed, check)) = tail.split_at_checked(SIGNED) else { return false };
+        check.len() == TAIL - SIGNED && self.check(signed).eq_ignore_ascii_case(check)
+    }
+
+    /// Of letters in whatever case.
+    fn check(&self, signed: &[u8]) -> [u8; TAIL - SIGNED] {
+        let mut check = [0; TAIL - SIGNED];
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return check };
+        mac.update(b"\0ours");
+        mac.update(&signed.to_ascii_lowercase());
+        check.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(place, byte)| *place = letter(byte));
+        check
     }
 
     fn letters(&self, parts: &[&[u8]]) -> String {
         // HMAC takes keys of every length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
         parts.iter().for_each(|part| mac.update(part));
-        let first = mac.clone().finalize().into_bytes();
-        mac.update(b"\0more");
-        let second = mac.finalize().into_bytes();
-        let letters = first.iter().chain(second.iter()).filter_map(|byte| LETTERS.get(usize::from(byte % 62)));
-        letters.take(LENGTH).map(|letter| char::from(*letter)).collect()
+        mac.finalize().into_bytes().iter().take(IDENTITY).map(|byte| char::from(letter(*byte))).collect()
     }
+}
+
+/// Whether `tail`, if it is of a placeholder at all, is one for a connection of `provider`; one among thousands is although it isn't.
+pub(crate) fn is_for(tail: &[u8], provider: &ProviderId) -> bool {
+    tail.get(IDENTITY..SIGNED).is_some_and(|letters| letters == mark(provider))
+}
+
+/// FNV-1a: it keeps no secret.
+fn mark(provider: &ProviderId) -> [u8; SIGNED - IDENTITY] {
+    let fold = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    let [a, b, c, d] = provider.as_str().bytes().fold(0x811c_9dc5, fold).to_be_bytes();
+    [letter(a ^ b), letter(c ^ d)]
+}
+
+fn letter(byte: u8) -> u8 {
+    LETTERS.get(usize::from(byte % 62)).copied().unwrap_or(b'0')
 }
 
 /// On its way to a node: base64.
@@ -102,7 +147,7 @@ mod tests {
         let agent = |name: &str| name.parse::<AgentName>().expect("a name");
         let connection = |name: &str| name.parse::<ConnectionId>().expect("a handle");
         let alice = key.tail(&agent("a"), &connection("github:alice"));
-        assert_eq!(alice.len(), LENGTH);
+        assert_eq!(alice.len(), TAIL);
         assert_ne!(alice, key.tail(&agent("a"), &connection("github")));
         assert_ne!(alice, key.tail(&agent("b"), &connection("github:alice")));
         let since = |seconds| {
@@ -118,7 +163,7 @@ mod tests {
         let [alice, bob] = ["github:alice", "github:bob"].map(|name| name.parse::<ConnectionId>().expect("a handle"));
         let (crew, other) = (key.tail_of_app(&agent("crew"), &alice), key.tail_of_app(&agent("other"), &alice));
         let head = key.head_of_apps(&alice);
-        assert!(crew != other && crew.len() == LENGTH && crew.starts_with(&head) && other.starts_with(&head));
+        assert!(crew != other && crew.len() == TAIL && crew.starts_with(&head) && other.starts_with(&head));
         assert!(head != key.head_of_apps(&bob) && crew != key.tail(&agent("crew"), &alice));
         assert_ne!(crew.get(HEAD..), key.tail_of_app(&agent("crew"), &bob).get(HEAD..));
     }
@@ -132,5 +177,21 @@ mod tests {
             assert!(PlaceholderKey::read(odd).is_none(), "{odd}");
         }
         assert_eq!(format!("{key:?}"), "PlaceholderKey(..)");
+    }
+
+    #[test]
+    fn one_of_ours_is_known_from_all_else_in_any_case_of_its_letters() {
+        let key = PlaceholderKey::new([7; 32]);
+        let (agent, connection): (AgentName, ConnectionId) =
+            ("a".parse().expect("a name"), "github:alice".parse().expect("a handle"));
+        for tail in [key.tail(&agent, &connection), key.tail_of_app(&agent, &connection)] {
+            assert!(key.made(tail.as_bytes()) && key.made(tail.to_ascii_lowercase().as_bytes()));
+            assert!(!PlaceholderKey::new([8; 32]).made(tail.as_bytes()), "another home's");
+            for wrong in ["", "short", &"x".repeat(36), &tail[1..], &format!("{tail}x"), &format!("-{}", &tail[1..])] {
+                assert!(!key.made(wrong.as_bytes()), "{wrong}");
+            }
+            assert!(is_for(tail.as_bytes(), connection.provider()));
+            assert!(!is_for(tail.as_bytes(), &"slack".parse().expect("a provider")));
+        }
     }
 }

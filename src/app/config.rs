@@ -211,6 +211,21 @@ pub struct Renewal {
 pub struct Policy {
     /// Where no rule matches: `allow` or `deny`. Must be written when listening beyond loopback.
     pub default: Option<Verdict>,
+    /// Where a placeholder is seen that does not belong there: `alarm`, `refuse` or `freeze`.
+    pub on_canary: OnCanary,
+}
+
+/// `policy.on_canary`.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCanary {
+    /// Told of.
+    #[default]
+    Alarm,
+    /// Refused as well.
+    Refuse,
+    /// And the agent gets nothing more.
+    Freeze,
 }
 
 /// `policy.default`.

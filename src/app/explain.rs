@@ -16,7 +16,7 @@ use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts::{self, BuildError};
 use super::settings;
-use crate::agent::{Agent, Registry};
+use crate::agent::{Agent, Frozen, Registry};
 use crate::decide::{Asking, Connect, Passage, Rules};
 use crate::model::{AgentName, Authority, AuthorityError, Host, Scheme, Target};
 use crate::policy::{Content, Few};
@@ -93,6 +93,7 @@ pub struct Explainer<'a> {
     vault: Arc<Snapshot>,
     registry: Registry,
     rules: Rules,
+    frozen: Vec<Frozen>,
 }
 
 impl<'a> Explainer<'a> {
@@ -107,7 +108,7 @@ impl<'a> Explainer<'a> {
         let registered = Arc::new(move |host: &Host| all.sealed_with(&host.to_string()).to_vec());
         let written = super::rules::rules(home, config, &catalogue)?;
         let rules = parts::rules(&catalogue, &written, (config, &registry), registered);
-        Ok(Self { config, vault: Arc::clone(vault), registry, rules })
+        Ok(Self { config, vault: Arc::clone(vault), registry, rules, frozen: home.frozen()? })
     }
 
     /// Explains what happens to a request of `agent`; without one of a caller that no limit is set for.
@@ -131,6 +132,7 @@ impl<'a> Explainer<'a> {
         };
         let connect = (target.scheme == Scheme::Https).then(|| self.connect(&target.authority, &agent, asked.at));
         let mut answer = match &connect {
+            _ if self.frozen(&agent).is_some() => case.frozen(self.frozen(&agent)),
             Some(Passage { connect: Connect::Refuse(refusal), .. }) => case.refused(refusal.reason),
             Some(Passage { connect: Connect::Tunnel, .. }) => case.tunnelled(),
             Some(Passage { connect: Connect::Intercept, .. }) | None => case.opened(),
@@ -142,6 +144,10 @@ impl<'a> Explainer<'a> {
             }
         }
         dialled(answer, &target.authority, self.config)
+    }
+
+    fn frozen(&self, agent: &Agent) -> Option<&Frozen> {
+        self.frozen.iter().find(|frozen| frozen.agent == agent.name)
     }
 
     fn connect(&self, authority: &Authority, agent: &Agent, at: SystemTime) -> Passage {

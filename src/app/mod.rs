@@ -4,6 +4,7 @@ mod announced;
 pub mod config;
 mod endpoint;
 mod explain;
+mod frozen;
 mod gateway;
 mod home;
 mod init;

@@ -12,7 +12,7 @@ use super::config::Config;
 use super::home::{Home, HomeError};
 use super::init::{InitError, open_root, trusted};
 use super::settings;
-use crate::agent::{AppPlaceholders, PlaceholderKey, Registered, Registry};
+use crate::agent::{Agents, AppPlaceholders, PlaceholderKey, Registered, Registry};
 use crate::audit;
 use crate::ca::{self, Issuer};
 use crate::decide::{self, Rules};
@@ -206,6 +206,12 @@ pub(super) fn rules(
 pub(super) fn agents(home: &Home, extra: &[Registered]) -> Result<Registry, HomeError> {
     let (registry, mistakes) = agents_again(home, extra, &Registry::default());
     mistakes.into_iter().next().map_or(Ok(registry), Err)
+}
+
+/// `agents`, those that are frozen among them.
+pub(super) fn frozen(home: &Home, agents: Agents) -> Result<Arc<Agents>, HomeError> {
+    agents.store_frozen(home.frozen()?);
+    Ok(Arc::new(agents))
 }
 
 /// As [`agents`], while a proxy runs: of a file that can't be used, or is gone, the agents are those that `previous` knows; what is

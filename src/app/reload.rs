@@ -94,6 +94,7 @@ impl Reload {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let (registry, mistakes) = parts::agents_again(&self.home, &self.extra_agents, &self.proxy.agents.load());
         self.proxy.agents.store(Arc::new(registry));
+        super::frozen::again(&self.home, &self.proxy.agents);
         for mistake in &mistakes {
             tracing::error!(error = mistake as &dyn std::error::Error, "agents were not taken; the old ones stay");
         }

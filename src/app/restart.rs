@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::config::Config;
 
 /// What takes effect at once. Every other key is read at the start, or by commands that read the file anew each time.
-const LIVE: [&str; 7] = [
+const LIVE: [&str; 8] = [
     "policy.default",
+    "policy.on_canary",
     "proxy.unmatched",
     "proxy.unregistered",
     "proxy.log_ins",

@@ -47,6 +47,11 @@ pub(super) fn decide(config: &Config, agents: &Registry) -> decide::Settings {
             config::Mints::Refuse => decide::Mints::Refuse,
             config::Mints::Capture => decide::Mints::Capture,
         },
+        on_canary: match config.policy.on_canary {
+            config::OnCanary::Alarm => decide::OnCanary::Alarm,
+            config::OnCanary::Refuse => decide::OnCanary::Refuse,
+            config::OnCanary::Freeze => decide::OnCanary::Freeze,
+        },
     }
 }
 

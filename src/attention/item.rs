@@ -9,7 +9,7 @@ use crate::model::AgentName;
 /// How long an item that nobody asks for stays open, and how long one that is settled can be asked about.
 pub(super) const LAPSE: Duration = Duration::from_secs(60 * 60);
 /// An item that is opened again sooner is not told of again.
-const QUIET: Duration = Duration::from_secs(60);
+pub(super) const QUIET: Duration = Duration::from_secs(60);
 
 /// One need, and how often and when it was asked for.
 #[derive(Debug, Clone)]

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::alarm::Alarm;
 use super::held::Held;
-use super::item::{Item, long_ago};
+use super::item::{Item, QUIET, long_ago};
 use super::need::{Need, Shown, Standing, State};
 use super::nodes::Nodes;
 use super::notice::{Delivery, Event, Fared, Notice};
@@ -40,6 +41,8 @@ pub(crate) struct Attention {
     pub(super) changes: watch::Sender<u64>,
     pub(super) held: Held,
     notices: mpsc::Sender<Notice>,
+    /// Those that were told of within a minute.
+    alarms: Mutex<Vec<(Alarm, SystemTime)>>,
     /// How the notices fare.
     pub(crate) delivery: Delivery,
 }
@@ -57,6 +60,7 @@ impl Attention {
             changes: watch::Sender::new(0),
             held: Held::default(),
             notices,
+            alarms: Mutex::default(),
             delivery: Delivery::default(),
         };
         (Arc::new(attention), told)
@@ -226,6 +230,23 @@ impl Attention {
     /// The vault has changed: whoever is held tries again.
     pub(crate) fn vault_changed(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Tells of `alarm` at once, unless the same was told of a minute ago; a program that tries again and again calls nobody twice.
+    pub(crate) fn alarm(&self, alarm: &Alarm, now: SystemTime) {
+        if !self.settings.tells {
+            return;
+        }
+        let mut told = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|(_, then)| now.duration_since(*then).is_ok_and(|ago| ago < QUIET));
+        if told.len() >= MOST_OF_AGENT || told.iter().any(|(other, _)| other.same_as(alarm)) {
+            return;
+        }
+        told.push((alarm.clone(), now));
+        drop(told);
+        if self.notices.try_send(alarm.notice(now)).is_err() {
+            self.delivery.dropped();
+        }
     }
 
     pub(super) fn tell(&self, event: Event, item: &Item, now: SystemTime) {

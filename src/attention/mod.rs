@@ -2,6 +2,7 @@
 //!
 //! [`Attention`] is the list, bounded, in memory and in a file; requests may be held until somebody has acted, and a webhook may tell of it.
 
+mod alarm;
 mod held;
 mod item;
 mod kept;
@@ -13,6 +14,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use alarm::Alarm;
 pub(crate) use held::Holding;
 pub(crate) use kept::read_list;
 pub(crate) use list::Attention;

@@ -26,6 +26,7 @@ impl Record {
             verdict: self.verdict.map_or("", line::verdict),
             provider: word(Field::Provider),
             refusal: word(Field::Refusal),
+            canary: word(Field::Canary),
             took: self.started.elapsed(),
             sent: self.bytes_up,
             received: self.bytes_down,

@@ -97,6 +97,17 @@ fn what(out: &mut Vec<u8>, record: &Record) {
     text(out, br#","connection":""#, record, Field::Connection);
     text(out, br#","provider":""#, record, Field::Provider);
     word(out, br#","verdict":""#, record.verdict.map(verdict));
+    if record.text(Field::Canary).is_some() {
+        canary(out, record);
+    }
+}
+
+#[cold]
+fn canary(out: &mut Vec<u8>, record: &Record) {
+    text(out, br#","canary":{"place":""#, record, Field::Canary);
+    text(out, br#","agent":""#, record, Field::CanaryAgent);
+    text(out, br#","connection":""#, record, Field::CanaryConnection);
+    out.push(b'}');
 }
 
 fn whence(out: &mut Vec<u8>, record: &Record) {

@@ -41,6 +41,7 @@ pub(crate) use entry::Entry;
 pub use error::Error;
 pub use export::{Export, Format};
 pub use head::{BadHead, BadKey, Head, HeadKey, PublicKey};
+pub(crate) use id::Id;
 pub use index::{Search, StatusRange, search};
 pub use log::Log;
 pub(crate) use record::{Door, Kind, Verdict};

@@ -65,19 +65,22 @@ pub(super) enum Field {
     Sni,
     Rule,
     Report,
+    Canary,
+    CanaryAgent,
+    CanaryConnection,
 }
 
 impl Field {
-    const COUNT: usize = Self::Report as usize + 1;
+    const COUNT: usize = Self::CanaryConnection as usize + 1;
 
     fn limit(self) -> usize {
         match self {
             Self::Path => 2048,
             Self::Host | Self::Sni => 255,
-            Self::Connection | Self::Made => 200,
+            Self::Connection | Self::Made | Self::CanaryConnection => 200,
             Self::Rule => 128,
             Self::Report => 512,
-            Self::Agent | Self::Provider | Self::Strategy | Self::Refusal => 64,
+            Self::Agent | Self::Provider | Self::Strategy | Self::Refusal | Self::Canary | Self::CanaryAgent => 64,
             Self::Method => 32,
         }
     }
@@ -282,6 +285,19 @@ impl Record {
     /// How the credential goes on: `bearer`, `header`, ….
     pub(crate) fn strategy(&mut self, strategy: &'static str) {
         self.texts.set_name(Field::Strategy, strategy);
+    }
+
+    /// A placeholder was seen in `place`, where it does not belong; whose it is and what for, where that is known.
+    pub(crate) fn canary(&mut self, place: &'static str, whose: Option<&AgentName>, connection: Option<&ConnectionId>) {
+        self.note("canary");
+        self.texts.set_name(Field::Canary, place);
+        whose.into_iter().for_each(|agent| self.texts.set_name(Field::CanaryAgent, agent.as_str()));
+        connection.into_iter().for_each(|connection| self.texts.set_name(Field::CanaryConnection, connection.as_str()));
+    }
+
+    /// Whether it was refused, and holds such a placeholder.
+    pub(crate) fn is_refused_canary(&self) -> bool {
+        self.verdict == Some(Verdict::Refuse) && self.texts.read(Field::Canary).is_some()
     }
 
     /// What was decided.

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use nexus::agent::{Registered, Token};
+use nexus::agent::{Frozen, Registered, Token};
 use nexus::app::HomeError;
 use nexus::model::{AgentName, HostTerm, ProviderId};
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Agent) -> any
         Agent::Add(options) => add(context, terminal, options),
         Agent::List => list(context, terminal),
         Agent::Show { name } => show(context, terminal, name),
+        Agent::Freeze { name } => freeze(context, terminal, name),
+        Agent::Thaw { name } => thaw(context, terminal, name),
         Agent::Revoke { name } => revoke(context, terminal, name),
     }
 }
@@ -92,7 +94,7 @@ fn texts<T: ToString>(list: Option<&Vec<T>>) -> Option<Vec<String>> {
     list.map(|list| list.iter().map(ToString::to_string).collect())
 }
 
-fn described(agent: &Registered, now: SystemTime) -> Value {
+fn described(agent: &Registered, frozen: &[Frozen], now: SystemTime) -> Value {
     json!({
         "agent": agent.name.as_str(),
         "user": agent.user.as_ref().map(ToString::to_string),
@@ -103,15 +105,22 @@ fn described(agent: &Registered, now: SystemTime) -> Value {
         "created_at": agent.created.map(when::show),
         "expired": agent.expires.is_some_and(|end| end <= now),
         "ephemeral": agent.ephemeral,
+        "frozen_since": frozen_since(agent, frozen).map(when::show),
     })
 }
 
 /// As `described`, in words: name, user, providers, hosts, rate, expires, created.
-fn cells(agent: &Registered, now: SystemTime) -> Vec<String> {
+/// Since when it gets nothing, if so.
+fn frozen_since(agent: &Registered, frozen: &[Frozen]) -> Option<SystemTime> {
+    frozen.iter().find(|one| one.agent == agent.name).map(|one| one.since)
+}
+
+fn cells(agent: &Registered, frozen: &[Frozen], now: SystemTime) -> Vec<String> {
     let all = |list: Option<Vec<String>>| list.map_or_else(|| "all".to_owned(), |list| list.join(", "));
     let kind = if agent.ephemeral { " (nexus run)" } else { "" };
+    let state = if frozen_since(agent, frozen).is_some() { " (frozen)" } else { "" };
     vec![
-        format!("{}{kind}", agent.name),
+        format!("{}{kind}{state}", agent.name),
         agent.user.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         all(texts(agent.providers.as_ref())),
         all(texts(agent.hosts.as_ref())),
@@ -125,11 +134,13 @@ const COLUMNS: [&str; 7] = ["Agent", "User", "Providers", "Hosts", "Rate", "Expi
 
 fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     let agents = context.home.agents()?;
+    let frozen = context.home.frozen()?;
     let now = SystemTime::now();
-    let value: Vec<_> = agents.iter().map(|agent| described(agent, now)).collect();
+    let value: Vec<_> = agents.iter().map(|agent| described(agent, &frozen, now)).collect();
     terminal.either(&json!({ "agents": value }), || {
-        Terminal::table(&COLUMNS, agents.iter().map(|agent| cells(agent, now)).collect())
+        Terminal::table(&COLUMNS, agents.iter().map(|agent| cells(agent, &frozen, now)).collect())
     })?;
+    tell_frozen(terminal, &frozen);
     if agents.is_empty() && !terminal.json {
         terminal.hint("no agents: callers of your own user on this machine need no token; `nexus agent add NAME` changes that");
     }
@@ -140,11 +151,37 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
     let name: AgentName = name.parse()?;
     let agents = context.home.agents()?;
     let agent = agents.iter().find(|agent| agent.name == name).ok_or_else(|| unknown(&name))?;
-    let now = SystemTime::now();
-    terminal.either(&described(agent, now), || {
-        let rows = COLUMNS.iter().zip(cells(agent, now)).map(|(column, cell)| format!("{column:<11}{cell}\n"));
+    let (frozen, now) = (context.home.frozen()?, SystemTime::now());
+    terminal.either(&described(agent, &frozen, now), || {
+        let rows = COLUMNS.iter().zip(cells(agent, &frozen, now)).map(|(column, cell)| format!("{column:<11}{cell}\n"));
         rows.collect::<String>()
     })
+}
+
+fn freeze(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
+    let agent: AgentName = name.parse()?;
+    let known = agent.as_str() == "local" || context.home.agents()?.iter().any(|row| row.name == agent);
+    anyhow::ensure!(known, unknown(&agent));
+    let new =
+        context.home.freeze(&Frozen { agent, since: SystemTime::now(), why: "somebody ran nexus agent freeze".into() })?;
+    anyhow::ensure!(new, Hint::new(format!("{name} is frozen already"), format!("nexus agent thaw {name}")));
+    terminal.either(&json!({ "frozen": name }), || format!("froze {name}: it gets nothing until `nexus agent thaw {name}`\n"))
+}
+
+fn thaw(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
+    let agent: AgentName = name.parse()?;
+    anyhow::ensure!(context.home.thaw(&agent)?, Hint::new(format!("{name} is not frozen"), "nexus agent list"));
+    terminal.either(&json!({ "thawed": name }), || format!("thawed {name}\n"))
+}
+
+/// A word about each that gets nothing.
+fn tell_frozen(terminal: &Terminal, frozen: &[Frozen]) {
+    for Frozen { agent, since, why } in frozen {
+        terminal.warn(&format!(
+            "{agent} is frozen since {}: {why}; `nexus agent thaw {agent}` ends that",
+            when::minute(Some(*since))
+        ));
+    }
 }
 
 fn revoke(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {

@@ -101,8 +101,12 @@ fn config(context: &Context) -> Looked {
     let agents = context.home.lasting()?.unwrap_or_default().len();
     let (_catalogue, mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
     let wrong: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-    let value = json!({ "listen": listen, "agents": agents, "mistakes": wrong });
+    let frozen: Vec<String> = context.home.frozen()?.iter().map(|frozen| frozen.agent.to_string()).collect();
+    let value = json!({ "listen": listen, "agents": agents, "frozen": frozen, "mistakes": wrong });
     let mut text = format!("listens on {}; agents: {agents}", listen.join(", "));
+    if !frozen.is_empty() {
+        text.push_str(&format!("; frozen: {} (`nexus agent thaw NAME`)", frozen.join(", ")));
+    }
     if moved(context, &config.proxy.listen)? {
         text.push_str("\nthe proxy that is up listens elsewhere until it is started again");
     }

@@ -17,5 +17,5 @@ pub(crate) use minting::Minting;
 pub(crate) use occupants::Occupants;
 pub(crate) use own::Registered;
 pub(crate) use route::{Connect, ConnectRefusal, Named, Reason, Route};
-pub(crate) use settings::{LogIns, Mints, Settings, Unmatched, Unregistered};
+pub(crate) use settings::{LogIns, Mints, OnCanary, Settings, Unmatched, Unregistered};
 pub(crate) use snapshot::Rules;

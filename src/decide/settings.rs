@@ -40,6 +40,28 @@ pub(crate) enum Mints {
     Capture,
 }
 
+/// What happens where a placeholder is seen that does not belong there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnCanary {
+    /// The request goes on, and somebody is told.
+    Alarm,
+    /// It is refused as well.
+    Refuse,
+    /// And its agent gets nothing more until a person thaws it.
+    Freeze,
+}
+
+impl OnCanary {
+    /// As it is written.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Alarm => "alarm",
+            Self::Refuse => "refuse",
+            Self::Freeze => "freeze",
+        }
+    }
+}
+
 /// What `decide` is told besides the catalogue.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -51,4 +73,5 @@ pub(crate) struct Settings {
     pub(crate) allow: bool,
     pub(crate) log_ins: LogIns,
     pub(crate) mints: Mints,
+    pub(crate) on_canary: OnCanary,
 }

@@ -158,7 +158,7 @@ impl Rules {
         }
     }
 
-    pub(super) fn providers(&self) -> &[Arc<Provider>] {
+    pub(crate) fn providers(&self) -> &[Arc<Provider>] {
         &self.providers
     }
 

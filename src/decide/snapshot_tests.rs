@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::agent::{Registered, Token};
-use crate::decide::{LogIns, Mints, Unregistered};
+use crate::decide::{LogIns, Mints, OnCanary, Unregistered};
 
 const PROVIDERS: [(&str, &str); 3] = [
     (
@@ -54,6 +54,7 @@ fn usual() -> Settings {
         allow: true,
         log_ins: LogIns::Capture,
         mints: Mints::Refuse,
+        on_canary: OnCanary::Alarm,
     }
 }
 

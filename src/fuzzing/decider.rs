@@ -1,7 +1,7 @@
 //! A door to `decide` for benches and property tests.
 
 use crate::agent::Agent;
-use crate::decide::{Asking, LogIns, Mints, Route, Rules, Settings, Unmatched, Unregistered};
+use crate::decide::{Asking, LogIns, Mints, OnCanary, Route, Rules, Settings, Unmatched, Unregistered};
 use crate::model::{Fit, Host, Inside, ProviderId, Target};
 use crate::policy::{Asked, Content, Policy, Question, gather, read};
 use crate::provider::Catalogue;
@@ -61,6 +61,7 @@ impl Decider {
             allow: true,
             log_ins: LogIns::Capture,
             mints: Mints::Refuse,
+            on_canary: OnCanary::Alarm,
         };
         Some(Self { rules: Rules::compile(catalogue, settings), agent: Agent::local()? })
     }

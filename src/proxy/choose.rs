@@ -20,6 +20,9 @@ use crate::model::{AgentName, ConnectionId, Target, UserName, is_readable};
 use crate::provider::{InjectRule, Provider, Slot};
 use crate::vault::{OwnConnection, Status};
 
+/// Which connection a refused request meant.
+const FOREIGN: &str = "of that placeholder";
+
 /// A request as far as the choice of its connection is concerned.
 pub(super) struct Inquiry<'a> {
     pub(super) arrived: &'a Arrived,
@@ -83,7 +86,12 @@ impl Worker {
         entry.provider(&named.provider.id);
         hide_secrets(&named, &inquiry.arrived.target, entry);
         let listed = self.proxy.broker.connections_of(&named.provider.id).map_err(unreadable)?;
-        let Some(connection) = self.choose(&named, &listed, inquiry)? else {
+        let chosen = self.choose(&named, &listed, inquiry).inspect_err(|refusal| {
+            if matches!(refusal, Refusal::Connection(FOREIGN)) {
+                self.sight_foreign(&named.occupants, inquiry, entry);
+            }
+        });
+        let Some(connection) = chosen? else {
             return self.without_credential(&named, inquiry, entry).map(Chosen::Way);
         };
         entry.connection(&connection);
@@ -187,12 +195,12 @@ impl Worker {
             find_in_slots(&|value| known.find(value).cloned(), &named.occupants, inquiry)
         {
             if let Some(own) = listed.own.iter().find(|own| own.id == meant) {
-                let foreign = || Refusal::Connection("of that placeholder");
+                let foreign = || Refusal::Connection(FOREIGN);
                 return self.own(agent, own, &named.provider)?.map(Some).ok_or_else(foreign);
             }
             let own = self.may_show(agent, whose.as_ref()) || whose == Some(self.owner(agent));
             let theirs = own && may_use(agent, &meant);
-            return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection("of that placeholder")) };
+            return if theirs { Ok(Some(meant)) } else { Err(Refusal::Connection(FOREIGN)) };
         }
         match ConnectionId::preferred(existing, agent.user.as_ref()) {
             Some(preferred) => Ok(Some(preferred.clone())),
@@ -391,7 +399,7 @@ pub(super) fn reaches(permit: &broker::Permit, target: &Target) -> bool {
 }
 
 /// What `find` finds in one of the slots of the host's providers.
-fn find_in_slots<T>(find: &dyn Fn(&[u8]) -> Option<T>, occupants: &Occupants, inquiry: &Inquiry<'_>) -> Option<T> {
+pub(super) fn find_in_slots<T>(find: &dyn Fn(&[u8]) -> Option<T>, occupants: &Occupants, inquiry: &Inquiry<'_>) -> Option<T> {
     let Inquiry { arrived, headers, .. } = inquiry;
     occupants.slots.iter().find_map(|slot| match slot {
         Slot::Header(name) => headers.get_all(name).iter().find_map(|value| find_in(find, value.as_bytes())),

@@ -97,7 +97,9 @@ impl Worker {
             return Next::Close(refuse(entry, &Refusal::Limit("connections of this agent")));
         };
         let own = is_own_name(&authority.host);
-        let way = if own { Connect::Intercept } else { self.decide_connect(&authority, &agent, &mut entry) };
+        let stopped = if own { None } else { self.stops(&authority, &agent, &mut entry) };
+        let way =
+            if own || stopped.is_some() { Connect::Intercept } else { self.decide_connect(&authority, &agent, &mut entry) };
         let refused = match way {
             Connect::Tunnel => match self.dial_tunnel(&agent, &authority, &mut entry).await {
                 Ok(service) => {
@@ -109,7 +111,7 @@ impl Worker {
                     None => return Next::Close(refuse(entry, &refusal)),
                 },
             },
-            Connect::Intercept => None,
+            Connect::Intercept => stopped,
             Connect::Refuse(ConnectRefusal { rule: Some(rule), .. }) => Some(Refused::Named(rule)),
             Connect::Refuse(ConnectRefusal { reason, .. }) => Some(Refused::Rule(reason)),
         };

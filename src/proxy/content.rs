@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::canary::Place;
 use super::load::Room;
 use super::outbound::Outbound;
 use super::refusal::Refusal;
@@ -84,6 +85,13 @@ impl ContentError {
     }
 }
 
+/// Bodies up to this size are read whole where one that holds a placeholder is refused: of what is at hand nothing needs to leave first.
+const SMALL: u64 = 64 * 1024;
+
+fn is_small(body: &Inflow) -> bool {
+    body.length().is_some_and(|length| length > 0 && length <= SMALL)
+}
+
 /// What the caller's own signature says, while it is still there.
 pub(super) fn plan(permit: Option<&Permit>, target: &Target, headers: &HeaderMap) -> Result<Plan, Refusal> {
     let Some(permit) = permit else { return Ok(Plan::default()) };
@@ -113,7 +121,8 @@ impl Worker {
         let needed = permit.is_some_and(|permit| permit.prepared().needs_body(&outbound.headers, &outbound.plan));
         let rule = permit.and_then(|permit| permit.provider().inject.get(permit.rule()));
         let named = rule.is_some_and(|rule| rule.needs_body_for_actions(&outbound.headers, outbound.plan.service()));
-        if needed || named || slots_in_body(slots, &outbound.headers) {
+        let small = self.would_refuse() && incoming.as_ref().is_some_and(|body| !body.is_whole() && is_small(body));
+        if needed || named || small || slots_in_body(slots, &outbound.headers) {
             // Rare, and its state is large.
             return Box::pin(self.take_whole(incoming, outbound, slots, permit)).await;
         }
@@ -156,6 +165,7 @@ impl From<Fault> for Refusal {
         match fault {
             Fault::Malformed(malformed) => Self::Malformed(malformed),
             Fault::Chunks(error) => ContentError::Chunks(error).into(),
+            Fault::Canary => Self::Canary(Place::Body),
             Fault::Room => Self::Limit("bytes of this agent's request bodies at once"),
         }
     }

@@ -98,7 +98,8 @@ impl Door {
         if let Self::Inside(inside) = self
             && let Some(entry) = inside.unused.take()
         {
-            entry.discard();
+            // What its name gave away is told nowhere else.
+            if entry.is_refused_canary() { drop(entry) } else { entry.discard() }
         }
     }
 
@@ -139,6 +140,7 @@ impl Inside {
         if let Some(refused) = &self.refused {
             return Err(refused.refusal());
         }
+        self.agent.as_deref().map_or(Ok(()), |agent| worker.proxy.check_frozen(agent))?;
         if let Some(agent) = &self.agent
             && !worker.proxy.still_known(agent)
         {

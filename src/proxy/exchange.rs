@@ -162,6 +162,7 @@ impl Worker {
         let mut taken = Taken::counted(self.count(&arrived)?);
         self.own_page(&arrived)?;
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
+        self.proxy.check_frozen(&agent)?;
         let route = self.rule((&arrived, &agent), (parts, incoming, upgrade), (&mut taken, entry)).await?; // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
         let way = match self.find_way((route, upgrade), &inquiry, incoming, (entry, linger)).await? {
@@ -169,12 +170,11 @@ impl Worker {
             Found::Stepped(stepped) => return Ok(Stepped { taken, ..*stepped }),
         };
         let stripped = way.stripped().map(Arc::clone);
-        let plan = content::plan(way.permit(), &arrived.target, &parts.headers)?;
-        let mut outbound = outbound(arrived, parts, stripped.as_deref(), (&agent, upgrade, plan))?;
-        self.look_out(&agent, way.permit(), &mut outbound);
+        let mut outbound = self.outbound((arrived, parts), &way, (&agent, upgrade), entry)?;
         let opened = entry.open().await.map_err(Refusal::from)?; // 5 record
         let incoming = self.look_inside(incoming, &mut outbound, stripped.as_deref(), way.permit()).await?;
-        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped));
+        let watch = self.check_body(&incoming, (&outbound, &way), &agent, entry)?;
+        let replay = Rc::new(Replay::keep(incoming, self.proxy.settings.replay_memory, stripped).watched(watch));
         let sending = Sending::new(&outbound, &agent, &replay, &opened);
         let sent_at = Instant::now();
         // 6 forward
@@ -187,11 +187,29 @@ impl Worker {
         sending.resent.take().into_iter().for_each(|why| entry.note(why));
         let (Judged { sent, peeked, .. }, permit) = forwarded.map_err(|refusal| {
             replay.finish(linger);
+            replay.note_in(entry);
             replay.fault().map_or(refusal, Refusal::from)
         })?;
         replay.stands();
         let switch = switch(&outbound, &sent, (upgrade, extended))?;
         Ok(Stepped { sent, peeked, permit, replay, taken, switch, agent })
+    }
+
+    /// The request as it leaves, with nothing in it that may not.
+    fn outbound(
+        &self,
+        (arrived, parts): (Arrived, &mut request::Parts),
+        way: &Way,
+        (agent, upgrade): (&Arc<Agent>, bool),
+        entry: &mut Entry,
+    ) -> Result<Outbound, Refusal> {
+        let plan = content::plan(way.permit(), &arrived.target, &parts.headers)?;
+        let occupants = way.stripped().map(|occupants| &**occupants);
+        self.check_slots(occupants, &Inquiry { arrived: &arrived, agent, headers: &parts.headers }, entry)?;
+        let mut outbound = outbound(arrived, parts, occupants, (agent, upgrade, plan))?;
+        self.look_out(agent, way.permit(), &mut outbound);
+        self.check_head(&outbound, way, agent, entry)?;
+        Ok(outbound)
     }
 
     /// Step 4; 3 and 4 over again where the request has waited for a person.

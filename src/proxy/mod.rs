@@ -9,6 +9,7 @@ mod authenticate;
 mod beside;
 mod body;
 mod caller;
+mod canary;
 mod captures;
 mod carried;
 mod choose;

@@ -92,6 +92,7 @@ impl Observation {
     pub(super) fn complete(&mut self) {
         if let Some(mut entry) = self.entry.take() {
             entry.sent(self.replay.received());
+            self.replay.note_in(&mut entry);
             self.taken.moved(self.replay.received());
             self.replay.finish(self.linger);
         }
@@ -102,6 +103,7 @@ impl Drop for Observation {
     fn drop(&mut self) {
         if let Some(entry) = &mut self.entry {
             entry.sent(self.replay.received());
+            self.replay.note_in(entry);
             self.taken.moved(self.replay.received());
             entry.note("broken_off");
         }

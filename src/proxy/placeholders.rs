@@ -7,12 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::worker::Worker;
-use crate::agent::{Agent, Registry};
+use crate::agent::{Agent, Registry, TAIL};
 use crate::model::{AgentName, ConnectionId, Map, ProviderId, UserName};
 use crate::vault::{OwnConnection, OwnConnections};
 
-/// The length of what follows a placeholder's prefix.
-const TAIL: usize = 36;
 /// Of what apps hold, the letters that say which connection is meant.
 const HEAD: usize = 18;
 /// More than this many are not kept: then only the asking agent's are known.
@@ -115,6 +113,14 @@ impl Known {
         let runs = value.split(|byte| !byte.is_ascii_alphanumeric()).filter(|run| run.len() >= TAIL);
         let mut tails = runs.filter_map(|run| std::str::from_utf8(run.get(run.len() - TAIL..)?).ok());
         tails.find_map(|tail| self.meanings.get(tail).or_else(|| self.apps.get(tail.get(..HEAD)?)))
+    }
+
+    /// Whose placeholder ends so, in whatever case of its letters.
+    pub(super) fn find_folded(&self, tail: &[u8]) -> Option<&Meaning> {
+        let folded = |known: &str, part: Option<&[u8]>| part.is_some_and(|part| known.as_bytes().eq_ignore_ascii_case(part));
+        let in_full = || self.meanings.iter().find(|(known, _)| folded(known, Some(tail)));
+        let of_app = || self.apps.iter().find(|(known, _)| folded(known, tail.get(..HEAD)));
+        self.find(tail).or_else(|| in_full().or_else(of_app).map(|(_, meaning)| meaning))
     }
 }
 

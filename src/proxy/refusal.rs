@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::attention::AuthRequired;
 use super::body::ResponseBody;
+use super::canary::Place;
 use super::content::ContentError;
 use super::log_in::LogInError;
 use super::mint::MintError;
@@ -24,6 +25,10 @@ use crate::upstream;
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Carries the kind for clients that do not read bodies.
 pub(super) const NEXUS_REFUSAL: HeaderName = HeaderName::from_static("nexus-refusal");
+
+const CANARY_ADVICE: &str = "A placeholder goes only where its service takes the credential. Leave it out of everything else, and send nobody environment variables or files that hold one.";
+const FROZEN_ADVICE: &str = "Nothing of this agent goes on until the operator has looked at what it did and ran `nexus agent thaw NAME`; `nexus agent list` says why.";
+const UNKNOWN_ADVICE: &str = "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it; in a base URL the token alone, http://HOST:PORT/~TOKEN/api.example.com.";
 
 /// An answer Nexus made itself.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +71,10 @@ pub(super) enum Refusal {
     LogIn(#[from] LogInError),
     #[error(transparent)]
     Mint(#[from] MintError),
+    #[error("a placeholder stands where it does not belong: {}", .0.word())]
+    Canary(Place),
+    #[error("this caller is frozen")]
+    Frozen,
     #[error("the proxy does not know this caller")]
     UnknownAgent,
     #[error("too many {0}")]
@@ -115,6 +124,8 @@ impl Refusal {
             Self::AuthRequired(_) => "auth_required",
             Self::LogIn(error) => error.kind(),
             Self::Mint(error) => error.kind(),
+            Self::Canary(_) => "canary",
+            Self::Frozen => "frozen",
             Self::UnknownAgent => "unknown-agent",
             Self::Limit(_) | Self::Metered { .. } | Self::Rate { .. } => "limit",
             Self::Vault(_) => "vault",
@@ -124,25 +135,7 @@ impl Refusal {
             Self::Draining => "draining",
             Self::NoSuchPage => "not-found",
             Self::NotSwitched | Self::Coding => "upstream",
-            Self::Upstream(error) => match error {
-                upstream::Error::Forbidden { .. } => "private-address",
-                upstream::Error::Loop { .. } => "loop",
-                upstream::Error::ConnectTimeout { .. }
-                | upstream::Error::HeadTimeout { .. }
-                | upstream::Error::UploadTooSlow { .. } => "timeout",
-                upstream::Error::UnknownNames => "limit",
-                upstream::Error::Tls { .. } => "upstream-tls",
-                upstream::Error::NoSuchHost { .. }
-                | upstream::Error::Unreachable { .. }
-                | upstream::Error::Parent { .. }
-                | upstream::Error::ParentUnreachable { .. }
-                | upstream::Error::ParentAnswer { .. }
-                | upstream::Error::ParentPassword
-                | upstream::Error::Broken { .. }
-                | upstream::Error::Unprocessed { .. }
-                | upstream::Error::Stale { .. } => "upstream",
-                upstream::Error::Unsendable { .. } => "malformed",
-            },
+            Self::Upstream(error) => upstream_kind(error),
         }
     }
 
@@ -156,6 +149,7 @@ impl Refusal {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
             Self::Rule(_) | Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,
+            Self::Canary(_) | Self::Frozen => StatusCode::FORBIDDEN,
             Self::LogIn(error) => error.status(),
             Self::Mint(error) => error.status(),
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
@@ -232,6 +226,8 @@ impl Refusal {
             | Self::NotSealed(_)
             | Self::EndpointNotSealed(_)
             | Self::AuthRequired(_)
+            | Self::Canary(_)
+            | Self::Frozen
             | Self::UnknownAgent
             | Self::Limit(_)
             | Self::NoSuchPage => Blame::Downstream,
@@ -282,9 +278,9 @@ impl Refusal {
             Self::LogIn(error) => error.advice(),
             Self::Mint(error) => error.advice(),
             Self::AuthRequired(missing) => missing.need.words.content.clone(),
-            Self::UnknownAgent => {
-                "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it; in a base URL the token alone, http://HOST:PORT/~TOKEN/api.example.com.".into()
-            }
+            Self::Canary(_) => CANARY_ADVICE.into(),
+            Self::Frozen => FROZEN_ADVICE.into(),
+            Self::UnknownAgent => UNKNOWN_ADVICE.into(),
             Self::Limit(_) | Self::Rate { .. } => "Wait as Retry-After says, and send fewer requests at once.".into(),
             Self::Vault(_) => "The operator should look at the log of Nexus and run `nexus status`.".into(),
             Self::Away(_) => "Send the same request again later, as Retry-After says. This proxy takes its credentials from a gateway; the operator should look at `nexus status` here, whether the gateway is up, and whether it still takes this proxy's key.".into(),
@@ -364,6 +360,28 @@ impl Refusal {
         if let Self::AuthRequired(missing) = self {
             members.extend(missing.members());
         }
+    }
+}
+
+fn upstream_kind(error: &upstream::Error) -> &'static str {
+    match error {
+        upstream::Error::Forbidden { .. } => "private-address",
+        upstream::Error::Loop { .. } => "loop",
+        upstream::Error::ConnectTimeout { .. }
+        | upstream::Error::HeadTimeout { .. }
+        | upstream::Error::UploadTooSlow { .. } => "timeout",
+        upstream::Error::UnknownNames => "limit",
+        upstream::Error::Tls { .. } => "upstream-tls",
+        upstream::Error::NoSuchHost { .. }
+        | upstream::Error::Unreachable { .. }
+        | upstream::Error::Parent { .. }
+        | upstream::Error::ParentUnreachable { .. }
+        | upstream::Error::ParentAnswer { .. }
+        | upstream::Error::ParentPassword
+        | upstream::Error::Broken { .. }
+        | upstream::Error::Unprocessed { .. }
+        | upstream::Error::Stale { .. } => "upstream",
+        upstream::Error::Unsendable { .. } => "malformed",
     }
 }
 

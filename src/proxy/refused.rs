@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::canary::Place;
 use super::refusal::Refusal;
 use crate::decide::Reason;
 use crate::model::Authority;
@@ -18,6 +19,10 @@ pub(super) enum Refused {
     Named(Arc<Rule>),
     /// It leads to an address that is not dialled.
     Forbidden { host: String, address: IpAddr, reason: &'static str },
+    /// Its name holds a placeholder.
+    Canary(Place),
+    /// Its agent is frozen.
+    Frozen,
     /// It leads to ourselves.
     Loop(Authority),
 }
@@ -38,6 +43,8 @@ impl Refused {
     pub(super) fn refusal(&self) -> Refusal {
         match self {
             Self::Rule(reason) => Refusal::Policy(*reason),
+            Self::Canary(place) => Refusal::Canary(*place),
+            Self::Frozen => Refusal::Frozen,
             Self::Named(rule) => Refusal::Rule(Arc::clone(rule)),
             Self::Forbidden { host, address, reason } => {
                 Refusal::Upstream(upstream::Error::Forbidden { host: host.clone(), address: *address, reason })

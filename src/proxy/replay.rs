@@ -14,7 +14,9 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
+use super::canary::BodyWatch;
 use super::hold::{Held, Hold};
+use crate::audit::Entry;
 use crate::decide::Occupants;
 use crate::head::{Malformed, check_trailers};
 use crate::provider::{ChunkError, strip};
@@ -42,6 +44,9 @@ pub(super) enum Error {
     /// A trailer that may not follow a body, or that HTTP/1.1 can't carry (RFC 9110 §6.5.1).
     #[error("the request trailers are malformed")]
     Trailers(#[from] Malformed),
+    /// It holds a placeholder, and may not go on.
+    #[error("a placeholder stands in the request body")]
+    Canary,
     /// It broke off for one reader, so it is whole for none.
     #[error("the request body broke off")]
     Broken,
@@ -59,6 +64,8 @@ pub(super) enum Fault {
     Chunks(ChunkError),
     /// It takes more room than the agent has left.
     Room,
+    /// It holds a placeholder.
+    Canary,
 }
 
 impl Error {
@@ -69,6 +76,7 @@ impl Error {
             Self::Trailers(malformed) => Some(Fault::Malformed(*malformed)),
             Self::Chunks(error) => Some(Fault::Chunks(*error)),
             Self::Room => Some(Fault::Room),
+            Self::Canary => Some(Fault::Canary),
             Self::Broken | Self::Superseded => None,
         }
     }
@@ -112,6 +120,11 @@ impl Inflow {
             Self::Whole(bytes) => Self::Whole(bytes),
             Self::Stream(rest) | Self::Begun(_, rest) => Self::Begun(read, rest),
         }
+    }
+
+    /// Whether all of it is at hand.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(_))
     }
 
     /// Whether there is nothing to wait for.
@@ -164,6 +177,8 @@ struct Source {
     whole: Cell<bool>,
     readers: Cell<usize>,
     left: Notify,
+    /// What looks through it.
+    watch: RefCell<Option<Box<BodyWatch>>>,
 }
 
 struct State {
@@ -191,10 +206,7 @@ impl Replay {
             Inflow::Whole(bytes) => (Some(bytes.clone()), Inflow::Whole(bytes)),
             Inflow::Stream(incoming) => (None, Inflow::Stream(incoming)),
         };
-        let whole = match &incoming {
-            Inflow::Whole(bytes) => Some(bytes.clone()),
-            Inflow::Stream(_) | Inflow::Begun(..) => None,
-        };
+        let whole = if let Inflow::Whole(bytes) = &incoming { Some(bytes.clone()) } else { None };
         let kept: Vec<Bytes> = first.into_iter().filter(|bytes| !bytes.is_empty()).collect();
         let kept_bytes = kept.iter().map(Bytes::len).sum::<usize>();
         let state = State {
@@ -222,8 +234,15 @@ impl Replay {
             whole: Cell::new(false),
             readers: Cell::new(0),
             left: Notify::new(),
+            watch: RefCell::default(),
         };
         Self { source: Rc::new(source) }
+    }
+
+    /// The same, looked through by `watch`.
+    pub(super) fn watched(self, watch: Option<Box<BodyWatch>>) -> Self {
+        *self.source.watch.borrow_mut() = watch;
+        self
     }
 
     /// A reader from the beginning; whoever read before is cut off. `None` if what was read can't be read again.
@@ -294,6 +313,12 @@ impl Replay {
     /// What was wrong with the body, if it broke for that.
     pub(super) fn fault(&self) -> Option<Fault> {
         self.source.fault.get()
+    }
+
+    /// Puts into the record what was seen in the body.
+    pub(super) fn note_in(&self, entry: &mut Entry) {
+        let watch = self.source.watch.borrow();
+        watch.as_ref().and_then(|watch| watch.seen()).into_iter().for_each(|sighting| sighting.note_in(entry));
     }
 
     /// Bytes that came from the caller so far.
@@ -370,6 +395,9 @@ impl Source {
         if let Some(data) = frame.data_ref() {
             state.received += data.len() as u64;
             self.moved.set(self.moved.get() + data.len() as u64);
+            if self.watch.borrow_mut().as_mut().is_some_and(|watch| watch.feed(data)) {
+                return Poll::Ready(Some(Err(self.broken(&mut state, Error::Canary))));
+            }
             return Poll::Ready(Some(Ok(frame)));
         }
         let Ok(mut trailers) = frame.into_trailers() else { return Poll::Ready(None) };

@@ -54,7 +54,7 @@ impl Worker {
     /// Step 3: where a request leads, once what the rules ask for is done and the one that decided is written down.
     pub(super) async fn rule(
         &self,
-        (arrived, agent): (&Arrived, &Agent),
+        (arrived, agent): (&Arrived, &Arc<Agent>),
         (parts, incoming, upgrade): (&mut request::Parts, &mut Option<Inflow>, bool),
         (taken, entry): (&mut Taken, &mut Entry),
     ) -> Result<Route, Refusal> {
@@ -70,6 +70,9 @@ impl Worker {
         };
         ruling.deciding().into_iter().for_each(|rule| entry.rule(rule.name()));
         ruling.reports.iter().for_each(|rule| entry.report(rule.name()));
+        if ruling.denied.is_some() || matches!(route, Route::Refuse(_)) {
+            self.check_refused((arrived, agent), &parts.headers, entry);
+        }
         if let Some(rule) = &ruling.denied {
             return Err(Refusal::Rule(Arc::clone(rule)));
         }

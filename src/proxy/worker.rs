@@ -17,6 +17,7 @@ use super::internal::Pages;
 use super::load::Loads;
 use super::meter::{Meters, Now};
 use super::placeholders::Kept;
+use super::refusal::Refusal;
 use super::replay::RequestBody;
 use super::waiting::Waiting;
 use crate::agent::{Agent, Agents, AppPlaceholders, Guesses, PlaceholderKey};
@@ -103,7 +104,13 @@ impl Proxy {
     pub(super) fn still_known(&self, agent: &Arc<Agent>) -> bool {
         let agents = self.agents.load();
         let local = Arc::ptr_eq(agent, &self.local) && !agents.defined();
-        local || (agents.holds(agent) && !agent.expired(SystemTime::now()))
+        (local || (agents.holds(agent) && !agent.expired(SystemTime::now()))) && !self.agents.is_frozen(&agent.name)
+    }
+
+    /// # Errors
+    /// [`Refusal::Frozen`] for an agent that gets nothing.
+    pub(super) fn check_frozen(&self, agent: &Agent) -> Result<(), Refusal> {
+        if self.agents.is_frozen(&agent.name) { Err(Refusal::Frozen) } else { Ok(()) }
     }
 
     /// Whether any secret is looked for in what a service answers to a request of `agent` with `permit`.

@@ -30,6 +30,8 @@ pub(crate) struct Ended<'a> {
     pub(crate) provider: &'a str,
     /// The kind of the refusal, if it was one.
     pub(crate) refusal: &'a str,
+    /// Where a placeholder was seen that does not belong there.
+    pub(crate) canary: &'a str,
     pub(crate) took: Duration,
     pub(crate) sent: u64,
     pub(crate) received: u64,
@@ -60,6 +62,7 @@ pub(super) struct Table {
     pub(super) refusals: Map<(Way, u16), u64>,
     pub(super) notes: BTreeMap<&'static str, u64>,
     pub(super) guard_hits: u64,
+    pub(super) canaries: Map<u16, u64>,
     pub(super) tunnels: BTreeMap<&'static str, Tunnels>,
 }
 
@@ -128,6 +131,10 @@ impl Table {
         for note in ended.notes {
             *self.notes.entry(note).or_default() += 1;
         }
+        if !ended.canary.is_empty() {
+            let place = self.names.number(ended.canary);
+            *self.canaries.entry(place).or_default() += 1;
+        }
         if !ended.refusal.is_empty() {
             let kind = self.names.number(ended.refusal);
             *self.refusals.entry((ended.way, kind)).or_default() += 1;
@@ -178,6 +185,7 @@ mod tests {
             verdict: "inject",
             provider: "github",
             refusal: "",
+            canary: "",
             took: Duration::from_millis(3),
             sent: 0,
             received: 5_000,

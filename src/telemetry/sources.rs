@@ -28,6 +28,7 @@ struct Sum {
     refusals: BTreeMap<(String, Way), u64>,
     notes: BTreeMap<&'static str, u64>,
     guard_hits: u64,
+    canaries: BTreeMap<String, u64>,
     tunnels: BTreeMap<&'static str, Tunnels>,
 }
 
@@ -72,6 +73,9 @@ impl Sum {
         }
         table.notes.iter().for_each(|(note, count)| *self.notes.entry(note).or_default() += count);
         self.guard_hits += table.guard_hits;
+        for (place, count) in &table.canaries {
+            *self.canaries.entry(table.names.word(*place).to_owned()).or_default() += count;
+        }
         for (verdict, some) in &table.tunnels {
             let all = self.tunnels.entry(verdict).or_default();
             all.count += some.count;
@@ -139,6 +143,10 @@ impl Sum {
         }
         out.family("nexus_guard_hits", Kind::Counter, "Secrets that were kept from the caller in answers.");
         out.sample(&[], self.guard_hits);
+        out.family("nexus_canaries", Kind::Counter, "Requests and tunnels with a placeholder where it does not belong.");
+        for (place, count) in &self.canaries {
+            out.sample(&[("place", place)], *count);
+        }
     }
 
     fn tell_tunnels(&self, out: &mut Exposition) {
@@ -163,6 +171,24 @@ mod tests {
     use super::super::{Ended, Method, Style};
     use super::*;
 
+    fn ended(provider: &str) -> Ended<'_> {
+        Ended {
+            way: Way::Request,
+            method: Method::Post,
+            secure: true,
+            status: Some(502),
+            verdict: "inject",
+            provider,
+            refusal: "",
+            canary: "",
+            took: Duration::from_millis(9),
+            sent: 3,
+            received: 0,
+            guard_hits: 0,
+            notes: &["replayed"],
+        }
+    }
+
     #[test]
     fn workers_are_summed_and_labels_are_words() {
         let telemetry = Telemetry::default();
@@ -175,20 +201,7 @@ mod tests {
             let providers = if number == 0 { ["github", "slack"] } else { ["slack", "github"] };
             for provider in providers {
                 recorder.sent((Method::Post, true), provider, Some(502), Duration::from_millis(7));
-                recorder.ended(&Ended {
-                    way: Way::Request,
-                    method: Method::Post,
-                    secure: true,
-                    status: Some(502),
-                    verdict: "inject",
-                    provider,
-                    refusal: "",
-                    took: Duration::from_millis(9),
-                    sent: 3,
-                    received: 0,
-                    guard_hits: 0,
-                    notes: &["replayed"],
-                });
+                recorder.ended(&ended(provider));
             }
         }
         let mut out = Exposition::new(Style::Prometheus);

@@ -125,3 +125,29 @@ fn an_agent_whose_token_nobody_could_see_is_not_added() {
     let list = world.nexus(&["agent", "list", "--json"]).json();
     assert!(list["agents"].as_array().is_some_and(Vec::is_empty), "{list}");
 }
+
+#[test]
+fn an_agent_that_is_frozen_is_shown_so_until_it_is_thawed() {
+    let world = World::new();
+    world.nexus(&["agent", "add", "ci"]).ok();
+    assert!(world.nexus(&["agent", "freeze", "nobody"]).failed(1).contains("no agent called nobody"));
+    assert!(world.nexus(&["agent", "thaw", "ci"]).failed(1).contains("ci is not frozen"));
+    let froze = world.nexus(&["agent", "freeze", "ci"]).ok();
+    assert!(froze.contains("nexus agent thaw ci"), "{froze}");
+    assert!(world.nexus(&["agent", "freeze", "ci"]).failed(1).contains("frozen already"));
+    let listed = world.nexus(&["agent", "list", "--json"]);
+    assert!(listed.err.contains("ci is frozen since"), "{}", listed.err);
+    assert!(listed.json()["agents"][0]["frozen_since"].is_string());
+    assert!(world.nexus(&["agent", "list"]).ok().contains("ci (frozen)"));
+    let explained = world.nexus(&["explain", "https://api.github.com/user", "--agent", "ci", "--json"]).json();
+    assert_eq!(
+        (&explained["outcome"], &explained["command"]),
+        (&"refuse".into(), &"nexus agent thaw ci".into()),
+        "{explained}"
+    );
+    let status: serde_json::Value = serde_json::from_str(&world.nexus(&["status", "--json"]).out).unwrap();
+    assert_eq!(status["config"]["frozen"], serde_json::json!(["ci"]));
+    world.nexus(&["agent", "thaw", "ci"]).ok();
+    world.nexus(&["agent", "freeze", "local"]).ok();
+    assert!(world.nexus(&["agent", "list", "--json"]).json()["agents"][0]["frozen_since"].is_null());
+}

@@ -373,6 +373,31 @@ mod webhook {
     }
 
     #[test]
+    fn a_placeholder_in_a_wrong_place_is_told_at_once_and_once() {
+        run(async {
+            let ca = Authority::new();
+            let (service, mut hooks) = (service(&ca, Offers::Both).await, Hooks::new(&ca, &[]).await);
+            let nexus = home(&ca, &service, &hooks).register("acme", &[("api_key", KEY)]).start();
+            let mut session = Caller::new(&nexus).http1(HOST).await;
+            let placeholder = nexus.placeholder("local", "acme");
+            for path in ["/first", "/again"] {
+                assert_eq!(session.get(&format!("{path}?x={placeholder}")).await.status, 200);
+            }
+            assert_eq!(session.get(&format!("/{placeholder}")).await.status, 200);
+            let (query, path) = (hooks.next("canary.seen").await, hooks.next("canary.seen").await);
+            assert_eq!((query["place"].as_str(), path["place"].as_str()), (Some("query"), Some("path")));
+            let line = nexus.audit_line(|line| line["id"] == query["request_id"]).await;
+            assert!(line["path"].as_str().is_some_and(|path| path.starts_with("/first")), "{line}");
+            for (name, value) in
+                [("agent", "local"), ("owner", "local"), ("connection", "acme"), ("host", HOST), ("action", "alarm")]
+            {
+                assert_eq!(query[name], value, "{query}");
+            }
+            assert!(!query.to_string().contains(&placeholder));
+        });
+    }
+
+    #[test]
     fn without_a_key_of_its_own_nothing_starts() {
         let ca = Authority::new();
         for (text, word) in

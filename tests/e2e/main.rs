@@ -13,6 +13,7 @@ mod about_token;
 mod attack;
 mod attention;
 mod bounds;
+mod canary;
 mod doors;
 mod exhaustion;
 mod floods;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::answer::{Explanation, MatchedRule, Outcome};
 use super::ruled::Ruled;
+use crate::agent::Frozen;
 use crate::decide::{
     Answering, Asking, Decision, Fitting, LogIns, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred,
 };
@@ -52,6 +53,13 @@ impl Case<'_> {
 
     pub(super) fn refused(&self, reason: Reason) -> Explanation {
         self.answer(Outcome::Refuse, format!("refused by rule ({}): {}", reason.word(), reason.advice()))
+    }
+
+    /// Its agent gets nothing.
+    pub(super) fn frozen(&self, frozen: Option<&Frozen>) -> Explanation {
+        let why = frozen.map(|frozen| frozen.why.as_str()).unwrap_or_default();
+        let command = Some(format!("nexus agent thaw {}", self.asking.agent.name));
+        Explanation { command, ..self.answer(Outcome::Refuse, format!("the agent is frozen: {why}")) }
     }
 
     /// Nothing of the request is seen, its method neither.

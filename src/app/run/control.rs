@@ -12,7 +12,7 @@ use super::keeping::Keeper;
 use super::seat::Accepted;
 use super::telling::tell_gateway;
 use crate::app::reload::{self, Reload};
-use crate::app::{node, passing};
+use crate::app::{frozen, node, passing};
 use crate::listener;
 use crate::proxy::Listener;
 
@@ -82,6 +82,7 @@ fn begin_chores(reload: &Arc<Reload>) {
     });
     tokio::spawn(sweep_agents(Arc::clone(reload)));
     tokio::spawn(sweep_log_ins(Arc::clone(reload)));
+    tokio::spawn(frozen::write_down(Arc::clone(reload)));
     tokio::spawn(note_uses(Arc::clone(reload)));
     tokio::spawn(look_after_needs(Arc::clone(reload)));
 }

@@ -14,6 +14,16 @@ pub(crate) enum Agent {
         /// Its name
         name: String,
     },
+    /// Let an agent get nothing, streams that are open included, until it is thawed
+    Freeze {
+        /// Its name; local for callers without a token
+        name: String,
+    },
+    /// Let a frozen agent get what it may again
+    Thaw {
+        /// Its name
+        name: String,
+    },
     /// Take an agent's access away: new requests at once, streams that are open within a second
     #[command(visible_alias = "rm")]
     Revoke {
