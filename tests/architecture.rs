@@ -49,6 +49,7 @@ const EXPOSING: &[&str] = &[
     "app/node.rs", // a gateway's key as it is read, and what a person typed, on its way there
     "app/secret.rs",
     "app/settings.rs",
+    "app/traces.rs",       // fields for the collector, which may hold its key
     "attention/notice.rs", // what the webhook is signed with
     "ca/signer.rs",
     "cli/agent.rs",       // a new token, shown once

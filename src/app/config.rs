@@ -57,6 +57,9 @@ pub struct Config {
     /// Refusals that need a person.
     #[serde(deserialize_with = "section")]
     pub attention: Attention,
+    /// What is told to a collector.
+    #[serde(deserialize_with = "section")]
+    pub telemetry: Telemetry,
     /// Who may do what: the first that fits decides.
     pub rule: Vec<policy::Row>,
 }
@@ -213,6 +216,18 @@ pub struct Policy {
     pub default: Option<Verdict>,
     /// Where a placeholder is seen that does not belong there: `alarm`, `refuse` or `freeze`.
     pub on_canary: OnCanary,
+}
+
+/// `[telemetry]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// The collector's base URL, for OTLP over HTTP; spans go to `/v1/traces` below it.
+    pub otlp: Option<String>,
+    /// A file with fields for it, `NAME: VALUE` in each line; relative to the home folder.
+    pub otlp_headers_file: Option<PathBuf>,
+    /// Of the traces that begin here, how many are told; a caller's own word holds for its own.
+    pub sample: f64,
 }
 
 /// `policy.on_canary`.

@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use crate::head::{Gate, Limits};
-use crate::model::{Authority, Scheme, Secret};
+use crate::model::{Authority, Host, Scheme, Secret};
 use crate::oauth::{BoxFuture, Cause, REPLY_LIMIT, TokenEndpoint, TokenReply, TokenRequest};
 use crate::upstream::{Dialler, Versions};
 
@@ -33,18 +33,23 @@ enum Error {
 /// One request, and the length of the answer that is read.
 pub(super) struct Call<'a> {
     pub(super) method: Method,
-    /// https only.
+    /// https; http where that is to a loopback address and `on_loopback`.
     pub(super) url: &'a str,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
+    /// What never leaves this machine needs no TLS.
+    pub(super) on_loopback: bool,
 }
 
 impl TokenEndpoint for Endpoint {
     fn send(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenReply, Cause>> {
         Box::pin(async move {
             let body = request.body();
-            let answer =
-                call(&self.0, Call { method: request.method, url: &request.url, headers: request.headers, body }).await?;
+            let answer = call(
+                &self.0,
+                Call { method: request.method, url: &request.url, headers: request.headers, body, on_loopback: false },
+            )
+            .await?;
             let (parts, body) = answer.into_parts();
             let field = |name| parts.headers.get(name).cloned();
             Ok(TokenReply {
@@ -58,16 +63,31 @@ impl TokenEndpoint for Endpoint {
     }
 }
 
-/// Sends `call` over verified TLS to an address that callers might have reached too.
+/// Sends `call`, over verified TLS unless it stays on this machine, to an address that callers might have reached too.
 pub(super) async fn call(dialler: &Dialler, call: Call<'_>) -> Result<Response<Bytes>, Cause> {
     let uri: Uri = call.url.parse().map_err(|_malformed| -> Cause { Arc::new(Error::Url) })?;
-    let https = uri.scheme_str() == Some("https");
-    let named = uri.authority().filter(|_| https).and_then(|named| Authority::parse(named.as_str(), Some(443)).ok());
-    let authority = named.ok_or_else(|| -> Cause { Arc::new(Error::Url) })?;
-    let connected = dialler.connect(Scheme::Https, &authority, Versions::Http1, &Arc::from(OURSELVES)).await;
+    let (scheme, authority) = place(&uri, call.on_loopback).ok_or_else(|| -> Cause { Arc::new(Error::Url) })?;
+    let connected = dialler.connect(scheme, &authority, Versions::Http1, &Arc::from(OURSELVES)).await;
     let connected = connected.map_err(|error| -> Cause { Arc::new(error) })?;
     let (gate, expectation) = Gate::responses(connected.stream, Limits::default());
     talk(TokioIo::new(gate), &expectation, &uri, call).await.map_err(|error| -> Cause { Arc::new(error) })
+}
+
+/// Whether `url` is one that [`call`] takes, also where that is on loopback.
+pub(super) fn is_reachable(url: &str) -> bool {
+    url.parse().is_ok_and(|uri: Uri| place(&uri, true).is_some())
+}
+
+/// Where `uri` leads: over TLS, or to a loopback address if that may be.
+fn place(uri: &Uri, on_loopback: bool) -> Option<(Scheme, Authority)> {
+    let scheme = match uri.scheme_str()? {
+        "https" => Scheme::Https,
+        "http" if on_loopback => Scheme::Http,
+        _ => return None,
+    };
+    let authority = Authority::parse(uri.authority()?.as_str(), Some(scheme.default_port())).ok()?;
+    let loopback = matches!(authority.host, Host::Ip(address) if address.is_loopback());
+    (scheme == Scheme::Https || loopback).then_some((scheme, authority))
 }
 
 async fn talk(

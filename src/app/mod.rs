@@ -21,6 +21,7 @@ mod rules;
 mod run;
 mod secret;
 mod settings;
+mod traces;
 mod trial;
 mod webhook;
 

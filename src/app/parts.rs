@@ -255,6 +255,7 @@ pub(super) fn check_named(home: &Home, config: &Config) -> Result<(), BuildError
     listeners(config)?;
     super::gateway::tls(home, config)?;
     settings::webhook(home, config)?;
+    super::traces::destination(home, config)?;
     settings::upstream(home, config).map(drop)
 }
 

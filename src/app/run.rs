@@ -25,6 +25,7 @@ use super::numbers;
 use super::parts::{self, BuildError, Planes, Setup};
 use super::reload::{self, Reload};
 use super::settings;
+use super::traces;
 use super::webhook::{self, Outbox, deliver};
 use crate::agent::{Agent, Agents, Guesses};
 use crate::attention::Attention;
@@ -82,6 +83,7 @@ pub(super) struct Parts {
     pub(super) attention: Arc<Attention>,
     pub(super) telemetry: Arc<Telemetry>,
     outbox: Option<Outbox>,
+    exporter: Option<traces::Exporter>,
     rules: crate::decide::Rules,
     /// What people wrote of them.
     written: Vec<Arc<crate::policy::Rule>>,
@@ -144,11 +146,13 @@ impl App {
         // A vault that can't be opened is told of now, not at the first request.
         let snapshot = store.snapshot()?;
         registration::tell(&catalogue, &snapshot);
+        let telemetry = Arc::<Telemetry>::default();
         let (attention, outbox) = webhook::prepare(&setup.home, &setup.config)?;
         let parts = Parts {
             store,
             attention,
-            telemetry: Arc::default(),
+            exporter: traces::prepare(&setup.home, &setup.config, &telemetry)?,
+            telemetry,
             outbox,
             look,
             node: None,
@@ -259,6 +263,9 @@ impl App {
         if let Some(outbox) = parts.outbox.take() {
             let (dialler, attention) = (Arc::clone(&parts.dialler), Arc::clone(&parts.attention));
             runtime.spawn(deliver(outbox, dialler, attention, stopping.clone()));
+        }
+        if let Some(exporter) = parts.exporter.take() {
+            runtime.spawn(exporter.run());
         }
         let (watch, log, dialler) = (parts.watch.take(), Arc::clone(&parts.log), Arc::clone(&parts.dialler));
         let reload = Reload {

@@ -113,7 +113,7 @@ async fn post(webhook: &Webhook, dialler: &Dialler, notice: &Notice) -> Result<(
         (SIGNATURE, text(&webhook.key.sign(notice, timestamp))?),
     ];
     let body = Bytes::from(notice.body.clone());
-    let answer = call(dialler, Call { method: Method::POST, url: &webhook.url, headers, body }).await;
+    let answer = call(dialler, Call { method: Method::POST, url: &webhook.url, headers, body, on_loopback: false }).await;
     let answer = answer.map_err(|error| Failed::because(with_causes(&*error)))?;
     if answer.status().is_success() {
         return Ok(());
@@ -126,7 +126,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

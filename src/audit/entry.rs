@@ -2,6 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use http::HeaderMap;
+
 use super::error::Error;
 use super::record::{Kind, Record, Verdict};
 use super::spool::{Opened, Spool};
@@ -33,6 +35,13 @@ impl Entry {
         let opened = self.spool.open(&mut self.record).await;
         self.opened = opened.is_ok();
         opened
+    }
+
+    /// The request came with `headers`: it is a span of their trace, or begins one, where spans go anywhere.
+    pub(crate) fn begin_span(&mut self, headers: &HeaderMap) {
+        if let Some(traces) = self.spool.recorder().traces() {
+            self.record.span = traces.begin(headers);
+        }
     }
 
     /// Takes the record out, for a task that outlives the request. What stays behind says nothing when it is dropped.
@@ -80,7 +89,11 @@ impl Drop for Entry {
             self.spool.refused(&self.record);
         }
         if self.opened || !self.discarded {
-            self.spool.recorder().ended(&self.record.ended());
+            let recorder = self.spool.recorder();
+            recorder.ended(&self.record.ended());
+            if let Some((span, traces)) = self.record.span.as_deref().zip(recorder.traces()) {
+                traces.take(self.record.span(span));
+            }
         }
         self.spool.recycle(self.record.take_memory());
     }

@@ -24,6 +24,7 @@ mod rotation;
 mod segment;
 mod settings;
 mod shelf;
+mod span;
 mod spool;
 mod spool_file;
 mod strangers;

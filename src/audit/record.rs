@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use http::{Method, Version};
+use http::{HeaderMap, Method, Version};
 
 use super::id::Id;
 use super::mask;
 use super::text;
 use crate::model::{AgentName, Authority, ConnectionId, Host, ProviderId, Scheme, Target};
+use crate::telemetry::Span;
 
 /// How many notes one record holds; more are dropped.
 const MAX_NOTES: usize = 16;
@@ -162,6 +163,8 @@ pub(crate) struct Record {
     pub(super) bytes_down: u64,
     pub(super) guard_hits: u32,
     pub(super) notes: Vec<&'static str>,
+    /// What it is in a trace.
+    pub(super) span: Option<Box<Span>>,
 }
 
 impl Record {
@@ -186,12 +189,20 @@ impl Record {
             bytes_down: 0,
             guard_hits: 0,
             notes: Vec::new(),
+            span: None,
         }
     }
 
     /// The name of the record, which a refusal shows as `request_id`.
     pub(crate) fn id(&self) -> Id {
         self.id
+    }
+
+    /// Its service hears that it goes on in the trace that it is in, if it is told of in any.
+    pub(crate) fn trace(&self, headers: &mut HeaderMap) {
+        if let Some(span) = &self.span {
+            span.put_on(headers);
+        }
     }
 
     /// Who asks.

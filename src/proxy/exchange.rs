@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALT_SVC, CONTENT_LENGTH, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
+use http::header::{ALT_SVC, AUTHORIZATION, CONTENT_LENGTH, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -121,6 +121,7 @@ impl Worker {
         let mut entry = self.spool.begin(Kind::Request);
         entry.source(door.origin().peer);
         entry.http(asked.parts.version);
+        entry.begin_span(&asked.parts.headers);
         // An HTTP/1.1 caller can't be told to stop sending.
         let linger = asked.parts.version != http::Version::HTTP_2;
         let tongue = Tongue::of(&asked.parts.headers);
@@ -208,6 +209,10 @@ impl Worker {
         self.check_slots(occupants, &Inquiry { arrived: &arrived, agent, headers: &parts.headers }, entry)?;
         let mut outbound = outbound(arrived, parts, occupants, (agent, upgrade, plan))?;
         self.look_out(agent, way.permit(), &mut outbound);
+        // What the caller signed stays as it is, unless it is signed anew.
+        if way.permit().is_some() || !signs_trace(&outbound.headers) {
+            entry.trace(&mut outbound.headers);
+        }
         self.check_head(&outbound, way, agent, entry)?;
         Ok(outbound)
     }
@@ -350,6 +355,12 @@ impl Worker {
         let Some(load) = &arrived.load else { return Ok(None) };
         load.request(self.proxy.settings.agent_requests).map(Some).ok_or(Refusal::Limit("requests of this agent at once"))
     }
+}
+
+/// Whether the caller's own signature covers the trace that it is in.
+fn signs_trace(headers: &HeaderMap) -> bool {
+    let names = |value: &HeaderValue| memchr::memmem::find(value.as_bytes(), b"traceparent").is_some();
+    headers.contains_key("traceparent") && headers.get_all(AUTHORIZATION).iter().any(names)
 }
 
 /// Nothing leaves, but who reads our own pages is worth a line too.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::histogram::{DURATIONS, Histogram, SIZES};
 use super::series::{Key, Method, Names};
+use super::trace::Traces;
 use crate::model::Map;
 
 /// More series than this are not kept apart: a service chooses its statuses, and people write provider files.
@@ -41,12 +42,13 @@ pub(crate) struct Ended<'a> {
 }
 
 /// One worker's numbers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Recorder {
     requests: AtomicU64,
     tunnels: AtomicU64,
     idle: AtomicU64,
     table: Mutex<Table>,
+    traces: Option<Arc<Traces>>,
 }
 
 /// Of what has ended.
@@ -75,6 +77,16 @@ pub(super) struct Tunnels {
 }
 
 impl Recorder {
+    /// One that has spans go by `traces` too.
+    pub(super) fn tracing(traces: Option<Arc<Traces>>) -> Self {
+        Self { traces, ..Self::default() }
+    }
+
+    /// Where spans go, if they go anywhere.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_deref()
+    }
+
     /// Something begins that the log will name.
     pub(crate) fn began(&self, way: Way) {
         self.active(way).fetch_add(1, Ordering::Relaxed);
@@ -122,6 +134,12 @@ impl Recorder {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Recorder").finish_non_exhaustive()
     }
 }
 

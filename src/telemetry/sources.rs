@@ -1,12 +1,13 @@
 //! `Telemetry`: all recorders, and whoever else has numbers, told in one text.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::exposition::{Exposition, Kind};
 use super::histogram::{DURATIONS, Histogram, SIZES};
 use super::recorder::{Recorder, Table, Tunnels, Way};
 use super::series::Labels;
+use super::trace::Traces;
 
 /// Tells numbers that are kept elsewhere.
 pub(crate) type Source = Box<dyn Fn(&mut Exposition) + Send + Sync>;
@@ -16,6 +17,7 @@ pub(crate) type Source = Box<dyn Fn(&mut Exposition) + Send + Sync>;
 pub(crate) struct Telemetry {
     recorders: Mutex<Vec<Arc<Recorder>>>,
     sources: Mutex<Vec<Source>>,
+    traces: OnceLock<Arc<Traces>>,
 }
 
 /// What all workers have counted, in words and in order.
@@ -38,9 +40,21 @@ const AGAIN: [&str; 6] = ["replayed", "challenged", "stale_connection", "goaway"
 impl Telemetry {
     /// A recorder for one worker. It counts for as long as the process lives.
     pub(crate) fn recorder(&self) -> Arc<Recorder> {
-        let recorder = Arc::<Recorder>::default();
+        let recorder = Arc::new(Recorder::tracing(self.traces.get().map(Arc::clone)));
         self.recorders.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&recorder));
         recorder
+    }
+
+    /// Spans go by `traces` from now on; only the first counts.
+    pub(crate) fn trace(&self, traces: Arc<Traces>) {
+        self.traces.get_or_init(|| traces);
+    }
+
+    /// Sends the spans that still wait, where any are sent.
+    pub(crate) async fn finish(&self) {
+        if let Some(traces) = self.traces.get() {
+            traces.finish().await;
+        }
     }
 
     /// One more that has numbers. Its families are its alone.
@@ -54,6 +68,12 @@ impl Telemetry {
         let mut sum = Sum::default();
         recorders.iter().for_each(|recorder| sum.take(recorder.gauges(), &recorder.copy()));
         sum.tell(out);
+        if let Some(traces) = self.traces.get() {
+            out.family("nexus_spans", Kind::Counter, "Spans by what became of them.");
+            for (outcome, count) in ["exported", "failed", "dropped"].into_iter().zip(traces.counts()) {
+                out.sample(&[("outcome", outcome)], count);
+            }
+        }
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|source| source(out));
     }
 }

@@ -50,6 +50,7 @@ mod streams;
 mod strip_inject;
 mod tls;
 mod token_response;
+mod traces;
 mod tunnels;
 mod users;
 mod websocket;

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 
 use super::{
     Attention, Audit, Ca, Fsync, Gateway, Guard, GuardMode, GuardScope, Limits, LogIns, Mints, OnFailure, Proxy, Renewal,
-    Replay, Time, Unmatched, Upstream,
+    Replay, Telemetry, Time, Unmatched, Upstream,
 };
 
 impl Default for Proxy {
@@ -138,6 +138,12 @@ impl Default for Ca {
 impl Default for Attention {
     fn default() -> Self {
         Self { hold: Time::ZERO, hold_limit: 256, agent_hold_limit: 32, webhook: None, webhook_secret_file: None }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { otlp: None, otlp_headers_file: None, sample: 1.0 }
     }
 }
 

@@ -25,6 +25,9 @@ const SWEEP_LOG_INS: Duration = Duration::from_secs(60);
 /// How often it is written down when connections were used.
 const NOTE_USES: Duration = Duration::from_secs(30);
 
+/// How long the last spans may take.
+const LAST_SPANS: Duration = Duration::from_secs(3);
+
 /// Accepts, reloads, renews, until the workers have ended.
 pub(super) async fn control_plane(
     sockets: Vec<(std::net::TcpListener, Listener)>,
@@ -65,6 +68,9 @@ pub(super) async fn control_plane(
     drop(ended.await);
     if tokio::time::timeout(Duration::from_secs(10), reload.proxy.broker.settle()).await.is_err() {
         tracing::warn!("a renewal was still under way at the end");
+    }
+    if tokio::time::timeout(LAST_SPANS, reload.proxy.telemetry.finish()).await.is_err() {
+        tracing::warn!("spans were still waiting for the collector at the end");
     }
     note_uses_now(&reload).await;
     drop(tokio::task::spawn_blocking(move || keeper.write()).await);
