@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 4 | [`app`]: configuration, build, start, reload, drain |
 //! | 3 | `gateway`: the control plane; `node`: connections that a gateway lends; `proxy`: the data plane |
-//! | 2 | `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot; `loan`: what nodes are lent; `registration`: what a person typed, as a connection |
+//! | 2 | `approval`: what a person is asked before a request goes on; `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot; `loan`: what nodes are lent; `registration`: what a person typed, as a connection |
 //! | 1 | [`agent`], `attention`, [`audit`], [`ca`], `listener`, `oauth`, [`policy`], [`provider`], `upstream`, [`vault`] |
 //! | 0 | [`disk`], `guard`, `head`, `local`, [`model`], `plaintext`, [`seal`], `sign`, `telemetry`, `wording` |
 
@@ -16,6 +16,7 @@ mod gateway;
 mod node;
 mod proxy;
 
+mod approval;
 mod broker;
 mod consent;
 mod decide;

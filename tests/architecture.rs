@@ -13,6 +13,7 @@ const FLOORS: &[(&str, i8)] = &[
     ("gateway", 3),
     ("proxy", 3),
     ("node", 3),
+    ("approval", 2),
     ("broker", 2),
     ("consent", 2),
     ("decide", 2),

@@ -60,6 +60,9 @@ pub struct Config {
     /// What is told to a collector.
     #[serde(deserialize_with = "section")]
     pub telemetry: Telemetry,
+    /// Requests that a rule holds for a person's word.
+    #[serde(deserialize_with = "section")]
+    pub approvals: Approvals,
     /// Who may do what: the first that fits decides.
     pub rule: Vec<policy::Row>,
 }
@@ -443,6 +446,16 @@ pub struct Attention {
     pub webhook: Option<String>,
     /// A file with what that is signed with, `whsec_` and base64; relative to the home folder.
     pub webhook_secret_file: Option<PathBuf>,
+}
+
+/// `[approvals]`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Approvals {
+    /// Requests that wait for a person's word at one time.
+    pub hold_limit: usize,
+    /// Of those, the ones of one agent.
+    pub agent_hold_limit: usize,
 }
 
 impl Config {

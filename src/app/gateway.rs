@@ -278,6 +278,7 @@ pub(super) fn ports(
         agents: Arc::clone(&parts.agents),
         apps: Arc::clone(&parts.apps),
         attention: Arc::clone(&parts.attention),
+        approvals: Arc::clone(&parts.approvals),
         endpoint: Arc::new(Endpoint(Arc::clone(&parts.dialler))),
         uses: home.uses(),
         lender: Lender::new(parts.key.subkey("loans")),

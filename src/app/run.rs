@@ -28,6 +28,7 @@ use super::settings;
 use super::traces;
 use super::webhook::{self, Outbox, deliver};
 use crate::agent::{Agent, Agents, Guesses};
+use crate::approval::{Approvals, ReplyTo};
 use crate::attention::Attention;
 use crate::audit::Log;
 use crate::broker::{self, Broker, Vault};
@@ -82,6 +83,7 @@ pub(super) struct Parts {
     pub(super) catalogue: Arc<ArcSwap<Catalogue>>,
     pub(super) attention: Arc<Attention>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) approvals: Arc<Approvals>,
     outbox: Option<Outbox>,
     exporter: Option<traces::Exporter>,
     rules: crate::decide::Rules,
@@ -150,6 +152,7 @@ impl App {
         let (attention, outbox) = webhook::prepare(&setup.home, &setup.config)?;
         let parts = Parts {
             store,
+            approvals: Approvals::new(settings::approvals(&setup.config), Arc::clone(&attention)),
             attention,
             exporter: traces::prepare(&setup.home, &setup.config, &telemetry)?,
             telemetry,
@@ -260,6 +263,10 @@ impl App {
             }
             None => None,
         };
+        if let Some(started) = &gateway {
+            let key = parts.outbox.as_ref().map(|outbox| Arc::clone(&outbox.webhook.key));
+            parts.approvals.open(key.map(|key| ReplyTo { url: started.gateway.settings.url.clone(), key }));
+        }
         if let Some(outbox) = parts.outbox.take() {
             let (dialler, attention) = (Arc::clone(&parts.dialler), Arc::clone(&parts.attention));
             runtime.spawn(deliver(outbox, dialler, attention, stopping.clone()));
@@ -384,6 +391,7 @@ fn proxy(config: &Config, parts: Parts, broker: Arc<Broker>, draining: watch::Re
         broker,
         attention: parts.attention,
         telemetry: parts.telemetry,
+        approvals: parts.approvals,
         issuer: ArcSwap::new(parts.issuer),
         placeholders: parts.placeholders,
         apps: parts.apps,

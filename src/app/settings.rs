@@ -1,6 +1,7 @@
 //! From the configuration to the `Settings` that each room is handed.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -12,6 +13,7 @@ use super::home::Home;
 use super::parts::BuildError;
 use super::webhook::Webhook;
 use crate::agent::Registry;
+use crate::approval;
 use crate::attention;
 use crate::audit;
 use crate::broker;
@@ -144,6 +146,11 @@ pub(super) fn attention(config: &Config) -> attention::Settings {
     }
 }
 
+pub(super) fn approvals(config: &Config) -> approval::Settings {
+    let ours = &config.approvals;
+    approval::Settings { hold_limit: ours.hold_limit, agent_hold_limit: ours.agent_hold_limit }
+}
+
 /// Where notices go and what they are signed with; `None` where nobody takes them.
 pub(super) fn webhook(home: &Home, config: &Config) -> Result<Option<Webhook>, BuildError> {
     let ours = &config.attention;
@@ -156,7 +163,7 @@ pub(super) fn webhook(home: &Home, config: &Config) -> Result<Option<Webhook>, B
     let text = super::home::read_text(&home.path().join(file), 4096)?.map(Secret::new);
     let text = text.ok_or_else(|| refuse("there is no such file"))?;
     let key = attention::Key::parse(&text).ok_or_else(|| refuse("must hold whsec_ and 24 to 64 bytes in base64"))?;
-    Ok(Some(Webhook { url: url.clone(), key }))
+    Ok(Some(Webhook { url: url.clone(), key: Arc::new(key) }))
 }
 
 pub(super) fn broker(config: &Config) -> broker::Settings {

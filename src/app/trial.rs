@@ -54,6 +54,8 @@ pub enum Verdict {
     Deny,
     /// It goes on and counts.
     Limit,
+    /// It waits for a person's word.
+    Approve,
 }
 
 impl Verdict {
@@ -63,6 +65,7 @@ impl Verdict {
             Self::Allow => "allow",
             Self::Deny => "deny",
             Self::Limit => "limit",
+            Self::Approve => "approve",
         }
     }
 }
@@ -139,9 +142,11 @@ pub fn try_all(explainer: &Explainer<'_>, trials: Vec<Trial>) -> Result<Vec<Trie
                 return Err(TrialError::Request { number: number + 1, url: trial.url.clone(), cause: Box::new(cause) });
             }
         };
-        let limited = explanation.policy.as_ref().is_some_and(|policy| !policy.limits.is_empty());
+        let policy = explanation.policy.as_ref();
+        let limited = policy.is_some_and(|policy| !policy.limits.is_empty());
         let verdict = match explanation.outcome {
             Outcome::Refuse => Verdict::Deny,
+            _ if policy.is_some_and(|policy| !policy.approvals.is_empty()) => Verdict::Approve,
             _ if limited => Verdict::Limit,
             _ => Verdict::Allow,
         };

@@ -35,12 +35,12 @@ const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 #[derive(Debug)]
 pub(super) struct Webhook {
     pub(super) url: String,
-    pub(super) key: Key,
+    pub(super) key: Arc<Key>,
 }
 
 /// Notices that somebody is to be told of.
 pub(super) struct Outbox {
-    webhook: Webhook,
+    pub(super) webhook: Webhook,
     notices: mpsc::Receiver<Notice>,
 }
 

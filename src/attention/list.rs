@@ -250,7 +250,12 @@ impl Attention {
     }
 
     pub(super) fn tell(&self, event: Event, item: &Item, now: SystemTime) {
-        if self.settings.tells && self.notices.try_send(Notice::new(event, &item.shown(), now)).is_err() {
+        self.tell_of(|| Notice::new(event, &item.shown(), now));
+    }
+
+    /// Tells the webhook, where there is one.
+    pub(crate) fn tell_of(&self, notice: impl FnOnce() -> Notice) {
+        if self.settings.tells && self.notices.try_send(notice()).is_err() {
             self.delivery.dropped();
         }
     }

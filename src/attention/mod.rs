@@ -18,7 +18,7 @@ pub(crate) use alarm::Alarm;
 pub(crate) use held::Holding;
 pub(crate) use kept::read_list;
 pub(crate) use list::Attention;
-pub(crate) use need::{Need, Reason, Shown, Standing, Words};
+pub(crate) use need::{Need, Reason, Shown, Standing, Words, stamp};
 pub(crate) use nodes::{AGAIN, Report};
 pub(crate) use notice::{Fared, Key, Notice};
 pub(crate) use settings::Settings;

@@ -179,6 +179,6 @@ pub(crate) struct Shown {
 }
 
 /// As RFC 3339 has it, to the second.
-pub(super) fn stamp(time: SystemTime) -> String {
+pub(crate) fn stamp(time: SystemTime) -> String {
     Timestamp::try_from(time).map_or_else(|_far| String::new(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

@@ -18,6 +18,8 @@ use crate::model::Secret;
 
 /// Keys of other lengths are refused, as Standard Webhooks says: from 24 to 64 bytes.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// A message has one signature for each key that is good at the moment.
+const MOST_SIGNATURES: usize = 8;
 /// What is kept of an error's text.
 const ERROR_TEXT: usize = 300;
 
@@ -51,12 +53,16 @@ pub(crate) struct Notice {
 impl Notice {
     /// Of `event`, which has just happened to `item`.
     pub(super) fn new(event: Event, item: &Shown, now: SystemTime) -> Self {
+        Self::of(event.word(), &item.id, item, now)
+    }
+
+    /// Of what has just happened to the thing called `id`: `kind` is `room.event`.
+    pub(crate) fn of(kind: &'static str, id: &str, data: &impl Serialize, now: SystemTime) -> Self {
         let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         // Standard Webhooks: no full stop in it, which the name of a node may have.
-        let item_id = item.id.replace('.', "_");
-        let id = format!("msg_{item_id}_{}_{millis}", event.word().trim_start_matches("attention."));
-        let body = json!({ "type": event.word(), "timestamp": stamp(now), "data": item }).to_string();
-        Self { id, body }
+        let (id, event) = (id.replace('.', "_"), kind.rsplit('.').next().unwrap_or(kind));
+        let body = json!({ "type": kind, "timestamp": stamp(now), "data": data }).to_string();
+        Self { id: format!("msg_{id}_{event}_{millis}"), body }
     }
 }
 
@@ -79,12 +85,24 @@ impl Key {
 
     /// `webhook-signature` of `notice`, sent at `timestamp` (seconds since 1970).
     pub(crate) fn sign(&self, notice: &Notice, timestamp: u64) -> String {
+        let mac = self.mac(&notice.id, &timestamp.to_string(), notice.body.as_bytes());
+        mac.map_or_else(String::new, |mac| format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+    }
+
+    /// Whether one of the `signatures` of a message, `v1,…` with blanks between them, is by this key.
+    pub(crate) fn signed(&self, id: &str, timestamp: &str, body: &[u8], signatures: &str) -> bool {
+        let Some(mac) = self.mac(id, timestamp, body) else { return false };
+        let shown = signatures.split(' ').filter_map(|one| STANDARD.decode(one.strip_prefix("v1,")?).ok());
+        shown.take(MOST_SIGNATURES).any(|shown| mac.clone().verify_slice(&shown).is_ok())
+    }
+
+    fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
         // HMAC takes keys of every length, so this cannot fail.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose()) else { return String::new() };
-        for part in [notice.id.as_str(), ".", &timestamp.to_string(), ".", &notice.body] {
-            mac.update(part.as_bytes());
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose()).ok()?;
+        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+            mac.update(part);
         }
-        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+        Some(mac)
     }
 }
 

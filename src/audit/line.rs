@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use http::Version;
+use jiff::Timestamp;
 
 use super::clock::Clock;
-use super::record::{Door, Field, Kind, Record, Verdict};
+use super::record::{Approval, Door, Field, Kind, Record, Verdict, Word};
 use super::text::{address, decimal, escape};
 
 /// How the line of an opened request begins; [`super::spool`] must tell those from others when a write fails.
@@ -122,6 +123,22 @@ fn whence(out: &mut Vec<u8>, record: &Record) {
     text(out, br#","strategy":""#, record, Field::Strategy);
     text(out, br#","rule":""#, record, Field::Rule);
     text(out, br#","would_refuse":""#, record, Field::Report);
+    record.word.iter().for_each(|said| persons(out, said));
+}
+
+fn persons(out: &mut Vec<u8>, Word { approval, would_hold }: &Word) {
+    if !would_hold.is_empty() {
+        quoted(out, br#","would_hold":""#, would_hold);
+    }
+    let Some(Approval { how, id, by, at }) = approval else { return };
+    quoted(out, br#","approval":""#, how.as_bytes());
+    let at = Timestamp::try_from(*at).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    for (key, value) in [("approval_id", id), ("approved_by", by), ("approved_at", &at)] {
+        quoted(out, br#",""#, key.as_bytes());
+        out.extend_from_slice(br#":""#);
+        escape(out, value.as_bytes(), 128);
+        out.push(b'"');
+    }
 }
 
 fn outcome(out: &mut Vec<u8>, record: &Record) {

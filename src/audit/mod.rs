@@ -45,7 +45,7 @@ pub use head::{BadHead, BadKey, Head, HeadKey, PublicKey};
 pub(crate) use id::Id;
 pub use index::{Search, StatusRange, search};
 pub use log::Log;
-pub(crate) use record::{Door, Kind, Verdict};
+pub(crate) use record::{Approval, Door, Kind, Verdict};
 pub use settings::{Fsync, OnFailure, Settings};
 pub(crate) use spool::{Opened, Spool};
 

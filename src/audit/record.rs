@@ -1,7 +1,7 @@
 //! `Record`: what the log says of one request or one tunnel, filled step by step as the exchange learns it.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use http::{HeaderMap, Method, Version};
 
@@ -143,6 +143,27 @@ impl Texts {
     }
 }
 
+/// What a person had, or would have had, to say to it. Few requests have one.
+#[derive(Debug, Default)]
+pub(super) struct Word {
+    pub(super) approval: Option<Approval>,
+    /// Escaped.
+    pub(super) would_hold: Vec<u8>,
+}
+
+/// A person's yes.
+#[derive(Debug, Clone)]
+pub(crate) struct Approval {
+    /// `once`, or `grant` where it was said before.
+    pub(crate) how: &'static str,
+    /// The question that was answered.
+    pub(crate) id: String,
+    /// Who answered it.
+    pub(crate) by: String,
+    /// When.
+    pub(crate) at: SystemTime,
+}
+
 /// The account of one request or tunnel. It holds no header value, no query value, no body and no credential.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -165,6 +186,7 @@ pub(crate) struct Record {
     pub(super) notes: Vec<&'static str>,
     /// What it is in a trace.
     pub(super) span: Option<Box<Span>>,
+    pub(super) word: Option<Box<Word>>,
 }
 
 impl Record {
@@ -190,6 +212,7 @@ impl Record {
             guard_hits: 0,
             notes: Vec::new(),
             span: None,
+            word: None,
         }
     }
 
@@ -286,6 +309,24 @@ impl Record {
     pub(crate) fn report(&mut self, name: &str) {
         let before = self.texts.read(Field::Report).map(|before| [before, b", "].concat()).unwrap_or_default();
         self.set(Field::Report, &[&before, name.as_bytes()].concat());
+    }
+
+    /// A person let it go on.
+    pub(crate) fn approved(&mut self, approval: Approval) {
+        self.word.get_or_insert_default().approval = Some(approval);
+    }
+
+    /// A rule of the policy that would have held it for a person's word if it were enforced.
+    pub(crate) fn would_hold(&mut self, name: &str) {
+        let names = &mut self.word.get_or_insert_default().would_hold;
+        let before = if names.is_empty() { "" } else { ", " };
+        let room = Field::Report.limit().saturating_sub(names.len());
+        text::escape(names, format!("{before}{name}").as_bytes(), room);
+    }
+
+    /// The path as it is shown: escaped, the query without its values, and secrets in it masked.
+    pub(crate) fn shown_path(&self) -> String {
+        String::from_utf8_lossy(self.text(Field::Path).unwrap_or_default()).into_owned()
     }
 
     /// The connection that was made with it, out of the answer.

@@ -1,4 +1,4 @@
-//! `nexus approve`: a program's own log-in becomes a connection that its agent may use.
+//! `nexus approve`: a request that waits goes on; a program's own log-in becomes a connection that its agent may use.
 
 use std::time::SystemTime;
 
@@ -11,10 +11,25 @@ use serde_json::json;
 use super::arguments::Approve;
 use super::context::{Context, Hint, known};
 use super::terminal::Terminal;
-use super::{gateway, list, providers, when};
+use super::{approvals, gateway, list, providers, when};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Approve) -> anyhow::Result<()> {
     context.require_home()?;
+    if approvals::is_request(&options.provider) {
+        return approvals::answer(context, terminal, options);
+    }
+    let request = options.deny || options.span.is_some() || options.pattern.is_some();
+    anyhow::ensure!(!request, Hint::new("--deny, --for and --pattern are for requests that wait", "nexus approvals"));
+    let fields = options.fields.iter().map(|field| {
+        let (name, value) = field.split_once('=').with_context(|| "--field takes NAME=VALUE".to_owned())?;
+        Ok((name, value))
+    });
+    let fields: Vec<(&str, &str)> = fields.collect::<anyhow::Result<_>>()?;
+    log_in(context, terminal, options, &fields)
+}
+
+/// A program's own log-in, or the key that it made.
+fn log_in(context: &Context, terminal: &Terminal, options: &Approve, fields: &[(&str, &str)]) -> anyhow::Result<()> {
     let store = context.store()?;
     let id = known(&store, &options.provider, options.user.as_deref())?;
     let catalogue = context.catalogue(terminal);
@@ -30,16 +45,11 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Approve) -> 
         let question = format!("Let {} use this account? Nobody else will", captured.agent);
         anyhow::ensure!(terminal.confirm(&question)?, "nothing was changed: {id} waits");
     }
-    let fields = options.fields.iter().map(|field| {
-        let (name, value) = field.split_once('=').with_context(|| "--field takes NAME=VALUE".to_owned())?;
-        Ok((name, value))
-    });
-    let fields: Vec<(&str, &str)> = fields.collect::<anyhow::Result<_>>()?;
     let mut fault = None;
     let change = |entry: &mut Entry| {
         if !entry.same_as(&shown) {
             fault = Some(anyhow::anyhow!("{id} was changed by somebody else meanwhile; look again"));
-        } else if let Err(error) = complete(provider, entry, &fields) {
+        } else if let Err(error) = complete(provider, entry, fields) {
             fault = Some(error);
         }
         fault.is_none()

@@ -1,6 +1,7 @@
 //! The command line, as clap reads it; each family of commands has a file.
 
 mod agents;
+mod approvals;
 mod audit;
 mod connections;
 mod files;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use agents::{AddAgent, Agent};
+pub(crate) use approvals::{Approvals, ApprovalsAction};
 pub(crate) use audit::{Audit, Export, Period, Search, Tail, Verify};
 pub(crate) use connections::{Approve, List, Login, One, Register, Remove, Test};
 pub(crate) use files::{Ca, Import, Policy, Providers};
@@ -87,8 +89,10 @@ pub(crate) enum Command {
     Test(Test),
     /// Show what requests were refused for until you act
     Attention,
-    /// Let an agent use the account that it logged in to by itself
+    /// Let a request go on that waits for your word, or an agent use the account that it logged in to by itself
     Approve(Approve),
+    /// Show requests that wait for your word, and what you have let on for a time
+    Approvals(Approvals),
     /// Remove a connection, and end its tokens at the service where that can be asked to
     #[command(visible_alias = "rm")]
     Remove(Remove),

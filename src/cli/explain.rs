@@ -62,7 +62,13 @@ fn text(answer: &Explanation) -> String {
 /// The rules that people wrote, and where they stand.
 fn policy(policy: &Ruled) -> Vec<(&'static str, String)> {
     let shown = |rule: &ShownRule| format!("{} ({}, {}:{})", rule.name, rule.action, rule.file, rule.line);
-    let kinds = [("limit", &policy.limits), ("looks", &policy.looks), ("would refuse", &policy.would_refuse)];
+    let kinds = [
+        ("approve", &policy.approvals),
+        ("limit", &policy.limits),
+        ("looks", &policy.looks),
+        ("would hold", &policy.would_hold),
+        ("would refuse", &policy.would_refuse),
+    ];
     let decided = policy.rule.iter().map(|rule| ("policy", shown(rule)));
     decided.chain(kinds.into_iter().flat_map(|(word, rules)| rules.iter().map(move |rule| (word, shown(rule))))).collect()
 }

@@ -2,6 +2,7 @@
 
 mod advice;
 mod agent;
+mod approvals;
 mod approve;
 mod arguments;
 mod attention;
@@ -82,6 +83,7 @@ fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow:
         Command::Show(options) => list::show(context, terminal, &options),
         Command::Attention => attention::run(context, terminal),
         Command::Approve(options) => approve::run(context, terminal, &options),
+        Command::Approvals(options) => approvals::run(context, terminal, &options),
         Command::Remove(options) => remove::run(context, terminal, &options),
         Command::Policy(action) => return policy::run(context, terminal, &action),
         Command::Explain(options) => explain::run(context, terminal, &options),

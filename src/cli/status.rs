@@ -10,6 +10,7 @@ use nexus::ca::describe as describe_root;
 use nexus::vault::{Snapshot, Status};
 use serde_json::{Value, json};
 
+use super::approvals;
 use super::attention;
 use super::context::Context;
 use super::control;
@@ -59,6 +60,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal) -> anyhow::Result<Exit
         look("proxy", || proxy(up?, context)),
         look("gateway", || gateway(context)),
         look("attention", || attention::look(context)),
+        look("approvals", || approvals::look(context)),
         look("vault", || vault(context, terminal)),
         look("ca", || ca(context)),
         look("clock", || clock(context)),

@@ -17,6 +17,7 @@ use super::pending::Pending;
 use super::problem::Problem;
 use super::settings::Settings;
 use crate::agent::{Agents, AppPlaceholders, Guesses};
+use crate::approval::Approvals;
 use crate::attention::Attention;
 use crate::audit::Log;
 use crate::broker::{Broker, Clock};
@@ -48,6 +49,8 @@ pub(crate) struct Ports {
     pub(crate) apps: Arc<AppPlaceholders>,
     /// What needs a person.
     pub(crate) attention: Arc<Attention>,
+    /// Requests that wait for a person's word.
+    pub(crate) approvals: Arc<Approvals>,
     /// The way to token endpoints.
     pub(crate) endpoint: Arc<dyn TokenEndpoint>,
     /// When connections were used last.
@@ -77,7 +80,7 @@ pub(crate) struct Gateway {
     pub(super) own: OwnKey,
     /// TLS as it is spoken to who comes next; `None` = none is spoken.
     pub(super) tls: ArcSwapOption<ServerConfig>,
-    pub(super) guesses: Guesses,
+    pub(crate) guesses: Guesses,
     pub(super) refusals: Guesses,
     peers: Mutex<Option<Peers>>,
 }

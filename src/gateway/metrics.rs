@@ -55,12 +55,17 @@ fn tell(gateway: &Gateway, connections: &BTreeMap<&'static str, usize>, out: &mu
     for (outcome, count) in gateway.ports.broker.renewals() {
         out.sample(&[("outcome", outcome)], count);
     }
+    out.family("nexus_approvals", Kind::Counter, "Requests that a rule wanted a person's word about, by what became of it.");
+    for (outcome, count) in gateway.ports.approvals.numbers.all() {
+        out.sample(&[("outcome", outcome)], count);
+    }
     let streams = wide(gateway.ports.streams.load(Ordering::Relaxed));
     let gauges = [
         ("nexus_gateway_requests_under_way", "Requests of the gateway that are not answered yet.", counters.under_way()),
         ("nexus_proxy_streams", "Streams of the proxy's callers that are under way.", streams),
         ("nexus_providers", "Services that are known.", wide(gateway.ports.catalogue.load().iter().count())),
         ("nexus_agents", "Identities of callers.", wide(gateway.ports.agents.load().agents().count())),
+        ("nexus_approvals_waiting", "Requests that wait for a person's word.", wide(gateway.ports.approvals.waiting())),
         ("nexus_attention_open", "What waits for a person.", wide(gateway.ports.attention.open().len())),
     ];
     for (name, help, value) in gauges {

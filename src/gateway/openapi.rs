@@ -15,6 +15,7 @@ use super::problem::Document;
     components(schemas(Document)),
     tags(
         (name = "attention", description = "What needs a person"),
+        (name = "approvals", description = "Requests that a rule holds for a person's word"),
         (name = "health", description = "Whether it works"),
         (name = "connections", description = "Connections: asked for, watched, used"),
         (name = "providers", description = "Services, and their apps"),

@@ -114,7 +114,7 @@ impl Problem {
     }
 
     /// 429: later.
-    pub(super) fn too_many_guesses() -> Self {
+    pub(crate) fn too_many_guesses() -> Self {
         let message = "too many wrong keys came from this address; wait a minute";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "wrong_keys", message).header(RETRY_AFTER, "60")
     }

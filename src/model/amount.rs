@@ -1,4 +1,4 @@
-//! `Rate` and `Volume`: so many requests, so many bytes in a span of time.
+//! `Rate` and `Volume`: so many requests, so many bytes in a span of time. `Wait`: how long something is waited for.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +16,9 @@ pub enum AmountError {
     /// Of bytes.
     #[error("expected a size and a span, such as `10MiB/min` or `1GiB/day`")]
     Volume,
+    /// Of time.
+    #[error("expected a time from 1s to 24h, such as `30s`, `5m` or `1h`")]
+    Wait,
 }
 
 /// A span of time as it is written.
@@ -160,6 +163,66 @@ impl fmt::Display for Volume {
     }
 }
 
+/// `5m`: a time that somebody waits, from a second to a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Wait(u32);
+
+impl Wait {
+    const LONGEST: u32 = 24 * 60 * 60;
+
+    /// For clocks.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.0.into())
+    }
+}
+
+impl Default for Wait {
+    /// Five minutes: long enough to be seen, and shorter than most programs wait for an answer.
+    fn default() -> Self {
+        Self(5 * 60)
+    }
+}
+
+impl FromStr for Wait {
+    type Err = AmountError;
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        let (count, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or(AmountError::Wait)?;
+        let unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            _ => return Err(AmountError::Wait),
+        };
+        let plain = count.bytes().all(|b| b.is_ascii_digit());
+        let seconds = count.parse::<u32>().ok().filter(|_| plain).and_then(|count| count.checked_mul(unit));
+        seconds.filter(|seconds| (1..=Self::LONGEST).contains(seconds)).map(Self).ok_or(AmountError::Wait)
+    }
+}
+
+impl TryFrom<String> for Wait {
+    type Error = AmountError;
+    fn try_from(text: String) -> Result<Self, AmountError> {
+        text.parse()
+    }
+}
+
+impl From<Wait> for String {
+    fn from(wait: Wait) -> Self {
+        wait.to_string()
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            seconds if seconds % 3600 == 0 => write!(formatter, "{}h", seconds / 3600),
+            seconds if seconds % 60 == 0 => write!(formatter, "{}m", seconds / 60),
+            seconds => write!(formatter, "{seconds}s"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +241,13 @@ mod tests {
         assert_eq!(volume.to_string().parse::<Volume>(), Ok(volume));
         for bad in ["", "10MiB", "0B/s", "x/s", "2PiB/s", "1GiB/week"] {
             assert_eq!(bad.parse::<Volume>(), Err(AmountError::Volume), "{bad}");
+        }
+        for (text, seconds, shown) in [("90s", 90, "90s"), ("300s", 300, "5m"), ("24h", 86_400, "24h"), ("1m", 60, "1m")] {
+            let wait: Wait = text.parse().expect(text);
+            assert_eq!((wait.duration(), wait.to_string().as_str()), (Duration::from_secs(seconds), shown));
+        }
+        for bad in ["", "s", "0s", "5", "5min", "-1s", "+1s", "1 s", "25h", "86401s", "1d", "99999999999h", "5\u{e9}"] {
+            assert_eq!(bad.parse::<Wait>(), Err(AmountError::Wait), "{bad}");
         }
     }
 }

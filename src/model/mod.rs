@@ -15,7 +15,7 @@ mod path;
 mod secret;
 mod target;
 
-pub use amount::{AmountError, Rate, Volume};
+pub use amount::{AmountError, Rate, Volume, Wait};
 pub use credential::Credential;
 pub(crate) use credential::is_field_name;
 pub use fit::Preset;

@@ -36,6 +36,8 @@ pub(crate) struct Ruling {
     pub(crate) limits: Few,
     /// Those that must see the body first, reporting ones too.
     pub(crate) looks: Few,
+    /// Those that want a person's word first, reporting ones too.
+    pub(crate) approvals: Few,
     /// Reporting ones that would have refused it.
     pub(crate) reports: Few,
 }
@@ -54,6 +56,7 @@ impl Ruling {
             Word::Deny => self.denied = Some(Arc::clone(rule)),
             Word::Limit => keep(&mut self.limits),
             Word::IfBody => keep(&mut self.looks),
+            Word::Approve => keep(&mut self.approvals),
             Word::Allow => {}
         }
         if fit == Fit::Yes && word != Word::Deny && !rule.reports() {

@@ -75,7 +75,8 @@ fn word(ruling: &Ruling) -> String {
         (None, false, Some(rule)) => format!("allow {}", rule.name()),
         (None, false, None) => "none".to_owned(),
     };
-    format!("{head}{limits}{reports}")
+    let approvals: String = ruling.approvals.iter().map(|rule| format!(" ?{}", rule.name())).collect();
+    format!("{head}{limits}{approvals}{reports}")
 }
 
 const RULES: &str = r#"
@@ -251,14 +252,41 @@ fn rules_that_report_close_nothing() {
 }
 
 #[test]
+fn what_goes_with_approve_goes_with_nothing_else() {
+    for (keys, words) in [
+        ("action = \"approve\"\ntimeout = \"2d\"", "line 4, column 11: expected a time from 1s to 24h"),
+        ("action = \"approve\"\nsummary = \"\"", "a summary is one line"),
+        ("action = \"approve\"\nrate = \"1/s\"", "go with action = `limit`"),
+        (
+            "action = \"approve\"\nprovider = \"github\"\npreset = \"read_only\"",
+            "let a rule before it say what is to be approved",
+        ),
+        ("action = \"deny\"\ntimeout = \"5m\"", "`timeout` and `summary` go with action = `approve`"),
+        ("action = \"limit\"\nper_day = 1\nsummary = \"x\"", "`timeout` and `summary` go with action = `approve`"),
+    ] {
+        let text = format!("\n[[rule]]\n{keys}\n");
+        let said = read("p.toml", &text).map(drop).expect_err(&text).to_string();
+        assert!(said.contains(words), "{said}");
+    }
+    let asked =
+        |text: &str| gather(vec![("p.toml".into(), read("p.toml", text).expect("rows"))]).expect("rules").pop().expect("one");
+    let rule = asked("[[rule]]\naction = \"approve\"\n");
+    assert_eq!((rule.action(), rule.patience(), rule.summary()), ("approve", Duration::from_secs(300), None));
+    let said = asked("[[rule]]\naction = \"approve\"\ntimeout = \"2h\"\nsummary = \"Pays\"\n");
+    assert_eq!((said.patience(), said.summary()), (Duration::from_secs(7200), Some("Pays")));
+    let moved = asked("\n\n[[rule]]\nname = \"p.toml:1\"\naction = \"approve\"\n");
+    assert_ne!(rule.digest(), said.digest());
+    assert_ne!(rule.digest(), moved.digest(), "a name that is written is another than one that is not");
+}
+
+#[test]
 fn what_does_not_go_together_is_told_with_its_line() {
     let said = |text: &str| read("p.toml", text).map(drop).expect_err(text).to_string();
     for (keys, words) in [
         ("hosts = \"a.test\"", "line 2, column 1: a rule needs an `action`"),
         ("action = \"limit\"", "`limit` needs `rate`, `concurrency`, `bytes` or `per_day`"),
         ("action = \"allow\"\nrate = \"1/s\"", "go with action = `limit`"),
-        ("action = \"approve\"", "line 3, column 10: approve is not in this version"),
-        ("action = \"denny\"", "expected one of `allow`, `deny`, `limit`"),
+        ("action = \"denny\"", "expected one of `allow`, `deny`, `limit`, `approve`"),
         ("preset = \"read_only\"", "name it with `provider`"),
         ("preset = \"read_only\"\nprovider = \"*\"", "not of `*`"),
         ("preset = \"read_only\"\nprovider = \"github\"\naction = \"deny\"", "says itself what is denied"),
@@ -310,6 +338,8 @@ fn any_rule() -> impl Strategy<Value = String> {
             "action = \"allow\"",
             "action = \"deny\"",
             "action = \"limit\"\nper_day = 5",
+            "action = \"approve\"",
+            "action = \"approve\"\nmode = \"report\"",
             "action = \"deny\"\nmode = \"report\"",
         ]),
         key("provider", &["\"github\"", "\"*\"", "[\"gitlab\", \"github\"]"]),
@@ -345,7 +375,8 @@ fn refuses(ruling: &Ruling) -> bool {
 /// How strict a ruling is: 0 lets everything on.
 fn strictness(ruling: &Ruling) -> (u8, usize) {
     match () {
-        () if refuses(ruling) => (2, 0),
+        () if refuses(ruling) => (3, 0),
+        () if ruling.approvals.iter().any(|rule| !rule.reports()) => (2, 0),
         () => (u8::from(!ruling.limits.is_empty()), 0),
     }
 }
@@ -406,6 +437,19 @@ proptest! {
         } else if rules[number].contains("\"deny\"") {
             prop_assert!(after <= before);
         }
+    }
+
+    /// A person's word lets nothing on that the rules refuse: `approve` is `allow` and a question, and never more than that.
+    #[test]
+    fn i2_approve_never_widens(rules in prop::collection::vec(any_rule(), 0..8), case in any_case(), closed: bool) {
+        let written = rules.concat();
+        let with = |action: &str| {
+            case.judge(&policy(&written.replace("action = \"approve\"", &format!("action = \"{action}\"")), closed))
+        };
+        let (asked, allowed, denied) = (case.judge(&policy(&written, closed)), with("allow"), with("deny"));
+        prop_assert_eq!(refuses(&asked), refuses(&allowed));
+        prop_assert_eq!(asked.deciding().map(|rule| rule.name()), allowed.deciding().map(|rule| rule.name()));
+        prop_assert!(strictness(&allowed) <= strictness(&asked) && strictness(&asked) <= strictness(&denied));
     }
 
     /// A CONNECT that is shut has no request that would go on, and one that is open none that would be refused or counted.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::terms::{AgentTerm, ContentTerm, MethodTerm, ProviderTerm, one_or_more};
 use super::window::Window;
-use crate::model::{Glob, HostTerm, Parts, Preset, Rate, UserName, Volume};
+use crate::model::{Glob, HostTerm, Parts, Preset, Rate, UserName, Volume, Wait};
 
 /// One `[[rule]]`: what is left out speaks of everything.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -79,6 +79,12 @@ pub struct Row {
     /// What is counted together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per: Option<Per>,
+    /// How long a request waits for a person's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Wait>,
+    /// What such a request does, for the person who is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
     /// When the rule ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<Moment>,
@@ -119,6 +125,8 @@ pub enum Action {
     Deny,
     /// It goes on while there are not too many of them.
     Limit,
+    /// It waits until a person lets it go on.
+    Approve,
 }
 
 impl<'de> Deserialize<'de> for Action {
@@ -127,8 +135,8 @@ impl<'de> Deserialize<'de> for Action {
             "allow" => Ok(Self::Allow),
             "deny" => Ok(Self::Deny),
             "limit" => Ok(Self::Limit),
-            "approve" => Err(serde::de::Error::custom("approve is not in this version; `deny` refuses, `limit` bounds")),
-            _ => Err(serde::de::Error::custom("expected one of `allow`, `deny`, `limit`")),
+            "approve" => Ok(Self::Approve),
+            _ => Err(serde::de::Error::custom("expected one of `allow`, `deny`, `limit`, `approve`")),
         }
     }
 }
@@ -182,6 +190,10 @@ macro_rules! text_type {
 text_type!(
     /// What a rule is called.
     Name, 64, "a name is 1 to 64 visible letters of ASCII and spaces between them, without quotes and backslashes"
+);
+text_type!(
+    /// A word to the person who is asked.
+    Summary, 300, "a summary is one line of 1 to 300 letters of ASCII, without quotes and backslashes"
 );
 text_type!(
     /// A word to callers.
@@ -244,7 +256,10 @@ impl Row {
         let limited = limits.contains(&true);
         let wrong = |why: &str| Err(why.to_owned());
         match (self.action, self.preset) {
-            (None, None) => return wrong("a rule needs an `action`: `allow`, `deny` or `limit`"),
+            (None, None) => return wrong("a rule needs an `action`: `allow`, `deny`, `limit` or `approve`"),
+            (Some(Action::Approve), Some(_)) => {
+                return wrong("a `preset` says itself what is denied: let a rule before it say what is to be approved");
+            }
             (Some(Action::Deny), Some(_)) => return wrong("a `preset` says itself what is denied: leave `action` out"),
             (Some(Action::Limit), _) if !limited => {
                 return wrong("`limit` needs `rate`, `concurrency`, `bytes` or `per_day`");
@@ -254,6 +269,9 @@ impl Row {
                 return wrong("`rate`, `burst`, `concurrency`, `bytes`, `per_day` and `per` go with action = `limit`");
             }
             _ => {}
+        }
+        if self.action != Some(Action::Approve) && (self.timeout.is_some() || self.summary.is_some()) {
+            return wrong("`timeout` and `summary` go with action = `approve`");
         }
         if self.preset.is_some() && self.provider.contains(&ProviderTerm::Any) {
             return wrong("a `preset` is of providers that are named, not of `*`");

@@ -1,6 +1,9 @@
 //! `Rule`: one that is checked and has a name.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
 
 use super::asked::{Asked, Presets, Question};
 use super::graphql::Does;
@@ -24,6 +27,8 @@ pub(super) enum Word {
     Limit,
     /// If its body turns out to be the preset's.
     IfBody,
+    /// If a person says yes.
+    Approve,
     Deny,
 }
 
@@ -56,12 +61,13 @@ impl Rule {
         (&self.file, self.row.line.0)
     }
 
-    /// `allow`, `deny`, `limit`, or the preset's name.
+    /// `allow`, `deny`, `limit`, `approve`, or the preset's name.
     pub fn action(&self) -> &'static str {
         match (self.row.preset, self.row.action) {
             (Some(preset), _) => preset.word(),
             (None, Some(Action::Allow)) => "allow",
             (None, Some(Action::Limit)) => "limit",
+            (None, Some(Action::Approve)) => "approve",
             (None, Some(Action::Deny) | None) => "deny",
         }
     }
@@ -69,6 +75,22 @@ impl Rule {
     /// What the person who wrote it has to say to those whom it refuses.
     pub fn reason(&self) -> Option<&str> {
         self.row.reason.as_ref().map(super::row::Sentence::as_str)
+    }
+
+    /// How long a request waits for a person's word.
+    pub(crate) fn patience(&self) -> Duration {
+        self.row.timeout.unwrap_or_default().duration()
+    }
+
+    /// What requests of it do, as the person who wrote it says it.
+    pub(crate) fn summary(&self) -> Option<&str> {
+        self.row.summary.as_ref().map(super::row::Summary::as_str)
+    }
+
+    /// All that it says, hashed: a rule that is changed is another one, whatever it is called.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        // A row holds nothing that JSON can't.
+        Sha256::digest(serde_json::to_vec(&(&*self.name, &self.row)).unwrap_or_default()).into()
     }
 
     /// Whether it is only told of.
@@ -179,6 +201,7 @@ impl Rule {
         let word = match self.row.action {
             Some(Action::Deny) => Word::Deny,
             Some(Action::Limit) => Word::Limit,
+            Some(Action::Approve) => Word::Approve,
             Some(Action::Allow) | None => Word::Allow,
         };
         let Some(preset) = self.row.preset else { return word };
@@ -204,8 +227,8 @@ impl Rule {
         match row.action {
             Some(Action::Deny) if later => Ahead::Later(false),
             Some(Action::Deny) => Ahead::Now(Word::Deny),
-            // What is counted is requests.
-            Some(Action::Limit) => Ahead::Later(true),
+            // What is counted, or shown to a person, is requests.
+            Some(Action::Limit | Action::Approve) => Ahead::Later(true),
             Some(Action::Allow) | None if later => Ahead::Later(true),
             Some(Action::Allow) | None => Ahead::Now(Word::Allow),
         }

@@ -365,7 +365,7 @@ fn ended(status: Status) -> &'static str {
 }
 
 /// What a caller wrote where the path holds a credential may be one of its own.
-fn hide_secrets(named: &Named, target: &Target, entry: &mut Entry) {
+pub(super) fn hide_secrets(named: &Named, target: &Target, entry: &mut Entry) {
     let rules = || named.rules.iter().filter_map(|rule| named.provider.inject.get(*rule));
     for segment in rules().flat_map(InjectRule::secret_segments) {
         entry.secret_segment(segment, target);

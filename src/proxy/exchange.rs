@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::activity::Busy;
+use super::approval::Pending;
 use super::body::{Peeked, ResponseBody};
 use super::choose::Inquiry;
 use super::coded;
@@ -166,7 +167,7 @@ impl Worker {
         self.proxy.check_frozen(&agent)?;
         let route = self.rule((&arrived, &agent), (parts, incoming, upgrade), (&mut taken, entry)).await?; // 3 decide
         let inquiry = Inquiry { arrived: &arrived, agent: &agent, headers: &parts.headers };
-        let way = match self.find_way((route, upgrade), &inquiry, incoming, (entry, linger)).await? {
+        let way = match self.find_way((route, upgrade), &inquiry, incoming, (entry, linger, &mut taken)).await? {
             Found::Way(way) => way,
             Found::Stepped(stepped) => return Ok(Stepped { taken, ..*stepped }),
         };
@@ -223,7 +224,7 @@ impl Worker {
         (mut route, upgrade): (Route, bool),
         inquiry: &Inquiry<'_>,
         incoming: &mut Option<Inflow>,
-        (entry, linger): (&mut Entry, bool),
+        (entry, linger, taken): (&mut Entry, bool, &mut Taken),
     ) -> Result<Found, Stop> {
         let mut holding = None;
         loop {
@@ -236,7 +237,7 @@ impl Worker {
                 Err(Refusal::AuthRequired(missing)) => Box::pin(self.hold(missing, inquiry, entry, &mut holding)).await?,
                 way => return Ok(Found::Way(way?)), // 4 authorize
             }
-            route = self.rule_again(inquiry, (incoming.as_ref(), upgrade), entry)?;
+            route = Box::pin(self.rule_again(Pending { inquiry, incoming, upgrade, taken, entry })).await?;
         }
     }
 

@@ -35,6 +35,7 @@ pub(super) fn page(worker: &Worker, arrived: &Arrived) -> Result<Response<Respon
         "/env" => environment(arrived, &pages),
         path => match path.split_at_checked(path.rfind('/').map_or(0, |slash| slash + 1)) {
             Some(("/attention/", id)) => item(worker, arrived, id),
+            Some(("/approvals/", id)) => approval(worker, arrived, id),
             Some(("/connections/", name)) => connection(worker, arrived, name),
             _ => Err(Refusal::NoSuchPage),
         },
@@ -69,6 +70,13 @@ fn item(worker: &Worker, arrived: &Arrived, id: &str) -> Result<Response<Respons
     let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
     let shown = worker.proxy.need_of(id, agent).ok_or(Refusal::NoSuchPage)?;
     serde_json::to_value(&shown).map(|shown| document(&shown)).map_err(|_odd| Refusal::NoSuchPage)
+}
+
+/// Where a program that did not wait for a person's word sees whether it was given. For the agent that asked alone.
+fn approval(worker: &Worker, arrived: &Arrived, id: &str) -> Result<Response<ResponseBody>, Refusal> {
+    let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
+    let shown = worker.proxy.approvals.find_of(id, agent).ok_or(Refusal::NoSuchPage)?;
+    Ok(document(&super::approval::standing(&shown)))
 }
 
 /// Whether the connection is there, and whether it works as far as we know.

@@ -4,6 +4,7 @@
 
 mod about_token;
 mod activity;
+mod approval;
 mod attention;
 mod authenticate;
 mod beside;

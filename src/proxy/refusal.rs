@@ -7,6 +7,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, PROXY_AUTHENTICATE, RETRY_AFTER}
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
+use super::approval::Unapproved;
 use super::attention::AuthRequired;
 use super::body::ResponseBody;
 use super::canary::Place;
@@ -45,6 +46,13 @@ pub(super) enum Refusal {
     Policy(decide::Reason),
     #[error("refused by the rule `{}`", .0.name())]
     Rule(Arc<Rule>),
+    #[error("{why}, which the rule `{}` wants", rule.name())]
+    Unapproved {
+        /// Which.
+        rule: Arc<Rule>,
+        /// What was missing.
+        why: Unapproved,
+    },
     #[error("the limit of the rule `{}` is reached", rule.name())]
     Metered {
         /// Which.
@@ -120,7 +128,7 @@ impl Refusal {
             Self::Content(error) => error.kind(),
             Self::Method(_) => "method",
             Self::Policy(_) | Self::Rule(_) | Self::TokenEndpoint(_) | Self::Connection(_) => "policy",
-            Self::NotSealed(_) | Self::EndpointNotSealed(_) => "policy",
+            Self::NotSealed(_) | Self::EndpointNotSealed(_) | Self::Unapproved { .. } => "policy",
             Self::AuthRequired(_) => "auth_required",
             Self::LogIn(error) => error.kind(),
             Self::Mint(error) => error.kind(),
@@ -149,7 +157,7 @@ impl Refusal {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
             Self::Rule(_) | Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,
-            Self::Canary(_) | Self::Frozen => StatusCode::FORBIDDEN,
+            Self::Canary(_) | Self::Frozen | Self::Unapproved { .. } => StatusCode::FORBIDDEN,
             Self::LogIn(error) => error.status(),
             Self::Mint(error) => error.status(),
             Self::UnknownAgent => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
@@ -183,13 +191,14 @@ impl Refusal {
     /// Puts it into the record: kind and status, and which rule it was.
     pub(super) fn record_in(&self, entry: &mut audit::Entry) {
         entry.refusal(self.kind(), self.status().as_u16());
-        if let Self::Rule(rule) | Self::Metered { rule, .. } = self {
+        if let Self::Rule(rule) | Self::Metered { rule, .. } | Self::Unapproved { rule, .. } = self {
             entry.rule(rule.name());
         }
         let which = match self {
             Self::Policy(reason) => reason.word(),
             Self::Rule(_) | Self::Metered { .. } => "rule",
             Self::Rate { .. } => "rate",
+            Self::Unapproved { why, .. } => why.word(),
             Self::TokenEndpoint(_) => "token_endpoint",
             Self::Connection(_) => "connection",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "not_sealed",
@@ -221,6 +230,7 @@ impl Refusal {
             | Self::Rule(_)
             | Self::Metered { .. }
             | Self::Rate { .. }
+            | Self::Unapproved { .. }
             | Self::TokenEndpoint(_)
             | Self::Connection(_)
             | Self::NotSealed(_)
@@ -265,6 +275,7 @@ impl Refusal {
             Self::Policy(reason) => reason.advice().into(),
             Self::Rule(rule) => rule_advice(rule),
             Self::Metered { rule, .. } => format!("Wait as Retry-After says.{}", said(rule)),
+            Self::Unapproved { rule, why } => format!("{}{}", why.advice(), said(rule)),
             Self::TokenEndpoint(provider) => {
                 format!("Call the API itself and leave credentials out: Nexus obtains and renews the tokens of {provider}.")
             }
@@ -354,7 +365,7 @@ impl Refusal {
 
     /// What the document has for this kind of refusal besides.
     fn add_members(&self, members: &mut serde_json::Map<String, serde_json::Value>) {
-        if let Self::Rule(rule) | Self::Metered { rule, .. } = self {
+        if let Self::Rule(rule) | Self::Metered { rule, .. } | Self::Unapproved { rule, .. } = self {
             members.insert("rule".into(), json!(**rule.name()));
         }
         if let Self::AuthRequired(missing) = self {

@@ -8,9 +8,11 @@ use http::{HeaderMap, HeaderValue, request};
 use smallvec::SmallVec;
 use tokio::time::timeout;
 
+use super::approval::Pending;
 use super::choose::Inquiry;
 use super::content::{ContentError, gather, held};
 use super::door::{Arrived, strip_routing_hints};
+use super::exchange::Stop;
 use super::load::Counted;
 use super::meter::{Now, Pass};
 use super::refusal::Refusal;
@@ -26,12 +28,14 @@ use crate::policy::{Content, Ruling, does};
 pub(super) struct Taken {
     pub(super) _counted: Option<Counted>,
     passes: SmallVec<[Pass; 1]>,
+    /// The rules, by all that they say, to which a person has said yes.
+    pub(super) approved: Vec<[u8; 32]>,
 }
 
 impl Taken {
     /// One request of an agent.
     pub(super) fn counted(counted: Option<Counted>) -> Self {
-        Self { _counted: counted, passes: SmallVec::new() }
+        Self { _counted: counted, ..Self::default() }
     }
 
     /// Counts `bytes` of the request or its answer.
@@ -57,7 +61,7 @@ impl Worker {
         (arrived, agent): (&Arrived, &Arc<Agent>),
         (parts, incoming, upgrade): (&mut request::Parts, &mut Option<Inflow>, bool),
         (taken, entry): (&mut Taken, &mut Entry),
-    ) -> Result<Route, Refusal> {
+    ) -> Result<Route, Stop> {
         let Decision { route, ruling } = {
             let rules = self.proxy.rules.load();
             let content = content(&parts.headers, incoming.as_ref());
@@ -74,10 +78,10 @@ impl Worker {
             self.check_refused((arrived, agent), &parts.headers, entry);
         }
         if let Some(rule) = &ruling.denied {
-            return Err(Refusal::Rule(Arc::clone(rule)));
+            return Err(Refusal::Rule(Arc::clone(rule)).into());
         }
         match route {
-            Route::Refuse(reason @ Reason::Unruled) => return Err(Refusal::Policy(reason)),
+            Route::Refuse(reason @ Reason::Unruled) => return Err(Refusal::Policy(reason).into()),
             Route::Refuse(_) => return Ok(route),
             _ => {}
         }
@@ -86,22 +90,35 @@ impl Worker {
             // Nearly no request is looked into, and that state is large.
             Box::pin(self.look(&ruling, agent, (parts, incoming), entry)).await?;
         }
-        Ok(route)
+        if ruling.approvals.is_empty() {
+            return Ok(route);
+        }
+        let inquiry = Inquiry { arrived, agent, headers: &parts.headers };
+        ruling.approvals.iter().filter(|rule| rule.reports()).for_each(|rule| entry.would_hold(rule.name()));
+        let pending = Pending { inquiry: &inquiry, incoming, upgrade, taken, entry };
+        Box::pin(self.when_approved(Decision { route, ruling }, pending)).await
     }
 
     /// The same for a request that has waited meanwhile: it counts already, and what had to be seen of it was.
-    pub(super) fn rule_again(
-        &self,
-        inquiry: &Inquiry<'_>,
-        (incoming, upgrade): (Option<&Inflow>, bool),
-        entry: &mut Entry,
-    ) -> Result<Route, Refusal> {
-        let Inquiry { arrived, agent, headers } = inquiry;
-        let (target, content) = (&arrived.target, content(headers, incoming));
-        let asking = Asking { target, agent, content, upgrade, now: SystemTime::now() };
-        let Decision { route, ruling } = self.proxy.rules.load().decide(&asking);
-        ruling.deciding().into_iter().for_each(|rule| entry.rule(rule.name()));
-        ruling.denied.map_or(Ok(route), |rule| Err(Refusal::Rule(rule)))
+    pub(super) async fn rule_again(&self, mut pending: Pending<'_>) -> Result<Route, Stop> {
+        let decision = self.decide_again(&mut pending)?;
+        if decision.ruling.approvals.is_empty() { Ok(decision.route) } else { self.when_approved(decision, pending).await }
+    }
+
+    pub(super) fn decide_again(&self, pending: &mut Pending<'_>) -> Result<Decision, Refusal> {
+        let Inquiry { arrived, agent, headers } = pending.inquiry;
+        let (target, content) = (&arrived.target, content(headers, pending.incoming.as_ref()));
+        let asking = Asking { target, agent, content, upgrade: pending.upgrade, now: SystemTime::now() };
+        let decision = self.proxy.rules.load().decide(&asking);
+        let ruling = &decision.ruling;
+        ruling.deciding().into_iter().for_each(|rule| pending.entry.rule(rule.name()));
+        if let Some(rule) = &ruling.denied {
+            return Err(Refusal::Rule(Arc::clone(rule)));
+        }
+        match &decision.route {
+            Route::Refuse(reason @ Reason::Unruled) => Err(Refusal::Policy(*reason)),
+            _ => Ok(decision),
+        }
     }
 
     fn take_passes(&self, ruling: &Ruling, agent: &Agent, taken: &mut Taken, entry: &mut Entry) -> Result<(), Refusal> {

@@ -21,6 +21,7 @@ use super::refusal::Refusal;
 use super::replay::RequestBody;
 use super::waiting::Waiting;
 use crate::agent::{Agent, Agents, AppPlaceholders, Guesses, PlaceholderKey};
+use crate::approval::Approvals;
 use crate::attention::Attention;
 use crate::audit::Spool;
 use crate::broker::{Broker, Permit};
@@ -89,6 +90,7 @@ pub(crate) struct Proxy {
     pub(crate) carried: Carried,
     pub(crate) attention: Arc<Attention>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) approvals: Arc<Approvals>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) issuer: ArcSwap<Issuer>,
     pub(crate) placeholders: Arc<PlaceholderKey>,

@@ -10,6 +10,7 @@
 )]
 
 mod about_token;
+mod approvals;
 mod attack;
 mod attention;
 mod bounds;

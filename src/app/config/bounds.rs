@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use bytesize::ByteSize;
 
-use super::{Attention, Audit, Ca, Config, Error, Gateway, Limits, Renewal, Replay, Upstream};
+use super::{Approvals, Attention, Audit, Ca, Config, Error, Gateway, Limits, Renewal, Replay, Upstream};
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
@@ -56,7 +56,8 @@ pub(super) fn check(config: &Config) -> Result<(), Error> {
         .chain(audit(&config.audit))
         .chain(ca(&config.ca))
         .chain(gateway(&config.gateway))
-        .chain(attention(&config.attention));
+        .chain(attention(&config.attention))
+        .chain(approvals(&config.approvals));
     match all.into_iter().find(|bound| !bound.range.contains(&bound.value)) {
         Some(bound) => Err(Error::Value { key: bound.key, why: bound.sentence() }),
         None => Ok(()),
@@ -161,6 +162,13 @@ fn attention(attention: &Attention) -> [Bound; 2] {
     [
         number("attention.hold_limit", attention.hold_limit, 0..=10_000),
         number("attention.agent_hold_limit", attention.agent_hold_limit, 0..=10_000),
+    ]
+}
+
+fn approvals(approvals: &Approvals) -> [Bound; 2] {
+    [
+        number("approvals.hold_limit", approvals.hold_limit, 0..=10_000),
+        number("approvals.agent_hold_limit", approvals.agent_hold_limit, 0..=10_000),
     ]
 }
 

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use bytesize::ByteSize;
 
 use super::{
-    Attention, Audit, Ca, Fsync, Gateway, Guard, GuardMode, GuardScope, Limits, LogIns, Mints, OnFailure, Proxy, Renewal,
-    Replay, Telemetry, Time, Unmatched, Upstream,
+    Approvals, Attention, Audit, Ca, Fsync, Gateway, Guard, GuardMode, GuardScope, Limits, LogIns, Mints, OnFailure, Proxy,
+    Renewal, Replay, Telemetry, Time, Unmatched, Upstream,
 };
 
 impl Default for Proxy {
@@ -144,6 +144,12 @@ impl Default for Attention {
 impl Default for Telemetry {
     fn default() -> Self {
         Self { otlp: None, otlp_headers_file: None, sample: 1.0 }
+    }
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self { hold_limit: 256, agent_hold_limit: 32 }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::{Explanation, MatchedRule, Outcome};
-use super::ruled::Ruled;
+use super::ruled::{self, Ruled};
 use crate::agent::Frozen;
 use crate::decide::{
     Answering, Asking, Decision, Fitting, LogIns, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred,
@@ -85,7 +85,7 @@ impl Case<'_> {
                 let otherwise = self.about_tokens(&about, self.routed(route));
                 let otherwise = self.log_ins((log_ins, &answering), otherwise);
                 let answer = self.answered(&answering, &otherwise).unwrap_or(otherwise);
-                let answer = Explanation { policy: Ruled::of(&ruling), ..answer };
+                let answer = ruled::told(&ruling, answer);
                 self.looked_into(&ruling).unwrap_or(answer)
             }
         }

@@ -128,9 +128,18 @@ pub(crate) struct Remove {
 
 #[derive(Debug, Args)]
 pub(crate) struct Approve {
-    /// The connection that waits, such as `github:ci.1`, as `nexus list` names it
-    #[arg(value_name = "CONNECTION")]
+    /// The request that waits, as `nexus approvals` names it; or the connection, such as `github:ci.1`, as `nexus list` does
+    #[arg(value_name = "REQUEST or CONNECTION")]
     pub(crate) provider: String,
+    /// Refuse the request
+    #[arg(long, conflicts_with_all = ["span", "pattern"])]
+    pub(crate) deny: bool,
+    /// Let on all requests of the same agent, rule, method, host and path for so long: `1h`, 24 hours at most
+    #[arg(long = "for", value_name = "TIME")]
+    pub(crate) span: Option<String>,
+    /// And those of other paths that fit, written as in a rule: `/repos/acme/*/issues`; for an hour where no time is said
+    #[arg(long, value_name = "PATHS")]
+    pub(crate) pattern: Option<String>,
     /// The last part of its name, where only the provider is given
     #[arg(long)]
     pub(crate) user: Option<String>,

@@ -1,5 +1,6 @@
 //! What can be asked: one file for each matter, one line here for each file.
 
+mod approvals;
 mod attention;
 mod audit;
 mod callback;
@@ -27,6 +28,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
     let described = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(document))
         // One line for each file; each has `pub(super) fn routes() -> OpenApiRouter<Shared>`.
+        .merge(approvals::routes())
         .merge(attention::routes())
         .merge(health::routes())
         .merge(metrics::routes())

@@ -1,0 +1,225 @@
+//! A person answers: by the command line, by the API, once, for a time, for a pattern; or says no.
+
+use super::*;
+
+#[test]
+fn a_person_sees_what_curl_wants_to_send_and_lets_it_go_on() {
+    run(async {
+        let scene = scene(RULE).await;
+        let userinfo = format!("ci:{}", scene.token);
+        let body = r#"{"amount": 12.5, "note": "for \u001b[31mall", "card_token": "tok_visa_1234"}"#;
+        let curl = Program::new(&scene.nexus, "curl", Some(&userinfo)).args(&[
+            "-sS",
+            "--fail-with-body",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            body,
+            "https://api.acme.test/orders?customer=alice@example.com",
+        ]);
+        let curl = tokio::spawn(curl.run());
+        let (id, item) = scene.question().await;
+        assert_eq!(scene.service.count(), 0, "nothing has left");
+        for (member, value) in [
+            ("status", "waiting"),
+            ("agent", "ci"),
+            ("user", "alice"),
+            ("rule", "ask first"),
+            ("summary", "Writes to the shop"),
+            ("method", "POST"),
+            ("host", HOST),
+            ("path", "/orders?customer="),
+            ("provider", "Acme"),
+            ("title", "ci (for alice): POST api.acme.test/orders?customer= (Acme)"),
+        ] {
+            assert_eq!(item[member], value, "{item}");
+        }
+        let preview = item["body"]["preview"].as_str().expect("a preview");
+        assert_eq!(preview, r#"{"amount": 12.5, "note": "for \u001b[31mall", "card_token": "***"}"#);
+        assert_eq!((&item["body"]["size"], &item["body"]["cut"]), (&body.len().into(), &false.into()));
+
+        let (good, listed, _) = command(&scene.nexus, &["approvals"]).await;
+        assert!(good && listed.contains(&id) && listed.contains("waiting"), "{listed}");
+        let (_, shown, _) = command(&scene.nexus, &["approvals", "show", &id]).await;
+        assert!(shown.contains("| {\"amount\": 12.5") && shown.contains("Writes to the shop"), "{shown}");
+        let (_, status, _) = command(&scene.nexus, &["status", "--json"]).await;
+        let status: Value = serde_json::from_str(&status).expect("JSON");
+        assert_eq!(status["approvals"], json!({ "waiting": 1, "grants": 0 }));
+
+        let (good, said, talk) = command(&scene.nexus, &["approve", &id]).await;
+        assert!(good && said.starts_with("allowed ci (for alice): POST"), "{said}{talk}");
+        assert_eq!(curl.await.expect("an end").ok(), "seen");
+        let seen = scene.service.seen().pop().expect("a request");
+        assert_eq!((seen.bearer(), seen.body.as_deref()), (Some(KEY), Some(body.as_bytes())));
+        assert_eq!(scene.service.count(), 1);
+
+        let opened = scene.nexus.audit_line(|line| line["event"] == "open" && line["path"] == "/orders?customer=").await;
+        assert_eq!((&opened["approval"], &opened["approval_id"]), (&"once".into(), &id.as_str().into()), "{opened}");
+        assert_eq!((&opened["approved_by"], &opened["rule"]), (&"command line".into(), &"ask first".into()));
+        let at = opened["approved_at"].as_str().expect("a time");
+        assert!(at.parse::<jiff::Timestamp>().is_ok(), "{at}");
+        let told = scene.nexus.audit_line(|line| line["event"] == "approval").await;
+        assert_eq!(
+            (&told["answer"], &told["answered_by"], &told["agent"]),
+            (&"once".into(), &"command line".into(), &"ci".into())
+        );
+        assert!(told["time"].as_str() <= opened["time"].as_str(), "the answer is on record before what it lets on");
+        let (_, again, said) = command(&scene.nexus, &["approve", &id, "--deny"]).await;
+        assert!(said.contains("allowed already by command line"), "{again}{said}");
+        let numbers = scene.person.get("/metrics").await.body;
+        for line in ["approvals_total{outcome=\"asked\"} 1", "approvals_total{outcome=\"allowed\"} 1", "approvals_waiting 0"] {
+            assert!(numbers.contains(&format!("nexus_{line}")), "{line}: {numbers}");
+        }
+    });
+}
+
+#[test]
+fn a_no_and_a_silence_are_refusals_that_say_so() {
+    run(async {
+        let scene = scene(&format!(
+            "{}\n{}",
+            RULE.replace("[\"POST\", \"DELETE\"]", "\"DELETE\"").replace("50s", "1s"),
+            RULE.replace("ask first", "other")
+        ))
+        .await;
+        let denied = scene.post("/denied", "{}");
+        let (id, _) = scene.question().await;
+        let (good, said, _) = command(&scene.nexus, &["approve", &id, "--deny"]).await;
+        assert!(good && said.starts_with("denied "), "{said}");
+        let reply = denied.await.expect("an answer");
+        assert_eq!((reply.status, reply.refusal(), &document(&reply)["rule"]), (403, Some("policy"), &"other".into()));
+        assert!(document(&reply)["detail"].as_str().is_some_and(|text| text.contains("Do not send it again")), "{reply:?}");
+        assert_eq!(scene.nexus.notes("/denied").await, ["held", "approval_denied"]);
+        let began = Instant::now();
+        let late = scene.send(request(Method::DELETE, &format!("https://{HOST}/late"), crate::harness::empty()));
+        let reply = late.await.expect("an answer");
+        assert!(began.elapsed() >= Duration::from_secs(1));
+        assert_eq!(refused(&scene, "/late", &reply).await, "approval_timed_out");
+        assert!(document(&reply)["detail"].as_str().is_some_and(|text| text.contains("nexus approvals")), "{reply:?}");
+        assert_eq!(reply.headers.get("x-should-retry").map(http::HeaderValue::as_bytes), Some(&b"false"[..]));
+        assert_eq!(scene.service.count(), 0);
+    });
+}
+
+#[test]
+fn a_yes_for_an_hour_is_for_that_place_and_can_be_taken_back() {
+    run(async {
+        let scene = scene(RULE).await;
+        let first = scene.post("/items/7?x=1", "{}");
+        let (id, _) = scene.question().await;
+        let (good, _, talk) = command(&scene.nexus, &["approve", &id, "--for", "1h"]).await;
+        assert!(good, "{talk}");
+        assert_eq!(first.await.expect("an answer").status, 200);
+        let mut session = scene.caller.http2(HOST).await;
+        assert_eq!(session.send(post("/items/7?x=2", "other")).await.status, 200, "nobody is asked");
+        let opened = scene.nexus.audit_line(|line| line["event"] == "open" && line["approval"] == "grant").await;
+        assert_eq!((&opened["approval_id"], &opened["approved_by"]), (&id.as_str().into(), &"command line".into()));
+        let grant = scene.person.get("/api/approvals").await.json()["grants"][0].clone();
+        assert_eq!(
+            (&grant["id"], &grant["path"], &grant["uses"]),
+            (&id.as_str().into(), &"/items/7".into(), &1.into()),
+            "{grant}"
+        );
+
+        let other = scene.post("/items/8", "{}");
+        let (second, _) = scene.question().await;
+        scene.answer(&second, json!({ "decision": "deny" })).await;
+        assert_eq!(other.await.expect("an answer").status, 403);
+
+        let (good, _, talk) = command(&scene.nexus, &["approvals", "revoke", &id]).await;
+        assert!(good, "{talk}");
+        let (good, _, _) = command(&scene.nexus, &["approvals", "revoke", &id]).await;
+        assert!(!good, "once is enough");
+        let again = scene.post("/items/7?x=1", "{}");
+        scene.answer(&scene.question().await.0, json!({ "decision": "deny" })).await;
+        assert_eq!(again.await.expect("an answer").status, 403);
+        scene.nexus.audit_line(|line| line["event"] == "approval_revoked" && line["approval_id"] == id.as_str()).await;
+    });
+}
+
+#[test]
+fn a_yes_to_a_pattern_fits_the_request_and_lets_on_what_fits() {
+    run(async {
+        let scene = scene(RULE).await;
+        let first = scene.post("/repos/acme/a/issues", "{}");
+        let (id, _) = scene.question().await;
+        for (body, status) in [
+            (json!({ "decision": "allow", "pattern": "/repos/other/*/issues" }), 400),
+            (json!({ "decision": "allow", "pattern": "repos" }), 400),
+            (json!({ "decision": "allow", "for_secs": 86401 }), 400),
+            (json!({ "decision": "allow", "for_secs": 0 }), 400),
+            (json!({ "decision": "deny", "for_secs": 60 }), 400),
+            (json!({ "decision": "perhaps" }), 400),
+            (json!({ "decision": "allow", "forever": true }), 400),
+            (json!([]), 400),
+        ] {
+            let said = scene.person.ask("POST", &format!("/api/approvals/{id}"), Some(&body)).await;
+            assert_eq!(said.status, status, "{body} {said:?}");
+        }
+        assert_eq!(scene.service.count(), 0, "none of it was an answer");
+        let (good, _, talk) = command(&scene.nexus, &["approve", &id, "--pattern", "/repos/acme/*/issues"]).await;
+        assert!(good, "{talk}");
+        assert_eq!(first.await.expect("an answer").status, 200);
+        assert_eq!(scene.post("/repos/acme/b/issues?x=1", "{}").await.expect("an answer").status, 200);
+        let outside = scene.post("/repos/acme/b/issues/1", "{}");
+        scene.answer(&scene.question().await.0, json!({ "decision": "deny" })).await;
+        assert_eq!(outside.await.expect("an answer").status, 403);
+    });
+}
+
+#[test]
+fn i2_a_rule_that_refuses_is_not_asked_about_and_one_that_comes_meanwhile_holds() {
+    run(async {
+        let deny = "[[rule]]\nname = \"never\"\nhosts = \"api.acme.test\"\npaths = \"/never/**\"\naction = \"deny\"\n";
+        let scene = scene(&format!("{deny}{RULE}")).await;
+        let reply = scene.post("/never/x", "{}").await.expect("an answer");
+        assert_eq!((reply.status, &document(&reply)["rule"]), (403, &"never".into()));
+        scene.waiting(0).await;
+
+        let held = scene.post("/x", "{}");
+        let (id, _) = scene.question().await;
+        let file = scene.nexus.home().config_file();
+        let text = std::fs::read_to_string(&file).expect("a file");
+        let stricter = text.replace("/never/**", "/**");
+        assert_ne!(text, stricter);
+        nexus::disk::write_atomic(&file, stricter.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+        scene.nexus.reload();
+        scene.answer(&id, json!({ "decision": "allow" })).await;
+        let reply = held.await.expect("an answer");
+        assert_eq!((reply.status, &document(&reply)["rule"], scene.service.count()), (403, &"never".into(), 0), "{reply:?}");
+    });
+}
+
+#[test]
+fn a_rule_that_only_reports_holds_nothing_and_says_whom_it_would() {
+    run(async {
+        let scene = scene(&format!("{RULE}mode = \"report\"\n")).await;
+        assert_eq!(scene.post("/watched", "{}").await.expect("an answer").status, 200);
+        scene.waiting(0).await;
+        let line = scene.nexus.audit_line(|line| line["event"] == "open" && line["path"] == "/watched").await;
+        assert_eq!((&line["would_hold"], &line["approval"]), (&"ask first".into(), &Value::Null), "{line}");
+    });
+}
+
+#[test]
+fn explain_and_the_trial_of_rules_say_that_a_person_is_asked() {
+    run(async {
+        let scene = scene(RULE).await;
+        let url = "https://api.acme.test/x";
+        let (_, said, talk) = command(&scene.nexus, &["explain", "POST", url, "--agent", "ci", "--json"]).await;
+        let said: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {talk}"));
+        assert_eq!(
+            (&said["outcome"], &said["policy"]["approvals"][0]["name"]),
+            (&"inject".into(), &"ask first".into()),
+            "{said}"
+        );
+        assert!(said["why"].as_str().is_some_and(|why| why.starts_with("it waits for a person's yes")), "{said}");
+        let table = scene.nexus.home().path().join("table.toml");
+        let text = format!(
+            "[[request]]\nmethod = \"POST\"\nurl = \"{url}\"\nexpect = \"approve\"\nrule = \"ask first\"\n[[request]]\nurl = \"{url}\"\nexpect = \"allow\"\n"
+        );
+        std::fs::write(&table, text).expect("a file");
+        let (good, said, talk) = command(&scene.nexus, &["policy", "test", table.to_str().expect("a path")]).await;
+        assert!(good, "{said}{talk}");
+    });
+}
