@@ -134,6 +134,8 @@ impl Approvals {
             token: token.as_ref().map(Token::hash),
         };
         let shown = item.shown();
+        // The same request, about which another rule asks now.
+        list.items.retain(|before| before.id != item.id);
         list.items.push(item);
         drop(list);
         self.numbers.asked();

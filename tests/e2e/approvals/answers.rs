@@ -223,3 +223,81 @@ fn explain_and_the_trial_of_rules_say_that_a_person_is_asked() {
         assert!(good, "{said}{talk}");
     });
 }
+
+#[test]
+fn who_watches_is_shown_each_question_as_it_comes() {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    run(async {
+        let scene = scene(RULE).await;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nexus"));
+        command
+            .args(["approvals", "--watch", "--json"])
+            .env("NEXUS_HOME", scene.nexus.home().path())
+            .env("NEXUS_SECRET", SECRET);
+        let mut watching = command.stdout(std::process::Stdio::piped()).kill_on_drop(true).spawn().expect("the binary");
+        let mut lines = BufReader::new(watching.stdout.take().expect("its output")).lines();
+        let mut held = Vec::new();
+        for path in ["/first", "/second"] {
+            held.push(scene.post(path, "{}"));
+            let line = lines.next_line().await.expect("text").expect("a line");
+            let item: Value = serde_json::from_str(&line).expect("JSON");
+            assert_eq!((&item["path"], &item["status"]), (&path.into(), &"waiting".into()), "{item}");
+        }
+        held.iter().for_each(JoinHandle::abort);
+    });
+}
+
+#[test]
+fn i2_where_two_rules_may_speak_of_it_both_are_asked_about() {
+    run(async {
+        let strict = "[[rule]]\nname = \"admin\"\nhosts = \"api.acme.test\"\npaths = \"/admin\"\naction = \"approve\"\n";
+        let scene = scene(&format!("{strict}{RULE}")).await;
+        for (second, status) in [("allow", 200), ("deny", 403)] {
+            // Some services read it as /admin.
+            let held = scene.post("/Admin", "{}");
+            let (id, item) = scene.question().await;
+            assert_eq!(item["rule"], "admin", "{item}");
+            scene.answer(&id, json!({ "decision": "allow" })).await;
+            // The same request, and a question of its own.
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let item = loop {
+                let item = scene.waiting(1).await.remove(0);
+                if item["rule"] == "ask first" {
+                    break item;
+                }
+                assert!(Instant::now() < deadline, "{item}");
+            };
+            assert_eq!((item["id"].as_str(), held.is_finished()), (Some(id.as_str()), false));
+            scene.answer(&id, json!({ "decision": second })).await;
+            assert_eq!(held.await.expect("an answer").status, status);
+        }
+        assert_eq!(scene.service.count(), 1);
+    });
+}
+
+#[test]
+fn a_yes_lasts_while_the_request_waits_for_its_credential() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Both).await;
+        let builder =
+            Builder::new(&ca).provider("acme", crate::attack::ACME).resolve(HOST, service.address).config(RULE).gateway();
+        let builder = builder.config("[proxy]\nunregistered = \"refuse\"\n[attention]\nhold = \"50s\"\n");
+        let (builder, admin) = builder.key("boss", GatewayKeyKind::Admin, |_key| {});
+        let nexus = builder.start();
+        let (person, caller) = (nexus.gateway().key(&admin), Caller::new(&nexus));
+        let scene = Scene { service, nexus, person, caller, token: String::new() };
+        let held = scene.post("/x", "{}");
+        let (id, _) = scene.question().await;
+        scene.answer(&id, json!({ "decision": "allow" })).await;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while scene.person.get("/api/attention").await.json()["held"] != 1 {
+            assert!(Instant::now() < deadline, "it waits for the credential");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        scene.nexus.register("acme", &[("api_key", KEY)], None);
+        assert_eq!(held.await.expect("an answer").status, 200);
+        let numbers = scene.person.get("/metrics").await.body;
+        assert!(numbers.contains("nexus_approvals_total{outcome=\"asked\"} 1"), "it was asked about once: {numbers}");
+    });
+}

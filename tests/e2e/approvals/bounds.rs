@@ -273,3 +273,40 @@ fn i7_a_thousand_that_wait_take_bounded_memory_and_no_connection() {
         scene.waiting(0).await;
     });
 }
+
+#[test]
+fn i6_an_agent_that_is_revoked_waits_for_no_answer() {
+    run(async {
+        let scene = scene(RULE).await;
+        let caller = scene.caller.clone();
+        let held = tokio::spawn(async move { caller.http1(HOST).await.try_send(post("/x", "{}")).await });
+        let (id, _) = scene.question().await;
+        let (good, _, talk) = command(&scene.nexus, &["agent", "revoke", "ci"]).await;
+        assert!(good, "{talk}");
+        scene.waiting(0).await;
+        let late = scene.person.ask("POST", &format!("/api/approvals/{id}"), Some(&json!({ "decision": "allow" }))).await;
+        assert_eq!(late.status, 409, "{late:?}");
+        assert!(held.await.expect("an end").map_or(true, |reply| reply.status == 407));
+        assert_eq!(scene.service.count(), 0);
+    });
+}
+
+#[test]
+fn a_handshake_of_another_protocol_is_asked_about_without_a_body() {
+    run(async {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let scene = scene(&RULE.replace("[\"POST\", \"DELETE\"]", "\"GET\"")).await;
+        let mut stream = scene.caller.tls(HOST, &["http/1.1"]).await;
+        let head = format!(
+            "GET /socket HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("a write");
+        let (id, item) = scene.question().await;
+        assert_eq!(item["body"]["note"], "it becomes another protocol", "{item}");
+        assert_eq!(scene.service.count(), 0);
+        scene.answer(&id, json!({ "decision": "allow" })).await;
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.expect("an answer");
+        assert_eq!((&first, scene.service.count()), (b"HTTP/1.1 200", 1));
+    });
+}
