@@ -1,12 +1,16 @@
 //! `Agents`: the registry in force, and word of its changes, for streams that outlive the request that opened them.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::frozen::Frozen;
+use super::identity::Agent;
+use super::lease::{Bounds, LeaseError, Leases, Wanted};
 use super::registry::Registry;
+use super::token::{LEASE_PREFIX, Token};
 use crate::model::AgentName;
 
 /// The registry in force.
@@ -16,16 +20,18 @@ pub(crate) struct Agents {
     /// Those that get nothing, of the file and not yet in it.
     frozen: ArcSwap<Vec<Frozen>>,
     unsaved: Mutex<Vec<Frozen>>,
+    leases: Leases,
     changed: watch::Sender<()>,
 }
 
 impl Agents {
     /// With `registry` in force.
-    pub(crate) fn new(registry: Registry) -> Self {
+    pub(crate) fn new(registry: Registry, bounds: Bounds) -> Self {
         Self {
             current: ArcSwap::from_pointee(registry),
             frozen: ArcSwap::default(),
             unsaved: Mutex::default(),
+            leases: Leases::new(bounds),
             changed: watch::Sender::new(()),
         }
     }
@@ -46,9 +52,61 @@ impl Agents {
         self.changed.send_replace(());
     }
 
+    /// The agent whose token this is, or the lease.
+    pub(crate) fn by_token(&self, token: &str, now: SystemTime) -> Option<Arc<Agent>> {
+        if !token.starts_with(LEASE_PREFIX) {
+            return self.current.load().by_token(token, now);
+        }
+        self.leases.by_token(token).filter(|child| self.lives(child, now))
+    }
+
+    /// Whether `agent` is still the one in force: same name, same token, same limits. A lease is as long as its agent is.
+    pub(crate) fn holds(&self, agent: &Arc<Agent>) -> bool {
+        let registry = self.current.load();
+        match agent.lease() {
+            Some(lease) => !lease.ended() && registry.holds(&lease.parent),
+            None => registry.holds(agent),
+        }
+    }
+
+    fn lives(&self, child: &Arc<Agent>, now: SystemTime) -> bool {
+        !child.expired(now) && self.holds(child)
+    }
+
+    /// Makes a lease of `parent`: its token, and who shows it.
+    ///
+    /// # Errors
+    /// As [`LeaseError`] says.
+    pub(crate) fn lend(&self, parent: &Arc<Agent>, wanted: Wanted, now: SystemTime) -> Result<(Token, Arc<Agent>), LeaseError> {
+        self.leases.mint(parent, wanted, now, |child| self.lives(child, now))
+    }
+
+    /// The lease `id`, while it counts.
+    pub(crate) fn lease(&self, id: &str, now: SystemTime) -> Option<Arc<Agent>> {
+        self.leases.by_id(id).filter(|child| self.lives(child, now))
+    }
+
+    /// The leases of `parent` that count.
+    pub(crate) fn leases_of(&self, parent: &AgentName, now: SystemTime) -> Vec<Arc<Agent>> {
+        self.leases.of(parent).into_iter().filter(|child| self.lives(child, now)).collect()
+    }
+
+    /// Takes the lease `id` back; what it has open ends.
+    pub(crate) fn end_lease(&self, id: &str) {
+        // Beside the one in hand nobody has it but streams.
+        if self.leases.end(id).is_some_and(|child| Arc::strong_count(&child) > 1) {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// Forgets leases that count no more.
+    pub(crate) fn sweep(&self, now: SystemTime) {
+        self.leases.sweep(|child| self.lives(child, now));
+    }
+
     /// Whether the time of any of them will be up.
     pub(crate) fn any_ends(&self) -> bool {
-        self.current.load().any_ends()
+        !self.leases.is_empty() || self.current.load().any_ends()
     }
 
     /// Whether the agent called `name` gets nothing.

@@ -1,6 +1,6 @@
 //! Agents as the data plane knows them: found by the hash of their token, in one look-up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,90 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use dashmap::DashMap;
 
 use super::file::Registered;
+use super::identity::Agent;
 use super::token;
-use crate::model::{AgentName, Host, HostTerm, ProviderId, Rate, UserName};
-
-/// The identity of a caller.
-#[derive(Debug)]
-pub(crate) struct Agent {
-    /// Its name, shared with records and pools.
-    pub(crate) name: AgentName,
-    /// The same name, cheap to share.
-    pub(crate) label: Arc<str>,
-    /// Whose connections it uses.
-    pub(crate) user: Option<UserName>,
-    providers: Option<HashSet<ProviderId>>,
-    hosts: Option<Hosts>,
-    rate: Option<Rate>,
-    expires: Option<SystemTime>,
-}
-
-/// Where an agent may go.
-#[derive(Debug)]
-struct Hosts {
-    named: HashSet<Host>,
-    /// Families.
-    below: Vec<HostTerm>,
-}
-
-impl Hosts {
-    fn new(terms: &[HostTerm]) -> Self {
-        let named = terms.iter().filter_map(|term| if let HostTerm::One(host) = term { Some(host.clone()) } else { None });
-        let below = terms.iter().filter(|term| matches!(term, HostTerm::Below(_))).cloned();
-        Self { named: named.collect(), below: below.collect() }
-    }
-
-    fn hold(&self, host: &Host) -> bool {
-        self.named.contains(host) || self.below.iter().any(|term| term.is(host))
-    }
-}
-
-impl Agent {
-    /// The identity of loopback callers of our own user, where no agents are defined.
-    pub(crate) fn local() -> Option<Self> {
-        let name: AgentName = "local".parse().ok()?;
-        Some(Self { label: name.as_str().into(), name, user: None, providers: None, hosts: None, rate: None, expires: None })
-    }
-
-    /// Whether it may use `provider`'s credentials.
-    pub(crate) fn may_use(&self, provider: &ProviderId) -> bool {
-        self.providers.as_ref().is_none_or(|allowed| allowed.contains(provider))
-    }
-
-    /// Whether it may reach `host` at all.
-    pub(crate) fn may_reach(&self, host: &Host) -> bool {
-        self.hosts.as_ref().is_none_or(|allowed| allowed.hold(host))
-    }
-
-    /// How many requests it may make.
-    pub(crate) fn rate(&self) -> Option<Rate> {
-        self.rate
-    }
-
-    /// How long its time still is; `None` = without end.
-    pub(crate) fn time_left(&self, now: SystemTime) -> Option<Duration> {
-        self.expires.map(|end| end.duration_since(now).unwrap_or_default())
-    }
-
-    /// Whether its time is up.
-    pub(crate) fn expired(&self, now: SystemTime) -> bool {
-        self.expires.is_some_and(|end| now >= end)
-    }
-}
-
-impl From<&Registered> for Agent {
-    fn from(row: &Registered) -> Self {
-        Self {
-            name: row.name.clone(),
-            label: row.name.as_str().into(),
-            user: row.user.clone(),
-            providers: row.providers.as_ref().map(|names| names.iter().cloned().collect()),
-            hosts: row.hosts.as_deref().map(Hosts::new),
-            rate: row.rate,
-            expires: row.expires,
-        }
-    }
-}
+use crate::model::AgentName;
 
 /// All agents of one moment; swapped whole when the file changes.
 #[derive(Debug, Default)]
@@ -207,7 +126,6 @@ mod tests {
 
     fn row(name: &str, token: &Token) -> Registered {
         Registered {
-            providers: Some(vec!["github".parse().expect("provider")]),
             expires: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(100)),
             ..Registered::unlimited(name.parse().expect("name"), token)
         }
@@ -221,28 +139,6 @@ mod tests {
         assert_eq!(registry.by_token(token.text().expose(), at(99)).map(|agent| agent.name.to_string()).as_deref(), Some("a"));
         assert!(registry.by_token(token.text().expose(), at(100)).is_none());
         assert!(registry.by_token(other.text().expose(), at(99)).is_none());
-    }
-
-    #[test]
-    fn i2_an_agent_uses_only_its_providers() {
-        let token = Token::random().expect("random");
-        let agent = Agent::from(&row("a", &token));
-        assert!(agent.may_use(&"github".parse().expect("provider")));
-        assert!(!agent.may_use(&"slack".parse().expect("provider")));
-    }
-
-    #[test]
-    fn i2_an_agent_reaches_only_its_hosts() {
-        let token = Token::random().expect("random");
-        let hosts = ["api.acme.test", "*.cdn.test", "10.0.0.1"].map(|text| text.parse().expect("a host")).to_vec();
-        let agent = Agent::from(&Registered { hosts: Some(hosts), ..row("a", &token) });
-        let reaches = |text: &str| agent.may_reach(&text.parse().expect("a host"));
-        for host in ["api.acme.test", "API.Acme.Test.", "a.cdn.test", "a.b.cdn.test", "10.0.0.1"] {
-            assert!(reaches(host), "{host}");
-        }
-        for host in ["acme.test", "x.api.acme.test", "cdn.test", "xcdn.test", "a.cdn.test.evil.test", "10.0.0.2"] {
-            assert!(!reaches(host), "{host}");
-        }
     }
 
     #[test]

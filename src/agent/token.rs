@@ -5,6 +5,8 @@ use sha2::{Digest as _, Sha256};
 use crate::model::Secret;
 
 const PREFIX: &str = "nxa_";
+/// Of leases, so that nobody else is looked for among them.
+pub(super) const LEASE_PREFIX: &str = "nxl_";
 /// Of keys of the gateway, so that one can be told from the other where it lies around.
 const KEY_PREFIX: &str = "nxk_";
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -29,6 +31,14 @@ impl Token {
     /// If the system has none to give.
     pub fn key() -> Result<Self, getrandom::Error> {
         Self::draw(KEY_PREFIX)
+    }
+
+    /// As [`Token::random`], for a lease.
+    ///
+    /// # Errors
+    /// If the system has none to give.
+    pub(super) fn lease() -> Result<Self, getrandom::Error> {
+        Self::draw(LEASE_PREFIX)
     }
 
     fn draw(prefix: &str) -> Result<Self, getrandom::Error> {

@@ -272,6 +272,12 @@ pub struct Limits {
     pub pending_log_ins: usize,
     /// How long a log-in waits for approval before it is dropped.
     pub pending_log_in_hours: u64,
+    /// Leases there may be at a time; 0 = none.
+    pub leases: usize,
+    /// Of those, the ones of one agent.
+    pub agent_leases: usize,
+    /// The longest that a lease lasts.
+    pub lease_secs: u64,
     /// Names without an address that one agent may ask for in a minute before it has to wait.
     pub unknown_names_per_minute: u32,
     /// Streams of one HTTP/2 connection.

@@ -164,7 +164,7 @@ impl App {
             log: parts::log(&setup.home, &setup.config, key)?,
             placeholders: Arc::new(parts::placeholder_key(key)),
             apps: Arc::new(parts::app_placeholders(key)),
-            agents: parts::frozen(&setup.home, Agents::new(registry))?,
+            agents: parts::frozen(&setup.home, Agents::new(registry, settings::leases(&setup.config, setup.planes)))?,
             catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
             rules,
             written,

@@ -10,9 +10,9 @@ use rustls_pki_types::pem::PemObject as _;
 
 use super::config::{self, Config};
 use super::home::Home;
-use super::parts::BuildError;
+use super::parts::{BuildError, Planes};
 use super::webhook::Webhook;
-use crate::agent::Registry;
+use crate::agent::{Bounds, Registry};
 use crate::approval;
 use crate::attention;
 use crate::audit;
@@ -134,6 +134,13 @@ fn own_url(config: &Config, address: SocketAddr, tls: bool) -> String {
     };
     let authority = Authority { host, port: address.port() };
     format!("{}://{}", scheme.as_str(), authority.as_written(scheme))
+}
+
+/// Leases are known to the proxy of this process alone.
+pub(super) fn leases(config: &Config, planes: Planes) -> Bounds {
+    let (limits, here) = (&config.limits, planes != Planes::Gateway);
+    let all = if here { limits.leases } else { 0 };
+    Bounds { agent: limits.agent_leases, all, time: Duration::from_secs(limits.lease_secs) }
 }
 
 pub(super) fn attention(config: &Config) -> attention::Settings {

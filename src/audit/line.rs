@@ -90,6 +90,7 @@ fn time(out: &mut Vec<u8>, clock: &mut Clock) {
 /// What both lines say, so that each can be read alone.
 fn what(out: &mut Vec<u8>, record: &Record) {
     text(out, br#","agent":""#, record, Field::Agent);
+    text(out, br#","lease":""#, record, Field::Lease);
     text(out, br#","method":""#, record, Field::Method);
     word(out, br#","scheme":""#, record.scheme.map(crate::model::Scheme::as_str));
     text(out, br#","host":""#, record, Field::Host);

@@ -66,6 +66,7 @@ pub(super) enum Field {
     Sni,
     Rule,
     Report,
+    Lease,
     Canary,
     CanaryAgent,
     CanaryConnection,
@@ -81,7 +82,9 @@ impl Field {
             Self::Connection | Self::Made | Self::CanaryConnection => 200,
             Self::Rule => 128,
             Self::Report => 512,
-            Self::Agent | Self::Provider | Self::Strategy | Self::Refusal | Self::Canary | Self::CanaryAgent => 64,
+            Self::Agent | Self::Lease | Self::Provider | Self::Strategy | Self::Refusal | Self::Canary | Self::CanaryAgent => {
+                64
+            }
             Self::Method => 32,
         }
     }
@@ -231,6 +234,11 @@ impl Record {
     /// Who asks.
     pub(crate) fn agent(&mut self, agent: &AgentName) {
         self.texts.set_name(Field::Agent, agent.as_str());
+    }
+
+    /// By which of the agent's leases.
+    pub(crate) fn lease(&mut self, id: &str) {
+        self.texts.set_name(Field::Lease, id);
     }
 
     /// Where the caller's stream comes from.

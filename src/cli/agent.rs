@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::arguments::{AddAgent, Agent};
 use super::context::{Context, Hint};
 use super::terminal::Terminal;
-use super::{providers, surroundings, when};
+use super::{lease, providers, surroundings, when};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, action: &Agent) -> anyhow::Result<()> {
     context.require_home()?;
@@ -21,6 +21,9 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Agent) -> any
         Agent::Show { name } => show(context, terminal, name),
         Agent::Freeze { name } => freeze(context, terminal, name),
         Agent::Thaw { name } => thaw(context, terminal, name),
+        Agent::Lease(options) => lease::add(context, terminal, options),
+        Agent::Leases { name } => lease::list(context, terminal, name),
+        Agent::EndLease { id } => lease::end(context, terminal, id),
         Agent::Revoke { name } => revoke(context, terminal, name),
     }
 }

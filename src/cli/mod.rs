@@ -19,6 +19,7 @@ mod gateway;
 mod gateway_key;
 mod import;
 mod init;
+mod lease;
 mod list;
 mod login;
 mod manual;

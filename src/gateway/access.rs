@@ -18,6 +18,7 @@ pub(crate) use super::level::{Admin, App, Level, Node, Open, Operator, Page, Reg
 use super::origin::{Origin, by_a_browser, by_a_page, is_direct};
 use super::problem::Problem;
 use super::shown::shown;
+use crate::agent::Agent;
 use crate::model::{ConnectionId, ProviderId, UserName};
 
 /// Refusals of one address that are a line each in a minute.
@@ -34,6 +35,8 @@ pub(crate) enum Who {
     CommandLine,
     /// Whoever has this key.
     Key(Arc<Key>),
+    /// An agent of the proxy, where agents are admitted.
+    Agent(Arc<Agent>),
 }
 
 /// Who asks, where `W` admits them.
@@ -49,7 +52,7 @@ impl Who {
     /// What their key is good for.
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self {
-            Self::Anyone | Self::Owner => None,
+            Self::Anyone | Self::Owner | Self::Agent(_) => None,
             Self::CommandLine => Some(Kind::Admin),
             Self::Key(key) => Some(key.kind),
         }
@@ -62,6 +65,15 @@ impl Who {
             Self::Owner => "owner",
             Self::CommandLine => "command line",
             Self::Key(key) => key.name.as_str(),
+            Self::Agent(agent) => agent.name.as_str(),
+        }
+    }
+
+    /// What they are, in the audit log.
+    fn sort(&self) -> &'static str {
+        match self {
+            Self::Agent(_) => "agent",
+            _ => self.kind().map_or("none", Kind::as_str),
         }
     }
 
@@ -69,7 +81,7 @@ impl Who {
     pub(crate) fn asker(&self) -> &str {
         match self {
             Self::Owner => "our user",
-            Self::Anyone | Self::CommandLine | Self::Key(_) => self.name(),
+            Self::Anyone | Self::CommandLine | Self::Key(_) | Self::Agent(_) => self.name(),
         }
     }
 
@@ -77,6 +89,7 @@ impl Who {
     pub(crate) fn bound_to(&self) -> Option<&UserName> {
         match self {
             Self::Key(key) => key.user.as_ref(),
+            Self::Agent(agent) => agent.user.as_ref(),
             Self::Anyone | Self::Owner | Self::CommandLine => None,
         }
     }
@@ -104,7 +117,7 @@ impl Who {
     fn key(&self) -> Option<&Key> {
         match self {
             Self::Key(key) => Some(key),
-            Self::Anyone | Self::Owner | Self::CommandLine => None,
+            Self::Anyone | Self::Owner | Self::CommandLine | Self::Agent(_) => None,
         }
     }
 }
@@ -120,8 +133,8 @@ impl<W: Level> Asked<W> {
         name: &'static str,
         details: &[(&'static str, &str)],
     ) -> Result<(), Problem> {
-        let kind = self.who.kind().map_or("none", Kind::as_str);
-        let who = [("by", self.who.name().to_owned()), ("kind", kind.to_owned()), ("source", self.source.to_string())];
+        let who =
+            [("by", self.who.name().to_owned()), ("kind", self.who.sort().to_owned()), ("source", self.source.to_string())];
         let told = details.iter().map(|(key, value)| (*key, (*value).to_owned()));
         let all: Vec<(&'static str, String)> = who.into_iter().chain(told).collect();
         let log = Arc::clone(&gateway.ports.log);
@@ -142,7 +155,7 @@ impl<W: Level> Asked<W> {
         name: &'static str,
         details: &[(&'static str, &str)],
     ) -> Result<(), Problem> {
-        let kind = self.who.kind().map_or("none", Kind::as_str);
+        let kind = self.who.sort();
         let source = self.source.to_string();
         let who = [("by", self.who.name()), ("kind", kind), ("source", source.as_str())];
         let all: Vec<(&'static str, &str)> = who.into_iter().chain(details.iter().copied()).collect();
@@ -160,7 +173,7 @@ impl<W: Level> FromRequestParts<Shared> for Asked<W> {
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Shared) -> Result<Self, Problem> {
         let origin = *parts.extensions.get::<Origin>().ok_or_else(Problem::internal)?;
-        let who = if W::OPEN { open::<W>(parts, &gateway.settings.url) } else { gateway.who(parts, &origin) };
+        let who = if W::OPEN { open::<W>(parts, &gateway.settings.url) } else { gateway.who(parts, &origin, W::AGENTS) };
         let asked = who.map(|who| Self { who, source: origin.peer, level: PhantomData });
         match asked {
             Ok(asked) if W::admits(&asked.who) => Ok(asked),
@@ -229,19 +242,19 @@ impl Gateway {
     /// # Errors
     /// 401 for a wrong key, which is never taken for none; 403 for a web page, or a key in a place that is not for it; 429 after too
     /// many wrong ones.
-    fn who(&self, parts: &Parts, origin: &Origin) -> Result<Who, Problem> {
+    fn who(&self, parts: &Parts, origin: &Origin, agents: bool) -> Result<Who, Problem> {
         if by_a_page(&parts.headers) {
             return Err(by_another_page());
         }
         if let Some(PathKey(shown)) = parts.extensions.get() {
-            let who = self.holder(&[shown.as_str()], origin)?;
+            let who = self.holder(&[shown.as_str()], origin, false)?;
             let app = who.kind() == Some(Kind::App);
             return if app { Ok(who) } else { Err(Problem::forbidden("key_place", "only keys of apps may stand in a path")) };
         }
         let shown = shown(&parts.headers)?;
         if !shown.is_empty() {
             let shown: Vec<&str> = shown.iter().map(|text| text.as_str()).collect();
-            return self.holder(&shown, origin);
+            return self.holder(&shown, origin, agents);
         }
         let direct = !by_a_browser(&parts.headers) && is_direct(&parts.headers);
         let owner = direct && self.is_our_user(origin);
@@ -249,12 +262,14 @@ impl Gateway {
     }
 
     /// Whoever has one of the keys that were shown; the first that is one counts.
-    fn holder(&self, shown: &[&str], origin: &Origin) -> Result<Who, Problem> {
+    fn holder(&self, shown: &[&str], origin: &Origin, agents: bool) -> Result<Who, Problem> {
         let now = (self.ports.clock)();
         let keys = self.keys.load();
         let holder = |text: &&str| match keys.find(text, now) {
             Some(key) => Some(Who::Key(key)),
-            None => self.own.is(text).then_some(Who::CommandLine),
+            None if self.own.is(text) => Some(Who::CommandLine),
+            None if agents => self.ports.agents.by_token(text, now).map(Who::Agent),
+            None => None,
         };
         shown.iter().find_map(holder).ok_or_else(|| {
             let source = origin.peer.ip();

@@ -143,6 +143,7 @@ impl Gateway {
     pub(crate) fn still_admits(&self, who: &Who) -> bool {
         match who {
             Who::Key(key) => self.keys.load().has(key, (self.ports.clock)()),
+            Who::Agent(agent) => self.ports.agents.holds(agent) && !agent.expired((self.ports.clock)()),
             Who::Anyone | Who::Owner | Who::CommandLine => true,
         }
     }

@@ -9,6 +9,8 @@ pub(crate) trait Level: Send + Sync + 'static {
     const FOR: &'static str;
     /// Whether it is for everybody, whatever they show.
     const OPEN: bool = false;
+    /// Whether an agent's token is looked at.
+    const AGENTS: bool = false;
     /// Whether a browser may send it.
     const BROWSERS: bool = false;
 
@@ -67,7 +69,7 @@ impl Level for App {
     const FOR: &'static str = "whoever shows a key";
 
     fn admits(who: &Who) -> bool {
-        !matches!(who, Who::Anyone)
+        !matches!(who, Who::Anyone | Who::Agent(_))
     }
 }
 

@@ -10,7 +10,7 @@ use super::problem::Document;
 #[openapi(
     info(
         title = "Nexus gateway",
-        description = "Connections: who registers, watches and fetches them. `/v1` is the Nexus contract, `/api` is Nexus's own.\n\nKeys are made by `nexus gateway key add`. A security requirement names the kinds of key that an operation is for; `owner` is a program of the gateway's own user on its machine, which needs none.",
+        description = "Connections: who registers, watches and fetches them. `/v1` is the Nexus contract, `/api` is Nexus's own.\n\nKeys are made by `nexus gateway key add`. A security requirement names the kinds of key that an operation is for; `owner` is a program of the gateway's own user on its machine, which needs none; `agent` is an agent of the proxy beside it, which shows its token.",
     ),
     components(schemas(Document)),
     tags(
@@ -19,6 +19,7 @@ use super::problem::Document;
         (name = "health", description = "Whether it works"),
         (name = "connections", description = "Connections: asked for, watched, used"),
         (name = "providers", description = "Services, and their apps"),
+        (name = "agents", description = "Callers of the proxy"),
         (name = "pages", description = "What a person's browser meets"),
         (name = "audit", description = "What happened"),
         (name = "node", description = "For proxies elsewhere"),

@@ -52,6 +52,7 @@ impl std::fmt::Debug for Credential {
 fn app(who: &Who) -> Option<AgentName> {
     match who {
         Who::Key(key) => Some(key.name.clone()),
+        Who::Agent(_) => None,
         Who::Anyone | Who::Owner | Who::CommandLine => Agent::local().map(|local| local.name),
     }
 }

@@ -56,6 +56,17 @@ impl fmt::Display for HostTerm {
 }
 
 impl HostTerm {
+    /// Whether every host that `other` speaks of is one of these.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::One(host)) => self.is(host),
+            (Self::One(_), Self::Below(_)) => false,
+            (Self::Below(own), Self::Below(ending)) => {
+                ending.strip_suffix(&**own).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+            }
+        }
+    }
+
     /// Whether `host` is it, or one of them.
     pub fn is(&self, host: &Host) -> bool {
         match self {
@@ -82,6 +93,10 @@ mod tests {
         for other in ["example.com", "aexample.com", "example.com.evil.test", "10.0.0.1"] {
             assert!(!below.is(&at(other)), "{other}");
         }
+        let covers = |one: &str, other: &str| host(one).expect("a term").covers(&host(other).expect("a term"));
+        assert!(covers("*.a.test", "*.a.test") && covers("*.a.test", "*.b.a.test") && covers("*.a.test", "b.a.test"));
+        assert!(!covers("*.a.test", "a.test") && !covers("*.b.a.test", "*.a.test") && !covers("*.a.test", "*.ba.test"));
+        assert!(!covers("a.test", "*.a.test") && covers("a.test", "a.test"));
         for bad in ["https://a.test", "a.test:443", "a.test/x", "*", "a.*.test", "*.10.0.0.1", ""] {
             assert!(host(bad).is_err(), "{bad}");
         }

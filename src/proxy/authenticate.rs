@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::refusal::Refusal;
 use super::worker::{Listener, Worker};
 use crate::agent::Agent;
+use crate::audit::Entry;
 
 /// What the caller showed.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,7 @@ impl Worker {
                 None => Err(Refusal::UnknownAgent),
             };
         };
-        let found = agents.by_token(&token, now).filter(|agent| name.is_none_or(|name| name == agent.name.as_str()));
+        let found = self.proxy.agents.by_token(&token, now).filter(|agent| name.is_none_or(|name| name == agent.name.as_str()));
         // Only wrong tokens are slowed down: many agents may share one address, and one that guesses must not lock out the others.
         found.ok_or_else(|| {
             let source = origin.peer.ip();
@@ -82,6 +83,14 @@ impl Worker {
 
     fn same_user(&self, origin: &Origin) -> bool {
         self.peers.as_ref().is_some_and(|peers| peers.same_user(origin.peer, origin.local))
+    }
+}
+
+/// Writes down who asks.
+pub(super) fn note_agent(entry: &mut Entry, agent: &Agent) {
+    entry.agent(&agent.name);
+    if let Some(lease) = agent.lease() {
+        entry.lease(&lease.id);
     }
 }
 

@@ -10,7 +10,7 @@ use http::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::authenticate::{Origin, Shown};
+use super::authenticate::{Origin, Shown, note_agent};
 use super::body::ResponseBody;
 use super::caller::{Caller, Intercepted, Prefixed};
 use super::door::{Door, Inside, is_own_name};
@@ -84,7 +84,7 @@ impl Worker {
             Err(refusal @ Refusal::UnknownAgent) => return Next::Again(refuse(entry, &refusal)),
             Err(refusal) => return Next::Close(refuse(entry, &refusal)),
         };
-        entry.agent(&agent.name);
+        note_agent(&mut entry, &agent);
         self.connect_as(agent, authority, origin, entry).await
     }
 

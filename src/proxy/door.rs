@@ -8,7 +8,7 @@ use http::header::{HOST, ORIGIN, PROXY_AUTHORIZATION};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, request};
 
-use super::authenticate::{Origin, Shown};
+use super::authenticate::{Origin, Shown, note_agent};
 use super::load::{Counted, Load};
 use super::refusal::Refusal;
 use super::refused::Refused;
@@ -111,7 +111,7 @@ impl Door {
             entry.request(inside.scheme, Inside::method(parts), &inside.authority, path.as_str());
         }
         if let Some(agent) = &inside.agent {
-            entry.agent(&agent.name);
+            note_agent(entry, agent);
         }
         if let Some(sni) = &inside.sni {
             entry.sni(sni.as_bytes());

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::activity::Busy;
 use super::approval::Pending;
+use super::authenticate::note_agent;
 use super::body::{Peeked, ResponseBody};
 use super::choose::Inquiry;
 use super::coded;
@@ -457,6 +458,6 @@ fn note_arrival(entry: &mut Entry, door: &Door, arrived: &Arrived) {
     entry.door(arrived.entrance);
     entry.target(&arrived.target);
     if let Some(agent) = &arrived.agent {
-        entry.agent(&agent.name);
+        note_agent(entry, agent);
     }
 }

@@ -259,7 +259,7 @@ impl Worker {
         if let Door::Inside(inside) = door {
             entry.authority(&inside.authority);
             if let Some(agent) = &inside.agent {
-                entry.agent(&agent.name);
+                super::authenticate::note_agent(&mut entry, agent);
             }
         }
         entry.note(malformed.kind());

@@ -65,6 +65,8 @@ pub(super) enum Refusal {
         /// Until there is room again.
         wait: Duration,
     },
+    #[error("this lease has no calls left")]
+    LeaseSpent,
     #[error("the token endpoint of {0} is not for callers")]
     TokenEndpoint(String),
     #[error("the connection {0} is not yours to use")]
@@ -127,7 +129,7 @@ impl Refusal {
             Self::Misdirected => "misdirected",
             Self::Content(error) => error.kind(),
             Self::Method(_) => "method",
-            Self::Policy(_) | Self::Rule(_) | Self::TokenEndpoint(_) | Self::Connection(_) => "policy",
+            Self::Policy(_) | Self::Rule(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::LeaseSpent => "policy",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) | Self::Unapproved { .. } => "policy",
             Self::AuthRequired(_) => "auth_required",
             Self::LogIn(error) => error.kind(),
@@ -156,7 +158,7 @@ impl Refusal {
             Self::Content(error) => error.status(),
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Policy(_) | Self::TokenEndpoint(_) | Self::Connection(_) | Self::AuthRequired(_) => StatusCode::FORBIDDEN,
-            Self::Rule(_) | Self::NotSealed(_) | Self::EndpointNotSealed(_) => StatusCode::FORBIDDEN,
+            Self::Rule(_) | Self::NotSealed(_) | Self::EndpointNotSealed(_) | Self::LeaseSpent => StatusCode::FORBIDDEN,
             Self::Canary(_) | Self::Frozen | Self::Unapproved { .. } => StatusCode::FORBIDDEN,
             Self::LogIn(error) => error.status(),
             Self::Mint(error) => error.status(),
@@ -199,6 +201,7 @@ impl Refusal {
             Self::Rule(_) | Self::Metered { .. } => "rule",
             Self::Rate { .. } => "rate",
             Self::Unapproved { why, .. } => why.word(),
+            Self::LeaseSpent => "lease_spent",
             Self::TokenEndpoint(_) => "token_endpoint",
             Self::Connection(_) => "connection",
             Self::NotSealed(_) | Self::EndpointNotSealed(_) => "not_sealed",
@@ -231,6 +234,7 @@ impl Refusal {
             | Self::Metered { .. }
             | Self::Rate { .. }
             | Self::Unapproved { .. }
+            | Self::LeaseSpent
             | Self::TokenEndpoint(_)
             | Self::Connection(_)
             | Self::NotSealed(_)
@@ -279,6 +283,7 @@ impl Refusal {
             Self::TokenEndpoint(provider) => {
                 format!("Call the API itself and leave credentials out: Nexus obtains and renews the tokens of {provider}.")
             }
+            Self::LeaseSpent => "Ask the program that gave you this token for another.".into(),
             Self::Connection(_) => "Leave Nexus-Connection and placeholders of other connections out, or ask the operator for this connection.".into(),
             Self::NotSealed(provider) => format!(
                 "The hosts of this credential were sealed when it was registered. If this host is a site or region of its own, the operator registers the credential with that field (`nexus providers show {provider}`); if its provider file is newer, `nexus providers trust {provider}` takes the host in."

@@ -18,7 +18,7 @@ use super::meter::{Now, Pass};
 use super::refusal::Refusal;
 use super::replay::Inflow;
 use super::worker::Worker;
-use crate::agent::Agent;
+use crate::agent::{Agent, Lease};
 use crate::audit::Entry;
 use crate::decide::{Asking, Decision, Reason, Route};
 use crate::policy::{Content, Ruling, does};
@@ -135,10 +135,12 @@ impl Worker {
         self.take_own(agent)
     }
 
-    /// Counts a request by the agent's own rate.
+    /// Counts a request by the agent's own rate and, of a lease, as one of its calls.
     pub(super) fn take_own(&self, agent: &Agent) -> Result<(), Refusal> {
-        let Some(rate) = agent.rate() else { return Ok(()) };
-        self.proxy.meters.take_own(rate, &agent.label, Now::read()).map_err(|wait| Refusal::Rate { wait })
+        if let Some(rate) = agent.rate() {
+            self.proxy.meters.take_own(rate, &agent.label, Now::read()).map_err(|wait| Refusal::Rate { wait })?;
+        }
+        if agent.lease().is_none_or(Lease::take_call) { Ok(()) } else { Err(Refusal::LeaseSpent) }
     }
 
     /// Reads the whole body, which stays at hand, and asks what it does.

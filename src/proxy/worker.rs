@@ -104,9 +104,8 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Whether `agent` may still act: not revoked, not changed, not expired.
     pub(super) fn still_known(&self, agent: &Arc<Agent>) -> bool {
-        let agents = self.agents.load();
-        let local = Arc::ptr_eq(agent, &self.local) && !agents.defined();
-        (local || (agents.holds(agent) && !agent.expired(SystemTime::now()))) && !self.agents.is_frozen(&agent.name)
+        let local = Arc::ptr_eq(agent, &self.local) && !self.agents.load().defined();
+        (local || (self.agents.holds(agent) && !agent.expired(SystemTime::now()))) && !self.agents.is_frozen(&agent.name)
     }
 
     /// # Errors
@@ -238,6 +237,7 @@ impl Worker {
         self.spool.tell_strangers();
         self.dialler.sweep();
         self.proxy.loads.sweep();
+        self.proxy.agents.sweep(SystemTime::now());
         self.proxy.meters.sweep(Now::read());
         self.expectations.sweep();
         self.proxy.carried.sweep(self.proxy.agents.load().agents().chain([&*self.proxy.local]));

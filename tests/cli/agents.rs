@@ -58,6 +58,29 @@ fn what_an_agent_may_do_is_shown() {
 }
 
 #[test]
+fn a_lease_is_made_listed_and_ended_by_the_gateway_that_is_up() {
+    let world = World::new();
+    world.config("[proxy]\nlisten = [\"127.0.0.1:0\"]\n[gateway]\nlisten = \"127.0.0.1:0\"");
+    world.nexus(&["agent", "add", "ci", "--provider", "github"]).ok();
+    let lease = ["agent", "lease", "ci", "--for", "15m", "--calls", "100", "--providers", "github", "--json"];
+    let said = world.nexus(&lease).failed(1);
+    assert!(said.contains("none is that has a gateway"), "{said}");
+    let up = world.up();
+    let made = world.nexus(&lease).json();
+    let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
+    assert!(token.starts_with("nxl_") && made["proxy"].as_str().unwrap().contains(&format!("ci:{token}@")), "{made}");
+    let list = world.nexus(&["agent", "leases", "ci"]).ok();
+    assert!(list.contains(id) && list.contains("100") && !list.contains(token), "{list}");
+    let wider = world.nexus(&["agent", "lease", "ci", "--providers", "slack"]).failed(1);
+    assert!(wider.contains("the agent may not use slack"), "{wider}");
+    assert!(world.nexus(&["agent", "lease", "cd"]).failed(1).contains("no agent of this name"));
+    assert_eq!(world.nexus(&["agent", "end-lease", id]).ok(), format!("ended {id}\n"));
+    assert!(world.nexus(&["agent", "end-lease", id]).failed(1).contains("no such lease"));
+    assert_eq!(world.nexus(&["agent", "leases", "ci", "--json"]).json()["leases"], serde_json::json!([]));
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
 fn the_lines_to_paste_work() {
     let world = World::new();
     let text = world.nexus(&["agent", "add", "ci"]).ok();

@@ -27,6 +27,7 @@ mod host_safety;
 mod hostile_service;
 mod identity;
 mod inside;
+mod leases;
 mod log_in;
 mod made;
 mod metrics;

@@ -100,7 +100,7 @@ fn renewal(renewal: &Renewal) -> [Bound; 13] {
     ]
 }
 
-fn limits(limits: &Limits) -> [Bound; 19] {
+fn limits(limits: &Limits) -> [Bound; 22] {
     let head = limits.head_size.as_u64();
     [
         number("limits.connections", limits.connections, 1..=MANY),
@@ -110,6 +110,9 @@ fn limits(limits: &Limits) -> [Bound; 19] {
         number("limits.unknown_names_per_minute", limits.unknown_names_per_minute, 1..=MANY),
         number("limits.pending_log_ins", limits.pending_log_ins, 0..=1000),
         number("limits.pending_log_in_hours", limits.pending_log_in_hours, 1..=8760),
+        number("limits.leases", limits.leases, 0..=MANY),
+        number("limits.agent_leases", limits.agent_leases, 0..=MANY),
+        number("limits.lease_secs", limits.lease_secs, 1..=30 * DAY),
         number("limits.http2_streams", limits.http2_streams, 1..=10_000),
         number("limits.head_timeout_secs", limits.head_timeout_secs, 1..=HOUR),
         number("limits.handshake_timeout_secs", limits.handshake_timeout_secs, 1..=HOUR),

@@ -101,6 +101,9 @@ impl Default for Limits {
             wrong_tokens_per_minute: 30,
             pending_log_ins: 8,
             pending_log_in_hours: 24,
+            leases: 10_000,
+            agent_leases: 1000,
+            lease_secs: 24 * 60 * 60,
         }
     }
 }

@@ -24,12 +24,42 @@ pub(crate) enum Agent {
         /// Its name
         name: String,
     },
+    /// Make a token that acts for an agent for a short time and may do no more than it; it is shown once
+    Lease(LeaseAgent),
+    /// List the leases of an agent
+    Leases {
+        /// The agent's name
+        name: String,
+    },
+    /// End a lease; what it has open ends within a second
+    EndLease {
+        /// Its id, as `nexus agent leases` lists it
+        id: String,
+    },
     /// Take an agent's access away: new requests at once, streams that are open within a second
     #[command(visible_alias = "rm")]
     Revoke {
         /// Its name
         name: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LeaseAgent {
+    /// The agent that it acts for
+    pub(crate) name: String,
+    /// How long: `15m`, `2h`, seconds
+    #[arg(long = "for", value_name = "TIME", default_value = "15m")]
+    pub(crate) time: String,
+    /// How many requests it is good for
+    #[arg(long)]
+    pub(crate) calls: Option<u64>,
+    /// It may use this one of the agent's providers only; can be repeated, or several with commas between
+    #[arg(long = "provider", alias = "providers", value_name = "PROVIDER", value_delimiter = ',')]
+    pub(crate) providers: Vec<String>,
+    /// It may reach this one of the agent's hosts only; can be repeated, or several with commas between
+    #[arg(long = "host", alias = "hosts", value_name = "HOST", value_delimiter = ',')]
+    pub(crate) hosts: Vec<String>,
 }
 
 #[derive(Debug, Args)]

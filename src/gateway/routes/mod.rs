@@ -6,6 +6,7 @@ mod audit;
 mod callback;
 mod capture;
 mod connections;
+mod leases;
 mod node;
 mod providers;
 mod removed;
@@ -38,6 +39,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
         .merge(connections::routes())
         .merge(removed::routes())
         .merge(providers::routes())
+        .merge(leases::routes())
         .merge(tokens::routes())
         .merge(node::routes())
         .merge(stored::routes())
