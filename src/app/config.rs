@@ -2,6 +2,7 @@
 
 mod bounds;
 mod check;
+mod peer;
 mod read;
 mod shipped;
 mod time;
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::check::{parse_exception, parse_name};
+pub use self::peer::{Mode, PeerRow};
 pub use self::read::Error;
 pub use self::time::Time;
 use crate::policy;
@@ -75,6 +77,12 @@ pub struct Proxy {
     pub listen: Vec<SocketAddr>,
     /// More listeners, each bound to one agent, for clients that can't send credentials (Java).
     pub agent_listen: BTreeMap<String, SocketAddr>,
+    /// Unix sockets where callers of this machine connect, known by the kernel's word; relative to the home folder.
+    pub unix_listen: Vec<PathBuf>,
+    /// Who of this machine may connect there, as the mode of the file.
+    pub unix_mode: Mode,
+    /// Which agent a process is that comes by a Unix socket and shows no token: the first that fits.
+    pub peer: Vec<PeerRow>,
     /// Whether every user of this machine may use those on loopback; by default only the user that runs the proxy may.
     pub agent_listen_any_user: bool,
     /// Hosts no provider names: `tunnel`, `intercept` or `refuse`.

@@ -107,6 +107,15 @@ pub enum BuildError {
         #[source]
         cause: std::io::Error,
     },
+    /// A Unix socket.
+    #[error("cannot listen at {}", path.display())]
+    UnixListen {
+        /// Where.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
     /// The gateway's socket.
     #[error("the gateway cannot listen on {address}")]
     Gateway {

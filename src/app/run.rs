@@ -32,7 +32,7 @@ use crate::approval::{Approvals, ReplyTo};
 use crate::attention::Attention;
 use crate::audit::Log;
 use crate::broker::{self, Broker, Vault};
-use crate::listener;
+use crate::listener::{self, Socket, UnixDoor};
 use crate::node::Held;
 use crate::provider::Catalogue;
 use crate::proxy::{Captures, Carried, Listener, Loads, Meters, Proxy, Waiting};
@@ -201,7 +201,7 @@ impl App {
     /// [`BuildError::Listen`] for an address that can't be had, [`BuildError::Thread`] if the system gives no thread.
     pub fn start(self) -> Result<Running, BuildError> {
         let (sockets, door) = self.bind()?;
-        let addresses: Vec<SocketAddr> = sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok()).collect();
+        let addresses: Vec<SocketAddr> = sockets.iter().filter_map(|(socket, _)| socket.address()).collect();
         let control =
             Builder::new_current_thread().enable_all().max_blocking_threads(128).build().map_err(BuildError::Thread)?;
         let (draining, stopping) = watch::channel(false);
@@ -235,12 +235,12 @@ impl App {
 
     /// The sockets of the proxy, and that of the gateway.
     fn bind(&self) -> Result<(Sockets, Option<std::net::TcpListener>), BuildError> {
-        let sockets = if self.planes == Planes::Gateway { Vec::new() } else { bind(&self.config)? };
+        let sockets = if self.planes == Planes::Gateway { Vec::new() } else { bind(&self.home, &self.config)? };
         let named = self.config.gateway.listen;
         let door = self.gateway.as_ref().map(|_| listen(named).map_err(|cause| BuildError::Gateway { address: named, cause }));
         let door = door.transpose()?;
         // The control plane is not reached through the data plane either, whether it listens or not.
-        let proxy = sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok());
+        let proxy = sockets.iter().filter_map(|(socket, _)| socket.address());
         let gateway = door.as_ref().and_then(|door| door.local_addr().ok());
         let lender = self.parts.node.iter().flat_map(|held| held.loopback());
         self.parts.dialler.set_own(proxy.chain([named]).chain(gateway).chain(lender).collect());
@@ -298,7 +298,7 @@ impl App {
 }
 
 /// Sockets of the proxy, and for whom each is.
-type Sockets = Vec<(std::net::TcpListener, Listener)>;
+type Sockets = Vec<(Socket, Listener)>;
 
 /// The catalogue at the start; a file with a mistake is told and left out.
 fn catalogue(home: &Home) -> Catalogue {
@@ -402,14 +402,17 @@ fn proxy(config: &Config, parts: Parts, broker: Arc<Broker>, draining: watch::Re
 }
 
 /// One listening socket each, without SO_REUSEPORT: another process must not be able to share our port.
-fn bind(config: &Config) -> Result<Sockets, BuildError> {
-    parts::listeners(config)?
-        .into_iter()
-        .map(|(address, listener)| {
-            let socket = listen(address).map_err(|cause| BuildError::Listen { address, cause })?;
-            Ok((socket, listener))
-        })
-        .collect()
+fn bind(home: &Home, config: &Config) -> Result<Sockets, BuildError> {
+    let ports = parts::listeners(config)?.into_iter().map(|(address, listener)| {
+        let socket = listen(address).map_err(|cause| BuildError::Listen { address, cause })?;
+        Ok((Socket::Tcp(socket), listener))
+    });
+    let files = config.proxy.unix_listen.iter().map(|path| {
+        let path = home.path().join(path);
+        let door = UnixDoor::bind(&path, config.proxy.unix_mode.bits());
+        Ok((Socket::Unix(door.map_err(|cause| BuildError::UnixListen { path, cause })?), Listener { agent: None }))
+    });
+    ports.chain(files).collect()
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {

@@ -83,7 +83,12 @@ pub(super) fn proxy(config: &Config) -> proxy::Settings {
         wrong_tokens_per_minute: limits.wrong_tokens_per_minute,
         agent_listen_any_user: config.proxy.agent_listen_any_user,
         names: names(config),
+        peers: config.proxy.peer.iter().map(peer_rule).collect(),
     }
+}
+
+fn peer_rule(row: &config::PeerRow) -> proxy::PeerRule {
+    proxy::PeerRule { uid: row.uid, cgroup: row.cgroup.clone(), agent: row.agent.clone() }
 }
 
 /// Every name and address under which a caller may reach the proxy's own TLS.

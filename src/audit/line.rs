@@ -118,6 +118,7 @@ fn whence(out: &mut Vec<u8>, record: &Record) {
         address(out, source);
         out.push(b'"');
     }
+    text(out, br#","process":""#, record, Field::Process);
     word(out, br#","door":""#, record.door.map(door));
     text(out, br#","sni":""#, record, Field::Sni);
     word(out, br#","http":""#, record.http.map(version));

@@ -67,6 +67,7 @@ pub(super) enum Field {
     Rule,
     Report,
     Lease,
+    Process,
     Canary,
     CanaryAgent,
     CanaryConnection,
@@ -82,9 +83,14 @@ impl Field {
             Self::Connection | Self::Made | Self::CanaryConnection => 200,
             Self::Rule => 128,
             Self::Report => 512,
-            Self::Agent | Self::Lease | Self::Provider | Self::Strategy | Self::Refusal | Self::Canary | Self::CanaryAgent => {
-                64
-            }
+            Self::Agent
+            | Self::Lease
+            | Self::Process
+            | Self::Provider
+            | Self::Strategy
+            | Self::Refusal
+            | Self::Canary
+            | Self::CanaryAgent => 64,
             Self::Method => 32,
         }
     }
@@ -244,6 +250,11 @@ impl Record {
     /// Where the caller's stream comes from.
     pub(crate) fn source(&mut self, address: SocketAddr) {
         self.source = Some(address);
+    }
+
+    /// The process that asks, by a Unix socket.
+    pub(crate) fn process(&mut self, process: &impl std::fmt::Display) {
+        self.set(Field::Process, process.to_string().as_bytes());
     }
 
     /// How it came in.

@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -33,7 +33,7 @@ use super::problem::{Code, Problem};
 use super::routes;
 use super::settings::LIMITS;
 use crate::head::{Gate, Malformed};
-use crate::listener;
+use crate::listener::{self, Peer, Socket};
 
 /// How long what was sent may stay unacknowledged: who takes nothing of an answer is gone.
 const UNTAKEN: Duration = Duration::from_secs(60);
@@ -57,10 +57,6 @@ impl Server {
 
     /// Serves until told to stop, then as long as requests that are under way may go on.
     pub(crate) async fn run(self, socket: std::net::TcpListener) {
-        let socket = match TcpListener::from_std(socket) {
-            Ok(socket) => socket,
-            Err(error) => return tracing::error!(%error, "the gateway's socket can't be used"),
-        };
         let (drain, stopping) = (self.gateway.settings.drain, self.gateway.stopping.clone());
         let crowd = Crowd::new(self.gateway.settings.connections, self.gateway.settings.address_connections);
         // Who gets in is for the crowd to say.
@@ -68,7 +64,8 @@ impl Server {
         let server = Arc::new(self);
         // Each connection holds an end of it: when all are gone, so is it.
         let (under_way, mut over) = tokio::sync::mpsc::channel::<()>(1);
-        let handle = move |stream: std::net::TcpStream, peer: SocketAddr| {
+        let handle = move |stream: std::net::TcpStream, peer: Peer| {
+            let Peer::Tcp(peer) = peer else { return };
             let Some(place) = server.place(&crowd, &stream, peer) else { return server.turn_away(&stream) };
             let (server, held) = (Arc::clone(&server), under_way.clone());
             tokio::spawn(async move {
@@ -79,7 +76,7 @@ impl Server {
                 }
             });
         };
-        listener::accept(listener::Door { socket, handle: Box::new(handle) }, stop).await;
+        listener::accept(listener::Door { socket: Socket::Tcp(socket), handle: Box::new(handle) }, stop).await;
         if timeout(drain, over.recv()).await.is_err() {
             tracing::warn!("requests of the gateway were cut off at the end of the drain");
         }

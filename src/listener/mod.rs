@@ -2,6 +2,8 @@
 
 mod accept;
 mod peer;
+mod unix;
 
-pub(crate) use accept::{Door, Stop, accept};
+pub(crate) use accept::{Door, Peer, Socket, Stop, accept};
 pub(crate) use peer::Peers;
+pub(crate) use unix::{LONGEST, UnixDoor, UnixPeer};

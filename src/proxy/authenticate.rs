@@ -9,9 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
-use super::worker::{Listener, Worker};
+use super::worker::{Listener, PeerRule, Worker};
 use crate::agent::Agent;
 use crate::audit::Entry;
+use crate::listener::UnixPeer;
+use crate::model::AgentName;
 
 /// What the caller showed.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +32,28 @@ pub(super) struct Origin {
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
     pub(super) listener: Arc<Listener>,
+    /// The process at the other end, where the stream came by a Unix socket.
+    pub(super) process: Option<Arc<Process>>,
     /// The caller speaks TLS to the proxy itself.
     pub(super) tls: bool,
 }
 
+/// A process of this machine, and which agent it is by the kernel's word.
+#[derive(Debug)]
+pub(super) struct Process {
+    peer: UnixPeer,
+    agent: Option<AgentName>,
+}
+
 impl Worker {
+    /// Finds out which agent `peer` is, while it is there to ask.
+    pub(super) fn known_by_kernel(&self, peer: UnixPeer) -> Process {
+        let rules = &self.proxy.settings.peers;
+        let cgroup = rules.iter().any(|rule| rule.cgroup.is_some()).then(|| peer.cgroup()).flatten();
+        let found = rules.iter().find(|rule| rule.is(peer.uid, cgroup.as_deref()));
+        Process { agent: found.map(|rule| rule.agent.clone()), peer }
+    }
+
     /// The agent behind `origin`.
     ///
     /// # Errors
@@ -47,8 +66,10 @@ impl Worker {
             Shown::Authorization(value) => Some(credentials(value).ok_or(Refusal::UnknownAgent)?),
             Shown::Token(token) => Some((None, Zeroizing::new(token.to_owned()))),
         };
+        let by_kernel = origin.process.as_deref().and_then(|process| process.agent.as_ref());
         let Some((name, token)) = token else {
-            return match &origin.listener.agent {
+            return match by_kernel.or(origin.listener.agent.as_ref()) {
+                Some(named) if by_kernel.is_some() => agents.by_name(named, now).ok_or(Refusal::UnknownAgent),
                 Some(_) if self.is_a_stranger(origin) => Err(Refusal::UnknownAgent),
                 Some(bound) => agents.by_name(bound, now).ok_or(Refusal::UnknownAgent),
                 None if agents.serves_local() => self.local(origin),
@@ -56,6 +77,8 @@ impl Worker {
             };
         };
         let found = self.proxy.agents.by_token(&token, now).filter(|agent| name.is_none_or(|name| name == agent.name.as_str()));
+        // Whoever is known in two ways is the same in both.
+        let found = found.filter(|agent| by_kernel.is_none_or(|known| *known == agent.name));
         // Only wrong tokens are slowed down: many agents may share one address, and one that guesses must not lock out the others.
         found.ok_or_else(|| {
             let source = origin.peer.ip();
@@ -69,6 +92,9 @@ impl Worker {
 
     /// With no agents defined, loopback callers of our own user are `local`; loopback alone is no identity (threat 131).
     fn local(&self, origin: &Origin) -> Result<Arc<Agent>, Refusal> {
+        if let Some(process) = &origin.process {
+            return if process.peer.is_ours() { Ok(Arc::clone(&self.proxy.local)) } else { Err(Refusal::UnknownAgent) };
+        }
         let loopback = origin.peer.ip().is_loopback() && origin.local.ip().is_loopback();
         if loopback && self.same_user(origin) { Ok(Arc::clone(&self.proxy.local)) } else { Err(Refusal::UnknownAgent) }
     }
@@ -83,6 +109,25 @@ impl Worker {
 
     fn same_user(&self, origin: &Origin) -> bool {
         self.peers.as_ref().is_some_and(|peers| peers.same_user(origin.peer, origin.local))
+    }
+}
+
+impl PeerRule {
+    fn is(&self, uid: u32, cgroup: Option<&str>) -> bool {
+        let within = |pattern: &String| match (cgroup, pattern.strip_suffix('*')) {
+            (None, _) => false,
+            (Some(cgroup), Some(begin)) => cgroup.starts_with(begin),
+            (Some(cgroup), None) => cgroup == pattern,
+        };
+        self.uid.is_none_or(|own| own == uid) && self.cgroup.as_ref().is_none_or(within)
+    }
+}
+
+/// Writes down where the stream comes from.
+pub(super) fn note_source(entry: &mut Entry, origin: &Origin) {
+    match &origin.process {
+        Some(process) => entry.process(&process.peer),
+        None => entry.source(origin.peer),
     }
 }
 

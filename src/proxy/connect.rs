@@ -10,7 +10,7 @@ use http::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::authenticate::{Origin, Shown, note_agent};
+use super::authenticate::{Origin, Shown, note_agent, note_source};
 use super::body::ResponseBody;
 use super::caller::{Caller, Intercepted, Prefixed};
 use super::door::{Door, Inside, is_own_name};
@@ -62,7 +62,7 @@ impl Worker {
     /// Decides a CONNECT whose head is `head` over `request`.
     pub(super) async fn connect(self: &Rc<Self>, head: &Head, request: &[u8], origin: &Origin) -> Next {
         let mut entry = self.spool.begin(Kind::Tunnel);
-        entry.source(origin.peer);
+        note_source(&mut entry, origin);
         entry.door(Entrance::Connect);
         let view = head.view(request);
         let authority: Authority = match view.target.parse() {
@@ -255,7 +255,7 @@ impl Worker {
             return *entry;
         }
         let mut entry = self.spool.begin(Kind::Tunnel);
-        entry.source(inside.origin.peer);
+        note_source(&mut entry, &inside.origin);
         entry.door(Entrance::Connect);
         entry.authority(&inside.authority);
         entry

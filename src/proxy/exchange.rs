@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::activity::Busy;
 use super::approval::Pending;
-use super::authenticate::note_agent;
+use super::authenticate::{note_agent, note_source};
 use super::body::{Peeked, ResponseBody};
 use super::choose::Inquiry;
 use super::coded;
@@ -121,7 +121,7 @@ impl Worker {
     pub(super) async fn exchange(self: &Rc<Self>, door: &Door, asked: &mut Asked, busy: Busy) -> Answer {
         door.used();
         let mut entry = self.spool.begin(Kind::Request);
-        entry.source(door.origin().peer);
+        note_source(&mut entry, door.origin());
         entry.http(asked.parts.version);
         entry.begin_span(&asked.parts.headers);
         // An HTTP/1.1 caller can't be told to stop sending.

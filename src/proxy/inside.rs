@@ -255,7 +255,7 @@ impl Worker {
     fn refuse_malformed(&self, door: &Door, malformed: Malformed) -> Response<ResponseBody> {
         door.used();
         let mut entry = self.spool.begin(Kind::Request);
-        entry.source(door.origin().peer);
+        super::authenticate::note_source(&mut entry, door.origin());
         if let Door::Inside(inside) = door {
             entry.authority(&inside.authority);
             if let Some(agent) = &inside.agent {

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::authenticate::Origin;
+use super::authenticate::{Origin, note_source};
 use super::body::ResponseBody;
 use super::caller::{Caller, Prefixed};
 use super::connect::{Next, Opened, Tunnel};
@@ -21,15 +21,18 @@ use super::refusal::Refusal;
 use super::worker::{Listener, Worker};
 use crate::audit::Kind;
 use crate::head::{Malformed, ReadError, read_head};
+use crate::listener::Peer;
 use crate::model::Host;
 
 /// RFC 8446 §5.1: a record of type handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
+/// In place of an address where there is none: a Unix socket is on this machine.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// CONNECTs that may be refused on one stream before it is closed: a client answers a challenge on its second try.
 const CONNECT_TRIES: u32 = 4;
 
 /// Serves `stream` to its end.
-pub(super) async fn stream(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, listener: &Arc<Listener>) {
+pub(super) async fn stream(worker: &Rc<Worker>, stream: TcpStream, peer: Peer, listener: &Arc<Listener>) {
     // The way to the first request is on the heap while it lasts, so that a stream that waits for the next one holds little.
     match Box::pin(arrive(worker, stream, peer, listener)).await {
         Some(Then::Requests(opened)) => worker.requests(opened).await,
@@ -50,16 +53,21 @@ enum Then {
 }
 
 /// Finds out what the stream is; `None` = it has been answered, or has gone.
-async fn arrive(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, listener: &Arc<Listener>) -> Option<Then> {
-    let local = stream.local_addr().ok()?;
-    stream.set_nodelay(true).ok()?;
+async fn arrive(worker: &Rc<Worker>, stream: TcpStream, peer: Peer, listener: &Arc<Listener>) -> Option<Then> {
+    let (peer, local, process) = match peer {
+        Peer::Tcp(peer) => {
+            stream.set_nodelay(true).ok()?;
+            (peer, stream.local_addr().ok()?, None)
+        }
+        Peer::Unix(process) => (NOWHERE, NOWHERE, Some(Arc::new(worker.known_by_kernel(process)))),
+    };
     let mut stream = stream;
     let mut buffer = BytesMut::with_capacity(2048);
     let first = unless_draining(worker, timeout(worker.proxy.settings.head_timeout, stream.read_buf(&mut buffer))).await;
     if !matches!(first, Some(Ok(Ok(1..)))) {
         return None;
     }
-    let origin = Origin { peer, local, listener: Arc::clone(listener), tls: buffer.first() == Some(&TLS_HANDSHAKE) };
+    let origin = Origin { peer, local, listener: Arc::clone(listener), process, tls: buffer.first() == Some(&TLS_HANDSHAKE) };
     if origin.tls {
         let caller = Box::pin(end_tls(worker, Prefixed::new(buffer, stream), local)).await?;
         serve(worker, caller, BytesMut::new(), origin).await
@@ -130,7 +138,7 @@ async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, or
 async fn malformed_head(worker: &Worker, mut caller: Caller, origin: &Origin, malformed: Malformed) {
     let refusal = Refusal::Malformed(malformed);
     let mut entry = worker.spool.begin(Kind::Request);
-    entry.source(origin.peer);
+    note_source(&mut entry, origin);
     entry.refusal(refusal.kind(), refusal.status().as_u16());
     entry.note(malformed.kind());
     let mut response = refusal.response(entry.id().as_str());

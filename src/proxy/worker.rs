@@ -1,7 +1,6 @@
 //! `Proxy`: what all workers share; `Worker`: one core's runtime, pool and spool.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +27,7 @@ use crate::broker::{Broker, Permit};
 use crate::ca::Issuer;
 use crate::decide::Rules;
 use crate::head;
-use crate::listener::Peers;
+use crate::listener::{Peer, Peers};
 use crate::model::{AgentName, Host};
 use crate::telemetry::{Recorder, Telemetry};
 use crate::upstream::{Dialler, Pool};
@@ -72,6 +71,17 @@ pub(crate) struct Settings {
     pub(crate) agent_listen_any_user: bool,
     /// What the certificate of a proxy port that speaks TLS names, besides the address that a caller came to.
     pub(crate) names: Vec<Host>,
+    /// Which agents processes are that come by a Unix socket.
+    pub(crate) peers: Vec<PeerRule>,
+}
+
+/// Which agent a process is that comes by a Unix socket: one that has all that is said here.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerRule {
+    pub(crate) uid: Option<u32>,
+    /// A control group; with `*` at its end, all that begin so.
+    pub(crate) cgroup: Option<String>,
+    pub(crate) agent: AgentName,
 }
 
 /// How often a long stream's agent is looked at without a reason.
@@ -197,7 +207,7 @@ impl Worker {
     }
 
     /// Serves one accepted stream on a task of its own.
-    pub(crate) fn accept(self: &Rc<Self>, stream: std::net::TcpStream, peer: SocketAddr, listener: Arc<Listener>) {
+    pub(crate) fn accept(self: &Rc<Self>, stream: std::net::TcpStream, peer: Peer, listener: Arc<Listener>) {
         // It is counted already.
         self.under_way.set(self.under_way.get() + 1);
         let under_way = UnderWay(Rc::clone(self));

@@ -54,5 +54,6 @@ mod tls;
 mod token_response;
 mod traces;
 mod tunnels;
+mod unix_socket;
 mod users;
 mod websocket;

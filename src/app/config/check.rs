@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Config, Error, Gateway, bounds};
+use super::{Config, Error, Gateway, PeerRow, Proxy, bounds};
 use crate::gateway::ReturnUrl;
+use crate::listener::LONGEST;
 use crate::model::{Authority, Host};
 
 /// No client waits longer for an answer.
@@ -21,6 +22,7 @@ pub(super) fn check(config: &Config) -> Result<(), Error> {
     if let Some(name) = config.proxy.names.iter().find(|name| parse_name(name).is_none()) {
         return refuse("proxy.names", &format!("{name:?} is not a host name or address: no scheme, no port, no `*`"));
     }
+    unix(&config.proxy)?;
     if config.proxy.names.len() > NAMES {
         return refuse("proxy.names", &format!("at most {NAMES}, since one certificate holds them all"));
     }
@@ -45,6 +47,25 @@ pub(super) fn check(config: &Config) -> Result<(), Error> {
         return refuse("policy.default", "must be written (allow or deny) when proxy.listen is not loopback");
     }
     gateway(&config.gateway)
+}
+
+fn unix(proxy: &Proxy) -> Result<(), Error> {
+    let refuse = |key, why: &str| Err(Error::Value { key, why: why.to_owned() });
+    if proxy.unix_listen.iter().any(|path| path.as_os_str().is_empty() || path.as_os_str().len() > LONGEST) {
+        return refuse("proxy.unix_listen", &format!("a path of a socket has from 1 to {LONGEST} bytes"));
+    }
+    let wide = |row: &PeerRow| row.uid.is_none() && row.cgroup.is_none();
+    if proxy.peer.iter().any(wide) {
+        return refuse("proxy.peer", "name a uid, a cgroup or both: else every process would be this agent");
+    }
+    let cgroups = || proxy.peer.iter().filter_map(|row| row.cgroup.as_deref());
+    if cgroups().any(|path| !path.starts_with('/') || path.strip_suffix('*').unwrap_or(path).contains('*')) {
+        return refuse("proxy.peer", "a cgroup begins with `/`, and a `*` stands at its end only");
+    }
+    if cfg!(not(target_os = "linux")) && cgroups().next().is_some() {
+        return refuse("proxy.peer", "this system has no cgroups");
+    }
+    Ok(())
 }
 
 fn gateway(gateway: &Gateway) -> Result<(), Error> {

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use bytesize::ByteSize;
 
 use super::{
-    Approvals, Attention, Audit, Ca, Fsync, Gateway, Guard, GuardMode, GuardScope, Limits, LogIns, Mints, OnFailure, Proxy,
-    Renewal, Replay, Telemetry, Time, Unmatched, Upstream,
+    Approvals, Attention, Audit, Ca, Fsync, Gateway, Guard, GuardMode, GuardScope, Limits, LogIns, Mints, Mode, OnFailure,
+    Proxy, Renewal, Replay, Telemetry, Time, Unmatched, Upstream,
 };
 
 impl Default for Proxy {
@@ -16,6 +16,9 @@ impl Default for Proxy {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8091))],
             agent_listen: BTreeMap::new(),
             agent_listen_any_user: false,
+            unix_listen: Vec::new(),
+            unix_mode: Mode::default(),
+            peer: Vec::new(),
             unmatched: Unmatched::Tunnel,
             unregistered: None,
             log_ins: LogIns::Capture,

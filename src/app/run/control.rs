@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -13,7 +12,7 @@ use super::seat::Accepted;
 use super::telling::tell_gateway;
 use crate::app::reload::{self, Reload};
 use crate::app::{frozen, node, passing};
-use crate::listener;
+use crate::listener::{self, Socket};
 use crate::proxy::Listener;
 
 /// How often agents are looked for whose command was killed.
@@ -30,7 +29,7 @@ const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// Accepts, reloads, renews, until the workers have ended.
 pub(super) async fn control_plane(
-    sockets: Vec<(std::net::TcpListener, Listener)>,
+    sockets: Vec<(Socket, Listener)>,
     workers: Vec<mpsc::UnboundedSender<Accepted>>,
     stop: listener::Stop,
     (reload, watch): (Arc<Reload>, Option<reload::Watch>),
@@ -51,12 +50,7 @@ pub(super) async fn control_plane(
     let next = Arc::new(AtomicUsize::new(0));
     let mut doors = Vec::new();
     for (socket, listener) in sockets {
-        match TcpListener::from_std(socket) {
-            Ok(socket) => {
-                doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone())));
-            }
-            Err(error) => tracing::error!(%error, "a listening socket can't be used"),
-        }
+        doors.push(tokio::spawn(listener::accept(door(socket, listener, &workers, &next, &stop), stop.clone())));
     }
     drop(workers);
     for door in doors {
@@ -183,7 +177,7 @@ async fn moved(reload: &Reload) {
 
 /// Hands each stream to the workers in turn.
 fn door(
-    socket: TcpListener,
+    socket: Socket,
     listener: Listener,
     workers: &Arc<Vec<mpsc::UnboundedSender<Accepted>>>,
     next: &Arc<AtomicUsize>,

@@ -1,6 +1,5 @@
 //! `Seat`: one worker thread, its runtime and its streams.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use crate::audit::Log;
+use crate::listener::Peer;
 use crate::proxy::{Listener, Proxy, Worker};
 use crate::upstream::Dialler;
 
@@ -16,7 +16,7 @@ use crate::upstream::Dialler;
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// A stream as it was accepted, from whom, and where.
-pub(super) type Accepted = (std::net::TcpStream, SocketAddr, Arc<Listener>);
+pub(super) type Accepted = (std::net::TcpStream, Peer, Arc<Listener>);
 
 /// What one worker thread is given.
 pub(super) struct Seat {
