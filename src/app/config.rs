@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::check::{parse_exception, parse_name};
-pub use self::peer::{Mode, PeerRow};
+pub use self::peer::{CertificateRow, ClientAuth, Mode, PeerRow};
 pub use self::read::Error;
 pub use self::time::Time;
 use crate::policy;
@@ -83,6 +83,14 @@ pub struct Proxy {
     pub unix_mode: Mode,
     /// Which agent a process is that comes by a Unix socket and shows no token: the first that fits.
     pub peer: Vec<PeerRow>,
+    /// PEM file of the authorities whose certificates callers may show the proxy's TLS; relative to the home folder.
+    pub client_ca: Option<PathBuf>,
+    /// PEM file of the certificates that they took back.
+    pub client_crl: Option<PathBuf>,
+    /// Whether callers may show a certificate or must: `optional` or `required`.
+    pub client_auth: ClientAuth,
+    /// Which agent a caller is that shows a certificate: the first that fits.
+    pub client_certificate: Vec<CertificateRow>,
     /// Whether every user of this machine may use those on loopback; by default only the user that runs the proxy may.
     pub agent_listen_any_user: bool,
     /// Hosts no provider names: `tunnel`, `intercept` or `refuse`.

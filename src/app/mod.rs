@@ -1,6 +1,7 @@
 //! Configuration, build, start, reload, drain. Floor 4.
 
 mod announced;
+mod client_ca;
 pub mod config;
 mod endpoint;
 mod explain;

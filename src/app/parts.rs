@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
 
+use super::client_ca::client_verifier;
 use super::config::Config;
 use super::home::{Home, HomeError};
 use super::init::{InitError, open_root, trusted};
@@ -162,7 +163,12 @@ pub(super) fn issuer(
 ) -> Result<(Issuer, String), BuildError> {
     let root = open_root(home, key)?;
     let settings = ca::Settings { cache_hosts: config.ca.cache_hosts };
-    Ok((Issuer::new(&root, Arc::clone(crypto), settings, SystemTime::now())?, root.fingerprint_sha256()))
+    let issuer = Issuer::new(&root, Arc::clone(crypto), settings, SystemTime::now())?;
+    let issuer = match client_verifier(home, config, crypto)? {
+        Some(verifier) => issuer.asking(verifier)?,
+        None => issuer,
+    };
+    Ok((issuer, root.fingerprint_sha256()))
 }
 
 pub(super) fn pages(home: &Home, fingerprint: String) -> Result<Pages, BuildError> {
@@ -263,6 +269,7 @@ pub fn check(home: &Home, config: &Config, weak_secret: bool) -> Result<(), Buil
 pub(super) fn check_named(home: &Home, config: &Config) -> Result<(), BuildError> {
     listeners(config)?;
     super::gateway::tls(home, config)?;
+    client_verifier(home, config, &crypto())?;
     settings::webhook(home, config)?;
     super::traces::destination(home, config)?;
     settings::upstream(home, config).map(drop)

@@ -84,7 +84,13 @@ pub(super) fn proxy(config: &Config) -> proxy::Settings {
         agent_listen_any_user: config.proxy.agent_listen_any_user,
         names: names(config),
         peers: config.proxy.peer.iter().map(peer_rule).collect(),
+        certificates: config.proxy.client_certificate.iter().map(certificate_rule).collect(),
+        certificate_required: config.proxy.client_ca.is_some() && config.proxy.client_auth == config::ClientAuth::Required,
     }
+}
+
+fn certificate_rule(row: &config::CertificateRow) -> proxy::CertificateRule {
+    proxy::CertificateRule { san: row.san.clone(), cn: row.cn.clone(), agent: row.agent.clone() }
 }
 
 fn peer_rule(row: &config::PeerRow) -> proxy::PeerRule {

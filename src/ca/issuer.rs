@@ -11,10 +11,11 @@ use std::time::SystemTime;
 use quick_cache::sync::Cache;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{NoServerSessionStorage, ProducesTickets, ResolvesServerCertUsingSni};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ProducesTickets, ResolvesServerCertUsingSni, WantsServerCert};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{CipherSuite, ServerConfig};
+use rustls::{CipherSuite, ConfigBuilder, ServerConfig, WantsVerifier};
 
 use super::leaf;
 use super::root::check_range;
@@ -35,6 +36,8 @@ pub struct Issuer {
     signer: Arc<rcgen::Issuer<'static, Signer>>,
     root_validity: Range<SystemTime>,
     template: ServerConfig,
+    /// For proxy ports that want to see certificates.
+    asking: Option<ServerConfig>,
     run: OnceLock<Run>,
     leaves: Cache<Host, Arc<Leaf>>,
     /// By the address that callers came to; not among `leaves`, since these name more than one host.
@@ -73,11 +76,22 @@ impl Issuer {
             signer: root.issuer(),
             root_validity,
             template: template(provider)?,
+            asking: None,
             run: OnceLock::new(),
             leaves: Cache::new(settings.cache_hosts.max(1)),
             doors: Cache::new(DOORS),
             minted: AtomicU64::new(0),
         })
+    }
+
+    /// With callers of the proxy's own TLS asked for certificates, which `verifier` judges.
+    ///
+    /// # Errors
+    /// A provider that cannot do both versions.
+    pub(crate) fn asking(self, verifier: Arc<dyn ClientCertVerifier>) -> Result<Self, Error> {
+        let provider = Arc::clone(self.template.crypto_provider());
+        let asking = common(provider, |builder| builder.with_client_cert_verifier(verifier))?;
+        Ok(Self { asking: Some(asking), ..self })
     }
 
     /// Draws the key and the ticketer of this run, which the first handshake would wait for otherwise. Blocks some 30 ms.
@@ -129,7 +143,8 @@ impl Issuer {
     pub fn listener_config(&self, host: &Host, other: &[Host]) -> Result<Arc<ServerConfig>, Error> {
         let leaf = self.leaf(&self.doors, self.run()?, (host, other), SystemTime::now())?;
         let config = leaf.unnamed.get_or_init(|| {
-            let mut config = self.config(&leaf);
+            let mut config = self.asking.as_ref().unwrap_or(&self.template).clone();
+            config.cert_resolver = Arc::clone(&leaf.resolver) as _;
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             Arc::new(config)
         });
@@ -205,11 +220,16 @@ impl std::fmt::Debug for Issuer {
 /// What all configurations have in common; it knows no certificate yet.
 fn template(provider: Arc<CryptoProvider>) -> Result<ServerConfig, Error> {
     let provider = Arc::new(prefer_aes_128(Arc::unwrap_or_clone(provider)));
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(Error::Tls)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+    common(provider, |builder| builder.with_no_client_auth())
+}
+
+fn common(
+    provider: Arc<CryptoProvider>,
+    callers: impl FnOnce(ConfigBuilder<ServerConfig, WantsVerifier>) -> ConfigBuilder<ServerConfig, WantsServerCert>,
+) -> Result<ServerConfig, Error> {
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12]).map_err(Error::Tls)?;
+    let mut config = callers(builder).with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
     config.ignore_client_order = true;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

@@ -2,6 +2,7 @@
 
 mod about;
 mod bundle;
+mod client;
 mod error;
 mod issuer;
 mod leaf;
@@ -15,6 +16,7 @@ mod ticket;
 
 pub use about::{About, describe};
 pub use bundle::{SystemRoots, bundle, system_roots};
+pub(crate) use client::{ClientNames, ClientRoots};
 pub use error::Error;
 pub use issuer::{Issuer, Settings};
 pub(crate) use read::pem;

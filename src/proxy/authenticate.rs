@@ -6,12 +6,14 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
-use super::worker::{Listener, PeerRule, Worker};
+use super::worker::{CertificateRule, Listener, PeerRule, Worker};
 use crate::agent::Agent;
 use crate::audit::Entry;
+use crate::ca::ClientNames;
 use crate::listener::UnixPeer;
 use crate::model::AgentName;
 
@@ -34,6 +36,8 @@ pub(super) struct Origin {
     pub(super) listener: Arc<Listener>,
     /// The process at the other end, where the stream came by a Unix socket.
     pub(super) process: Option<Arc<Process>>,
+    /// Which agent the caller is by the certificate that it showed.
+    pub(super) certificate: Option<Arc<AgentName>>,
     /// The caller speaks TLS to the proxy itself.
     pub(super) tls: bool,
 }
@@ -66,10 +70,18 @@ impl Worker {
             Shown::Authorization(value) => Some(credentials(value).ok_or(Refusal::UnknownAgent)?),
             Shown::Token(token) => Some((None, Zeroizing::new(token.to_owned()))),
         };
+        if self.proxy.settings.certificate_required && !origin.tls && origin.process.is_none() {
+            return Err(Refusal::UnknownAgent);
+        }
         let by_kernel = origin.process.as_deref().and_then(|process| process.agent.as_ref());
+        let by_certificate = origin.certificate.as_deref();
+        if by_kernel.zip(by_certificate).is_some_and(|(one, other)| one != other) {
+            return Err(Refusal::UnknownAgent);
+        }
+        let known = by_kernel.or(by_certificate);
         let Some((name, token)) = token else {
-            return match by_kernel.or(origin.listener.agent.as_ref()) {
-                Some(named) if by_kernel.is_some() => agents.by_name(named, now).ok_or(Refusal::UnknownAgent),
+            return match known.or(origin.listener.agent.as_ref()) {
+                Some(named) if known.is_some() => agents.by_name(named, now).ok_or(Refusal::UnknownAgent),
                 Some(_) if self.is_a_stranger(origin) => Err(Refusal::UnknownAgent),
                 Some(bound) => agents.by_name(bound, now).ok_or(Refusal::UnknownAgent),
                 None if agents.serves_local() => self.local(origin),
@@ -78,7 +90,7 @@ impl Worker {
         };
         let found = self.proxy.agents.by_token(&token, now).filter(|agent| name.is_none_or(|name| name == agent.name.as_str()));
         // Whoever is known in two ways is the same in both.
-        let found = found.filter(|agent| by_kernel.is_none_or(|known| *known == agent.name));
+        let found = found.filter(|agent| known.is_none_or(|known| *known == agent.name));
         // Only wrong tokens are slowed down: many agents may share one address, and one that guesses must not lock out the others.
         found.ok_or_else(|| {
             let source = origin.peer.ip();
@@ -88,6 +100,18 @@ impl Worker {
             self.proxy.guesses.wrong(source);
             Refusal::UnknownAgent
         })
+    }
+
+    /// Which agent the certificate names that a caller showed, and that was verified.
+    pub(super) fn known_by_certificate(&self, certificate: &CertificateDer<'_>) -> Option<Arc<AgentName>> {
+        let rules = &self.proxy.settings.certificates;
+        let names = ClientNames::of(certificate)?;
+        let fits = |rule: &&CertificateRule| match (&rule.san, &rule.cn) {
+            (Some(san), _) => names.has(san),
+            (None, Some(cn)) => names.is_called(cn),
+            (None, None) => false,
+        };
+        rules.iter().find(fits).map(|rule| Arc::new(rule.agent.clone()))
     }
 
     /// With no agents defined, loopback callers of our own user are `local`; loopback alone is no identity (threat 131).

@@ -60,4 +60,4 @@ pub(crate) use internal::Pages;
 pub(crate) use load::Loads;
 pub(crate) use meter::Meters;
 pub(crate) use waiting::Waiting;
-pub(crate) use worker::{Listener, PeerRule, Proxy, Settings, Worker};
+pub(crate) use worker::{CertificateRule, Listener, PeerRule, Proxy, Settings, Worker};

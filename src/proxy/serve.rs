@@ -22,7 +22,7 @@ use super::worker::{Listener, Worker};
 use crate::audit::Kind;
 use crate::head::{Malformed, ReadError, read_head};
 use crate::listener::Peer;
-use crate::model::Host;
+use crate::model::{AgentName, Host};
 
 /// RFC 8446 §5.1: a record of type handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -67,9 +67,17 @@ async fn arrive(worker: &Rc<Worker>, stream: TcpStream, peer: Peer, listener: &A
     if !matches!(first, Some(Ok(Ok(1..)))) {
         return None;
     }
-    let origin = Origin { peer, local, listener: Arc::clone(listener), process, tls: buffer.first() == Some(&TLS_HANDSHAKE) };
+    let mut origin = Origin {
+        peer,
+        local,
+        listener: Arc::clone(listener),
+        process,
+        certificate: None,
+        tls: buffer.first() == Some(&TLS_HANDSHAKE),
+    };
     if origin.tls {
-        let caller = Box::pin(end_tls(worker, Prefixed::new(buffer, stream), local)).await?;
+        let (caller, certificate) = Box::pin(end_tls(worker, Prefixed::new(buffer, stream), local)).await?;
+        origin.certificate = certificate;
         serve(worker, caller, BytesMut::new(), origin).await
     } else {
         serve(worker, Caller::Tcp(Prefixed::new(BytesMut::new(), stream)), buffer, origin).await
@@ -86,13 +94,18 @@ pub(super) async fn unless_draining<T>(worker: &Worker, work: impl Future<Output
 }
 
 /// Ends the TLS of a caller that speaks it to the proxy itself, with a certificate for the address it came to and all our names.
-async fn end_tls(worker: &Worker, stream: Prefixed<TcpStream>, local: SocketAddr) -> Option<Caller> {
+/// Says also which agent the caller is by its own certificate.
+async fn end_tls(worker: &Worker, stream: Prefixed<TcpStream>, local: SocketAddr) -> Option<(Caller, Option<Arc<AgentName>>)> {
     let host = Host::from(local.ip().to_canonical());
     let config = worker.proxy.issuer.load().listener_config(&host, &worker.proxy.settings.names);
     let config = config.map_err(|error| tracing::warn!(%error, "no certificate for the proxy's own address")).ok()?;
     let accepting = TlsAcceptor::from(config).accept(stream);
     match timeout(worker.proxy.settings.handshake_timeout, accepting).await {
-        Ok(Ok(stream)) => Some(Caller::Tls(Box::new(stream))),
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let agent = shown.and_then(|certificate| worker.known_by_certificate(certificate));
+            Some((Caller::Tls(Box::new(stream)), agent))
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, "a caller's TLS to the proxy failed");
             None

@@ -73,6 +73,10 @@ pub(crate) struct Settings {
     pub(crate) names: Vec<Host>,
     /// Which agents processes are that come by a Unix socket.
     pub(crate) peers: Vec<PeerRule>,
+    /// Which agents callers are that show certificates.
+    pub(crate) certificates: Vec<CertificateRule>,
+    /// Whether callers of a port must show one.
+    pub(crate) certificate_required: bool,
 }
 
 /// Which agent a process is that comes by a Unix socket: one that has all that is said here.
@@ -81,6 +85,14 @@ pub(crate) struct PeerRule {
     pub(crate) uid: Option<u32>,
     /// A control group; with `*` at its end, all that begin so.
     pub(crate) cgroup: Option<String>,
+    pub(crate) agent: AgentName,
+}
+
+/// Which agent a caller is that shows a certificate with this name.
+#[derive(Debug, Clone)]
+pub(crate) struct CertificateRule {
+    pub(crate) san: Option<String>,
+    pub(crate) cn: Option<String>,
     pub(crate) agent: AgentName,
 }
 

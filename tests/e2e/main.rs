@@ -15,6 +15,7 @@ mod attack;
 mod attention;
 mod bounds;
 mod canary;
+mod client_certificate;
 mod doors;
 mod exhaustion;
 mod floods;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Config, Error, Gateway, PeerRow, Proxy, bounds};
+use super::{ClientAuth, Config, Error, Gateway, PeerRow, Proxy, bounds};
 use crate::gateway::ReturnUrl;
 use crate::listener::LONGEST;
 use crate::model::{Authority, Host};
@@ -23,6 +23,7 @@ pub(super) fn check(config: &Config) -> Result<(), Error> {
         return refuse("proxy.names", &format!("{name:?} is not a host name or address: no scheme, no port, no `*`"));
     }
     unix(&config.proxy)?;
+    certificates(&config.proxy)?;
     if config.proxy.names.len() > NAMES {
         return refuse("proxy.names", &format!("at most {NAMES}, since one certificate holds them all"));
     }
@@ -64,6 +65,20 @@ fn unix(proxy: &Proxy) -> Result<(), Error> {
     }
     if cfg!(not(target_os = "linux")) && cgroups().next().is_some() {
         return refuse("proxy.peer", "this system has no cgroups");
+    }
+    Ok(())
+}
+
+fn certificates(proxy: &Proxy) -> Result<(), Error> {
+    let refuse = |key, why: &str| Err(Error::Value { key, why: why.to_owned() });
+    if proxy.client_ca.is_none() && !proxy.client_certificate.is_empty() {
+        return refuse("proxy.client_ca", "must name the file of the authorities whose certificates are taken");
+    }
+    if proxy.client_ca.is_none() && proxy.client_auth == ClientAuth::Required {
+        return refuse("proxy.client_ca", "must name the file of the authorities whose certificates are required");
+    }
+    if proxy.client_certificate.iter().any(|row| row.san.is_some() == row.cn.is_some()) {
+        return refuse("proxy.client_certificate", "name a san or a cn, one of them");
     }
     Ok(())
 }

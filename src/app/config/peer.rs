@@ -52,6 +52,32 @@ pub struct PeerRow {
     pub agent: AgentName,
 }
 
+/// `proxy.client_auth`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuth {
+    /// A caller may show a certificate, or a token alone.
+    #[default]
+    Optional,
+    /// Every caller of a port must.
+    Required,
+}
+
+/// One `[[proxy.client_certificate]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateRow {
+    /// An alternative name: a URI, a host or an e-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub san: Option<String>,
+    /// The common name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cn: Option<String>,
+    /// The agent that it is.
+    #[serde(with = "name")]
+    pub agent: AgentName,
+}
+
 mod name {
     use serde::{Deserialize as _, Deserializer, Serializer};
 

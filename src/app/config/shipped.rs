@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use bytesize::ByteSize;
 
 use super::{
-    Approvals, Attention, Audit, Ca, Fsync, Gateway, Guard, GuardMode, GuardScope, Limits, LogIns, Mints, Mode, OnFailure,
-    Proxy, Renewal, Replay, Telemetry, Time, Unmatched, Upstream,
+    Approvals, Attention, Audit, Ca, ClientAuth, Fsync, Gateway, Guard, GuardMode, GuardScope, Limits, LogIns, Mints, Mode,
+    OnFailure, Proxy, Renewal, Replay, Telemetry, Time, Unmatched, Upstream,
 };
 
 impl Default for Proxy {
@@ -19,6 +19,10 @@ impl Default for Proxy {
             unix_listen: Vec::new(),
             unix_mode: Mode::default(),
             peer: Vec::new(),
+            client_ca: None,
+            client_crl: None,
+            client_auth: ClientAuth::Optional,
+            client_certificate: Vec::new(),
             unmatched: Unmatched::Tunnel,
             unregistered: None,
             log_ins: LogIns::Capture,
