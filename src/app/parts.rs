@@ -22,7 +22,7 @@ use crate::policy::{Policy, Rule};
 use crate::provider::Catalogue;
 use crate::proxy::{Listener, Pages};
 use crate::seal::{DataKey, Passphrase};
-use crate::vault::{self, Snapshot};
+use crate::vault::{self, Snapshot, Store};
 
 /// What an application is made from.
 pub struct Setup {
@@ -193,6 +193,11 @@ pub(super) fn app_placeholders(key: &DataKey) -> AppPlaceholders {
 
 /// All connections as they are now.
 pub(super) type Look = Arc<dyn Fn() -> Result<Arc<Snapshot>, vault::Error> + Send + Sync>;
+
+/// Looks into `store`.
+pub(super) fn look(store: Arc<Store>) -> Look {
+    Arc::new(move || store.snapshot())
+}
 
 /// Tells which providers' connections were registered for a host, as they are now; while the vault can't be read, as it had it before.
 pub(super) fn registered(look: Look) -> Arc<decide::Registered> {

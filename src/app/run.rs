@@ -139,22 +139,20 @@ impl App {
         parts::warn_of_strangers(&setup.config, &registry);
         let catalogue = catalogue(&setup.home);
         let store = Arc::new(Store::with_key(setup.home.vault(), key.duplicate()));
-        let look = Arc::clone(&store);
-        let look: parts::Look = Arc::new(move || look.snapshot());
+        let look = parts::look(Arc::clone(&store));
         let written = super::rules::rules(&setup.home, &setup.config, &catalogue)?;
         let rules = parts::rules(&catalogue, &written, (&setup.config, &registry), parts::registered(Arc::clone(&look)));
         let dialler = Dialler::new(settings::upstream(&setup.home, &setup.config)?, &crypto)?;
         let pages = parts::pages(&setup.home, fingerprint)?;
         // A vault that can't be opened is told of now, not at the first request.
-        let snapshot = store.snapshot()?;
-        registration::tell(&catalogue, &snapshot);
-        let telemetry = Arc::<Telemetry>::default();
+        registration::tell(&catalogue, &*store.snapshot()?);
+        let (telemetry, exporter) = traces::prepare(&setup.home, &setup.config)?;
         let (attention, outbox) = webhook::prepare(&setup.home, &setup.config)?;
         let parts = Parts {
             store,
             approvals: Approvals::new(settings::approvals(&setup.config), Arc::clone(&attention)),
             attention,
-            exporter: traces::prepare(&setup.home, &setup.config, &telemetry)?,
+            exporter,
             telemetry,
             outbox,
             look,

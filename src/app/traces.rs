@@ -63,9 +63,10 @@ pub(super) fn destination(home: &Home, config: &Config) -> Result<Option<Destina
     Ok(Some((url, headers)))
 }
 
-/// Makes it, and has `telemetry` make spans, where `telemetry.otlp` names a collector.
-pub(super) fn prepare(home: &Home, config: &Config, telemetry: &Telemetry) -> Result<Option<Exporter>, BuildError> {
-    let Some((url, headers)) = destination(home, config)? else { return Ok(None) };
+/// What counts, and makes spans where `telemetry.otlp` names a collector; and what takes them there.
+pub(super) fn prepare(home: &Home, config: &Config) -> Result<(Arc<Telemetry>, Option<Exporter>), BuildError> {
+    let telemetry = Arc::<Telemetry>::default();
+    let Some((url, headers)) = destination(home, config)? else { return Ok((telemetry, None)) };
     let mut upstream = settings::upstream(home, config)?;
     // It is where a person says it is.
     upstream.allow_private = vec![IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
@@ -77,7 +78,7 @@ pub(super) fn prepare(home: &Home, config: &Config, telemetry: &Telemetry) -> Re
     let (traces, spans) = Traces::new(config.telemetry.sample, seed);
     let traces = Arc::new(traces);
     telemetry.trace(Arc::clone(&traces));
-    Ok(Some(Exporter { url, headers, spans, dialler, traces }))
+    Ok((telemetry, Some(Exporter { url, headers, spans, dialler, traces })))
 }
 
 /// `NAME: VALUE` in each line, what is behind `#` aside.
