@@ -25,6 +25,8 @@ pub(super) struct Item {
     pub(super) count: u64,
     /// When it was told of; `None` = not at all.
     pub(super) told: Option<SystemTime>,
+    /// Whoever was told that it is open has not been told that it is settled.
+    pub(super) owed: bool,
 }
 
 impl Item {
@@ -41,12 +43,19 @@ impl Item {
         self.settled_at.is_some_and(|then| long_ago(then, now))
     }
 
-    /// Opens one that was settled, and says whether it is to be told of once more.
-    pub(super) fn open_again(&mut self, need: Arc<Need>, now: SystemTime) -> bool {
+    /// Opens one that was settled.
+    pub(super) fn open_again(&mut self, need: Arc<Need>) {
         (self.state, self.settled_at, self.need) = (State::Open, None, need);
-        let again = self.told.is_some_and(|told| now.duration_since(told).is_ok_and(|ago| ago >= QUIET));
-        self.told = if again { Some(now) } else { self.told };
-        again
+    }
+
+    /// Whether it is open and to be told of once more: what it was told of last was its end, and not just now.
+    pub(super) fn is_due(&mut self, now: SystemTime) -> bool {
+        let quiet = self.told.is_none_or(|told| now.duration_since(told).is_ok_and(|ago| ago < QUIET));
+        let due = self.is_open() && !self.owed && !quiet;
+        if due {
+            (self.told, self.owed) = (Some(now), true);
+        }
+        due
     }
 
     /// Which goes first where there is no room: what is settled, then what nobody has asked for in the longest time.

@@ -40,6 +40,8 @@ struct Line {
     settled_at: Option<SystemTime>,
     count: u64,
     told: Option<SystemTime>,
+    #[serde(default)]
+    owed: bool,
 }
 
 impl Line {
@@ -64,6 +66,7 @@ impl Line {
             settled_at: item.settled_at,
             count: item.count,
             told: item.told,
+            owed: item.owed,
         }
     }
 
@@ -90,6 +93,7 @@ impl Line {
             settled_at: self.settled_at.map(|at| at.min(now)),
             count: self.count,
             told: self.told.map(|at| at.min(now)),
+            owed: self.owed,
         };
         Some(item).filter(|item| !item.is_over(now))
     }

@@ -71,7 +71,8 @@ impl Attention {
         let mut items = self.lock();
         if let Some(item) = items.iter_mut().find(|item| item.need.same_as(&need)) {
             (item.last_seen, item.count) = (now, item.count.saturating_add(1));
-            self.open_again(item, need, now);
+            self.open_again(item, need);
+            self.tell_if_due(item, now);
             return Arc::clone(&item.id);
         }
         let crowded = make_room(&mut items, &need);
@@ -87,6 +88,7 @@ impl Attention {
             count: 1,
             // Whoever asks for everything does not get to call everybody about it.
             told: (!crowded).then_some(now),
+            owed: !crowded,
         };
         if !crowded {
             self.tell(Event::Opened, &item, now);
@@ -101,19 +103,23 @@ impl Attention {
     /// A request that is held for want of `need` still is: what was settled was something else.
     pub(crate) fn still_needed(&self, need: &Need, now: SystemTime) {
         if let Some(item) = self.lock().iter_mut().find(|item| item.need.same_as(need)) {
-            self.open_again(item, need.clone(), now);
+            self.open_again(item, need.clone());
+            self.tell_if_due(item, now);
         }
     }
 
-    fn open_again(&self, item: &mut Item, need: Need, now: SystemTime) {
-        if item.is_open() {
-            return;
+    fn open_again(&self, item: &mut Item, need: Need) {
+        if !item.is_open() {
+            item.open_again(Arc::new(need));
+            self.stir();
+            self.has_news();
         }
-        if item.open_again(Arc::new(need), now) {
+    }
+
+    pub(super) fn tell_if_due(&self, item: &mut Item, now: SystemTime) {
+        if item.is_due(now) {
             self.tell(Event::Opened, item, now);
         }
-        self.stir();
-        self.has_news();
     }
 
     /// All needs of this proxy that are open, with the ids of their items.
@@ -146,10 +152,10 @@ impl Attention {
         }
     }
 
-    /// Ends an item that is open.
+    /// Ends an item that is open. Its end is told once, and only to whoever was told of its beginning.
     pub(super) fn settle_one(&self, item: &mut Item, state: State, now: SystemTime) {
         item.settle(state, now);
-        if item.told.is_some() {
+        if std::mem::take(&mut item.owed) {
             self.tell(if state == State::Resolved { Event::Resolved } else { Event::Lapsed }, item, now);
         }
         self.has_news();

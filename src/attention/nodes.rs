@@ -163,7 +163,8 @@ impl Attention {
         let told = (open && !crowded).then_some(now);
         let settled_at = (!open).then_some(now);
         let (node, need) = (Some(node.clone()), Arc::new(need));
-        let item = Item { id, node, need, state, first_seen, last_seen, settled_at, count, told };
+        let owed = told.is_some();
+        let item = Item { id, node, need, state, first_seen, last_seen, settled_at, count, told, owed };
         if told.is_some() {
             self.tell(Event::Opened, &item, now);
         }
@@ -177,12 +178,11 @@ impl Attention {
         if item.state == one.state {
             item.need = Arc::new(one.need);
         } else if one.state == State::Open {
-            if item.open_again(Arc::new(one.need), now) {
-                self.tell(Event::Opened, item, now);
-            }
+            item.open_again(Arc::new(one.need));
         } else {
             self.settle_one(item, one.state, now);
         }
+        self.tell_if_due(item, now);
     }
 
     /// Ends what no node tells of any more, and forgets what was settled an hour ago.

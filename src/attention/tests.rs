@@ -91,7 +91,11 @@ fn what_comes_and_goes_within_a_minute_is_told_once() {
         let id = attention.note(need("ci", "acme"), "R1", now() + Duration::from_secs(round));
         attention.settle(&[(id, Standing::Met)], now() + Duration::from_secs(round));
     }
-    assert_eq!(told(&mut notices).iter().filter(|word| *word == "attention.opened").count(), 1);
+    assert_eq!(told(&mut notices), ["attention.opened", "attention.resolved"]);
+    for secs in [59, 60, 61] {
+        attention.note(need("ci", "acme"), "R1", now() + Duration::from_secs(secs));
+    }
+    assert_eq!(told(&mut notices), ["attention.opened"], "it came back to stay");
 }
 
 #[test]

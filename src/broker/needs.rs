@@ -68,8 +68,9 @@ fn standing(need: &Need, moment: &dyn Moment) -> Standing {
     }
 }
 
+/// An app that nobody has logged in by is no credential, whatever its status.
 fn is_usable(entry: &Entry) -> bool {
-    entry.status == Status::Active
+    entry.status == Status::Active && !entry.is_app_alone()
 }
 
 #[cfg(test)]
@@ -113,6 +114,20 @@ mod tests {
             registered_at: Some(registered()),
             words: Words { title: String::new(), content: String::new(), command: String::new() },
         }
+    }
+
+    #[test]
+    fn an_app_without_a_log_in_meets_no_need() {
+        let (_folder, store) = vault(&[("acme:alice", Status::Active)]);
+        let mut fields = Credential::default();
+        fields.set("client_id", Secret::new("a client".to_owned()));
+        let mut app = Entry::new("acme".parse().unwrap(), AuthType::OAuth2, fields);
+        app.app = true;
+        store.register(&"acme".parse().unwrap(), app).unwrap();
+        let reasons = [Reason::NotRegistered, Reason::Attention, Reason::Revoked, Reason::Unfit];
+        let stands = |reason, named| standing(&need("acme", reason, named), &*store.snapshot().unwrap());
+        let all: Vec<_> = reasons.into_iter().flat_map(|reason| [stands(reason, false), stands(reason, true)]).collect();
+        assert_eq!(all, [Standing::Open; 8]);
     }
 
     #[test]
