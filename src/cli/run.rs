@@ -64,8 +64,9 @@ pub(crate) struct Door<G> {
 /// Runs the command and answers its exit code. `open` finds a proxy or starts a private one.
 ///
 /// # Errors
-/// When there is no proxy, or the helper files can't be written. What is wrong with the command itself is an exit code.
+/// When there is no proxy, the helper files can't be written, or what is to be kept is not for commands. What is wrong with the command itself is an exit code.
 pub(crate) async fn run<G>(mut job: Job<'_>, open: impl AsyncFnOnce() -> anyhow::Result<Door<G>>) -> anyhow::Result<u8> {
+    scrub::may_keep(&job.keep)?;
     let door = open().await?;
     job.inputs.proxy = door.proxy;
     job.inputs.java_proxy = door.java_proxy;

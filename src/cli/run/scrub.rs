@@ -40,6 +40,17 @@ const AROUND: &str = "\
     HTTPS_CA_FILE NO_GRPC_PROXY NODE_TLS_REJECT_UNAUTHORIZED NPM_CONFIG_HTTPS_PROXY NPM_CONFIG_NOPROXY \
     NPM_CONFIG_PROXY PIP_PROXY";
 
+/// What of Nexus `--keep` brings back: a program of JarvisCore finds the gateway by these, which gives it placeholders.
+const FOR_PROGRAMS: [&str; 2] = ["NEXUS_GATEWAY_API_KEY", "NEXUS_GATEWAY_URL"];
+
+/// # Errors
+/// When `keep` names a variable of Nexus that no command may have.
+pub(super) fn may_keep(keep: &[String]) -> anyhow::Result<()> {
+    let refused = keep.iter().find(|name| name.starts_with("NEXUS_") && !FOR_PROGRAMS.contains(&name.as_str()));
+    let Some(name) = refused else { return Ok(()) };
+    anyhow::bail!("--keep takes no {name}: of Nexus's own variables a command gets {} alone", FOR_PROGRAMS.join(" and "))
+}
+
 /// The variables of `all` that the command gets; those of the proxy are put on top.
 pub(super) fn passed_on(all: impl Iterator<Item = (OsString, OsString)>, job: &Job<'_>) -> Vec<(OsString, OsString)> {
     all.filter(|(name, _)| passes(name, job)).collect()
@@ -48,10 +59,11 @@ pub(super) fn passed_on(all: impl Iterator<Item = (OsString, OsString)>, job: &J
 fn passes(name: &OsStr, job: &Job<'_>) -> bool {
     // A name that is not text is none of the known ones.
     let Some(name) = name.to_str() else { return !job.clean };
+    let kept = job.keep.iter().any(|kept| kept == name);
     if name.starts_with("NEXUS_") {
-        return false;
+        return kept && FOR_PROGRAMS.contains(&name);
     }
-    if job.keep.iter().any(|kept| kept == name) {
+    if kept {
         return true;
     }
     if job.clean {
@@ -160,6 +172,22 @@ mod tests {
     fn keep_brings_a_credential_back_but_nothing_of_nexus() {
         let job = Job { keep: vec!["GH_TOKEN".into(), "NEXUS_SECRET".into()], ..job() };
         assert_eq!(passed(&["GH_TOKEN", "NEXUS_SECRET", "NPM_TOKEN"], &job), ["GH_TOKEN"]);
+    }
+
+    #[test]
+    fn keep_brings_back_what_a_program_finds_the_gateway_by() {
+        let names =
+            ["NEXUS_GATEWAY_URL", "NEXUS_GATEWAY_API_KEY", "NEXUS_GATEWAY_KEY", "NEXUS_GATEWAY_KEY_FILE", "NEXUS_SECRET"];
+        assert!(passed(&names, &job()).is_empty());
+        let all = || names.map(str::to_owned).to_vec();
+        for clean in [false, true] {
+            assert_eq!(passed(&names, &Job { keep: all(), clean, ..job() }), names[..2]);
+        }
+        may_keep(&all()[..2]).unwrap();
+        for name in &names[2..] {
+            let error = may_keep(&["GH_TOKEN".into(), (*name).into()]).unwrap_err().to_string();
+            assert!(error.contains(&format!("no {name}:")), "{error}");
+        }
     }
 
     #[test]
