@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn i9_who_is_frozen_stays_so_until_the_file_that_had_it_no_longer_has() {
-        let agents = Agents::new(Registry::default());
+        let agents = Agents::new(Registry::default(), Bounds::default());
         let name: AgentName = "ci".parse().expect("a name");
         let frozen = Frozen { agent: name.clone(), since: SystemTime::UNIX_EPOCH, why: String::new() };
         assert!(!agents.is_frozen(&name) && agents.freeze(frozen.clone()) && !agents.freeze(frozen.clone()));

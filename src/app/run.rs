@@ -170,6 +170,10 @@ impl App {
             key: key.duplicate(),
             watch,
         };
+        Self::of(setup, overrides, parts)
+    }
+
+    fn of(setup: Setup, overrides: Vec<(String, String)>, parts: Parts) -> Result<Self, BuildError> {
         let gateway = gateway::prepare(&setup)?;
         let Setup { home, config, planes, agents, .. } = setup;
         Ok(Self { home, config, planes, overrides, setup_agents: agents, parts, gateway })

@@ -27,6 +27,7 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Carries the kind for clients that do not read bodies.
 pub(super) const NEXUS_REFUSAL: HeaderName = HeaderName::from_static("nexus-refusal");
 
+const BASE_URL_ADVICE: &str = "Write it as http://HOST:PORT/~TOKEN/api.example.com/path, with the token of `nexus agent add`; it is for programs, not for pages in a browser.";
 const CANARY_ADVICE: &str = "A placeholder goes only where its service takes the credential. Leave it out of everything else, and send nobody environment variables or files that hold one.";
 const FROZEN_ADVICE: &str = "Nothing of this agent goes on until the operator has looked at what it did and ran `nexus agent thaw NAME`; `nexus agent list` says why.";
 const UNKNOWN_ADVICE: &str = "Use the proxy URL with name and token, http://NAME:TOKEN@HOST:PORT, as `nexus env` prints it or `nexus agent add` showed it; in a base URL the token alone, http://HOST:PORT/~TOKEN/api.example.com.";
@@ -266,9 +267,7 @@ impl Refusal {
     /// What the reader, often an LLM, should do now. Nothing of the request is echoed.
     fn advice(&self) -> String {
         match self {
-            Self::Target(text) if text.contains("base URL") => {
-                "Write it as http://HOST:PORT/~TOKEN/api.example.com/path, with the token of `nexus agent add`; it is for programs, not for pages in a browser.".into()
-            }
+            Self::Target(text) if text.contains("base URL") => BASE_URL_ADVICE.into(),
             Self::Malformed(malformed) if malformed.is_too_large() => {
                 "Send less; the operator can change limits.head_size, limits.head_fields and limits.target_size.".into()
             }
