@@ -218,11 +218,18 @@ impl Worker {
         agent: &Arc<Agent>,
         entry: &mut Entry,
     ) -> Result<Option<Box<BodyWatch>>, Refusal> {
+        let first = incoming.at_hand();
+        if first.is_empty() && incoming.is_whole() {
+            return Ok(None);
+        }
         let in_body = |slot: &Slot| matches!(slot, Slot::Json(_) | Slot::Form(_));
         // Its slots are not emptied, and what stands in them is nobody else's affair.
-        let own = matches!(way, Way::Unregistered(provider, _) if provider.slots.iter().any(in_body));
-        let first = incoming.at_hand();
-        if own || (first.is_empty() && incoming.is_whole()) {
+        let own = match way {
+            Way::Unregistered(provider, _) => provider.slots.iter().any(in_body),
+            Way::Plain => self.proxy.rules.load().knows(&outbound.target.authority.host),
+            Way::Stripped(_) | Way::Permitted(..) => false,
+        };
+        if own {
             return Ok(None);
         }
         if incoming.is_whole() {
