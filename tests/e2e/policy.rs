@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::attack::{ACME, HOST, KEY, home, service};
 use crate::harness::{
     Authority, Body, Builder, Call, Caller, Nexus, Offers, Reply, Upstream, answer, channel, empty, full, request, run,
+    run_within,
 };
 
 const STRANGER: &str = "stranger.test";
@@ -476,9 +477,12 @@ impl Chance {
     }
 }
 
+/// 10,000 random requests with `NEXUS_TEST_ALL=1`, else 2,000.
 #[test]
 fn explain_says_what_the_exchange_does() {
-    run(async {
+    let all = std::env::var_os("NEXUS_TEST_ALL").is_some_and(|all| all == "1");
+    let count = if all { 10_000 } else { 2_000 };
+    run_within(std::time::Duration::from_secs(300), async move {
         let rules = "[policy]\ndefault = \"deny\"\n\
             [[rule]]\nname = \"admin\"\nhosts = \"*.test\"\npaths = [\"/admin/**\", \"/x/{y}/z\"]\naction = \"deny\"\n\
             [[rule]]\nname = \"big\"\nhosts = \"api.acme.test\"\nlarger_than = \"10B\"\naction = \"deny\"\n\
@@ -504,7 +508,7 @@ fn explain_says_what_the_exchange_does() {
         ];
         let (mut sessions, mut outcomes) =
             ([caller.http1(HOST).await, caller.http1("evil.test").await], std::collections::BTreeMap::new());
-        for number in 0..2000 {
+        for number in 0..count {
             let at = number % 2;
             let (host, path) = ([HOST, "evil.test"][at], chance.of(&paths));
             let (method, body) =

@@ -4,7 +4,7 @@ use http::{HeaderValue, Method};
 use tokio::task::JoinSet;
 
 use crate::attack::{HOST, KEY, home, service};
-use crate::harness::{Authority, Caller, Nexus, Offers, Reply, Session, Upstream, empty, request, run_within};
+use crate::harness::{Authority, Caller, Nexus, Offers, Reply, Session, Upstream, answer, empty, request, run_within};
 
 /// Alice, as programs know her that have numbers for people: uuid5(NAMESPACE_DNS, "alice").
 const ALICE: &str = "c2ef90b9-02bc-5d53-93cd-92652b6e1b41";
@@ -150,6 +150,53 @@ fn i6_t33_two_hundred_mixed_requests_at_once_never_go_with_another_persons_crede
             assert!(seen.len() >= AT_ONCE, "{}", seen.len());
         }
     });
+}
+
+/// 100,000 requests with `NEXUS_TEST_ALL=1`, else 4,000: two agents for two persons, each over kept streams of both versions, all at once.
+#[test]
+fn i6_two_agents_that_hammer_at_once_never_get_each_others_answers() {
+    let all = std::env::var_os("NEXUS_TEST_ALL").is_some_and(|all| all == "1");
+    let each = if all { 100_000 } else { 4_000 } / (2 * STREAMS);
+    run_within(std::time::Duration::from_secs(900), async move {
+        let ca = Authority::new();
+        let service = Upstream::serve(&ca, &[HOST], Offers::Both, |mut call| async move {
+            drop(call.read().await);
+            let person = call.seen.path.split('/').nth(1).expect("a person");
+            let theirs = call.seen.bearer() == Some(key(person).as_str());
+            answer(if theirs { 200 } else { 500 }, call.seen.path.clone())
+        })
+        .await;
+        let mut builder = home(&ca, &service);
+        let mut tokens = Vec::new();
+        for person in ["alice", "bob"] {
+            builder = builder.register(&format!("acme:{person}"), &[("api_key", &key(person))]);
+            let (next, token) = builder.agent(person, |agent| agent.user = person.parse().ok());
+            builder = next;
+            tokens.push((person, token));
+        }
+        let nexus = builder.start();
+        let mut tasks = JoinSet::new();
+        for (person, token) in tokens {
+            let caller = Caller::new(&nexus).agent(person, &token);
+            for stream in 0..STREAMS {
+                let session = if stream % 2 == 0 { caller.http1(HOST).await } else { caller.http2(HOST).await };
+                tasks.spawn(hammer(session, person, stream, each));
+            }
+        }
+        tasks.join_all().await;
+        assert_eq!(service.count(), each * 2 * STREAMS);
+    });
+}
+
+/// Of each agent.
+const STREAMS: usize = 8;
+
+async fn hammer(mut session: Session, person: &'static str, stream: usize, count: usize) {
+    for number in 0..count {
+        let path = format!("/{person}/{stream}/{number}");
+        let reply = session.get(&path).await;
+        assert_eq!((reply.status, reply.text()), (200, path.as_str()), "{reply:?}");
+    }
 }
 
 #[test]
