@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Agent) -> any
         Agent::Thaw { name } => thaw(context, terminal, name),
         Agent::Lease(options) => lease::add(context, terminal, options),
         Agent::Leases { name } => lease::list(context, terminal, name),
-        Agent::EndLease { id } => lease::end(context, terminal, id),
+        Agent::Release { id } => lease::end(context, terminal, id),
         Agent::Revoke { name } => revoke(context, terminal, name),
     }
 }

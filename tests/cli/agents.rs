@@ -74,8 +74,8 @@ fn a_lease_is_made_listed_and_ended_by_the_gateway_that_is_up() {
     let wider = world.nexus(&["agent", "lease", "ci", "--providers", "slack"]).failed(1);
     assert!(wider.contains("the agent may not use slack"), "{wider}");
     assert!(world.nexus(&["agent", "lease", "cd"]).failed(1).contains("no agent of this name"));
-    assert_eq!(world.nexus(&["agent", "end-lease", id]).ok(), format!("ended {id}\n"));
-    assert!(world.nexus(&["agent", "end-lease", id]).failed(1).contains("no such lease"));
+    assert_eq!(world.nexus(&["agent", "release", id]).ok(), format!("ended {id}\n"));
+    assert!(world.nexus(&["agent", "release", id]).failed(1).contains("no such lease"));
     assert_eq!(world.nexus(&["agent", "leases", "ci", "--json"]).json()["leases"], serde_json::json!([]));
     assert_eq!(up.stop(), Some(0));
 }

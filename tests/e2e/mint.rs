@@ -200,9 +200,10 @@ fn i1_a_new_credential_stays_here_and_serves_its_agent_once_approved() {
         assert_eq!(refusal(&call_with(&other, &token).await), (403, Some("policy")));
         // Everybody's default is what it was.
         assert_eq!((ci.get(&format!("https://{API}/v3/scopes")).await.status, scene.bearer().as_deref()), (200, Some(OWN)));
-        let line = nexus.closed("/v3/api_keys").await;
+        // Both were made; workers have a spool each, and either's line may come first.
+        let line = nexus.audit_line(|line| line["path"] == "/v3/api_keys" && line["made"] == "sendgrid:ci.1").await;
         assert!(line["notes"].to_string().contains("captured"), "{line}");
-        assert_eq!((line["connection"].as_str(), line["made"].as_str()), (Some("sendgrid"), Some("sendgrid:ci.1")), "{line}");
+        assert_eq!(line["connection"], "sendgrid", "{line}");
         let made_with = |name: &str| nexus.entry(name).captured.as_ref().and_then(|one| one.made_with.clone());
         assert_eq!(made_with("sendgrid:ci.1").as_ref().map(ConnectionId::as_str), Some("sendgrid"));
         assert!(!nexus.audit().iter().any(|line| line.to_string().contains("their-new-key")));

@@ -32,7 +32,7 @@ pub(crate) enum Agent {
         name: String,
     },
     /// End a lease; what it has open ends within a second
-    EndLease {
+    Release {
         /// Its id, as `nexus agent leases` lists it
         id: String,
     },
