@@ -15,7 +15,7 @@ impl Broker {
     pub(crate) fn look_after_needs(&self, attention: &Attention, seen: &mut Option<u64>) {
         let open = attention.open();
         let listed = open.first().and_then(|(_, first)| self.vault_of(first));
-        let found = listed.as_ref().map(|listed| all_standing(&open, listed)).unwrap_or_default();
+        let found = listed.as_ref().map(|listed| self.all_standing(&open, listed)).unwrap_or_default();
         attention.settle(&found, SystemTime::now());
         if let Some(listed) = listed
             && seen.replace(listed.version) != Some(listed.version)
@@ -28,7 +28,7 @@ impl Broker {
     pub(crate) fn settle_needs(&self, attention: &Attention) {
         let open = attention.open();
         let listed = open.first().and_then(|(_, first)| self.vault_of(first));
-        let found = listed.map(|listed| all_standing(&open, &listed)).unwrap_or_default();
+        let found = listed.map(|listed| self.all_standing(&open, &listed)).unwrap_or_default();
         attention.settle(&found, SystemTime::now());
     }
 
@@ -36,7 +36,7 @@ impl Broker {
     pub(crate) fn look_after_need(&self, attention: &Attention, id: &str) {
         let Some((need, _)) = attention.find(id) else { return };
         if let Some(listed) = self.vault_of(&need) {
-            attention.settle(&[(Arc::from(id), standing(&need, &*listed.moment))], SystemTime::now());
+            attention.settle(&[(Arc::from(id), self.stands(&need, &listed))], SystemTime::now());
         }
     }
 
@@ -44,10 +44,18 @@ impl Broker {
     fn vault_of(&self, need: &Need) -> Option<Listed> {
         self.connections_of(need.connection.provider()).ok()
     }
-}
 
-fn all_standing(open: &[(Arc<str>, Arc<Need>)], listed: &Listed) -> Vec<(Arc<str>, Standing)> {
-    open.iter().map(|(id, need)| (Arc::clone(id), standing(need, &*listed.moment))).collect()
+    fn all_standing(&self, open: &[(Arc<str>, Arc<Need>)], listed: &Listed) -> Vec<(Arc<str>, Standing)> {
+        open.iter().map(|(id, need)| (Arc::clone(id), self.stands(need, listed))).collect()
+    }
+
+    /// What a gateway may still have is not gone.
+    fn stands(&self, need: &Need, listed: &Listed) -> Standing {
+        match standing(need, &*listed.moment) {
+            Standing::Gone if self.entry(&need.connection).is_err() => Standing::Open,
+            standing => standing,
+        }
+    }
 }
 
 /// How `need` stands in the vault of `moment`.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::choose::Inquiry;
+use super::choose::{Inquiry, unreadable};
 use super::refusal::Refusal;
 use super::worker::{Proxy, Worker};
 use crate::agent::Agent;
@@ -84,10 +84,14 @@ impl Worker {
     /// The refusal of a request of `agent` for want of `connection`.
     pub(super) fn auth_required(&self, provider: &Provider, connection: ConnectionId, agent: &Agent, lack: Lack) -> Refusal {
         let default = ConnectionId::new(provider.id.clone(), None);
-        // Who can't read the vault is refused for that, before.
-        let entry = |id: &ConnectionId| self.proxy.broker.entry(id).ok().flatten();
-        let own = entry(&connection);
-        let client = [own.clone(), entry(&default)].into_iter().flatten().any(|entry| is_client(provider, &entry));
+        let entry = |id: &ConnectionId| self.proxy.broker.entry(id);
+        let own = match entry(&connection) {
+            Ok(own) => own,
+            // While a node doesn't know what its gateway has, nobody is told to register what may be there.
+            Err(error) => return unreadable(error),
+        };
+        let default = entry(&default).ok().flatten();
+        let client = [&own, &default].into_iter().flatten().any(|entry| is_client(provider, entry));
         let words = Words::new(&provider.title, &connection, lack.reason, Some(lack.why), client);
         let need = Need {
             agent: agent.name.clone(),

@@ -112,8 +112,8 @@ fn a_node_that_never_heard_its_gateway_refuses_and_says_why() {
         let node = house.start(house.node_home().register("renew:own", &[("access_token", &access(1))]));
         assert_eq!(
             Caller::new(&node).get(&House::at("/own")).await.refusal(),
-            Some("auth_required"),
-            "no default, but it is told"
+            Some("gateway"),
+            "its own is not the default, and whether the gateway has one nobody knows"
         );
         let bare = house.node();
         let refused = until(&bare, |_any| true).await;
