@@ -216,7 +216,8 @@ impl Node {
         let lent = timeout(FIRST, node::look_once(&door)).await.unwrap_or(Err(node::Error::Silent)).map_err(AskError::new)?;
         let own = store.snapshot().map_err(|error| AskError::Named(BuildError::Vault(error).into()))?;
         let served = Link::served(home).map_err(|error| AskError::Named(error.into()))?;
-        let own = unserved(&own, served.iter().chain(lent.keys()));
+        let credentials = lent.iter().filter(|(_, entry)| !entry.is_app_alone()).map(|(id, _)| id);
+        let own = unserved(&own, served.iter().chain(credentials));
         let mut all = lent;
         all.extend(own.iter().map(|(id, entry)| (id.clone(), Arc::clone(entry))));
         Ok(Snapshot::gathered(own.generation(), all))

@@ -23,16 +23,17 @@ impl Lender {
         Self(key)
     }
 
-    /// The copy of `entry`: the fields that go on requests, and those that are no secret (I11). `None` for what a node has no business
-    /// with: a log-in of one agent's own, and one that waits for approval.
+    /// The copy of `entry`: the fields that go on requests, and those that are no secret (I11). Of an app alone it is that there is one.
+    /// `None` for what a node has no business with: a log-in of one agent's own, and one that waits for approval.
     pub(crate) fn lend(&self, provider: &Provider, entry: &Entry) -> Option<Entry> {
-        if !entry.is_open() {
+        let app_alone = entry.is_app_alone();
+        if !is_for_nodes(entry) {
             return None;
         }
         let is_spent = provider.spends("client_secret");
         let own = |name: &str| entry.placed_field(name, is_spent);
-        let renewal = renewal(provider, entry);
-        let usable = renewal != LentRenewal::First && entry.status.serves();
+        let renewal = if app_alone { LentRenewal::None } else { renewal(provider, entry) };
+        let usable = renewal != LentRenewal::First && entry.status.serves() && !app_alone;
         let mut fields = Credential::default();
         let open = provider.open_fields().into_iter().filter(|name| !provider.spends(name));
         for name in open.chain(provider.placed(&own).into_iter().filter(|_| usable)) {
@@ -40,6 +41,7 @@ impl Lender {
         }
         let mut copy = Entry::new(entry.provider.clone(), entry.auth_type.clone(), fields);
         (copy.registered_at, copy.expires_at, copy.status) = (entry.registered_at, entry.expires_at, entry.status);
+        copy.app = app_alone;
         if let Some(hosts) = entry.sealed_hosts() {
             copy.seal(hosts.to_vec());
         }
@@ -73,6 +75,11 @@ impl Drop for Lender {
     fn drop(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.0);
     }
+}
+
+/// Whether nodes hear of `entry`.
+pub(super) fn is_for_nodes(entry: &Entry) -> bool {
+    entry.is_open() || (entry.is_app_alone() && entry.captured.is_none())
 }
 
 fn renewal(provider: &Provider, entry: &Entry) -> LentRenewal {

@@ -89,6 +89,24 @@ fn a_copy_says_whether_its_owner_can_ask_for_a_persons_consent() {
 }
 
 #[test]
+fn of_an_app_that_nobody_has_logged_in_by_a_node_hears_that_there_is_one() {
+    let app = Entry { app: true, ..entry("github", &["client_id", "client_secret"]) };
+    let mut told = Told::default();
+    let changes = round(&mut told, &vault(&[("github", Arc::new(app))]));
+    let Some(Change::Put(_, copy)) = changes.first() else { panic!("{changes:?}") };
+    assert!(copy.is_app_alone() && !copy.is_open());
+    assert_eq!(copy.fields.names().collect::<Vec<_>>(), Vec::<&str>::new());
+    assert_eq!(copy.lent.as_ref().map(|lent| (lent.renewal, lent.client)), Some((LentRenewal::None, true)));
+    let logged_in = Entry { app: true, ..entry("github", &["client_id", "client_secret", "access_token"]) };
+    let changes = round(&mut told, &vault(&[("github", Arc::new(logged_in))]));
+    assert!(matches!(&changes[..], [Change::Put(_, copy)] if copy.is_open() && !copy.app), "{changes:?}");
+    let own = entry("github", &["client_id"]);
+    let agent: AgentName = "ci".parse().expect("a name");
+    let captured = Some(Captured { agent, user: None, until: None, since: None, made_with: None });
+    assert!(round(&mut Told::default(), &vault(&[("github", Arc::new(Entry { app: true, captured, ..own }))])).len() == 1);
+}
+
+#[test]
 fn i6_what_is_one_agents_or_waits_is_lent_to_nobody() {
     let github = providers()(&"github".parse().expect("a name")).expect("a provider");
     let mut own = entry("github", &["access_token"]);

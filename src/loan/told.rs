@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::lender::Lender;
+use super::lender::{Lender, is_for_nodes};
 use super::line::{write_gone, write_put, write_synced};
 use crate::model::{ConnectionId, ProviderId};
 use crate::provider::Provider;
@@ -32,7 +32,7 @@ impl Told {
                 Arc::ptr_eq(known, entry) && providers(id.provider()).is_some_and(|now| Arc::ptr_eq(&now, provider))
             };
             // What has not been told of and is not for nodes stays so.
-            told.map_or_else(|| entry.is_open() && providers(id.provider()).is_some(), |told| !same(told))
+            told.map_or_else(|| is_for_nodes(entry) && providers(id.provider()).is_some(), |told| !same(told))
         });
         gone.chain(changed.map(|(id, _)| id)).cloned().collect()
     }

@@ -123,7 +123,8 @@ impl Held {
         copies.entries = entries.into_iter().map(keep).collect();
         (copies.synced, copies.why) = (true, None);
         self.rise();
-        let new = copies.entries.keys().filter(|id| !copies.served.contains(*id)).cloned();
+        let lent = copies.entries.iter().filter(|(_, entry)| !entry.is_app_alone()).map(|(id, _)| id);
+        let new = lent.filter(|id| !copies.served.contains(*id)).cloned();
         let new: Vec<ConnectionId> = new.take(MOST.saturating_sub(copies.served.len())).collect();
         copies.served.extend(new);
         self.changed.notify_one();
@@ -136,7 +137,7 @@ impl Held {
         if known.is_some_and(|known| known.same_as(&entry)) || (known.is_none() && copies.entries.len() >= MOST) {
             return;
         }
-        if copies.served.len() < MOST && copies.served.insert(id.clone()) {
+        if copies.served.len() < MOST && !entry.is_app_alone() && copies.served.insert(id.clone()) {
             self.changed.notify_one();
         }
         copies.entries.insert(id, entry);
@@ -211,7 +212,7 @@ impl Held {
             heard_at: self.pulse.heard_at(),
             why: copies.why.clone(),
             grace_secs: self.settings.grace.as_secs(),
-            connections: copies.entries.len(),
+            connections: copies.entries.values().filter(|entry| !entry.is_app_alone()).count(),
             served: copies.served.iter().map(ToString::to_string).collect(),
         }
     }
@@ -234,11 +235,8 @@ impl Held {
     fn look_again(&self, local: &Snapshot, lapsed: bool) -> Arc<View> {
         let mut copies = self.copies();
         copies.views += 1;
-        let own = |id: &ConnectionId| !copies.served.contains(id) && !copies.entries.contains_key(id);
-        let own = local.iter().filter(|(id, _)| own(id)).map(|(id, entry)| (id.clone(), Arc::clone(entry)));
-        let mut all: BTreeMap<ConnectionId, Arc<Entry>> = own.collect();
-        let mine: Vec<ConnectionId> = all.keys().cloned().collect();
-        all.extend(copies.entries.iter().map(|(id, entry)| (id.clone(), Arc::clone(entry))));
+        let all = beside(&copies.entries, local, |id| copies.served.contains(id));
+        let mine = all.iter().filter(|(_, entry)| entry.lent.is_none()).map(|(id, _)| id.clone()).collect();
         let all = Arc::new(Snapshot::gathered(copies.views, all));
         let number = self.number.load(Ordering::Acquire);
         let view = Arc::new(View { number, local: local.generation(), lapsed, synced: copies.synced, all });
@@ -250,6 +248,21 @@ impl Held {
     fn away(&self) -> Cause {
         Arc::new(Away { gateway: self.settings.url.authority.to_string() })
     }
+}
+
+/// What a gateway lends, and of `local` what it never `served`; an app that nobody has logged in by takes no credential's place.
+pub(crate) fn beside(
+    lent: &BTreeMap<ConnectionId, Arc<Entry>>,
+    local: &Snapshot,
+    served: impl Fn(&ConnectionId) -> bool,
+) -> BTreeMap<ConnectionId, Arc<Entry>> {
+    let mut all = lent.clone();
+    for (id, entry) in local.iter().filter(|(id, _)| !served(id)) {
+        if lent.get(id).is_none_or(|copy| copy.is_app_alone()) {
+            all.insert(id.clone(), Arc::clone(entry));
+        }
+    }
+    all
 }
 
 impl Copies {
@@ -306,5 +319,32 @@ impl Vault for Held {
 
     fn owner(&self) -> Option<&dyn Owner> {
         Some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Credential, Secret};
+    use crate::vault::{AuthType, Lent, LentRenewal};
+
+    fn entry(field: &str, lent: bool) -> Arc<Entry> {
+        let mut fields = Credential::default();
+        fields.set(field, Secret::new("a value".to_owned()));
+        let mut entry = Entry::new("acme".parse().unwrap(), AuthType::OAuth2, fields);
+        entry.app = field == "client_id";
+        entry.lent = lent.then(|| Lent { version: "1".into(), renewal: LentRenewal::None, client: true });
+        Arc::new(entry)
+    }
+
+    #[test]
+    fn an_app_of_the_gateway_takes_no_place_of_a_credential_here_and_a_credential_does() {
+        let id: ConnectionId = "acme".parse().unwrap();
+        let local = Snapshot::gathered(1, [(id.clone(), entry("access_token", false))].into());
+        for (field, served, ours) in [("client_id", false, true), ("client_id", true, false), ("access_token", false, false)] {
+            let lent = [(id.clone(), entry(field, true))].into();
+            let all = beside(&lent, &local, |_id| served);
+            assert_eq!(all.get(&id).is_some_and(|entry| entry.lent.is_none()), ours, "{field} {served}");
+        }
     }
 }

@@ -65,7 +65,7 @@ struct Extent {
 /// connection, `{"synced": {}}`, and from then on a `put` for each that has changed, `{"gone": {"id"}}` for each that is no more, and
 /// `{}` at every heartbeat. An `entry` has `provider`, `auth_type`, the fields that go on requests, `registered_at`, `expires_at`,
 /// `hosts` and `status`; `renewal` is `none`, `able`, or `first` where it must be renewed before it can be used;
-/// `client` says that the gateway has a client for log-ins.
+/// `client` says that the gateway has a client for log-ins. An app that nobody has logged in by is told with `app` and without a credential.
 #[utoipa::path(get, path = "/v1/node/stream", tags = ["node", "stream"], params(Extent), security(("key" = ["node"])), responses(
     (status = 200, body = String, content_type = "application/x-ndjson", description = "Lines without an end"),
 ))]

@@ -164,6 +164,24 @@ fn a_node_names_the_log_in_where_the_client_is_with_the_gateway() {
     });
 }
 
+#[test]
+fn a_node_names_the_log_in_where_the_gateway_has_an_app_alone() {
+    run(async {
+        let house = House::with(None, |_ca, builder| {
+            let fields = [("client_id", "an id"), ("client_secret", "a secret")];
+            builder.provider("acme", ACME).register("acme", &fields)
+        })
+        .await;
+        house.gateway.store().update(&"acme".parse().expect("a handle"), |entry| entry.app = true).expect("a write");
+        let home = house.node_home().provider("acme", ACME).config(REFUSE);
+        let node = house.start(home);
+        noted(&node, |note| note["connections"] == 1 && note["served"] == json!(["renew"])).await;
+        let refusal = told(&Caller::new(&node).get("https://api.acme.test/x").await);
+        assert_eq!(refusal["command"], "nexus login acme", "{refusal}");
+        assert_eq!(refusal["reason"], "not_registered", "{refusal}");
+    });
+}
+
 mod hostile {
     use super::*;
 
