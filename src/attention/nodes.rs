@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::item::Item;
-use super::list::Attention;
+use super::item::{Item, QUIET};
+use super::list::{Attention, MOST_OF_AGENT};
 use super::need::{Need, Reason, Shown, State};
 use super::notice::Event;
 use crate::model::{AgentName, ConnectionId};
@@ -16,6 +16,8 @@ use crate::model::{AgentName, ConnectionId};
 /// Items of one node, and of all of them: they have room of their own, so that no node pushes out what this proxy has.
 pub(super) const MOST_OF_NODE: usize = 128;
 pub(super) const MOST_OF_NODES: usize = 1024;
+/// Items of one node that are told of within a minute: it names the agents itself, so a bound for each of them is none.
+pub(super) const TOLD_OF_NODE: usize = 16;
 /// What a node tells at a time: it fits a body that the gateway reads.
 const AT_ONCE: usize = 64;
 /// How often a node tells again what is open, and how long the gateway waits for that: the node has ended, or has lost its way here.
@@ -137,8 +139,9 @@ impl Attention {
         let mut nodes = self.nodes.lock();
         let theirs = nodes.entry(node.clone()).or_default();
         for one in told.into_iter().take(MOST_OF_NODE) {
+            let may_tell = told_lately(theirs, now) < TOLD_OF_NODE;
             match theirs.iter_mut().find(|heard| heard.item.id == one.id) {
-                Some(known) => self.hear_again(known, one, now),
+                Some(known) => self.hear_again(known, one, may_tell, now),
                 None => self.hear(node, theirs, one, now),
             }
         }
@@ -153,14 +156,16 @@ impl Attention {
     }
 
     fn hear(&self, node: &AgentName, theirs: &mut Vec<Heard>, one: Theirs, now: SystemTime) {
-        let crowded = theirs.len() >= MOST_OF_NODE;
-        if crowded {
+        let may_tell = told_lately(theirs, now) < TOLD_OF_NODE;
+        let full = theirs.len() >= MOST_OF_NODE;
+        let of_agent = theirs.iter().filter(|heard| heard.item.need.agent == one.need.agent).count();
+        if full {
             drop_one(theirs);
         }
         let Theirs { id, need, state, first_seen, last_seen, count } = one;
         let open = state == State::Open;
         // As for an agent: whoever asks for everything does not get to call everybody about it.
-        let told = (open && !crowded).then_some(now);
+        let told = (open && !full && of_agent < MOST_OF_AGENT && may_tell).then_some(now);
         let settled_at = (!open).then_some(now);
         let (node, need) = (Some(node.clone()), Arc::new(need));
         let owed = told.is_some();
@@ -171,7 +176,7 @@ impl Attention {
         theirs.push(Heard { item, at: now });
     }
 
-    fn hear_again(&self, known: &mut Heard, one: Theirs, now: SystemTime) {
+    fn hear_again(&self, known: &mut Heard, one: Theirs, may_tell: bool, now: SystemTime) {
         known.at = now;
         let item = &mut known.item;
         (item.last_seen, item.count) = (one.last_seen, one.count);
@@ -182,7 +187,9 @@ impl Attention {
         } else {
             self.settle_one(item, one.state, now);
         }
-        self.tell_if_due(item, now);
+        if may_tell {
+            self.tell_if_due(item, now);
+        }
     }
 
     /// Ends what no node tells of any more, and forgets what was settled an hour ago.
@@ -241,6 +248,12 @@ fn reported(item: &Item) -> Reported {
 /// A count is between one and as many as anybody counts to.
 fn whole(count: f64) -> u64 {
     Duration::try_from_secs_f64(count).map_or(1, |whole| whole.as_secs()).clamp(1, u32::MAX.into())
+}
+
+/// How many of them were told of within the last minute.
+fn told_lately(theirs: &[Heard], now: SystemTime) -> usize {
+    let lately = |told: SystemTime| now.duration_since(told).is_ok_and(|ago| ago < QUIET);
+    theirs.iter().filter(|heard| heard.item.told.is_some_and(lately)).count()
 }
 
 fn drop_one(theirs: &mut Vec<Heard>) {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::list::{MOST, MOST_OF_AGENT};
 use super::need::State;
-use super::nodes::{MOST_OF_NODE, MOST_OF_NODES, Report, Reported, SILENCE};
+use super::nodes::{MOST_OF_NODE, MOST_OF_NODES, Report, Reported, SILENCE, TOLD_OF_NODE};
 use super::*;
 use crate::model::Secret;
 
@@ -229,6 +229,30 @@ fn i7_nodes_have_a_bound_each_and_together_and_take_no_room_of_this_proxy() {
     }
     assert_eq!(attention.all().len(), MOST_OF_NODES + 1);
     assert!(attention.find("Q").is_some());
+}
+
+#[test]
+fn i7_a_node_calls_people_so_often_a_minute_whatever_it_tells() {
+    let (attention, mut notices) = list(0);
+    let minute = Duration::from_secs(60);
+    for number in 0..300 {
+        told_of(&attention, ("laptop", &format!("R{number}")), &format!("acme:u{number}"), State::Open, now());
+    }
+    assert_eq!(told(&mut notices).len(), TOLD_OF_NODE);
+    told_of(&attention, ("other", "R1"), "acme", State::Open, now());
+    assert_eq!(told(&mut notices), ["attention.opened"], "one node says nothing of another");
+    for second in 0..60 {
+        for state in [State::Resolved, State::Open] {
+            for number in 285..300 {
+                let at = now() + minute + Duration::from_secs(second);
+                told_of(&attention, ("laptop", &format!("R{number}")), "acme", state, at);
+            }
+        }
+    }
+    assert!(told(&mut notices).len() <= 2 * TOLD_OF_NODE);
+    attention.settle(&[], now() + HOUR);
+    let ends = told(&mut notices);
+    assert!(ends.len() <= 2 * TOLD_OF_NODE + 1 && ends.iter().all(|word| word == "attention.lapsed"), "{ends:?}");
 }
 
 #[test]
