@@ -51,8 +51,19 @@ const LIMIT: u64 = 256 * 1024;
 pub struct Node {
     url: Url,
     key: Option<Secret<String>>,
+    /// Where the key is, if it may change there while we run.
+    place: Option<Place>,
     /// Who may have signed the gateway's certificate; `None` = whom everything else trusts.
     roots: Option<Vec<CertificateDer<'static>>>,
+}
+
+/// A key that is in a file.
+#[derive(Debug, Clone)]
+enum Place {
+    /// All that it holds.
+    File(PathBuf),
+    /// `.env` of the home folder.
+    Dotenv,
 }
 
 /// Why the gateway that was named can't be used.
@@ -101,13 +112,13 @@ impl Node {
             return Ok(None);
         };
         let url = url.expose().parse()?;
-        let key = key(home, &given)?;
+        let (key, place) = key(home, &given)?.unzip();
         let named = given("NEXUS_GATEWAY_CA").map(PathBuf::from);
         let roots = match named {
             Some(path) => Some(certificates(&path)?.ok_or(NodeError::Missing(path))?),
             None => certificates(&home.gateway_ca())?,
         };
-        Ok(Some(Self { url, key, roots }))
+        Ok(Some(Self { url, key, place: place.flatten(), roots }))
     }
 
     /// As [`Node::find`], where somebody gave a key for it; without one what is named is nobody's to take connections from.
@@ -238,7 +249,7 @@ impl Node {
         if url.scheme == Scheme::Http {
             return Err(AskError::Failed("http:// has no certificate; nothing is to be trusted".to_owned()));
         }
-        let mut node = Self { url, key: None, roots: None };
+        let mut node = Self { url, key: None, place: None, roots: None };
         let root = match pem {
             Some(pem) => pem_certificates(pem.as_bytes()),
             None => {
@@ -274,7 +285,14 @@ impl Node {
             file: home.node_file(),
         };
         let local = broker::Home::new(Arc::clone(store), home.locks());
-        Ok(Held::new(settings, self.door(home, config)?, (local, Arc::clone(store)), Arc::clone(apps)))
+        let door = match self.place.clone() {
+            Some(place) => {
+                let home = home.clone();
+                self.door(&home, config)?.rereading(Box::new(move || place.key(&home).ok().flatten()))
+            }
+            None => self.door(home, config)?,
+        };
+        Ok(Held::new(settings, door, (local, Arc::clone(store)), Arc::clone(apps)))
     }
 }
 
@@ -374,19 +392,33 @@ pub(super) async fn begin(held: &Arc<Held>) {
 }
 
 /// From the environment, a file, systemd's credentials folder or `.env`, in this order.
-fn key(home: &Home, given: &dyn Fn(&str) -> Option<String>) -> Result<Option<Secret<String>>, NodeError> {
+fn key(home: &Home, given: &dyn Fn(&str) -> Option<String>) -> Result<Option<Found>, NodeError> {
     if let Some(key) = given("NEXUS_GATEWAY_KEY") {
-        return Ok(Some(Secret::new(key)));
+        return Ok(Some((Secret::new(key), None)));
     }
     if let Some(path) = given("NEXUS_GATEWAY_KEY_FILE").map(PathBuf::from) {
-        return Ok(Some(read(&path)?.ok_or(NodeError::Missing(path))?));
+        let place = Place::File(path.clone());
+        return Ok(Some((place.key(home)?.ok_or(NodeError::Missing(path))?, Some(place))));
     }
-    if let Some(folder) = given("CREDENTIALS_DIRECTORY")
-        && let Some(key) = read(&Path::new(&folder).join("NEXUS_GATEWAY_KEY"))?
-    {
-        return Ok(Some(key));
+    if let Some(folder) = given("CREDENTIALS_DIRECTORY") {
+        let place = Place::File(Path::new(&folder).join("NEXUS_GATEWAY_KEY"));
+        if let Some(key) = place.key(home)? {
+            return Ok(Some((key, Some(place))));
+        }
     }
-    Ok(dotenv_value(home, "NEXUS_GATEWAY_KEY")?.filter(|key| !key.matches("")))
+    Ok(Place::Dotenv.key(home)?.map(|key| (key, Some(Place::Dotenv))))
+}
+
+/// A key, and where it is if it may change there.
+type Found = (Secret<String>, Option<Place>);
+
+impl Place {
+    fn key(&self, home: &Home) -> Result<Option<Secret<String>>, NodeError> {
+        match self {
+            Self::File(path) => read(path),
+            Self::Dotenv => Ok(dotenv_value(home, "NEXUS_GATEWAY_KEY")?.filter(|key| !key.matches(""))),
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Option<Secret<String>>, NodeError> {

@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateDer;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 use super::error::Error;
@@ -28,11 +28,15 @@ const ANSWER: usize = 1024 * 1024;
 /// Of a refusal's reason, so many letters are shown.
 const REASON: usize = 500;
 
+/// Reads the key once more from where it was found.
+pub(crate) type Reread = Box<dyn Fn() -> Option<Secret<String>> + Send + Sync>;
+
 /// The way to one gateway.
 pub(crate) struct Door {
     dialler: Dialler,
     url: Url,
-    key: Option<HeaderValue>,
+    key: Mutex<Option<HeaderValue>>,
+    reread: Option<Reread>,
 }
 
 /// An answer whose body is still to come; it ends when this is dropped.
@@ -53,17 +57,26 @@ impl Drop for Driver {
 impl Door {
     /// `key` goes with every request; `None` where it can't go into a header.
     pub(crate) fn new(dialler: Dialler, url: Url, key: Option<&Secret<String>>) -> Option<Self> {
-        let bearer = |key: &Secret<String>| {
-            let text = Zeroizing::new(format!("Bearer {}", key.expose()));
-            let mut value = HeaderValue::from_str(&text).ok()?;
-            value.set_sensitive(true);
-            Some(value)
-        };
         let key = match key {
             Some(key) => Some(bearer(key)?),
             None => None,
         };
-        Some(Self { dialler, url, key })
+        Some(Self { dialler, url, key: Mutex::new(key), reread: None })
+    }
+
+    /// The same, with a key that may be replaced where it was found.
+    pub(crate) fn rereading(self, reread: Reread) -> Self {
+        Self { reread: Some(reread), ..self }
+    }
+
+    /// Takes the key once more from where it was found; what is no key is passed over. May read the disk.
+    pub(super) fn read_key_again(&self) {
+        let Some(key) = self.reread.as_ref().and_then(|reread| bearer(&reread()?)) else { return };
+        let mut known = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref() != Some(&key) {
+            tracing::info!(gateway = %self.url, "took another key for the gateway");
+            *known = Some(key);
+        }
     }
 
     /// Connects, which verifies its certificate, and sends nothing.
@@ -124,12 +137,20 @@ impl Door {
             headers.insert(HOST, host);
         }
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        self.key.iter().for_each(|key| drop(headers.insert(AUTHORIZATION, key.clone())));
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        key.into_iter().for_each(|key| drop(headers.insert(AUTHORIZATION, key)));
         if has_body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         request
     }
+}
+
+fn bearer(key: &Secret<String>) -> Option<HeaderValue> {
+    let text = Zeroizing::new(format!("Bearer {}", key.expose()));
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// What an answer other than 2xx says for people, without anything that a terminal would obey. Only a problem document (RFC 9457) of a

@@ -62,6 +62,11 @@ pub(crate) async fn keep_up(held: Arc<Held>) {
         }
         held.lost(text);
         tokio::time::sleep(pause(failures, error.is_a_mistake())).await;
+        if error.is_a_denial() {
+            // A person may have put another one there.
+            let held = Arc::clone(&held);
+            drop(tokio::task::spawn_blocking(move || held.door.read_key_again()).await);
+        }
         failures += 1;
     }
 }

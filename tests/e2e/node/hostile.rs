@@ -93,6 +93,24 @@ fn a_revoked_key_ends_the_stream_and_the_copies_whatever_the_grace() {
 }
 
 #[test]
+fn a_key_that_is_replaced_in_its_file_is_taken_without_a_restart() {
+    run(async {
+        let house = House::new(None).await;
+        let home = house.node_home();
+        let file = home.home().path().join("node-key");
+        let put = |key: &str| nexus::disk::write_atomic(&file, key.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+        put(&house.key);
+        let path = file.to_str().expect("a path").to_owned();
+        let node = home.start_as_node(&[("NEXUS_GATEWAY_URL", &house.url()), ("NEXUS_GATEWAY_KEY_FILE", &path)]);
+        assert_eq!(until(&node, |_any| true).await.status, 200);
+        house.gateway.home().change_gateway_keys(Vec::clear).expect("written");
+        assert_eq!(until(&node, |reply| reply.status != 200).await.refusal(), Some("gateway"));
+        put(&house.another_key("again", GatewayKeyKind::Node));
+        assert_eq!(until(&node, |reply| reply.status == 200).await.status, 200);
+    });
+}
+
+#[test]
 fn a_node_with_another_kind_of_key_says_so_and_serves_nothing() {
     run(async {
         let house = House::with(None, |_ca, builder| builder).await;
