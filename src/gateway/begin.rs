@@ -26,6 +26,8 @@ pub(super) struct Request {
     pub(super) provider: String,
     /// Whom it is for; nobody in particular where none is named.
     pub(super) user: Option<String>,
+    /// Whom the program says it acts for.
+    pub(super) subject: Option<String>,
     pub(super) scopes: Vec<String>,
     pub(super) return_url: Option<String>,
 }
@@ -66,6 +68,7 @@ impl Gateway {
         let provider = self.provider(who, &request.provider)?;
         let vault = self.vault()?;
         let user = self.for_whom(&vault, who, request.user.as_deref())?;
+        self.of_subject(&vault, (who, request.subject.as_deref()), user.as_ref())?;
         let return_url = self.return_url(request.return_url.as_deref())?;
         let named = || ConnectionId::new(provider.id.clone(), user.clone());
         let connection = Self::connection_of(&vault, &provider.id, user.as_ref()).unwrap_or_else(named);

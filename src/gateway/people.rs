@@ -43,12 +43,20 @@ impl Handle {
     /// # Errors
     /// 400 where these name two persons, or none that can be read.
     pub(super) fn new(who: &Who, text: &str, headers: &HeaderMap) -> Result<Self, Problem> {
-        let mut subjects = headers.get_all(SUBJECT).iter();
-        let subject = subjects.next().map(|value| value.to_str().map(str::to_owned)).transpose();
-        match (subject, subjects.next()) {
-            (Ok(subject), None) => Ok(Self { who: who.clone(), text: text.to_owned(), subject }),
-            _ => Err(Problem::malformed("a request names one person in one field X-Nexus-Subject")),
-        }
+        Ok(Self { who: who.clone(), text: text.to_owned(), subject: subject(headers)? })
+    }
+}
+
+/// Whom a program says it acts for.
+///
+/// # Errors
+/// 400 where that is two persons, or none that can be read.
+pub(super) fn subject(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut subjects = headers.get_all(SUBJECT).iter();
+    let subject = subjects.next().map(|value| value.to_str().map(str::to_owned)).transpose();
+    match (subject, subjects.next()) {
+        (Ok(subject), None) => Ok(subject),
+        _ => Err(Problem::malformed("a request names one person in one field X-Nexus-Subject")),
     }
 }
 
@@ -112,19 +120,20 @@ impl Gateway {
         let id = match handle.text.parse::<GatewayId>() {
             Ok(given) => match vault.by_gateway_id(&given) {
                 Some(id) => Some(id.clone()),
-                None => return self.asked(handle, given),
+                None => return self.asked(&vault, handle, given),
             },
             Err(_other) => self.named(&vault, handle)?,
         };
         let id = id.filter(|id| handle.who.sees(id)).ok_or_else(missing)?;
         let entry = vault.get(&id).filter(|entry| entry.captured.is_none()).map(Arc::clone).ok_or_else(missing)?;
-        self.of_subject(&vault, handle, &id)?;
+        self.of_subject(&vault, (&handle.who, handle.subject.as_deref()), id.user())?;
         Ok(Found::Held(id, entry))
     }
 
-    fn asked(&self, handle: &Handle, given: GatewayId) -> Result<Found, Problem> {
+    fn asked(&self, vault: &Snapshot, handle: &Handle, given: GatewayId) -> Result<Found, Problem> {
         let found = self.ports.pending.standing(&given, (self.ports.clock)()).map_err(|error| not_kept(&error))?;
         let (standing, id) = found.filter(|(_, id)| handle.who.sees(id)).ok_or_else(missing)?;
+        self.of_subject(vault, (&handle.who, handle.subject.as_deref()), id.user())?;
         Ok(Found::Asked(given, standing, id))
     }
 
@@ -150,11 +159,19 @@ impl Gateway {
     }
 
     /// A program that says for whom it acts gets that person's and nobody's, whatever its key may see.
-    fn of_subject(&self, vault: &Snapshot, handle: &Handle, id: &ConnectionId) -> Result<(), Problem> {
-        let (Some(owner), Some(subject)) = (id.user(), &handle.subject) else { return Ok(()) };
-        match self.person(vault, &handle.who, subject) {
+    ///
+    /// # Errors
+    /// 403 for what is another person's.
+    pub(super) fn of_subject(
+        &self,
+        vault: &Snapshot,
+        (who, subject): (&Who, Option<&str>),
+        owner: Option<&UserName>,
+    ) -> Result<(), Problem> {
+        let (Some(owner), Some(subject)) = (owner, subject) else { return Ok(()) };
+        match self.person(vault, who, subject) {
             Ok(subject) if owner.is(&subject) => Ok(()),
-            _ => Err(Problem::forbidden("subject", "this connection is not of the person that X-Nexus-Subject names")),
+            _ => Err(Problem::forbidden("subject", "this is not of the person that X-Nexus-Subject names")),
         }
     }
 }

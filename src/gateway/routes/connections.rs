@@ -18,7 +18,7 @@ use crate::gateway::begin::{Question, Request};
 use crate::gateway::context::Shared;
 use crate::gateway::input::{InBody, InPath};
 use crate::gateway::pending::Standing;
-use crate::gateway::people::{Found, Handle};
+use crate::gateway::people::{Found, Handle, subject};
 use crate::gateway::problem::{Document, Problem};
 
 /// Its operations.
@@ -46,6 +46,15 @@ fn check(scopes: &[String]) -> Result<(), Problem> {
             "the member scopes holds what no scope does; letters, digits and marks but \" and \\ make one",
         )),
     }
+}
+
+/// Each of those that `given` names, of which several may stand in one text.
+fn each(given: &[String]) -> Result<Vec<String>, Problem> {
+    check(given)?;
+    let all: Vec<String> =
+        given.iter().flat_map(|text| text.split(' ')).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+    check(&all)?;
+    Ok(all)
 }
 
 /// As [`check`] takes them.
@@ -121,11 +130,12 @@ impl Begun {
 async fn request_connection(
     State(gateway): State<Shared>,
     asked: Asked<App>,
+    headers: HeaderMap,
     InBody(ask): InBody<Ask>,
 ) -> Result<Response, Problem> {
-    check(ask.scopes.as_deref().unwrap_or_default())?;
     let Ask { user_id, provider_name, scopes, return_url } = ask;
-    let wish = Request { provider: provider_name, user: user_id, scopes: scopes.unwrap_or_default(), return_url };
+    let scopes = each(&scopes.unwrap_or_default())?;
+    let wish = Request { provider: provider_name, user: user_id, subject: subject(&headers)?, scopes, return_url };
     let question = gateway.on_disk(move |gateway| gateway.begin(&asked, wish)).await??;
     let begun = Begun::of(&question);
     if !question.asked_before {
@@ -175,4 +185,18 @@ async fn check_connection(
         }
     };
     Ok(Json(Checked { status, reason }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_scopes_in_one_text_are_several() {
+        let each = |given: &[&str]| each(&given.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
+        assert_eq!(each(&["a b", "", " c "]).expect("scopes"), ["a", "b", "c"]);
+        let many = "a ".repeat(120);
+        assert!(each(&[&many]).is_err(), "more than a question has room for");
+        assert!(each(&["a\nb"]).is_err() && each(&["a\"b"]).is_err());
+    }
 }

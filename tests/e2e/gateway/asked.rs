@@ -208,6 +208,13 @@ fn i6_a_key_of_one_person_neither_sees_nor_begins_anything_of_another() {
         let for_alice = house.app.with("X-Nexus-Subject", number);
         assert_eq!(for_alice.get("/v1/token/acme:alice").await.status, 200);
         assert_eq!(for_alice.get("/v1/token/acme:bob").await.code(), "subject");
+        // Nor does it ask anybody else, or learn of what others are asked, or end that.
+        assert_eq!(house.try_asking(&for_alice, "carol").await.code(), "subject");
+        let begun = house.ask(&house.app, "carol").await;
+        let carols = text(&begun, "connection_id");
+        assert_eq!(for_alice.get(&format!("/v1/check-connection/{carols}")).await.code(), "subject");
+        assert_eq!(for_alice.ask("DELETE", &format!("/v1/connections/{carols}?pending=true"), None).await.code(), "subject");
+        assert_eq!(house.status(&house.app, &begun["connection_id"]).await, "pending");
         let given = for_alice.ask("POST", "/v1/refresh/resolved:acme", None).await;
         assert_eq!(given.json(), json!({ "status": "active", "refreshed": false }), "a hint spends nothing");
         assert_eq!(house.service.seen().iter().filter(|seen| seen.path == "/token").count(), 2, "the two codes");
