@@ -104,6 +104,13 @@ impl From<Unready> for Error {
     }
 }
 
+impl Error {
+    /// Whether somebody decided so: an error of the service, or an answer of another one, is nobody's no.
+    pub fn is_a_no(&self) -> bool {
+        matches!(self, Self::Denied(cause) if matches!(cause.downcast_ref(), Some(Denied::Refused(_))))
+    }
+}
+
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         Self::Denied(std::sync::Arc::new(denied))

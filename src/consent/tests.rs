@@ -380,7 +380,14 @@ mod by_code {
         assert!(why.contains("state"), "{why}");
         let denied = format!("error=access_denied&state={}", parameter(&url, "state"));
         let Heard::Answer(Err(error)) = waiting.hear(REDIRECT, &denied) else { panic!("ours") };
-        assert!(matches!(error, Error::Denied(_)), "{error}");
+        assert!(matches!(error, Error::Denied(_)) && error.is_a_no(), "{error}");
+        // What the service or another one has to say is nobody's no.
+        for said in ["error=server_error", "code=abc&iss=https://evil.example"] {
+            let (url, waiting) = account.ask(REDIRECT).expect("a page");
+            let answer = format!("{said}&state={}", parameter(&url, "state"));
+            let Heard::Answer(Err(error)) = waiting.hear(REDIRECT, &answer) else { panic!("ours") };
+            assert!(!error.is_a_no(), "{error}");
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct Flow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ending {
-    /// The person, or the service, said no.
+    /// The person, or who decides for them, said no.
     Denied,
     /// Nobody answered in time.
     Late,

@@ -229,7 +229,7 @@ impl Pending {
                 Heard::Answer(code) => {
                     match &code {
                         Ok(_code) => {}
-                        Err(consent::Error::Denied(_)) => flow.fail(Ending::Denied),
+                        Err(error) if error.is_a_no() => flow.fail(Ending::Denied),
                         Err(_) => flow.fail(Ending::Failed),
                     }
                     Answered::Flow(Box::new(answer(flow, &state)), Box::new(code))

@@ -199,6 +199,6 @@ fn t_mix_up_an_answer_that_names_another_service_sends_its_code_nowhere() {
     let page = text(&begun, "authUrl").replace("login.evil.example", "login.acme.example");
     house.oidc.browser(&house.world, "alice").consent(&page, "alice");
     let came = asked.recv().unwrap();
-    assert!(came.contains("provider=evil") && came.contains("error=access_denied"), "{came}");
+    assert!(came.contains("provider=evil") && came.contains("error=connection_failed"), "{came}");
     assert_eq!(house.status(&begun), "failed");
 }

@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 #[derive(Debug)]
 enum End {
     Connected,
-    /// The person, or the service, said no.
+    /// The person, or who decides for them, said no.
     Denied(String),
     /// It went wrong.
     Failed(String),
@@ -136,10 +136,7 @@ impl Gateway {
 
 fn ended(error: &Error) -> End {
     tracing::info!("no account was connected: {}", told(error));
-    match error {
-        Error::Denied(_) => End::Denied(told(error)),
-        error => End::Failed(told(error)),
-    }
+    if error.is_a_no() { End::Denied(told(error)) } else { End::Failed(told(error)) }
 }
 
 /// Back to the program where it has a place for it, else a page.
