@@ -38,6 +38,8 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
 pub(super) struct FormPage<'a> {
     /// The service's name for people.
     pub(super) title: &'a str,
+    /// Who asks: the name of a key.
+    pub(super) asker: &'a str,
     /// For whom it is.
     pub(super) user: Option<&'a str>,
     /// Where a person finds what is asked for.
@@ -55,9 +57,10 @@ impl FormPage<'_> {
     pub(super) fn answer(&self, status: StatusCode) -> Response {
         let mut body = String::new();
         let title = escaped(self.title);
+        let asker = escaped(self.asker);
         let whose = self.user.map(|user| format!(", for {}", escaped(user))).unwrap_or_default();
         body.push_str(&format!(
-                "<h1>Connect {title}</h1><p>A program asks to use {title}{whose}. What you type is stored by Nexus; the program never sees it.</p>"
+                "<h1>Connect {title}</h1><p>A program asks to use {title}{whose}: {asker}. What you type is stored by Nexus; the program never sees it.</p>"
             ));
         if let Some(console) = self.console.filter(|url| url.starts_with("https://")) {
             let url = escaped(console);
@@ -171,6 +174,7 @@ mod tests {
     async fn i1_a_form_hides_what_is_typed_and_nothing_in_it_is_markup_of_others() {
         let fields = [wanted("site", false, false), wanted("api_key", true, false), wanted("key_file", true, true)];
         let form = FormPage {
+            asker: "crew",
             title: "A<b>",
             user: Some("alice"),
             console: Some("javascript:alert(1)"),

@@ -202,9 +202,10 @@ impl Gateway {
         if let Some(odd) = fields.names().find(|name| !known.iter().any(|field| field.name == *name)) {
             return Err(Refused::Typed(format!("{} takes no field {odd}", provider.title)));
         }
+        let fields = trimmed(&fields, &known);
         let now = (self.ports.clock)();
         let form = Form { provider, fields, expires_at: None, app: false };
-        let mut entry = form.entry(try_out, now).map_err(|error| Refused::Typed(told(&error)))?;
+        let mut entry = form.entry(try_out, now).map_err(|error| Refused::Typed(for_a_form(&told(&error))))?;
         let pending = &self.ports.pending;
         let taken = pending.take_form(state, now).map_err(|error| Refused::Other(not_kept(&error)))?;
         let answer = taken.ok_or(Refused::Gone)?;
@@ -272,6 +273,22 @@ fn lines(typed: &Secret<String>) -> Secret<String> {
     Secret::new(typed.expose().replace("\r\n", "\n").trim_end_matches('\n').to_owned())
 }
 
+/// A key that was copied brings a blank or the line's end along. A password may begin and end with what it likes, and so may a file.
+fn trimmed(typed: &Credential, known: &[Wanted]) -> Credential {
+    let mut fields = Credential::default();
+    for name in typed.names() {
+        let Some(value) = typed.field(name) else { continue };
+        let whole = name == "password" || known.iter().any(|field| field.name == name && field.file);
+        fields.set(name, if whole { value.duplicate() } else { Secret::new(value.expose().trim().to_owned()) });
+    }
+    fields
+}
+
+/// What is wrong, in words for who has the form before them: nothing is registered yet.
+fn for_a_form(why: &str) -> String {
+    why.replace("register it again", "enter it again")
+}
+
 /// What is asked for: the usual way.
 fn asked_for(provider: &Provider) -> Vec<Wanted> {
     ways(provider).into_iter().next().unwrap_or_default()
@@ -281,6 +298,7 @@ fn filled(provider: &Provider, answer: &Answer, status: StatusCode, wrong: Optio
     let fields = asked_for(provider);
     let page = FormPage {
         title: &provider.title,
+        asker: &answer.asker,
         user: answer.connection.user().filter(|user| !user.looks_like_a_number()).map(crate::model::UserName::as_str),
         console: provider.console.as_deref(),
         fields: &fields,
@@ -303,4 +321,23 @@ fn stale() -> Response {
 
 fn no_form() -> Problem {
     Problem::missing("this state belongs to no form, or none any more; POST /v1/request-connection asks for a new one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_key_loses_what_is_around_it_and_a_password_nothing() {
+        let field = |name: &str, file| Wanted { name: name.to_owned(), prompt: String::new(), secret: true, file };
+        let known = [field("api_key", false), field("password", false), field("private_key", true)];
+        let mut typed = Credential::default();
+        for name in ["api_key", "password", "private_key"] {
+            typed.set(name, Secret::new(" k y \n".to_owned()));
+        }
+        let fields = trimmed(&typed, &known);
+        let is = |name: &str, text: &str| fields.field(name).is_some_and(|value| value.matches(text));
+        assert!(is("api_key", "k y") && is("password", " k y \n") && is("private_key", " k y \n"));
+        assert_eq!(for_a_form("x holds a blank; register it again without it"), "x holds a blank; enter it again without it");
+    }
 }
