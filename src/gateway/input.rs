@@ -43,7 +43,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequestParts<Shared> for InQuery<
     async fn from_request_parts(parts: &mut Parts, _gateway: &Shared) -> Result<Self, Problem> {
         let query = parts.extract::<Query<T>>().await;
         let Query(value) =
-            query.map_err(|error| Problem::malformed(format!("the query can't be read: {}", error.body_text())))?;
+            query.map_err(|error| Problem::malformed(format!("the query can't be read: {}", of_query(&error.body_text()))))?;
         Ok(Self(value))
     }
 }
@@ -74,6 +74,11 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|_more| Problem::malformed("there is more in the body than one JSON value"))?;
     Ok(value)
+}
+
+/// Without what the reader says of itself.
+fn of_query(text: &str) -> &str {
+    text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text)
 }
 
 /// The whole body, at most [`BODY`] bytes.
@@ -108,7 +113,10 @@ fn mistake(error: &serde_json::Error) -> String {
     let about_names = ["missing field", "unknown field", "duplicate field"].iter().any(|begins| text.starts_with(begins));
     let shown = if about_names { Some(text) } else { text.rsplit_once(", ").map(|(_, wanted)| wanted) };
     let shown = shown.filter(|shown| about_names || shown.starts_with("expected "));
-    format!("{} {place}", printable(shown.unwrap_or("it is of another kind")))
+    let shown = shown.unwrap_or("it is of another kind");
+    // The name of a type of ours tells nobody anything.
+    let shown = if shown.starts_with("expected struct ") { "expected an object" } else { shown };
+    format!("{} {place}", printable(shown))
 }
 
 /// What a terminal can show, and not too much of it: names of members are the caller's.
@@ -152,7 +160,7 @@ mod tests {
             (r#"{"name": "hunter2", "other": 1}"#, "unknown field `other`"),
             (r#"{"many": []}"#, "missing field `name`"),
             ("[\"hunter2\"", "can't be read"),
-            (r#""hunter2""#, "the body can't be read: expected struct Sent"),
+            (r#""hunter2""#, "the body can't be read: expected an object"),
             (r#"{"name": "hunter2"} x"#, "more in the body than one"),
             ("", "it is not JSON"),
             ("hunter2", "it is not JSON"),
@@ -163,6 +171,13 @@ mod tests {
             assert!(!said.contains("hunter2") && !said.contains("7777"), "{said}");
         }
         assert_eq!(parse::<Sent>(br#"{"name": "a"}"#).expect("it is right"), Sent { name: "a".into(), many: Vec::new() });
+    }
+
+    #[test]
+    fn a_query_is_told_of_without_its_reader() {
+        let uri = "http://gw/x".parse().expect("a URI");
+        let error = Query::<Sent>::try_from_uri(&uri).expect_err("nothing is there").body_text();
+        assert_eq!(of_query(&error), "missing field `name`");
     }
 
     #[test]

@@ -8,6 +8,9 @@ use zeroize::Zeroizing;
 
 use super::problem::Problem;
 
+/// What every key of a gateway begins with.
+const KEY: &str = "nxk_";
+
 /// The texts that may be a key: of `X-API-Key`, else of `Authorization` (RFC 6750 §2.1; RFC 7617, as password or as name).
 pub(super) fn shown(headers: &HeaderMap) -> Result<Vec<Zeroizing<String>>, Problem> {
     let one = |name: &str| {
@@ -19,7 +22,15 @@ pub(super) fn shown(headers: &HeaderMap) -> Result<Vec<Zeroizing<String>>, Probl
     };
     let text = |value: &http::HeaderValue| Zeroizing::new(value.to_str().unwrap_or_default().trim().to_owned());
     if let Some(value) = one("x-api-key")? {
-        return Ok(vec![text(value)]);
+        let value = text(value);
+        // What else stands in Authorization may be for somebody in front of us.
+        let other = |one: &Zeroizing<String>| one.starts_with(KEY) && **one != *value;
+        return match one(AUTHORIZATION.as_str())?.is_some_and(|beside| authorization(&text(beside)).iter().any(other)) {
+            true => {
+                Err(Problem::malformed("the fields X-API-Key and Authorization hold different keys; one request shows one"))
+            }
+            false => Ok(vec![value]),
+        };
     }
     let Some(value) = one(AUTHORIZATION.as_str())? else { return Ok(Vec::new()) };
     Ok(authorization(&text(value)))
@@ -39,6 +50,21 @@ fn authorization(value: &str) -> Vec<Zeroizing<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_different_keys_are_none() {
+        let shown = |authorization: &str| {
+            let fields = [("x-api-key", "nxk_1"), ("authorization", authorization)];
+            let fields = fields.map(|(name, value)| (http::HeaderName::from_static(name), value.parse().expect("a value")));
+            shown(&HeaderMap::from_iter(fields)).map(|texts| texts.iter().map(|text| text.to_string()).collect::<Vec<_>>())
+        };
+        for fine in ["Bearer nxk_1", "Bearer of.somebody.else", "Basic dXNlcjpwYXNz", ""] {
+            assert_eq!(shown(fine).expect(fine), ["nxk_1"]);
+        }
+        for other in ["Bearer nxk_2".to_owned(), format!("Basic {}", STANDARD.encode("nxk_2:"))] {
+            assert_eq!(shown(&other).expect_err("two keys").status(), http::StatusCode::BAD_REQUEST);
+        }
+    }
 
     #[test]
     fn what_may_be_a_key_is_taken_out_of_the_field() {

@@ -180,6 +180,9 @@ struct Registration {
 struct Given {
     /// The service.
     name: String,
+    /// `oauth2` says that it is an app, which has a `client_id`.
+    #[serde(default)]
+    auth_type: Option<String>,
     /// Of the OAuth app.
     #[serde(default)]
     client_id: Option<String>,
@@ -234,8 +237,24 @@ async fn register_provider(
 }
 
 impl Given {
+    /// Whether it is an OAuth app.
+    fn is_app(&self) -> bool {
+        let credential = self.api_key.is_some() || self.username.is_some();
+        self.client_id.is_some() || (self.auth_type.as_deref() == Some("oauth2") && !credential)
+    }
+
+    /// # Errors
+    /// 422 for an app without its name at the service.
+    fn check(&self) -> Result<(), Problem> {
+        if !self.is_app() || self.client_id.as_deref().is_some_and(|id| !id.is_empty()) {
+            return Ok(());
+        }
+        let message = "the member profile.client_id is missing: an OAuth app is registered with it";
+        Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "credential", message))
+    }
+
     fn fields(self) -> Credential {
-        let Self { client_id, client_secret, api_key, username, password, name: _, scopes: _ } = self;
+        let Self { client_id, client_secret, api_key, username, password, name: _, auth_type: _, scopes: _ } = self;
         let all = [
             ("client_id", client_id),
             ("client_secret", client_secret),
@@ -270,9 +289,10 @@ impl Gateway {
         let admin = who.kind() == Some(Kind::Admin);
         // What an app may learn or do is the same whether it may register or not, where there is nothing to register.
         if !admin && self.vault()?.get(&id).is_some() {
-            return Err(registered_already(&provider));
+            return Err(registered_already(&provider, given.is_app()));
         }
-        let scopes = scopes(&given.scopes)?;
+        given.check()?;
+        let (scopes, is_app) = (scopes(&given.scopes)?, given.is_app());
         let fields = given.fields();
         let empty = fields.names().next().is_none();
         // Whoever may ask for everybody's may have a person asked.
@@ -295,7 +315,7 @@ impl Gateway {
         });
         match stored.map_err(|error| Problem::unreadable(&error))? {
             true => Ok(Registered { id: provider.id.to_string(), provider_id: provider.id.to_string(), replaced }),
-            false => Err(registered_already(&provider)),
+            false => Err(registered_already(&provider, is_app)),
         }
     }
 
@@ -333,8 +353,28 @@ fn scopes(given: &[String]) -> Result<Vec<String>, Problem> {
     Ok(all)
 }
 
-fn registered_already(provider: &Provider) -> Problem {
-    let message =
-        format!("{} is registered already; an administrator can replace it: nexus register {}", provider.title, provider.id);
+fn registered_already(provider: &Provider, is_app: bool) -> Problem {
+    let more = if is_app { " --app --client-id ID" } else { "" };
+    let Provider { title, id, .. } = provider;
+    let message = format!("{title} is registered already; an administrator can replace it: nexus register {id}{more}");
     Problem::conflict("registered", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_is_named_by_its_client_id() {
+        let said = |profile: serde_json::Value| {
+            let given: Given = serde_json::from_value(profile).expect("a profile");
+            (given.is_app(), given.check().map_err(|problem| problem.code().to_owned()))
+        };
+        let refused = || Err("credential".to_owned());
+        assert_eq!(said(serde_json::json!({ "name": "x", "auth_type": "oauth2" })), (true, refused()));
+        assert_eq!(said(serde_json::json!({ "name": "x", "auth_type": "oauth2", "client_secret": "s" })), (true, refused()));
+        assert_eq!(said(serde_json::json!({ "name": "x", "auth_type": "oauth2", "client_id": "i" })), (true, Ok(())));
+        assert_eq!(said(serde_json::json!({ "name": "x", "auth_type": "api_key" })), (false, Ok(())));
+        assert_eq!(said(serde_json::json!({ "name": "x", "api_key": "k" })), (false, Ok(())));
+    }
 }
