@@ -11,6 +11,7 @@ use nexus::vault::{Snapshot, Store};
 use serde_json::{Value, json};
 
 use super::context::{Context, Hint};
+use super::remote::is_app;
 use super::terminal::Terminal;
 use super::{gateway, when};
 
@@ -103,8 +104,10 @@ pub(super) fn elsewhere(context: &Context, terminal: &Terminal, id: &ConnectionI
         return Ok(Some(Hint::new(why, "nexus status")));
     }
     let Some(there) = gateway::there(context, terminal)? else { return Ok(None) };
-    if !there.has(id)? {
-        return Ok(None);
+    let Some(shown) = there.shown(id)? else { return Ok(None) };
+    if is_app(&shown) {
+        let why = format!("{id} at the gateway {} is an app that people log in by, and nobody has yet", there.url());
+        return Ok(Some(Hint::new(why, format!("nexus login {id}"))));
     }
     let why = match lender {
         Some(_) => {

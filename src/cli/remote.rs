@@ -9,7 +9,7 @@ use super::arguments::Remove;
 use super::context::Context;
 use super::gateway::There;
 use super::remove::Done;
-use super::standing::{Standings, Told};
+use super::standing::{Standings, Told, app_in_words};
 use super::terminal::Terminal;
 use super::{list as own, node, when};
 
@@ -93,7 +93,7 @@ fn cells(row: &Value) -> Vec<String> {
         text(row, "user"),
         minute("expires_at"),
         minute("registered_at"),
-        text(row, "status"),
+        if is_app(row) { "app".to_owned() } else { text(row, "status") },
         minute("last_used_at"),
         minute("next_renewal_at"),
     ]
@@ -115,7 +115,7 @@ pub(super) fn show(there: &There, terminal: &Terminal, id: &ConnectionId) -> any
             ("Renewed at", words(&row, "token_urls", ", ")),
             ("Expires", when("expires_at")),
             ("Registered", when("registered_at")),
-            ("Status", text(&row, "status")),
+            ("Status", if is_app(&row) { app_in_words() } else { text(&row, "status") }),
             ("Last used", when("last_used_at")),
             ("Renews", when::minute(time(&row, "next_renewal_at"))),
             ("Scopes", words(&row, "scopes", " ")),
@@ -147,6 +147,11 @@ pub(super) fn remove(there: &There, terminal: &Terminal, id: &ConnectionId, opti
 /// What comes from elsewhere must not steer a terminal.
 pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(200).collect()
+}
+
+/// Whether it is an app that people log in by, and no credential.
+pub(super) fn is_app(row: &Value) -> bool {
+    row.get("app").and_then(Value::as_bool) == Some(true)
 }
 
 fn text(row: &Value, name: &str) -> String {

@@ -65,6 +65,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Test) -> any
     if let Some(captured) = &entry.captured {
         anyhow::bail!("{id} is the log-in of the agent {}, which nobody else can use", captured.agent);
     }
+    anyhow::ensure!(!entry.is_app_alone(), app_alone(provider, &id));
     let requests = requests(provider, &id, entry)?;
     let agent = Passing::new(id.user().map(UserName::as_str))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -136,6 +137,10 @@ fn absent(provider: &Provider, id: &ConnectionId) -> Hint {
     let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
     let verb = if provider.oauth2.as_ref().is_some_and(|oauth2| oauth2.authorize_url.is_some()) { "login" } else { "register" };
     Hint::new(format!("{id} is not registered"), format!("nexus {verb} {}{user}", provider.id))
+}
+
+fn app_alone(provider: &Provider, id: &ConnectionId) -> Hint {
+    Hint::new(format!("{id} is an app that people log in by, and nobody has yet"), format!("nexus login {}", provider.id))
 }
 
 /// Sends the request by the base-URL door, from where it takes the path of every other.

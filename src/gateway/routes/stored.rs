@@ -180,6 +180,8 @@ struct Shown {
     user: Option<String>,
     /// Whether it can be used.
     status: &'static str,
+    /// Whether it is an app that people log in by, and no credential yet.
+    app: bool,
     /// What it is good for, where that is known.
     scopes: Vec<String>,
     /// The agent that obtained it by its own log-in.
@@ -274,6 +276,7 @@ impl<'a> Look<'a> {
             client_id: row.client_id,
             user: id.user().map(UserName::to_string),
             status: status.as_str(),
+            app: entry.is_app_alone(),
             scopes: row.scopes,
             agent: row.captured.map(|captured| captured.agent.to_string()),
             fields: entry.fields.names().map(str::to_owned).collect(),
