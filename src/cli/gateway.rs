@@ -8,6 +8,7 @@ use nexus::vault::Entry;
 use serde_json::Value;
 
 use super::context::{Context, Hint};
+use super::remote::plain;
 use super::terminal::Terminal;
 
 /// `NEXUS_GATEWAY_URL` of the environment or of `$NEXUS_HOME/.env`.
@@ -50,6 +51,12 @@ pub(super) fn there(context: &Context, terminal: &Terminal) -> anyhow::Result<Op
     let node = match Node::find(&context.home, &|name| context.variable_or_secret(name)) {
         Ok(Some(node)) => node,
         Ok(None) => return Ok(None),
+        // Whoever gave a key for it means it: what is lent there is not to be shadowed by something here.
+        Err(NodeError::Url(why)) if Node::find_lender(&context.home, &|name| context.variable_or_secret(name)).is_err() => {
+            return Err(anyhow::anyhow!(
+                "NEXUS_GATEWAY_URL can't be used ({why}), and there is a key for it; nothing was done"
+            ));
+        }
         Err(NodeError::Url(why)) => {
             terminal.warn(&format!("NEXUS_GATEWAY_URL can't be used ({why}); the local vault is used"));
             return Ok(None);
@@ -145,6 +152,11 @@ impl There {
         Ok(alone(self.node.register((&self.home, &self.config), &typed))?)
     }
 
+    /// What stands in the way of storing there what this machine obtains; `None` where nothing does, or the gateway doesn't say.
+    pub(super) fn cannot_store(&self) -> Option<String> {
+        not_stored_for(&self.ask(Method::GET, "/api/whoami").ok()?)
+    }
+
     /// Its connections, without their secrets.
     pub(super) fn list(&self) -> anyhow::Result<Value> {
         Ok(self.ask(Method::GET, "/api/connections")?)
@@ -175,6 +187,13 @@ impl There {
     }
 }
 
+/// By whom the gateway says that is asked.
+fn not_stored_for(told: &Value) -> Option<String> {
+    let kind = told.get("kind")?.as_str()?;
+    (!matches!(kind, "admin" | "owner"))
+        .then(|| format!("it takes an admin key, and NEXUS_GATEWAY_KEY is one of kind {}", plain(kind)))
+}
+
 /// Waits for it on a thread of its own: whoever asks may be in the middle of other waiting.
 fn alone(asked: impl Future<Output = Result<Value, AskError>> + Send) -> Result<Value, AskError> {
     let work = || {
@@ -188,6 +207,16 @@ fn alone(asked: impl Future<Output = Result<Value, AskError>> + Send) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_admin_key_stores() {
+        let told = |kind: &str| not_stored_for(&serde_json::json!({ "kind": kind }));
+        assert!(told("admin").is_none() && told("owner").is_none());
+        assert!(not_stored_for(&Value::Null).is_none(), "an older gateway doesn't say");
+        for kind in ["node", "app"] {
+            assert!(told(kind).is_some_and(|why| why.contains("admin key") && why.ends_with(kind)));
+        }
+    }
 
     #[test]
     fn a_gateway_is_a_host_and_a_port() {

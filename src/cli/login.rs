@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use nexus::app::login::{self, Account, Error, Heard, Obtained, Ports, Waiting, Wish, can_keep, keep};
-use nexus::model::{ConnectionId, Credential, Secret};
+use nexus::app::login::{self, Account, Error, Heard, Obtained, Ports, Revoked, Waiting, Wish, can_keep, keep};
+use nexus::model::{ConnectionId, Credential, Secret, UserName};
 use nexus::provider::Provider;
 use nexus::vault::Store;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -59,8 +59,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> an
     let flood = start_log(terminal, "nexus=error");
     harden(terminal);
     let there = gateway::there(context, terminal)?;
-    if let Some(there) = there.as_ref().filter(|_| options.client_id.is_none()) {
-        let code = there::run((context, terminal), there, &id, options);
+    if let Some(code) = there.as_ref().and_then(|there| by_the_gateway((context, terminal), there, &id, options)) {
         flood.report();
         return code;
     }
@@ -96,6 +95,27 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> an
     runtime.shutdown_background();
     flood.report();
     code
+}
+
+/// What came of it where the gateway asks, by its own app; `None` where this machine does, by one that is named here.
+fn by_the_gateway(
+    ours: (&Context, &Terminal),
+    there: &gateway::There,
+    id: &ConnectionId,
+    options: &Login,
+) -> Option<anyhow::Result<ExitCode>> {
+    match options.client_id {
+        None => Some(there::run(ours, there, id, options)),
+        Some(_) => before_asking(there, id).err().map(Err),
+    }
+}
+
+/// Nobody is asked for what can't be stored where it is to go.
+fn before_asking(there: &gateway::There, id: &ConnectionId) -> anyhow::Result<()> {
+    let Some(why) = there.cannot_store() else { return Ok(()) };
+    let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
+    let message = format!("the gateway {} would not store what this log-in gives: {why}; nobody was asked", there.url());
+    Err(Hint::new(message, format!("nexus login {}{user}", id.provider())).into())
 }
 
 /// How long a person is waited for.
@@ -231,7 +251,10 @@ impl Session<'_> {
                         Ok(code) => self.account.redeem(code, &self.ports).await,
                         Err(error) => Err(error),
                     };
-                    let end = end.map_err(anyhow::Error::from).and_then(|obtained| self.kept(&obtained).map(|()| obtained));
+                    let end = match end {
+                        Ok(obtained) => self.kept(&obtained).await.map(|()| obtained),
+                        Err(error) => Err(error.into()),
+                    };
                     drop(answer.send(Page::end(&self.account, &end)));
                     if let Some(sent) = sent {
                         // Gone or too slow: the terminal says the same.
@@ -256,7 +279,7 @@ impl Session<'_> {
         let typed = self.account.typed(code, &self.ports);
         let obtained = device::while_waiting(self.terminal, ends, timeout_at(self.ends, typed)).await;
         let late = || "no account was connected: nobody entered the code in time (--timeout)";
-        self.kept(&obtained.with_context(late)??)
+        self.kept(&obtained.with_context(late)??).await
     }
 
     /// An interrupt ends all; once the connection is written, the browser's last page alone is missed.
@@ -268,14 +291,17 @@ impl Session<'_> {
         ExitCode::from(INTERRUPTED)
     }
 
-    /// Stores what was obtained, and says so.
-    fn kept(&self, obtained: &Obtained) -> anyhow::Result<()> {
+    /// Stores what was obtained, and says so. What nobody has then is ended at the service.
+    async fn kept(&self, obtained: &Obtained) -> anyhow::Result<()> {
         let id = self.account.connection();
         let hosts = match &self.there {
             Some(there) => kept_there(there, &self.account, obtained),
             None => keep(&self.store, &self.account, obtained, None).map_err(anyhow::Error::from),
         };
-        let hosts = hosts.context("the log-in was not stored")?;
+        let hosts = match hosts {
+            Ok(hosts) => hosts,
+            Err(error) => return Err(error.context(self.given_up(obtained).await)),
+        };
         self.stored.set(true);
         let facts = json!({
             "connected": id.as_str(),
@@ -292,6 +318,36 @@ impl Session<'_> {
             self.terminal.say("no refresh token came with it: where its token ends, log in again");
         }
         Ok(())
+    }
+}
+
+impl Session<'_> {
+    /// Ends at the service what could not be stored; what became of it, for people.
+    async fn given_up(&self, obtained: &Obtained) -> String {
+        let (provider, entry) = (self.account.provider(), login::fresh(&self.account, obtained));
+        let alone = self.is_the_first().unwrap_or(false);
+        let ended = match alone {
+            true => timeout(PARTING, login::revoke(provider, &entry, &self.ports))
+                .await
+                .is_ok_and(|done| matches!(done, Ok(Revoked::Yes))),
+            false => false,
+        };
+        let title = &provider.title;
+        match ended {
+            true => format!("the log-in was not stored, and its tokens were ended at {title}"),
+            false => format!("the log-in was not stored; its tokens may still be good: end them at {title}"),
+        }
+    }
+
+    /// Whether the person has no other connection: some services end all of an app's together.
+    fn is_the_first(&self) -> anyhow::Result<bool> {
+        let user = self.account.connection().user();
+        let is_theirs = |id: &ConnectionId| UserName::same(id.user(), user);
+        let Some(there) = &self.there else { return Ok(!self.store.snapshot()?.iter().any(|(id, _)| is_theirs(id))) };
+        let told = there.list()?;
+        let rows = told.get("connections").and_then(Value::as_array).context("no list")?;
+        let named = |row: &Value| row.get("connection")?.as_str()?.parse::<ConnectionId>().ok();
+        Ok(!rows.iter().filter_map(named).any(|id| is_theirs(&id)))
     }
 }
 

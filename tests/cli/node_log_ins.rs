@@ -130,7 +130,32 @@ fn a_key_that_is_one_persons_asks_for_that_person() {
     assert!(said.contains("this key is for one person") && !said.contains("of another kind"), "{said}");
     let crew = World::new().with("NEXUS_GATEWAY_URL", &house.url).with("NEXUS_GATEWAY_KEY", &key(&house.gateway, "app"));
     let said = crew.nexus(&["login", "acme", "--no-browser"]).failed(1);
-    assert!(said.contains("nexus login acme --user NAME"), "{said}");
+    assert!(said.contains("takes an admin key") && said.contains("nexus login acme --user NAME"), "{said}");
+}
+
+#[test]
+fn nobody_is_asked_for_what_the_key_here_could_not_have_stored() {
+    let house = House::new();
+    let here = house.node("node").with("NEXUS_CLIENT_SECRET", crate::oidc::SECRET);
+    here.provider("acme", ACME);
+    house.oidc.known_to(&here);
+    let said = here.nexus(&["login", "acme", "--user", "alice", "--client-id", "app", "--no-browser"]).failed(1);
+    assert!(
+        said.contains("takes an admin key") && said.contains("of kind node") && said.contains("nobody was asked"),
+        "{said}"
+    );
+    assert!(said.contains("nexus login acme --user alice"), "{said}");
+    // The app alone is no credential, on either side.
+    edit(&house.gateway, "acme", |entry| entry.app = true);
+    let said = here.nexus(&["test", "acme"]).failed(1);
+    assert!(said.contains("is an app that people log in by") && said.contains("nexus login acme"), "{said}");
+    for world in [&here, &house.gateway] {
+        let row = world.nexus(&["list"]).ok();
+        assert!(
+            row.lines().any(|line| line.starts_with("acme") && line.contains(" app ") && !line.contains("active")),
+            "{row}"
+        );
+    }
 }
 
 #[test]

@@ -99,6 +99,10 @@ fn a_gateway_that_says_no_is_an_error_with_its_reason() {
         "{}",
         done.err
     );
+    // With a key for it nothing is stored where nobody would use it.
+    let clear = World::new().with("NEXUS_GATEWAY_URL", "http://gateway.example:8090").with("NEXUS_GATEWAY_KEY", "nxk_some");
+    let said = clear.with("NEXUS_API_KEY", KEY).nexus(&["register", "stripe"]).failed(1);
+    assert!(said.contains("http:// is for a gateway on this machine only") && said.contains("nothing was done"), "{said}");
 }
 
 #[test]

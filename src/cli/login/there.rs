@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nexus::app::{AskError, Consent};
-use nexus::model::{ConnectionId, UserName};
+use nexus::model::{ConnectionId, ProviderId, UserName};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
@@ -206,12 +206,21 @@ impl Session<'_> {
         let AskError::Refused { code, .. } = &error else { return error.into() };
         let command = match code.as_str() {
             "no_client" => format!("nexus register {provider} --app --client-id ID"),
-            "malformed" if self.id.user().is_none() => format!("nexus login {provider} --user NAME"),
+            "malformed" if self.id.user().is_none() => return nobody_named(self.there, provider),
             "no_consent" => format!("nexus register {provider}"),
             _ => return error.into(),
         };
         Hint::new(error.to_string(), command).into()
     }
+}
+
+/// The default connection is everybody's, and no key of a node or a program asks for it.
+fn nobody_named(there: &There, provider: &ProviderId) -> anyhow::Error {
+    let message = format!(
+        "{provider} without a person is everybody's connection, which takes an admin key at the gateway {}; this key asks for a person's",
+        there.url()
+    );
+    Hint::new(message, format!("nexus login {provider} --user NAME")).into()
 }
 
 /// What came of it.
