@@ -154,7 +154,7 @@ async fn capture_credential(State(gateway): State<Shared>, asked: Asked<Page>, r
         return Ok(over(&answer, "Cancelled", "Nothing was stored.", Some("access_denied")));
     }
     let (typed, whose) = (Arc::clone(&provider), answer.id.clone());
-    let stored = gateway.on_disk(move |gateway| gateway.store_typed(&asked, &typed, &state, fields)).await?;
+    let stored = gateway.on_disk(move |gateway| gateway.store_typed(&asked, &typed, &state, &fields)).await?;
     match stored {
         Ok(()) if by_form => {
             let text = format!("The credential of {} is stored. Programs can use it through Nexus now.", provider.title);
@@ -196,13 +196,13 @@ impl Gateway {
         asked: &Asked<Page>,
         provider: &Provider,
         state: &Secret<String>,
-        fields: Credential,
+        typed: &Credential,
     ) -> Result<(), Refused> {
         let known: Vec<Wanted> = ways(provider).into_iter().flatten().collect();
-        if let Some(odd) = fields.names().find(|name| !known.iter().any(|field| field.name == *name)) {
+        if let Some(odd) = typed.names().find(|name| !known.iter().any(|field| field.name == *name)) {
             return Err(Refused::Typed(format!("{} takes no field {odd}", provider.title)));
         }
-        let fields = trimmed(&fields, &known);
+        let fields = trimmed(typed, &known);
         let now = (self.ports.clock)();
         let form = Form { provider, fields, expires_at: None, app: false };
         let mut entry = form.entry(try_out, now).map_err(|error| Refused::Typed(for_a_form(&told(&error))))?;
