@@ -14,6 +14,7 @@ use self::case::Case;
 pub use self::ruled::{Ruled, ShownRule};
 use super::config::Config;
 use super::home::{Home, HomeError};
+use super::node::Unheard;
 use super::parts::{self, BuildError};
 use super::settings;
 use crate::agent::{Agent, Frozen, Registry};
@@ -48,19 +49,21 @@ pub enum ExplainError {
     Config(#[from] BuildError),
 }
 
-/// Explains what happens to `method url` of `agent`, with the connections of `vault`; without an agent of a caller that no limit is set for.
+/// Explains what happens to `method url` of `agent`, with the connections of `vault`, and `unheard` where a gateway that lends does not
+/// answer; without an agent of a caller that no limit is set for.
 ///
 /// # Errors
 /// As [`ExplainError`] says.
 pub fn explain(
     home: &Home,
     config: &Config,
-    vault: &Arc<Snapshot>,
+    (vault, unheard): (&Arc<Snapshot>, Option<Unheard>),
     agent: Option<&AgentName>,
     (method, url): (&str, &str),
 ) -> Result<Explanation, ExplainError> {
     // People type `get`.
-    Explainer::new(home, config, vault)?.explain(agent, &Inquired::new(&method.to_ascii_uppercase(), url))
+    let explainer = Explainer { unheard, ..Explainer::new(home, config, vault)? };
+    explainer.explain(agent, &Inquired::new(&method.to_ascii_uppercase(), url))
 }
 
 /// A request that is asked about.
@@ -91,6 +94,7 @@ impl<'a> Inquired<'a> {
 pub struct Explainer<'a> {
     config: &'a Config,
     vault: Arc<Snapshot>,
+    unheard: Option<Unheard>,
     registry: Registry,
     rules: Rules,
     frozen: Vec<Frozen>,
@@ -108,7 +112,7 @@ impl<'a> Explainer<'a> {
         let registered = Arc::new(move |host: &Host| all.sealed_with(&host.to_string()).to_vec());
         let written = super::rules::rules(home, config, &catalogue)?;
         let rules = parts::rules(&catalogue, &written, (config, &registry), registered);
-        Ok(Self { config, vault: Arc::clone(vault), registry, rules, frozen: home.frozen()? })
+        Ok(Self { config, vault: Arc::clone(vault), unheard: None, registry, rules, frozen: home.frozen()? })
     }
 
     /// Explains what happens to a request of `agent`; without one of a caller that no limit is set for.
@@ -126,6 +130,7 @@ impl<'a> Explainer<'a> {
         let case = Case {
             rules: &self.rules,
             vault: &self.vault,
+            unheard: self.unheard.as_ref(),
             asking: asking(&target, &agent, asked),
             body: asked.body,
             parent: self.config.upstream.proxy.is_some(),
@@ -213,6 +218,27 @@ fn target(method: &str, url: &str) -> Result<Target, ExplainError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn while_the_gateway_is_away_what_it_lent_is_told_as_the_proxy_has_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (home, config) = (Home::new(folder.path()), Config::default());
+        let vault = Arc::new(Snapshot::default());
+        let explained = |lent: &[&str], copies| {
+            let lent = lent.iter().map(|id| id.parse().expect("a handle")).collect();
+            let unheard = Some(Unheard { lent, copies });
+            explain(&home, &config, (&vault, unheard), None, ("get", "https://api.github.com/user")).expect("an answer")
+        };
+        let held = explained(&["github"], true);
+        assert_eq!((held.outcome, held.connection.as_deref(), held.command), (Outcome::Inject, Some("github"), None));
+        for served in [&["github"][..], &["github:alice"]] {
+            let refused = explained(served, false);
+            assert_eq!((refused.outcome, refused.command.as_deref()), (Outcome::Refuse, Some("nexus status")), "{served:?}");
+        }
+        let other = explained(&["github:alice"], true);
+        assert_eq!(other.outcome, Outcome::AuthRequired, "{}", other.why);
+        assert_eq!(explained(&["slack"], true).outcome, Outcome::Pass);
+    }
 
     #[test]
     fn a_url_becomes_a_target() {

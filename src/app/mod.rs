@@ -36,7 +36,7 @@ pub use explain::{ExplainError, Explainer, Explanation, Inquired, MatchedRule, O
 pub use gateway::LocalGateway;
 pub use home::{Home, HomeError};
 pub use init::{InitError, Made, Rotated, check_key, drop_old, init, open_root, rotate, trusted, write_bundle};
-pub use node::{AskError, Consent, Link, Node, NodeError, Typed, UrlError};
+pub use node::{AskError, Consent, Link, Node, NodeError, Typed, Unheard, UrlError};
 pub use parts::{BuildError, Planes, Setup, check, warm_up};
 pub use passing::Passing;
 pub use rules::policy_of;

@@ -33,8 +33,8 @@ use crate::upstream::{self, Dialler};
 use crate::vault::{Snapshot, Store};
 
 pub use self::consent::Consent;
-pub use self::link::Link;
 use self::link::unserved;
+pub use self::link::{Link, Unheard};
 pub use crate::node::UrlError;
 
 /// How long the first requests wait for the gateway's connections.

@@ -19,8 +19,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Explain) -> 
     };
     // Mistakes in a person's provider files are told; the answer is that of the others.
     context.catalogue(terminal);
-    let vault = node::connections(context, terminal, &context.store()?)?;
-    let answer = explain(&context.home, &context.config()?, &vault, agent.as_ref(), (method, url))?;
+    let (vault, unheard) = node::look(context, terminal, &context.store()?)?;
+    let answer = explain(&context.home, &context.config()?, (&vault, unheard), agent.as_ref(), (method, url))?;
     if agent.is_none() && context.home.lasting()?.is_some_and(|agents| !agents.is_empty()) {
         terminal.warn("agents are defined; this is the answer for one without limits. Name one with --agent");
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use http::Method;
-use nexus::app::{App, Config, Link, Node};
+use nexus::app::{App, Config, Link, Node, Unheard};
 use nexus::model::ConnectionId;
 use nexus::vault::{Snapshot, Store};
 use serde_json::{Value, json};
@@ -81,14 +81,20 @@ pub(super) fn attention(context: &Context, node: &Node) -> anyhow::Result<Value>
 /// The connections that a proxy of this home has: the vault's, or on a node those of its gateway too. While it is away they are those of the
 /// vault that it never lent, with a warning.
 pub(super) fn connections(context: &Context, terminal: &Terminal, store: &Store) -> anyhow::Result<Arc<Snapshot>> {
+    Ok(look(context, terminal, store)?.0)
+}
+
+/// The same, and what a gateway that does not answer has lent.
+pub(super) fn look(context: &Context, terminal: &Terminal, store: &Store) -> anyhow::Result<(Arc<Snapshot>, Option<Unheard>)> {
     let config = context.config()?;
-    let Some(node) = lender(context, &config)? else { return Ok(store.snapshot()?) };
+    let Some(node) = lender(context, &config)? else { return Ok((store.snapshot()?, None)) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(node.connections((&context.home, &config), store)) {
-        Ok(all) => Ok(Arc::new(all)),
+        Ok(all) => Ok((Arc::new(all), None)),
         Err(error) => {
             terminal.warn(&format!("the connections of the gateway at {} are left out: {error}", node.url()));
-            Ok(Arc::new(Link::unserved(&context.home, &*store.snapshot()?)?))
+            let own = Link::unserved(&context.home, &*store.snapshot()?)?;
+            Ok((Arc::new(own), Some(Unheard::of(&context.home, SystemTime::now())?)))
         }
     }
 }

@@ -206,13 +206,16 @@ impl Held {
 
     fn state(&self) -> State {
         let copies = self.copies();
+        let lent = copies.entries.iter().filter(|(_, entry)| !entry.is_app_alone());
+        let lent: BTreeSet<String> = lent.map(|(id, _)| id.to_string()).collect();
         State {
             gateway: self.settings.url.to_string(),
             connected: copies.why.is_none(),
             heard_at: self.pulse.heard_at(),
             why: copies.why.clone(),
             grace_secs: self.settings.grace.as_secs(),
-            connections: copies.entries.values().filter(|entry| !entry.is_app_alone()).count(),
+            connections: lent.len(),
+            lent,
             served: copies.served.iter().map(ToString::to_string).collect(),
         }
     }
@@ -251,7 +254,7 @@ impl Held {
 }
 
 /// What a gateway lends, and of `local` what it never `served`; an app that nobody has logged in by takes no credential's place.
-pub(crate) fn beside(
+fn beside(
     lent: &BTreeMap<ConnectionId, Arc<Entry>>,
     local: &Snapshot,
     served: impl Fn(&ConnectionId) -> bool,

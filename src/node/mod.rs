@@ -16,6 +16,6 @@ pub(crate) use door::{Door, refused};
 pub(crate) use error::Error;
 pub(crate) use held::Held;
 pub(crate) use link::{keep_up, look_once, told};
-pub(crate) use served::read_state;
+pub(crate) use served::{State, read_state};
 pub use settings::UrlError;
 pub(crate) use settings::{Settings, Url};

@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) grace_secs: u64,
     /// How many copies there were.
     pub(crate) connections: usize,
+    /// Which they were.
+    pub(crate) lent: BTreeSet<String>,
     /// Every connection that it ever served, under whatever address: this machine's vault is no substitute for them.
     pub(crate) served: BTreeSet<String>,
 }
@@ -34,8 +36,17 @@ pub(crate) struct State {
 impl State {
     /// The names among `served` that can be read.
     pub(crate) fn ids(&self) -> BTreeSet<ConnectionId> {
-        self.served.iter().filter_map(|id| id.parse().ok()).collect()
+        read_ids(&self.served)
     }
+
+    /// The names among `lent` that can be read.
+    pub(crate) fn copies(&self) -> BTreeSet<ConnectionId> {
+        read_ids(&self.lent)
+    }
+}
+
+fn read_ids(names: &BTreeSet<String>) -> BTreeSet<ConnectionId> {
+    names.iter().filter_map(|id| id.parse().ok()).collect()
 }
 
 /// What `file` says; `None` where there is none.

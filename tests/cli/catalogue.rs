@@ -358,7 +358,8 @@ impl Opened {
     }
 
     fn explain(&self, method: &str, url: &str) -> Explanation {
-        explain(&self.home, &self.home.config(&[]).unwrap(), &self.store.snapshot().unwrap(), None, (method, url)).unwrap()
+        explain(&self.home, &self.home.config(&[]).unwrap(), (&self.store.snapshot().unwrap(), None), None, (method, url))
+            .unwrap()
     }
 
     /// What the rule that was named puts on an empty request: its fields, each `name: value`.

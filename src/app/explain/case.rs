@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::answer::{Explanation, MatchedRule, Outcome};
 use super::ruled::{self, Ruled};
 use crate::agent::Frozen;
+use crate::app::node::Unheard;
 use crate::decide::{
     Answering, Asking, Decision, Fitting, LogIns, Named, Occupants, Reason, Route, Rules, Unmatched, Unregistered, preferred,
 };
@@ -22,6 +23,8 @@ const LOG_IN: &str = "of a person's log-in: ";
 pub(super) struct Case<'a> {
     pub(super) rules: &'a Rules,
     pub(super) vault: &'a Snapshot,
+    /// What a gateway that does not answer has lent.
+    pub(super) unheard: Option<&'a Unheard>,
     pub(super) asking: Asking<'a>,
     /// What is in its body, where that is asked about.
     pub(super) body: Option<&'a str>,
@@ -224,7 +227,27 @@ impl Case<'_> {
     }
 
     fn existing(&self, provider: &Provider) -> Vec<ConnectionId> {
-        self.vault.of_provider(&provider.id).to_vec()
+        let mut ids = self.vault.of_provider(&provider.id).to_vec();
+        let lent = self.unheard.iter().flat_map(|unheard| &unheard.lent);
+        ids.extend(lent.filter(|id| *id.provider() == provider.id).cloned());
+        ids
+    }
+
+    /// What the proxy does with what it has from a gateway that does not answer.
+    fn away(&self, provider: &Provider, connection: &ConnectionId, copies: bool) -> Explanation {
+        let answer = if copies {
+            let why = format!(
+                "{connection} is at the gateway, which does not answer; the proxy that is up goes on with its copy (gateway.grace_secs)"
+            );
+            self.answer(Outcome::Inject, why)
+        } else {
+            let why = format!(
+                "{} is with a gateway that does not answer, and no proxy here has a copy that is still good; the answer is 503 gateway",
+                provider.title
+            );
+            Explanation { command: Some("nexus status".to_owned()), ..self.answer(Outcome::Refuse, why) }
+        };
+        Explanation { connection: Some(connection.to_string()), ..answer.of(provider) }
     }
 
     /// Without a connection a provider's host is one like others, unless the configuration refuses.
@@ -305,6 +328,12 @@ impl Case<'_> {
     fn unregistered(&self, named: &Named, existing: &[ConnectionId]) -> Explanation {
         let provider = &named.provider;
         let id = ConnectionId::new(provider.id.clone(), self.asking.agent.user.clone());
+        let lent = ConnectionId::preferred(existing, self.asking.agent.user.as_ref());
+        if let Some(copies) = self.unheard.filter(|_| !existing.is_empty()).map(|unheard| unheard.copies)
+            && (lent.is_some() || !copies)
+        {
+            return self.away(provider, lent.unwrap_or(&id), copies);
+        }
         let (outcome, then) = if self.holder(&named.occupants.providers).is_none() {
             (Outcome::Pass, "what the caller sent goes on")
         } else {

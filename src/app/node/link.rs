@@ -32,9 +32,7 @@ impl Link {
     /// # Errors
     /// As [`HomeError`] says.
     pub fn of(home: &Home) -> Result<Option<Self>, HomeError> {
-        let path = home.node_file();
-        let state = node::read_state(&path).map_err(|cause| HomeError::File { path, cause })?;
-        Ok(state.map(|state| Self {
+        Ok(state(home)?.map(|state| Self {
             gateway: state.gateway,
             connected: state.connected,
             heard_at: state.heard_at.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))),
@@ -49,9 +47,7 @@ impl Link {
     /// # Errors
     /// As [`HomeError`] says.
     pub fn served(home: &Home) -> Result<BTreeSet<ConnectionId>, HomeError> {
-        let path = home.node_file();
-        let state = node::read_state(&path).map_err(|cause| HomeError::File { path, cause })?;
-        Ok(state.map(|state| state.ids()).unwrap_or_default())
+        Ok(state(home)?.map(|state| state.ids()).unwrap_or_default())
     }
 
     /// Those of `vault` that a proxy of this home uses while its gateway is away and it holds no copies: what a gateway ever lent is none of
@@ -76,6 +72,33 @@ impl Link {
         let silent = self.heard_at.map_or(Duration::MAX, |at| now.duration_since(at).unwrap_or_default());
         if self.connected { self.grace } else { self.grace.saturating_sub(silent) }
     }
+}
+
+/// What a gateway that does not answer has lent to this home, for who asks what a request gets meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unheard {
+    /// The proxy of this home has copies that are still good: exactly those of `lent`.
+    pub(in crate::app) copies: bool,
+    /// Those that there are copies of; without any what was ever served.
+    pub(in crate::app) lent: BTreeSet<ConnectionId>,
+}
+
+impl Unheard {
+    /// As the proxy of this home wrote it down; only one that is up has copies, and only until they are too old at `now`.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn of(home: &Home, now: SystemTime) -> Result<Self, HomeError> {
+        let good = |link: Link| link.connections > 0 && !link.left(now).is_zero();
+        let copies = Link::of(home)?.is_some_and(good) && !home.announced()?.is_empty();
+        let state = state(home)?.unwrap_or_default();
+        Ok(Self { copies, lent: if copies { state.copies() } else { state.ids() } })
+    }
+}
+
+fn state(home: &Home) -> Result<Option<node::State>, HomeError> {
+    let path = home.node_file();
+    node::read_state(&path).map_err(|cause| HomeError::File { path, cause })
 }
 
 /// Those of `vault` that are not among `served`, where a person may go by another name.
