@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, LOCATION, RETRY_AFTER};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, EXPECT, HOST, LOCATION,
+    PROXY_AUTHORIZATION, RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -14,7 +17,6 @@ use zeroize::Zeroizing;
 use super::body::ResponseBody;
 use super::choose::{Inquiry, hide_secrets};
 use super::content::{ContentError, gather_into, held};
-use super::door::NEXUS_CONNECTION;
 use super::exchange::Stop;
 use super::refusal::Refusal;
 use super::replay::Inflow;
@@ -146,7 +148,7 @@ impl Worker {
         let mut draining = self.proxy.draining.clone();
         let word = tokio::select! {
             word = held.word() => word,
-            () = self.proxy.until_unknown(&agent) => return Err(Refusal::UnknownAgent),
+            () = self.proxy.until_unknown(&agent) => return Err(self.proxy.why_unknown(&agent)),
             _stopped = draining.wait_for(|draining| *draining) => return Err(Refusal::Draining),
         };
         match word {
@@ -222,12 +224,37 @@ fn stated(headers: &HeaderMap, incoming: Option<&Inflow>) -> Body {
     Body { content_type: kind, size: incoming.and_then(Inflow::length), ..Body::default() }
 }
 
-/// All of a request but its body, by which it is known when it is sent again: with the account that it names, and what its body is.
+/// Fields that say nothing of what a request does, or what its target and body say already.
+const VOLATILE: [HeaderName; 16] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    DATE,
+    EXPECT,
+    HOST,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    USER_AGENT,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("prefer"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("x-request-id"),
+];
+
+/// All of a request but its body, by which it is known when it is sent again. Any other field may choose an account, an action or a target.
 fn print(passing: &Passing<'_>, headers: &HeaderMap) -> Print {
-    let field =
-        |name: &HeaderName| headers.get_all(name).iter().fold(Vec::new(), |all, value| [&all, value.as_bytes()].join(&b'\n'));
-    let fields = [CONTENT_TYPE, CONTENT_ENCODING, NEXUS_CONNECTION].map(|name| field(&name));
-    Print::of(passing.target, &fields.each_ref().map(Vec::as_slice))
+    let mut fields: Vec<(&str, &[u8])> = headers
+        .iter()
+        .filter(|(name, _)| !VOLATILE.contains(name))
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    // Values of one name stay in their order.
+    fields.sort_by_key(|(name, _)| *name);
+    let parts: Vec<&[u8]> = fields.iter().flat_map(|(name, value)| [name.as_bytes(), value]).collect();
+    Print::of(passing.target, &parts)
 }
 
 fn question(passing: &Passing<'_>, route: &Route, (body, entry): (Body, &mut Entry)) -> Question {

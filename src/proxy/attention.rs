@@ -151,7 +151,7 @@ impl Worker {
         let mut draining = self.proxy.draining.clone();
         tokio::select! {
             changed = held.changed() => if changed { Ok(()) } else { Err(Refusal::AuthRequired(missing)) },
-            () = self.proxy.until_unknown(agent) => Err(Refusal::UnknownAgent),
+            () = self.proxy.until_unknown(agent) => Err(self.proxy.why_unknown(agent)),
             _stopped = draining.wait_for(|draining| *draining) => Err(Refusal::Draining),
         }
     }

@@ -3,7 +3,7 @@
 //! The length of what is found is not known before it is found, so a coded body would have to be coded anew as a whole; a caller is near,
 //! and the way that is worth compressing lies behind us.
 
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, RANGE, SEC_WEBSOCKET_EXTENSIONS};
+use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, RANGE, SEC_WEBSOCKET_EXTENSIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::refusal::Refusal;
@@ -24,6 +24,8 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 /// Lets a service use only codings that are known here, none for a part of a body, and none for messages within one.
 pub(super) fn ask_for_known(headers: &mut HeaderMap) {
     headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+    // UTF-16 would be another spelling of everything; browsers don't send the field either (RFC 9110 §12.5.2).
+    headers.remove(ACCEPT_CHARSET);
     for name in MESSAGES {
         if let Some(codings) = headers.get_mut(&name) {
             *codings = IDENTITY;
@@ -95,6 +97,7 @@ mod tests {
         assert_eq!(one("gzip, dcb, compress, dcz"), "gzip");
         assert_eq!((one("*").as_str(), one("lzma").as_str(), one("").as_str()), ("identity", "identity", ""));
         assert_eq!(asked(&[]), []);
+        assert_eq!(asked(&[("accept-charset", "utf-16")]), []);
         let part = asked(&[("range", "bytes=0-9"), ("accept-encoding", "gzip")]);
         assert!(part.contains(&("accept-encoding".into(), "identity".into())), "{part:?}");
         assert!(asked(&[("range", "bytes=0-9")]).contains(&("accept-encoding".into(), "identity".into())));

@@ -143,6 +143,11 @@ impl Proxy {
         scrub_bodies && (own() || (scrub_for_agent && self.carried.knows(agent)))
     }
 
+    /// Why `agent` may not act any more.
+    pub(super) fn why_unknown(&self, agent: &Agent) -> Refusal {
+        self.check_frozen(agent).err().unwrap_or(Refusal::UnknownAgent)
+    }
+
     /// Waits until `agent` may not act any more.
     pub(super) async fn until_unknown(&self, agent: &Arc<Agent>) {
         let mut changes = self.agents.changes();

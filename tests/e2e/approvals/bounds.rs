@@ -292,6 +292,22 @@ fn i6_an_agent_that_is_revoked_waits_for_no_answer() {
 }
 
 #[test]
+fn i6_an_agent_that_is_frozen_waits_for_no_answer_and_is_told_so() {
+    run(async {
+        let scene = scene(RULE).await;
+        let caller = scene.caller.clone();
+        let held = tokio::spawn(async move { caller.http1(HOST).await.try_send(post("/x", "{}")).await });
+        scene.question().await;
+        let (good, _, talk) = command(&scene.nexus, &["agent", "freeze", "ci"]).await;
+        assert!(good, "{talk}");
+        scene.waiting(0).await;
+        let told = |reply: &Reply| (reply.status, reply.refusal().map(str::to_owned));
+        assert!(held.await.expect("an end").map_or(true, |reply| told(&reply) == (403, Some("frozen".to_owned()))));
+        assert_eq!(scene.service.count(), 0);
+    });
+}
+
+#[test]
 fn a_handshake_of_another_protocol_is_asked_about_without_a_body() {
     run(async {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

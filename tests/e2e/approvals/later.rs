@@ -37,6 +37,11 @@ fn who_does_not_wait_gets_an_address_and_the_same_request_goes_on_once() {
             let reply = scene.caller.send(later(path, body)).await;
             assert_eq!(reply.status, 202, "another request is another question: {reply:?}");
         }
+        for (name, value) in [("stripe-account", "acct_2"), ("x-amz-target", "Delete"), ("destination", "/y")] {
+            let mut request = later("/orders?x=1", "{\"n\":1}");
+            request.headers_mut().insert(name, value.parse().expect("a value"));
+            assert_eq!(scene.caller.send(request).await.status, 202, "{name} may change what it does");
+        }
         assert_eq!(scene.service.count(), 0);
         // With or without the preference.
         assert_eq!(scene.caller.send(post("/orders?x=1", "{\"n\":1}")).await.status, 200);
