@@ -231,6 +231,30 @@ fn i4_t99_no_code_can_switch_verification_off() {
     assert!(!features.contains("dangerous") && !features.contains("insecure"));
 }
 
+/// Of two types of one name the OpenAPI document would show one, for both, without a word.
+#[test]
+fn types_that_the_api_shows_have_names_of_their_own() {
+    let mut names = BTreeMap::new();
+    for (file, lines) in sources() {
+        let derived = |line: &String| line.contains("derive(") && line.contains("ToSchema");
+        for at in lines.iter().enumerate().filter(|(_, line)| derived(line)).map(|(at, _)| at) {
+            let until = |line: &&String| !["struct ", "enum "].iter().any(|kind| line.contains(kind));
+            let said = lines[at..].iter().take_while(until).find_map(|line| line.split_once("schema(as = "));
+            let kind = lines[at..].iter().find(|line| !until(line)).unwrap();
+            let name = match said {
+                Some((_, rest)) => rest.split(')').next().unwrap(),
+                None => {
+                    let (_, rest) = kind.split_once("struct ").or_else(|| kind.split_once("enum ")).unwrap();
+                    rest.split(|letter: char| !letter.is_alphanumeric()).next().unwrap()
+                }
+            };
+            let other = names.insert(name.to_owned(), file.clone());
+            assert!(other.is_none(), "{name} is in {file} and in {other:?}: say schema(as = ..)");
+        }
+    }
+    assert!(names.len() > 40, "{names:?}");
+}
+
 #[test]
 fn only_the_terminal_and_the_confined_process_print() {
     const PRINTING: [&str; 2] = ["cli/terminal.rs", "cli/run/confine.rs"];

@@ -77,6 +77,7 @@ impl<'de> Deserialize<'de> for Value {
 
 /// What was stored.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StoredConnection)]
 struct Registered {
     /// The connection.
     registered: String,
