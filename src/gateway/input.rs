@@ -6,6 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use zeroize::Zeroizing;
@@ -25,6 +26,23 @@ pub(crate) struct InQuery<T>(pub(crate) T);
 /// A JSON body. Forms and plain text are refused: a web page could send them without being asked (threat 150).
 #[derive(Debug)]
 pub(crate) struct InBody<T>(pub(crate) T);
+
+/// A whole number, which JSON may write as `900.0` (JSON Schema calls that an integer as well).
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "serde_json::Number")]
+pub(crate) struct Whole(pub(crate) u64);
+
+impl TryFrom<serde_json::Number> for Whole {
+    type Error = &'static str;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole, not negative and exact")]
+    fn try_from(number: serde_json::Number) -> Result<Self, &'static str> {
+        /// Up to here every whole number has a double of its own.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let whole = |number: &f64| number.fract() == 0.0 && (0.0..=EXACT).contains(number);
+        let written_otherwise = || number.as_f64().filter(whole).map(|number| number as u64);
+        number.as_u64().or_else(written_otherwise).map(Self).ok_or("expected a whole number")
+    }
+}
 
 impl<T: DeserializeOwned + Send + 'static> FromRequestParts<Shared> for InPath<T> {
     type Rejection = Problem;

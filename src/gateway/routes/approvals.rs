@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use axum::Json;
 use axum::extract::{Request, State};
 use http::{HeaderMap, StatusCode};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use crate::approval::{Answer, Claimed, NotDone, Reply, Shown, ShownGrant};
 use crate::gateway::access::{Admin, Asked, Level, Open};
 use crate::gateway::context::Shared;
-use crate::gateway::input::{InBody, InPath, parse, whole};
+use crate::gateway::input::{InBody, InPath, Whole, parse, whole};
 use crate::gateway::problem::{Document, Problem};
 use crate::model::Glob;
 
@@ -60,9 +60,8 @@ struct Given {
     /// `allow` or `deny`.
     decision: Decision,
     /// For so many seconds all requests of the same agent, rule, method, host and path are let on.
-    #[serde(default, deserialize_with = "whole_number")]
-    #[schema(minimum = 1, maximum = 86400)]
-    for_secs: Option<u64>,
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 86400)]
+    for_secs: Option<Whole>,
     /// And those of other paths that fit this pattern, written as a rule's `paths`; for an hour where no time is said.
     #[schema(max_length = 1024)]
     pattern: Option<String>,
@@ -79,22 +78,11 @@ struct Replied {
     /// `allow` or `deny`.
     decision: Decision,
     /// As in an answer.
-    #[serde(default, deserialize_with = "whole_number")]
-    #[schema(minimum = 1, maximum = 86400)]
-    for_secs: Option<u64>,
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 86400)]
+    for_secs: Option<Whole>,
     /// As in an answer.
     #[schema(max_length = 1024)]
     pattern: Option<String>,
-}
-
-/// `60` and `60.0` are the same number in JSON. One that is out of bounds is told of later, when it is known what is answered.
-fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let Some(number) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
-    if number.fract() != 0.0 {
-        return Err(serde::de::Error::custom("it is of another kind, expected a whole number"));
-    }
-    // What is below zero or too large becomes a number that is out of bounds as well.
-    Ok(Some(if number > DAY as f64 { u64::MAX } else { number.max(0.0) as u64 }))
 }
 
 /// Requests that wait for a person's word, and what was let on for a time.
@@ -201,7 +189,7 @@ async fn give<W: Level>(
     let answer = answer(given)?;
     claimed.takes(&answer).map_err(not_done)?;
     let shown = &claimed.shown;
-    let span = given.for_secs.map(|seconds| seconds.to_string());
+    let span = given.for_secs.map(|Whole(seconds)| seconds.to_string());
     let details = [("approval_id", shown.id.as_str()), ("answer", answer.word()), ("answered_by", by)];
     let whose = [("agent", shown.agent.as_str()), ("rule", shown.rule.as_str())];
     let more = [("for_secs", span.as_deref()), ("pattern", given.pattern.as_deref())];
@@ -212,7 +200,7 @@ async fn give<W: Level>(
 }
 
 fn answer(given: &Given) -> Result<Answer, Problem> {
-    let span = given.for_secs.unwrap_or(HOUR);
+    let span = given.for_secs.map_or(HOUR, |Whole(seconds)| seconds);
     if !(1..=DAY).contains(&span) {
         return Err(Problem::malformed("the member for_secs is from 1 to 86400; what is to last longer is a rule"));
     }

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use crate::agent::{Agent, LeaseError, Wanted};
 use crate::gateway::access::{Admin, Asked, Level, Who};
 use crate::gateway::context::Shared;
-use crate::gateway::input::{InBody, InPath};
+use crate::gateway::input::{InBody, InPath, Whole};
 use crate::gateway::problem::{Document, Problem};
 use crate::model::{AgentName, HostTerm};
 
@@ -58,23 +58,6 @@ struct LeaseWanted {
     hosts: Option<Vec<String>>,
     /// The person whom the agent acts for, to be sure of it.
     user: Option<String>,
-}
-
-/// A whole number, which JSON may write as `900.0` (JSON Schema calls that an integer as well).
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "serde_json::Number")]
-struct Whole(u64);
-
-impl TryFrom<serde_json::Number> for Whole {
-    type Error = &'static str;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole, not negative and exact")]
-    fn try_from(number: serde_json::Number) -> Result<Self, &'static str> {
-        /// Up to here every whole number has a double of its own.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
-        let whole = |number: &f64| number.fract() == 0.0 && (0.0..=EXACT).contains(number);
-        let written_otherwise = || number.as_f64().filter(whole).map(|number| number as u64);
-        number.as_u64().or_else(written_otherwise).map(Self).ok_or("expected a whole number")
-    }
 }
 
 /// A lease.
