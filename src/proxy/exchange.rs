@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALT_SVC, AUTHORIZATION, CONTENT_LENGTH, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
+use http::header::{ALT_SVC, AUTHORIZATION, CONTENT_LENGTH, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -18,7 +18,6 @@ use super::coded;
 use super::content;
 use super::door::{Arrived, Door, is_own_name};
 use super::forward::Sending;
-use super::guarded::{Guarded, Owner};
 use super::internal;
 use super::judge::Judged;
 use super::load::Counted;
@@ -29,7 +28,6 @@ use super::refusal::Refusal;
 use super::renew::is_final;
 use super::replay::{Inflow, Replay, RequestBody, read_away};
 use super::ruled::Taken;
-use super::scrubbed::Guard;
 use super::tongue::Tongue;
 use super::upgrade::{self, Relay};
 use super::worker::Worker;
@@ -133,7 +131,7 @@ impl Worker {
             read_away(unread);
         }
         let mut refusal = match stepped {
-            Ok(stepped) => match self.decoder(&stepped) {
+            Ok(stepped) => match self.decoder(&stepped.sent, stepped.permit.as_ref(), &stepped.agent) {
                 Ok(decoder) => return self.answer((stepped, decoder), entry, busy, linger),
                 Err(refusal) => {
                     ended(&mut entry, &stepped.sent, (&stepped.replay, linger));
@@ -288,61 +286,6 @@ impl Worker {
             sent.bodiless,
         );
         Answer::Response(Response::from_parts(parts, body))
-    }
-
-    /// Lets a service answer only in a coding that can be searched, where the guard will look.
-    fn look_out(&self, agent: &Arc<Agent>, permit: Option<&Permit>, outbound: &mut Outbound) {
-        if let Some(permit) = permit.filter(|_| self.proxy.settings.scrub_for_agent) {
-            Owner { proxy: Arc::clone(&self.proxy), agent: Arc::clone(agent) }.note(permit);
-        }
-        if self.proxy.guards(agent, permit) {
-            coded::ask_for_known(&mut outbound.headers);
-        }
-    }
-
-    /// What decodes the body that a guard is to look into.
-    fn decoder(&self, stepped: &Stepped) -> Result<Option<Box<Decoder>>, Refusal> {
-        let Stepped { sent, permit, agent, .. } = stepped;
-        if !self.proxy.guards(agent, permit.as_ref()) {
-            return Ok(None);
-        }
-        match coded::decoder(sent.response.status(), sent.response.headers()) {
-            // What is not sent needs no decoding.
-            Err(_unknown) if sent.bodiless => Ok(None),
-            decoder => decoder,
-        }
-    }
-
-    /// What looks into the body.
-    fn guard(
-        &self,
-        agent: Arc<Agent>,
-        (permit, decoder): (Option<&Permit>, Option<Box<Decoder>>),
-        headers: &mut HeaderMap,
-        entry: &mut Entry,
-    ) -> Option<Box<Guarded>> {
-        if !self.proxy.guards(&agent, permit) {
-            return None;
-        }
-        let guarded = Guarded::new(Owner { proxy: Arc::clone(&self.proxy), agent }, permit, decoder, headers)?;
-        entry.guard_hits(guarded.drop_others(headers));
-        Some(guarded)
-    }
-
-    /// What looks into a stream that switches to the protocol of `fields`. Extensions of WebSocket were not asked for.
-    fn guard_switched(
-        &self,
-        agent: &Arc<Agent>,
-        permit: Permit,
-        fields: &[(HeaderName, HeaderValue)],
-        headers: &mut HeaderMap,
-    ) -> Option<Box<Guard>> {
-        let owner = Owner { proxy: Arc::clone(&self.proxy), agent: Arc::clone(agent) };
-        let is_websocket =
-            fields.iter().any(|(name, value)| *name == UPGRADE && value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-        let guard = Guard::new(owner, permit, is_websocket)?;
-        headers.remove(SEC_WEBSOCKET_EXTENSIONS);
-        Some(guard)
     }
 
     /// Stops with a page where it is ours.

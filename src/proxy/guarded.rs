@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::worker::Proxy;
+use super::coded;
+use super::outbound::Outbound;
+use super::refusal::Refusal;
+use super::replay::RequestBody;
+use super::scrubbed::Guard;
+use super::worker::{Proxy, Worker};
 use crate::agent::Agent;
+use crate::audit::Entry;
 use crate::broker::Permit;
 use crate::guard::{Decoder, Error, Scrubber, StandIn};
+use crate::upstream::Sent;
 
 /// What is looked at of a body that doesn't say that it is text. A caller can often choose the type.
 const LOOKED_AT: u64 = 8 * 1024 * 1024;
@@ -180,6 +187,67 @@ fn is_text(headers: &HeaderMap) -> bool {
     const WORDS: [&[u8]; 9] =
         [b"json", b"xml", b"script", b"urlencoded", b"event-stream", b"yaml", b"graphql", b"grpc", b"multipart/"];
     kind.starts_with(b"text/") || WORDS.iter().any(|word| memchr::memmem::find(&kind, word).is_some())
+}
+
+impl Worker {
+    /// Lets a service answer only in a coding that can be searched, where the guard will look.
+    pub(super) fn look_out(&self, agent: &Arc<Agent>, permit: Option<&Permit>, outbound: &mut Outbound) {
+        if let Some(permit) = permit.filter(|_| self.proxy.settings.scrub_for_agent) {
+            Owner { proxy: Arc::clone(&self.proxy), agent: Arc::clone(agent) }.note(permit);
+        }
+        if self.proxy.guards(agent, permit) {
+            coded::ask_for_known(&mut outbound.headers);
+        }
+    }
+
+    /// What decodes the body that a guard is to look into.
+    pub(super) fn decoder(
+        &self,
+        sent: &Sent<RequestBody>,
+        permit: Option<&Permit>,
+        agent: &Agent,
+    ) -> Result<Option<Box<Decoder>>, Refusal> {
+        if !self.proxy.guards(agent, permit) {
+            return Ok(None);
+        }
+        match coded::decoder(sent.response.status(), sent.response.headers()) {
+            // What is not sent needs no decoding.
+            Err(_unknown) if sent.bodiless => Ok(None),
+            decoder => decoder,
+        }
+    }
+
+    /// What looks into the body.
+    pub(super) fn guard(
+        &self,
+        agent: Arc<Agent>,
+        (permit, decoder): (Option<&Permit>, Option<Box<Decoder>>),
+        headers: &mut HeaderMap,
+        entry: &mut Entry,
+    ) -> Option<Box<Guarded>> {
+        if !self.proxy.guards(&agent, permit) {
+            return None;
+        }
+        let guarded = Guarded::new(Owner { proxy: Arc::clone(&self.proxy), agent }, permit, decoder, headers)?;
+        entry.guard_hits(guarded.drop_others(headers));
+        Some(guarded)
+    }
+
+    /// What looks into a stream that switches to the protocol of `fields`. Extensions of WebSocket were not asked for.
+    pub(super) fn guard_switched(
+        &self,
+        agent: &Arc<Agent>,
+        permit: Permit,
+        fields: &[(HeaderName, HeaderValue)],
+        headers: &mut HeaderMap,
+    ) -> Option<Box<Guard>> {
+        let owner = Owner { proxy: Arc::clone(&self.proxy), agent: Arc::clone(agent) };
+        let is_websocket =
+            fields.iter().any(|(name, value)| *name == UPGRADE && value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let guard = Guard::new(owner, permit, is_websocket)?;
+        headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+        Some(guard)
+    }
 }
 
 #[cfg(test)]
