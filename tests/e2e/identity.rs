@@ -255,15 +255,7 @@ fn i6_an_agents_streams_end_with_its_time() {
 fn i6_a_response_of_a_revoked_agent_does_not_go_on_for_ever() {
     run(async {
         let ca = Authority::new();
-        let service = Upstream::serve(&ca, &[HOST], Offers::Both, |_call| async {
-            let (mut sender, body) = crate::harness::channel();
-            tokio::spawn(async move {
-                sender.send_data("data: tick\n\n".into()).await.expect("it is read");
-                std::future::pending::<()>().await;
-            });
-            http::Response::new(body)
-        })
-        .await;
+        let service = Upstream::endless(&ca, &[HOST]).await;
         let (builder, a) = home(&ca, &service).agent("a", |_agent| {});
         let (builder, _b) = builder.agent("b", |_agent| {});
         let nexus = builder.start();
@@ -291,15 +283,7 @@ fn i6_a_response_of_a_revoked_agent_does_not_go_on_for_ever() {
 fn i6_a_response_ends_with_the_time_of_its_agent() {
     run(async {
         let ca = Authority::new();
-        let service = Upstream::serve(&ca, &[HOST], Offers::Both, |_call| async {
-            let (mut sender, body) = crate::harness::channel();
-            tokio::spawn(async move {
-                sender.send_data("data: tick\n\n".into()).await.expect("it is read");
-                std::future::pending::<()>().await;
-            });
-            http::Response::new(body)
-        })
-        .await;
+        let service = Upstream::endless(&ca, &[HOST]).await;
         let (builder, a) = home(&ca, &service).agent("a", |_agent| {});
         let nexus = builder.start();
         let end = std::time::SystemTime::now() + Duration::from_secs(2);

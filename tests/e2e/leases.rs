@@ -156,15 +156,7 @@ fn i6_only_the_agent_and_administrators_make_its_leases() {
 fn i6_a_lease_that_was_ended_is_nobodys_and_what_it_has_open_ends() {
     run(async {
         let ca = Authority::new();
-        let service = Upstream::serve(&ca, &[HOST], Offers::Both, |_call| async {
-            let (mut sender, body) = crate::harness::channel();
-            tokio::spawn(async move {
-                sender.send_data("data: tick\n\n".into()).await.expect("it is read");
-                std::future::pending::<()>().await;
-            });
-            http::Response::new(body)
-        })
-        .await;
+        let service = Upstream::endless(&ca, &[HOST]).await;
         let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = plain.local_addr().expect("an address");
         let (builder, token) = home(&ca, &service).gateway().resolve("any.test", address).agent("a", |_agent| {});

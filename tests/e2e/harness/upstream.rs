@@ -143,6 +143,19 @@ impl Upstream {
         Self::start(ca, names, offers.alpn(), serving).await
     }
 
+    /// A service that answers each request with one event, and never ends its answer.
+    pub(crate) async fn endless(ca: &Authority, names: &[&str]) -> Self {
+        Self::serve(ca, names, Offers::Both, |_call| async {
+            let (mut sender, body) = super::channel();
+            tokio::spawn(async move {
+                sender.send_data("data: tick\n\n".into()).await.expect("it is read");
+                std::future::pending::<()>().await;
+            });
+            Response::new(body)
+        })
+        .await
+    }
+
     /// A service that hands each TLS stream, with its number, to `handler`.
     pub(crate) async fn raw<H, F>(ca: &Authority, names: &[&str], offers: Offers, handler: H) -> Self
     where
