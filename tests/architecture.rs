@@ -47,7 +47,9 @@ const EXPOSING: &[&str] = &[
     "agent/token.rs",
     "app/gateway.rs", // the key of this machine's command line, into the private address file
     "app/init.rs",
-    "app/node.rs", // a gateway's key as it is read, and what a person typed, on its way there
+    "app/node.rs",       // NEXUS_GATEWAY_URL, as in cli/gateway.rs
+    "app/node/asked.rs", // what a person typed, on its way to the gateway
+    "app/node/key.rs",   // a gateway's key as it is read
     "app/secret.rs",
     "app/settings.rs",
     "app/traces.rs",       // fields for the collector, which may hold its key

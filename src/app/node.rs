@@ -1,13 +1,14 @@
 //! `Node`: what makes a proxy take its connections from a gateway, as the environment or `$NEXUS_HOME/.env` names it.
 
+mod asked;
 mod consent;
+mod key;
 mod link;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -27,12 +28,14 @@ use crate::agent::AppPlaceholders;
 use crate::broker;
 use crate::ca;
 use crate::disk;
-use crate::model::{Authority, ConnectionId, Credential, Host, Scheme, Secret};
+use crate::model::{Authority, Host, Scheme, Secret};
 use crate::node::{self, Door, Held, Url};
 use crate::upstream::{self, Dialler};
 use crate::vault::{Snapshot, Store};
 
+pub use self::asked::{AskError, Typed};
 pub use self::consent::Consent;
+use self::key::{Place, key};
 use self::link::unserved;
 pub use self::link::{Link, Unheard};
 pub use crate::node::UrlError;
@@ -55,15 +58,6 @@ pub struct Node {
     place: Option<Place>,
     /// Who may have signed the gateway's certificate; `None` = whom everything else trusts.
     roots: Option<Vec<CertificateDer<'static>>>,
-}
-
-/// A key that is in a file.
-#[derive(Debug, Clone)]
-enum Place {
-    /// All that it holds.
-    File(PathBuf),
-    /// `.env` of the home folder.
-    Dotenv,
 }
 
 /// Why the gateway that was named can't be used.
@@ -296,136 +290,11 @@ impl Node {
     }
 }
 
-/// A credential that is to be stored at a gateway.
-#[derive(Debug, Clone, Copy)]
-pub struct Typed<'a> {
-    /// Under which name.
-    pub connection: &'a ConnectionId,
-    /// What a person handed over.
-    pub fields: &'a Credential,
-    /// When it ends, where that is known.
-    pub expires_at: Option<SystemTime>,
-    /// Whether a client without a token is an app that people log in by.
-    pub app: bool,
-    /// Whether one that is there is replaced.
-    pub replace: bool,
-    /// Whether it keeps the fields that are not among these.
-    pub merge: bool,
-}
-
-impl Typed<'_> {
-    /// Measured first: a buffer that grows leaves secrets behind.
-    fn json(&self) -> Zeroizing<Vec<u8>> {
-        let fields: BTreeMap<&str, &str> =
-            self.fields.names().filter_map(|name| Some((name, self.fields.field(name)?.expose().as_str()))).collect();
-        let expires_at = self.expires_at.and_then(|at| jiff::Timestamp::try_from(at).ok()).map(|at| at.to_string());
-        let length = fields.values().map(|value| value.len() * 6 + 100).sum::<usize>() + 1024;
-        let mut text = Zeroizing::new(Vec::with_capacity(length));
-        #[derive(serde::Serialize)]
-        struct Written<'a> {
-            connection: &'a str,
-            fields: BTreeMap<&'a str, &'a str>,
-            expires_at: Option<String>,
-            app: bool,
-            replace: bool,
-            merge: bool,
-        }
-        let (connection, Self { app, replace, merge, .. }) = (self.connection.as_str(), *self);
-        let written = Written { connection, fields, expires_at, app, replace, merge };
-        // Strings and a map of strings can always be written.
-        drop(serde_json::to_writer(&mut *text, &written));
-        text
-    }
-}
-
-/// Why a gateway did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// What names it can't be used.
-    #[error(transparent)]
-    Named(#[from] NodeError),
-    /// Nobody is there.
-    #[error("the gateway does not answer: {0}")]
-    Away(String),
-    /// Its answer is none of a gateway.
-    #[error("what answers there is no gateway of Nexus, or an older one")]
-    NoGateway,
-    /// It said no.
-    #[error("{why}")]
-    Refused {
-        /// The status of its answer.
-        status: u16,
-        /// Its word for why; empty where it said none.
-        code: String,
-        /// Why, and what to do.
-        why: String,
-    },
-    /// Its certificate can't be verified.
-    #[error("{0}")]
-    Untrusted(String),
-    /// Anything else.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl AskError {
-    fn new(error: node::Error) -> Self {
-        let text = match error.advice() {
-            Some(advice) => format!("{}; {advice}", node::told(&error)),
-            None => node::told(&error),
-        };
-        let told = node::told(&error);
-        match error {
-            error if error.is_away() => Self::Away(text),
-            node::Error::Refused { status, code, .. } => Self::Refused { status: status.as_u16(), code, why: text },
-            node::Error::Unreachable(upstream::Error::Tls { .. }) => Self::Untrusted(told),
-            _ => Self::Failed(text),
-        }
-    }
-}
-
 /// Keeps the link up from now on, and waits for the first word, so that no caller is refused for being early.
 pub(super) async fn begin(held: &Arc<Held>) {
     tokio::spawn(Arc::clone(held).keep_notes());
     tokio::spawn(node::keep_up(Arc::clone(held)));
     held.begun(FIRST).await;
-}
-
-/// From the environment, a file, systemd's credentials folder or `.env`, in this order.
-fn key(home: &Home, given: &dyn Fn(&str) -> Option<String>) -> Result<Option<Found>, NodeError> {
-    if let Some(key) = given("NEXUS_GATEWAY_KEY") {
-        return Ok(Some((Secret::new(key), None)));
-    }
-    if let Some(path) = given("NEXUS_GATEWAY_KEY_FILE").map(PathBuf::from) {
-        let place = Place::File(path.clone());
-        return Ok(Some((place.key(home)?.ok_or(NodeError::Missing(path))?, Some(place))));
-    }
-    if let Some(folder) = given("CREDENTIALS_DIRECTORY") {
-        let place = Place::File(Path::new(&folder).join("NEXUS_GATEWAY_KEY"));
-        if let Some(key) = place.key(home)? {
-            return Ok(Some((key, Some(place))));
-        }
-    }
-    Ok(Place::Dotenv.key(home)?.map(|key| (key, Some(Place::Dotenv))))
-}
-
-/// A key, and where it is if it may change there.
-type Found = (Secret<String>, Option<Place>);
-
-impl Place {
-    fn key(&self, home: &Home) -> Result<Option<Secret<String>>, NodeError> {
-        match self {
-            Self::File(path) => read(path),
-            Self::Dotenv => Ok(dotenv_value(home, "NEXUS_GATEWAY_KEY")?.filter(|key| !key.matches(""))),
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<Option<Secret<String>>, NodeError> {
-    let bytes = disk::read_regular(path, LIMIT).map_err(|cause| NodeError::File { path: path.to_owned(), cause })?;
-    let text = bytes.map(String::from_utf8).transpose();
-    let text = text.map_err(|_not_text| HomeError::Text(path.to_owned()))?.map(Secret::new);
-    Ok(text.map(|text| Secret::new(text.expose().trim().to_owned())))
 }
 
 fn certificates(path: &Path) -> Result<Option<Vec<CertificateDer<'static>>>, NodeError> {
