@@ -4,9 +4,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, test_kill_process};
 use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
@@ -20,6 +25,7 @@ use super::run::Parts;
 use super::settings;
 use crate::agent::{self, Token};
 use crate::broker::Broker;
+use crate::ca::Itself;
 use crate::disk;
 use crate::gateway::{Gateway, Key, Keys, KeysError, OwnKey, Pending, PendingError, Ports, Server, read_keys, write_keys};
 use crate::loan::Lender;
@@ -27,10 +33,14 @@ use crate::model::Secret;
 
 const LIMIT: u64 = 1024 * 1024;
 
+/// The name by which this machine's command line asks the gateway for a certificate that it knows.
+pub const ITSELF: &str = "gateway.nexus.internal";
+
 /// A gateway that has all it needs but its ports.
 pub(super) struct Prepared {
     keys: Keys,
     own: Token,
+    itself: Itself,
     tls: Option<Arc<ServerConfig>>,
 }
 
@@ -38,7 +48,8 @@ pub(super) struct Prepared {
 pub(super) struct Started {
     pub(super) address: SocketAddr,
     pub(super) tls: bool,
-    pub(super) own: Token,
+    own: Token,
+    itself: CertificateDer<'static>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) thread: std::thread::JoinHandle<()>,
 }
@@ -57,7 +68,9 @@ pub(super) fn prepare(setup: &Setup) -> Result<Option<Prepared>, BuildError> {
     }
     let own = Token::key().map_err(|cause| BuildError::Thread(cause.into()))?;
     let keys = Keys::new(setup.home.gateway_keys()?.unwrap_or_default());
-    Ok(Some(Prepared { keys, own, tls: tls(&setup.home, &setup.config)? }))
+    let itself = Itself::create(ITSELF, SystemTime::now(), &parts::crypto())?;
+    let tls = tls(&setup.home, &setup.config, &itself.shown)?;
+    Ok(Some(Prepared { keys, own, itself, tls }))
 }
 
 impl Prepared {
@@ -70,10 +83,10 @@ impl Prepared {
         socket: std::net::TcpListener,
     ) -> Result<Started, BuildError> {
         let address = socket.local_addr().map_err(|cause| BuildError::Listen { address: config.gateway.listen, cause })?;
-        let Self { keys, own, tls } = self;
+        let Self { keys, own, itself: Itself { certificate, shown }, tls } = self;
         let speaks_tls = tls.is_some();
         let settings = settings::gateway(home, config, (address, speaks_tls))?;
-        let gateway = Gateway::new(settings, ports, (keys, OwnKey::of(&own)), stopping);
+        let gateway = Gateway::new(settings, ports, (keys, OwnKey::of(&own), shown), stopping);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build();
         let runtime = runtime.map_err(BuildError::Thread)?;
         gateway.take_tls(tls);
@@ -83,7 +96,7 @@ impl Prepared {
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
         };
         let thread = std::thread::Builder::new().name("nexus-gateway".into()).spawn(work).map_err(BuildError::Thread)?;
-        Ok(Started { address, tls: speaks_tls, own, gateway, thread })
+        Ok(Started { address, tls: speaks_tls, own, itself: certificate, gateway, thread })
     }
 }
 
@@ -95,8 +108,39 @@ pub(super) fn keys_again(home: &Home, gateway: &Gateway) -> Result<Keys, HomeErr
     }
 }
 
-/// TLS where a certificate is named: HTTP/1.1 only, by the one TLS provider.
-pub(super) fn tls(home: &Home, config: &Config) -> Result<Option<Arc<ServerConfig>>, BuildError> {
+/// TLS where a certificate is named: HTTP/1.1 only, by the one TLS provider. Who asks for [`ITSELF`] is shown `itself`.
+pub(super) fn tls(home: &Home, config: &Config, itself: &Arc<CertifiedKey>) -> Result<Option<Arc<ServerConfig>>, BuildError> {
+    let Some(named) = certificate(home, config)? else { return Ok(None) };
+    let shown = Shown { named: Arc::new(named), itself: Arc::clone(itself) };
+    let mut tls = ServerConfig::builder_with_provider(parts::crypto())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shown));
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Some(Arc::new(tls)))
+}
+
+/// What it shows to whom.
+#[derive(Debug)]
+struct Shown {
+    /// To everybody.
+    named: Arc<CertifiedKey>,
+    /// To this machine's command line, whoever signed the other.
+    itself: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let shown = if hello.server_name() == Some(ITSELF) { &self.itself } else { &self.named };
+        Some(Arc::clone(shown))
+    }
+}
+
+/// The certificate that the configuration names, and its key, which belong together.
+///
+/// # Errors
+/// Where the files can't be used.
+pub(super) fn certificate(home: &Home, config: &Config) -> Result<Option<CertifiedKey>, BuildError> {
     let refuse = |key, why: &str| Err(BuildError::Config { key, why: why.to_owned() });
     let (certificate, key) = match (&config.gateway.tls_cert, &config.gateway.tls_key) {
         (Some(certificate), Some(key)) => (certificate, key),
@@ -107,13 +151,7 @@ pub(super) fn tls(home: &Home, config: &Config) -> Result<Option<Arc<ServerConfi
     let chain = chain(&home.path().join(certificate))?;
     let key = private_key(&home.path().join(key))?;
     let refuse = |error: rustls::Error| BuildError::Config { key: "gateway.tls_key", why: error.to_string() };
-    let mut tls = ServerConfig::builder_with_provider(parts::crypto())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(refuse)?;
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Some(Arc::new(tls)))
+    CertifiedKey::from_der(chain, key, &parts::crypto()).map(Some).map_err(refuse)
 }
 
 fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, BuildError> {
@@ -140,6 +178,8 @@ pub struct LocalGateway {
     pub address: SocketAddr,
     /// Whether it speaks TLS.
     pub tls: bool,
+    /// The certificate that it shows then to who asks for [`ITSELF`], in base64.
+    pub certificate: String,
     /// What its command line shows it: a key of kind admin that is good until it ends.
     pub key: Secret<String>,
 }
@@ -149,6 +189,8 @@ struct Line {
     process: i32,
     address: SocketAddr,
     tls: bool,
+    #[serde(default)]
+    certificate: String,
     key: String,
 }
 
@@ -197,8 +239,9 @@ impl Home {
     /// # Errors
     /// As [`HomeError`] says.
     pub fn announce_gateway(&self, gateway: &LocalGateway) -> Result<(), HomeError> {
-        let LocalGateway { process, address, tls, key } = gateway;
-        let line = Line { process: *process, address: *address, tls: *tls, key: key.expose().clone() };
+        let LocalGateway { process, address, tls, certificate, key } = gateway;
+        let (certificate, key) = (certificate.clone(), key.expose().clone());
+        let line = Line { process: *process, address: *address, tls: *tls, certificate, key };
         let text = zeroize::Zeroizing::new(serde_json::to_string(&line).unwrap_or_default());
         write(&self.gateway_file(), text.as_bytes(), disk::PRIVATE)
     }
@@ -214,6 +257,7 @@ impl Home {
             process: line.process,
             address: line.address,
             tls: line.tls,
+            certificate: line.certificate,
             key: Secret::new(line.key),
         });
         Ok(found.filter(LocalGateway::alive))
@@ -251,6 +295,7 @@ impl Started {
             process: std::process::id().cast_signed(),
             address: self.address,
             tls: self.tls,
+            certificate: STANDARD.encode(&self.itself),
             key: self.own.text().duplicate(),
         }
     }

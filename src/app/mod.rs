@@ -33,7 +33,7 @@ pub use crate::gateway::{
 pub use announced::Announced;
 pub use config::Config;
 pub use explain::{ExplainError, Explainer, Explanation, Inquired, MatchedRule, Outcome, Ruled, ShownRule, explain};
-pub use gateway::LocalGateway;
+pub use gateway::{ITSELF, LocalGateway};
 pub use home::{Home, HomeError};
 pub use init::{InitError, Made, Rotated, check_key, drop_old, init, open_root, rotate, trusted, write_bundle};
 pub use node::{AskError, Consent, Link, Node, NodeError, Typed, Unheard, UrlError};

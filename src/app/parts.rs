@@ -273,7 +273,7 @@ pub fn check(home: &Home, config: &Config, weak_secret: bool) -> Result<(), Buil
 /// As [`check`], for what the configuration names alone.
 pub(super) fn check_named(home: &Home, config: &Config) -> Result<(), BuildError> {
     listeners(config)?;
-    super::gateway::tls(home, config)?;
+    super::gateway::certificate(home, config)?;
     client_verifier(home, config, &crypto())?;
     settings::webhook(home, config)?;
     super::traces::destination(home, config)?;

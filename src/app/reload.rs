@@ -151,7 +151,7 @@ impl Reload {
     /// Takes the certificate that the gateway shows, and its key; files that can't be used, or don't belong together yet, leave the old ones.
     fn certificate(&self, started: &Config) {
         let Some(gateway) = &self.gateway else { return };
-        match super::gateway::tls(&self.home, started) {
+        match super::gateway::tls(&self.home, started, &gateway.itself) {
             Ok(tls) => gateway.take_tls(tls),
             Err(error) => tracing::error!("the gateway's certificate was not taken; the old one stays: {error}"),
         }

@@ -4,23 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use nexus::app::LocalGateway;
-use nexus::disk;
+use nexus::app::{ITSELF, LocalGateway};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use super::context::Context;
 use super::surroundings::reachable;
@@ -28,7 +27,6 @@ use super::surroundings::reachable;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Of an answer.
 const LIMIT: usize = 4 * 1024 * 1024;
-const PEM_LIMIT: u64 = 1024 * 1024;
 
 /// What it answered.
 pub(super) struct Answer {
@@ -43,19 +41,13 @@ pub(super) struct Answer {
 pub(super) fn ask(context: &Context, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<Option<Answer>> {
     let Some(gateway) = context.home.local_gateway()? else { return Ok(None) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = async { timeout(PATIENCE, converse(context, &gateway, method, path, body)).await };
+    let asked = async { timeout(PATIENCE, converse(&gateway, method, path, body)).await };
     let place = || format!("the gateway on {} (process {}) does not answer", gateway.address, gateway.process);
     let answer = runtime.block_on(asked).context("no answer came in time").flatten().with_context(place)?;
     Ok(Some(answer))
 }
 
-async fn converse(
-    context: &Context,
-    gateway: &LocalGateway,
-    method: &Method,
-    path: &str,
-    body: Option<&Value>,
-) -> anyhow::Result<Answer> {
+async fn converse(gateway: &LocalGateway, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
     let address = reachable(gateway.address);
     let mut request = Request::builder().method(method).uri(path).header(HOST, &address);
     request = request.header("x-api-key", gateway.key.expose().as_str());
@@ -67,7 +59,7 @@ async fn converse(
     if !gateway.tls {
         return exchange(stream, request).await;
     }
-    let (config, name) = trust(context)?;
+    let (config, name) = trust(gateway)?;
     exchange(TlsConnector::from(config).connect(name, stream).await?, request).await
 }
 
@@ -86,33 +78,13 @@ async fn exchange(
     Ok(Answer { status: head.status, body })
 }
 
-/// It has to show the certificate that the configuration names, under whatever name that has.
-fn trust(context: &Context) -> anyhow::Result<(Arc<ClientConfig>, ServerName<'static>)> {
-    let file = context.config()?.gateway.tls_cert.context("gateway.tls_cert is not set any more")?;
-    let bytes =
-        disk::read_regular(&context.home.path().join(file), PEM_LIMIT)?.context("the file of gateway.tls_cert is gone")?;
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>()?;
+/// It has to show the certificate that it wrote down for us; whoever signed the one of the configuration is for others to know.
+fn trust(gateway: &LocalGateway) -> anyhow::Result<(Arc<ClientConfig>, ServerName<'static>)> {
+    let certificate = STANDARD.decode(&gateway.certificate).ok().filter(|bytes| !bytes.is_empty());
+    let certificate = certificate.context("it wrote down no certificate of its own; start it anew")?;
     let mut roots = RootCertStore::empty();
-    for certificate in &chain {
-        roots.add(certificate.clone())?;
-    }
+    roots.add(CertificateDer::from(certificate))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let name = chain.first().and_then(named).context("the certificate of gateway.tls_cert names no host")?;
-    Ok((Arc::new(config.with_root_certificates(roots).with_no_client_auth()), name))
-}
-
-/// A name that the certificate is for.
-fn named(certificate: &CertificateDer<'_>) -> Option<ServerName<'static>> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let names = parsed.subject_alternative_name().ok()??;
-    names.value.general_names.iter().find_map(|name| match name {
-        GeneralName::DNSName(name) => ServerName::try_from(name.replace('*', "nexus")).ok(),
-        GeneralName::IPAddress(bytes) => {
-            let four = <[u8; 4]>::try_from(*bytes).map(std::net::IpAddr::from);
-            let address = four.or_else(|_long| <[u8; 16]>::try_from(*bytes).map(std::net::IpAddr::from)).ok()?;
-            Some(ServerName::from(address))
-        }
-        _ => None,
-    })
+    Ok((Arc::new(config.with_root_certificates(roots).with_no_client_auth()), ServerName::try_from(ITSELF)?))
 }

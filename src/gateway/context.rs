@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
+use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
 use super::access::Who;
@@ -78,6 +79,8 @@ pub(crate) struct Gateway {
     pub(crate) stopping: watch::Receiver<bool>,
     pub(super) keys: ArcSwap<Keys>,
     pub(super) own: OwnKey,
+    /// What it shows to this machine's command line where TLS is spoken.
+    pub(crate) itself: Arc<CertifiedKey>,
     /// TLS as it is spoken to who comes next; `None` = none is spoken.
     pub(super) tls: ArcSwapOption<ServerConfig>,
     pub(crate) guesses: Guesses,
@@ -86,11 +89,11 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway that knows `keys`, and `own`, which is that of this machine's command line.
+    /// A gateway that knows `keys`, and `own`, which is that of this machine's command line, to which it shows `itself`.
     pub(crate) fn new(
         settings: Settings,
         ports: Ports,
-        (keys, own): (Keys, OwnKey),
+        (keys, own, itself): (Keys, OwnKey, Arc<CertifiedKey>),
         stopping: watch::Receiver<bool>,
     ) -> Shared {
         let peers = Peers::new().inspect_err(|error| tracing::warn!(%error, "whose process calls can't be told here")).ok();
@@ -101,6 +104,7 @@ impl Gateway {
             stopping,
             keys: ArcSwap::from_pointee(keys),
             own,
+            itself,
             tls: ArcSwapOption::empty(),
             guesses: Guesses::default(),
             refusals: Guesses::default(),

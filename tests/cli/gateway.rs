@@ -184,17 +184,23 @@ fn a_certificate_is_used_or_the_mistake_is_told() {
     assert!(said("tls_cert = \"c.pem\"\ntls_key = \"k.pem\"").contains("gateway.tls_cert: there is no "));
     assert!(said("tls_cert = \"empty.pem\"\ntls_key = \"k.pem\"").contains("holds no certificate"));
     let world = World::new();
-    let made = rcgen::generate_simple_self_signed(["gw.example".to_owned()]).unwrap();
+    // The leaf alone, signed by an authority that is nobody's here.
+    let mut root = rcgen::CertificateParams::default();
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = rcgen::Issuer::new(root, rcgen::KeyPair::generate().unwrap());
+    let key = rcgen::KeyPair::generate().unwrap();
+    let leaf = rcgen::CertificateParams::new(["gw.example".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
     let write =
         |name: &str, text: String| nexus::disk::write_atomic(&world.home(name), text.as_bytes(), nexus::disk::PRIVATE).unwrap();
-    write("c.pem", made.cert.pem());
-    write("k.pem", made.signing_key.serialize_pem());
+    write("c.pem", leaf.pem());
+    write("k.pem", key.serialize_pem());
     let tls = "tls_cert = \"c.pem\"\ntls_key = \"k.pem\"\nnames = [\"gw.example\"]";
     world.config(&format!("[proxy]\nlisten = [\"127.0.0.1:0\"]\n[limits]\ndrain_secs = 1\n[gateway]\n{tls}\n"));
     let up = world.up();
     let status = world.nexus(&["status", "--json"]).json();
     assert_eq!((&status["gateway"]["up"], &status["ok"]), (&true.into(), &true.into()), "{status}");
     assert!(status["gateway"]["url"].as_str().unwrap().starts_with("https://"), "{status}");
+    assert!(world.nexus(&["attention", "--json"]).json()["items"].as_array().unwrap().is_empty());
     drop(up);
 }
 
