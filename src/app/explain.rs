@@ -226,7 +226,7 @@ mod tests {
         let vault = Arc::new(Snapshot::default());
         let explained = |lent: &[&str], copies| {
             let lent = lent.iter().map(|id| id.parse().expect("a handle")).collect();
-            let unheard = Some(Unheard { lent, copies });
+            let unheard = Some(Unheard { lent, copies, refuses: false });
             explain(&home, &config, (&vault, unheard), None, ("get", "https://api.github.com/user")).expect("an answer")
         };
         let held = explained(&["github"], true);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use nexus::app::Link;
 use nexus::model::{ConnectionId, UserName};
 use nexus::vault::{Captured, Entry, Status, Summary};
 use serde_json::{Map, Value, json};
@@ -11,7 +12,7 @@ use super::arguments::{List, One};
 use super::context::{Context, Hint, connection};
 use super::standing::{Standings, Told};
 use super::terminal::Terminal;
-use super::{gateway, remote, when};
+use super::{gateway, node, remote, when};
 
 pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> anyhow::Result<()> {
     let user: Option<UserName> = options.user.as_deref().map(str::parse).transpose()?;
@@ -31,7 +32,7 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
         advice(row, told.status).into_iter().for_each(|advice| terminal.warn(&advice));
     }
     if rows.is_empty() && !terminal.json {
-        say_that_there_is_none(terminal, user.as_ref());
+        say_that_there_is_none(context, terminal, user.as_ref())?;
     }
     Ok(())
 }
@@ -103,11 +104,17 @@ fn waits(row: &Summary) -> String {
     )
 }
 
-fn say_that_there_is_none(terminal: &Terminal, user: Option<&UserName>) {
+fn say_that_there_is_none(context: &Context, terminal: &Terminal, user: Option<&UserName>) -> anyhow::Result<()> {
+    let lends = node::lender(context, &context.config()?)?.is_some();
+    let lent = if lends { Link::served(&context.home)?.len() } else { 0 };
     match user {
+        _ if lent > 0 => {
+            terminal.hint(&format!("{lent} connections are at the gateway; `nexus status` says how it stands with it"));
+        }
         Some(user) => terminal.hint(&format!("{user} has no connection; `nexus list` shows those of everybody")),
         None => terminal.hint("nothing is registered yet; run `nexus register github`, or see `nexus providers list`"),
     }
+    Ok(())
 }
 
 pub(super) fn show(context: &Context, terminal: &Terminal, options: &One) -> anyhow::Result<()> {

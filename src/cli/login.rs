@@ -218,8 +218,9 @@ impl Session<'_> {
 
     fn show(&self, url: &str, redirect: &Redirect, (opened, is_pasted): (bool, bool)) {
         let title = &self.account.provider().title;
+        let whom = self.account.connection().user().map(|user| format!(" for {user}")).unwrap_or_default();
         let how = if opened { "The browser opens this page, where you" } else { "Open this page in a browser, and" };
-        self.terminal.talk(&format!("{how} let Nexus use your account of {title}:\n\n  {url}\n\n"));
+        self.terminal.talk(&format!("{how} let Nexus use your account of {title}{whom}:\n\n  {url}\n\n"));
         let paste = "paste the address that the browser shows in the end here";
         match (is_pasted, self.terminal.can_ask()) {
             (true, _) => self.terminal.say(&format!("Then {paste}:")),
@@ -234,8 +235,10 @@ impl Session<'_> {
     async fn until_answered(&self, mut waiting: Waiting, mut arrivals: mpsc::Receiver<Arrival>) -> anyhow::Result<()> {
         loop {
             let arrival = timeout_at(self.ends, arrivals.recv()).await;
-            let late = || "no account was connected: nobody consented in time (--timeout)";
-            let arrival = arrival.with_context(late)?.context("no account was connected: standard input has ended")?;
+            let late = "no account was connected: nobody consented in time (--timeout)";
+            let arrival = arrival
+                .map_err(|_elapsed| anyhow::anyhow!(late))?
+                .context("no account was connected: standard input has ended")?;
             let Arrival { redirect, query, answer, sent } = arrival;
             match waiting.hear(&redirect, &query) {
                 Heard::Strange(same, why) => {
@@ -278,8 +281,8 @@ impl Session<'_> {
         let ends = self.ends.min(Instant::now() + code.left());
         let typed = self.account.typed(code, &self.ports);
         let obtained = device::while_waiting(self.terminal, ends, timeout_at(self.ends, typed)).await;
-        let late = || "no account was connected: nobody entered the code in time (--timeout)";
-        self.kept(&obtained.with_context(late)??).await
+        let late = "no account was connected: nobody entered the code in time (--timeout)";
+        self.kept(&obtained.map_err(|_elapsed| anyhow::anyhow!(late))??).await
     }
 
     /// An interrupt ends all; once the connection is written, the browser's last page alone is missed.

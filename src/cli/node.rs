@@ -47,6 +47,9 @@ pub(super) fn standing(context: &Context, node: &Node) -> anyhow::Result<(Option
     let (left, heard) = (link.left(now), when::minute(link.heard_at));
     let why = link.why.clone().unwrap_or_default();
     let text = match (link.connected, left.is_zero()) {
+        _ if link.denied => {
+            format!("{url} lends this home nothing ({why}), so requests that need its connections are refused")
+        }
         (true, _) => format!("connections are taken from {url}: {count}, as they are there now"),
         (false, false) => format!(
             "{url} was last heard at {heard} ({why}); {count} copies are used for another {} (gateway.grace_secs)",
@@ -94,7 +97,7 @@ pub(super) fn look(context: &Context, terminal: &Terminal, store: &Store) -> any
         Err(error) => {
             terminal.warn(&format!("the connections of the gateway at {} are left out: {error}", node.url()));
             let own = Link::unserved(&context.home, &*store.snapshot()?)?;
-            Ok((Arc::new(own), Some(Unheard::of(&context.home, SystemTime::now())?)))
+            Ok((Arc::new(own), Some(Unheard::of(&context.home, &error, SystemTime::now())?)))
         }
     }
 }

@@ -87,11 +87,11 @@ impl Error {
     /// What a person should do about it.
     pub(crate) fn advice(&self) -> Option<&'static str> {
         match self {
-            Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => {
-                Some("NEXUS_GATEWAY_KEY is not one of its keys; `nexus gateway key add`, typed there, makes one")
-            }
+            Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => Some(
+                "what NEXUS_GATEWAY_KEY (or its file) holds is not one of its keys; `nexus gateway key add`, typed there, makes one",
+            ),
             Self::Refused { status: StatusCode::FORBIDDEN, code, .. } if code == "key_kind" => Some(
-                "NEXUS_GATEWAY_KEY is of another kind; `nexus gateway key add NAME --kind …`, typed there, makes one: node for a proxy, admin for a person",
+                "what NEXUS_GATEWAY_KEY (or its file) holds is of another kind; `nexus gateway key add NAME --kind …`, typed there, makes one: node for a proxy, admin for a person",
             ),
             Self::Stranger { status, .. } if status.is_client_error() => Some(
                 "NEXUS_GATEWAY_URL leads to something that is no gateway of Nexus; a proxy in front of one must let its paths through",

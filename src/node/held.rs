@@ -58,6 +58,8 @@ pub(super) struct Copies {
     served: BTreeSet<ConnectionId>,
     /// Whether it has told all that there is, since we run.
     synced: bool,
+    /// Whether it has said that it lends this node nothing, and nothing since.
+    denied: bool,
     /// Why the gateway is not heard; `None` while it is.
     why: Option<String>,
     /// When those were used last, as the gateway has been told.
@@ -121,7 +123,7 @@ impl Held {
             (id, same.unwrap_or(entry))
         };
         copies.entries = entries.into_iter().map(keep).collect();
-        (copies.synced, copies.why) = (true, None);
+        (copies.synced, copies.denied, copies.why) = (true, false, None);
         self.rise();
         let lent = copies.entries.iter().filter(|(_, entry)| !entry.is_app_alone()).map(|(id, _)| id);
         let new = lent.filter(|id| !copies.served.contains(*id)).cloned();
@@ -156,7 +158,7 @@ impl Held {
         self.apps.lend(None);
         let mut copies = self.copies();
         copies.entries.clear();
-        copies.synced = false;
+        (copies.synced, copies.denied) = (false, true);
         self.rise();
     }
 
@@ -213,6 +215,7 @@ impl Held {
             connected: copies.why.is_none(),
             heard_at: self.pulse.heard_at(),
             why: copies.why.clone(),
+            denied: copies.denied,
             grace_secs: self.settings.grace.as_secs(),
             connections: lent.len(),
             lent,

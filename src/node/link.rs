@@ -53,7 +53,8 @@ pub(crate) async fn keep_up(held: Arc<Held>) {
         let text = told(&error);
         if text != told_last {
             let advice = error.advice();
-            let grace_secs = held.settings.grace.as_secs();
+            // A gateway that answers is not away: nothing outlives a no.
+            let grace_secs = if error.is_a_denial() { 0 } else { held.settings.grace.as_secs() };
             tracing::warn!(gateway = %held.settings.url, error = %text, advice, grace_secs, "the link to the gateway is down");
             told_last.clone_from(&text);
         }

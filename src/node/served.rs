@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) heard_at: Option<u64>,
     /// Why it is not heard.
     pub(crate) why: Option<String>,
+    /// Whether it has said that it lends this home nothing, and nothing since.
+    pub(crate) denied: bool,
     /// How long copies outlive its silence.
     pub(crate) grace_secs: u64,
     /// How many copies there were.

@@ -130,7 +130,7 @@ fn a_key_that_is_one_persons_asks_for_that_person() {
     assert!(said.contains("this key is for one person") && !said.contains("of another kind"), "{said}");
     let crew = World::new().with("NEXUS_GATEWAY_URL", &house.url).with("NEXUS_GATEWAY_KEY", &key(&house.gateway, "app"));
     let said = crew.nexus(&["login", "acme", "--no-browser"]).failed(1);
-    assert!(said.contains("takes an admin key") && said.contains("nexus login acme --user NAME"), "{said}");
+    assert!(said.contains("takes an admin key") && said.contains("NEXUS_GATEWAY_KEY=ADMIN_KEY nexus login acme"), "{said}");
 }
 
 #[test]

@@ -139,6 +139,32 @@ fn a_node_shows_its_gateway_and_what_is_left_of_the_grace() {
 }
 
 #[test]
+fn a_gateway_that_lends_nothing_any_more_is_not_called_away() {
+    let (gateway, up, url) = gateway();
+    gateway.register(&["github"], "access_token=gho_0123456789abcdef\n");
+    let node = World::new().with("NEXUS_GATEWAY_URL", &url).with("NEXUS_GATEWAY_KEY", &key(&gateway, "node"));
+    let proxy = node.up_saying("connections are taken from the gateway at");
+    let status = || node.nexus(&["status", "--json"]);
+    eventually(|| status().json()["gateway"]["connections"] == 1);
+    gateway.nexus(&["gateway", "key", "revoke", "node"]).ok();
+    eventually(|| status().code == Some(1));
+    let told: Value = serde_json::from_str(&status().out).expect("JSON");
+    assert_eq!(told["gateway"]["grace_left_secs"], 0, "{told}");
+    let text = node.nexus(&["status"]).out;
+    assert!(text.contains("lends this home nothing") && !text.contains("grace_secs"), "{text}");
+    let explained = node.nexus(&["explain", "https://api.github.com/user"]).out;
+    assert!(explained.contains("does not tell this home what it lends") && !explained.contains("not answer"), "{explained}");
+    up.kill();
+    let listed = node.nexus(&["list"]);
+    assert!(
+        listed.err.contains("1 connections are at the gateway") && !listed.err.contains("nothing is registered"),
+        "{}",
+        listed.err
+    );
+    assert_eq!(proxy.stop(), Some(0));
+}
+
+#[test]
 fn what_the_gateway_lends_is_not_changed_here_while_it_is_away() {
     let (gateway, up, url) = gateway();
     gateway.register(&["github"], "access_token=gho_0123456789abcdef\n");

@@ -233,16 +233,17 @@ impl Case<'_> {
         ids
     }
 
-    /// What the proxy does with what it has from a gateway that does not answer.
-    fn away(&self, provider: &Provider, connection: &ConnectionId, copies: bool) -> Explanation {
-        let answer = if copies {
+    /// What the proxy does with what it has from a gateway that does not tell what it lends.
+    fn away(&self, provider: &Provider, connection: &ConnectionId, unheard: &Unheard) -> Explanation {
+        let does = if unheard.refuses { "does not tell this home what it lends" } else { "does not answer" };
+        let answer = if unheard.copies {
             let why = format!(
-                "{connection} is at the gateway, which does not answer; the proxy that is up goes on with its copy (gateway.grace_secs)"
+                "{connection} is at the gateway, which {does}; the proxy that is up goes on with its copy (gateway.grace_secs)"
             );
             self.answer(Outcome::Inject, why)
         } else {
             let why = format!(
-                "{} is with a gateway that does not answer, and no proxy here has a copy that is still good; the answer is 503 gateway",
+                "{} is with a gateway that {does}, and no proxy here has a copy that is still good; the answer is 503 gateway",
                 provider.title
             );
             Explanation { command: Some("nexus status".to_owned()), ..self.answer(Outcome::Refuse, why) }
@@ -295,7 +296,7 @@ impl Case<'_> {
         let fields = |name: &str| placed(provider, entry, &fetched, name);
         let answer =
             |outcome, why| Explanation { connection: Some(connection.to_string()), ..self.answer(outcome, why).of(provider) };
-        let again = || Some(register(connection));
+        let again = || Some(self.anew(provider, connection, entry));
         if !entry.status.serves() {
             let why = format!("{connection} is {}", entry.status.as_str());
             return Explanation { command: again(), ..answer(Outcome::AuthRequired, why) };
@@ -329,10 +330,10 @@ impl Case<'_> {
         let provider = &named.provider;
         let id = ConnectionId::new(provider.id.clone(), self.asking.agent.user.clone());
         let lent = ConnectionId::preferred(existing, self.asking.agent.user.as_ref());
-        if let Some(copies) = self.unheard.filter(|_| !existing.is_empty()).map(|unheard| unheard.copies)
-            && (lent.is_some() || !copies)
+        if let Some(unheard) = self.unheard.filter(|_| !existing.is_empty())
+            && (lent.is_some() || !unheard.copies)
         {
-            return self.away(provider, lent.unwrap_or(&id), copies);
+            return self.away(provider, lent.unwrap_or(&id), unheard);
         }
         let (outcome, then) = if self.holder(&named.occupants.providers).is_none() {
             (Outcome::Pass, "what the caller sent goes on")
@@ -345,9 +346,20 @@ impl Case<'_> {
             None => " as the default; a placeholder or Nexus-Connection names one".to_owned(),
         };
         let why = format!("no credential of {} is registered{others}; {then}", provider.title);
-        let app = self.vault.get(&ConnectionId::new(provider.id.clone(), None));
-        let verb = if app.is_some_and(|app| is_client(provider, app)) { "login" } else { "register" };
+        let verb = if self.has_app(provider) { "login" } else { "register" };
         Explanation { command: Some(typed(verb, &id)), ..self.answer(outcome, why).of(provider) }
+    }
+
+    /// What mends `connection`, by the words of the refusal.
+    fn anew(&self, provider: &Provider, connection: &ConnectionId, entry: &Entry) -> String {
+        let verb = if self.has_app(provider) || is_client(provider, entry) { "login" } else { "register" };
+        typed(verb, connection)
+    }
+
+    /// Whether people can log in by an app.
+    fn has_app(&self, provider: &Provider) -> bool {
+        let app = self.vault.get(&ConnectionId::new(provider.id.clone(), None));
+        app.is_some_and(|app| is_client(provider, app))
     }
 }
 
@@ -375,10 +387,6 @@ fn chosen(provider: &Provider, connection: &ConnectionId, count: usize, entry: &
         why.push_str("; it needs attention: its last renewal was refused");
     }
     why
-}
-
-fn register(id: &ConnectionId) -> String {
-    typed("register", id)
 }
 
 fn typed(verb: &str, id: &ConnectionId) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::AskError;
 use crate::app::home::{Home, HomeError};
 use crate::model::{ConnectionId, UserName};
 use crate::node;
@@ -20,6 +21,8 @@ pub struct Link {
     pub heard_at: Option<SystemTime>,
     /// Why it is not heard.
     pub why: Option<String>,
+    /// Whether it has said that it lends this home nothing, and nothing since.
+    pub denied: bool,
     /// How long copies outlive its silence.
     pub grace: Duration,
     /// How many copies there were.
@@ -37,6 +40,7 @@ impl Link {
             connected: state.connected,
             heard_at: state.heard_at.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))),
             why: state.why,
+            denied: state.denied,
             grace: Duration::from_secs(state.grace_secs),
             connections: state.connections,
         }))
@@ -69,6 +73,9 @@ impl Link {
 
     /// How long copies may still be used at `now`; zero once they are too old.
     pub fn left(&self, now: SystemTime) -> Duration {
+        if self.denied {
+            return Duration::ZERO;
+        }
         let silent = self.heard_at.map_or(Duration::MAX, |at| now.duration_since(at).unwrap_or_default());
         if self.connected { self.grace } else { self.grace.saturating_sub(silent) }
     }
@@ -81,6 +88,8 @@ pub struct Unheard {
     pub(in crate::app) copies: bool,
     /// Those that there are copies of; without any what was ever served.
     pub(in crate::app) lent: BTreeSet<ConnectionId>,
+    /// It answers, but not with its connections.
+    pub(in crate::app) refuses: bool,
 }
 
 impl Unheard {
@@ -88,11 +97,12 @@ impl Unheard {
     ///
     /// # Errors
     /// As [`HomeError`] says.
-    pub fn of(home: &Home, now: SystemTime) -> Result<Self, HomeError> {
+    pub fn of(home: &Home, why: &AskError, now: SystemTime) -> Result<Self, HomeError> {
         let good = |link: Link| link.connections > 0 && !link.left(now).is_zero();
         let copies = Link::of(home)?.is_some_and(good) && !home.announced()?.is_empty();
         let state = state(home)?.unwrap_or_default();
-        Ok(Self { copies, lent: if copies { state.copies() } else { state.ids() } })
+        let refuses = matches!(why, AskError::Refused { .. });
+        Ok(Self { copies, lent: if copies { state.copies() } else { state.ids() }, refuses })
     }
 }
 

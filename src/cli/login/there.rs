@@ -220,7 +220,8 @@ fn nobody_named(there: &There, provider: &ProviderId) -> anyhow::Error {
         "{provider} without a person is everybody's connection, which takes an admin key at the gateway {}; this key asks for a person's",
         there.url()
     );
-    Hint::new(message, format!("nexus login {provider} --user NAME")).into()
+    // One with --user would be another connection than the one that was refused.
+    Hint::new(message, format!("NEXUS_GATEWAY_KEY=ADMIN_KEY nexus login {provider}")).into()
 }
 
 /// What came of it.

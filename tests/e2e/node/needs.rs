@@ -114,9 +114,9 @@ fn a_gateway_that_was_away_hears_of_it_when_it_is_back() {
 }
 
 /// What a command on the node's machine says, as JSON.
-async fn command(house: &House, node: &Nexus, name: &str) -> Value {
+async fn command(house: &House, node: &Nexus, words: &[&str]) -> Value {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_nexus"));
-    command.args([name, "--json"]).env("NEXUS_HOME", node.home().path()).env("NEXUS_SECRET", SECRET);
+    command.args(words).arg("--json").env("NEXUS_HOME", node.home().path()).env("NEXUS_SECRET", SECRET);
     command.env("NEXUS_GATEWAY_URL", house.url()).env("NEXUS_GATEWAY_KEY", &house.key);
     let output = command.kill_on_drop(true).output().await.expect("the binary");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -130,17 +130,17 @@ fn the_command_line_of_a_node_shows_the_gateways_list_and_its_own_while_that_is_
         let node = node(&house, &house.key, "").await;
         let refusal = told(&Caller::new(&node).get(&House::at("/x")).await);
         let opened = hooks.next("attention.opened").await;
-        let shown = command(&house, &node, "attention").await;
+        let shown = command(&house, &node, &["attention"]).await;
         assert_eq!((&shown["items"][0]["id"], &shown["gateway"]), (&opened["id"], &house.url().into()), "{shown}");
-        let status = command(&house, &node, "status").await["attention"].clone();
+        let status = command(&house, &node, &["status"]).await["attention"].clone();
         assert_eq!((&status["open"][0]["node"], &status["gateway"]), (&"node".into(), &house.url().into()), "{status}");
 
         eventually("a file", || node.home().attention_file().exists().then_some(())).await;
         house.gateway.kill().await;
-        let shown = command(&house, &node, "attention").await;
+        let shown = command(&house, &node, &["attention"]).await;
         assert_eq!((&shown["items"][0]["id"], &shown["gateway"]), (&refusal["request_id"], &house.url().into()), "{shown}");
         assert!(shown["written_down"].is_string(), "{shown}");
-        let status = command(&house, &node, "status").await["attention"].clone();
+        let status = command(&house, &node, &["status"]).await["attention"].clone();
         assert_eq!(status["open"][0]["id"], refusal["request_id"], "{status}");
     });
 }
@@ -161,6 +161,12 @@ fn a_node_names_the_log_in_where_the_client_is_with_the_gateway() {
         noted(&node, |note| note["connections"] == 2).await;
         let refusal = told(&Caller::new(&node).get("https://api.acme.test/x").await);
         assert_eq!((&refusal["command"], &refusal["reason"]), (&"nexus login acme".into(), &"revoked".into()), "{refusal}");
+        let explained = command(&house, &node, &["explain", "https://api.acme.test/x"]).await;
+        assert_eq!(
+            (&explained["outcome"], &explained["command"]),
+            (&"auth_required".into(), &refusal["command"]),
+            "{explained}"
+        );
     });
 }
 
