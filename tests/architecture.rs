@@ -86,7 +86,6 @@ const EXPOSING: &[&str] = &[
     "provider/prepared.rs",
     "provider/signer.rs",
     "provider/strategy.rs",
-    "proxy/observe.rs", // the guard's scan
     "seal.rs",
     "seal/hardware.rs",
     "sign/aws/keys.rs",

@@ -10,6 +10,7 @@ use super::connection::{Complaint, Connection};
 use super::error::{Error, Why};
 use super::flight::Outcome;
 use super::generation::{Live, Ready};
+use crate::guard::Needles;
 use crate::model::{ConnectionId, Secret};
 use crate::provider::{Prepared, Provider};
 
@@ -74,6 +75,11 @@ impl Permit {
     /// What goes on the request.
     pub(crate) fn prepared(&self) -> &Prepared {
         &self.ready.prepared
+    }
+
+    /// What is looked for in what comes back: the secrets that went on the request.
+    pub(crate) fn needles(&self) -> impl Iterator<Item = &Arc<Needles>> {
+        std::iter::once(self.ready.prepared.needles())
     }
 
     /// Exact hosts the credential may reach. `None` = the exact hosts of the provider's patterns.

@@ -46,8 +46,7 @@ impl Form {
         let length = secret.len();
         let form = move |letters, coding| Self { letters, coding, length };
         let plain = form(secret.iter().map(|byte| [*byte; 2]).collect(), Coding::Plain);
-        let (lower, upper) = (hexadecimal(secret), Zeroizing::new(hexadecimal(secret).to_ascii_uppercase()));
-        let hexadecimal = form(pairs(lower.as_bytes(), upper.as_bytes()), Coding::Hexadecimal);
+        let hexadecimal = Self::digits(secret);
         let aligned = (0..3).map(move |skip| {
             let whole = whole_groups(secret, skip);
             let (usual, for_urls) = (Zeroizing::new(STANDARD.encode(whole)), Zeroizing::new(URL_SAFE.encode(whole)));
@@ -55,6 +54,17 @@ impl Form {
         });
         let aligned: Vec<Self> = aligned.collect();
         [plain, hexadecimal].into_iter().chain(aligned)
+    }
+
+    /// Those that a name in lower case may hold. In base64 nobody could read it.
+    pub(super) fn in_names(secret: &[u8]) -> [Self; 2] {
+        let letters = secret.iter().map(|byte| [byte.to_ascii_lowercase(), *byte]).collect();
+        [Self { letters, coding: Coding::Plain, length: secret.len() }, Self::digits(secret)]
+    }
+
+    fn digits(secret: &[u8]) -> Self {
+        let (lower, upper) = (hexadecimal(secret), Zeroizing::new(hexadecimal(secret).to_ascii_uppercase()));
+        Self { letters: pairs(lower.as_bytes(), upper.as_bytes()), coding: Coding::Hexadecimal, length: secret.len() }
     }
 
     pub(super) fn letters(&self) -> &[Letter] {

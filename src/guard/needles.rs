@@ -7,6 +7,7 @@ use aho_corasick::{AhoCorasick, Input, Span};
 
 use super::SHORTEST;
 use super::form::{Form, Reach};
+use super::scrubber::StandIn;
 use super::spelled::Letter;
 use crate::model::Secret;
 
@@ -24,11 +25,15 @@ type Anchor = (usize, usize);
 pub(crate) struct Needles {
     forms: Vec<Form>,
     groups: Vec<Group>,
+    /// What a name of a field may hold: names are in lower case.
+    lower: Vec<Form>,
     /// Bytes that a spelling may begin with.
     begins: [bool; 256],
     /// Bytes that may stand in one.
     within: [bool; 256],
     longest: usize,
+    /// As many letters as the shortest form has.
+    shortest: usize,
 }
 
 /// Pieces that are searched for at once.
@@ -71,7 +76,9 @@ impl Needles {
     /// Compiles those of `secrets` that are long enough to be searched for.
     pub(crate) fn new<'s>(secrets: impl IntoIterator<Item = &'s Secret<String>>) -> Self {
         let secrets = secrets.into_iter().map(|secret| secret.expose().as_bytes()).filter(|secret| secret.len() >= SHORTEST);
-        let forms: Vec<Form> = secrets.flat_map(Form::all).collect();
+        let secrets: Vec<&[u8]> = secrets.collect();
+        let lower = secrets.iter().flat_map(|secret| Form::in_names(secret)).collect();
+        let forms: Vec<Form> = secrets.into_iter().flat_map(Form::all).collect();
         let mut pieces: Vec<(Vec<u8>, Vec<Anchor>)> = Vec::new();
         for (number, form) in forms.iter().enumerate() {
             let start = window(form.letters());
@@ -85,7 +92,8 @@ impl Needles {
         forms.iter().flat_map(Form::letters).for_each(|letter| mark(&mut within, letter));
         mark(&mut within, b"%\\&#;ux0123456789abcdefABCDEFXamplgtquos");
         let longest = forms.iter().map(Form::longest).max().unwrap_or_default();
-        Self { forms, groups, begins, within, longest }
+        let shortest = forms.iter().map(|form| form.letters().len()).min().unwrap_or_default();
+        Self { forms, groups, lower, begins, within, longest, shortest }
     }
 
     /// Whether nothing is searched for.
@@ -93,8 +101,37 @@ impl Needles {
         self.forms.is_empty()
     }
 
-    pub(super) fn form(&self, run: Run) -> Option<&Form> {
-        self.forms.get(run.form)
+    /// `text`, which is whole, with `stand_in` in place of the secrets in it, and how many they were; `None` where there is none.
+    pub(crate) fn replaced(&self, text: &[u8], stand_in: &dyn Fn() -> StandIn) -> Option<(Vec<u8>, u32)> {
+        if text.len() < self.shortest {
+            return None;
+        }
+        let runs = self.find(text);
+        let hits = u32::try_from(runs.len()).unwrap_or(u32::MAX);
+        (hits > 0).then(|| (self.replace(text, &runs, 0, &stand_in()), hits))
+    }
+
+    /// Whether a name that is written in lower case holds a secret.
+    pub(crate) fn name(&self, name: &[u8]) -> bool {
+        if name.len() < self.shortest {
+            return false;
+        }
+        let whole = |form: &Form| (0..name.len()).any(|at| matches!(form.reach(name, at, 0), Reach::Whole(_)));
+        self.lower.iter().filter(|form| form.letters().len() <= name.len()).any(whole)
+    }
+
+    /// `text` with `stand_in` in each of `runs`, as far as it has not `gone` out.
+    pub(super) fn replace(&self, text: &[u8], runs: &[Run], gone: usize, stand_in: &StandIn) -> Vec<u8> {
+        let mut replaced = text.to_vec();
+        for run in runs {
+            let Some(form) = self.forms.get(run.form) else { continue };
+            // What has gone out already is known to be too little of it.
+            let place = replaced.get_mut(run.start.max(gone)..run.end).unwrap_or_default();
+            let text = form.stand_in(stand_in, run.end - run.start);
+            let rest = text.len().saturating_sub(place.len());
+            place.iter_mut().zip(text.iter().skip(rest)).for_each(|(old, new)| *old = *new);
+        }
+        replaced
     }
 
     /// The spellings in `text`, in order, none within another.

@@ -54,14 +54,10 @@ impl Scrubber {
         })
     }
 
-    /// Whether a text holds any of what is looked for.
-    pub(crate) fn finds(&self, text: &[u8]) -> bool {
-        !self.needles.find(text).is_empty() || self.next.as_ref().is_some_and(|next| next.finds(text))
-    }
-
-    /// Whether it looks for more than the stream's own.
-    pub(crate) fn has_others(&self) -> bool {
-        self.own.is_some()
+    /// What it looks for besides the stream's own, and what stands in for each.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (&Needles, &StandIn)> {
+        let all = std::iter::successors(Some(self), |one| one.next.as_deref());
+        all.filter_map(|one| Some((&*one.needles, one.own.as_ref()?)))
     }
 
     /// One for another stream.
@@ -126,16 +122,7 @@ impl Scrubber {
     #[cold]
     fn replaced(&mut self, text: &[u8], runs: &[Run], gone: usize, stand_in: &dyn Fn() -> StandIn) -> Bytes {
         let stand_in = self.own.clone().unwrap_or_else(stand_in);
-        let mut replaced = text.to_vec();
-        for run in runs {
-            let Some(form) = self.needles.form(*run) else { continue };
-            // What has gone out already is known to be too little of it.
-            let place = replaced.get_mut(run.start.max(gone)..run.end).unwrap_or_default();
-            let text = form.stand_in(&stand_in, run.end - run.start);
-            let rest = text.len().saturating_sub(place.len());
-            place.iter_mut().zip(text.iter().skip(rest)).for_each(|(old, new)| *old = *new);
-            self.hits = self.hits.saturating_add(1);
-        }
-        Bytes::from(replaced)
+        self.hits = self.hits.saturating_add(u32::try_from(runs.len()).unwrap_or(u32::MAX));
+        Bytes::from(self.needles.replace(text, runs, gone, &stand_in))
     }
 }

@@ -17,12 +17,13 @@ use super::choose::Inquiry;
 use super::coded;
 use super::content;
 use super::door::{Arrived, Door, is_own_name};
+use super::fields::clean_injected;
 use super::forward::Sending;
 use super::internal;
 use super::judge::Judged;
 use super::load::Counted;
 use super::log_in::ended;
-use super::observe::{Observation, clean_injected, strip_hop_by_hop};
+use super::observe::{Observation, strip_hop_by_hop};
 use super::outbound::{Outbound, check_method, outbound};
 use super::refusal::Refusal;
 use super::renew::is_final;
@@ -264,7 +265,8 @@ impl Worker {
             coded::describe_decoded(&mut parts.headers);
         }
         if let Some(permit) = &permit {
-            entry.guard_hits(clean_injected(&mut parts.headers, permit));
+            let stand_in = || self.proxy.stand_in(&agent, permit);
+            entry.guard_hits(clean_injected(&mut parts.headers, permit, &stand_in));
         }
         // A reason phrase could carry anything; the caller gets the standard one.
         parts.extensions.clear();

@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::coded;
+use super::fields;
 use super::outbound::Outbound;
 use super::refusal::Refusal;
 use super::replay::RequestBody;
@@ -66,12 +67,17 @@ impl Owner {
     }
 
     pub(super) fn stand_in(&self, permit: Option<&Permit>) -> StandIn {
-        let Self { proxy, agent } = self;
         // Each scrubber of another permit's has its own.
-        let Some(permit) = permit else { return StandIn::default() };
+        permit.map_or_else(StandIn::default, |permit| self.proxy.stand_in(&self.agent, permit))
+    }
+}
+
+impl Proxy {
+    /// What `agent` sees in place of a secret of `permit`.
+    pub(super) fn stand_in(&self, agent: &Agent, permit: &Permit) -> StandIn {
         let made = |placeholder: &&crate::provider::Placeholder| !placeholder.fixed && placeholder.file.is_none();
         let prefix = permit.provider().placeholders.iter().find(made).map(|placeholder| placeholder.prefix.clone());
-        let tail = proxy.placeholders.tail_since(&agent.name, permit.connection(), permit.captured_since());
+        let tail = self.placeholders.tail_since(&agent.name, permit.connection(), permit.captured_since());
         StandIn { prefix: prefix.unwrap_or_default(), tail }
     }
 }
@@ -133,18 +139,15 @@ impl Guarded {
         Ok(Some(self.scrubber.finish(&|| owner.stand_in(permit))).filter(|rest| !rest.is_empty()))
     }
 
-    /// Drops fields that hold a secret of another request of the agent's; those of its own are the observer's.
-    pub(super) fn drop_others(&self, headers: &mut HeaderMap) -> u32 {
-        if !self.scrubber.has_others() {
-            return 0;
-        }
-        let holds = |name: &HeaderName, value: &HeaderValue| {
-            self.scrubber.finds(value.as_bytes()) || self.scrubber.finds(name.as_str().as_bytes())
-        };
-        let guilty: Vec<HeaderName> =
-            headers.iter().filter(|(name, value)| holds(name, value)).map(|(name, _)| name.clone()).collect();
-        guilty.iter().for_each(|name| drop(headers.remove(name)));
-        u32::try_from(guilty.len()).unwrap_or(u32::MAX)
+    /// Puts placeholders where fields hold a secret of another request of the agent's; those of its own are the observer's.
+    pub(super) fn scrub_others(&self, headers: &mut HeaderMap) -> u32 {
+        let others = self.scrubber.others();
+        others.fold(0, |hits, (needles, own)| hits.saturating_add(fields::replace(headers, needles, &|| own.clone())))
+    }
+
+    /// What stands in for a secret of `permit`.
+    pub(super) fn stand_in(&self, permit: Option<&Permit>) -> StandIn {
+        self.owner.stand_in(permit)
     }
 
     /// How many secrets were replaced since this was last asked.
@@ -229,7 +232,7 @@ impl Worker {
             return None;
         }
         let guarded = Guarded::new(Owner { proxy: Arc::clone(&self.proxy), agent }, permit, decoder, headers)?;
-        entry.guard_hits(guarded.drop_others(headers));
+        entry.guard_hits(guarded.scrub_others(headers));
         Some(guarded)
     }
 

@@ -20,6 +20,7 @@ mod content;
 mod door;
 mod exchange;
 mod express;
+mod fields;
 mod foresee;
 mod forward;
 mod guarded;

@@ -2,26 +2,21 @@
 
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
-use http::header::{CONNECTION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName};
 use http_body::Frame;
-use memchr::memmem;
-use zeroize::Zeroizing;
 
 use super::activity::Busy;
+use super::fields;
 use super::guarded::Guarded;
 use super::replay::Replay;
 use super::ruled::Taken;
 use crate::audit::Entry;
 use crate::broker::Permit;
-use crate::guard;
+use crate::guard::{self, StandIn};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-/// Secrets shorter than this would be found in innocent text.
-const SHORTEST_SECRET: usize = 16;
 
 /// The account of one exchange, from its opened record to the end of its body.
 pub(super) struct Observation {
@@ -46,18 +41,21 @@ impl Observation {
             self.taken.moved(data.len() as u64);
             return frame;
         }
-        match (frame.into_trailers(), &self.permit) {
-            (Ok(mut trailers), permit) => {
+        match frame.into_trailers() {
+            Ok(mut trailers) => {
                 strip_hop_by_hop(&mut trailers);
+                let (permit, guarded) = (self.permit.as_ref(), self.guarded.as_ref());
                 if let Some(permit) = permit {
-                    entry.guard_hits(scrub(&mut trailers, permit));
+                    // Where bodies are not looked into, nobody is kept who could say whose placeholder it would be.
+                    let stand_in = || guarded.map_or_else(StandIn::default, |guarded| guarded.stand_in(Some(permit)));
+                    entry.guard_hits(fields::scrub(&mut trailers, permit, &stand_in));
                 }
-                if let Some(guarded) = &self.guarded {
-                    entry.guard_hits(guarded.drop_others(&mut trailers));
+                if let Some(guarded) = guarded {
+                    entry.guard_hits(guarded.scrub_others(&mut trailers));
                 }
                 Frame::trailers(trailers)
             }
-            (Err(frame), _permit) => frame,
+            Err(frame) => frame,
         }
     }
 
@@ -110,124 +108,6 @@ impl Drop for Observation {
     }
 }
 
-/// What a response from an injected host may not bring: sessions that outlive the credential, other ways to the service, secrets.
-pub(super) fn clean_injected(headers: &mut HeaderMap, permit: &Permit) -> u32 {
-    let keeps_cookies = permit.provider().inject.get(permit.rule()).is_some_and(|rule| rule.set_cookie);
-    if !keeps_cookies {
-        headers.remove(SET_COOKIE);
-    }
-    scrub(headers, permit)
-}
-
-/// Drops every field whose name or value holds the injected secret, as it is, in hexadecimal or in base64, behind any percent or JSON
-/// escapes; says how many.
-pub(super) fn scrub(headers: &mut HeaderMap, permit: &Permit) -> u32 {
-    let longest = headers.iter().map(|(name, value)| value.len().max(name.as_str().len())).max().unwrap_or(0);
-    if longest < SHORTEST_SECRET {
-        return 0;
-    }
-    let mut guilty: Vec<HeaderName> = Vec::new();
-    for secret in permit.prepared().secrets() {
-        let secret = secret.expose().as_bytes();
-        if secret.len() < SHORTEST_SECRET || secret.len() > longest {
-            continue;
-        }
-        let finder = memmem::Finder::new(secret);
-        let holds = |value: &[u8]| finder.find(value).is_some() || holds_encoded(value, secret);
-        let lower = Zeroizing::new(secret.to_ascii_lowercase());
-        // Names are in lower case but for what their escapes hide.
-        let names = |name: &[u8]| memmem::find(&name.to_ascii_lowercase(), &lower).is_some();
-        let guilty_name =
-            |name: &[u8]| memmem::find(name, &lower).is_some() || (name.contains(&b'%') && behind_escapes(name, &names));
-        let guilty_field = |name: &HeaderName, value: &HeaderValue| {
-            (value.len() >= secret.len() && behind_escapes(value.as_bytes(), &holds)) || guilty_name(name.as_str().as_bytes())
-        };
-        guilty.extend(headers.iter().filter(|(name, value)| guilty_field(name, value)).map(|(name, _)| name.clone()));
-    }
-    for name in &guilty {
-        headers.remove(name);
-    }
-    u32::try_from(guilty.len()).unwrap_or(u32::MAX)
-}
-
-/// A URL in a URL in a URL is the most that honest services write.
-const ESCAPES: usize = 4;
-
-/// Whether `text` holds it as it stands, or once its escapes are undone, and those that then stand there.
-fn behind_escapes(text: &[u8], holds: &dyn Fn(&[u8]) -> bool) -> bool {
-    if holds(text) {
-        return true;
-    }
-    let mut undone = unescaped(text);
-    for _ in 0..ESCAPES {
-        let Some(text) = undone else { return false };
-        if holds(&text) {
-            return true;
-        }
-        undone = unescaped(&text);
-    }
-    false
-}
-
-/// `text` with its percent escapes (RFC 3986 §2.1) and JSON escapes (RFC 8259 §7) undone; `None` if it has none.
-fn unescaped(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    memchr::memchr2(b'%', b'\\', text)?;
-    let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let undone = match first {
-            b'%' => after.split_at_checked(2).and_then(|(digits, after)| Some((byte(digits)?, after))),
-            b'\\' => json_escape(after),
-            _ => None,
-        };
-        let (letter, after) = undone.unwrap_or((*first, after));
-        plain.push(letter);
-        rest = after;
-    }
-    (plain.len() < text.len()).then_some(plain)
-}
-
-/// What follows a backslash: the letter itself, or `u00` and two digits. Secrets are ASCII, so that no other `\u` can be one's.
-fn json_escape(after: &[u8]) -> Option<(u8, &[u8])> {
-    match after.split_first()? {
-        (b'u', digits) => {
-            let (digits, after) = digits.split_at_checked(4)?;
-            Some((byte(digits.strip_prefix(b"00")?)?, after))
-        }
-        (letter @ (b'/' | b'\\' | b'"'), after) => Some((*letter, after)),
-        _ => None,
-    }
-}
-
-/// Two hexadecimal digits.
-fn byte(digits: &[u8]) -> Option<u8> {
-    let value = |digit: &u8| char::from(*digit).to_digit(16);
-    let [high, low] = digits else { return None };
-    u8::try_from(value(high)? * 16 + value(low)?).ok()
-}
-
-/// Hexadecimal in either case, or base64. Base64 at each of its three alignments: the middle of the encoding does not depend on
-/// what stands around the secret.
-fn holds_encoded(value: &[u8], secret: &[u8]) -> bool {
-    if value.len() < secret.len() * 4 / 3 {
-        return false;
-    }
-    if value.len() >= secret.len() * 2 {
-        let hexadecimal: Zeroizing<String> = Zeroizing::new(secret.iter().map(|byte| format!("{byte:02x}")).collect());
-        if memmem::find(&value.to_ascii_lowercase(), hexadecimal.as_bytes()).is_some() {
-            return true;
-        }
-    }
-    (0..3).any(|skip| {
-        let aligned = secret.get(skip..).unwrap_or_default();
-        let whole = aligned.get(..aligned.len() / 3 * 3).unwrap_or_default();
-        let encoded = Zeroizing::new(STANDARD.encode(whole));
-        let url_safe = Zeroizing::new(URL_SAFE.encode(whole));
-        whole.len() >= 12
-            && (memmem::find(value, encoded.as_bytes()).is_some() || memmem::find(value, url_safe.as_bytes()).is_some())
-    })
-}
-
 /// Removes what belongs to one hop (RFC 9110 §7.6.1), including whatever `Connection` names. Framing is the engine's business.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have none of it: one look at the names costs less than a search for each.
@@ -273,6 +153,8 @@ fn is_proxys(name: &HeaderName) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -294,35 +176,5 @@ mod tests {
         }
         strip_hop_by_hop(&mut headers);
         assert_eq!(headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x-b"]);
-    }
-
-    #[test]
-    fn t41_escapes_are_undone_layer_by_layer_and_broken_ones_stay() {
-        let undone = |text: &[u8]| unescaped(text).map(|plain| String::from_utf8_lossy(&plain).into_owned());
-        assert_eq!(undone(b"nothing to do"), None);
-        assert_eq!(undone(b"a%2fb%2Fc%5cu0064"), Some("a/b/c\\u0064".into()));
-        assert_eq!(undone(br#"{\"k\":\"a\/b\u002D\u00e9"#).map(|text| text.len()), Some(13));
-        for odd in [&b"100%"[..], b"%", b"%2", b"%zz", br"\", br"\u", br"\u00", br"\u12ff", br"\x", b"%+1", br"\u00+1"] {
-            assert_eq!(undone(odd), None, "{odd:?}");
-        }
-        let secret = b"abc/def+0123456789==";
-        let holds = |text: &[u8]| memmem::find(text, secret).is_some();
-        let mut text = secret.to_vec();
-        for layer in 0..=ESCAPES {
-            assert!(behind_escapes(&text, &holds), "{layer}");
-            text = text.iter().flat_map(|byte| format!("%{byte:02x}").into_bytes()).collect();
-        }
-        assert!(!behind_escapes(&text, &holds), "there is a bound");
-    }
-
-    #[test]
-    fn encoded_secrets_are_found_at_every_alignment() {
-        let secret = b"ghs_0123456789abcdefghijklmnop";
-        for before in ["", "x", "xy", "user:"] {
-            let text = [before.as_bytes(), secret, b"tail"].concat();
-            assert!(holds_encoded(STANDARD.encode(&text).as_bytes(), secret), "{before:?}");
-            assert!(holds_encoded(URL_SAFE.encode(&text).as_bytes(), secret), "{before:?}");
-        }
-        assert!(!holds_encoded(b"bm90aGluZyB0byBzZWUgaGVyZSBhdCBhbGwsIG1vdmUgb24=", secret));
     }
 }
