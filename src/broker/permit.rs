@@ -21,6 +21,8 @@ pub(crate) struct Permit {
     live: Arc<Live>,
     ready: Arc<Ready>,
     step: Option<&'static str>,
+    /// What the same request was sent with before.
+    spent: Option<Arc<Ready>>,
 }
 
 /// What came of a 401.
@@ -34,7 +36,7 @@ pub(crate) enum Renewal {
 
 impl Permit {
     pub(super) fn new(connection: Arc<Connection>, live: Arc<Live>, ready: Arc<Ready>) -> Self {
-        Self { connection, live, ready, step: None }
+        Self { connection, live, ready, step: None, spent: None }
     }
 
     /// With what was done before it could be made, for the record.
@@ -77,9 +79,16 @@ impl Permit {
         &self.ready.prepared
     }
 
-    /// What is looked for in what comes back: the secrets that went on the request.
+    /// What is looked for in what comes back: the secrets that went on the request, also when it was sent first. A service may answer
+    /// the second send with what the first one held.
     pub(crate) fn needles(&self) -> impl Iterator<Item = &Arc<Needles>> {
-        std::iter::once(self.ready.prepared.needles())
+        let all = std::iter::once(&self.ready).chain(&self.spent).map(|ready| ready.prepared.needles());
+        all.filter(|needles| !needles.is_empty())
+    }
+
+    /// The same, not compiled, whatever their length.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret<String>> {
+        std::iter::once(&self.ready).chain(&self.spent).flat_map(|ready| ready.prepared.secrets())
     }
 
     /// Exact hosts the credential may reach. `None` = the exact hosts of the provider's patterns.
@@ -100,7 +109,7 @@ impl Permit {
         self.live.generation.succeeded();
     }
 
-    /// What to do about a 401 to a request sent at `sent_at`: another credential, or none.
+    /// What to do about a 401 to a request sent with it at `sent_at`: another credential, or none.
     ///
     /// Renews unless the 401 is about that one request, another request already renewed, or a renewal cannot be made now. A
     /// renewal goes on when the returned future is dropped.
@@ -127,7 +136,10 @@ impl Permit {
         match live.ready(&self.ready.provider, self.ready.rule) {
             // Somebody ended it, or another log-in took the name of one that was removed meanwhile.
             _ if !live.status().serves() => Renewal::Keep(Why::Gone),
-            Ok(Some(ready)) => Renewal::Fresh(Self::new(Arc::clone(&self.connection), live, ready)),
+            Ok(Some(ready)) => {
+                let fresh = Self::new(Arc::clone(&self.connection), live, ready);
+                Renewal::Fresh(Self { spent: Some(Arc::clone(&self.ready)), ..fresh })
+            }
             Ok(None) | Err(_) => Renewal::Keep(Why::Gone),
         }
     }

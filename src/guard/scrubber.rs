@@ -47,6 +47,11 @@ impl Scrubber {
         Self { needles, kept: Zeroizing::default(), gone: 0, hits: 0, own: None, next: None }
     }
 
+    /// For a stream in which each of these is looked for; `None`: nothing is.
+    pub(crate) fn each<'n>(own: impl Iterator<Item = &'n Arc<Needles>>) -> Option<Self> {
+        own.fold(None, |next, needles| Some(Self { next: next.map(Box::new), ..Self::new(Arc::clone(needles)) }))
+    }
+
     /// For a stream in which each of these is looked for, with what stands in for it, and what `before` looks for; `None`: nothing is.
     pub(crate) fn all(before: Option<Self>, others: Vec<(Arc<Needles>, StandIn)>) -> Option<Self> {
         others.into_iter().fold(before, |next, (needles, stand_in)| {

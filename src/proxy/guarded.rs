@@ -16,7 +16,7 @@ use super::worker::{Proxy, Worker};
 use crate::agent::Agent;
 use crate::audit::Entry;
 use crate::broker::Permit;
-use crate::guard::{Decoder, Error, Scrubber, StandIn};
+use crate::guard::{Decoder, Error, Needles, Scrubber, StandIn};
 use crate::upstream::Sent;
 
 /// What is looked at of a body that doesn't say that it is text. A caller can often choose the type.
@@ -51,12 +51,13 @@ impl Owner {
         if !proxy.guards(agent, permit) {
             return None;
         }
-        let needles = permit.map(|permit| permit.prepared().needles());
-        let own = needles.filter(|needles| !needles.is_empty()).map(|needles| Scrubber::new(Arc::clone(needles)));
+        let needles = || permit.into_iter().flat_map(Permit::needles);
+        let own = Scrubber::each(needles());
         if !proxy.settings.scrub_for_agent {
             return own;
         }
-        Scrubber::all(own, proxy.carried.others(agent, needles))
+        let is_own = |other: &Arc<Needles>| needles().any(|own| Arc::ptr_eq(own, other));
+        Scrubber::all(own, proxy.carried.others(agent, is_own))
     }
 
     /// The agent's request goes out with `permit`.

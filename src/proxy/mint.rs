@@ -203,7 +203,7 @@ impl Worker {
         }
         let provider = permit.provider();
         let shows: Vec<&[Box<str>]> = mint.shows.iter().map(crate::provider::Pointer::names).collect();
-        let used: Vec<_> = permit.prepared().secrets().iter().collect();
+        let used: Vec<_> = permit.secrets().collect();
         let now = SystemTime::now();
         let answer = |id: &ConnectionId| {
             let tail = self.proxy.placeholders.tail_since(&owner, id, Some(now));

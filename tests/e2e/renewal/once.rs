@@ -30,6 +30,36 @@ fn the_client_authenticates_as_its_provider_wants() {
     });
 }
 
+/// The first one is refused, which doesn't say that nobody could use it elsewhere.
+#[test]
+fn i1_an_answer_to_the_second_send_shows_neither_token() {
+    run(async {
+        for config in ["", "[guard]\nscope = \"agent\""] {
+            let plan = Plan { config, ..Plan::default() };
+            let house = House::answering(plan, |tokens, call| async move {
+                let mut response = answer_by_token(tokens, call).await;
+                if response.status() == 200 {
+                    let (first, second) = (access(1), access(2));
+                    response.headers_mut().insert("x-both", format!("<{first}> and <{second}>").parse().expect("a value"));
+                    *response.body_mut() = full(format!("{{\"before\": \"{first}\", \"now\": \"{second}\"}}"));
+                }
+                response
+            })
+            .await;
+            house.tokens.expire();
+            let reply = house.caller().get(&House::url("/a")).await;
+            assert_eq!(house.nexus.notes("/a").await, ["renewed", "replayed"]);
+            let shown = [reply.headers["x-both"].to_str().expect("text"), reply.text()];
+            for token in [access(1), access(2)] {
+                assert!(shown.iter().all(|shown| !shown.contains(&token)), "{config}: {shown:?}");
+            }
+            assert!(shown[0].starts_with('<') && shown[0].ends_with('>') && shown[0].contains("> and <"), "{shown:?}");
+            assert_eq!(house.nexus.closed("/a").await["guard_hits"], 4, "{config}");
+            house.no_mistakes();
+        }
+    });
+}
+
 #[test]
 fn the_new_tokens_are_on_disk_before_they_are_used() {
     run(async {
