@@ -37,6 +37,17 @@ pub(crate) enum Error {
     Expands,
 }
 
+impl Error {
+    /// A stable word for records.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed_coding",
+            Self::Truncated => "truncated_coding",
+            Self::Expands => "expanding_coding",
+        }
+    }
+}
+
 impl Coding {
     /// By its name; `Some(None)` for names that code nothing: `aws-chunked` is stored by some clients of S3 as if it were one,
     /// `utf-8` is said by services that mean the character set.

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, timeout_at};
 
 use super::observe::Observation;
 use super::replay::RequestBody;
+use crate::audit::Entry;
 use crate::guard;
 use crate::upstream::{BodyError, Lease, Received};
 
@@ -43,6 +44,10 @@ pub(super) type Peeked = VecDeque<Result<Frame<Bytes>, BodyError>>;
 
 struct Observed {
     peeked: Peeked,
+    /// What is for the caller already, its head being still here.
+    ahead: VecDeque<Result<Frame<Bytes>, Error>>,
+    /// Why it breaks off, to be told once what came before is on its way.
+    failed: Option<Error>,
     /// Trailers that wait for what the guard held back.
     trailers: Option<Frame<Bytes>>,
     incoming: Received<RequestBody>,
@@ -86,6 +91,8 @@ impl ResponseBody {
         let (lease, idle) = (Some(lease), None);
         let mut observed = Observed {
             peeked,
+            ahead: VecDeque::new(),
+            failed: None,
             trailers: None,
             incoming,
             lease,
@@ -103,6 +110,42 @@ impl ResponseBody {
     }
 }
 
+/// A beginning that takes longer to come is not waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// What is decoded of a body before its head goes out.
+const AHEAD: usize = 64 * 1024;
+
+impl ResponseBody {
+    /// Decodes the beginning of a body whose head has not gone out: the first piece, and what follows without a wait.
+    ///
+    /// # Errors
+    /// It can't be decoded: then what stands in the record is returned with the reason.
+    pub(super) async fn look_ahead(&mut self) -> Result<(), (guard::Error, Option<Entry>)> {
+        let Kind::Observed(observed) = &mut self.0 else { return Ok(()) };
+        let deadline = Instant::now() + PATIENCE;
+        let mut length = 0;
+        while length < AHEAD && !observed.ended && !observed.is_over() {
+            let next = std::future::poll_fn(|context| match observed.poll_next(context) {
+                Poll::Pending if length > 0 => Poll::Ready(None),
+                next => next,
+            });
+            match timeout_at(deadline, next).await {
+                Ok(Some(Err(Error::Coding(why)))) => return Err((why, observed.observation.account())),
+                Ok(Some(frame)) => {
+                    let failed = frame.is_err();
+                    length += frame.as_ref().ok().and_then(Frame::data_ref).map_or(1, Bytes::len);
+                    observed.ahead.push_back(frame);
+                    if failed {
+                        break;
+                    }
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Observed {
     fn has_ended(&self) -> bool {
         self.peeked.is_empty() && self.incoming.is_end_stream()
@@ -117,7 +160,7 @@ impl Observed {
 
     fn length(&self) -> SizeHint {
         let Some(held) = self.observation.guarded.as_ref().map_or(Some(0), |guarded| guarded.held()) else {
-            return if self.is_over() { SizeHint::with_exact(0) } else { SizeHint::default() };
+            return if self.is_over() { self.length_ahead() } else { SizeHint::default() };
         };
         let peeked = self.peeked.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>();
         let here = (peeked + held) as u64;
@@ -125,6 +168,12 @@ impl Observed {
             hint if here == 0 => hint,
             hint => hint.exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(here + rest)),
         }
+    }
+
+    /// Of what is decoded, where nothing follows.
+    fn length_ahead(&self) -> SizeHint {
+        let lengths = self.ahead.iter().map(|frame| frame.as_ref().ok()?.data_ref().map(Bytes::len));
+        lengths.sum::<Option<usize>>().map_or_else(SizeHint::default, |length| SizeHint::with_exact(length as u64))
     }
 
     /// Whether all that came has gone to the caller, and no more will come.
@@ -155,6 +204,44 @@ impl Observed {
             }
         }
         self.next()
+    }
+
+    /// The next frame for the caller.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        loop {
+            match self.next() {
+                Ok(None) => {}
+                Ok(Some(frame)) => {
+                    self.end_if_over();
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            match self.poll_incoming(context) {
+                Poll::Pending => {
+                    std::task::ready!(self.poll_idle(context));
+                    return Poll::Ready(Some(Err(Error::Idle)));
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    let taken = self.take(frame);
+                    self.end_if_over();
+                    if let Some(frame) = taken.transpose() {
+                        return Poll::Ready(Some(frame));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Error::Upstream(error)))),
+                Poll::Ready(None) => {
+                    let rest = self.observation.guarded_rest();
+                    if rest.is_ok() {
+                        self.end();
+                    }
+                    return Poll::Ready(rest.map(|rest| rest.map(Frame::data)).map_err(Error::from).transpose());
+                }
+            }
+        }
     }
 
     fn end_if_over(&mut self) {
@@ -202,47 +289,25 @@ impl Body for ResponseBody {
             Kind::Unannounced => return Poll::Ready(None),
             Kind::Observed(observed) => observed,
         };
-        loop {
-            match observed.next() {
-                Ok(None) => {}
-                Ok(Some(frame)) => {
-                    observed.end_if_over();
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                Err(error) => return Poll::Ready(Some(Err(error))),
-            }
-            if observed.ended {
-                return Poll::Ready(None);
-            }
-            match observed.poll_incoming(context) {
-                Poll::Pending => {
-                    std::task::ready!(observed.poll_idle(context));
-                    return Poll::Ready(Some(Err(Error::Idle)));
-                }
-                Poll::Ready(Some(Ok(frame))) => {
-                    let taken = observed.take(frame);
-                    observed.end_if_over();
-                    if let Some(frame) = taken.transpose() {
-                        return Poll::Ready(Some(frame));
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Error::Upstream(error)))),
-                Poll::Ready(None) => {
-                    let rest = observed.observation.guarded_rest();
-                    if rest.is_ok() {
-                        observed.end();
-                    }
-                    return Poll::Ready(rest.map(|rest| rest.map(Frame::data)).map_err(Error::from).transpose());
-                }
-            }
+        if let Some(error) = observed.failed.take() {
+            return Poll::Ready(Some(Err(error)));
         }
+        let next = match observed.ahead.pop_front() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => observed.poll_next(context),
+        };
+        let Poll::Ready(Some(Err(error))) = next else { return next };
+        // An engine that hears of it drops what it has not written yet, the head with it: the caller would see an empty reply.
+        observed.failed = Some(error);
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Unannounced => false,
-            Kind::Observed(observed) => observed.ended || observed.is_over(),
+            Kind::Observed(observed) => observed.ahead.is_empty() && (observed.ended || observed.is_over()),
         }
     }
 

@@ -3,10 +3,14 @@
 //! The length of what is found is not known before it is found, so a coded body would have to be coded anew as a whole; a caller is near,
 //! and the way that is worth compressing lies behind us.
 
-use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, RANGE, SEC_WEBSOCKET_EXTENSIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::header::{
+    ACCEPT_CHARSET, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RANGE, SEC_WEBSOCKET_EXTENSIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
+use super::body::ResponseBody;
 use super::refusal::Refusal;
+use super::tongue::Tongue;
 use crate::guard::{Coding, Decoder};
 
 /// What these say is of the coded body (RFC 9530, RFC 2616 §14.15).
@@ -67,6 +71,19 @@ pub(super) fn decoder(status: StatusCode, headers: &HeaderMap) -> Result<Option<
         _ if status == StatusCode::PARTIAL_CONTENT => Err(Refusal::Coding),
         codings => Decoder::new(codings).map(|decoder| Some(Box::new(decoder))).ok_or(Refusal::Coding),
     }
+}
+
+/// `response`, whose body is decoded, once its beginning is known to be what its coding says: a caller that has seen the head can only be
+/// cut off. Nobody waits so for events, which may be long in coming.
+pub(super) async fn begun(mut response: Response<ResponseBody>, tongue: Tongue) -> Response<ResponseBody> {
+    if response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+        return response;
+    }
+    let Err((why, entry)) = response.body_mut().look_ahead().await else { return response };
+    let refusal = Refusal::Undecodable(why);
+    let Some(mut entry) = entry else { return refusal.response_in(tongue, "") };
+    refusal.record_in(&mut entry);
+    refusal.response_in(tongue, entry.id().as_str())
 }
 
 /// Takes from the fields of a response what is no longer true once its body is decoded. The entity tag stays: who asks for a part by it

@@ -133,7 +133,13 @@ impl Worker {
         }
         let mut refusal = match stepped {
             Ok(stepped) => match self.decoder(&stepped.sent, stepped.permit.as_ref(), &stepped.agent) {
-                Ok(decoder) => return self.answer((stepped, decoder), entry, busy, linger),
+                Ok(None) => return self.answer((stepped, None), entry, busy, linger),
+                Ok(decoder) => {
+                    return match self.answer((stepped, decoder), entry, busy, linger) {
+                        Answer::Response(response) => Answer::Response(Box::pin(coded::begun(response, tongue)).await),
+                        switched @ Answer::Switched(..) => switched,
+                    };
+                }
                 Err(refusal) => {
                     ended(&mut entry, &stepped.sent, (&stepped.replay, linger));
                     refusal

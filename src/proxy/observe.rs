@@ -65,7 +65,7 @@ impl Observation {
     /// What came can't be decoded.
     pub(super) fn guarded_piece(&mut self) -> Result<Option<Bytes>, guard::Error> {
         let Some(guarded) = &mut self.guarded else { return Ok(None) };
-        let piece = guarded.next(self.permit.as_ref());
+        let piece = guarded.next(self.permit.as_ref()).inspect_err(|why| undecodable(&mut self.entry, why));
         let hits = guarded.take_hits();
         if hits > 0
             && let Some(entry) = &mut self.entry
@@ -83,17 +83,23 @@ impl Observation {
     /// # Errors
     /// What came is not whole.
     pub(super) fn guarded_rest(&mut self) -> Result<Option<Bytes>, guard::Error> {
-        self.guarded.as_mut().map_or(Ok(None), |guarded| guarded.rest(self.permit.as_ref()))
+        let rest = self.guarded.as_mut().map_or(Ok(None), |guarded| guarded.rest(self.permit.as_ref()));
+        rest.inspect_err(|why| undecodable(&mut self.entry, why))
     }
 
     /// The body has ended as it should: the record is closed now.
     pub(super) fn complete(&mut self) {
-        if let Some(mut entry) = self.entry.take() {
-            entry.sent(self.replay.received());
-            self.replay.note_in(&mut entry);
-            self.taken.moved(self.replay.received());
-            self.replay.finish(self.linger);
-        }
+        drop(self.account());
+    }
+
+    /// The record, with what the exchange took in it: nothing more of it goes to the caller.
+    pub(super) fn account(&mut self) -> Option<Entry> {
+        let mut entry = self.entry.take()?;
+        entry.sent(self.replay.received());
+        self.replay.note_in(&mut entry);
+        self.taken.moved(self.replay.received());
+        self.replay.finish(self.linger);
+        Some(entry)
     }
 }
 
@@ -105,6 +111,13 @@ impl Drop for Observation {
             self.taken.moved(self.replay.received());
             entry.note("broken_off");
         }
+    }
+}
+
+#[cold]
+fn undecodable(entry: &mut Option<Entry>, why: &guard::Error) {
+    if let Some(entry) = entry {
+        entry.note(why.word());
     }
 }
 

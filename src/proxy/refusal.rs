@@ -18,6 +18,7 @@ use super::tongue::Tongue;
 use crate::attention::Reason;
 use crate::audit;
 use crate::decide;
+use crate::guard;
 use crate::head::Malformed;
 use crate::policy::Rule;
 use crate::upstream;
@@ -109,6 +110,8 @@ pub(super) enum Refusal {
     NotSwitched,
     #[error("the service's answer is under a content coding that can't be searched for the credential")]
     Coding,
+    #[error("the service's answer can't be searched for the credential: {0}")]
+    Undecodable(guard::Error),
     #[error("no page of that name at nexus.internal")]
     NoSuchPage,
 }
@@ -145,7 +148,7 @@ impl Refusal {
             Self::Audit(_) => "audit",
             Self::Draining => "draining",
             Self::NoSuchPage => "not-found",
-            Self::NotSwitched | Self::Coding => "upstream",
+            Self::NotSwitched | Self::Coding | Self::Undecodable(_) => "upstream",
             Self::Upstream(error) => upstream_kind(error),
         }
     }
@@ -168,7 +171,7 @@ impl Refusal {
             Self::Vault(_) | Self::Away(_) | Self::Audit(_) | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::Renewal(_) => StatusCode::BAD_GATEWAY,
             Self::NoSuchPage => StatusCode::NOT_FOUND,
-            Self::NotSwitched | Self::Coding => StatusCode::BAD_GATEWAY,
+            Self::NotSwitched | Self::Coding | Self::Undecodable(_) => StatusCode::BAD_GATEWAY,
             Self::Upstream(error) => match error {
                 upstream::Error::Forbidden { .. } => StatusCode::FORBIDDEN,
                 upstream::Error::Loop { .. } => StatusCode::LOOP_DETECTED,
@@ -223,7 +226,7 @@ impl Refusal {
             ) => Blame::Downstream,
             Self::LogIn(error) => error.blame(),
             Self::Mint(error) => error.blame(),
-            Self::Upstream(_) | Self::NotSwitched | Self::Coding | Self::Renewal(_) => Blame::Upstream,
+            Self::Upstream(_) | Self::NotSwitched | Self::Coding | Self::Undecodable(_) | Self::Renewal(_) => Blame::Upstream,
             Self::Vault(_) | Self::Away(_) | Self::Audit(_) | Self::Draining => Blame::Nexus,
             Self::Malformed(_)
             | Self::Target(_)
@@ -303,7 +306,7 @@ impl Refusal {
             Self::Audit(_) => "No request leaves that the audit log does not name. The operator should look at the disk of Nexus.".into(),
             Self::Draining => "Try again in a moment.".into(),
             Self::NoSuchPage => "Known pages: /ca.pem, /ca-bundle.pem, /env, /whoami.".into(),
-            Self::NotSwitched | Self::Coding => self.about_answer().into(),
+            Self::NotSwitched | Self::Coding | Self::Undecodable(_) => self.about_answer().into(),
             Self::Upstream(error) => upstream_advice(error),
         }
     }
@@ -313,6 +316,9 @@ impl Refusal {
         match self {
             Self::Coding => {
                 "Ask for gzip, deflate, br, zstd or no coding (Accept-Encoding), and for a part of a body (Range) without one."
+            }
+            Self::Undecodable(_) => {
+                "Send the same request again; if that doesn't help, ask for no coding (Accept-Encoding: identity)."
             }
             _ => "This path of the service is no WebSocket endpoint; check the URL.",
         }
