@@ -13,6 +13,8 @@ use crate::model::Secret;
 
 /// The letters of a form that are searched for.
 const WINDOW: usize = 4;
+/// The same where each is escaped.
+const ESCAPED: usize = 2;
 /// As many as are searched for at once without a loss of speed.
 const AT_ONCE: usize = 48;
 /// A tail of fewer letters of a form goes out at once: a message that ends so must not wait for the next one.
@@ -83,14 +85,20 @@ impl Needles {
         for (number, form) in forms.iter().enumerate() {
             let start = window(form.letters());
             let letters = form.letters().get(start..start + WINDOW).unwrap_or_default();
-            spellings(letters, form.is_plain()).into_iter().for_each(|piece| pieces.push((piece, vec![(number, start)])));
+            pieces.extend(spellings(letters).into_iter().map(|piece| (piece, vec![(number, start)])));
+            // What was encoded already nobody escapes without need.
+            if form.is_plain() {
+                let start = calm(form.letters());
+                let letters = form.letters().get(start..start + ESCAPED).unwrap_or_default();
+                pieces.extend(escaped(letters).into_iter().map(|piece| (piece, vec![(number, start)])));
+            }
         }
         let groups = without_prefixes(pieces).chunks(AT_ONCE).filter_map(Group::new).collect();
         let (mut begins, mut within) = ([false; 256], [false; 256]);
         forms.iter().filter_map(|form| form.letters().first()).for_each(|letter| mark(&mut begins, letter));
-        mark(&mut begins, b"%\\&");
+        mark(&mut begins, b"%\\&=");
         forms.iter().flat_map(Form::letters).for_each(|letter| mark(&mut within, letter));
-        mark(&mut within, b"%\\&#;ux0123456789abcdefABCDEFXamplgtquos");
+        mark(&mut within, b"%\\&=#;{}uUx0123456789abcdefABCDEFXamplgtquos");
         let longest = forms.iter().map(Form::longest).max().unwrap_or_default();
         let shortest = forms.iter().map(|form| form.letters().len()).min().unwrap_or_default();
         Self { forms, groups, lower, begins, within, longest, shortest }
@@ -106,7 +114,7 @@ impl Needles {
         if text.len() < self.shortest {
             return None;
         }
-        let runs = self.find(text);
+        let runs = if memchr::memchr2(b'%', b'\\', text).is_some() { self.read_through(text) } else { self.find(text) };
         let hits = u32::try_from(runs.len()).unwrap_or(u32::MAX);
         (hits > 0).then(|| (self.replace(text, &runs, 0, &stand_in()), hits))
     }
@@ -145,6 +153,23 @@ impl Needles {
             end = if apart { run.end } else { end };
             apart
         });
+        runs
+    }
+
+    /// The same where any letters may be escaped: a short text has the time for a look at each of its bytes.
+    fn read_through(&self, text: &[u8]) -> Vec<Run> {
+        let (mut runs, mut at) = (Vec::new(), 0);
+        while let Some(byte) = text.get(at) {
+            let begins = marked(&self.begins, *byte);
+            let whole =
+                self.forms.iter().enumerate().filter(|_| begins).filter_map(|(number, form)| match form.reach(text, at, 0) {
+                    Reach::Whole(end) => Some(Run { start: at, end, form: number }),
+                    Reach::Open(_) | Reach::None => None,
+                });
+            let found = whole.max_by_key(|run| run.end);
+            at = found.map_or(at + 1, |run| run.end);
+            runs.extend(found);
+        }
         runs
     }
 
@@ -242,31 +267,53 @@ fn window(letters: &[Letter]) -> usize {
     windows.max_by_key(|(_, window)| (least(window), worth_of(window))).map_or(0, |(at, _)| at)
 }
 
-/// How `letters` look behind functions that escape nothing, all but letters and digits, or, where they are `plain`, everything.
-fn spellings(letters: &[Letter], plain: bool) -> Vec<Vec<u8>> {
-    type Escape = fn(u8) -> String;
-    let escapes: [Escape; 10] = [
-        |byte| format!("%{byte:02x}"),
-        |byte| format!("%{byte:02X}"),
-        |byte| format!("%25{byte:02x}"),
-        |byte| format!("%25{byte:02X}"),
-        |byte| format!("\\u{byte:04x}"),
-        |byte| format!("\\u{byte:04X}"),
-        |byte| format!("\\x{byte:02x}"),
-        |byte| format!("&#{byte};"),
-        |byte| format!("&#x{byte:x};"),
-        |byte| format!("&#x{byte:X};"),
-    ];
+type Escape = fn(u8) -> String;
+
+const ESCAPES: [Escape; 16] = [
+    |byte| format!("%{byte:02x}"),
+    |byte| format!("%{byte:02X}"),
+    |byte| format!("%25{byte:02x}"),
+    |byte| format!("%25{byte:02X}"),
+    |byte| format!("\\u{byte:04x}"),
+    |byte| format!("\\u{byte:04X}"),
+    |byte| format!("\\u{{{byte:x}}}"),
+    |byte| format!("\\u{{{byte:X}}}"),
+    |byte| format!("\\x{byte:02x}"),
+    |byte| format!("\\{byte:03o}"),
+    |byte| format!("&#{byte};"),
+    |byte| format!("&#{byte:03};"),
+    |byte| format!("&#x{byte:x};"),
+    |byte| format!("&#x{byte:X};"),
+    |byte| format!("={byte:02X}"),
+    |byte| format!("={byte:02x}"),
+];
+
+/// Where two letters stand that most escapes have but one spelling of: then there are fewer to search for.
+fn calm(letters: &[Letter]) -> usize {
+    let calmness = |letter: &Letter| match letter[0] {
+        // No letter among its hexadecimal digits, and three decimal ones.
+        b'd'..=b'i' | b'p'..=b'y' => 2,
+        b'0'..=b'9' | b'A'..=b'I' | b'P'..=b'Y' | b'a'..=b'c' => 1,
+        _ => 0,
+    };
+    let pairs = letters.windows(ESCAPED).map(|pair| pair.iter().map(calmness).sum::<usize>()).enumerate();
+    pairs.min_by_key(|(_, calmness)| usize::MAX - calmness).map_or(0, |(at, _)| at)
+}
+
+/// How `letters` look behind functions that escape everything. Two are as rare so as four are otherwise.
+fn escaped(letters: &[Letter]) -> Vec<Vec<u8>> {
+    let all = |escape: &Escape| letters.iter().map(|letter| escape(letter[0])).collect::<String>().into_bytes();
+    distinct(ESCAPES.iter().map(all).collect())
+}
+
+/// How `letters` look behind functions that escape nothing, or all but letters and digits.
+fn spellings(letters: &[Letter]) -> Vec<Vec<u8>> {
     let variants: [Vec<u8>; 2] = [0, 1].map(|side| letters.iter().filter_map(|letter| letter.get(side).copied()).collect());
     let mut found: Vec<Vec<u8>> = variants.to_vec();
     for variant in &variants {
-        for escape in escapes {
+        for escape in ESCAPES {
             let odd = |byte: &u8| if byte.is_ascii_alphanumeric() { char::from(*byte).to_string() } else { escape(*byte) };
             found.push(variant.iter().map(odd).collect::<String>().into_bytes());
-            // Two letters are as rare so as four are otherwise. What was encoded already nobody escapes without need.
-            if plain {
-                found.push(variant.iter().take(2).map(|byte| escape(*byte)).collect::<String>().into_bytes());
-            }
         }
         let slashed = |byte: &u8| if byte.is_ascii_alphanumeric() { vec![*byte] } else { vec![b'\\', *byte] };
         found.push(variant.iter().flat_map(slashed).collect());
@@ -280,9 +327,13 @@ fn spellings(letters: &[Letter], plain: bool) -> Vec<Vec<u8>> {
         };
         found.push(variant.iter().flat_map(named).collect());
     }
-    found.sort_unstable();
-    found.dedup();
-    found
+    distinct(found)
+}
+
+fn distinct(mut pieces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    pieces.sort_unstable();
+    pieces.dedup();
+    pieces
 }
 
 /// Of two pieces of which one begins with the other, the shorter one stands for both.

@@ -1,4 +1,4 @@
-//! How one letter of a secret may be written: as it is, or as an escape of URLs, JSON, programs or HTML.
+//! How one letter of a secret may be written: as it is, or as an escape of URLs, JSON, programs, HTML or mail.
 
 use smallvec::SmallVec;
 
@@ -7,11 +7,12 @@ pub(super) type Letter = [u8; 2];
 /// Nearly always one: only a `%` or a `\` of a secret can be read in two ways.
 pub(super) type Positions = SmallVec<[usize; 4]>;
 
-/// The longest escape that is read: eight backslashes and `u0067`, or an entity with leading zeroes.
-pub(super) const WIDEST: usize = 14;
+/// The longest escape that is read: eight backslashes and `u{000067}` or `U00000067`.
+pub(super) const WIDEST: usize = 17;
 /// A URL in a URL in a URL is the most that honest services write.
 const NESTED: usize = 4;
 const BACKSLASHES: usize = 8;
+const BRACED: usize = 6;
 const ENTITY: usize = 10;
 
 pub(super) fn is(letter: Letter, byte: u8) -> bool {
@@ -28,8 +29,25 @@ pub(super) fn read(text: &[u8], at: usize, letter: Letter, ends: &mut Positions)
         b'%' => percent(text, at + 1, letter, ends),
         b'\\' => backslash(text, at, letter, ends),
         b'&' => entity(text, at + 1, letter, ends),
+        // RFC 2045 §6.7.
+        b'=' => pair(text, at + 1, letter, ends),
         _ => false,
     }
+}
+
+/// Whether a byte may begin an escape.
+fn escapes(byte: u8) -> bool {
+    matches!(byte, b'%' | b'\\' | b'&' | b'=')
+}
+
+/// Two hexadecimal digits.
+fn pair(text: &[u8], at: usize, letter: Letter, ends: &mut Positions) -> bool {
+    match digits(text, at) {
+        Digits::Byte(byte) if is(letter, byte) => ends.push(at + 2),
+        Digits::Open => return true,
+        Digits::Byte(_) | Digits::None => {}
+    }
+    false
 }
 
 /// RFC 3986 §2.1; `%2567` is one that was escaped again.
@@ -52,7 +70,7 @@ fn percent(text: &[u8], mut at: usize, letter: Letter, ends: &mut Positions) -> 
     false
 }
 
-/// RFC 8259 §7, and `\x67` of many languages; more backslashes where the text was escaped again.
+/// RFC 8259 §7, and what many languages write: `\x67`, `\u{67}`, `\U00000067`, `\147`; more backslashes where the text was escaped again.
 fn backslash(text: &[u8], at: usize, letter: Letter, ends: &mut Positions) -> bool {
     let run = text.iter().skip(at).take(BACKSLASHES).take_while(|byte| **byte == b'\\').count();
     if is(letter, b'\\') && run >= 2 {
@@ -60,26 +78,59 @@ fn backslash(text: &[u8], at: usize, letter: Letter, ends: &mut Positions) -> bo
     }
     let behind = at + run;
     let Some(kind) = text.get(behind) else { return true };
-    let number = match kind {
-        b'u' => match text.get(behind + 1..behind + 3) {
-            Some(b"00") => behind + 3,
-            Some(_) => return false,
-            None => return text.get(behind + 1).is_none_or(|first| *first == b'0'),
-        },
-        b'x' => behind + 1,
+    match (kind, text.get(behind + 1)) {
+        (b'u' | b'x', Some(b'{')) => braced(text, behind + 2, letter, ends),
+        (b'u', _) => padded(text, behind + 1, b"00", letter, ends),
+        (b'U', _) => padded(text, behind + 1, b"000000", letter, ends),
+        (b'x', _) => pair(text, behind + 1, letter, ends),
+        (b'0'..=b'7', _) => octal(text, behind, letter, ends),
         _ => {
             if is(letter, *kind) && !kind.is_ascii_alphanumeric() {
                 ends.push(behind + 1);
             }
-            return false;
+            false
         }
-    };
-    match digits(text, number) {
-        Digits::Byte(byte) if is(letter, byte) => ends.push(number + 2),
-        Digits::Open => return true,
-        Digits::Byte(_) | Digits::None => {}
+    }
+}
+
+/// Two hexadecimal digits behind so many zeros.
+fn padded(text: &[u8], at: usize, zeros: &[u8], letter: Letter, ends: &mut Positions) -> bool {
+    let rest = text.get(at..).unwrap_or_default();
+    if rest.len() < zeros.len() {
+        return zeros.starts_with(rest);
+    }
+    rest.starts_with(zeros) && pair(text, at + zeros.len(), letter, ends)
+}
+
+/// Up to six hexadecimal digits, and a brace.
+fn braced(text: &[u8], at: usize, letter: Letter, ends: &mut Positions) -> bool {
+    let rest = text.get(at..).unwrap_or_default();
+    let digits = rest.iter().take(BRACED).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    match rest.get(digits) {
+        None => return true,
+        Some(b'}') if number(rest.get(..digits).unwrap_or_default(), 16).is_some_and(|byte| is(letter, byte)) => {
+            ends.push(at + digits + 1);
+        }
+        Some(_) => {}
     }
     false
+}
+
+/// Two or three octal digits: what is no control character has no fewer.
+fn octal(text: &[u8], at: usize, letter: Letter, ends: &mut Positions) -> bool {
+    let rest = text.get(at..).unwrap_or_default();
+    for length in [2, 3] {
+        if let Some(digits) = rest.get(..length).filter(|digits| digits.iter().all(|digit| matches!(digit, b'0'..=b'7')))
+            && number(digits, 8).is_some_and(|byte| is(letter, byte))
+        {
+            ends.push(at + length);
+        }
+    }
+    rest.len() < 3 && rest.iter().all(|digit| matches!(digit, b'0'..=b'7'))
+}
+
+fn number(digits: &[u8], radix: u32) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()
 }
 
 /// A character reference of HTML: by number, or one of the names that escaping functions write.
@@ -101,7 +152,6 @@ fn entity(text: &[u8], at: usize, letter: Letter, ends: &mut Positions) -> bool 
 }
 
 fn character(named: &[u8]) -> Option<u8> {
-    let number = |digits: &[u8], radix| u8::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok();
     match named {
         [b'#', b'x' | b'X', digits @ ..] => number(digits, 16),
         [b'#', digits @ ..] => number(digits, 10),
@@ -135,12 +185,11 @@ fn digits(text: &[u8], at: usize) -> Digits {
 pub(super) fn read_back(text: &[u8], end: usize, letter: Letter, starts: &mut Positions) {
     let last = |width: usize| end.checked_sub(width).and_then(|at| text.get(at).map(|byte| (at, *byte)));
     for (at, byte) in (1..=WIDEST + 1).map_while(last) {
-        let escapes = matches!(byte, b'%' | b'\\' | b'&');
-        if at + 1 == end && !escapes {
+        if at + 1 == end && !escapes(byte) {
             if is(letter, byte) {
                 starts.push(at);
             }
-        } else if escapes {
+        } else if escapes(byte) {
             let mut ends = Positions::new();
             read(text, at, letter, &mut ends);
             if ends.contains(&end) {

@@ -74,6 +74,11 @@ fn spellings(secret: &str) -> Vec<String> {
         found.push(escaped(secret, odd_only, |byte| format!("\\x{byte:02x}")));
         found.push(escaped(secret, odd_only, |byte| format!("&#{byte};")));
         found.push(escaped(secret, odd_only, |byte| format!("&#x{byte:x};")));
+        found.push(escaped(secret, odd_only, |byte| format!("&#{byte:03};")));
+        found.push(escaped(secret, odd_only, |byte| format!("\\{byte:03o}")));
+        found.push(escaped(secret, odd_only, |byte| format!("\\u{{{byte:x}}}")));
+        found.push(escaped(secret, odd_only, |byte| format!("\\u{{{byte:X}}}")));
+        found.push(escaped(secret, odd_only, |byte| format!("={byte:02X}")));
     }
     found.push(serde_json::to_string(secret).expect("text").trim_matches('"').replace('/', "\\/"));
     found.push(escaped(&escaped(secret, true, |byte| format!("%{byte:02X}")), true, |byte| format!("%{byte:02X}")));

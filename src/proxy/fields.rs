@@ -82,6 +82,8 @@ mod tests {
         let of_key: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(one(&hexadecimal), of_key);
         assert!(one(&format!("&#x41;&#x63;{}", &SECRET[2..])).ends_with("TheTail012"));
+        let random = one("a%41cme-Ke%79/01%3234567\\u00389+a%2562");
+        assert!(random.starts_with("aacme_00") && random.ends_with("00TheTail012"), "{random}");
     }
 
     #[test]
