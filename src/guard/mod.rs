@@ -14,7 +14,7 @@ mod spelled;
 mod tests;
 
 pub(crate) use coding::{Coding, Decoder, Error};
-pub(crate) use frames::Frames;
+pub(crate) use frames::{Frames, Unreadable};
 pub(crate) use needles::Needles;
 pub(crate) use scrubber::{Scrubber, StandIn};
 

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
+use crate::guard::Unreadable;
+
 const BUFFER: usize = 64 * 1024;
 
 /// Bytes each way.
@@ -51,6 +53,12 @@ impl End {
             Self::Idle => "idle",
             Self::Revoked => "agent_revoked",
         }
+    }
+
+    /// Why it was broken off by us, where it was.
+    pub(super) fn cause(&self) -> Option<&'static str> {
+        let Self::Broken(error) = self else { return None };
+        error.get_ref()?.is::<Unreadable>().then_some("unreadable_frame")
     }
 }
 

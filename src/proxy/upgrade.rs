@@ -123,6 +123,7 @@ impl Worker {
         taken.moved(moved.up.saturating_add(moved.down));
         if let Err(end) = outcome {
             tracing::debug!(%end, "an upgraded stream ended");
+            end.cause().into_iter().for_each(|why| entry.note(why));
             entry.note(end.word());
         }
     }

@@ -177,6 +177,36 @@ fn early_bytes_and_half_closes_pass() {
 }
 
 #[test]
+fn t43_a_frame_that_nobody_can_read_ends_the_socket_and_the_log_says_why() {
+    run(async {
+        let ca = Authority::new();
+        let service = Upstream::raw(&ca, &["ws.chat.test"], Offers::Http1, |mut stream, _number| async move {
+            let Ok(1) = stream.read(&mut [0]).await else { return };
+            let head = read_head(&mut stream).await.to_ascii_lowercase();
+            let Some(key) = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")) else { return };
+            let head = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+                accepted(key)
+            );
+            stream.write_all(head.as_bytes()).await.expect("a write");
+            // RFC 6455 §5.1: a service masks nothing.
+            write_frame(&mut stream, TEXT, KEY.as_bytes(), Some([1, 2, 3, 4])).await;
+            let mut rest = Vec::new();
+            drop(stream.read_to_end(&mut rest).await);
+        })
+        .await;
+        let nexus = home(&ca, &service);
+        let mut session = session(&nexus, Version::HTTP_11).await;
+        let response = session.begin(handshake(Version::HTTP_11, "/masked")).await.expect("an answer");
+        let mut socket = TokioIo::new(hyper::upgrade::on(response).await.expect("a stream"));
+        let mut read = Vec::new();
+        drop(socket.read_to_end(&mut read).await);
+        assert!(read.is_empty(), "{read:?}");
+        assert_eq!(nexus.notes("/masked").await, ["unreadable_frame", "broken_off"]);
+    });
+}
+
+#[test]
 fn t43_i1_a_handshake_that_echoes_the_key_does_not_show_it() {
     run(async {
         let ca = Authority::new();
