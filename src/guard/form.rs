@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::scrubber::StandIn;
-use super::spelled::{Letter, Positions, WIDEST, read, read_back};
+use super::spelled::{Letter, Positions, WIDEST, escapes, is, read, read_back};
 
 /// What a form is of.
 #[derive(Clone, Copy)]
@@ -83,6 +83,13 @@ impl Form {
 
     /// How much of it, its first `skipped` letters aside, stands in `text` at `at`.
     pub(super) fn reach(&self, text: &[u8], at: usize, skipped: usize) -> Reach {
+        // Nearly all end here.
+        if let (Some(letter), Some(byte)) = (self.letters.get(skipped), text.get(at))
+            && !is(*letter, *byte)
+            && !escapes(*byte)
+        {
+            return Reach::None;
+        }
         let (mut here, mut next) = (Positions::from_slice(&[at]), Positions::new());
         let mut open = None;
         for (number, letter) in self.letters.iter().enumerate().skip(skipped) {

@@ -8,7 +8,7 @@ use aho_corasick::{AhoCorasick, Input, Span};
 use super::SHORTEST;
 use super::form::{Form, Reach};
 use super::scrubber::StandIn;
-use super::spelled::Letter;
+use super::spelled::{Letter, escapes};
 use crate::model::Secret;
 
 /// The letters of a form that are searched for.
@@ -34,7 +34,9 @@ pub(crate) struct Needles {
     /// Bytes that may stand in one.
     within: [bool; 256],
     longest: usize,
-    /// As many letters as the shortest form has.
+    /// As many letters as the longest form has.
+    letters: usize,
+    /// As many as the shortest one has.
     shortest: usize,
 }
 
@@ -100,8 +102,9 @@ impl Needles {
         forms.iter().flat_map(Form::letters).for_each(|letter| mark(&mut within, letter));
         mark(&mut within, b"%\\&=#;{}uUx0123456789abcdefABCDEFXamplgtquos");
         let longest = forms.iter().map(Form::longest).max().unwrap_or_default();
+        let letters = forms.iter().map(|form| form.letters().len()).max().unwrap_or_default();
         let shortest = forms.iter().map(|form| form.letters().len()).min().unwrap_or_default();
-        Self { forms, groups, lower, begins, within, longest, shortest }
+        Self { forms, groups, lower, begins, within, longest, letters, shortest }
     }
 
     /// Whether nothing is searched for.
@@ -178,6 +181,9 @@ impl Needles {
         let end = text.len();
         let possible = text.get(after..).unwrap_or_default().iter().rev().take(self.longest);
         let run = possible.take_while(|byte| marked(&self.within, **byte)).count();
+        // Without an escape there are no more bytes than letters.
+        let escaped = text.iter().rev().take(run).any(|byte| escapes(*byte));
+        let run = if escaped { run } else { run.min(self.letters) };
         let mut tail = Tail { kept: end, held: end };
         for at in end - run..end {
             if !text.get(at).is_some_and(|byte| marked(&self.begins, *byte)) {

@@ -36,7 +36,7 @@ pub(super) fn read(text: &[u8], at: usize, letter: Letter, ends: &mut Positions)
 }
 
 /// Whether a byte may begin an escape.
-fn escapes(byte: u8) -> bool {
+pub(super) fn escapes(byte: u8) -> bool {
     matches!(byte, b'%' | b'\\' | b'&' | b'=')
 }
 
