@@ -128,6 +128,7 @@ impl Approvals {
             claimed: false,
             asked_at: now,
             expires_at: now + patience,
+            allowed_until: None,
             until: Instant::now() + patience,
             settled_at: None,
             by: None,
@@ -205,23 +206,26 @@ impl Approvals {
             return Err(NotDone::Settled(Box::new(item.shown())));
         }
         let granted = Grant::of(&item.question, answer, (Arc::clone(&item.id), Arc::clone(&by), now));
-        item.by = Some(Arc::clone(&by));
         if *answer == Answer::Deny {
+            item.by = Some(by);
             tell(item.asker.take(), Word::Denied);
             self.end(item, State::Denied, now);
             return Ok(item.shown());
         }
         if item.away {
             item.until = Instant::now() + COLLECT;
+            item.allowed_until = Some(now + COLLECT);
             // What is let on for a time has nothing to be collected.
             item.asker = item.asker.take().filter(|_| granted.is_none());
         } else {
-            let approved = Approved { how: How::Once, id: Arc::clone(&item.id), by, at: now };
+            let approved = Approved { how: How::Once, id: Arc::clone(&item.id), by: Arc::clone(&by), at: now };
             if !tell(item.asker.take(), Word::Allowed(approved)) {
                 self.end(item, State::Left, now);
                 return Err(NotDone::Settled(Box::new(item.shown())));
             }
         }
+        item.by = Some(by);
+        item.allowed_until = granted.as_ref().map(|grant| grant.until).or(item.allowed_until);
         grants.extend(granted);
         self.end(item, State::Allowed, now);
         Ok(item.shown())
@@ -273,9 +277,12 @@ impl Approvals {
     /// Ends what was let on by the answer to the question called `id`; says whether there was anything.
     pub(crate) fn revoke(&self, id: &str) -> bool {
         let mut list = self.lock();
-        let before = list.grants.len();
-        list.grants.retain(|grant| &*grant.id != id);
-        list.grants.len() < before
+        let List { items, grants } = &mut *list;
+        let before = grants.len();
+        grants.retain(|grant| &*grant.id != id);
+        let ended = grants.len() < before;
+        items.iter_mut().filter(|item| ended && &*item.id == id).for_each(|item| item.allowed_until = None);
+        ended
     }
 
     /// Ends what is over, and forgets what was over an hour ago, or is too much.

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::question::Question;
 use crate::agent::Agent;
 use crate::attention::stamp;
-use crate::model::{Authority, Fit, Glob, Parts, Scheme, Target, readings};
+use crate::model::{Authority, ConnectionId, Fit, Glob, Parts, Scheme, Target, readings};
 use crate::policy::Rule;
 
 /// What a person answers.
@@ -21,7 +21,7 @@ pub(crate) enum Answer {
     Deny,
     /// This one goes on.
     Once,
-    /// This one, and for so long all of the same agent, rule, method, host and path.
+    /// This one, and for so long all of the same agent, rule, connection, method, host and path.
     For(Duration),
     /// The same of all paths that fit.
     Pattern(Glob, Duration),
@@ -64,6 +64,8 @@ pub(crate) struct Passing<'a> {
     pub(crate) agent: &'a Arc<Agent>,
     pub(crate) rule: &'a Arc<Rule>,
     pub(crate) target: &'a Target,
+    /// What it would go with.
+    pub(crate) connection: Option<&'a ConnectionId>,
 }
 
 /// Which paths.
@@ -80,7 +82,7 @@ pub(super) struct Grant {
     pub(super) id: Arc<str>,
     by: Arc<str>,
     at: SystemTime,
-    until: SystemTime,
+    pub(super) until: SystemTime,
     /// An agent that is revoked or changed is another one.
     agent: Weak<Agent>,
     rule: [u8; 32],
@@ -88,6 +90,7 @@ pub(super) struct Grant {
     method: Method,
     scheme: Scheme,
     authority: Authority,
+    connection: Option<ConnectionId>,
     paths: Paths,
     /// As people see it.
     shown_path: String,
@@ -117,6 +120,7 @@ impl Grant {
             method,
             scheme,
             authority,
+            connection: question.connection.clone(),
             paths,
             shown_path,
             uses: 0,
@@ -135,6 +139,7 @@ impl Grant {
             && self.method == *method
             && self.scheme == *scheme
             && self.authority == *authority
+            && self.connection.as_ref() == passing.connection
             && self.rule == passing.rule.digest()
             && match &self.paths {
                 Paths::One(path) => *path == hash(passing.target),
@@ -155,6 +160,7 @@ impl Grant {
             method: self.method.to_string(),
             host: self.authority.as_written(self.scheme),
             path: self.shown_path.clone(),
+            connection: self.connection.as_ref().map(ToString::to_string),
             by: self.by.to_string(),
             at: stamp(self.at),
             until: stamp(self.until),
@@ -188,6 +194,8 @@ pub(crate) struct ShownGrant {
     pub(crate) host: String,
     /// To which path, or paths that fit.
     pub(crate) path: String,
+    /// With which connection's credential.
+    pub(crate) connection: Option<String>,
     /// Who let them on.
     pub(crate) by: String,
     /// When; RFC 3339.

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
+use super::fields::{Field, Fields};
 use super::question::{Body, Print, Question};
 use super::waiting::Word;
 use crate::attention::stamp;
@@ -52,6 +53,8 @@ pub(super) struct Item {
     pub(super) claimed: bool,
     pub(super) asked_at: SystemTime,
     pub(super) expires_at: SystemTime,
+    /// Until when a yes holds that is for more than a request that waits.
+    pub(super) allowed_until: Option<SystemTime>,
     /// When this state ends.
     pub(super) until: Instant,
     pub(super) settled_at: Option<SystemTime>,
@@ -61,13 +64,14 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// What is settled keeps nothing of the body or the query, and no word that would answer it.
+    /// What is settled keeps nothing of the body, the header or the query, and no word that would answer it.
     pub(super) fn settle(&mut self, state: State, now: SystemTime) {
         (self.state, self.settled_at, self.token) = (state, Some(now), None);
         self.question.body.preview = None;
+        self.question.fields = Fields::default();
         self.question.target.path = PathAndQuery::from_static("/");
         if state != State::Allowed {
-            self.asker = None;
+            (self.asker, self.allowed_until) = (None, None);
         }
     }
 
@@ -91,10 +95,14 @@ impl Item {
             host: target.authority.as_written(target.scheme),
             path: question.path.clone(),
             provider: question.provider.clone(),
+            connection: question.connection.as_ref().map(ToString::to_string),
+            fields: question.fields.shown.clone(),
+            more_fields: question.fields.more,
             body: question.body.clone(),
             respond_async: self.away,
             asked_at: stamp(self.asked_at),
             expires_at: stamp(self.expires_at),
+            allowed_until: self.allowed_until.map(stamp),
             by: self.by.as_ref().map(ToString::to_string),
             settled_at: self.settled_at.map(stamp),
         }
@@ -127,6 +135,12 @@ pub(crate) struct Shown {
     pub(crate) path: String,
     /// What the service is called.
     pub(crate) provider: Option<String>,
+    /// The connection whose credential it would go with.
+    pub(crate) connection: Option<String>,
+    /// What its header says of what it does, while it waits; at most 24 fields.
+    pub(crate) fields: Vec<Field>,
+    /// How many fields are not shown.
+    pub(crate) more_fields: usize,
     /// What it carries.
     pub(crate) body: Body,
     /// The program did not wait: it will send the request again.
@@ -135,6 +149,8 @@ pub(crate) struct Shown {
     pub(crate) asked_at: String,
     /// When it is refused unless somebody says yes; RFC 3339.
     pub(crate) expires_at: String,
+    /// Once it is allowed: until when its program may send it again, or until when requests like it go on; RFC 3339.
+    pub(crate) allowed_until: Option<String>,
     /// Who answered.
     pub(crate) by: Option<String>,
     /// When it ended; RFC 3339.

@@ -3,6 +3,7 @@
 //! [`Approvals`] is the list of questions, bounded and in memory. It knows no HTTP: whoever holds a request asks here and waits.
 
 mod desk;
+mod fields;
 mod grant;
 mod item;
 mod notice;
@@ -16,6 +17,7 @@ mod waiting;
 mod tests;
 
 pub(crate) use desk::{Approvals, Claimed, Found, NotAsked, NotDone};
+pub(crate) use fields::Fields;
 pub(crate) use grant::{Answer, Approved, How, Passing, ShownGrant};
 pub(crate) use item::{Shown, State};
 pub(crate) use notice::{Reply, ReplyTo};

@@ -20,12 +20,14 @@ pub(crate) struct View {
     /// There is more.
     pub(crate) cut: bool,
     pub(crate) note: Option<&'static str>,
+    /// It is a form's fields, one a line, and not the text itself.
+    pub(crate) decoded: bool,
 }
 
 impl View {
     /// Nothing, for this reason.
     pub(crate) fn none(note: &'static str) -> Self {
-        Self { text: None, cut: false, note: Some(note) }
+        Self { text: None, cut: false, note: Some(note), decoded: false }
     }
 
     /// Of a body of this type that begins with `body`, which is all of it if `whole`.
@@ -44,13 +46,13 @@ impl View {
             Err(_binary) => return Self::none("it is not text"),
         };
         let is = |word: &str| kind.is_some_and(|kind| kind.to_ascii_lowercase().contains(word));
-        let masked = match text.trim_start().as_bytes().first() {
-            Some(b'{' | b'[') => json(text),
-            _ if is("x-www-form-urlencoded") => form(text),
-            _ => words(text),
+        let (masked, decoded) = match text.trim_start().as_bytes().first() {
+            Some(b'{' | b'[') => (json(text), false),
+            _ if is("x-www-form-urlencoded") => (form(text), true),
+            _ => (words(text), false),
         };
         let (text, cut) = plain(&masked, SHOWN);
-        Self { text: Some(text), cut: cut || !whole, note: None }
+        Self { text: Some(text), cut: cut || !whole, note: None, decoded }
     }
 }
 
@@ -72,14 +74,19 @@ pub(super) fn plain(text: &str, limit: usize) -> (String, bool) {
     (out, false)
 }
 
-/// Pairs of a form, one a line; an end of a line inside of one is told as such.
+/// The value of a header field.
+pub(super) fn field(name: &str, value: &str) -> String {
+    if is_secret_name(name) { MASK.to_owned() } else { words(value) }
+}
+
+/// Pairs of a form as the service reads them, one a line; an end of a line inside of one is told as such, and so is a `=` in a name.
 fn form(text: &str) -> String {
     let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().replace('\n', "\\n");
     let pairs = text.split('&').map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decoded(name), decoded(value));
         let value = if is_secret_name(&name) { MASK.to_owned() } else { words(&value) };
-        format!("{}={value}", words(&name))
+        format!("{} = {value}", words(&name).replace('=', "\\u{3d}"))
     });
     pairs.collect::<Vec<_>>().join("\n")
 }

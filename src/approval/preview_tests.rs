@@ -29,7 +29,7 @@ fn what_a_person_can_judge_is_shown_as_it_was_sent() {
     }
     assert_eq!(
         shown("application/x-www-form-urlencoded", "to=%2B49+30&text=hello%20there%0Ato=x"),
-        "to=+49 30\ntext=hello there\\nto=x"
+        "to = +49 30\ntext = hello there\\nto=x"
     );
 }
 

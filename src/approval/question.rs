@@ -6,8 +6,9 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
+use super::fields::Fields;
 use crate::agent::Agent;
-use crate::model::Target;
+use crate::model::{ConnectionId, Target};
 use crate::policy::Rule;
 
 /// Who wants what, and which rule asks. What people see of it holds no value of a query and no credential.
@@ -20,6 +21,9 @@ pub(crate) struct Question {
     pub(crate) path: String,
     /// What the service is called.
     pub(crate) provider: Option<String>,
+    /// What it would go with.
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) fields: Fields,
     pub(crate) body: Body,
 }
 
@@ -45,6 +49,8 @@ pub(crate) struct Body {
     pub(crate) sha256: Option<String>,
     /// Its beginning, without what could be a credential; at most 2 KiB.
     pub(crate) preview: Option<String>,
+    /// The preview is a form's fields, one a line, and not the text that was sent.
+    pub(crate) decoded: bool,
     /// There is more than the preview shows.
     pub(crate) cut: bool,
     /// Why there is no preview.

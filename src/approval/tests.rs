@@ -43,7 +43,16 @@ fn target(method: &str, path: &str) -> Target {
 fn question(agent: &Arc<Agent>, target: Target) -> Question {
     let path = target.path.path().to_owned();
     let body = Body { preview: Some("hello".to_owned()), ..Body::default() };
-    Question { agent: Arc::clone(agent), rule: rule(RULE), target, path, provider: None, body }
+    Question {
+        agent: Arc::clone(agent),
+        rule: rule(RULE),
+        target,
+        path,
+        provider: None,
+        connection: None,
+        fields: Fields::default(),
+        body,
+    }
 }
 
 fn now() -> SystemTime {
@@ -129,10 +138,13 @@ async fn i2_a_grant_lets_on_what_it_says_and_nothing_else() {
     let (desk, _notices) = desk(10);
     let (ours, rule) = (agent(), rule(RULE));
     let waiting = desk.hold("A", question(&ours, target("POST", "/items/7?x=1"))).expect("a place");
-    allow(&desk, "A", &Answer::For(HOUR)).expect("an answer");
+    let shown = allow(&desk, "A", &Answer::For(HOUR)).expect("an answer");
+    let until = |text: &str| text.parse::<jiff::Timestamp>().expect("a time");
+    let settled = shown.settled_at.expect("a time");
+    assert_eq!(until(&shown.allowed_until.expect("a time")).duration_since(until(&settled)).as_hours(), 1);
     drop(waiting);
     let granted = |agent: &Arc<Agent>, rule: &Arc<Rule>, target: &Target, at| {
-        desk.granted(&Passing { agent, rule, target }, at).is_some()
+        desk.granted(&Passing { agent, rule, target, connection: None }, at).is_some()
     };
     assert!(granted(&ours, &rule, &target("POST", "/items/7?x=2"), now()));
     for other in ["/items/8", "/items/7/", "/Items/7", "/items/%37", "/items//7", "/items/7/../7"] {
@@ -143,6 +155,9 @@ async fn i2_a_grant_lets_on_what_it_says_and_nothing_else() {
     assert!(!granted(&agent(), &rule, &same, now()), "another agent of that name");
     let changed = super::tests::rule(&RULE.replace("a.test", "*.test"));
     assert!(!granted(&ours, &changed, &same, now()), "a rule that was changed asks anew");
+    let connection = crate::model::ConnectionId::new("acme".parse().expect("a name"), None);
+    let elsewhere = Passing { agent: &ours, rule: &rule, target: &same, connection: Some(&connection) };
+    assert!(desk.granted(&elsewhere, now()).is_none(), "another account");
     let plain = Target { scheme: Scheme::Http, ..same.clone() };
     let port = Target { authority: Authority::parse("a.test:8443", None).expect("an authority"), ..same.clone() };
     assert!(!granted(&ours, &rule, &plain, now()) && !granted(&ours, &rule, &port, now()));
@@ -162,7 +177,7 @@ async fn i2_a_pattern_fits_in_all_readings_or_not_at_all() {
     drop(waiting);
     let granted = |path: &str| {
         let target = target("POST", path);
-        desk.granted(&Passing { agent: &ours, rule: &rule, target: &target }, now()).is_some()
+        desk.granted(&Passing { agent: &ours, rule: &rule, target: &target, connection: None }, now()).is_some()
     };
     assert!(granted("/repos/acme/y/issues?a=b"));
     for other in [
@@ -186,10 +201,11 @@ async fn who_did_not_wait_collects_once_the_very_same_request() {
     let print = |target: &Target, body: u8| Print::of(target, &[b"json", b""]).with(&[body; 32]);
     let head = Print::of(&place, &[b"json", b""]);
     let asked = desk.ask_later("A", question(&ours, place.clone()), (head, print(&place, 1))).expect("a place");
-    assert_eq!((asked.status, asked.respond_async), (State::Waiting, true));
-    let collect = |print: Print| desk.collect(&Passing { agent: &ours, rule: &rule, target: &place }, print, now());
+    assert_eq!((asked.status, asked.respond_async, asked.allowed_until), (State::Waiting, true, None));
+    let collect =
+        |print: Print| desk.collect(&Passing { agent: &ours, rule: &rule, target: &place, connection: None }, print, now());
     assert!(matches!(collect(print(&place, 1)), Some(Found::Waiting(shown)) if shown.id == "A"));
-    allow(&desk, "A", &Answer::Once).expect("an answer");
+    assert!(allow(&desk, "A", &Answer::Once).expect("an answer").allowed_until.is_some(), "by then it must come back");
     assert!(desk.expects(&ours, head) && !desk.expects(&agent(), head));
     for other in [print(&place, 2), print(&target("POST", "/x?a=2"), 1), print(&target("PUT", "/x?a=1"), 1), head] {
         assert!(collect(other).is_none());
@@ -197,7 +213,8 @@ async fn who_did_not_wait_collects_once_the_very_same_request() {
     assert_ne!(Print::of(&place, &[b"js", b"on"]), head, "no part runs into the next");
     assert!(matches!(collect(print(&place, 1)), Some(Found::Allowed(_))));
     assert!(collect(print(&place, 1)).is_none() && !desk.expects(&ours, head), "once");
-    assert_eq!(desk.find_of("A", &ours).expect("it is remembered").status, State::Used);
+    let used = desk.find_of("A", &ours).expect("it is remembered");
+    assert_eq!((used.status, used.allowed_until), (State::Used, None));
     assert!(desk.find_of("A", &agent()).is_none(), "another's is none");
 
     desk.ask_later("B", question(&ours, place.clone()), (head, print(&place, 1))).expect("a place");

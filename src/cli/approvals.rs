@@ -93,18 +93,23 @@ pub(super) fn look(context: &Context) -> anyhow::Result<(Option<bool>, String, V
 fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     let document = ask(context)?.ok_or_else(nobody)?;
     terminal.either(&document, || {
-        let rows = items(&document, "items")
-            .map(|item| ["id", "status", "title", "rule", "expires_at", "by"].map(|name| cell(item, name)).to_vec());
-        let questions = Terminal::table(&["Id", "Status", "What", "Rule", "Until", "By"], rows.collect());
+        let rows = items(&document, "items").map(|item| {
+            let [id, status, title, connection, rule, by] =
+                ["id", "status", "title", "connection", "rule", "by"].map(|name| cell(item, name));
+            vec![id, status, title, connection, rule, until(item), by]
+        });
+        let questions = Terminal::table(&["Id", "Status", "What", "Connection", "Rule", "Until", "By"], rows.collect());
         let grants = || {
             items(&document, "grants").map(|grant| {
-                ["id", "agent", "method", "host", "path", "rule", "until", "by"].map(|name| cell(grant, name)).to_vec()
+                ["id", "agent", "method", "host", "path", "connection", "rule", "until", "by"]
+                    .map(|name| cell(grant, name))
+                    .to_vec()
             })
         };
         match grants().next() {
             None => questions,
             Some(_) => {
-                let head = ["Let on", "Agent", "Method", "Host", "Path", "Rule", "Until", "By"];
+                let head = ["Let on", "Agent", "Method", "Host", "Path", "Connection", "Rule", "Until", "By"];
                 format!("{questions}\n{}", Terminal::table(&head, grants().collect()))
             }
         }
@@ -182,19 +187,38 @@ fn text(item: &Value) -> String {
     ];
     rows.extend(known(cell(item, "summary")).map(|summary| ("summary", summary)));
     rows.extend(known(cell(item, "provider")).map(|name| ("service", name)));
-    rows.push(("until", cell(item, "expires_at")));
+    rows.extend(known(cell(item, "connection")).map(|connection| ("connection", connection)));
+    rows.extend(known(until(item)).map(|until| ("until", until)));
     rows.extend(known(cell(item, "by")).map(|by| ("by", by)));
     rows.extend((!about.is_empty()).then(|| ("body", about.join(", "))));
+    let fields = fields(item);
+    rows.extend((!fields.is_empty()).then_some(("fields", fields)));
+    let heading = if member(body, "decoded") == true { "form" } else { "preview" };
     match member(body, "preview").as_str() {
         // A mark before each line, so that none is taken for one of ours.
         Some(preview) => {
             let lines: Vec<String> = preview.lines().map(|line| format!("| {}", printable(line))).collect();
             let more = if member(body, "cut") == true { "\n(there is more)" } else { "" };
-            rows.push(("preview", format!("{}{more}", lines.join("\n"))));
+            rows.push((heading, format!("{}{more}", lines.join("\n"))));
         }
         None => rows.extend(known(cell(body, "note")).map(|note| ("preview", format!("none: {note}")))),
     }
     Terminal::pairs(&rows)
+}
+
+/// When what its status says ends: nobody's answer, or a yes.
+fn until(item: &Value) -> String {
+    cell(item, if waits(item) { "expires_at" } else { "allowed_until" })
+}
+
+/// What its header says, marked as the body is.
+fn fields(item: &Value) -> String {
+    let mut lines: Vec<String> =
+        items(item, "fields").map(|field| format!("| {}: {}", cell(field, "name"), cell(field, "value"))).collect();
+    if let Some(more) = member(item, "more_fields").as_u64().filter(|more| *more > 0) {
+        lines.push(format!("({more} more are not shown)"));
+    }
+    lines.join("\n")
 }
 
 fn waits(item: &Value) -> bool {

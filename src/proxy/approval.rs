@@ -4,34 +4,27 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, EXPECT, HOST, LOCATION,
-    PROXY_AUTHORIZATION, RETRY_AFTER, TE, TRAILER, TRANSFER_ENCODING, USER_AGENT,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use serde_json::{Value, json};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, EXPECT};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::body::ResponseBody;
-use super::choose::{Inquiry, hide_secrets};
+use super::choose::Inquiry;
 use super::content::{ContentError, gather_into, held};
 use super::exchange::Stop;
+use super::question::{Aim, print, question, stated};
 use super::refusal::Refusal;
 use super::replay::Inflow;
 use super::ruled::Taken;
+use super::standing::{accepted, prefers_async};
 use super::worker::Worker;
 use crate::agent::hex;
-use crate::approval::{Approved, Body, Found, How, NotAsked, Passing, Print, Question, READ, Shown, State, View, Word};
-use crate::audit::{Approval, Entry, Verdict};
+use crate::approval::{Approved, Body, Found, How, NotAsked, Passing, Question, READ, View, Word};
+use crate::audit::{Approval, Entry};
 use crate::decide::{Decision, Route};
 use crate::policy::Rule;
 
-/// RFC 7240 §3.
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-/// So that no program takes our 202 for the service's.
-const NEXUS_APPROVAL: HeaderName = HeaderName::from_static("nexus-approval");
 /// How long the beginning of a body is waited for, so that a person sees some of it.
 const BEGINNING: Duration = Duration::from_secs(2);
 
@@ -97,11 +90,13 @@ impl Worker {
                 return Ok(route);
             }
             let Inquiry { arrived, agent, .. } = pending.inquiry;
-            let passing = Passing { agent, rule: &rule, target: &arrived.target };
+            let aim = self.aim(&route, pending.inquiry);
+            let connection = aim.connection.as_ref();
+            let passing = Passing { agent, rule: &rule, target: &arrived.target, connection };
             let approved = match self.proxy.approvals.granted(&passing, SystemTime::now()) {
                 Some(approved) => approved,
                 None => {
-                    let approved = self.ask(&passing, &route, &mut pending).await?;
+                    let approved = self.ask(&passing, (&route, &aim), &mut pending).await?;
                     // Time has passed.
                     Decision { route, ruling } = self.decide_again(&mut pending)?;
                     approved
@@ -113,7 +108,7 @@ impl Worker {
     }
 
     /// A person's yes to this one request.
-    async fn ask(&self, passing: &Passing<'_>, route: &Route, pending: &mut Pending<'_>) -> Result<Approved, Stop> {
+    async fn ask(&self, passing: &Passing<'_>, leads: (&Route, &Aim), pending: &mut Pending<'_>) -> Result<Approved, Stop> {
         let (approvals, headers) = (&self.proxy.approvals, pending.inquiry.headers);
         let head = print(passing, headers);
         let later = !pending.upgrade && prefers_async(headers);
@@ -127,7 +122,7 @@ impl Worker {
                 Some(Found::Waiting(_)) | None => {}
             }
         }
-        let question = question(passing, route, (body, pending.entry));
+        let question = question(passing, leads, headers, (body, pending.entry));
         let id = pending.entry.id();
         match whole.filter(|_| later) {
             Some(whole) => {
@@ -212,124 +207,9 @@ impl Seen {
         });
     }
 
-    fn show(&mut self, View { text, cut, note }: View) {
-        (self.body.preview, self.body.cut, self.body.note) = (text, cut, note);
+    fn show(&mut self, View { text, cut, note, decoded }: View) {
+        (self.body.preview, self.body.cut, self.body.note, self.body.decoded) = (text, cut, note, decoded);
     }
-}
-
-/// What the head says of the body.
-fn stated(headers: &HeaderMap, incoming: Option<&Inflow>) -> Body {
-    let kind = headers.get(CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()).into_owned());
-    let kind = kind.map(|kind| kind.chars().filter(|letter| matches!(letter, ' '..='~')).take(100).collect());
-    Body { content_type: kind, size: incoming.and_then(Inflow::length), ..Body::default() }
-}
-
-/// Fields that say nothing of what a request does, or what its target and body say already.
-const VOLATILE: [HeaderName; 16] = [
-    CONNECTION,
-    CONTENT_LENGTH,
-    DATE,
-    EXPECT,
-    HOST,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    USER_AGENT,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("prefer"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("x-request-id"),
-];
-
-/// All of a request but its body, by which it is known when it is sent again. Any other field may choose an account, an action or a target.
-fn print(passing: &Passing<'_>, headers: &HeaderMap) -> Print {
-    let mut fields: Vec<(&str, &[u8])> = headers
-        .iter()
-        .filter(|(name, _)| !VOLATILE.contains(name))
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
-        .collect();
-    // Values of one name stay in their order.
-    fields.sort_by_key(|(name, _)| *name);
-    let parts: Vec<&[u8]> = fields.iter().flat_map(|(name, value)| [name.as_bytes(), value]).collect();
-    Print::of(passing.target, &parts)
-}
-
-fn question(passing: &Passing<'_>, route: &Route, (body, entry): (Body, &mut Entry)) -> Question {
-    let Passing { agent, rule, target } = passing;
-    let named = match route {
-        Route::Inject(named) => Some(named),
-        Route::Mint(minting) => Some(&minting.named),
-        Route::Pass | Route::Strip(_) | Route::TokenEndpoint(_) | Route::Refuse(_) => None,
-    };
-    named.into_iter().for_each(|named| hide_secrets(named, target, entry));
-    Question {
-        agent: Arc::clone(agent),
-        rule: Arc::clone(rule),
-        target: (*target).clone(),
-        path: entry.shown_path(),
-        provider: named.map(|named| named.provider.title.clone()),
-        body,
-    }
-}
-
-/// RFC 7240 §4.1: the caller would rather come back.
-fn prefers_async(headers: &HeaderMap) -> bool {
-    let wants = |preference: &[u8]| {
-        let name = preference.split(|byte| matches!(byte, b';' | b'=')).next().unwrap_or_default();
-        name.trim_ascii().eq_ignore_ascii_case(b"respond-async")
-    };
-    headers.get_all("prefer").iter().any(|value| value.as_bytes().split(|byte| *byte == b',').any(wants))
-}
-
-/// 202: a person is asked, and the caller comes back for the answer.
-async fn accepted(shown: &Shown, entry: &mut Entry) -> Result<Approved, Stop> {
-    let text = format!("{}\n", standing(shown));
-    entry.verdict(Verdict::Answer);
-    entry.note("approval_asked");
-    entry.status(StatusCode::ACCEPTED.as_u16());
-    entry.received(text.len() as u64);
-    entry.open().await?;
-    let mut response = Response::new(ResponseBody::full(text));
-    *response.status_mut() = StatusCode::ACCEPTED;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    for (name, value) in [(LOCATION, status_url(shown)), (NEXUS_APPROVAL, shown.id.clone())] {
-        headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
-    }
-    Err(Stop::Answered(Box::new(response)))
-}
-
-fn status_url(shown: &Shown) -> String {
-    format!("http://nexus.internal/approvals/{}", shown.id)
-}
-
-/// What the program that asked is told of its question: how it stands and what to do, and not who answers.
-pub(super) fn standing(shown: &Shown) -> Value {
-    let detail = match shown.status {
-        State::Waiting => {
-            "A person is asked. Look here again in a few seconds; once it is allowed, send the same request again."
-        }
-        State::Allowed => "A person said yes: send the same request again now. It goes on once, if nothing in it was changed.",
-        State::Denied => "A person said no. Do not send it again.",
-        State::TimedOut => "Nobody answered in time. Tell the operator before you send it again.",
-        State::Left => "It was not sent again in time.",
-        State::Used => "It was sent again, and went on.",
-    };
-    json!({
-        "id": shown.id,
-        "status": shown.status,
-        "title": shown.title,
-        "rule": shown.rule,
-        "detail": detail,
-        "expires_at": shown.expires_at,
-        "status_url": status_url(shown),
-    })
 }
 
 fn refused(why: NotAsked, rule: &Arc<Rule>) -> Refusal {

@@ -103,7 +103,7 @@ impl Worker {
     }
 
     /// Of the providers that share the place, the first that has a connection for this request; the general one where none has.
-    fn with_connection(&self, named: Named, inquiry: &Inquiry<'_>) -> Result<Named, Refusal> {
+    pub(super) fn with_connection(&self, named: Named, inquiry: &Inquiry<'_>) -> Result<Named, Refusal> {
         if named.beside.is_empty() {
             return Ok(named);
         }
@@ -128,6 +128,12 @@ impl Worker {
             }
         }
         Ok(named.general())
+    }
+
+    /// The connection that a request would go with, if it went now.
+    pub(super) fn would_use(&self, named: &Named, inquiry: &Inquiry<'_>) -> Option<ConnectionId> {
+        let listed = self.proxy.broker.connections_of(&named.provider.id).ok()?;
+        self.choose(named, &listed, inquiry).ok().flatten()
     }
 
     /// Whether `Nexus-Connection` or a placeholder in the request names a connection of `provider`.

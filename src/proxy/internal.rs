@@ -76,7 +76,7 @@ fn item(worker: &Worker, arrived: &Arrived, id: &str) -> Result<Response<Respons
 fn approval(worker: &Worker, arrived: &Arrived, id: &str) -> Result<Response<ResponseBody>, Refusal> {
     let agent = arrived.agent.as_ref().ok_or(Refusal::UnknownAgent)?;
     let shown = worker.proxy.approvals.find_of(id, agent).ok_or(Refusal::NoSuchPage)?;
-    Ok(document(&super::approval::standing(&shown)))
+    Ok(document(&super::standing::standing(&shown)))
 }
 
 /// Whether the connection is there, and whether it works as far as we know.

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::approval::{Answer, Claimed, NotDone, Reply, Shown, ShownGrant};
+use crate::approval::{Answer, Claimed, NotDone, Reply, Shown, ShownGrant, State as Standing};
 use crate::gateway::access::{Admin, Asked, Level, Open};
 use crate::gateway::context::Shared;
 use crate::gateway::input::{InBody, InPath, Whole, parse, whole};
@@ -236,18 +236,26 @@ fn unknown() -> Problem {
     Problem::missing("there is no such question, or it ended more than an hour ago")
 }
 
+/// How it has ended, for who comes late.
+fn settled(shown: &Shown) -> String {
+    let by = shown.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    match (shown.status, shown.respond_async) {
+        (Standing::Waiting, _) => "somebody else is answering it".to_owned(),
+        (Standing::Allowed, _) => format!("it is allowed already{by}"),
+        (Standing::Denied, _) => format!("it is denied already{by}"),
+        (Standing::TimedOut, _) => "it is refused already: nobody answered in time".to_owned(),
+        (Standing::Left, true) => "it was allowed, and not sent again in time".to_owned(),
+        (Standing::Left, false) => "its program has hung up; nothing of it went on".to_owned(),
+        (Standing::Used, _) => format!("it was allowed{by}, and has gone on"),
+    }
+}
+
 fn not_done(why: NotDone) -> Problem {
     match why {
         NotDone::Unknown => unknown(),
         NotDone::Settled(shown) => {
             let status = serde_json::to_value(shown.status).unwrap_or_default();
-            let word = status.as_str().unwrap_or_default().replace('_', " ");
-            let by = shown.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-            let message = match word.as_str() {
-                "waiting" => "somebody else is answering it".to_owned(),
-                word => format!("it is {word} already{by}"),
-            };
-            Problem::conflict("settled", message).with("approval_status", status)
+            Problem::conflict("settled", settled(&shown)).with("approval_status", status)
         }
         NotDone::Unfit => Problem::malformed("the pattern does not fit the path of this request"),
         NotDone::Full => Problem::conflict("full", "as much is let on for a time as may be; revoke some, or write a rule"),

@@ -74,6 +74,65 @@ fn a_person_sees_what_curl_wants_to_send_and_lets_it_go_on() {
 }
 
 #[test]
+fn a_person_sees_the_account_the_fields_and_a_form_as_the_service_reads_it() {
+    run(async {
+        let scene = scene(RULE).await;
+        let mut request = post("/charges", "amount=%31%30&_method=delete&card%5Fpin=4711&text=a%20b");
+        for (name, value) in [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("authorization", "Bearer callers-own-key"),
+            ("x-session", "0123hunter2"),
+            ("stripe-account", "acct_1032D82eZvKYlo2C"),
+            ("x-http-method-override", "DELETE"),
+            ("user-agent", "curl"),
+            ("accept", "*/*"),
+        ] {
+            request.headers_mut().insert(name, value.parse().expect("a value"));
+        }
+        let held = scene.send(request);
+        let (id, item) = scene.question().await;
+        assert_eq!((&item["connection"], &item["more_fields"]), (&"acme:alice".into(), &0.into()), "{item}");
+        // What is taken off is not shown: the caller's credential, and a method beside the method.
+        let fields = json!([
+            { "name": "stripe-account", "value": "acct_1032D82eZvKYlo2C" },
+            { "name": "x-session", "value": "***" },
+        ]);
+        assert_eq!(item["fields"], fields, "{item}");
+        let text = "amount = 10\n_method = delete\ncard_pin = ***\ntext = a b";
+        assert_eq!((&item["body"]["preview"], &item["body"]["decoded"]), (&text.into(), &true.into()), "{item}");
+        let (_, shown, _) = command(&scene.nexus, &["approvals", "show", &id]).await;
+        for part in ["acme:alice", "| stripe-account: acct_1032D82eZvKYlo2C", "form", "| _method = delete"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        scene.answer(&id, json!({ "decision": "allow" })).await;
+        assert_eq!(held.await.expect("an answer").status, 200);
+        let seen = scene.service.seen().pop().expect("a request");
+        assert_eq!(seen.headers.get("x-session").map(http::HeaderValue::as_bytes), Some(&b"0123hunter2"[..]));
+        assert!(!seen.headers.contains_key("x-http-method-override"));
+    });
+}
+
+#[test]
+fn who_hangs_up_is_told_apart_from_who_does_not_come_back() {
+    run(async {
+        let scene = scene(RULE).await;
+        let held = scene.post("/gone", "{}");
+        let (id, _) = scene.question().await;
+        let page = async || document(&scene.caller.get(&format!("https://nexus.internal/approvals/{id}")).await);
+        let waits = page().await;
+        assert!(waits["detail"].as_str().is_some_and(|text| text.contains("by itself")), "{waits}");
+        assert!(waits["expires_at"].is_string() && waits["allowed_until"].is_null(), "{waits}");
+        held.abort();
+        scene.waiting(0).await;
+        let left = page().await;
+        assert_eq!((&left["status"], &left["expires_at"]), (&"left".into(), &Value::Null), "{left}");
+        assert!(left["detail"].as_str().is_some_and(|text| text.contains("hung up")), "{left}");
+        let (good, _, talk) = command(&scene.nexus, &["approve", &id]).await;
+        assert!(!good && talk.contains("has hung up"), "{talk}");
+    });
+}
+
+#[test]
 fn a_no_and_a_silence_are_refusals_that_say_so() {
     run(async {
         let scene = scene(&format!(
@@ -110,6 +169,12 @@ fn a_yes_for_an_hour_is_for_that_place_and_can_be_taken_back() {
         let (good, _, talk) = command(&scene.nexus, &["approve", &id, "--for", "1h"]).await;
         assert!(good, "{talk}");
         assert_eq!(first.await.expect("an answer").status, 200);
+        let shown = scene.person.get(&format!("/api/approvals/{id}")).await.json();
+        let grant = scene.person.get("/api/approvals").await.json()["grants"][0].clone();
+        assert_eq!((&shown["allowed_until"], &grant["connection"]), (&grant["until"], &"acme:alice".into()), "{shown}");
+        let (_, listed, _) = command(&scene.nexus, &["approvals"]).await;
+        let until = grant["until"].as_str().expect("a time");
+        assert_eq!(listed.matches(until).count(), 2, "beside the question and the grant: {listed}");
         let mut session = scene.caller.http2(HOST).await;
         assert_eq!(session.send(post("/items/7?x=2", "other")).await.status, 200, "nobody is asked");
         let opened = scene.nexus.audit_line(|line| line["event"] == "open" && line["approval"] == "grant").await;
@@ -130,6 +195,8 @@ fn a_yes_for_an_hour_is_for_that_place_and_can_be_taken_back() {
         assert!(good, "{talk}");
         let (good, _, _) = command(&scene.nexus, &["approvals", "revoke", &id]).await;
         assert!(!good, "once is enough");
+        let shown = scene.person.get(&format!("/api/approvals/{id}")).await.json();
+        assert_eq!(shown["allowed_until"], Value::Null, "{shown}");
         let again = scene.post("/items/7?x=1", "{}");
         scene.answer(&scene.question().await.0, json!({ "decision": "deny" })).await;
         assert_eq!(again.await.expect("an answer").status, 403);

@@ -33,6 +33,8 @@ fn who_does_not_wait_gets_an_address_and_the_same_request_goes_on_once() {
 
         scene.answer(&id, json!({ "decision": "allow" })).await;
         assert_eq!(status().await, "allowed");
+        let told = document(&scene.caller.get(&format!("https://nexus.internal/approvals/{id}")).await);
+        assert!(told["allowed_until"].is_string() && told["expires_at"].is_null(), "{told}");
         for (path, body) in [("/orders?x=2", "{\"n\":1}"), ("/orders?x=1", "{\"n\":2}"), ("/orders", "{\"n\":1}")] {
             let reply = scene.caller.send(later(path, body)).await;
             assert_eq!(reply.status, 202, "another request is another question: {reply:?}");
