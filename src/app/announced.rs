@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use rustix::process::{Pid, test_kill_process};
+use serde::{Deserialize, Serialize};
 
 use super::home::{Home, HomeError, read_text, write};
 use crate::disk;
@@ -16,6 +17,19 @@ pub struct Announced {
     pub process: i32,
     /// Where it listens, in the order of its configuration: `proxy.listen`, then `proxy.agent_listen`.
     pub addresses: Vec<SocketAddr>,
+    /// The rules that it obeys; `None` where it did not say so.
+    pub in_force: Option<InForce>,
+}
+
+/// Which rules a proxy obeys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InForce {
+    /// Of all that they say; see [`super::rules_digest`].
+    pub digest: String,
+    /// Since when; RFC 3339.
+    pub since: String,
+    /// Why what was written since was not taken.
+    pub mistake: Option<String>,
 }
 
 impl Announced {
@@ -26,20 +40,39 @@ impl Announced {
             .is_some_and(|process| test_kill_process(process).is_ok())
     }
 
-    /// The process in one line, then one line for each address.
+    /// The process in one line, then one line for each address, then its rules.
     fn lines(&self) -> String {
-        self.addresses.iter().fold(format!("{}\n", self.process), |text, address| format!("{text}{address}\n"))
+        let addresses = self.addresses.iter().map(|address| format!("{address}\n"));
+        let rules = self.in_force.iter().filter_map(|rules| serde_json::to_string(rules).ok()).map(|rules| rules + "\n");
+        std::iter::once(format!("{}\n", self.process)).chain(addresses).chain(rules).collect()
     }
 }
 
 impl Home {
-    /// Writes down where this process listens, for `nexus run` and `nexus status`, after the proxies that are up already.
+    /// Writes down where this process listens and which rules it obeys, for `nexus run`, `nexus status` and `nexus policy check`, after the
+    /// proxies that are up already.
     ///
     /// # Errors
     /// As [`HomeError`] says.
-    pub fn announce(&self, addresses: &[SocketAddr]) -> Result<(), HomeError> {
-        let ours = Announced { process: std::process::id().cast_signed(), addresses: addresses.to_vec() };
-        self.change_announced(|all| all.push(ours))
+    pub fn announce(&self, addresses: &[SocketAddr], rules: InForce) -> Result<(), HomeError> {
+        let process = std::process::id().cast_signed();
+        let ours = Announced { process, addresses: addresses.to_vec(), in_force: Some(rules) };
+        self.change_announced(|all| {
+            all.retain(|one| one.process != process);
+            all.push(ours);
+        })
+    }
+
+    /// Writes down which rules this process obeys now, if it is announced.
+    pub(super) fn announce_rules(&self, rules: &InForce) -> Result<(), HomeError> {
+        let process = std::process::id().cast_signed();
+        if !self.announced()?.iter().any(|one| one.process == process) {
+            return Ok(());
+        }
+        self.change_announced(|all| {
+            let ours = all.iter_mut().filter(|one| one.process == process);
+            ours.for_each(|one| one.in_force = Some(rules.clone()));
+        })
     }
 
     /// What the running proxies wrote down, the oldest first; those whose process is gone are left out. Only they are ours to believe:
@@ -52,9 +85,11 @@ impl Home {
         let mut all: Vec<Announced> = Vec::new();
         for line in text.lines() {
             if let Ok(process) = line.parse() {
-                all.push(Announced { process, addresses: Vec::new() });
+                all.push(Announced { process, addresses: Vec::new(), in_force: None });
             } else if let (Some(last), Ok(address)) = (all.last_mut(), line.parse()) {
                 last.addresses.push(address);
+            } else if let (Some(last), Ok(rules)) = (all.last_mut(), serde_json::from_str(line)) {
+                last.in_force = Some(rules);
             }
         }
         all.retain(|one| one.alive() && !one.addresses.is_empty());
@@ -63,19 +98,18 @@ impl Home {
 
     /// Takes back what this process wrote.
     pub fn unannounce(&self) {
-        if let Err(error) = self.change_announced(|_others| ()) {
+        let ours = std::process::id().cast_signed();
+        if let Err(error) = self.change_announced(|all| all.retain(|one| one.process != ours)) {
             tracing::debug!(error = &error as &dyn std::error::Error, "the address file stays as it is");
         }
     }
 
-    /// Changes the list of the others under a lock; an empty one leaves no file.
+    /// Changes the list under a lock; an empty one leaves no file.
     fn change_announced(&self, change: impl FnOnce(&mut Vec<Announced>)) -> Result<(), HomeError> {
         let file = self.address_file();
         let fail = |cause| HomeError::File { path: file.clone(), cause };
         let _held = disk::Lock::acquire(&file).map_err(fail)?;
-        let ours = std::process::id().cast_signed();
         let mut all = self.announced()?;
-        all.retain(|one| one.process != ours);
         change(&mut all);
         if !all.is_empty() {
             let text: String = all.iter().map(Announced::lines).collect();

@@ -30,7 +30,7 @@ pub use crate::broker::Standing;
 pub use crate::gateway::{
     Key as GatewayKey, KeyKind as GatewayKeyKind, KeysError as GatewayKeysError, PendingError, ReturnUrl, ReturnUrlError,
 };
-pub use announced::Announced;
+pub use announced::{Announced, InForce};
 pub use config::Config;
 pub use explain::{ExplainError, Explainer, Explanation, Inquired, MatchedRule, Outcome, Ruled, ShownRule, explain};
 pub use gateway::{ITSELF, LocalGateway};
@@ -39,7 +39,7 @@ pub use init::{InitError, Made, Rotated, check_key, drop_old, init, open_root, r
 pub use node::{AskError, Consent, Link, Node, NodeError, Typed, Unheard, UrlError};
 pub use parts::{BuildError, Planes, Setup, check, warm_up};
 pub use passing::Passing;
-pub use rules::policy_of;
+pub use rules::{policy_of, rules_digest};
 pub use run::{App, Running};
 pub use secret::{Origin, SecretError, dotenv_value, handed_down, passphrase};
 pub use trial::{Trial, TrialError, Tried, Verdict, trials, try_all};

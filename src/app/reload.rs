@@ -2,18 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
+use super::announced::InForce;
 use super::config::Config;
 use super::home::{Home, HomeError};
 use super::parts;
 use super::parts::BuildError;
 use super::restart::waiting;
+use super::rules::rules_digest;
 use crate::agent::Registered;
+use crate::attention::stamp;
 use crate::ca;
 use crate::gateway::Gateway;
 use crate::node::Held;
@@ -53,13 +56,16 @@ pub(super) struct Live {
     from_file: bool,
     catalogue: Catalogue,
     written: Vec<Arc<Rule>>,
+    in_force: InForce,
 }
 
 impl Live {
     /// What the start took.
     pub(super) fn new(home: &Home, config: &Config, catalogue: Catalogue, written: Vec<Arc<Rule>>) -> Mutex<Self> {
         let from_file = !matches!(home.config_text(), Ok(None));
-        Mutex::new(Self { config: config.clone(), started: config.clone(), from_file, catalogue, written })
+        let digest = rules_digest(&written, config);
+        let in_force = InForce { digest, since: stamp(SystemTime::now()), mistake: None };
+        Mutex::new(Self { config: config.clone(), started: config.clone(), from_file, catalogue, written, in_force })
     }
 
     /// What of `config` is new and does not take effect now.
@@ -99,36 +105,64 @@ impl Reload {
             tracing::error!(error = mistake as &dyn std::error::Error, "agents were not taken; the old ones stay");
         }
         let agents_taken = mistakes.is_empty() & self.keys();
-        // The rules and what holds where none of them fits are taken together or not at all.
-        let config_taken = match self.written(&live) {
-            Ok(Some((config, written))) => {
-                live.tell_waiting(&config);
-                parts::warn_of_strangers(&config, &self.proxy.agents.load());
-                live.from_file |= self.home.config_file().exists();
-                (live.config, live.written) = (config, written);
-                true
-            }
-            Ok(None) if live.from_file => {
-                let gone = HomeError::Vanished(self.home.config_file());
-                tracing::error!("nexus.toml was not taken; the old one stays: {gone}");
-                false
-            }
-            Ok(None) => true,
-            Err(error @ (BuildError::Rule { .. } | BuildError::Home(HomeError::Policy(_)))) => {
-                tracing::error!("the policy was not taken; the old one stays, and the old nexus.toml: {error}");
-                false
-            }
-            Err(error) => {
-                // A mistake in the file says where it is; what the system said is a cause.
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-                tracing::error!("nexus.toml was not taken; the old one stays: {error}{cause}");
-                false
-            }
-        };
+        let config = self.config(&mut live);
+        let mistake = config.err().inspect(|mistake| tracing::error!("{mistake}"));
+        let config_taken = mistake.is_none();
+        self.tell_rules(&mut live, mistake);
         self.certificate(&live.started);
         self.rules(&mut live, agents_taken && config_taken);
         if let Err(error) = self.roots(&live.config) {
             tracing::error!(error = &error as &dyn std::error::Error, "the CA's files were not taken; the old root signs");
+        }
+    }
+
+    /// The rules and what holds where none of them fits are taken together or not at all.
+    ///
+    /// # Errors
+    /// Why nothing was taken.
+    fn config(&self, live: &mut Live) -> Result<(), String> {
+        let written = self.written(live).map_err(|error| match &error {
+            BuildError::Rule { .. } | BuildError::Home(HomeError::Policy(_)) => {
+                format!("the policy was not taken; the old one stays, and the old nexus.toml: {error}")
+            }
+            _ => {
+                // A mistake in the file says where it is; what the system said is a cause.
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                format!("nexus.toml was not taken; the old one stays: {error}{cause}")
+            }
+        })?;
+        match written {
+            Some((config, written)) => {
+                live.tell_waiting(&config);
+                parts::warn_of_strangers(&config, &self.proxy.agents.load());
+                live.from_file |= self.home.config_file().exists();
+                (live.config, live.written) = (config, written);
+                Ok(())
+            }
+            None if live.from_file => {
+                let gone = HomeError::Vanished(self.home.config_file());
+                Err(format!("nexus.toml was not taken; the old one stays: {gone}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Which rules are in force.
+    pub(super) fn in_force(&self) -> InForce {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).in_force.clone()
+    }
+
+    /// Writes down which rules are in force, for commands that read those on disk.
+    fn tell_rules(&self, live: &mut Live, mistake: Option<String>) {
+        let digest = rules_digest(&live.written, &live.config);
+        let since = if digest == live.in_force.digest { live.in_force.since.clone() } else { stamp(SystemTime::now()) };
+        let now = InForce { digest, since, mistake };
+        if live.in_force == now {
+            return;
+        }
+        live.in_force = now;
+        if let Err(error) = self.home.announce_rules(&live.in_force) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "which rules are in force was not written down");
         }
     }
 
@@ -166,11 +200,12 @@ impl Reload {
             None => live.config.clone(),
         };
         parts::check_named(&self.home, &config)?;
-        if let Some(gone) = super::rules::vanished(&live.written) {
-            return Err(HomeError::Vanished(gone).into());
-        }
+        let there = || super::rules::vanished(&live.written).map_or(Ok(()), |gone| Err(HomeError::Vanished(gone)));
+        there()?;
         let (catalogue, _told_later) = live.catalogue.again(&self.home.providers());
         let written = super::rules::rules(&self.home, &config, &catalogue)?;
+        // Or it went between the two looks, and its rules were not read.
+        there()?;
         Ok(Some((config, written)))
     }
 

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use super::config::Config;
 use super::home::{Home, HomeError, read_text};
 use super::parts::BuildError;
+use crate::agent::hex;
 use crate::disk;
 use crate::policy::{self, Row, Rule};
 use crate::provider::Catalogue;
@@ -37,6 +40,13 @@ pub(super) fn rules(home: &Home, config: &Config, catalogue: &Catalogue) -> Resu
 /// The first mistake.
 pub fn policy_of(home: &Home, config: &Config) -> Result<Vec<Arc<Rule>>, BuildError> {
     rules(home, config, &Catalogue::with_user_folder(&home.providers()).0)
+}
+
+/// By which two sets of rules, and what holds where none of them fits, are known to be the same.
+pub fn rules_digest(rules: &[Arc<Rule>], config: &Config) -> String {
+    let default = serde_json::to_vec(&config.policy.default).unwrap_or_default();
+    let all = rules.iter().fold(Sha256::new().chain_update(default), |all, rule| all.chain_update(rule.digest()));
+    hex(&all.finalize())
 }
 
 fn rows(path: &Path) -> Result<Vec<Row>, HomeError> {

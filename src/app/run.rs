@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::control::control_plane;
 use self::seat::Seat;
+use super::announced::InForce;
 use super::config::Config;
 use super::endpoint::Endpoint;
 use super::gateway::{self, LocalGateway};
@@ -329,6 +330,11 @@ impl Running {
     /// Streams under way.
     pub fn connections(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Which rules it obeys.
+    pub fn in_force(&self) -> InForce {
+        self.reload.in_force()
     }
 
     /// Reads providers, agents and configuration again; a bad file leaves the old one live.

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use nexus::app::{Explainer, Tried, policy_of, trials, try_all};
+use nexus::app::{Config, Explainer, InForce, Tried, policy_of, rules_digest, trials, try_all};
 use nexus::audit::{Since, Tail};
 use nexus::model::AgentName;
-use nexus::policy::{Observed, read, refused, suggest};
+use nexus::policy::{Observed, Rule, read, refused, suggest};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -23,6 +24,9 @@ use super::{node, when};
 const MAX_FILE: u64 = 1024 * 1024;
 /// More kinds of requests than this are not kept.
 const MAX_SEEN: usize = 200_000;
+/// How long a proxy may need until it obeys what was just written, and how often that is looked at.
+const TAKING: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(25);
 /// How many refused requests are named.
 const NAMED: usize = 20;
 
@@ -48,7 +52,18 @@ fn check_file(terminal: &Terminal, file: &Path) -> anyhow::Result<ExitCode> {
 
 fn check(context: &Context, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     context.require_home()?;
-    let rules = policy_of(&context.home, &context.config()?)?;
+    let (config, rules) = match sound(context) {
+        Ok(sound) => sound,
+        Err(error) => {
+            for (process, rules) in obeyed(context)? {
+                terminal.warn(&format!(
+                    "the proxy that is up (process {process}) keeps the rules that it took at {}, until the mistake is mended; it then takes them by itself",
+                    rules.since
+                ));
+            }
+            return Err(error);
+        }
+    };
     let rows = || {
         rules.iter().map(|rule| {
             let (file, line) = rule.place();
@@ -65,10 +80,43 @@ fn check(context: &Context, terminal: &Terminal) -> anyhow::Result<ExitCode> {
         };
         Terminal::table(&["Rule", "Action", "Mode", "Place"], rows().map(row).collect())
     })?;
+    tell_older(context, terminal, &rules_digest(&rules, &config))?;
     if rules.is_empty() {
         terminal.hint("there is no rule yet: docs/howto/policy.md shows some, and `nexus policy suggest` writes what the log would have needed");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration and the rules on disk.
+fn sound(context: &Context) -> anyhow::Result<(Config, Vec<Arc<Rule>>)> {
+    let config = context.config()?;
+    let rules = policy_of(&context.home, &config)?;
+    Ok((config, rules))
+}
+
+/// Which rules the proxies of this home obey.
+fn obeyed(context: &Context) -> anyhow::Result<Vec<(i32, InForce)>> {
+    let up = context.home.announced()?;
+    Ok(up.into_iter().filter_map(|one| Some((one.process, one.in_force?))).collect())
+}
+
+/// Says which proxies obey other rules than those on disk, which `digest` names, once they had the time to take these.
+fn tell_older(context: &Context, terminal: &Terminal, digest: &str) -> anyhow::Result<()> {
+    let older = || anyhow::Ok(obeyed(context)?.into_iter().filter(|(_, rules)| rules.digest != digest).collect::<Vec<_>>());
+    let mut those = older()?;
+    let began = Instant::now();
+    while !those.is_empty() && began.elapsed() < TAKING {
+        std::thread::sleep(LOOK);
+        those = older()?;
+    }
+    for (process, InForce { since, mistake, .. }) in those {
+        terminal.warn(&format!("the proxy that is up (process {process}) obeys older rules, those that it took at {since}"));
+        match mistake {
+            Some(mistake) => terminal.hint(&format!("it said: {mistake}")),
+            None => terminal.hint(&format!("`kill -HUP {process}` has it read them now")),
+        }
+    }
+    Ok(())
 }
 
 fn test(context: &Context, terminal: &Terminal, file: &Path) -> anyhow::Result<ExitCode> {

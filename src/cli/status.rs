@@ -141,7 +141,10 @@ fn proxy(up: Option<Reached>, context: &Context) -> Looked {
         true => format!("up on {place} (process {process})"),
         false => format!("process {process} has {place} but does not answer: it drains, or hangs; `kill {process}` ends it"),
     };
-    Ok((reached.then_some(true), text, json!({ "up": reached, "addresses": addresses, "process": process })))
+    let mistake = one.in_force.and_then(|rules| rules.mistake);
+    let text = mistake.iter().fold(text, |text, mistake| format!("{text}\n{mistake}"));
+    let good = mistake.is_none().then_some(true).filter(|_| reached);
+    Ok((good, text, json!({ "up": reached, "addresses": addresses, "process": process, "mistake": mistake })))
 }
 
 fn gateway(context: &Context) -> Looked {

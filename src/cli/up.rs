@@ -88,7 +88,7 @@ fn announce(context: &Context, terminal: &Terminal, options: &Up, running: &Runn
         context.home.announce_gateway(gateway)?;
     }
     if !running.addresses().is_empty() {
-        context.home.announce(running.addresses())?;
+        context.home.announce(running.addresses(), running.in_force())?;
         terminal.say(&format!("nexus: the proxy listens on {}", joined(running.addresses())));
         lines = format!("listening {}\n", joined(running.addresses()).replace(", ", " "));
     }

@@ -1,6 +1,6 @@
 //! `nexus policy`: rules are checked, held against a table, and written from the log.
 
-use crate::world::World;
+use crate::world::{World, eventually};
 
 const RULES: &str = r#"
 [[rule]]
@@ -61,6 +61,36 @@ fn check_lists_the_rules_and_tells_where_a_mistake_is() {
     world.policy("team", "[[rule]]\nprovider = \"aws\"\npreset = \"read_only\"\n");
     let said = world.nexus(&["policy", "check"]).failed(1);
     assert!(said.contains("policies/team.toml: line 1: aws has no preset `read_only`"), "{said}");
+}
+
+#[test]
+fn check_says_that_a_proxy_that_is_up_keeps_its_older_rules() {
+    let world = world(RULES);
+    let up = world.up();
+    let quiet = world.nexus(&["policy", "check"]);
+    assert!(!quiet.err.contains("older rules"), "{}", quiet.err);
+
+    // A mistake: it keeps what it has, and `check` says so beside where the mistake is.
+    world.policy("team", &RULES.replace("action = \"limit\"", "acton = \"limit\""));
+    let said = world.nexus(&["policy", "check"]).failed(1);
+    assert!(said.contains("unknown key `acton`") && said.contains("keeps the rules that it took at"), "{said}");
+    eventually(|| {
+        let status = world.nexus(&["status", "--json"]).out;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        status["proxy"]["mistake"].as_str().is_some_and(|mistake| mistake.contains("unknown key `acton`"))
+    });
+
+    // What is right on disk is taken within the time that `check` gives it.
+    world.policy("team", &RULES.replace("slowly", "more slowly"));
+    let quiet = world.nexus(&["policy", "check"]);
+    assert!(!quiet.err.contains("older rules"), "{}", quiet.err);
+
+    // One that does not look at its files any more (it is stopped) obeys older ones.
+    up.send(rustix::process::Signal::STOP);
+    world.policy("team", RULES);
+    let said = world.nexus(&["policy", "check"]);
+    up.send(rustix::process::Signal::CONT);
+    assert!(said.err.contains("obeys older rules") && said.err.contains("kill -HUP"), "{}", said.err);
 }
 
 const TABLE: &str = r#"
