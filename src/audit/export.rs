@@ -203,6 +203,12 @@ impl Account {
         self.words.get("notes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
+    /// A number that the log has of the process that asked: `uid` or `pid` of `uid=1000 pid=42`.
+    fn process(&self, name: &str) -> Option<u64> {
+        let mut words = self.text("process")?.split(' ').filter_map(|word| word.split_once('='));
+        words.find(|(own, _)| *own == name)?.1.parse().ok()
+    }
+
     /// `1.2.3.4:5` as address and port.
     fn endpoint(&self, name: &str) -> Option<std::net::SocketAddr> {
         self.text(name)?.parse().ok()

@@ -2,7 +2,7 @@
 //!
 //! Requests that are alike (event, agent, host, provider, verdict, status) are of one kind, and there are few kinds: so any
 //! combination of conditions is looked up among the kinds, and each kind's requests lie together, by time. A request is found by its
-//! last line; as long as it has none, by its first.
+//! last line; as long as it has none, by its first. Leases are many and short: what is done by them lies by lease besides.
 
 mod feed;
 mod indexer;
@@ -27,7 +27,7 @@ pub(super) use indexer::Indexer;
 pub use search::{Search, StatusRange, search};
 
 /// Of the tables; an index of another is made anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long a second process waits for the first one's batch.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Lines that one batch takes.
@@ -44,7 +44,12 @@ const TABLES: &str = "
     CREATE TABLE events (
         kind INTEGER, time INTEGER, seq INTEGER, segment INTEGER, offset INTEGER, PRIMARY KEY (kind, time, seq)
     ) WITHOUT ROWID;
-    CREATE TABLE pending (id TEXT PRIMARY KEY, kind INTEGER, time INTEGER, seq INTEGER, segment INTEGER, offset INTEGER) WITHOUT ROWID;
+    CREATE TABLE leased (
+        lease TEXT, time INTEGER, seq INTEGER, kind INTEGER, segment INTEGER, offset INTEGER, PRIMARY KEY (lease, time, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE pending (
+        id TEXT PRIMARY KEY, kind INTEGER, time INTEGER, seq INTEGER, segment INTEGER, offset INTEGER, lease TEXT
+    ) WITHOUT ROWID;
 ";
 
 /// The index of one log, open.
@@ -164,7 +169,7 @@ impl Index {
 
     /// Begins anew, with all lines there are.
     fn clear(&mut self) -> Result<(), Error> {
-        let text = "DELETE FROM place; DELETE FROM kinds; DELETE FROM events; DELETE FROM pending;";
+        let text = "DELETE FROM place; DELETE FROM kinds; DELETE FROM events; DELETE FROM leased; DELETE FROM pending;";
         self.feed = Feed::default();
         self.database.execute_batch(text).map_err(Error::index(&path_of(&self.folder)))
     }
@@ -254,6 +259,7 @@ fn forget(folder: &Path, database: &Connection, first: u32) -> Result<(), Error>
         for kind in kinds {
             delete.execute((kind, late, first))?;
         }
+        database.execute("DELETE FROM leased WHERE time < ?1 AND segment < ?2", (late, first))?;
         database.execute("DELETE FROM pending WHERE segment < ?1", [first]).map(drop)
     };
     run().map_err(Error::index(&path_of(folder)))

@@ -17,6 +17,10 @@ pub struct Summary {
     pub id: Option<String>,
     /// Who asked.
     pub agent: Option<String>,
+    /// By which of its leases.
+    pub lease: Option<String>,
+    /// The process that asked, where it came by a Unix socket.
+    pub process: Option<String>,
     /// `inject`, `pass`, `tunnel`, `intercept` or `refuse`.
     pub verdict: Option<String>,
     /// The account that was used.
@@ -42,6 +46,10 @@ struct Line<'a> {
     id: Option<&'a str>,
     #[serde(borrow)]
     agent: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    lease: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    process: Option<Cow<'a, str>>,
     /// Of the gateway's lines: whose key it was.
     #[serde(borrow)]
     by: Option<Cow<'a, str>>,
@@ -103,6 +111,8 @@ pub fn describe(line: &str) -> Option<Summary> {
         event: plain(line.event),
         id: line.id.map(plain),
         agent: text(&line.agent).or_else(|| text(&line.by)),
+        lease: text(&line.lease),
+        process: text(&line.process),
         verdict: text(&line.verdict),
         connection: text(&line.connection),
         method: text(&line.method),
@@ -142,6 +152,9 @@ impl fmt::Display for Summary {
         }
         if let Some(duration) = self.duration {
             write!(formatter, " {:.1}ms", duration.as_secs_f64() * 1000.0)?;
+        }
+        for (name, value) in [("lease", &self.lease), ("process", &self.process)] {
+            value.iter().try_for_each(|value| write!(formatter, " [{name} {value}]"))?;
         }
         for note in &self.notes {
             write!(formatter, " [{note}]")?;

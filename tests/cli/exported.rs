@@ -92,3 +92,36 @@ fn the_logs_own_lines_are_handed_over_as_they_are() {
     let csv = world.nexus(&["audit", "export", "--format", "csv", "--until", "1h"]).ok();
     assert!(csv.starts_with("time,event,id,") && csv.lines().count() == 1, "{csv}");
 }
+
+/// A request by a lease, and one of a process that came by a Unix socket.
+const WHOSE: &str = r#"{"v":1,"event":"refuse","id":"01J00000000000000000000001","time":"2026-11-22T00:50:05.152907Z","agent":"ci","lease":"L1","method":"GET","scheme":"https","host":"a.test","port":443,"path":"/x","verdict":"refuse","process":"uid=1000 pid=42","door":"absolute","refusal":"policy","status":403,"bytes_up":0,"bytes_down":9,"duration_us":12,"src":"00-1:9","seq":1,"prev":"0000000000000000000000000000000000000000000000000000000000000000"}
+{"v":1,"event":"refuse","id":"01J00000000000000000000002","time":"2026-11-22T00:50:06.152907Z","agent":"ci","method":"GET","scheme":"https","host":"b.test","port":443,"path":"/x","verdict":"refuse","refusal":"policy","status":403,"bytes_up":0,"bytes_down":9,"duration_us":12,"src":"00-1:18","seq":2,"prev":"0000000000000000000000000000000000000000000000000000000000000000"}
+"#;
+
+#[test]
+fn lease_and_process_are_searched_for_shown_and_handed_over() {
+    let world = World::new();
+    world.audit_segment(WHOSE);
+    let found = world.nexus(&["audit", "search", "--lease", "L1"]).ok();
+    assert!(found.contains("a.test/x") && found.contains("[lease L1] [process uid=1000 pid=42]"), "{found}");
+    assert!(!found.contains("b.test"), "{found}");
+    let both = world.nexus(&["audit", "search", "--lease", "L1", "--host", "b.test"]).ok();
+    assert_eq!(both, "");
+
+    let export = |form: &str| world.nexus(&["audit", "export", "--format", form]).ok();
+    let events = read_by_others("ocsf", &export("ocsf"));
+    let actor = serde_json::json!({
+        "user": { "name": "ci" }, "session": { "uid": "L1" }, "process": { "pid": 42, "user": { "uid": "1000" } },
+    });
+    assert_eq!((&events[0]["actor"], &events[1]["actor"]), (&actor, &serde_json::json!({ "user": { "name": "ci" } })));
+    let rows = read_by_others("csv", &export("csv"));
+    assert_eq!((&rows[0]["lease"], &rows[0]["process"]), (&"L1".into(), &"uid=1000 pid=42".into()));
+    assert_eq!(read_by_others("otlp", &export("otlp")).len(), 2);
+    let otlp = export("otlp");
+    for part in [
+        "{\"key\":\"nexus.lease\",\"value\":{\"stringValue\":\"L1\"}}",
+        "{\"key\":\"nexus.process.pid\",\"value\":{\"intValue\":\"42\"}}",
+    ] {
+        assert!(otlp.contains(part), "{part}: {otlp}");
+    }
+}

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Account;
 
 /// In this order.
-const COLUMNS: [&str; 26] = [
+const COLUMNS: [&str; 28] = [
     "time",
     "event",
     "id",
@@ -32,6 +32,8 @@ const COLUMNS: [&str; 26] = [
     "duration_us",
     "guard_hits",
     "notes",
+    "lease",
+    "process",
 ];
 
 /// The names of the columns.

@@ -51,7 +51,7 @@ fn rest(account: &Account) -> Map<String, Value> {
     let endpoint = |name| account.endpoint(name).map(|at| json!({ "ip": at.ip().to_string(), "port": at.port() }));
     let traffic = account.number("bytes_up").zip(account.number("bytes_down"));
     let words = [
-        ("actor", account.text("agent").map(|agent| json!({ "user": { "name": agent } }))),
+        ("actor", actor(account)),
         ("src_endpoint", endpoint("source")),
         ("dst_endpoint", destination(account)),
         ("http_response", account.number("status").map(|code| json!({ "code": code }))),
@@ -62,6 +62,22 @@ fn rest(account: &Account) -> Map<String, Value> {
         ("unmapped", unmapped(account)),
     ];
     words.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// The agent, its lease as the session that it acts in, and the process that asked.
+fn actor(account: &Account) -> Option<Value> {
+    let user = |uid: u64| json!({ "uid": uid.to_string() });
+    let process = account.process("pid").map(|pid| match account.process("uid") {
+        Some(uid) => json!({ "pid": pid, "user": user(uid) }),
+        None => json!({ "pid": pid }),
+    });
+    let words = [
+        ("user", account.text("agent").map(|agent| json!({ "name": agent }))),
+        ("session", account.text("lease").map(|id| json!({ "uid": id }))),
+        ("process", process),
+    ];
+    let words: Map<String, Value> = words.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    (!words.is_empty()).then_some(Value::Object(words))
 }
 
 fn activity(account: &Account) -> (u64, &'static str) {
@@ -150,7 +166,8 @@ fn destination(account: &Account) -> Option<Value> {
 
 /// What the class has no word for.
 fn unmapped(account: &Account) -> Option<Value> {
-    let names = ["verdict", "provider", "connection", "strategy", "door", "sni", "upstream_http", "guard_hits", "notes"];
+    let names =
+        ["verdict", "provider", "connection", "strategy", "door", "process", "sni", "upstream_http", "guard_hits", "notes"];
     let words: Map<String, Value> =
         names.iter().filter_map(|name| Some(((*name).to_owned(), account.words.get(*name)?.clone()))).collect();
     (!words.is_empty()).then_some(Value::Object(words))

@@ -8,9 +8,10 @@ use super::{Account, since_epoch};
 pub(super) const BATCH: usize = 100;
 
 /// The texts of a line and the attributes that say the same.
-const TEXTS: [(&str, &str); 16] = [
+const TEXTS: [(&str, &str); 17] = [
     ("id", "nexus.request.id"),
     ("agent", "nexus.agent"),
+    ("lease", "nexus.lease"),
     ("door", "nexus.door"),
     ("method", "http.request.method"),
     ("scheme", "url.scheme"),
@@ -86,6 +87,9 @@ fn attributes(account: &Account) -> Vec<Value> {
         attributes.push(text("network.peer.address", &peer.ip().to_string()));
         attributes.push(number("network.peer.port", peer.port().into()));
     }
+    // `process.owner` is its name, which nobody knows here.
+    let owners = [("uid", "nexus.process.user.id"), ("pid", "nexus.process.pid")];
+    attributes.extend(owners.iter().filter_map(|(word, name)| Some(number(name, account.process(word)?))));
     let notes: Vec<Value> = account.notes().into_iter().map(|note| json!({ "stringValue": note })).collect();
     if !notes.is_empty() {
         attributes.push(json!({ "key": "nexus.notes", "value": { "arrayValue": { "values": notes } } }));

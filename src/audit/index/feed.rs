@@ -75,11 +75,11 @@ impl Feed {
             (_, Some(id)) => {
                 let provider = self.end(database, id, &line)?;
                 self.scratch.fill(&line, provider.as_deref().unwrap_or(&line.provider));
-                self.event(database, time, at)
+                self.event(database, time, (at, &line.lease))
             }
             (_, None) => {
                 self.scratch.fill(&line, &line.provider);
-                self.event(database, time, at)
+                self.event(database, time, (at, &line.lease))
             }
         }
     }
@@ -92,8 +92,8 @@ impl Feed {
             let Some(time) = self.second.read(line.time) else { continue };
             self.scratch.fill(&line, &line.provider);
             let kind = self.kind(database, time)?;
-            let mut insert = database.prepare_cached("REPLACE INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-            insert.execute((id, kind, time, begun.at.seq, begun.at.segment, begun.at.offset))?;
+            let mut insert = database.prepare_cached("REPLACE INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+            insert.execute((id, kind, time, begun.at.seq, begun.at.segment, begun.at.offset, line.lease))?;
         }
         let mut update = database.prepare_cached("UPDATE kinds SET last = max(last, ?2) WHERE id = ?1")?;
         for (kind, last) in self.kinds.values_mut().filter(|(_, last)| *last > i64::MIN) {
@@ -124,10 +124,15 @@ impl Feed {
     }
 
     /// Writes a row of the kind in `scratch`.
-    fn event(&mut self, database: &Connection, time: i64, at: At) -> rusqlite::Result<()> {
+    fn event(&mut self, database: &Connection, time: i64, (at, lease): (At, &str)) -> rusqlite::Result<()> {
         let kind = self.kind(database, time)?;
         let mut insert = database.prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        insert.execute((kind, time, at.seq, at.segment, at.offset)).map(drop)
+        insert.execute((kind, time, at.seq, at.segment, at.offset))?;
+        if lease.is_empty() {
+            return Ok(());
+        }
+        let mut insert = database.prepare_cached("INSERT OR IGNORE INTO leased VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        insert.execute((lease, time, at.seq, kind, at.segment, at.offset)).map(drop)
     }
 
     /// The number of the kind in `scratch`, which was met at `time`.

@@ -13,6 +13,8 @@ pub(super) struct Line<'a> {
     #[serde(borrow, default)]
     pub(super) agent: Cow<'a, str>,
     #[serde(borrow, default)]
+    pub(super) lease: Cow<'a, str>,
+    #[serde(borrow, default)]
     pub(super) host: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) provider: Cow<'a, str>,
@@ -45,6 +47,7 @@ impl<'a> Line<'a> {
                 b"time" => found.time = text(value)?,
                 b"id" => found.id = Some(text(value)?),
                 b"agent" => found.agent = Cow::Borrowed(text(value)?),
+                b"lease" => found.lease = Cow::Borrowed(text(value)?),
                 b"host" => found.host = Cow::Borrowed(text(value)?),
                 b"provider" => found.provider = Cow::Borrowed(text(value)?),
                 b"connection" => found.connection = Cow::Borrowed(text(value)?),
@@ -104,7 +107,7 @@ mod tests {
     #[test]
     fn a_line_without_escapes_is_read_without_a_parser() {
         let line = concat!(
-            r#"{"v":1,"event":"close","id":"01J","time":"2026-11-23T01:02:03.000004Z","agent":"ci","host":"api.test","port":443,"#,
+            r#"{"v":1,"event":"close","id":"01J","time":"2026-11-23T01:02:03.000004Z","agent":"ci","lease":"L1","host":"api.test","port":443,"#,
             r#""path":"/a?b=","connection":"acme:al","verdict":"inject","provider":"acme","status":200,"notes":["renewed","replayed"],"#,
             r#""src":"00-1:77","seq":3,"prev":"ab"}"#,
         );

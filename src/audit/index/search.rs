@@ -23,6 +23,8 @@ use crate::audit::trailer::Trailer;
 pub struct Search {
     /// Who asked.
     pub agent: Option<String>,
+    /// By which of its leases.
+    pub lease: Option<String>,
     /// The host, or `*.example.com` for all names below it.
     pub host: Option<String>,
     /// Whose credential.
@@ -117,7 +119,15 @@ impl Index {
         let (since, until) = (micros(search.since).unwrap_or(i64::MIN), micros(search.until).unwrap_or(i64::MAX));
         let (condition, values) = conditions(search);
         let mut newest = Newest { rows: BinaryHeap::new(), limit };
-        self.pending(&condition, &values, since..=until, &mut newest)?;
+        if let Some(lease) = &search.lease {
+            let condition = format!("{condition} AND lease = ?{}", values.len() + 2);
+            let values: Vec<Value> = values.into_iter().chain([Value::from(lease.clone())]).collect();
+            for table in ["pending", "leased"] {
+                self.among(table, (&condition, &values), since..=until, &mut newest)?;
+            }
+            return Ok(newest.rows.into_iter().map(|Reverse(row)| row).collect());
+        }
+        self.among("pending", (&condition, &values), since..=until, &mut newest)?;
         let text = format!("SELECT id, last FROM kinds WHERE last >= ?1{condition} ORDER BY last DESC");
         let mut kinds = self.database.prepare(&text)?;
         let values = [Value::from(since)].into_iter().chain(values);
@@ -143,16 +153,16 @@ impl Index {
         Ok(newest.rows.into_iter().map(|Reverse(row)| row).collect())
     }
 
-    /// Requests that have no last line.
-    fn pending(
+    /// Requests of `table`: those that have no last line, or those of leases.
+    fn among(
         &self,
-        condition: &str,
-        values: &[Value],
+        table: &str,
+        (condition, values): (&str, &[Value]),
         times: RangeInclusive<i64>,
         newest: &mut Newest,
     ) -> rusqlite::Result<()> {
         let text = format!(
-            "SELECT time, seq, segment, offset FROM pending JOIN kinds ON kinds.id = pending.kind WHERE time >= ?1{condition} \
+            "SELECT time, seq, segment, offset FROM {table} JOIN kinds ON kinds.id = {table}.kind WHERE time >= ?1{condition} \
              ORDER BY time DESC"
         );
         let mut pending = self.database.prepare(&text)?;

@@ -26,6 +26,9 @@ fn fill(log: &Arc<Log>, requests: usize) {
         for number in 0..requests {
             let mut entry = spool.begin(Kind::Request);
             entry.agent(&AGENTS[number % 3].parse().expect("a name"));
+            if number % 10 == 3 {
+                entry.lease("L1");
+            }
             let authority = format!("{}:443", HOSTS[number % 4]).parse().expect("an authority");
             entry.request(Scheme::Https, &Method::GET, &authority, "/x");
             if let Some(provider) = PROVIDERS[number / 2 % 3] {
@@ -92,6 +95,7 @@ impl Scan {
         !matches!(event.as_str(), "segment" | "head")
             && (event != "open" || !self.ended.contains(&id))
             && is(&search.agent, text(line, "agent"))
+            && is(&search.lease, text(line, "lease"))
             && is(&search.provider, provider)
             && is(&search.verdict, text(line, "verdict"))
             && search.host.as_ref().is_none_or(|wanted| match wanted.strip_prefix('*') {
@@ -125,14 +129,16 @@ fn searches() -> Vec<Search> {
     let some = |words: &[&str]| -> Vec<Option<String>> {
         [None].into_iter().chain(words.iter().map(|word| Some((*word).to_owned()))).collect()
     };
+    let leases = some(&["L1", "L2"]);
     let (agents, hosts) = (some(&["ci", "nobody"]), some(&["api.acme.test", "*.acme.test"]));
     for agent in &agents {
         for host in &hosts {
             for provider in &some(&["stripe"]) {
                 for verdict in &some(&["inject", "refuse"]) {
-                    for status in [None, Some("404"), Some("2xx"), Some("5xx")] {
+                    for (status, lease) in pairs(&[None, Some("404"), Some("2xx"), Some("5xx")], &leases) {
                         all.push(Search {
                             agent: agent.clone(),
+                            lease: lease.clone(),
                             host: host.clone(),
                             provider: provider.clone(),
                             verdict: verdict.clone(),
@@ -146,6 +152,23 @@ fn searches() -> Vec<Search> {
         }
     }
     all
+}
+
+fn pairs<'a, A: Copy, B>(some: &'a [A], others: &'a [B]) -> impl Iterator<Item = (A, &'a B)> {
+    some.iter().flat_map(move |one| others.iter().map(move |other| (*one, other)))
+}
+
+#[test]
+fn an_index_of_another_version_is_made_anew() {
+    let home = tempfile::tempdir().expect("a folder");
+    let settings = filled(home.path(), 50);
+    let wanted = Search { lease: Some("L1".to_owned()), ..Search::default() };
+    let before = found(&settings, &wanted);
+    assert_eq!((before.len(), before.clone()), (5, scanned(&settings, &wanted)));
+    let older = rusqlite::Connection::open(settings.folder.join("index.sqlite")).expect("an index");
+    older.execute_batch("DROP TABLE leased; PRAGMA user_version = 1").expect("an older one");
+    drop(older);
+    assert_eq!(found(&settings, &wanted), before);
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub(crate) struct Search {
     /// Who asked
     #[arg(long)]
     pub(crate) agent: Option<String>,
+    /// By which of its leases, by the lease's id
+    #[arg(long, value_name = "ID")]
+    pub(crate) lease: Option<String>,
     /// The host; `*.example.com` for all names below it
     #[arg(long)]
     pub(crate) host: Option<String>,

@@ -1,4 +1,4 @@
-//! `nexus audit search`: what happened, by agent, host, provider, verdict, status and time.
+//! `nexus audit search`: what happened, by agent, lease, host, provider, verdict, status and time.
 
 use std::io::IsTerminal as _;
 use std::time::SystemTime;
@@ -18,6 +18,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &arguments::S
     let (since, until) = when::period(&options.period, SystemTime::now())?;
     let wanted = Search {
         agent: options.agent.clone(),
+        lease: options.lease.clone(),
         host: options.host.clone(),
         provider: options.provider.clone(),
         verdict: options.verdict.map(|verdict| verdict.name().to_owned()),

@@ -37,6 +37,9 @@ pub(super) fn line(summary: &Summary) -> String {
     if let Some(duration) = summary.duration {
         what.push_str(&format!(" {DIM}{:.1}ms{DIM:#}", duration.as_secs_f64() * 1000.0));
     }
+    for (name, value) in [("lease", &summary.lease), ("process", &summary.process)] {
+        value.iter().for_each(|value| what.push_str(&format!(" {DIM}[{name} {value}]{DIM:#}")));
+    }
     for note in &summary.notes {
         what.push_str(&format!(" [{note}]"));
     }
@@ -93,6 +96,10 @@ mod tests {
         assert_eq!(plain(refused), "2026-11-22T00:50:05Z refuse  -                  refuse a.test 403 [policy] [unmatched]");
         assert_eq!(plain(r#"{"event":"stop","time":"2026-11-22T00:50:05.1Z"}"#), "2026-11-22T00:50:05Z stop");
         let by = plain(r#"{"event":"close","time":"2026-11-22T00:50:05.1Z","agent":"ci","verdict":"pass","host":"a.test"}"#);
+        let leased = plain(
+            r#"{"event":"close","time":"2026-11-22T00:50:05.1Z","agent":"ci","lease":"L1","host":"a.test","process":"uid=7 pid=9"}"#,
+        );
+        assert_eq!(leased, "2026-11-22T00:50:05Z close   ci                 a.test [lease L1] [process uid=7 pid=9]");
         assert_eq!(by, "2026-11-22T00:50:05Z close   ci                 pass a.test");
     }
 }
