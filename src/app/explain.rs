@@ -166,7 +166,12 @@ impl<'a> Explainer<'a> {
 /// The request as a decision looks at it.
 fn asking<'a>(target: &'a Target, agent: &'a Agent, asked: &Inquired<'a>) -> Asking<'a> {
     let kind = asked.content_type.map(str::as_bytes);
-    let content = Content { kind, ambiguous: kind.is_some_and(|kind| kind.contains(&b',')), length: Some(asked.length) };
+    let content = Content {
+        kind,
+        ambiguous: kind.is_some_and(|kind| kind.contains(&b',')),
+        length: Some(asked.length),
+        ..Content::default()
+    };
     Asking { target, agent, content, upgrade: false, now: asked.at }
 }
 

@@ -94,7 +94,7 @@ pub(super) fn said(policy: &Policy) -> Option<String> {
         [("GET", "/"), ("POST", "/admin/x"), ("get", "/x/../admin"), ("DELETE", "/a%2fb?_method=GET"), ("PUT", "/%00")]
     {
         let target = path.parse().ok()?;
-        let content = Content { kind: Some(b"application/json"), ambiguous: false, length: None };
+        let content = Content { kind: Some(b"application/json"), ambiguous: false, ..Content::default() };
         let ruling = policy.judge(&question, &Asked::new(method, &target, content, false), &inside);
         words.push(match (&ruling.denied, ruling.unruled, &ruling.allowed) {
             (Some(_), ..) => "deny",

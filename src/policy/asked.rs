@@ -3,8 +3,7 @@
 use std::cell::OnceCell;
 use std::time::SystemTime;
 
-use percent_encoding::percent_decode_str;
-
+use super::overriding::{self, Methods};
 use crate::model::{AgentName, Fit, Host, Inside, Preset, ProviderId, Readings, UserName, readings};
 
 /// Who wants to go where, and whose place that is.
@@ -29,7 +28,7 @@ pub(crate) struct Asked<'q> {
     pub(crate) content: Content<'q>,
     /// What follows is no request's (WebSocket): nobody sees what is done there.
     pub(crate) upgrade: bool,
-    overriding: OnceCell<Option<&'static str>>,
+    overriding: OnceCell<Methods>,
     readings: OnceCell<Option<Readings<'q>>>,
 }
 
@@ -42,21 +41,9 @@ pub(crate) struct Content<'q> {
     pub(crate) ambiguous: bool,
     /// In bytes; `None` = that will be seen.
     pub(crate) length: Option<u64>,
+    /// What a form in it puts in the method's place, as far as it was read.
+    pub(crate) form: Methods,
 }
-
-/// By these parameters of a query some services take another method than the request's.
-const OVERRIDES: [&str; 8] = [
-    "_method",
-    "_httpmethod",
-    "$httpmethod",
-    "http_method",
-    "method",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-];
-/// What such a parameter may say.
-const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
 impl<'q> Asked<'q> {
     /// A request as it came.
@@ -64,29 +51,19 @@ impl<'q> Asked<'q> {
         Self { method, target, content, upgrade, overriding: OnceCell::new(), readings: OnceCell::new() }
     }
 
-    /// The method, and the one that a parameter puts in its place: for those who read it.
+    /// The method, and those that a parameter or a form puts in its place: for those who read it.
     pub(crate) fn methods(&self) -> impl Iterator<Item = &str> + Clone {
-        let overriding = *self.overriding.get_or_init(|| self.target.query().and_then(overriding));
-        std::iter::once(self.method).chain(overriding.filter(|method| *method != self.method))
+        let by_query = || self.target.query().map(overriding::in_query).unwrap_or_default();
+        let overriding = self.overriding.get_or_init(by_query).and(self.content.form);
+        let own: &str = self.method;
+        let others = overriding.iter().map(|method| -> &str { method });
+        std::iter::once(own).chain(others.filter(move |method| *method != own))
     }
 
     /// How services may read the path; `None` if it has no meaning.
     pub(super) fn readings(&self) -> Option<&Readings<'q>> {
         self.readings.get_or_init(|| readings(self.target.path()).ok()).as_ref()
     }
-}
-
-fn overriding(query: &str) -> Option<&'static str> {
-    if !query.contains(['m', 'M', '%']) {
-        return None;
-    }
-    query.split(['&', ';']).find_map(|piece| {
-        let (name, value) = piece.split_once('=')?;
-        let name = percent_decode_str(name).decode_utf8().ok()?;
-        OVERRIDES.iter().find(|own| own.eq_ignore_ascii_case(name.trim()))?;
-        let value = percent_decode_str(value).decode_utf8().ok()?;
-        METHODS.iter().find(|own| own.eq_ignore_ascii_case(value.trim_matches(['+', ' ']))).copied()
-    })
 }
 
 #[cfg(test)]
@@ -101,6 +78,9 @@ mod tests {
             ("/x?%5Fmethod=%44elete", Some("DELETE")),
             ("/x?X-HTTP-Method-Override=PATCH", Some("PATCH")),
             ("/x?_HttpMethod=patch", Some("PATCH")),
+            ("/x?_method=GET&_method=DELETE", Some("DELETE")),
+            ("/x?.method=DELETE", Some("DELETE")),
+            ("/x?+_method=DELETE", Some("DELETE")),
             ("/x?method=flickr.photos.search", None),
             ("/x?_method=GET", None),
             ("/x?payment_method=DELETE", None),

@@ -30,6 +30,8 @@ pub(crate) struct Ruling {
     pub(crate) denied: Option<Arc<Rule>>,
     /// No rule speaks of it, and such requests are refused.
     pub(crate) unruled: bool,
+    /// Some rule that was asked speaks of methods: what puts another one in place would count.
+    pub(crate) by_method: bool,
     /// The rule that lets it go on, without doubt.
     pub(crate) allowed: Option<Arc<Rule>>,
     /// Those by which it counts, reporting ones too.
@@ -101,6 +103,7 @@ impl Policy {
         let mut ruling = Ruling::default();
         for number in self.index.about(question) {
             let Some(rule) = self.rules.get(number as usize) else { continue };
+            ruling.by_method |= rule.looks_at_methods();
             let fit = rule.fits(question, asked);
             if fit > Fit::No && ruling.take_in(rule, fit, rule.word(question, asked, presets)) {
                 return ruling;

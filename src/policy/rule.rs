@@ -118,6 +118,11 @@ impl Rule {
         !self.row.methods.is_empty() || !self.row.paths.is_empty() || self.row.preset.is_some()
     }
 
+    /// Whether it speaks of methods.
+    pub(super) fn looks_at_methods(&self) -> bool {
+        !self.row.methods.is_empty() || self.row.preset.is_some()
+    }
+
     /// What it counts.
     pub(crate) fn limits(&self) -> Limits {
         let Row { rate, burst, concurrency, bytes, per_day, per, .. } = &self.row;

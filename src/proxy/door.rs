@@ -309,8 +309,17 @@ pub(super) fn strip_routing_hints(headers: &mut HeaderMap) {
 }
 
 /// Rules about minting endpoints speak of methods, so an overriding one would slip past them.
-const ROUTING_HINTS: [&str; 8] = [
+const ROUTING_HINTS: [&str; 17] = [
     "x-forwarded-host",
+    "x-forwarded-method",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-uri",
+    "x-host",
+    "x-original-host",
     "forwarded",
     "x-original-url",
     "x-rewrite-url",

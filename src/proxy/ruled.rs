@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, request};
+use http::{HeaderMap, HeaderValue, Method, request};
 use smallvec::SmallVec;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::approval::Pending;
 use super::choose::Inquiry;
-use super::content::{ContentError, gather, held};
+use super::content::{ContentError, gather, gather_into, held};
 use super::door::{Arrived, strip_routing_hints};
 use super::exchange::Stop;
 use super::load::Counted;
@@ -21,7 +22,7 @@ use super::worker::Worker;
 use crate::agent::{Agent, Lease};
 use crate::audit::Entry;
 use crate::decide::{Asking, Decision, Reason, Route};
-use crate::policy::{Content, Ruling, does};
+use crate::policy::{Content, Methods, Ruling, does, in_form, may_be_form};
 
 /// What a request takes until it ends.
 #[derive(Debug, Default)]
@@ -47,11 +48,26 @@ impl Taken {
 }
 
 /// A request's body as far as it is known, for the rules.
-fn content<'r>(headers: &'r HeaderMap, incoming: Option<&Inflow>) -> Content<'r> {
+fn content<'r>(method: &Method, headers: &'r HeaderMap, incoming: Option<&Inflow>) -> Content<'r> {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let kind = kinds.next().map(HeaderValue::as_bytes);
     let ambiguous = kinds.next().is_some() || kind.is_some_and(|kind| kind.contains(&b','));
-    Content { kind, ambiguous, length: incoming.and_then(Inflow::length) }
+    let mut content = Content { kind, ambiguous, length: incoming.and_then(Inflow::length), ..Content::default() };
+    if names_method(method, &content) {
+        content.form = match incoming {
+            Some(Inflow::Whole(_)) if headers.contains_key(CONTENT_ENCODING) => Methods::ANY,
+            Some(Inflow::Whole(body)) => in_form(kind, ambiguous, body),
+            // More than is looked at.
+            Some(Inflow::Begun(..)) => Methods::ANY,
+            Some(Inflow::Stream(_)) | None => Methods::default(),
+        };
+    }
+    content
+}
+
+/// Whether the body may put another method in place: of a POST, as the frameworks do it that read one there.
+fn names_method(method: &Method, content: &Content<'_>) -> bool {
+    *method == Method::POST && content.length != Some(0) && may_be_form(content.kind, content.ambiguous)
 }
 
 impl Worker {
@@ -62,16 +78,13 @@ impl Worker {
         (parts, incoming, upgrade): (&mut request::Parts, &mut Option<Inflow>, bool),
         (taken, entry): (&mut Taken, &mut Entry),
     ) -> Result<Route, Stop> {
-        let Decision { route, ruling } = {
-            let rules = self.proxy.rules.load();
-            let content = content(&parts.headers, incoming.as_ref());
-            let asking = Asking { target: &arrived.target, agent, content, upgrade, now: SystemTime::now() };
-            let decision = rules.decide(&asking);
-            if rules.policy().looks_at_requests() {
-                strip_routing_hints(&mut parts.headers);
-            }
-            decision
-        };
+        let mut decision = self.decide((arrived, agent), (parts, incoming.as_ref(), upgrade));
+        if decision.ruling.by_method && self.is_unread_form((arrived, &decision.route), parts, incoming.as_ref()) {
+            // Nearly no request is one, and that state is large.
+            Box::pin(self.read_form(agent, (parts, incoming))).await?;
+            decision = self.decide((arrived, agent), (parts, incoming.as_ref(), upgrade));
+        }
+        let Decision { route, ruling } = decision;
         ruling.deciding().into_iter().for_each(|rule| entry.rule(rule.name()));
         ruling.reports.iter().for_each(|rule| entry.report(rule.name()));
         if ruling.denied.is_some() || matches!(route, Route::Refuse(_)) {
@@ -99,6 +112,54 @@ impl Worker {
         Box::pin(self.when_approved(Decision { route, ruling }, pending)).await
     }
 
+    fn decide(
+        &self,
+        (arrived, agent): (&Arrived, &Arc<Agent>),
+        (parts, incoming, upgrade): (&mut request::Parts, Option<&Inflow>, bool),
+    ) -> Decision {
+        let rules = self.proxy.rules.load();
+        let content = content(&arrived.target.method, &parts.headers, incoming);
+        let asking = Asking { target: &arrived.target, agent, content, upgrade, now: SystemTime::now() };
+        let decision = rules.decide(&asking);
+        if rules.policy().looks_at_requests() {
+            strip_routing_hints(&mut parts.headers);
+        }
+        decision
+    }
+
+    /// Whether what the form in the body says of the method would count, and is not known.
+    fn is_unread_form(&self, (arrived, route): (&Arrived, &Route), parts: &request::Parts, incoming: Option<&Inflow>) -> bool {
+        let Some(Inflow::Stream(_)) = incoming else { return false };
+        let method = &arrived.target.method;
+        !matches!(route, Route::Refuse(_)) && names_method(method, &content(method, &parts.headers, incoming))
+    }
+
+    /// Reads a form, which stays at hand; of one that is too large, the beginning.
+    async fn read_form(
+        &self,
+        agent: &Agent,
+        (parts, incoming): (&mut request::Parts, &mut Option<Inflow>),
+    ) -> Result<(), Refusal> {
+        let settings = &self.proxy.settings;
+        let mut inflow = incoming.take().ok_or(Refusal::Draining)?;
+        let mut room = self.room(&agent.label);
+        let mut read = Zeroizing::new(Vec::new());
+        let gathering = gather_into(&mut read, &mut inflow, settings.content, &mut room);
+        let gathered = timeout(settings.idle_timeout, gathering).await.map_err(|_elapsed| ContentError::Late)?;
+        let body = held(read, room);
+        *incoming = Some(match gathered {
+            Ok(()) => {
+                if !body.is_empty() {
+                    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+                }
+                Inflow::Whole(body)
+            }
+            Err(Refusal::Content(ContentError::TooLarge) | Refusal::Limit(_)) => inflow.with_first(body),
+            Err(broken) => return Err(broken),
+        });
+        Ok(())
+    }
+
     /// The same for a request that has waited meanwhile: it counts already, and what had to be seen of it was.
     pub(super) async fn rule_again(&self, mut pending: Pending<'_>) -> Result<Route, Stop> {
         let decision = self.decide_again(&mut pending)?;
@@ -107,7 +168,7 @@ impl Worker {
 
     pub(super) fn decide_again(&self, pending: &mut Pending<'_>) -> Result<Decision, Refusal> {
         let Inquiry { arrived, agent, headers } = pending.inquiry;
-        let (target, content) = (&arrived.target, content(headers, pending.incoming.as_ref()));
+        let (target, content) = (&arrived.target, content(&arrived.target.method, headers, pending.incoming.as_ref()));
         let asking = Asking { target, agent, content, upgrade: pending.upgrade, now: SystemTime::now() };
         let decision = self.proxy.rules.load().decide(&asking);
         let ruling = &decision.ruling;
@@ -157,7 +218,7 @@ impl Worker {
         let body = timeout(settings.idle_timeout, gathering).await.map_err(|_elapsed| ContentError::Late)??;
         let body = held(body, room);
         let plain = !parts.headers.contains_key(CONTENT_ENCODING);
-        let about = content(&parts.headers, None);
+        let about = content(&parts.method, &parts.headers, None);
         let kind = about.kind.filter(|_| plain && !about.ambiguous);
         let does = does(kind, parts.uri.query(), &body);
         if !body.is_empty() {

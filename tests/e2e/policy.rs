@@ -532,3 +532,33 @@ fn explain_says_what_the_exchange_does() {
         assert!(outcomes.len() >= 7, "{outcomes:?}");
     });
 }
+
+#[test]
+fn i2_a_form_that_names_another_method_is_what_it_names() {
+    run(async {
+        let rules = "[[rule]]\nname = \"keep\"\nhosts = \"api.acme.test\"\nmethods = \"DELETE\"\naction = \"deny\"\n";
+        let Ruled { service, nexus: _nexus, caller } = ruled(rules).await;
+        let post = |kind: &str, body: String| {
+            let mut request = request(Method::POST, &format!("https://{HOST}/items/7"), full(body));
+            request.headers_mut().insert("content-type", kind.parse().expect("a value"));
+            request.headers_mut().insert("x-forwarded-prefix", "/admin".parse().expect("a value"));
+            request
+        };
+        let form = "application/x-www-form-urlencoded";
+        let part = "--b\r\nContent-Disposition: form-data; name=\"_method\"\r\n\r\nDELETE\r\n--b--\r\n";
+        for (kind, body) in [(form, "a=1&_method=delete"), ("multipart/form-data; boundary=b", part)] {
+            let reply = caller.send(post(kind, body.to_owned())).await;
+            assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{body}: {reply:?}");
+        }
+        // More than is looked at may name any.
+        let large = caller.send(post(form, format!("a={}&b=1", "x".repeat(17 * 1024 * 1024)))).await;
+        assert_eq!(large.status, 403, "{large:?}");
+        assert_eq!(service.count(), 0, "none of it left");
+        for (kind, body) in [(form, "a=1&_method=put"), (form, ""), ("application/json", "{}")] {
+            assert_eq!(caller.send(post(kind, body.to_owned())).await.status, 200, "{body}");
+            let seen = service.seen().pop().expect("a request");
+            assert_eq!(seen.body.as_deref().unwrap_or_default(), body.as_bytes());
+            assert!(!seen.headers.contains_key("x-forwarded-prefix"));
+        }
+    });
+}

@@ -1,0 +1,169 @@
+//! Methods that a parameter or a form puts in the place of the request's, for services that read it so (Rails, Laravel, Symfony).
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+/// By these parameters, `-` and what PHP takes for `_` as `_`.
+const NAMES: [&str; 8] = [
+    "_method",
+    "_httpmethod",
+    "$httpmethod",
+    "http_method",
+    "method",
+    "x_http_method",
+    "x_http_method_override",
+    "x_method_override",
+];
+/// What such a parameter may say.
+const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+/// Some of the methods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Methods(u8);
+
+impl Methods {
+    /// Any of them: nobody knows which.
+    pub(crate) const ANY: Self = Self(u8::MAX);
+
+    pub(super) fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = &'static str> + Clone {
+        METHODS.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, method)| *method)
+    }
+
+    fn named(value: &[u8]) -> Self {
+        let value = value.trim_ascii();
+        let at = METHODS.iter().position(|own| own.as_bytes().eq_ignore_ascii_case(value));
+        at.map_or(Self::default(), |bit| Self(1 << bit))
+    }
+}
+
+/// What a request's `Content-Type` says of forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Urlencoded,
+    Multipart,
+    /// Services read it as either, or as none.
+    Unclear,
+}
+
+fn form(kind: Option<&[u8]>, ambiguous: bool) -> Option<Form> {
+    let Some(kind) = kind.filter(|_| !ambiguous) else { return Some(Form::Unclear) };
+    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    match () {
+        () if essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") => Some(Form::Urlencoded),
+        () if essence.eq_ignore_ascii_case(b"multipart/form-data") => Some(Form::Multipart),
+        // Rack reads a body without a type as a form.
+        () if essence.is_empty() => Some(Form::Unclear),
+        () => None,
+    }
+}
+
+/// Whether services may read a form in the body of a POST of this type, and by it another method.
+pub(crate) fn may_be_form(kind: Option<&[u8]>, ambiguous: bool) -> bool {
+    form(kind, ambiguous).is_some()
+}
+
+/// What a form of this type says.
+pub(crate) fn in_form(kind: Option<&[u8]>, ambiguous: bool, body: &[u8]) -> Methods {
+    match form(kind, ambiguous) {
+        None => Methods::default(),
+        Some(Form::Urlencoded) => in_pairs(body),
+        Some(Form::Multipart) => in_parts(body),
+        Some(Form::Unclear) => in_pairs(body).and(in_parts(body)),
+    }
+}
+
+pub(super) fn in_query(query: &str) -> Methods {
+    in_pairs(query.as_bytes())
+}
+
+/// All of them: services differ in which of two counts.
+fn in_pairs(text: &[u8]) -> Methods {
+    if memchr::memchr3(b'm', b'M', b'%', text).is_none() {
+        return Methods::default();
+    }
+    text.split(|byte| matches!(byte, b'&' | b';')).fold(Methods::default(), |found, pair| {
+        let Some(at) = memchr::memchr(b'=', pair) else { return found };
+        let (name, value) = pair.split_at(at);
+        if !is_name(&decoded(name)) {
+            return found;
+        }
+        found.and(Methods::named(&decoded(value.get(1..).unwrap_or_default())))
+    })
+}
+
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    Cow::from(percent_decode(&spaced)).into_owned()
+}
+
+fn is_name(name: &[u8]) -> bool {
+    // PHP drops blanks before a name, and makes these others `_`.
+    let name = name.trim_ascii();
+    let letter = |byte: &u8| if matches!(byte, b'-' | b'.' | b' ' | b'[') { b'_' } else { byte.to_ascii_lowercase() };
+    NAMES.iter().any(|own| own.len() == name.len() && own.bytes().eq(name.iter().map(letter)))
+}
+
+/// Of a multipart body (RFC 7578), whatever its boundary is: what stands behind the head of each part of such a name.
+fn in_parts(body: &[u8]) -> Methods {
+    let names = memchr::memmem::find_iter(body, b"=").filter(|at| {
+        let before = body.get(..*at).unwrap_or_default().trim_ascii_end();
+        let Some((rest, word)) = before.split_last_chunk::<4>() else { return false };
+        // And not the end of `filename`.
+        word.eq_ignore_ascii_case(b"name") && !rest.last().is_some_and(u8::is_ascii_alphanumeric)
+    });
+    names.fold(Methods::default(), |found, at| {
+        let rest = body.get(at + 1..).unwrap_or_default();
+        let line = rest.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default().trim_ascii_start();
+        let name = match line.split_first() {
+            Some((quote @ (b'"' | b'\''), inside)) => inside.split(|byte| byte == quote).next(),
+            _ => line.split(|byte| matches!(byte, b';' | b' ')).next(),
+        };
+        if !name.is_some_and(is_name) {
+            return found;
+        }
+        let lines = rest.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        found.and(lines.skip_while(|line| !line.is_empty()).nth(1).map(Methods::named).unwrap_or_default())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(kind: &str, body: &str) -> Vec<&'static str> {
+        in_form(Some(kind.as_bytes()), false, body.as_bytes()).iter().collect()
+    }
+
+    #[test]
+    fn a_form_that_names_another_method_is_seen_however_it_is_written() {
+        let form = "Application/x-www-form-urlencoded; charset=utf-8";
+        for (body, methods) in [
+            ("a=1&_method=delete", vec!["DELETE"]),
+            ("%5Fmethod=%44ELETE", vec!["DELETE"]),
+            ("_method=PUT&_method=GET", vec!["GET", "PUT"]),
+            (".method=patch", vec!["PATCH"]),
+            ("+_method=DELETE+", vec!["DELETE"]),
+            ("payment_method=DELETE&note=method", vec![]),
+            ("_method=frobnicate", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(said(form, body), methods, "{body}");
+        }
+        let part = |name: &str| {
+            format!("--b\r\nContent-Disposition: form-data; {name}\r\nContent-Type: text/plain\r\n\r\ndelete\r\n--b--\r\n")
+        };
+        for name in ["name=\"_method\"", "name=_method", "NAME = \"_Method\"; x=y", "name='_method'"] {
+            assert_eq!(said("multipart/form-data; boundary=b", &part(name)), ["DELETE"], "{name}");
+        }
+        assert_eq!(said("multipart/form-data; boundary=b", &part("name=\"file\"; filename=\"_method\"")), ["DELETE"; 0]);
+        assert_eq!(said("application/json", "{\"_method\": \"DELETE\"}"), ["DELETE"; 0]);
+        assert_eq!(in_form(None, false, b"_method=DELETE").iter().count(), 1, "a body without a type");
+        assert_eq!(in_form(Some(b"text/plain"), true, b"_method=DELETE").iter().count(), 1, "of two types");
+        assert_eq!(Methods::ANY.iter().count(), METHODS.len());
+    }
+}
