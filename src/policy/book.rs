@@ -1,6 +1,7 @@
 //! `Policy`: all rules in their order, found by whom and where they speak of; and what they say together.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use smallvec::SmallVec;
 
@@ -18,7 +19,11 @@ pub(crate) struct Policy {
     closed: bool,
     /// Some rule speaks of methods or paths.
     looks_at_requests: bool,
+    /// Some rule speaks of some times only.
+    timed: bool,
 }
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A few rules.
 pub(crate) type Few = SmallVec<[Arc<Rule>; 2]>;
@@ -32,6 +37,8 @@ pub(crate) struct Ruling {
     pub(crate) unruled: bool,
     /// Some rule that was asked speaks of methods: what puts another one in place would count.
     pub(crate) by_method: bool,
+    /// Some rule that was asked speaks of some times only: later another answer may hold.
+    pub(crate) timed: bool,
     /// The rule that lets it go on, without doubt.
     pub(crate) allowed: Option<Arc<Rule>>,
     /// Those by which it counts, reporting ones too.
@@ -84,12 +91,25 @@ impl Policy {
     pub(crate) fn new(rules: Vec<Arc<Rule>>, closed: bool) -> Self {
         let enforced = rules.iter().any(|rule| !rule.reports());
         let looks_at_requests = rules.iter().any(|rule| rule.looks_at_requests());
-        Self { index: Index::of(&rules), closed: closed && enforced, looks_at_requests, rules }
+        let timed = rules.iter().any(|rule| rule.is_timed());
+        Self { index: Index::of(&rules), closed: closed && enforced, looks_at_requests, timed, rules }
     }
 
     /// Whether some rule speaks of methods or paths: then no field of a request may put others in their place.
     pub(crate) fn looks_at_requests(&self) -> bool {
         self.looks_at_requests
+    }
+
+    /// Whether some rule speaks of some times only.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timed
+    }
+
+    /// After how long another answer may hold: hours begin and end with a minute, rules at any moment.
+    pub(crate) fn look_again(&self, now: SystemTime) -> Duration {
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let minute = MINUTE - Duration::new(since.as_secs() % MINUTE.as_secs(), since.subsec_nanos());
+        self.rules.iter().filter_map(|rule| rule.ends_in(now)).chain([minute]).min().unwrap_or(minute)
     }
 
     /// Whether there is no rule.
@@ -104,6 +124,7 @@ impl Policy {
         for number in self.index.about(question) {
             let Some(rule) = self.rules.get(number as usize) else { continue };
             ruling.by_method |= rule.looks_at_methods();
+            ruling.timed |= rule.is_timed();
             let fit = rule.fits(question, asked);
             if fit > Fit::No && ruling.take_in(rule, fit, rule.word(question, asked, presets)) {
                 return ruling;

@@ -465,3 +465,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_may_change_is_looked_at_when_it_does() {
+    let rules = |text: &str| gather(vec![("p.toml".into(), read("p.toml", text).expect("rows"))]).expect("rules");
+    let at = |text: &str| -> SystemTime { text.parse::<jiff::Timestamp>().expect("a time").into() };
+    let allow = "[[rule]]\nhosts = \"a.test\"\naction = \"allow\"\n";
+    assert!(!Policy::new(rules(allow), true).is_timed());
+    let hours = Policy::new(rules(&format!("{allow}when = {{ hours = \"09:00-18:00\" }}\n")), true);
+    assert!(hours.is_timed());
+    assert_eq!(hours.look_again(at("2026-07-01T17:59:30.5Z")), Duration::from_millis(29_500));
+    let ends = Policy::new(rules(&format!("{allow}expires = 2026-07-01T12:00:07Z\n")), true);
+    assert_eq!(ends.look_again(at("2026-07-01T12:00:05Z")), Duration::from_secs(2));
+    assert_eq!(ends.look_again(at("2026-07-01T12:00:07Z")), Duration::from_secs(53), "what has ended stays so");
+}

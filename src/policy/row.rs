@@ -244,6 +244,10 @@ impl From<Moment> for String {
 }
 
 impl Moment {
+    pub(super) fn time(self) -> SystemTime {
+        self.0.into()
+    }
+
     pub(super) fn is_past(self, now: SystemTime) -> bool {
         Timestamp::try_from(now).map_or(true, |now| now >= self.0)
     }

@@ -1,7 +1,7 @@
 //! `Rule`: one that is checked and has a name.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
@@ -121,6 +121,16 @@ impl Rule {
     /// Whether it speaks of methods.
     pub(super) fn looks_at_methods(&self) -> bool {
         !self.row.methods.is_empty() || self.row.preset.is_some()
+    }
+
+    /// Whether it speaks of some times only.
+    pub(super) fn is_timed(&self) -> bool {
+        self.row.when.is_some() || self.row.expires.is_some()
+    }
+
+    /// How long until it ends, if that is ahead.
+    pub(super) fn ends_in(&self, now: SystemTime) -> Option<Duration> {
+        self.row.expires?.time().duration_since(now).ok()
     }
 
     /// What it counts.

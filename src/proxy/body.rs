@@ -27,6 +27,9 @@ pub(crate) enum Error {
     /// Nothing moved for too long.
     #[error("the service stopped sending")]
     Idle,
+    /// The time is over for which a rule let it on.
+    #[error("the rule's time is over")]
+    Hours,
 }
 
 /// A response body for the caller.
@@ -219,6 +222,9 @@ impl Observed {
             }
             if self.ended {
                 return Poll::Ready(None);
+            }
+            if self.observation.is_over(context) {
+                return Poll::Ready(Some(Err(Error::Hours)));
             }
             match self.poll_incoming(context) {
                 Poll::Pending => {

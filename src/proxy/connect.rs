@@ -15,6 +15,7 @@ use super::body::ResponseBody;
 use super::caller::{Caller, Intercepted, Prefixed};
 use super::door::{Door, Inside, is_own_name};
 use super::hello;
+use super::hours::Hours;
 use super::load::Counted;
 use super::refusal::Refusal;
 use super::refused::Refused;
@@ -43,7 +44,7 @@ pub(super) struct Tunnel {
     service: TcpStream,
     entry: Entry,
     agent: Arc<Agent>,
-    port: u16,
+    authority: Authority,
     _connection: Counted,
 }
 
@@ -103,8 +104,7 @@ impl Worker {
         let refused = match way {
             Connect::Tunnel => match self.dial_tunnel(&agent, &authority, &mut entry).await {
                 Ok(service) => {
-                    let port = authority.port;
-                    return Next::Tunnel(Box::new(Tunnel { service, entry, agent, port, _connection: connection }));
+                    return Next::Tunnel(Box::new(Tunnel { service, entry, agent, authority, _connection: connection }));
                 }
                 Err(refusal) => match self.told_inside(&refusal, authority.port) {
                     Some(refused) => Some(refused),
@@ -161,18 +161,19 @@ impl Worker {
 
     /// Moves bytes both ways until one side ends.
     pub(super) async fn tunnel(self: &Rc<Self>, mut caller: Caller, mut buffer: BytesMut, tunnel: Box<Tunnel>) {
-        let Tunnel { mut service, mut entry, agent, port, _connection } = *tunnel;
+        let Tunnel { mut service, mut entry, agent, authority, _connection } = *tunnel;
         if caller.write_all(ESTABLISHED).await.is_err() || caller.flush().await.is_err() {
             return entry.note("caller_left");
         }
-        if let Err(word) = self.check_hello(&mut caller, &mut buffer, &mut entry, port).await {
+        if let Err(word) = self.check_hello(&mut caller, &mut buffer, &mut entry, authority.port).await {
             return entry.note(word);
         }
         let early = buffer.len() as u64;
         if service.write_all_buf(&mut buffer).await.is_err() {
             return entry.note("broken_off");
         }
-        let leave = Leave { idle: self.proxy.settings.idle_timeout, revoked: self.proxy.until_unknown(&agent) };
+        let over = self.proxy.until_over(&agent, Hours::of_tunnel(&self.proxy, &agent, authority));
+        let leave = Leave { idle: self.proxy.settings.idle_timeout, over };
         let (moved, outcome) = match caller {
             Caller::Tcp(caller) => relay_tcp(caller, service, leave).await,
             caller @ Caller::Tls(_) => tunnel::relay(caller, service, leave).await,
@@ -275,7 +276,7 @@ impl Worker {
 async fn relay_tcp(
     caller: Prefixed<TcpStream>,
     service: TcpStream,
-    leave: Leave<impl Future<Output = ()>>,
+    leave: Leave<impl Future<Output = tunnel::End>>,
 ) -> (tunnel::Moved, Result<(), tunnel::End>) {
     let (prefix, caller) = caller.into_parts();
     if prefix.is_empty() {
@@ -288,7 +289,7 @@ async fn relay_tcp(
 async fn relay_tcp(
     caller: Prefixed<TcpStream>,
     service: TcpStream,
-    leave: Leave<impl Future<Output = ()>>,
+    leave: Leave<impl Future<Output = tunnel::End>>,
 ) -> (tunnel::Moved, Result<(), tunnel::End>) {
     tunnel::relay(caller, service, leave).await
 }

@@ -26,6 +26,7 @@ mod forward;
 mod guarded;
 mod hello;
 mod hold;
+mod hours;
 mod inside;
 mod intercept;
 mod internal;

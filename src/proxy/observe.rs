@@ -1,6 +1,8 @@
 //! Step 8: what comes back is stripped, scrubbed, counted, and closes its record at the end.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Context;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE};
@@ -57,6 +59,17 @@ impl Observation {
             }
             Err(frame) => frame,
         }
+    }
+
+    /// Whether the time is over for which a rule let it on.
+    pub(super) fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(hours) = &mut self.taken.hours else { return false };
+        if Pin::new(hours).poll(context).is_pending() {
+            return false;
+        }
+        self.taken.hours = None;
+        self.entry.iter_mut().for_each(|entry| entry.note("rule_over"));
+        true
     }
 
     /// What the guard gives of what came.

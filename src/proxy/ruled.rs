@@ -14,6 +14,7 @@ use super::choose::Inquiry;
 use super::content::{ContentError, gather, gather_into, held};
 use super::door::{Arrived, strip_routing_hints};
 use super::exchange::Stop;
+use super::hours::Hours;
 use super::load::Counted;
 use super::meter::{Now, Pass};
 use super::refusal::Refusal;
@@ -31,6 +32,8 @@ pub(super) struct Taken {
     passes: SmallVec<[Pass; 1]>,
     /// The rules, by all that they say, to which a person has said yes.
     pub(super) approved: Vec<[u8; 32]>,
+    /// Until when the rules let on what it leads to, where they speak of times.
+    pub(super) hours: Option<Hours>,
 }
 
 impl Taken {
@@ -98,6 +101,9 @@ impl Worker {
             Route::Refuse(_) => return Ok(route),
             _ => {}
         }
+        if ruling.timed {
+            taken.hours = Some(self.hours((arrived, agent), (parts, incoming.as_ref(), upgrade)));
+        }
         self.take_passes(&ruling, agent, taken, entry)?;
         if !ruling.looks.is_empty() {
             // Nearly no request is looked into, and that state is large.
@@ -125,6 +131,17 @@ impl Worker {
             strip_routing_hints(&mut parts.headers);
         }
         decision
+    }
+
+    #[cold]
+    fn hours(
+        &self,
+        (arrived, agent): (&Arrived, &Arc<Agent>),
+        (parts, incoming, upgrade): (&request::Parts, Option<&Inflow>, bool),
+    ) -> Hours {
+        let content = content(&arrived.target.method, &parts.headers, incoming);
+        let asking = Asking { target: &arrived.target, agent, content, upgrade, now: SystemTime::now() };
+        Hours::of_request(&self.proxy, agent, &asking)
     }
 
     /// Whether what the form in the body says of the method would count, and is not known.

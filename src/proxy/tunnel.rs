@@ -27,8 +27,8 @@ pub(super) struct Moved {
 pub(super) struct Leave<F> {
     /// Silence both ways.
     pub(super) idle: Duration,
-    /// Ready once the agent may not act any more.
-    pub(super) revoked: F,
+    /// Ready once it may not go on, with why.
+    pub(super) over: F,
 }
 
 /// Why a relay ended before both sides had.
@@ -43,6 +43,9 @@ pub(super) enum End {
     /// The agent may not act any more.
     #[error("the agent was revoked")]
     Revoked,
+    /// The time is over for which a rule let it on.
+    #[error("the rule's time is over")]
+    Hours,
 }
 
 impl End {
@@ -52,6 +55,7 @@ impl End {
             Self::Broken(_) => "broken_off",
             Self::Idle => "idle",
             Self::Revoked => "agent_revoked",
+            Self::Hours => "rule_over",
         }
     }
 
@@ -73,7 +77,7 @@ struct Shared {
 /// Relays until both sides have ended, one side fails, or it is time to `leave`.
 ///
 /// The count is right whichever way it ends.
-pub(super) async fn relay<A, B>(caller: A, service: B, leave: Leave<impl Future<Output = ()>>) -> (Moved, Result<(), End>)
+pub(super) async fn relay<A, B>(caller: A, service: B, leave: Leave<impl Future<Output = End>>) -> (Moved, Result<(), End>)
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
@@ -115,10 +119,10 @@ where
 async fn until_end(
     work: impl Future<Output = io::Result<()>>,
     shared: &Shared,
-    leave: Leave<impl Future<Output = ()>>,
+    leave: Leave<impl Future<Output = End>>,
 ) -> Result<(), End> {
-    let Leave { idle, revoked } = leave;
-    let (mut work, mut revoked) = (std::pin::pin!(work), std::pin::pin!(revoked));
+    let Leave { idle, over } = leave;
+    let (mut work, mut over) = (std::pin::pin!(work), std::pin::pin!(over));
     loop {
         let left = idle.saturating_sub(shared.last.get().elapsed());
         if left.is_zero() {
@@ -126,7 +130,7 @@ async fn until_end(
         }
         tokio::select! {
             outcome = &mut work => return Ok(outcome?),
-            () = &mut revoked => return Err(End::Revoked),
+            end = &mut over => return Err(end),
             () = tokio::time::sleep(left) => {}
         }
     }
@@ -152,7 +156,7 @@ mod spliced {
     pub(in super::super) async fn relay_tcp(
         caller: &TcpStream,
         service: &TcpStream,
-        leave: Leave<impl Future<Output = ()>>,
+        leave: Leave<impl Future<Output = End>>,
     ) -> (Moved, Result<(), End>) {
         let shared = Rc::new(Shared { up: Cell::new(0), down: Cell::new(0), last: Cell::new(Instant::now()) });
         let up = copy(caller, service, &shared, &shared.up);
@@ -244,8 +248,8 @@ mod tests {
         assert!(answer == message && request == message);
     }
 
-    fn after(idle: Duration) -> Leave<impl Future<Output = ()>> {
-        Leave { idle, revoked: std::future::pending() }
+    fn after(idle: Duration) -> Leave<impl Future<Output = End>> {
+        Leave { idle, over: std::future::pending() }
     }
 
     fn run(test: impl Future<Output = ()>) {

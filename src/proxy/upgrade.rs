@@ -107,7 +107,7 @@ impl Worker {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Relay { lease, mut entry, agent, taken, guard, _busy } = relay;
+        let Relay { lease, mut entry, agent, mut taken, guard, _busy } = relay;
         let Some(upgraded) = lease.upgraded().await else {
             entry.note("broken_off");
             return;
@@ -115,7 +115,8 @@ impl Worker {
         let caller = Prefixed::new(read_ahead, caller);
         let hits = guard.as_ref().map(|guard| guard.hits());
         let service = Scrubbed::new(Prefixed::new(BytesMut::from(upgraded.prefix), upgraded.stream), guard);
-        let leave = Leave { idle: self.proxy.settings.idle_timeout, revoked: self.proxy.until_unknown(&agent) };
+        let over = self.proxy.until_over(&agent, taken.hours.take());
+        let leave = Leave { idle: self.proxy.settings.idle_timeout, over };
         let (moved, outcome) = tunnel::relay(caller, service, leave).await;
         entry.sent(moved.up);
         entry.received(moved.down);

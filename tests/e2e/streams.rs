@@ -154,6 +154,31 @@ fn an_event_arrives_while_its_stream_is_open() {
 }
 
 #[test]
+fn events_end_with_the_rule_that_let_them_on() {
+    run(async {
+        let ca = Authority::new();
+        let (hand_out, events) = tokio::sync::mpsc::unbounded_channel();
+        let service = event_service(&ca, Offers::Http1, events).await;
+        for down in [Offers::Http1, Offers::Http2] {
+            let ends = jiff::Timestamp::now() + Duration::from_millis(1500);
+            let rule =
+                format!("[[rule]]\nname = \"today\"\nhosts = \"{}\"\naction = \"allow\"\nexpires = \"{ends}\"\n", service.1);
+            let nexus = home(&ca, &service).config(&format!("[policy]\ndefault = \"deny\"\n{rule}")).start();
+            let mut session = session(&nexus, down, service.1).await;
+            let response = session.begin(request(Method::GET, "/events", empty())).await.expect("a head");
+            let mut body = response.into_body();
+            hand_out.send("data: one\n\n").expect("the service");
+            assert_eq!(next(&mut body).await, "data: one\n\n".as_bytes(), "{down:?}");
+            assert!(matches!(body.frame().await, Some(Err(_))), "it breaks off, {down:?}");
+            assert!(jiff::Timestamp::now() >= ends);
+            assert_eq!(nexus.notes("/events").await, ["rule_over", "broken_off"]);
+            // Lets the service's sender of this answer go.
+            hand_out.send("").expect("the service");
+        }
+    });
+}
+
+#[test]
 fn a_caller_that_reads_nothing_stops_the_service() {
     run(async {
         let ca = Authority::new();

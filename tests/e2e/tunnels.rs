@@ -69,6 +69,24 @@ fn a_host_that_nothing_names_is_tunnelled_untouched() {
 }
 
 #[test]
+fn a_tunnel_ends_with_the_rule_that_opened_it() {
+    run(async {
+        let ca = Authority::new();
+        let ends = jiff::Timestamp::now() + std::time::Duration::from_millis(1500);
+        let rule = format!("[[rule]]\nname = \"today\"\nhosts = \"any.test\"\naction = \"allow\"\nexpires = \"{ends}\"\n");
+        let config = format!("[proxy]\nconnect_ports = [7]\n[policy]\ndefault = \"deny\"\n{rule}");
+        let nexus = Builder::new(&ca).resolve("any.test", shouter().await).config(&config).start();
+        let mut stream = Caller::new(&nexus).tunnel("any.test:7").await.expect("a tunnel");
+        send(&mut stream, "and then").await;
+        let mut nothing = [0];
+        assert!(!matches!(stream.read(&mut nothing).await, Ok(1..)), "it ends");
+        assert!(jiff::Timestamp::now() >= ends);
+        let line = nexus.audit_line(|line| line["event"] == "tunnel_close" && line["host"] == "any.test").await;
+        assert_eq!((&line["notes"][0], &line["rule"]), (&"rule_over".into(), &"today".into()), "{line}");
+    });
+}
+
+#[test]
 fn bytes_glued_behind_a_connect_are_the_first_in_its_tunnel() {
     run(async {
         let ca = Authority::new();
