@@ -24,6 +24,7 @@ mod secret;
 mod settings;
 mod traces;
 mod trial;
+mod watch;
 mod webhook;
 
 pub use crate::broker::Standing;

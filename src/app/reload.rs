@@ -1,12 +1,9 @@
 //! What changes while we run: providers, agents, the default policy, the root that signs. A bad file leaves the old one live.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use notify::{RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
 
 use super::announced::InForce;
 use super::config::Config;
@@ -26,9 +23,6 @@ use crate::proxy::{Pages, Proxy};
 use crate::registration;
 use crate::seal::DataKey;
 use crate::vault::Store;
-
-/// Changes that come close together are taken as one.
-const SETTLE: Duration = Duration::from_millis(20);
 
 /// What a reload reads again.
 pub(super) struct Reload {
@@ -244,62 +238,5 @@ impl Reload {
         }
         self.catalogue.store(Arc::new(catalogue.clone()));
         live.catalogue = catalogue;
-    }
-}
-
-/// What watches, as long as it lives, and what it has to say.
-pub(super) type Watch = (notify::RecommendedWatcher, mpsc::Receiver<()>);
-
-/// Tells of changes in the home folder (its TOML and PEM files), its `providers/`, and the gateway's certificate; `None`, with a word to the log, where the system
-/// doesn't let us.
-pub(super) fn watch(home: &Home, config: &Config) -> Option<Watch> {
-    let refused = |error: notify::Error| tracing::warn!(%error, "files are not watched; SIGHUP reloads them");
-    start_watch(home, config).map_err(refused).ok()
-}
-
-fn start_watch(home: &Home, config: &Config) -> notify::Result<Watch> {
-    let (tell, told) = mpsc::channel(1);
-    let gateway = &config.gateway;
-    let named: Vec<PathBuf> = gateway.tls_cert.iter().chain(&gateway.tls_key).map(|file| home.path().join(file)).collect();
-    let folders: Vec<PathBuf> = named.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
-    let interesting = move |path: &Path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name == "nexus.toml"
-            || name == "agents.toml"
-            || name == "policies"
-            || named.iter().any(|file| file == path)
-            || path.extension().is_some_and(|extension| extension == "toml" || extension == "pem")
-    };
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let relevant = event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(|path| interesting(path)));
-        if relevant {
-            // Full means that a reload is due already.
-            if tell.try_send(()).is_err() {
-                tracing::trace!("a reload is due already");
-            }
-        }
-    })?;
-    watcher.watch(home.path(), RecursiveMode::NonRecursive)?;
-    for folder in folders.iter().filter(|folder| *folder != home.path() && folder.is_dir()) {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    }
-    if home.providers().is_dir() {
-        watcher.watch(&home.providers(), RecursiveMode::NonRecursive)?;
-    }
-    if home.policies().is_dir() {
-        watcher.watch(&home.policies(), RecursiveMode::NonRecursive)?;
-    }
-    Ok((watcher, told))
-}
-
-/// Reloads on each word from `told`, until nobody can say one any more.
-pub(super) async fn on_change(reload: Arc<Reload>, mut told: mpsc::Receiver<()>) {
-    while told.recv().await.is_some() {
-        tokio::time::sleep(SETTLE).await;
-        while told.try_recv().is_ok() {}
-        let reload = Arc::clone(&reload);
-        if tokio::task::spawn_blocking(move || reload.run()).await.is_err() {
-            tracing::error!("a reload failed");
-        }
     }
 }

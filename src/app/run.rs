@@ -27,6 +27,7 @@ use super::parts::{self, BuildError, Planes, Setup};
 use super::reload::{self, Reload};
 use super::settings;
 use super::traces;
+use super::watch::Watch;
 use super::webhook::{self, Outbox, deliver};
 use crate::agent::{Agent, Agents, Guesses};
 use crate::approval::{Approvals, ReplyTo};
@@ -93,7 +94,7 @@ pub(super) struct Parts {
     pages: crate::proxy::Pages,
     pub(super) key: DataKey,
     /// From before anything was read, so that no change falls between.
-    watch: Option<reload::Watch>,
+    watch: Option<Watch>,
 }
 
 /// A started proxy. Dropping it does not stop it; [`Running::stop`] does.
@@ -132,7 +133,7 @@ impl App {
     /// # Errors
     /// As [`BuildError`] says.
     pub fn with_key(setup: Setup, overrides: Vec<(String, String)>, key: &DataKey) -> Result<Self, BuildError> {
-        let watch = reload::watch(&setup.home, &setup.config);
+        let watch = Watch::begin(&setup.home, &setup.config);
         let crypto = parts::crypto();
         let (issuer, fingerprint) = parts::issuer(&setup.home, key, &setup.config, &crypto)?;
         let registry = parts::agents(&setup.home, &setup.agents)?;
@@ -314,7 +315,7 @@ fn catalogue(home: &Home) -> Catalogue {
 }
 
 /// What reloads, what tells of changes, and the gateway.
-type Assembled = (Arc<Reload>, Option<reload::Watch>, Option<gateway::Started>);
+type Assembled = (Arc<Reload>, Option<Watch>, Option<gateway::Started>);
 
 impl Running {
     /// Where it listens, in the order of the configuration.

@@ -222,3 +222,30 @@ fn t144_a_vault_that_is_damaged_under_a_running_proxy_is_told_of_and_its_repair_
         assert_eq!(caller.get("https://api.acme.test/repaired").await.status, 200);
     });
 }
+
+#[test]
+fn a_folder_of_providers_that_is_made_later_is_watched_and_so_is_another_in_its_place() {
+    run(async {
+        let builder = Builder::new(&Authority::new()).gateway();
+        let folder = builder.home().providers();
+        std::fs::remove_dir(&folder).expect("gone");
+        let nexus = builder.start();
+        let path = "/v1/providers/acme";
+        assert_eq!(nexus.gateway().get(path).await.status, 404);
+        for turn in ["first", "second"] {
+            nexus::disk::create_private_dir(&folder).expect("a folder");
+            nexus.write_provider("acme", ACME);
+            until(&nexus, path, 200).await;
+            std::fs::remove_file(folder.join("acme.toml")).expect("gone");
+            until(&nexus, path, 404).await;
+            std::fs::rename(&folder, folder.with_extension(turn)).expect("gone");
+        }
+    });
+}
+
+/// Waits until the gateway answers so.
+async fn until(nexus: &Nexus, path: &str, status: u16) {
+    while nexus.gateway().get(path).await.status != status {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::keeping::Keeper;
 use super::seat::Accepted;
 use super::telling::tell_gateway;
-use crate::app::reload::{self, Reload};
+use crate::app::reload::Reload;
+use crate::app::watch::Watch;
 use crate::app::{frozen, node, passing};
 use crate::listener::{self, Socket};
 use crate::proxy::Listener;
@@ -32,13 +33,12 @@ pub(super) async fn control_plane(
     sockets: Vec<(Socket, Listener)>,
     workers: Vec<mpsc::UnboundedSender<Accepted>>,
     stop: listener::Stop,
-    (reload, watch): (Arc<Reload>, Option<reload::Watch>),
+    (reload, watch): (Arc<Reload>, Option<Watch>),
     ended: tokio::sync::oneshot::Receiver<()>,
 ) {
-    let watcher = watch.map(|(watcher, told)| {
-        tokio::spawn(reload::on_change(Arc::clone(&reload), told));
-        watcher
-    });
+    if let Some(watch) = watch {
+        tokio::spawn(watch.run(Arc::clone(&reload)));
+    }
     begin_chores(&reload);
     let keeper = Keeper::begin(reload.home.attention_file(), Arc::clone(&reload.proxy.attention));
     tokio::spawn(Arc::clone(&keeper).run());
@@ -68,7 +68,6 @@ pub(super) async fn control_plane(
     }
     note_uses_now(&reload).await;
     drop(tokio::task::spawn_blocking(move || keeper.write()).await);
-    drop(watcher);
 }
 
 /// What is done beside the accepting, for as long as the runtime lives.
