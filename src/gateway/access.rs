@@ -17,7 +17,7 @@ use super::keys::{Key, Kind};
 pub(crate) use super::level::{Admin, App, Level, Node, Open, Operator, Page, Registrar};
 use super::origin::{Origin, by_a_browser, by_a_page, is_direct};
 use super::problem::Problem;
-use super::shown::shown;
+use super::shown::{hold_another, shown};
 use crate::agent::Agent;
 use crate::model::{ConnectionId, ProviderId, UserName};
 
@@ -246,12 +246,15 @@ impl Gateway {
         if by_a_page(&parts.headers) {
             return Err(by_another_page());
         }
-        if let Some(PathKey(shown)) = parts.extensions.get() {
-            let who = self.holder(&[shown.as_str()], origin, false)?;
+        let shown = shown(&parts.headers)?;
+        if let Some(PathKey(key)) = parts.extensions.get() {
+            if hold_another(&shown, key) {
+                return Err(Problem::malformed("the path and a field hold different keys; one request shows one"));
+            }
+            let who = self.holder(&[key.as_str()], origin, false)?;
             let app = who.kind() == Some(Kind::App);
             return if app { Ok(who) } else { Err(Problem::forbidden("key_place", "only keys of apps may stand in a path")) };
         }
-        let shown = shown(&parts.headers)?;
         if !shown.is_empty() {
             let shown: Vec<&str> = shown.iter().map(|text| text.as_str()).collect();
             return self.holder(&shown, origin, agents);

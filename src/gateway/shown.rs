@@ -24,8 +24,8 @@ pub(super) fn shown(headers: &HeaderMap) -> Result<Vec<Zeroizing<String>>, Probl
     if let Some(value) = one("x-api-key")? {
         let value = text(value);
         // What else stands in Authorization may be for somebody in front of us.
-        let other = |one: &Zeroizing<String>| one.starts_with(KEY) && **one != *value;
-        return match one(AUTHORIZATION.as_str())?.is_some_and(|beside| authorization(&text(beside)).iter().any(other)) {
+        let beside = one(AUTHORIZATION.as_str())?.map(|beside| authorization(&text(beside))).unwrap_or_default();
+        return match hold_another(&beside, &value) {
             true => {
                 Err(Problem::malformed("the fields X-API-Key and Authorization hold different keys; one request shows one"))
             }
@@ -34,6 +34,11 @@ pub(super) fn shown(headers: &HeaderMap) -> Result<Vec<Zeroizing<String>>, Probl
     }
     let Some(value) = one(AUTHORIZATION.as_str())? else { return Ok(Vec::new()) };
     Ok(authorization(&text(value)))
+}
+
+/// Whether some of `texts` is a key of a gateway, and another than `key`. What else clients send there may be for somebody else.
+pub(super) fn hold_another(texts: &[Zeroizing<String>], key: &str) -> bool {
+    texts.iter().any(|text| text.starts_with(KEY) && text.as_str() != key)
 }
 
 fn authorization(value: &str) -> Vec<Zeroizing<String>> {

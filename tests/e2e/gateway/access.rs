@@ -101,6 +101,11 @@ fn a_key_is_shown_in_a_field_or_an_apps_in_the_path() {
         assert_eq!(name(&gateway).await, "owner");
         // What stands in the path counts before what a client always sends.
         assert_eq!(gateway.key("x").get(&of(&app)).await.json()["name"], "crew");
+        assert_eq!(gateway.key(&app).get(&of(&app)).await.json()["name"], "crew", "the same twice");
+        // Of two keys none is meant.
+        for beside in [gateway.key(&admin), bearer(&admin), basic(&format!("{admin}:"))] {
+            assert_eq!(beside.get(&of(&app)).await.code(), "malformed", "{beside:?}");
+        }
     });
 }
 
