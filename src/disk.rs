@@ -19,7 +19,7 @@ use rustix::io::Errno;
 pub use lock::Lock;
 pub use read::{read_private, read_private_stamped, read_regular};
 pub use stamp::{Stamp, stamp};
-pub use write::{append_private, remove_leftovers, write_atomic};
+pub use write::{append_private, remove_leftovers, write_atomic, write_first};
 
 /// Permission bits of a private file.
 pub const PRIVATE: u32 = 0o600;
@@ -78,6 +78,9 @@ pub enum Error {
     /// The path ends in `..`, or is empty.
     #[error("{} does not name a file", .0.display())]
     NoName(PathBuf),
+    /// Nothing is written over it.
+    #[error("{} is there already", .0.display())]
+    Exists(PathBuf),
     /// Another process has held the lock for all of the time we were willing to wait.
     #[error("another process is writing {}", .0.display())]
     Locked(PathBuf),

@@ -176,3 +176,18 @@ fn a_private_folder_is_made_once_and_not_through_a_link() {
     let file = folder.file("file", 0o600);
     assert!(create_private_dir(&file).is_err());
 }
+
+#[test]
+fn i9_what_is_there_is_not_written_over_by_who_means_to_be_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.toml");
+    write_first(&file, b"first", PRIVATE).unwrap();
+    assert!(matches!(write_first(&file, b"second", PRIVATE), Err(Error::Exists(found)) if found == file));
+    assert_eq!(std::fs::read(&file).unwrap(), b"first");
+    let metadata = std::fs::metadata(&file).unwrap();
+    assert_eq!((metadata.mode() & 0o777, metadata.nlink()), (PRIVATE, 1));
+    let link = folder.path().join("b.toml");
+    std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+    assert!(matches!(write_first(&link, b"second", PRIVATE), Err(Error::Exists(_))));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside them");
+}

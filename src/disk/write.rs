@@ -19,11 +19,7 @@ use super::{Error, Lock, OTHERS, PRIVATE, check_folder, check_private, folder_of
 /// A link or something else that is not a regular file in its place, an unsafe folder, or what the system says; then the old file
 /// is as it was.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
-    let (folder, name) = folder_of(path)?;
-    if mode & OTHERS == 0 {
-        check_folder(folder)?;
-    }
-    let directory = open_folder(folder)?;
+    let (directory, name) = open_for(path, mode)?;
     check_target(path, &directory, name)?;
     let temporary = temporary_name(path, name)?;
     let replaced = write_new(path, &directory, &temporary, (bytes, mode)).and_then(|()| {
@@ -35,6 +31,34 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
         return Err(error);
     }
     directory.sync_all().map_err(|cause| Error::io("make durable the folder of", path, cause))
+}
+
+/// As [`write_atomic`], for a file that nobody has written yet.
+///
+/// # Errors
+/// [`Error::Exists`] for whatever is in its place, by whomever and whenever it came there; else as [`write_atomic`].
+pub fn write_first(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    let (directory, name) = open_for(path, mode)?;
+    let temporary = temporary_name(path, name)?;
+    // A second name is refused where there is a first; a rename would replace it.
+    let linked = write_new(path, &directory, &temporary, (bytes, mode)).and_then(|()| {
+        let linked = rustix::fs::linkat(&directory, &temporary, &directory, name, AtFlags::empty());
+        linked.map_err(
+            |cause| if cause == Errno::EXIST { Error::Exists(path.to_owned()) } else { Error::io("write", path, cause) },
+        )
+    });
+    rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty()).ok();
+    linked?;
+    directory.sync_all().map_err(|cause| Error::io("make durable the folder of", path, cause))
+}
+
+/// The folder of `path`, where a file of that `mode` may be written, and its name there.
+fn open_for(path: &Path, mode: u32) -> Result<(File, &OsStr), Error> {
+    let (folder, name) = folder_of(path)?;
+    if mode & OTHERS == 0 {
+        check_folder(folder)?;
+    }
+    Ok((open_folder(folder)?, name))
 }
 
 /// Adds `bytes` to the end of a private file, which is created if need be. Neither atomic nor durable: for notes that may be lost.
