@@ -59,7 +59,7 @@ impl Catalogue {
                     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                     let Err(error) = read(&path).and_then(|text| catalogue.add(&name, &text)) else { continue };
                     errors.push(error);
-                    stay.extend(path.file_stem().and_then(|stem| stem.to_str()?.parse::<ProviderId>().ok()));
+                    stay.extend(named(&path));
                 }
             }
             Err(error) => {
@@ -124,6 +124,20 @@ impl Catalogue {
         self.iter().flat_map(|provider| provider.hosts().map(move |host| (host, provider)))
     }
 
+    /// Whose `host` is: that of a provider whose credentials go there, or whose people log in and whose tokens are made there.
+    pub fn whose(&self, host: &Host) -> Option<&ProviderId> {
+        let at = |url: &str| {
+            let rest = url.strip_prefix("https://").unwrap_or(url);
+            let place = rest.split(['/', '?', '#', ':']).next().unwrap_or_default();
+            place.parse::<HostPattern>().is_ok_and(|pattern| pattern.matches(host))
+        };
+        let is_its = |provider: &&Arc<Provider>| {
+            let pages = provider.oauth2.iter().filter_map(|oauth2| oauth2.authorize_url.as_deref());
+            provider.hosts().any(|own| own.matches(host)) || provider.token_endpoints().chain(pages).any(at)
+        };
+        self.iter().find(is_its).map(|provider| &provider.id)
+    }
+
     /// Whether the provider came with the binary.
     pub fn is_builtin(&self, id: &ProviderId) -> bool {
         self.builtin.contains(id)
@@ -175,7 +189,12 @@ fn same_reach(one: &InjectRule, two: &InjectRule) -> bool {
     paths(one).iter().any(ambiguous)
 }
 
-fn user_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+/// The provider that a file of this name is of.
+pub(super) fn named(path: &Path) -> Option<ProviderId> {
+    path.file_stem().and_then(|stem| stem.to_str()?.parse().ok())
+}
+
+pub(super) fn user_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let unreadable = |cause| Error::Unreadable { file: folder.to_owned(), cause };
     let untrusted = |reason| Error::Untrusted { file: folder.to_owned(), reason };
     let about = match fs::symlink_metadata(folder) {

@@ -357,3 +357,17 @@ fn a_file_with_a_mistake_leaves_its_old_provider_and_no_other() {
     let (shut, errors) = after.again(folder.path());
     assert!(errors.len() == 1 && shut.get(&id("acme")).is_some() && shut.get(&id("new")).is_some(), "{errors:?}");
 }
+
+#[test]
+fn i2_a_host_is_its_providers_whatever_the_port_path_or_purpose() {
+    let mut catalogue = Catalogue::builtin();
+    let own = "name = \"acme\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"api.acme.example\"]\nport = 8443\npaths = [\"/v1/**\"]\nstrategy = { bearer = \"{api_key}\" }\n";
+    catalogue.add("acme.toml", own).unwrap();
+    let whose = |host: &str| catalogue.whose(&host.parse().unwrap()).map(ToString::to_string);
+    for host in ["api.github.com", "github.com", "oauth2.googleapis.com", "accounts.google.com", "api.acme.example"] {
+        assert!(whose(host).is_some(), "{host}");
+    }
+    assert!(whose("our-team.atlassian.net").is_some() && whose("bucket.s3.eu-west-1.amazonaws.com").is_some());
+    assert_eq!(whose("api.acme.test"), None);
+    assert_eq!(whose("10.0.0.1"), None);
+}

@@ -80,6 +80,15 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// One that a program would add is there.
+    #[error("there is a provider file {} already", file.display())]
+    Exists {
+        /// The file.
+        file: PathBuf,
+    },
+    /// One that a program adds can't be written.
+    #[error("cannot write the provider file")]
+    Unwritten(#[source] crate::disk::Error),
     /// More than 64 KiB.
     #[error("the provider file {} is larger than 64 KiB; a file describes one service, so give each its own", file.display())]
     TooLarge {
@@ -142,7 +151,11 @@ impl Error {
         match self {
             Self::Mistake(mistake) => Some(mistake),
             Self::NameTaken { at } | Self::EndpointTaken { at } | Self::HostTaken { at } => Some(at),
-            Self::Unreadable { .. } | Self::Untrusted { .. } | Self::TooLarge { .. } => None,
+            Self::Unreadable { .. }
+            | Self::Untrusted { .. }
+            | Self::TooLarge { .. }
+            | Self::Exists { .. }
+            | Self::Unwritten(_) => None,
         }
     }
 }
