@@ -324,6 +324,7 @@ pub(super) fn ports(
         apps: Arc::clone(&parts.apps),
         attention: Arc::clone(&parts.attention),
         approvals: Arc::clone(&parts.approvals),
+        dialler: Arc::clone(&parts.dialler),
         endpoint: Arc::new(Endpoint(Arc::clone(&parts.dialler))),
         uses: home.uses(),
         lender: Lender::new(parts.key.subkey("loans")),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use super::announced::InForce;
-use super::config::Config;
+use super::config::{Config, Unmatched, Verdict};
 use super::home::{Home, HomeError};
 use super::parts;
 use super::parts::BuildError;
@@ -15,10 +15,10 @@ use super::rules::rules_digest;
 use crate::agent::Registered;
 use crate::attention::stamp;
 use crate::ca;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, ProviderFiles};
 use crate::node::Held;
 use crate::policy::Rule;
-use crate::provider::Catalogue;
+use crate::provider::{Catalogue, Shelf};
 use crate::proxy::{Pages, Proxy};
 use crate::registration;
 use crate::seal::DataKey;
@@ -88,6 +88,31 @@ impl SigningRoot {
 type Written = (Config, Vec<Arc<Rule>>);
 
 impl Reload {
+    /// Has the gateway add providers through it.
+    pub(super) fn shared(self) -> Arc<Self> {
+        let shared = Arc::new(self);
+        if let Some(gateway) = &shared.gateway {
+            let (reread, asked) = (Arc::downgrade(&shared), Arc::downgrade(&shared));
+            gateway.take_provider_files(ProviderFiles {
+                shelf: Shelf::at(shared.home.providers()),
+                reread: Box::new(move || reread.upgrade().iter().for_each(|reload| reload.reread_providers())),
+                is_open: Box::new(move || asked.upgrade().is_some_and(|reload| reload.is_open())),
+            });
+        }
+        shared
+    }
+
+    /// Reads provider files again, and nothing else.
+    fn reread_providers(&self) {
+        self.rules(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner), false);
+    }
+
+    /// Whether callers reach hosts that nobody wrote about.
+    fn is_open(&self) -> bool {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.config.policy.default != Some(Verdict::Deny) && live.config.proxy.unmatched != Unmatched::Refuse
+    }
+
     /// Reads everything again; each part that is right takes effect, each that is wrong is told of and stays as it was. A file that is
     /// gone or empty, and was not before, is wrong: editors empty a file before they write it, and that moment must open nothing.
     pub(super) fn run(&self) {

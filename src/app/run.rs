@@ -297,7 +297,7 @@ impl App {
             overrides,
             home,
         };
-        Ok((Arc::new(reload), watch, gateway))
+        Ok((reload.shared(), watch, gateway))
     }
 }
 

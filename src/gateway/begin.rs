@@ -53,8 +53,9 @@ impl Gateway {
         let id: Option<ProviderId> = name.parse().ok().filter(|id| who.may_use(id));
         let catalogue = self.ports.catalogue.load();
         id.and_then(|id| catalogue.get(&id).cloned()).ok_or_else(|| {
-            let message = "no provider of this name is known, or it is not for this key; GET /v1/providers lists them, and a \
-                           file in the providers folder of the gateway's home adds one";
+            let message = "no provider of this name is known, or it is not for this key; GET /v1/providers lists them. A \
+                           file in the providers folder of the gateway's home adds one, and so does an administrator's POST \
+                           /v1/providers that says where its API is (api_base_url or hosts)";
             Problem::new(StatusCode::NOT_FOUND, "unknown_provider", message)
         })
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
 use super::access::Who;
+use super::adopt::ProviderFiles;
 use super::counters::Counters;
 use super::keys::{Keys, OwnKey};
 use super::origin::Origin;
@@ -28,6 +29,7 @@ use crate::loan::Lender;
 use crate::oauth::TokenEndpoint;
 use crate::provider::Catalogue;
 use crate::telemetry::Telemetry;
+use crate::upstream::Dialler;
 use crate::vault::{Store, Uses};
 
 /// Where answers to consents come to.
@@ -52,6 +54,8 @@ pub(crate) struct Ports {
     pub(crate) attention: Arc<Attention>,
     /// Requests that wait for a person's word.
     pub(crate) approvals: Arc<Approvals>,
+    /// Which addresses are reached.
+    pub(crate) dialler: Arc<Dialler>,
     /// The way to token endpoints.
     pub(crate) endpoint: Arc<dyn TokenEndpoint>,
     /// When connections were used last.
@@ -86,6 +90,10 @@ pub(crate) struct Gateway {
     pub(crate) guesses: Guesses,
     pub(super) refusals: Guesses,
     peers: Mutex<Option<Peers>>,
+    /// What takes provider files is built after us.
+    pub(super) files: OnceLock<ProviderFiles>,
+    /// One service is added at a time.
+    pub(super) adopting: Mutex<()>,
 }
 
 impl Gateway {
@@ -109,12 +117,21 @@ impl Gateway {
             guesses: Guesses::default(),
             refusals: Guesses::default(),
             peers: Mutex::new(peers),
+            files: OnceLock::new(),
+            adopting: Mutex::default(),
         })
     }
 
     /// Speaks TLS by `tls` from the next connection on.
     pub(crate) fn take_tls(&self, tls: Option<Arc<ServerConfig>>) {
         self.tls.store(tls);
+    }
+
+    /// Adds providers by `files` from now on.
+    pub(crate) fn take_provider_files(&self, files: ProviderFiles) {
+        if self.files.set(files).is_err() {
+            tracing::debug!("provider files are added the way that was said first");
+        }
     }
 
     /// Puts `keys` in force.

@@ -3,10 +3,12 @@
 //! [`access`] says who asks, [`routes`] what can be asked, one file for each matter; a handler has no way around the first.
 
 mod access;
+mod adopt;
 mod begin;
 mod context;
 mod counters;
 mod crowd;
+mod describe;
 mod flow;
 mod health;
 mod input;
@@ -20,6 +22,7 @@ mod page;
 mod pending;
 mod people;
 mod problem;
+mod profile;
 mod return_url;
 mod routes;
 mod server;
@@ -28,6 +31,7 @@ mod shape;
 mod shown;
 mod voice;
 
+pub(crate) use adopt::ProviderFiles;
 pub(crate) use context::{Gateway, Ports};
 pub use keep::{Ended, KeepError, can_end, can_keep, end, end_here, keep};
 pub use keys::{Error as KeysError, Key, Kind as KeyKind};

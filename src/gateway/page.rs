@@ -44,6 +44,8 @@ pub(super) struct FormPage<'a> {
     pub(super) user: Option<&'a str>,
     /// Where a person finds what is asked for.
     pub(super) console: Option<&'a str>,
+    /// Hosts that it goes to, for a person to look at.
+    pub(super) hosts: Option<&'a str>,
     /// What is asked for.
     pub(super) fields: &'a [Wanted],
     /// What shows that the person may answer, once.
@@ -67,6 +69,9 @@ impl FormPage<'_> {
             body.push_str(&format!(
                 "<p>You find it at <a href=\"{url}\" rel=\"noreferrer noopener\" target=\"_blank\">{url}</a>.</p>"
             ));
+        }
+        if let Some(hosts) = self.hosts {
+            body.push_str(&format!("<p>It is sent to {} and nowhere else.</p>", escaped(hosts)));
         }
         if let Some(wrong) = self.wrong {
             body.push_str(&format!("<p class=\"wrong\" role=\"alert\">{}</p>", escaped(wrong)));
@@ -178,6 +183,7 @@ mod tests {
             title: "A<b>",
             user: Some("alice"),
             console: Some("javascript:alert(1)"),
+            hosts: None,
             fields: &fields,
             state: "\"><script>",
             wrong: Some("<i>no"),

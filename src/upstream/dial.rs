@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::lookup::Lookups;
 use super::parent::SILENT;
-use super::resolve::{self, Lookup};
+use super::resolve::{self, Lookup, Policy};
 use super::stream::Stream;
 use super::tls::Configs;
 use super::{Error, Parent, Settings, Versions};
@@ -99,6 +99,16 @@ impl Dialler {
     /// Tells which service holds our credentials: it is not dialled for anybody (I5).
     pub(crate) fn set_own_name(&self, gateway: Authority) {
         self.gateway.store(Some(Arc::new(gateway)));
+    }
+
+    /// Whether `authority` could be dialled, as far as that is known before its name is looked up.
+    ///
+    /// # Errors
+    /// As the dial would give them.
+    pub(crate) fn permit(&self, authority: &Authority) -> Result<(), Error> {
+        let own = self.own.load();
+        let Settings { allow_private, resolve, .. } = &self.settings;
+        Policy { allow_private, resolve, own: &own }.permit(authority)
     }
 
     /// A TCP stream to `authority` on behalf of `agent`, its address checked, through the parent where there is one.

@@ -1,6 +1,7 @@
 //! The gateway as apps, proxies, browsers and strangers meet it. One file per promise.
 
 mod access;
+mod adopted;
 mod asked;
 mod bounds;
 mod browsers;

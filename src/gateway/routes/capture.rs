@@ -296,11 +296,15 @@ fn asked_for(provider: &Provider) -> Vec<Wanted> {
 
 fn filled(provider: &Provider, answer: &Answer, status: StatusCode, wrong: Option<&str>) -> Response {
     let fields = asked_for(provider);
+    // Nobody has looked at what its file says but who wrote it.
+    let hosts: Vec<String> = provider.hosts().map(ToString::to_string).collect();
+    let hosts = (!provider.verified).then(|| hosts.join(", "));
     let page = FormPage {
         title: &provider.title,
         asker: &answer.asker,
         user: answer.connection.user().filter(|user| !user.looks_like_a_number()).map(crate::model::UserName::as_str),
         console: provider.console.as_deref(),
+        hosts: hosts.as_deref(),
         fields: &fields,
         state: answer.state.expose(),
         wrong,

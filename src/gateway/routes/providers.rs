@@ -7,23 +7,22 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::USER_AGENT;
 use http::{HeaderMap, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::connections::Begun;
-use crate::broker::try_out;
 use crate::gateway::access::{App, Asked, Who};
-use crate::gateway::begin::told;
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::flow::Wanted as Question;
 use crate::gateway::input::{InBody, InPath};
 use crate::gateway::keys::Kind;
 use crate::gateway::problem::{Document, Problem};
-use crate::model::{ConnectionId, Credential, GatewayId, ProviderId, Secret};
+use crate::gateway::profile::{Given, Registered, Registration};
+use crate::model::{ConnectionId, GatewayId, ProviderId};
 use crate::provider::Provider;
-use crate::registration::{Form, Wanted, ways};
+use crate::registration::{Wanted, ways};
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -168,108 +167,27 @@ async fn provider(
     }))
 }
 
-/// An app or a credential of a service.
-#[derive(Deserialize, ToSchema)]
-struct Registration {
-    /// What is registered.
-    profile: Given,
-}
-
-/// An app or a credential. Where the service's addresses are is not for a program to say: they are those of its provider file.
-#[derive(Deserialize, ToSchema)]
-struct Given {
-    /// The service.
-    name: String,
-    /// `oauth2` says that it is an app, which has a `client_id`.
-    #[serde(default)]
-    auth_type: Option<String>,
-    /// Of the OAuth app.
-    #[serde(default)]
-    client_id: Option<String>,
-    /// Of the OAuth app.
-    #[serde(default)]
-    client_secret: Option<String>,
-    /// A key.
-    #[serde(default)]
-    api_key: Option<String>,
-    /// A user's name.
-    #[serde(default)]
-    username: Option<String>,
-    /// The user's password.
-    #[serde(default)]
-    password: Option<String>,
-    /// What people are asked for where a program names nothing.
-    #[serde(default)]
-    scopes: Vec<String>,
-}
-
-/// What was registered.
-#[derive(Debug, Serialize, ToSchema)]
-struct Registered {
-    /// The service.
-    id: String,
-    /// The same.
-    provider_id: String,
-    /// Whether it took the place of another.
-    replaced: bool,
-}
-
 /// Registers an OAuth app, a key, or a user's name and password, for everybody.
 ///
-/// Administrators and programs of the gateway's own user on its machine do that; others learn whether it is done already.
+/// Administrators and programs of the gateway's own user on its machine do that; others learn whether it is done already. Where no
+/// provider file knows the service and the profile says where its API is, the gateway writes one, which is in force at once.
 #[utoipa::path(post, path = "/v1/providers", tag = "providers", request_body = Registration,
     security(("key" = ["app", "node", "admin", "owner"])), responses(
     (status = 200, body = Registered, description = "It took the place of another"),
     (status = 201, body = Registered, description = "It is registered"),
-    (status = 404, body = Document, content_type = "application/problem+json", description = "No such provider"),
+    (status = 404, body = Document, content_type = "application/problem+json", description = "No such provider, and nothing that describes one"),
     (status = 409, body = Document, content_type = "application/problem+json",
-        description = "It is registered already; or the body holds no credential, and the message says where a person types it"),
-    (status = 422, body = Document, content_type = "application/problem+json", description = "It makes no credential"),
+        description = "It is registered already; or the body holds no credential, and the message says where a person types it; or an unknown service is in the way of another"),
+    (status = 422, body = Document, content_type = "application/problem+json", description = "It makes no credential, or what is said of an unknown service makes no provider file"),
 ))]
 async fn register_provider(
     State(gateway): State<Shared>,
     asked: Asked<App>,
     InBody(body): InBody<Registration>,
 ) -> Result<Response, Problem> {
-    let registered = gateway.on_disk(move |gateway| gateway.register_given(&asked, body.profile)).await??;
+    let registered = gateway.on_disk(move |gateway| gateway.register_given(&asked, &body.profile)).await??;
     let status = if registered.replaced { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(registered)).into_response())
-}
-
-impl Given {
-    /// Whether it is an OAuth app.
-    fn is_app(&self) -> bool {
-        let credential = self.api_key.is_some() || self.username.is_some();
-        self.client_id.is_some() || (self.auth_type.as_deref() == Some("oauth2") && !credential)
-    }
-
-    /// # Errors
-    /// 422 for an app without its name at the service.
-    fn check(&self) -> Result<(), Problem> {
-        if !self.is_app() || self.client_id.as_deref().is_some_and(|id| !id.is_empty()) {
-            return Ok(());
-        }
-        let message = "the member profile.client_id is missing: an OAuth app is registered with it";
-        Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "credential", message))
-    }
-
-    fn fields(self) -> Credential {
-        let Self { client_id, client_secret, api_key, username, password, name: _, auth_type: _, scopes: _ } = self;
-        let all = [
-            ("client_id", client_id),
-            ("client_secret", client_secret),
-            ("api_key", api_key),
-            ("username", username),
-            ("password", password),
-        ];
-        let mut fields = Credential::default();
-        for (name, value) in all {
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
-                fields.set(name, Secret::new(value));
-            }
-        }
-        fields
-    }
 }
 
 impl Gateway {
@@ -282,31 +200,37 @@ impl Gateway {
         Ok(known.map(|provider| Listed { name: provider.id.to_string(), auth_type: auth_type(provider) }).collect())
     }
 
-    fn register_given(&self, asked: &Asked<App>, given: Given) -> Result<Registered, Problem> {
+    fn register_given(&self, asked: &Asked<App>, given: &Given) -> Result<Registered, Problem> {
+        match self.provider(&asked.who, &given.name) {
+            Ok(provider) => self.register_known(asked, &provider, given),
+            Err(unknown) => self.register_new(asked, given, unknown),
+        }
+    }
+
+    /// Registers at a service whose provider file is there.
+    pub(in crate::gateway) fn register_known(
+        &self,
+        asked: &Asked<App>,
+        provider: &Provider,
+        given: &Given,
+    ) -> Result<Registered, Problem> {
         let who = &asked.who;
-        let provider = self.provider(who, &given.name)?;
         let id = ConnectionId::new(provider.id.clone(), None);
         let admin = who.kind() == Some(Kind::Admin);
         // What an app may learn or do is the same whether it may register or not, where there is nothing to register.
         if !admin && self.vault()?.get(&id).is_some() {
-            return Err(registered_already(&provider, given.is_app()));
+            return Err(registered_already(provider, given.is_app()));
         }
-        given.check()?;
-        let (scopes, is_app) = (scopes(&given.scopes)?, given.is_app());
-        let fields = given.fields();
-        let empty = fields.names().next().is_none();
+        let (scopes, empty) = (given.checked_scopes()?, given.is_empty());
         // Whoever may ask for everybody's may have a person asked.
         if !(admin || matches!(who, Who::Owner) || empty && who.acts_for(None)) {
             let message = "only administrators, and programs of the gateway's own user on its machine, register providers";
             return Err(Problem::forbidden("not_registrar", message));
         }
         if empty {
-            return Err(self.to_be_typed(asked, &provider, id));
+            return Err(self.to_be_typed(asked, provider, id));
         }
-        let form = Form { provider: &provider, fields, expires_at: None, app: true };
-        let entry = form.entry(try_out, (self.ports.clock)());
-        let mut entry = entry.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "credential", told(&error)))?;
-        entry.want_scopes(&scopes);
+        let entry = given.entry(provider, &scopes, (self.ports.clock)())?;
         asked.note_here(self, "gateway_registered", &[("connection", id.as_str())])?;
         let mut replaced = false;
         let stored = self.ports.store.register_if(&id, entry, |now| {
@@ -314,8 +238,11 @@ impl Gateway {
             admin || !replaced
         });
         match stored.map_err(|error| Problem::unreadable(&error))? {
-            true => Ok(Registered { id: provider.id.to_string(), provider_id: provider.id.to_string(), replaced }),
-            false => Err(registered_already(&provider, is_app)),
+            true => {
+                let id = provider.id.to_string();
+                Ok(Registered { provider_id: id.clone(), id, replaced, added: false })
+            }
+            false => Err(registered_already(provider, given.is_app())),
         }
     }
 
@@ -337,44 +264,9 @@ impl Gateway {
     }
 }
 
-/// Scopes as RFC 6749 §3.3 has them, each once; `["a b"]` names two.
-fn scopes(given: &[String]) -> Result<Vec<String>, Problem> {
-    let sound = |scope: &str| scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-    let mut all: Vec<String> = Vec::new();
-    for scope in given.iter().flat_map(|scope| scope.split(' ')).filter(|scope| !scope.is_empty()) {
-        if !sound(scope) || scope.len() > 256 || all.len() >= 100 {
-            let message = "scopes takes at most 100 names of printable letters without blanks, quotes or backslashes (RFC 6749 section 3.3)";
-            return Err(Problem::malformed(message));
-        }
-        if !all.iter().any(|known| known == scope) {
-            all.push(scope.to_owned());
-        }
-    }
-    Ok(all)
-}
-
 fn registered_already(provider: &Provider, is_app: bool) -> Problem {
     let more = if is_app { " --app --client-id ID" } else { "" };
     let Provider { title, id, .. } = provider;
     let message = format!("{title} is registered already; an administrator can replace it: nexus register {id}{more}");
     Problem::conflict("registered", message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_app_is_named_by_its_client_id() {
-        let said = |profile: serde_json::Value| {
-            let given: Given = serde_json::from_value(profile).expect("a profile");
-            (given.is_app(), given.check().map_err(|problem| problem.code().to_owned()))
-        };
-        let refused = || Err("credential".to_owned());
-        assert_eq!(said(serde_json::json!({ "name": "x", "auth_type": "oauth2" })), (true, refused()));
-        assert_eq!(said(serde_json::json!({ "name": "x", "auth_type": "oauth2", "client_secret": "s" })), (true, refused()));
-        assert_eq!(said(serde_json::json!({ "name": "x", "auth_type": "oauth2", "client_id": "i" })), (true, Ok(())));
-        assert_eq!(said(serde_json::json!({ "name": "x", "auth_type": "api_key" })), (false, Ok(())));
-        assert_eq!(said(serde_json::json!({ "name": "x", "api_key": "k" })), (false, Ok(())));
-    }
 }
