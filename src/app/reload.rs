@@ -12,6 +12,7 @@ use super::parts;
 use super::parts::BuildError;
 use super::restart::waiting;
 use super::rules::rules_digest;
+use super::settings;
 use crate::agent::Registered;
 use crate::attention::stamp;
 use crate::ca;
@@ -155,6 +156,7 @@ impl Reload {
                 live.tell_waiting(&config);
                 parts::warn_of_strangers(&config, &self.proxy.agents.load());
                 live.from_file |= self.home.config_file().exists();
+                self.proxy.attention.bound(settings::attention(&config));
                 (live.config, live.written) = (config, written);
                 Ok(())
             }

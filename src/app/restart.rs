@@ -5,7 +5,10 @@ use serde_json::Value;
 use super::config::Config;
 
 /// What takes effect at once. Every other key is read at the start, or by commands that read the file anew each time.
-const LIVE: [&str; 8] = [
+const LIVE: [&str; 11] = [
+    "attention.agent_hold_limit",
+    "attention.hold",
+    "attention.hold_limit",
     "policy.default",
     "policy.on_canary",
     "proxy.unmatched",

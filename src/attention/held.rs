@@ -37,7 +37,7 @@ pub(crate) struct Holding {
 impl Attention {
     /// A place for one request of `agent`; `None` where requests are not held, or as many are as may be.
     pub(crate) fn hold(self: &Arc<Self>, agent: &AgentName) -> Option<Holding> {
-        let settings = &self.settings;
+        let settings = self.settings.load();
         if settings.hold.is_zero() {
             return None;
         }

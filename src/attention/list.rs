@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::alarm::Alarm;
@@ -29,7 +30,8 @@ const LOOK_SETTLED: Duration = Duration::from_secs(60);
 /// What needs a person.
 #[derive(Debug)]
 pub(crate) struct Attention {
-    pub(super) settings: Settings,
+    /// As they are now.
+    pub(super) settings: ArcSwap<Settings>,
     items: Mutex<Vec<Item>>,
     /// The items of nodes, where this is their gateway.
     pub(super) nodes: Nodes,
@@ -52,7 +54,7 @@ impl Attention {
     pub(crate) fn new(settings: Settings) -> (Arc<Self>, mpsc::Receiver<Notice>) {
         let (notices, told) = mpsc::channel(NOTICES);
         let attention = Self {
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             items: Mutex::default(),
             nodes: Nodes::default(),
             stirred: Notify::new(),
@@ -64,6 +66,12 @@ impl Attention {
             delivery: Delivery::default(),
         };
         (Arc::new(attention), told)
+    }
+
+    /// Takes other bounds for what is held from now on. Whether somebody is told stays as it was at the start, where the way to them was made.
+    pub(crate) fn bound(&self, mut settings: Settings) {
+        settings.tells = self.settings.load().tells;
+        self.settings.store(Arc::new(settings));
     }
 
     /// A request was refused for want of `need`; returns the id of the item, which is `request_id` where it is the first.
@@ -197,7 +205,7 @@ impl Attention {
 
     /// How the notices have fared; `None` where nobody takes them.
     pub(crate) fn fared(&self) -> Option<Fared> {
-        self.settings.tells.then(|| self.delivery.fared())
+        self.settings.load().tells.then(|| self.delivery.fared())
     }
 
     /// How long the vault need not be looked at; `None` = until something is put on the list.
@@ -240,7 +248,7 @@ impl Attention {
 
     /// Tells of `alarm` at once, unless the same was told of a minute ago; a program that tries again and again calls nobody twice.
     pub(crate) fn alarm(&self, alarm: &Alarm, now: SystemTime) {
-        if !self.settings.tells {
+        if !self.settings.load().tells {
             return;
         }
         let mut told = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,7 +269,7 @@ impl Attention {
 
     /// Tells the webhook, where there is one.
     pub(crate) fn tell_of(&self, notice: impl FnOnce() -> Notice) {
-        if self.settings.tells && self.notices.try_send(notice()).is_err() {
+        if self.settings.load().tells && self.notices.try_send(notice()).is_err() {
             self.delivery.dropped();
         }
     }

@@ -588,6 +588,25 @@ mod hold {
     }
 
     #[test]
+    fn it_begins_with_the_configuration_that_is_written() {
+        run(async {
+            let ca = Authority::new();
+            let (_service, mut hooks, nexus) = scene(&ca, "hold = \"0s\"").await;
+            let (caller, file) = (Caller::new(&nexus), nexus.home().config_file());
+            let written = std::fs::read_to_string(&file).expect("the file");
+            let longer = written.replace("hold = \"0s\"", "hold = \"50s\"");
+            assert_ne!(written, longer);
+            nexus::disk::write_atomic(&file, longer.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+            nexus.reload();
+            let held = get(&caller, "/held");
+            hooks.next("attention.opened").await;
+            register(&nexus).await;
+            // Refused at once, it would not have been there any more.
+            assert_eq!(held.await.expect("an answer").status, 200);
+        });
+    }
+
+    #[test]
     fn a_request_whose_time_is_up_is_refused_and_on_record_as_that() {
         run(async {
             let ca = Authority::new();
