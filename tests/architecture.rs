@@ -67,6 +67,7 @@ const EXPOSING: &[&str] = &[
     "gateway/routes/capture.rs",     // what a person typed; the state, into that person's form
     "gateway/routes/connections.rs", // a question's page and state, to the program that asks it
     "gateway/routes/leases.rs",      // a new token, shown once to who made the lease
+    "gateway/routes/sign_in.rs",     // a link and the halves of a session, each shown once
     "gateway/shape.rs",              // the answer to a node, which alone gets credentials (I11)
     "guard/needles.rs",              // what is searched for in what comes back
     "loan/lender.rs",                // the name of a credential's state, an HMAC of it

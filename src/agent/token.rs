@@ -9,6 +9,8 @@ const PREFIX: &str = "nxa_";
 pub(super) const LEASE_PREFIX: &str = "nxl_";
 /// Of keys of the gateway, so that one can be told from the other where it lies around.
 const KEY_PREFIX: &str = "nxk_";
+/// Of what a person at the page shows.
+const PAGE_PREFIX: &str = "nxp_";
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const LENGTH: usize = 32;
 
@@ -31,6 +33,14 @@ impl Token {
     /// If the system has none to give.
     pub fn key() -> Result<Self, getrandom::Error> {
         Self::draw(KEY_PREFIX)
+    }
+
+    /// As [`Token::random`], for a person at the gateway's page.
+    ///
+    /// # Errors
+    /// If the system has none to give.
+    pub(crate) fn page() -> Result<Self, getrandom::Error> {
+        Self::draw(PAGE_PREFIX)
     }
 
     /// As [`Token::random`], for a lease.

@@ -450,6 +450,10 @@ pub struct Gateway {
     pub address_connections: usize,
     /// Wrong keys that one address may show in a minute before it has to wait.
     pub wrong_keys_per_minute: u32,
+    /// How long somebody stays signed in at the page who does nothing there.
+    pub session_idle_secs: u64,
+    /// And in any case.
+    pub session_secs: u64,
     /// How long a proxy that takes its connections from a gateway uses its copies after it heard from it last.
     pub grace_secs: u64,
 }

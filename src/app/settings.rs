@@ -128,6 +128,10 @@ pub(super) fn gateway(
         head_timeout: Duration::from_secs(config.limits.head_timeout_secs),
         handshake_timeout: Duration::from_secs(config.limits.handshake_timeout_secs),
         answer_timeout: Duration::from_secs(60),
+        sessions: gateway::Lasting {
+            idle: Duration::from_secs(config.gateway.session_idle_secs),
+            all: Duration::from_secs(config.gateway.session_secs),
+        },
         connections: config.gateway.connections,
         address_connections: config.gateway.address_connections,
     })

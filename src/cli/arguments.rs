@@ -18,7 +18,7 @@ pub(crate) use audit::{Audit, Export, Period, Search, Tail, Verify};
 pub(crate) use connections::{Approve, List, Login, One, Register, Remove, Test};
 pub(crate) use files::{Ca, Import, Policy, Providers};
 pub(crate) use gateway::{AddKey, Gateway, GatewayKey, KeyKind, Trust};
-pub(crate) use running::{Env, Explain, Run, Up};
+pub(crate) use running::{Env, Explain, Open, Run, Up};
 
 /// What scripts may rely on; `nexus run` has codes of its own.
 const EXIT_CODES: &str = "\
@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Init,
     /// Run the proxy in the foreground; SIGHUP reloads, SIGTERM drains
     Up(Up),
+    /// Open the page on which all egress is seen: a link that works once
+    Open(Open),
     /// Run a command with the proxy, without credentials, shut out of the home folder
     Run(Run),
     /// Print the environment that leads programs through the proxy

@@ -1,6 +1,5 @@
 //! `nexus login`: an account connected by a person's consent, in a browser or by a code that is typed on another device.
 
-mod browser;
 mod device;
 mod loopback;
 mod page;
@@ -26,7 +25,7 @@ use super::arguments::Login;
 use super::context::{Context, Hint, connection};
 use super::process::{harden, start_log};
 use super::terminal::Terminal;
-use super::{gateway, providers, when};
+use super::{browser, gateway, providers, when};
 use loopback::{Arrival, Loopback};
 use page::Page;
 use redirect::Redirect;

@@ -7,6 +7,7 @@ mod approve;
 mod arguments;
 mod attention;
 mod audit;
+mod browser;
 mod ca;
 mod conceal;
 mod context;
@@ -24,6 +25,7 @@ mod list;
 mod login;
 mod manual;
 mod node;
+mod open;
 mod policy;
 mod print;
 mod process;
@@ -77,6 +79,7 @@ fn dispatch(command: Command, context: &Context, terminal: &Terminal) -> anyhow:
         Command::Audit(action) => return audit::run(context, terminal, &action),
         Command::Status => return status::run(context, terminal),
         Command::Init => init::run(context, terminal),
+        Command::Open(options) => open::run(context, terminal, &options),
         Command::Up(options) => up::run(context, terminal, &options),
         Command::Env(options) => print::run(context, terminal, &options),
         Command::Register(options) => register::run(context, terminal, &options),

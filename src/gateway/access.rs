@@ -14,10 +14,11 @@ use zeroize::Zeroizing;
 
 use super::context::{Gateway, Shared};
 use super::keys::{Key, Kind};
-pub(crate) use super::level::{Admin, App, Level, Node, Open, Operator, Page, Registrar};
+pub(crate) use super::level::{Admin, App, Approver, Auditor, Level, Node, Open, Operator, Page, Registrar, SignedIn, Watcher};
 use super::origin::{Origin, by_a_browser, by_a_page, is_direct};
 use super::problem::Problem;
-use super::shown::{hold_another, shown};
+use super::session::{Role, Session};
+use super::shown::{PageSecrets, at_the_page, hold_another, shown};
 use crate::agent::Agent;
 use crate::model::{ConnectionId, ProviderId, UserName};
 
@@ -37,6 +38,8 @@ pub(crate) enum Who {
     Key(Arc<Key>),
     /// An agent of the proxy, where agents are admitted.
     Agent(Arc<Agent>),
+    /// A person at the page.
+    Session(Arc<Session>),
 }
 
 /// Who asks, where `W` admits them.
@@ -54,6 +57,7 @@ impl Who {
         match self {
             Self::Anyone | Self::Owner | Self::Agent(_) => None,
             Self::CommandLine => Some(Kind::Admin),
+            Self::Session(session) => (session.role == Role::Operator).then_some(Kind::Admin),
             Self::Key(key) => Some(key.kind),
         }
     }
@@ -66,13 +70,20 @@ impl Who {
             Self::CommandLine => "command line",
             Self::Key(key) => key.name.as_str(),
             Self::Agent(agent) => agent.name.as_str(),
+            Self::Session(session) => session.name.as_str(),
         }
+    }
+
+    /// What they may do at the page, where they are there.
+    pub(crate) fn role(&self) -> Option<Role> {
+        if let Self::Session(session) = self { Some(session.role) } else { None }
     }
 
     /// What they are, in the audit log.
     fn sort(&self) -> &'static str {
         match self {
             Self::Agent(_) => "agent",
+            Self::Session(session) => session.role.as_str(),
             _ => self.kind().map_or("none", Kind::as_str),
         }
     }
@@ -81,6 +92,7 @@ impl Who {
     pub(crate) fn asker(&self) -> &str {
         match self {
             Self::Owner => "our user",
+            Self::Session(session) => &session.asker,
             Self::Anyone | Self::CommandLine | Self::Key(_) | Self::Agent(_) => self.name(),
         }
     }
@@ -90,7 +102,7 @@ impl Who {
         match self {
             Self::Key(key) => key.user.as_ref(),
             Self::Agent(agent) => agent.user.as_ref(),
-            Self::Anyone | Self::Owner | Self::CommandLine => None,
+            Self::Anyone | Self::Owner | Self::CommandLine | Self::Session(_) => None,
         }
     }
 
@@ -117,7 +129,7 @@ impl Who {
     fn key(&self) -> Option<&Key> {
         match self {
             Self::Key(key) => Some(key),
-            Self::Anyone | Self::Owner | Self::CommandLine | Self::Agent(_) => None,
+            Self::Anyone | Self::Owner | Self::CommandLine | Self::Agent(_) | Self::Session(_) => None,
         }
     }
 }
@@ -243,6 +255,9 @@ impl Gateway {
     /// 401 for a wrong key, which is never taken for none; 403 for a web page, or a key in a place that is not for it; 429 after too
     /// many wrong ones.
     fn who(&self, parts: &Parts, origin: &Origin, agents: bool) -> Result<Who, Problem> {
+        if let Some(secrets) = at_the_page(&parts.headers)? {
+            return self.signed_in(parts, &secrets).map(Who::Session);
+        }
         if by_a_page(&parts.headers) {
             return Err(by_another_page());
         }
@@ -262,6 +277,18 @@ impl Gateway {
         let direct = !by_a_browser(&parts.headers) && is_direct(&parts.headers);
         let owner = direct && self.is_our_user(origin);
         Ok(if owner { Who::Owner } else { Who::Anyone })
+    }
+
+    /// Who is at the page. Only a page of our own asks for them.
+    fn signed_in(&self, parts: &Parts, secrets: &PageSecrets) -> Result<Arc<Session>, Problem> {
+        if !sent_by_ourselves(parts, &self.settings.url) {
+            return Err(by_another_page());
+        }
+        let PageSecrets { cookies, page, active } = secrets;
+        let now = (self.ports.clock)();
+        let found = cookies.iter().find_map(|cookie| self.sessions.find(cookie, page, *active, now));
+        // Whose session has ended shows it again and again: that is no guess.
+        found.ok_or_else(Problem::signed_out)
     }
 
     /// Whoever has one of the keys that were shown; the first that is one counts.

@@ -17,6 +17,7 @@ use super::keys::{Keys, OwnKey};
 use super::origin::Origin;
 use super::pending::Pending;
 use super::problem::Problem;
+use super::session::{AT_THE_PAGE, Sessions};
 use super::settings::Settings;
 use crate::agent::{Agents, AppPlaceholders, Guesses};
 use crate::approval::Approvals;
@@ -89,6 +90,8 @@ pub(crate) struct Gateway {
     pub(super) tls: ArcSwapOption<ServerConfig>,
     pub(crate) guesses: Guesses,
     pub(super) refusals: Guesses,
+    /// People at the page.
+    pub(super) sessions: Sessions,
     peers: Mutex<Option<Peers>>,
     /// What takes provider files is built after us.
     pub(super) files: OnceLock<ProviderFiles>,
@@ -106,6 +109,7 @@ impl Gateway {
     ) -> Shared {
         let peers = Peers::new().inspect_err(|error| tracing::warn!(%error, "whose process calls can't be told here")).ok();
         Arc::new(Self {
+            sessions: Sessions::new(settings.sessions),
             settings,
             ports,
             counters: Counters::default(),
@@ -146,7 +150,10 @@ impl Gateway {
 
     /// Whether `asker`, as [`Who::asker`] says it, is an administrator.
     pub(super) fn is_admin(&self, asker: &str) -> bool {
-        asker == Who::CommandLine.asker() || self.keys.load().administers(asker, (self.ports.clock)())
+        // Of those at the page only operators ask for connections.
+        asker == Who::CommandLine.asker()
+            || asker.ends_with(AT_THE_PAGE)
+            || self.keys.load().administers(asker, (self.ports.clock)())
     }
 
     /// The way to token endpoints, for consents.
@@ -165,6 +172,7 @@ impl Gateway {
         match who {
             Who::Key(key) => self.keys.load().has(key, (self.ports.clock)()),
             Who::Agent(agent) => self.ports.agents.holds(agent) && !agent.expired((self.ports.clock)()),
+            Who::Session(session) => self.sessions.holds(session, (self.ports.clock)()),
             Who::Anyone | Who::Owner | Who::CommandLine => true,
         }
     }

@@ -59,7 +59,7 @@ pub(super) struct Standing {
 }
 
 /// How it stands.
-#[utoipa::path(get, path = "/api/status", tag = "health", security(("key" = ["admin", "owner"])), responses(
+#[utoipa::path(get, path = "/api/status", tag = "health", security(("key" = ["admin", "owner", "operator", "approver", "auditor"])), responses(
     (status = 200, body = Standing, description = "How it stands"),
 ))]
 async fn status(State(gateway): State<Shared>, _asked: Asked<Operator>) -> Result<Json<Standing>, Problem> {

@@ -2,6 +2,7 @@
 
 use super::access::Who;
 use super::keys::Kind;
+use super::session::Role;
 
 /// Whom a handler is for.
 pub(crate) trait Level: Send + Sync + 'static {
@@ -29,6 +30,22 @@ pub(crate) struct Page;
 /// For apps, and for everybody else that shows a key: what is answered depends on who asks.
 #[derive(Debug)]
 pub(crate) struct App;
+
+/// For apps and everybody at the page: what is seen depends on who asks, and nothing is changed.
+#[derive(Debug)]
+pub(crate) struct Watcher;
+
+/// For who answers held requests: administrators, and approvers at the page.
+#[derive(Debug)]
+pub(crate) struct Approver;
+
+/// For who reads the audit log: administrators, and everybody at the page.
+#[derive(Debug)]
+pub(crate) struct Auditor;
+
+/// For who is at the page.
+#[derive(Debug)]
+pub(crate) struct SignedIn;
 
 /// For who may register providers: administrators, and the gateway's own user on loopback.
 #[derive(Debug)]
@@ -69,7 +86,39 @@ impl Level for App {
     const FOR: &'static str = "whoever shows a key";
 
     fn admits(who: &Who) -> bool {
-        !matches!(who, Who::Anyone | Who::Agent(_))
+        !matches!(who, Who::Anyone | Who::Agent(_)) && who.role().is_none_or(|role| role == Role::Operator)
+    }
+}
+
+impl Level for Watcher {
+    const FOR: &'static str = "whoever shows a key, and people at the page";
+
+    fn admits(who: &Who) -> bool {
+        App::admits(who) || who.role().is_some()
+    }
+}
+
+impl Level for Approver {
+    const FOR: &'static str = "admin keys, and approvers at the page";
+
+    fn admits(who: &Who) -> bool {
+        Admin::admits(who) || who.role() == Some(Role::Approver)
+    }
+}
+
+impl Level for Auditor {
+    const FOR: &'static str = "admin keys, and people at the page";
+
+    fn admits(who: &Who) -> bool {
+        Admin::admits(who) || who.role().is_some()
+    }
+}
+
+impl Level for SignedIn {
+    const FOR: &'static str = "people at the page";
+
+    fn admits(who: &Who) -> bool {
+        who.role().is_some()
     }
 }
 
@@ -98,10 +147,10 @@ impl Level for Admin {
 }
 
 impl Level for Operator {
-    const FOR: &'static str = "admin keys, and the gateway's own user on its machine";
+    const FOR: &'static str = "admin keys, the gateway's own user on its machine, and people at the page";
 
     fn admits(who: &Who) -> bool {
-        Registrar::admits(who)
+        Registrar::admits(who) || who.role().is_some()
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 }
 
 /// Numbers for Prometheus (text exposition format 0.0.4), or in OpenMetrics 1.0 where that is accepted.
-#[utoipa::path(get, path = "/metrics", tag = "health", security(("key" = ["admin", "owner"])), responses(
+#[utoipa::path(get, path = "/metrics", tag = "health", security(("key" = ["admin", "owner", "operator", "approver", "auditor"])), responses(
     (status = 200, body = String, content_type = "text/plain", description = "Numbers since the start"),
 ))]
 async fn metrics(State(gateway): State<Shared>, _asked: Asked<Operator>, headers: HeaderMap) -> Result<Response, Problem> {

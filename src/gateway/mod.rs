@@ -26,10 +26,12 @@ mod profile;
 mod return_url;
 mod routes;
 mod server;
+mod session;
 mod settings;
 mod shape;
 mod shown;
 mod voice;
+mod web;
 
 pub(crate) use adopt::ProviderFiles;
 pub(crate) use context::{Gateway, Ports};
@@ -40,4 +42,5 @@ pub(crate) use pending::Pending;
 pub use pending::PendingError;
 pub use return_url::{ReturnUrl, ReturnUrlError};
 pub(crate) use server::Server;
+pub(crate) use session::Lasting;
 pub(crate) use settings::Settings;

@@ -102,6 +102,13 @@ impl Problem {
         problem.header(WWW_AUTHENTICATE, "Bearer realm=\"nexus\"")
     }
 
+    /// 401: who was at the page is not any more, or never was.
+    pub(super) fn signed_out() -> Self {
+        let message = "you are not signed in, or not any more; `nexus open` on the gateway's machine makes a new link";
+        let problem = Self::new(StatusCode::UNAUTHORIZED, "signed_out", message);
+        problem.header(WWW_AUTHENTICATE, "Bearer realm=\"nexus\"")
+    }
+
     /// 403: whoever asks may not.
     pub(crate) fn forbidden(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)

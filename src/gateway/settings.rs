@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::return_url::ReturnUrl;
+use super::session::Lasting;
 use crate::head::Limits;
 use crate::model::Host;
 
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) handshake_timeout: Duration,
     /// A request must be answered after this, its body read.
     pub(crate) answer_timeout: Duration,
+    /// How long people stay signed in at the page.
+    pub(crate) sessions: Lasting,
     /// Connections at a time.
     pub(crate) connections: usize,
     /// Of those, the ones of one address.

@@ -53,7 +53,7 @@ fn app(who: &Who) -> Option<AgentName> {
     match who {
         Who::Key(key) => Some(key.name.clone()),
         Who::Agent(_) => None,
-        Who::Anyone | Who::Owner | Who::CommandLine => Agent::local().map(|local| local.name),
+        Who::Anyone | Who::Owner | Who::CommandLine | Who::Session(_) => Agent::local().map(|local| local.name),
     }
 }
 

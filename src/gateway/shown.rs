@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE};
 use zeroize::Zeroizing;
 
 use super::problem::Problem;
@@ -50,6 +50,43 @@ fn authorization(value: &str) -> Vec<Zeroizing<String>> {
     let pair = std::str::from_utf8(&decoded).unwrap_or_default();
     let (name, password) = pair.split_once(':').unwrap_or((pair, ""));
     [password, name].map(|text| Zeroizing::new(text.to_owned())).to_vec()
+}
+
+/// The field in which a page of ours shows its half of a session.
+const PAGE: &str = "nexus-page";
+/// The field that says that nobody did anything: the page only looks whether there is news.
+const BACKGROUND: &str = "nexus-background";
+/// Cookies of our name that are looked at: other programs of the host can add some.
+const COOKIES: usize = 4;
+
+/// Both halves of a session.
+pub(super) struct PageSecrets {
+    /// What may be the one that no script can read.
+    pub(super) cookies: Vec<Zeroizing<String>>,
+    /// The one that the page keeps.
+    pub(super) page: Zeroizing<String>,
+    /// Whether a person did something.
+    pub(super) active: bool,
+}
+
+/// The name of the cookie: where it can be, one that only this host can set, and only by TLS (RFC 6265bis section 4.1.3.2).
+pub(super) fn cookie_name(tls: bool) -> &'static str {
+    if tls { "__Host-nexus" } else { "nexus" }
+}
+
+/// The session that a page of ours shows; `None` where it shows none.
+pub(super) fn at_the_page(headers: &HeaderMap) -> Result<Option<PageSecrets>, Problem> {
+    let mut pages = headers.get_all(PAGE).iter();
+    let Some(page) = pages.next() else { return Ok(None) };
+    if pages.next().is_some() || headers.contains_key("x-api-key") || headers.contains_key(AUTHORIZATION) {
+        return Err(Problem::malformed("one request shows one key: the field Nexus-Page stands alone, and once"));
+    }
+    let page = Zeroizing::new(page.to_str().unwrap_or_default().to_owned());
+    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    let named = pairs.filter_map(|pair| pair.trim().split_once('='));
+    let ours = named.filter(|(name, _)| *name == cookie_name(true) || *name == cookie_name(false));
+    let cookies = ours.map(|(_, value)| Zeroizing::new(value.to_owned())).take(COOKIES).collect();
+    Ok(Some(PageSecrets { cookies, page, active: !headers.contains_key(BACKGROUND) }))
 }
 
 #[cfg(test)]

@@ -9,4 +9,5 @@ mod described;
 mod keys;
 mod killed;
 mod life;
+mod page;
 mod typed;

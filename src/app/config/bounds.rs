@@ -152,11 +152,13 @@ fn ca(ca: &Ca) -> [Bound; 2] {
     [number("ca.cache_hosts", ca.cache_hosts, 1..=MANY), number("ca.overlap_days", ca.overlap_days, 0..=3650)]
 }
 
-fn gateway(gateway: &Gateway) -> [Bound; 4] {
+fn gateway(gateway: &Gateway) -> [Bound; 6] {
     [
         number("gateway.connections", gateway.connections, 1..=MANY),
         number("gateway.address_connections", gateway.address_connections, 1..=MANY),
         number("gateway.wrong_keys_per_minute", gateway.wrong_keys_per_minute, 1..=MANY),
+        number("gateway.session_idle_secs", gateway.session_idle_secs, 60..=7 * DAY),
+        number("gateway.session_secs", gateway.session_secs, 60..=30 * DAY),
         number("gateway.grace_secs", gateway.grace_secs, 0..=30 * DAY),
     ]
 }

@@ -177,6 +177,8 @@ impl Default for Gateway {
             connections: 1000,
             address_connections: 250,
             wrong_keys_per_minute: 30,
+            session_idle_secs: 1800,
+            session_secs: 43_200,
             grace_secs: 3600,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::super::env::Format;
 use super::super::run::Confine;
@@ -17,6 +17,33 @@ Outcomes:
   tunnel         bytes go through unseen: no provider names the host
   refuse         answered by Nexus, nothing is sent
   auth required  refused until somebody runs `nexus register`";
+
+#[derive(Debug, Args)]
+pub(crate) struct Open {
+    /// What whoever follows the link may do
+    #[arg(long, value_enum, default_value = "operator")]
+    pub(crate) role: Role,
+    /// Their name, which stands in the audit log beside all that they do [default: yours on this machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Print the link only
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// Sign everybody out instead, and make links worthless that nobody has followed
+    #[arg(long, conflicts_with_all = ["role", "name", "no_browser"])]
+    pub(crate) end: bool,
+}
+
+/// `--role`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Role {
+    /// All that an administrator's key may
+    Operator,
+    /// Sees what there is to see, and answers held requests
+    Approver,
+    /// Sees what there is to see
+    Auditor,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {

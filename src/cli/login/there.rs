@@ -12,11 +12,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::arguments::Login;
+use super::super::browser;
 use super::super::context::{Context, Hint};
 use super::super::gateway::There;
 use super::super::remote::plain;
 use super::super::terminal::Terminal;
-use super::{INTERRUPTED, browser, patience};
+use super::{INTERRUPTED, patience};
 
 /// How soon the gateway is asked again how it stands, and the most that this grows to.
 const SOON: Duration = Duration::from_millis(200);

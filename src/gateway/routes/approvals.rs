@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::approval::{Answer, Claimed, NotDone, Reply, Shown, ShownGrant, State as Standing};
-use crate::gateway::access::{Admin, Asked, Level, Open};
+use crate::gateway::access::{Approver, Asked, Auditor, Level, Open};
 use crate::gateway::context::Shared;
 use crate::gateway::input::{InBody, InPath, Whole, parse, whole};
 use crate::gateway::problem::{Document, Problem};
@@ -86,16 +86,16 @@ struct Replied {
 }
 
 /// Requests that wait for a person's word, and what was let on for a time.
-#[utoipa::path(get, path = "/api/approvals", tag = "approvals", security(("key" = ["admin"])), responses(
+#[utoipa::path(get, path = "/api/approvals", tag = "approvals", security(("key" = ["admin", "operator", "approver", "auditor"])), responses(
     (status = 200, body = Approvals, description = "What waits, what ended within the hour, and what was let on"),
 ))]
-async fn approvals(State(gateway): State<Shared>, _asked: Asked<Admin>) -> Json<Approvals> {
+async fn approvals(State(gateway): State<Shared>, _asked: Asked<Auditor>) -> Json<Approvals> {
     let desk = &gateway.ports.approvals;
     Json(Approvals { waiting: desk.waiting(), items: desk.all(), grants: desk.grants(SystemTime::now()) })
 }
 
 /// One of them.
-#[utoipa::path(get, path = "/api/approvals/{id}", tag = "approvals", security(("key" = ["admin"])),
+#[utoipa::path(get, path = "/api/approvals/{id}", tag = "approvals", security(("key" = ["admin", "operator", "approver", "auditor"])),
     params(("id" = String, Path, description = "The `request_id` of the request")),
     responses(
         (status = 200, body = Shown, description = "What it wants, and how it stands"),
@@ -104,14 +104,14 @@ async fn approvals(State(gateway): State<Shared>, _asked: Asked<Admin>) -> Json<
 )]
 async fn approval(
     State(gateway): State<Shared>,
-    _asked: Asked<Admin>,
+    _asked: Asked<Auditor>,
     InPath(id): InPath<String>,
 ) -> Result<Json<Shown>, Problem> {
     gateway.ports.approvals.find(&id).map(Json).ok_or_else(unknown)
 }
 
 /// Lets a request go on, or refuses it.
-#[utoipa::path(post, path = "/api/approvals/{id}", tag = "approvals", security(("key" = ["admin"])), request_body = Given,
+#[utoipa::path(post, path = "/api/approvals/{id}", tag = "approvals", security(("key" = ["admin", "operator", "approver"])), request_body = Given,
     params(("id" = String, Path, description = "The `request_id` of the request")),
     responses(
         (status = 200, body = Shown, description = "It is answered"),
@@ -121,7 +121,7 @@ async fn approval(
 )]
 async fn answer_approval(
     State(gateway): State<Shared>,
-    asked: Asked<Admin>,
+    asked: Asked<Approver>,
     InPath(id): InPath<String>,
     InBody(given): InBody<Given>,
 ) -> Result<Json<Shown>, Problem> {
@@ -157,7 +157,7 @@ async fn reply_to_approval(
 }
 
 /// Ends what was let on for a time.
-#[utoipa::path(delete, path = "/api/approvals/grants/{id}", tag = "approvals", security(("key" = ["admin"])),
+#[utoipa::path(delete, path = "/api/approvals/grants/{id}", tag = "approvals", security(("key" = ["admin", "operator", "approver"])),
     params(("id" = String, Path, description = "The `id` of the grant")),
     responses(
         (status = 204, description = "It has ended"),
@@ -166,7 +166,7 @@ async fn reply_to_approval(
 )]
 async fn revoke_grant(
     State(gateway): State<Shared>,
-    asked: Asked<Admin>,
+    asked: Asked<Approver>,
     InPath(id): InPath<String>,
 ) -> Result<StatusCode, Problem> {
     let desk = &gateway.ports.approvals;

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::attention::{Fared, Shown};
-use crate::gateway::access::{App, Asked, Level as _, Operator};
+use crate::gateway::access::{Asked, Level as _, Operator, Watcher};
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::input::InPath;
 use crate::gateway::problem::Problem;
@@ -30,10 +30,10 @@ struct Attention {
 }
 
 /// What needs a person, of the connections that whoever asks may see.
-#[utoipa::path(get, path = "/api/attention", tag = "attention", security(("key" = ["app", "owner", "node", "admin"])), responses(
+#[utoipa::path(get, path = "/api/attention", tag = "attention", security(("key" = ["app", "owner", "node", "admin", "operator", "approver", "auditor"])), responses(
     (status = 200, body = Attention, description = "What is open, and what was settled within the hour"),
 ))]
-async fn needs(State(gateway): State<Shared>, asked: Asked<App>) -> Result<Json<Attention>, Problem> {
+async fn needs(State(gateway): State<Shared>, asked: Asked<Watcher>) -> Result<Json<Attention>, Problem> {
     gateway.on_disk(look).await?;
     let attention = &gateway.ports.attention;
     let seen = |(connection, shown)| asked.who.sees(&connection).then_some(shown);
@@ -42,14 +42,18 @@ async fn needs(State(gateway): State<Shared>, asked: Asked<App>) -> Result<Json<
 }
 
 /// How one of them stands; it can be asked for an hour after it was settled.
-#[utoipa::path(get, path = "/api/attention/{id}", tag = "attention", security(("key" = ["app", "owner", "node", "admin"])),
+#[utoipa::path(get, path = "/api/attention/{id}", tag = "attention", security(("key" = ["app", "owner", "node", "admin", "operator", "approver", "auditor"])),
     params(("id" = String, Path, description = "The `request_id` of the first request that was refused")),
     responses(
         (status = 200, body = Shown, description = "How it stands"),
         (status = 404, body = crate::gateway::problem::Document, content_type = "application/problem+json", description = "No such item, or whoever asks may not see its connection"),
     ),
 )]
-async fn need(State(gateway): State<Shared>, asked: Asked<App>, InPath(id): InPath<String>) -> Result<Json<Shown>, Problem> {
+async fn need(
+    State(gateway): State<Shared>,
+    asked: Asked<Watcher>,
+    InPath(id): InPath<String>,
+) -> Result<Json<Shown>, Problem> {
     gateway.on_disk(look).await?;
     let found = gateway.ports.attention.find(&id).filter(|(need, _)| asked.who.sees(&need.connection));
     found

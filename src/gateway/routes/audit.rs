@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::audit::{Since, Tail, is_told};
-use crate::gateway::access::{Admin, Asked};
+use crate::gateway::access::{Asked, Auditor};
 use crate::gateway::context::Shared;
 use crate::gateway::input::InQuery;
 use crate::gateway::problem::Problem;
@@ -43,12 +43,12 @@ struct Lines {
 }
 
 /// The last lines of the audit log.
-#[utoipa::path(get, path = "/audit", tag = "audit", params(HowMuch), security(("key" = ["admin"])), responses(
+#[utoipa::path(get, path = "/audit", tag = "audit", params(HowMuch), security(("key" = ["admin", "operator", "approver", "auditor"])), responses(
     (status = 200, body = Lines, description = "The last lines"),
 ))]
 async fn audit(
     State(gateway): State<Shared>,
-    _asked: Asked<Admin>,
+    _asked: Asked<Auditor>,
     InQuery(much): InQuery<HowMuch>,
 ) -> Result<Json<Lines>, Problem> {
     let limit = much.limit.unwrap_or(USUAL);

@@ -118,7 +118,7 @@ impl Begun {
 ///
 /// While the same key waits for the same answer, it is given the same question again, with 409.
 #[utoipa::path(post, path = "/v1/request-connection", tag = "connections", request_body = Ask,
-    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    security(("key" = ["app", "node", "admin", "owner", "operator"])), responses(
     (status = 200, body = Begun, description = "Send the person to authUrl, and watch the connection"),
     (status = 403, body = Document, content_type = "application/problem+json",
         description = "The key is another person's, or return_url is not on the list"),
@@ -160,7 +160,7 @@ struct Checked {
 /// How a connection stands.
 #[utoipa::path(get, path = "/v1/check-connection/{id}", tag = "connections",
     params(("id" = String, Path, description = "As it was given, or `provider[:user]`")),
-    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    security(("key" = ["app", "node", "admin", "owner", "operator"])), responses(
     (status = 200, body = Checked, description = "Its status"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "There is none, or it is not for this key"),
 ))]

@@ -95,7 +95,7 @@ struct Leases {
 }
 
 /// Makes a lease: a token that acts for the agent and may do no more than it.
-#[utoipa::path(post, path = "/api/agents/{name}/leases", tag = "agents", security(("key" = ["agent", "admin"])),
+#[utoipa::path(post, path = "/api/agents/{name}/leases", tag = "agents", security(("key" = ["agent", "admin", "operator"])),
     params(("name" = String, Path, description = "The agent's name")), request_body = LeaseWanted,
     responses(
         (status = 201, body = LeaseMade, description = "The lease, and its token, which is not shown again"),
@@ -123,7 +123,7 @@ async fn lend(
 }
 
 /// The leases of an agent that have not ended.
-#[utoipa::path(get, path = "/api/agents/{name}/leases", tag = "agents", security(("key" = ["agent", "admin"])),
+#[utoipa::path(get, path = "/api/agents/{name}/leases", tag = "agents", security(("key" = ["agent", "admin", "operator"])),
     params(("name" = String, Path, description = "The agent's name")),
     responses(
         (status = 200, body = Leases, description = "Without their tokens"),
@@ -142,7 +142,7 @@ async fn leases(
 }
 
 /// How a lease stands.
-#[utoipa::path(get, path = "/api/leases/{id}", tag = "agents", security(("key" = ["agent", "admin"])),
+#[utoipa::path(get, path = "/api/leases/{id}", tag = "agents", security(("key" = ["agent", "admin", "operator"])),
     params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 200, body = Lease, description = "Without its token"),
@@ -159,7 +159,7 @@ async fn one_lease(
 }
 
 /// Ends a lease; what it has open ends within a second.
-#[utoipa::path(delete, path = "/api/leases/{id}", tag = "agents", security(("key" = ["agent", "admin"])),
+#[utoipa::path(delete, path = "/api/leases/{id}", tag = "agents", security(("key" = ["agent", "admin", "operator"])),
     params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 204, description = "It has ended"),

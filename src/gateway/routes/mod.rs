@@ -10,6 +10,7 @@ mod leases;
 mod node;
 mod providers;
 mod removed;
+mod sign_in;
 mod stored;
 mod tokens;
 mod whoami;
@@ -22,7 +23,7 @@ use utoipa_axum::routes;
 
 use super::access::{Asked, Open};
 use super::context::Shared;
-use super::{health, metrics, openapi, problem};
+use super::{health, metrics, openapi, problem, web};
 
 /// Every path, and the document that describes them.
 pub(super) fn all(gateway: &Shared) -> Router {
@@ -40,6 +41,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
         .merge(removed::routes())
         .merge(providers::routes())
         .merge(leases::routes())
+        .merge(sign_in::routes())
         .merge(tokens::routes())
         .merge(node::routes())
         .merge(stored::routes())
@@ -47,6 +49,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
     let (router, document) = described.split_for_parts();
     let text = serde_json::to_string(&openapi::complete(document)).unwrap_or_default();
     router
+        .merge(web::routes())
         .fallback(problem::no_such_page)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(gateway.clone())

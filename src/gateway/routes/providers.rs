@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::connections::Begun;
-use crate::gateway::access::{App, Asked, Who};
+use crate::gateway::access::{App, Asked, Watcher, Who};
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::flow::Wanted as Question;
 use crate::gateway::input::{InBody, InPath};
@@ -53,7 +53,7 @@ struct Listed {
 }
 
 /// The services that are known, grouped. JarvisCore's command line, which can't read that, gets a list of those that are registered.
-#[utoipa::path(get, path = "/v1/providers", tag = "providers", security(("key" = ["app", "node", "admin", "owner"])), responses(
+#[utoipa::path(get, path = "/v1/providers", tag = "providers", security(("key" = ["app", "node", "admin", "owner", "operator"])), responses(
     (status = 200, body = Object, description = "`{auth_type: {name: {api_base_url, user_info_endpoint, scopes}}}`"),
 ))]
 async fn providers(State(gateway): State<Shared>, asked: Asked<App>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -66,10 +66,10 @@ async fn providers(State(gateway): State<Shared>, asked: Asked<App>, headers: He
 }
 
 /// The services that are known, grouped.
-#[utoipa::path(get, path = "/v1/providers/metadata", tag = "providers", security(("key" = ["app", "node", "admin", "owner"])), responses(
+#[utoipa::path(get, path = "/v1/providers/metadata", tag = "providers", security(("key" = ["app", "node", "admin", "owner", "operator", "approver", "auditor"])), responses(
     (status = 200, body = Object, description = "`{auth_type: {name: {api_base_url, user_info_endpoint, scopes}}}`"),
 ))]
-async fn metadata(State(gateway): State<Shared>, asked: Asked<App>) -> Response {
+async fn metadata(State(gateway): State<Shared>, asked: Asked<Watcher>) -> Response {
     Json(grouped(&gateway, &asked.who)).into_response()
 }
 
@@ -135,13 +135,13 @@ struct Profile {
 
 /// A service.
 #[utoipa::path(get, path = "/v1/providers/{id}", tag = "providers", params(("id" = String, Path, description = "Its name")),
-    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    security(("key" = ["app", "node", "admin", "owner", "operator", "approver", "auditor"])), responses(
     (status = 200, body = Profile, description = "What is known of it"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "There is none of that name, or it is not for this key"),
 ))]
 async fn provider(
     State(gateway): State<Shared>,
-    asked: Asked<App>,
+    asked: Asked<Watcher>,
     InPath(id): InPath<String>,
 ) -> Result<Json<Profile>, Problem> {
     let provider = gateway.provider(&asked.who, &id)?;
@@ -172,7 +172,7 @@ async fn provider(
 /// Administrators and programs of the gateway's own user on its machine do that; others learn whether it is done already. Where no
 /// provider file knows the service and the profile says where its API is, the gateway writes one, which is in force at once.
 #[utoipa::path(post, path = "/v1/providers", tag = "providers", request_body = Registration,
-    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    security(("key" = ["app", "node", "admin", "owner", "operator"])), responses(
     (status = 200, body = Registered, description = "It took the place of another"),
     (status = 201, body = Registered, description = "It is registered"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "No such provider, and nothing that describes one"),

@@ -67,7 +67,7 @@ struct Removed {
 /// A question is its key's own to end; a connection is an administrator's.
 #[utoipa::path(delete, path = "/v1/connections/{id}", tag = "connections",
     params(("id" = String, Path, description = "As it was given, or `provider[:user]`"), How),
-    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    security(("key" = ["app", "node", "admin", "owner", "operator"])), responses(
     (status = 200, body = Removed, description = "It is gone"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "There is none, or it is not for this key"),
     (status = 409, body = Document, content_type = "application/problem+json",

@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 struct Viewer;
 
 impl Level for Viewer {
-    const FOR: &'static str = "admin and node keys, and the gateway's own user on its machine";
+    const FOR: &'static str = "admin and node keys, the gateway's own user on its machine, and people at the page";
 
     fn admits(who: &Who) -> bool {
         Operator::admits(who) || Node::admits(who)
@@ -88,7 +88,7 @@ struct Registered {
 }
 
 /// Stores what a person typed as a connection, its hosts sealed with it.
-#[utoipa::path(post, path = "/api/connections", tag = "connections", request_body = Typed, security(("key" = ["admin", "owner"])), responses(
+#[utoipa::path(post, path = "/api/connections", tag = "connections", request_body = Typed, security(("key" = ["admin", "owner", "operator"])), responses(
     (status = 201, body = Registered, description = "It is stored"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "The provider is unknown"),
     (status = 409, body = Document, content_type = "application/problem+json", description = "There is one, and it was not to be replaced; or the fields are no credential of the provider"),
@@ -215,7 +215,7 @@ struct All {
 }
 
 /// All connections without their secrets.
-#[utoipa::path(get, path = "/api/connections", tag = "connections", security(("key" = ["admin", "node", "owner"])), responses(
+#[utoipa::path(get, path = "/api/connections", tag = "connections", security(("key" = ["admin", "node", "owner", "operator", "approver", "auditor"])), responses(
     (status = 200, body = All, description = "In the order of their names"),
 ))]
 async fn all_connections(State(gateway): State<Shared>, asked: Asked<Viewer>) -> Result<Json<All>, Problem> {
@@ -228,7 +228,7 @@ async fn all_connections(State(gateway): State<Shared>, asked: Asked<Viewer>) ->
 }
 
 /// One connection without its secrets.
-#[utoipa::path(get, path = "/api/connections/{id}", tag = "connections", security(("key" = ["admin", "node", "owner"])),
+#[utoipa::path(get, path = "/api/connections/{id}", tag = "connections", security(("key" = ["admin", "node", "owner", "operator", "approver", "auditor"])),
     params(("id" = String, Path, description = "`provider` or `provider:user`")), responses(
     (status = 200, body = Shown, description = "How it stands"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "There is none of this name"),

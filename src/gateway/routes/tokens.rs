@@ -35,7 +35,7 @@ type Usable = (ConnectionId, Arc<Entry>, Arc<Provider>);
 /// The credential of a connection. Every key but a proxy's gets a placeholder: the proxy puts the true one on the request.
 #[utoipa::path(get, path = "/v1/token/{id}", tag = "connections",
     params(("id" = String, Path, description = "As it was given, or `provider[:user]`, or `resolved:[person:]provider`")),
-    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    security(("key" = ["app", "node", "admin", "owner", "operator"])), responses(
     (status = 200, body = Credential, description = "Its shape, and its fields"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "There is none, or it is not for this key"),
     (status = 409, body = Document, content_type = "application/problem+json", description = "It can't be used: a person must act"),
@@ -65,7 +65,7 @@ struct Refreshed {
 /// A credential that its service refused is renewed by the proxy that met the refusal, before the app hears of it.
 #[utoipa::path(post, path = "/v1/refresh/{id}", tag = "connections",
     params(("id" = String, Path, description = "As it was given, or `provider[:user]`, or `resolved:[person:]provider`")),
-    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    security(("key" = ["app", "node", "admin", "owner", "operator"])), responses(
     (status = 200, body = Refreshed, description = "It is good now"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "There is none, or it is not for this key"),
     (status = 409, body = Document, content_type = "application/problem+json", description = "It can't be used: a person must act"),
@@ -114,7 +114,7 @@ impl Whose {
 
 /// The credential of a person's connection with a service, if there is one that can be used.
 #[utoipa::path(get, path = "/v1/resolve", tag = "connections", params(Whose),
-    security(("key" = ["app", "node", "admin", "owner"])), responses(
+    security(("key" = ["app", "node", "admin", "owner", "operator"])), responses(
     (status = 200, body = Credential, description = "Its shape, and its fields"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "There is none that can be used, or it is not for this key"),
 ))]

@@ -6,9 +6,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::gateway::access::{App, Asked};
+use crate::gateway::access::{Asked, Watcher, Who};
 use crate::gateway::context::Shared;
 use crate::gateway::keys::Kind;
+use crate::gateway::session::Role;
 
 /// Its operation.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -20,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 struct Asking {
     /// The key's name, or `owner` where a program of the gateway's own user showed none.
     name: String,
-    /// `admin`, `node`, `app`, or `owner`.
+    /// `admin`, `node`, `app`, or `owner`; at the page `operator`, `approver` or `auditor`.
     kind: &'static str,
     /// The person whose connections alone it sees.
     user: Option<String>,
@@ -28,15 +29,20 @@ struct Asking {
     providers: Option<Vec<String>>,
 }
 
+/// A person at the page is called by their role.
+fn kind(who: &Who) -> &'static str {
+    who.role().map(Role::as_str).or_else(|| who.kind().map(Kind::as_str)).unwrap_or("owner")
+}
+
 /// Who asks.
-#[utoipa::path(get, path = "/api/whoami", tag = "health", security(("key" = ["app", "owner", "node", "admin"])), responses(
+#[utoipa::path(get, path = "/api/whoami", tag = "health", security(("key" = ["app", "owner", "node", "admin", "operator", "approver", "auditor"])), responses(
     (status = 200, body = Asking, description = "Whose key it is"),
 ))]
-async fn whoami(asked: Asked<App>) -> Json<Asking> {
+async fn whoami(asked: Asked<Watcher>) -> Json<Asking> {
     let providers = asked.who.providers().map(|names| names.iter().map(ToString::to_string).collect());
     Json(Asking {
         name: asked.who.name().to_owned(),
-        kind: asked.who.kind().map_or("owner", Kind::as_str),
+        kind: kind(&asked.who),
         user: asked.who.bound_to().map(ToString::to_string),
         providers,
     })

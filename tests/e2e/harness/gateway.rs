@@ -57,6 +57,11 @@ impl Gateway {
         other
     }
 
+    /// What it sends in the field `name`.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(sent, _)| sent == name).map(|(_, value)| value.as_str())
+    }
+
     /// The same, with a key.
     pub(crate) fn key(&self, key: &str) -> Self {
         self.with("X-API-Key", key)
@@ -65,6 +70,17 @@ impl Gateway {
     /// Somebody without a key whom nothing makes the gateway's own user: only programs that no browser is in are.
     pub(crate) fn nobody(&self) -> Self {
         self.with("Sec-Fetch-Mode", "cors")
+    }
+
+    /// Somebody at the page whom this administrator invited, as `role`.
+    pub(crate) async fn signed_in(&self, role: &str) -> Self {
+        let wanted = serde_json::json!({ "name": format!("{role}-1"), "role": role });
+        let invited = self.ask("POST", "/api/sessions", Some(&wanted)).await.json();
+        let link = invited["url"].as_str().and_then(|url| url.split_once('#')).expect("a link").1;
+        let page = Self::at(self.address);
+        let signed = page.ask("POST", "/api/session", Some(&serde_json::json!({ "link": link }))).await;
+        let cookie = signed.field("set-cookie").and_then(|field| field.split(';').next()).expect("a cookie").to_owned();
+        page.with("Cookie", &cookie).with("Nexus-Page", signed.json()["page"].as_str().expect("a secret"))
     }
 
     /// GET.

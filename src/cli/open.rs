@@ -1,0 +1,56 @@
+//! `nexus open`: a link to the page, made by the gateway of this home.
+
+use clap::ValueEnum as _;
+use http::Method;
+use nexus::model::AgentName;
+use serde_json::{Value, json};
+
+use super::arguments::Open;
+use super::context::{Context, Hint};
+use super::terminal::Terminal;
+use super::{browser, control};
+
+pub(super) fn run(context: &Context, terminal: &Terminal, options: &Open) -> anyhow::Result<()> {
+    if options.end {
+        let ended = ask(context, &Method::DELETE, None)?;
+        let count = ended.get("ended").and_then(Value::as_u64).unwrap_or_default();
+        return terminal.either(&ended, || format!("{count} sessions and links ended\n"));
+    }
+    let name: AgentName = match &options.name {
+        Some(name) => name.parse()?,
+        None => own_name()?,
+    };
+    let role = options.role.to_possible_value().map(|role| role.get_name().to_owned());
+    let made = ask(context, &Method::POST, Some(&json!({ "name": name.as_str(), "role": role })))?;
+    let text = |member: &str| made.get(member).and_then(Value::as_str).unwrap_or_default();
+    let url = text("url");
+    terminal.either(&made, || {
+        format!("for {name} as {}, once, until {}:\n  {url}\n", role.as_deref().unwrap_or_default(), text("expires_at"))
+    })?;
+    if !options.no_browser && !opened(url)? {
+        terminal.hint("no browser could be opened here; follow the link in one that reaches this address");
+    }
+    Ok(())
+}
+
+/// Of who calls us, as far as that is a name.
+fn own_name() -> anyhow::Result<AgentName> {
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok()?.parse().ok());
+    named.map_or_else(|| Ok("operator".parse()?), Ok)
+}
+
+fn opened(url: &str) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(browser::open(url)))
+}
+
+fn ask(context: &Context, method: &Method, body: Option<&Value>) -> anyhow::Result<Value> {
+    let Some(answer) = control::ask(context, method, "/api/sessions", body)? else {
+        anyhow::bail!(Hint::new("the page is the gateway's, and none is up in this home", "nexus up"));
+    };
+    if answer.status.is_success() {
+        return Ok(answer.body);
+    }
+    let why = answer.body.get("detail").and_then(Value::as_str).unwrap_or_default();
+    anyhow::bail!("the gateway answered {}: {why}", answer.status)
+}

@@ -1,0 +1,63 @@
+// Elements. What comes from the network is text here, always: nothing in the page makes markup of a string.
+
+/** An element: `h("a", { href: "/live", on: { click: go } }, "Live")`. Attributes that are null or false are left out. */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "on") {
+      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+    } else if (name === "value" || name === "checked" || name === "disabled" || name === "hidden") {
+      element[name] = value;
+    } else if (value !== null && value !== undefined && value !== false) {
+      element.setAttribute(name, value === true ? "" : String(value));
+    }
+  }
+  put(element, ...children);
+  return element;
+}
+
+/** Children in the place of those that are there. */
+export function put(element, ...children) {
+  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** What is said to a screen reader at once, and shown for a while. */
+export function say(text, kind = "done") {
+  const place = document.getElementById("said");
+  const note = h("p", { class: `said ${kind}`, role: kind === "wrong" ? "alert" : "status" }, text);
+  place.append(note);
+  setTimeout(() => note.remove(), kind === "wrong" ? 12000 : 5000);
+}
+
+/** A dialog with a form. Resolves to the button's value, or null where it was closed. */
+export function dialog(title, content, buttons) {
+  return new Promise((resolve) => {
+    const heading = h("h2", { id: "dialog-title" }, title);
+    const made = buttons.map(({ value, label, kind }) => h("button", { value, class: kind ?? null, formnovalidate: value === "" }, label));
+    const form = h("form", { method: "dialog" }, heading, content, h("div", { class: "buttons" }, made));
+    const box = h("dialog", { "aria-labelledby": "dialog-title" }, form);
+    box.addEventListener("close", () => {
+      const value = box.returnValue || null;
+      resolve(value === null ? null : { value, data: new FormData(form) });
+      box.remove();
+    });
+    document.body.append(box);
+    box.showModal();
+  });
+}
+
+/** A table whose head tells what sorts; `columns` are { name, cell, numeric }. */
+export function table(caption, columns, rows, empty) {
+  if (rows.length === 0) return h("p", { class: "empty" }, empty);
+  const head = h("tr", {}, columns.map(({ name, numeric }) => h("th", { scope: "col", class: numeric ? "number" : null }, name)));
+  const cells = (row) => columns.map(({ cell, numeric }) => h("td", { class: numeric ? "number" : null }, cell(row)));
+  const body = rows.map((row) => h("tr", {}, cells(row)));
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    h("table", {}, h("caption", { class: "hidden" }, caption), h("thead", {}, head), h("tbody", {}, body)));
+}
+
+/** A word in a box of the colour of its kind. */
+export function tag(word, kind = "") {
+  return h("span", { class: `tag ${kind}` }, word);
+}
