@@ -22,7 +22,7 @@ if [ "$tier" = all ]; then
 fi
 
 lists=$(cat "$root/tests/apt.txt" "$root/tests/requirements.txt" "$root/tests/clients/install.sh" \
-    "$root/tests/clients/programs/go_net_http.go" "$root/tests/oidc/package-lock.json" "$root/tests/jarviscore/install.sh" \
+    "$root/tests/clients/programs/go_net_http.go" "$root/tests/oidc/package-lock.json" "$root/tests/page/package-lock.json" "$root/tests/jarviscore/install.sh" \
     "$root/tests/jarviscore/requirements.txt" | sha256sum)
 stamp=$target/test-clients.$tier
 if [ -x "$target/test-venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$lists" ]; then
@@ -33,5 +33,6 @@ mkdir -p "$target"
 "$target/test-venv/bin/python" -m pip install -q --disable-pip-version-check -r "$root/tests/requirements.txt"
 "$root/tests/clients/install.sh" "$tier"
 "$root/tests/oidc/install.sh"
+"$root/tests/page/install.sh"
 "$root/tests/jarviscore/install.sh"
 echo "$lists" >"$stamp"

@@ -33,6 +33,7 @@ mod made;
 mod node_log_ins;
 mod nodes;
 mod oidc;
+mod page;
 mod policies;
 mod running;
 mod service;

@@ -1,0 +1,117 @@
+//! The page as a person meets it: `nexus open`, Chromium (driven by `tests/page`), the built binary.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::service::service;
+use crate::world::{Up, World, eventually};
+
+/// A home whose proxy holds what is posted to the service until somebody says yes, and its service.
+fn scene() -> (World, Up, String) {
+    let (address, _served) = service();
+    let world = World::new();
+    world.config(
+        "[proxy]\nlisten = [\"127.0.0.1:0\"]\n[limits]\ndrain_secs = 1\n[upstream]\nallow_private = [\"127.0.0.0/8\"]\n\
+         [[rule]]\nname = \"writes\"\nhosts = [\"127.0.0.1\"]\nmethods = [\"POST\"]\naction = \"approve\"\nsummary = \"writes\"\n",
+    );
+    let up = world.up();
+    (world, up, address)
+}
+
+fn link(world: &World, role: &str) -> String {
+    let made = world.nexus(&["open", "--no-browser", "--json", "--role", role, "--name", &format!("{role}-1")]).json();
+    made["url"].as_str().expect("a link").to_owned()
+}
+
+/// What the browser saw, which complained of nothing.
+fn driven(world: &World, name: &str, links: &[String]) -> Value {
+    let modules = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder").join("test-page");
+    assert!(modules.join("node_modules").exists(), "{} is missing: run tests/install.sh", modules.display());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page/drive.mjs");
+    let mut words = vec![script.to_str().expect("a path"), modules.to_str().expect("a path"), name];
+    words.extend(links.iter().map(String::as_str));
+    let mut command = world.program("node", &words);
+    if let Some(folder) = std::env::var_os("PICTURES") {
+        command.env("PICTURES", folder);
+    }
+    let done = command.output().expect("node");
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{out}{err}");
+    let seen: Value = serde_json::from_str(out.lines().last().expect("a line")).expect("JSON");
+    seen
+}
+
+fn complaints(seen: &Value) -> Vec<&str> {
+    seen["wrong"].as_array().expect("a list").iter().filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn a_link_signs_in_once_and_half_a_session_is_none() {
+    let (world, _up, _service) = scene();
+    let seen = driven(&world, "sign_in", &[link(&world, "operator")]);
+    assert!(seen["address"].as_str().is_some_and(|address| address.ends_with('/') && !address.contains("nxp_")), "{seen}");
+    assert_eq!(seen["seen"]["cookie"], "", "no script sees it: {seen}");
+    assert!(seen["alert"].as_str().is_some_and(|text| text.contains("followed already")), "{seen}");
+    let cookie = &seen["cookie"];
+    assert_eq!((&cookie["httpOnly"], &cookie["sameSite"], &cookie["expires"]), (&json!(true), &json!("Strict"), &json!(-1)));
+    assert_eq!((&seen["half"], &seen["left"], &seen["cookies"]), (&json!(403), &json!("signed_out"), &json!(0)), "{seen}");
+    // What it complains of is what it was refused.
+    assert!(complaints(&seen).iter().all(|text| text.contains("40")), "{seen}");
+    let log = world.nexus(&["audit", "tail", "--json", "-n", "50"]).ok();
+    assert!(log.contains("page_signed_in") && log.contains("\"operator-1\"") && !log.contains("nxp_"), "{log}");
+}
+
+#[test]
+fn an_operator_lets_a_request_on_and_an_auditor_may_only_look() {
+    let (world, up, service) = scene();
+    let proxy = up.address.clone();
+    let held = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(proxy).expect("the proxy");
+        let body = r#"{"title":"<b>bold</b><script>alert(1)</script>"}"#;
+        let head = format!(
+            "POST http://{service}/issues HTTP/1.1\r\nHost: {service}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    });
+    eventually(|| world.nexus(&["approvals", "--json"]).json()["waiting"] == 1);
+    let seen = driven(&world, "approve", &[link(&world, "operator"), link(&world, "auditor")]);
+    let text = seen["text"].as_str().expect("the card");
+    assert!(text.contains("writes") && text.contains("POST") && text.contains("<b>bold</b>"), "{text}");
+    assert_eq!((&seen["markup"], &seen["buttons"]), (&json!(0), &json!(0)), "{seen}");
+    assert_eq!(seen["refused"], json!([403, "key_kind"]), "{seen}");
+    assert!(held.join().expect("the caller").starts_with("HTTP/1.1 204"), "it went on");
+    let ended = world.nexus(&["approvals", "--json"]).json();
+    assert_eq!((&ended["items"][0]["status"], &ended["items"][0]["by"]), (&json!("allowed"), &json!("operator-1")), "{ended}");
+}
+
+#[test]
+fn every_view_can_be_used_by_everybody_and_fits() {
+    let (world, _up, _service) = scene();
+    world.register(&["github"], "access_token=gho_0123456789abcdef\n");
+    let seen = driven(&world, "look", &[link(&world, "operator"), link(&world, "operator")]);
+    assert_eq!((&seen["seen"], &seen["wrong"]), (&json!([]), &json!([])), "{seen}");
+}
+
+#[test]
+fn t150_no_other_page_frames_or_reads_it() {
+    let (world, _up, _service) = scene();
+    let seen = driven(&world, "framed", &[link(&world, "operator")]);
+    assert_eq!((&seen["inside"], &seen["other"]), (&json!(false), &json!("kept")), "{seen}");
+}
+
+#[test]
+fn who_is_signed_out_is_out() {
+    let (world, up, _service) = scene();
+    link(&world, "auditor");
+    assert_eq!(world.nexus(&["open", "--end", "--json"]).json(), json!({ "ended": 1 }));
+    drop(up);
+    assert!(world.nexus(&["open"]).failed(1).contains("none is up in this home"));
+    assert!(world.nexus(&["open", "--role", "king"]).code == Some(2));
+}
