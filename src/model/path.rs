@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode;
+use percent_encoding::{PercentDecode, percent_decode};
 
 /// Escapes within escapes within escapes: more rounds than this are no honest path.
-const MAX_DECODE_ROUNDS: usize = 4;
+const MAX_DECODE_ROUNDS: u8 = 3;
+/// An honest path has two readings, or four.
+const MAX_READINGS: usize = 64;
 
 /// Why a path has no one meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +27,13 @@ pub enum PathError {
     /// Escapes of escapes without end.
     #[error("the path is percent-encoded too many times")]
     TooDeep,
+    /// More readings than any service could mean.
+    #[error("the path could be read in too many ways")]
+    TooMany,
 }
 
-/// Every reading of one path: as sent, decoded once, decoded until nothing changes.
+/// Every reading of one path: as sent, and all that it becomes by what services do to paths ([`STEPS`]), in any order. An escaped slash that a
+/// service keeps within its segment stays escaped.
 #[derive(Debug)]
 pub enum Readings<'p> {
     /// Every service reads it the same way.
@@ -59,17 +65,24 @@ pub fn readings(path: &str) -> Result<Readings<'_>, PathError> {
     if is_plain(path) {
         return Ok(Readings::One(path));
     }
-    let mut all = vec![Cow::Borrowed(path)];
-    let mut bytes = path.as_bytes().to_vec();
-    for _round in 0..MAX_DECODE_ROUNDS {
-        let decoded = decode(&bytes);
-        all.push(Cow::Owned(resolve(&decoded)?));
-        if decoded == bytes {
-            return Ok(Readings::Several(all));
+    let mut all: Vec<(Vec<u8>, u8)> = vec![(path.as_bytes().to_vec(), 0)];
+    let mut at = 0;
+    while let Some((bytes, rounds)) = all.get(at).cloned() {
+        check(&bytes)?;
+        for (step, decodes) in STEPS {
+            let Some(read) = step(&bytes)? else { continue };
+            let rounds = rounds + u8::from(decodes);
+            match () {
+                () if all.iter().any(|(known, _)| *known == read) => {}
+                () if rounds > MAX_DECODE_ROUNDS => return Err(PathError::TooDeep),
+                () if all.len() == MAX_READINGS => return Err(PathError::TooMany),
+                () => all.push((read, rounds)),
+            }
         }
-        bytes = decoded;
+        at += 1;
     }
-    Err(PathError::TooDeep)
+    let text = |(bytes, _rounds): (Vec<u8>, u8)| Cow::Owned(String::from_utf8_lossy(&bytes).into_owned());
+    Ok(Readings::Several(all.into_iter().map(text).collect()))
 }
 
 /// `path` as a typical service reads it: escapes decoded once, `\` as `/`, `;parameters` off, `//`, `.` and `..` resolved
@@ -82,7 +95,12 @@ pub fn normalised(path: &str) -> Result<Cow<'_, str>, PathError> {
     if is_plain(path) {
         return if path.starts_with('/') { Ok(Cow::Borrowed(path)) } else { Err(PathError::NotAbsolute) };
     }
-    resolve(&decode(path.as_bytes())).map(Cow::Owned)
+    let mut bytes = decode(path.as_bytes()).collect::<Vec<u8>>();
+    check(&bytes)?;
+    for (step, _) in STEPS.iter().filter(|(_, decodes)| !decodes) {
+        bytes = step(&bytes)?.unwrap_or(bytes);
+    }
+    Ok(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 fn without_query(path: &str) -> &str {
@@ -108,29 +126,91 @@ pub fn has_one_shape(path: &str) -> bool {
     readings(path).is_ok_and(|all| all.iter().all(|reading| count(reading) == count(path)))
 }
 
-fn decode(bytes: &[u8]) -> Vec<u8> {
-    percent_decode(bytes).collect()
+/// What a service does to a path at once; `None` where that changes nothing.
+type Step = fn(&[u8]) -> Result<Option<Vec<u8>>, PathError>;
+
+/// Each, and whether it undoes escapes. In this order, without those, they are what RFC 3986 §5.2.4 and servlets do together.
+const STEPS: [(Step, bool); 6] = [
+    (|path| Ok(path.contains(&b'\\').then(|| path.iter().map(|b| if *b == b'\\' { b'/' } else { *b }).collect())), false),
+    (|path| Ok(path.contains(&b';').then(|| without_parameters(path))), false),
+    (|path| Ok(path.windows(2).any(|pair| pair == b"//").then(|| merged(path))), false),
+    (|path| has_dots(path).then(|| without_dots(path)).transpose(), false),
+    (|path| Ok(Some(decode(path).collect::<Vec<u8>>()).filter(|read| read != path)), true),
+    (|path| Ok(Some(decoded_segments(path)).filter(|read| read != path)), true),
+];
+
+fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|b| *b == b'/').skip(1)
 }
 
-fn resolve(bytes: &[u8]) -> Result<String, PathError> {
+/// The path of these segments.
+fn joined<'s>(segments: impl IntoIterator<Item = &'s [u8]>) -> Vec<u8> {
+    let path: Vec<u8> = segments.into_iter().flat_map(|segment| std::iter::once(&b'/').chain(segment).copied()).collect();
+    if path.is_empty() { vec![b'/'] } else { path }
+}
+
+/// Undoes escapes before the path is split: those of slashes too.
+fn decode(bytes: &[u8]) -> PercentDecode<'_> {
+    percent_decode(bytes)
+}
+
+/// Undoes escapes once the path is split (Mustermann, Go's `ServeMux`, Spring, ASP.NET): those of slashes stay within their segments.
+fn decoded_segments(path: &[u8]) -> Vec<u8> {
+    let is_kept = |escape: &[u8]| matches!(escape, b"%2f" | b"%2F" | b"%5c" | b"%5C");
+    let piece = |from: usize, to: usize| path.get(from..to).unwrap_or_default();
+    let (mut read, mut from) = (Vec::with_capacity(path.len()), 0);
+    for (at, escape) in path.windows(3).enumerate().filter(|(_, three)| is_kept(three)) {
+        read.extend(decode(piece(from, at)).chain(escape.iter().copied()));
+        from = at + escape.len();
+    }
+    read.extend(decode(piece(from, path.len())));
+    read
+}
+
+fn without_parameters(path: &[u8]) -> Vec<u8> {
+    joined(segments(path).map(|segment| segment.split(|b| *b == b';').next().unwrap_or_default()))
+}
+
+/// Without empty segments, but for the last one.
+fn merged(path: &[u8]) -> Vec<u8> {
+    let mut merged = path.to_vec();
+    merged.dedup_by(|next, before| (*next, *before) == (b'/', b'/'));
+    merged
+}
+
+fn has_dots(path: &[u8]) -> bool {
+    segments(path).any(|segment| matches!(segment, b"." | b".."))
+}
+
+fn without_dots(path: &[u8]) -> Result<Vec<u8>, PathError> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut open = false;
+    for segment in segments(path) {
+        open = matches!(segment, b"." | b"..");
+        match segment {
+            b"." => {}
+            b".." => drop(kept.pop().ok_or(PathError::AboveRoot)?),
+            _ => kept.push(segment),
+        }
+    }
+    if open && !kept.is_empty() {
+        kept.push(b"");
+    }
+    Ok(joined(kept))
+}
+
+/// # Errors
+/// Bytes that no path holds.
+fn check(bytes: &[u8]) -> Result<(), PathError> {
     if bytes.iter().any(u8::is_ascii_control) {
         return Err(PathError::Control);
     }
     if bytes.windows(2).any(|pair| matches!(pair, [0xc0 | 0xc1, 0x80..=0xbf] | [0xe0, 0x80..=0x9f])) {
         return Err(PathError::Overlong);
     }
-    let text = String::from_utf8_lossy(bytes).replace('\\', "/");
-    let mut kept: Vec<&str> = Vec::new();
-    let mut open = false;
-    for part in text.split('/').skip(1) {
-        let name = part.split(';').next().unwrap_or_default();
-        open = matches!(name, "" | "." | "..");
-        match name {
-            "" | "." => {}
-            ".." => drop(kept.pop().ok_or(PathError::AboveRoot)?),
-            _ => kept.push(name),
-        }
-    }
-    let slash = if open && !kept.is_empty() { "/" } else { "" };
-    Ok(format!("/{}{slash}", kept.join("/")))
+    Ok(())
 }
+
+#[cfg(test)]
+#[path = "path_tests.rs"]
+mod tests;

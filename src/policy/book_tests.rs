@@ -479,3 +479,20 @@ fn what_may_change_is_looked_at_when_it_does() {
     assert_eq!(ends.look_again(at("2026-07-01T12:00:05Z")), Duration::from_secs(2));
     assert_eq!(ends.look_again(at("2026-07-01T12:00:07Z")), Duration::from_secs(53), "what has ended stays so");
 }
+
+#[test]
+fn i2_a_slash_within_a_segment_hides_nothing_behind_it() {
+    let rules = policy(
+        "[[rule]]\nname = \"issues\"\nhosts = \"api.one.test\"\npaths = \"/api/v4/projects/*/issues\"\naction = \"deny\"\n",
+        false,
+    );
+    for (path, expected) in [
+        ("/api/v4/projects/a%2Fb/issues", "deny issues"),
+        ("/api/v4/projects/a%2Fb/issue%73", "deny issues"),
+        ("/api/v4/projects/a%2Fb/issues;x", "deny issues"),
+        ("/api/v4/%70rojects/a%5cb/issues", "deny issues"),
+        ("/api/v4/projects/a%2Fb/notes", "none"),
+    ] {
+        assert_eq!(word(&Case::new("ci", "GET", "api.one.test", path).judge(&rules)), expected, "{path}");
+    }
+}

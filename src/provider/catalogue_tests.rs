@@ -155,6 +155,16 @@ fn i1_known_mints_are_marked() {
     assert!(mints("github", "PATCH", "/applications/abc/token"));
     assert!(mints("slack", "GET", "/api/tooling.tokens.rotate?x"));
     assert!(mints("openai", "POST", "/v1/realtime/client_secrets"));
+    for path in [
+        "/api/v4/projects/group%2Fproj/access_tokens",
+        "/api/v4/projects/group%2Fproj/%61ccess_tokens",
+        "/api/v4/projects/group%2Fproj/access_tokens;x",
+        "/api/v4/%70rojects/group%2Fproj/deploy_tokens",
+        "/api/v4//projects/group%252fproj/%61ccess_tokens;x",
+    ] {
+        assert!(mints("gitlab", "POST", path), "{path}");
+    }
+    assert!(!mints("gitlab", "POST", "/api/v4/projects/group%2Fproj/issues"));
     assert!(!mints("github", "GET", "/app/installations/7/access_tokens"));
     assert!(!mints("github", "GET", "/user") && !mints("slack", "POST", "/api/chat.postMessage"));
 }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::pattern::PatternError;
-use crate::model::readings;
+use crate::model::{Readings, readings};
 
 /// One entry of `paths`: `*` is one segment, `bot*` one that begins so, `**` any number of segments at the end (none included).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,12 +62,18 @@ impl PathPattern {
 
     /// Whether any reading of `path` matches, in any letter case. For refusals: doubt is a match.
     pub fn matches_any_reading(&self, path: &str) -> bool {
-        let matches = |reading: &str| {
-            let trimmed = reading.strip_suffix('/').filter(|rest| !rest.is_empty());
-            self.matches_one(reading, str::eq_ignore_ascii_case)
-                || trimmed.is_some_and(|trimmed| self.matches_one(trimmed, str::eq_ignore_ascii_case))
-        };
-        readings(path).map_or(true, |all| all.iter().any(matches))
+        self.matches_any_of(readings(path).ok().as_ref())
+    }
+
+    /// The same of readings that are at hand; what has none may be any path.
+    pub(super) fn matches_any_of(&self, all: Option<&Readings<'_>>) -> bool {
+        all.is_none_or(|all| all.iter().any(|reading| self.may_take(reading)))
+    }
+
+    /// Whether one reading of a path matches, in any letter case and but for a slash at the end.
+    pub(super) fn may_take(&self, reading: &str) -> bool {
+        let trimmed = reading.strip_suffix('/').filter(|rest| !rest.is_empty());
+        [Some(reading), trimmed].into_iter().flatten().any(|path| self.matches_one(path, str::eq_ignore_ascii_case))
     }
 
     /// How many leading segments it spells out: where two providers share a host, the longer prefix wins.

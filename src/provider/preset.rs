@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use http::Method;
 
-use crate::model::{Fit, Glob, GlobError, Inside, Parts, Preset, readings};
+use crate::model::{Fit, Glob, GlobError, Inside, Parts, Preset, Readings, readings};
 
 /// What a provider's file says of its requests besides their methods.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,19 +60,19 @@ impl FromStr for Call {
 
 impl Call {
     /// Whether it may be this one, in any reading: some services take `post` for POST.
-    fn may_be(&self, method: &str, path: &str) -> bool {
+    fn may_be(&self, method: &str, path: Option<&Readings<'_>>) -> bool {
         self.method.as_ref().is_none_or(|own| own.as_str().eq_ignore_ascii_case(method)) && fit(&self.path, path) > Fit::No
     }
 
     /// Whether it is this one, in every reading.
-    fn is(&self, method: &str, path: &str) -> bool {
+    fn is(&self, method: &str, path: Option<&Readings<'_>>) -> bool {
         self.method.as_ref().is_none_or(|own| own == method) && fit(&self.path, path) == Fit::Yes
     }
 }
 
 /// What has no reading may be anything.
-fn fit(glob: &Glob, path: &str) -> Fit {
-    readings(path).map_or(Fit::Maybe, |readings| glob.fits(&readings, &Parts::new()))
+fn fit(glob: &Glob, path: Option<&Readings<'_>>) -> Fit {
+    path.map_or(Fit::Maybe, |readings| glob.fits(readings, &Parts::new()))
 }
 
 /// RFC 9110 §9.2.1, but for TRACE, which is never forwarded.
@@ -97,6 +97,8 @@ impl Presets {
         path: &str,
         upgrade: bool,
     ) -> Inside {
+        let all = readings(path).ok();
+        let path = all.as_ref();
         let listed = |list: &[Call]| methods.clone().any(|method| list.iter().any(|call| call.may_be(method, path)));
         if upgrade || !self.offers(preset) || listed(&self.batch) {
             return Inside::No;
@@ -111,7 +113,7 @@ impl Presets {
         if inside { Inside::Yes } else { Inside::No }
     }
 
-    fn reads_only<'m>(&self, mut methods: impl Iterator<Item = &'m str>, path: &str) -> bool {
+    fn reads_only<'m>(&self, mut methods: impl Iterator<Item = &'m str>, path: Option<&Readings<'_>>) -> bool {
         methods.all(|method| {
             let safe = SAFE.contains(&method) && !self.rpc && !self.writes.iter().any(|call| call.may_be(method, path));
             safe || self.reads.iter().any(|call| call.is(method, path))
@@ -172,6 +174,9 @@ mod tests {
         assert_eq!((read("GET", "/batch/x"), read("GET", "//batch")), (Inside::No, Inside::No));
         assert_eq!((read("POST", "/graphql"), read("GET", "/graphql/")), (Inside::IfBody, Inside::IfBody));
         let kept = |method, path| inside(&presets, Preset::NoDelete, &[method], path);
+        for path in ["/items/1%2f2/delete", "/items/1%2f2/%64elete", "/items/1%2f2/delete;x", "/%69tems/1%5c2/delete"] {
+            assert_eq!(kept("POST", path), Inside::No, "{path}");
+        }
         assert_eq!(
             (kept("POST", "/items/1/delete"), kept("POST", "/items/1"), kept("POST", "/batch")),
             (Inside::No, Inside::Yes, Inside::No)

@@ -18,7 +18,7 @@ use super::strategy::{Fields, Placement};
 use super::template::Template;
 use super::token_response::TokenResponse;
 use super::whoami::WhoAmI;
-use crate::model::{Host, ProviderId, has_one_shape};
+use crate::model::{Host, ProviderId, Readings, has_one_shape, readings};
 
 /// A service Nexus knows.
 #[derive(Debug)]
@@ -317,7 +317,11 @@ impl InjectRule {
 
     /// Whether the answer may carry a new credential, in any reading of `path`.
     pub fn mints(&self, method: &Method, path: &str) -> bool {
-        self.mints.iter().any(|mint| mint.matches(method, path))
+        if self.mints.is_empty() {
+            return false;
+        }
+        let all = readings(path).ok();
+        self.mints.iter().any(|mint| mint.matches(method, all.as_ref()))
     }
 
     /// Adds the headers that the service insists on, where the caller sent none of that name.
@@ -349,11 +353,11 @@ pub struct MethodPath {
 }
 
 impl MethodPath {
-    /// Whether it speaks of this request in any reading of `path`: it is made for refusing, so doubt is a match.
-    pub fn matches(&self, method: &Method, path: &str) -> bool {
+    /// Whether it speaks of this request in any reading of its path: it is made for refusing, so doubt is a match.
+    fn matches(&self, method: &Method, path: Option<&Readings<'_>>) -> bool {
         // Some services take `post` for POST.
         let same = |own: &Method| own.as_str().eq_ignore_ascii_case(method.as_str());
-        self.method.as_ref().is_none_or(same) && self.path.matches_any_reading(path)
+        self.method.as_ref().is_none_or(same) && self.path.matches_any_of(path)
     }
 }
 

@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::grant::JwtAlgorithm;
@@ -13,7 +12,7 @@ use super::pattern::HostPattern;
 use super::rule::{Provider, words_of};
 use super::strategy::{self, Fields};
 use super::template::Template;
-use crate::model::{Host, normalised};
+use crate::model::{Host, normalised, readings};
 
 /// `[[token_response]]`: one answer, at one or more endpoints.
 #[derive(Debug)]
@@ -199,10 +198,12 @@ impl Endpoint {
     /// Whether some service could take a request to `path` of `host` for one of it, by any reading: in another letter case, with the format
     /// behind it that the answer is to have (`token.json`), or with the dots and spaces that some take off. For refusals.
     pub fn may_be_meant(&self, host: &Host, path: &str) -> bool {
-        let decoded = percent_decode_str(path.split('?').next().unwrap_or_default()).decode_utf8_lossy();
-        let bare = decoded.trim_end_matches(['/', '.', ' ']);
-        let without_format = bare.rsplit_once('.').map_or(bare, |(rest, _format)| rest);
-        self.host.matches(host) && [path, bare, without_format].into_iter().any(|path| self.path.matches_any_reading(path))
+        let meant = |reading: &str| {
+            let bare = reading.trim_end_matches(['/', '.', ' ']);
+            let without_format = bare.rsplit_once('.').map_or(bare, |(rest, _format)| rest);
+            [reading, bare, without_format].into_iter().any(|path| self.path.may_take(path))
+        };
+        self.host.matches(host) && readings(path).map_or(true, |all| all.iter().any(meant))
     }
 
     /// Whether `path`, which it takes, says the fields of this connection.

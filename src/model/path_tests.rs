@@ -1,0 +1,145 @@
+//! Tests of `path`: whatever a router makes of a path is one of its readings.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The segments by which a router goes, each as its handler sees it; `None` where it refuses the path.
+type Router = fn(&str) -> Option<Vec<String>>;
+
+fn decoded(text: &str) -> String {
+    percent_decode(text.as_bytes()).decode_utf8_lossy().into_owned()
+}
+
+fn split(path: &str) -> Vec<String> {
+    path.split('/').skip(1).map(str::to_owned).collect()
+}
+
+fn bare(segment: &str) -> &str {
+    segment.split(';').next().unwrap_or_default()
+}
+
+/// `//`, `.` and `..` as most servers resolve them.
+fn clean(path: &str) -> Option<String> {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()?),
+            _ => kept.push(segment),
+        }
+    }
+    Some(format!("/{}", kept.join("/")))
+}
+
+const ROUTERS: [(&str, Router); 13] = [
+    ("Express: as sent", |path| Some(split(path))),
+    ("Django, FastAPI: decoded, then split", |path| Some(split(&decoded(path)))),
+    ("nginx: decoded, then cleaned", |path| Some(split(&clean(&decoded(path))?))),
+    ("nginx before a router that decodes again", |path| Some(split(&decoded(&clean(&decoded(path))?)))),
+    ("Mustermann: split, then decoded", |path| Some(split(path).iter().map(|segment| decoded(segment)).collect())),
+    ("Go's ServeMux: cleaned, split, then decoded", |path| {
+        Some(split(&clean(path)?).iter().map(|segment| decoded(segment)).collect())
+    }),
+    ("nginx before Mustermann", |path| Some(split(&clean(&decoded(path))?).iter().map(|segment| decoded(segment)).collect())),
+    ("Spring: split, without parameters, then decoded", |path| {
+        Some(split(path).iter().map(|segment| decoded(bare(segment))).collect())
+    }),
+    ("Spring behind a proxy that cleans", |path| {
+        Some(split(&clean(path)?).iter().map(|segment| decoded(bare(segment))).collect())
+    }),
+    ("Tomcat: without parameters, decoded, cleaned", |path| {
+        let bare: Vec<&str> = path.split('/').map(bare).collect();
+        Some(split(&clean(&decoded(&bare.join("/")).replace('\\', "/"))?))
+    }),
+    ("parameters taken off what is decoded", |path| {
+        Some(split(&decoded(path)).iter().map(|segment| bare(segment).to_owned()).collect())
+    }),
+    ("Kestrel: decoded but for slashes, then cleaned", |path| {
+        let kept = path.replace("%2f", "%252f").replace("%2F", "%252F");
+        Some(split(&clean(&decoded(&kept))?))
+    }),
+    ("split, then decoded twice", |path| Some(split(path).iter().map(|segment| decoded(&decoded(segment))).collect())),
+];
+
+/// Whether some reading leads to `/a/*/b`.
+fn may_lead_there(path: &str) -> bool {
+    readings(path).map_or(true, |all| all.iter().any(|reading| leads_there(&split(reading))))
+}
+
+fn leads_there(segments: &[String]) -> bool {
+    matches!(segments, [first, middle, last] if first == "a" && !middle.is_empty() && last == "b")
+}
+
+fn all(path: &str) -> Vec<String> {
+    readings(path).expect("readable").iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn i1_a_slash_within_a_segment_may_stay_there_while_the_rest_is_decoded() {
+    for path in [
+        "/a/x%2Fy/%62",
+        "/%61/x%2fy/b",
+        "/a/x%2Fy/b;v=1",
+        "/a;v/x%5cy/%62;v",
+        "/a/x%252Fy/%2562",
+        "//a//x%2Fy//%62",
+        "/a/.%2e/a/x%2Fy/%62",
+        "/a/%2e/x%2Fy/b",
+        "/a\\x%2Fy\\%62",
+        "/a/x%2Fy/b%3Bv",
+    ] {
+        assert!(may_lead_there(path), "{path}: {:?}", readings(path));
+    }
+}
+
+#[test]
+fn a_path_has_as_many_readings_as_it_needs() {
+    assert_eq!(all("/a/b"), ["/a/b"]);
+    assert_eq!(all("/a/100%"), ["/a/100%"]);
+    assert_eq!(all("/a/b%20c"), ["/a/b%20c", "/a/b c"]);
+    assert_eq!(all("/a/b%2Fc"), ["/a/b%2Fc", "/a/b/c"]);
+    assert_eq!(all("/a/b;c"), ["/a/b;c", "/a/b"]);
+    assert_eq!(all("/a/b%2F%63"), ["/a/b%2F%63", "/a/b/c", "/a/b%2Fc"]);
+}
+
+#[test]
+fn i7_the_readings_of_a_path_are_few_or_none() {
+    assert_eq!(readings("/%25252561").map(drop), Err(PathError::TooDeep));
+    assert!(readings("/%252561").is_ok());
+    let honest = "/proxy/https%3A%2F%2Fexample.com%2Fa%2520b%2F%2Fc%3Bd%3D1%3Fe%3Df";
+    assert!(readings(honest).is_ok_and(|all| all.iter().count() <= MAX_READINGS / 2));
+}
+
+proptest! {
+    #[test]
+    fn i1_no_router_reads_a_path_otherwise_than_its_readings(
+        path in "(/|//|%2[Ff]|\\\\|a|%61|x|b|%62|%2562|;|%3b|;v|\\.\\.|\\.|%2e%2E|%252[Ff]|%5c|%){1,10}"
+    ) {
+        let path = format!("/{path}");
+        for (router, read) in ROUTERS {
+            if read(&path).is_some_and(|segments| leads_there(&segments)) {
+                prop_assert!(may_lead_there(&path), "{path} by {router}");
+            }
+        }
+    }
+
+    #[test]
+    fn i1_a_route_in_any_spelling_is_known(
+        slashes in proptest::collection::vec("/|//|/\\./|/x/\\.\\./|/;/", 3),
+        first in "(a|%61|%2561)(;|;v=1)?",
+        middle in "[xy](%2[fF]|%5c|%20|%252f|;)[xy](;v)?",
+        last in "(b|%62|%2562)(;|;v|%3Bv)?",
+    ) {
+        let path = format!("{}{first}{}{middle}{}{last}", slashes[0], slashes[1], slashes[2]);
+        prop_assert!(may_lead_there(&path), "{path}: {:?}", readings(&path));
+    }
+
+    #[test]
+    fn what_most_services_read_is_a_reading(path in "/[/a-c.%25;\\\\]{0,16}") {
+        if let Ok(all) = readings(&path) {
+            let read = normalised(&path).expect("a meaning");
+            prop_assert!(all.iter().any(|reading| reading == read), "{path}: {read}");
+        }
+    }
+}
