@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::question::Question;
 use crate::agent::Agent;
 use crate::attention::stamp;
-use crate::model::{Authority, ConnectionId, Fit, Glob, Parts, Scheme, Target, readings};
+use crate::model::{Authority, ConnectionId, Fit, Glob, Methods, Parts, Scheme, Target, readings};
 use crate::policy::Rule;
 
 /// What a person answers.
@@ -88,6 +88,8 @@ pub(super) struct Grant {
     rule: [u8; 32],
     rule_name: Arc<str>,
     method: Method,
+    /// What its query put in the method's place.
+    others: Methods,
     scheme: Scheme,
     authority: Authority,
     connection: Option<ConnectionId>,
@@ -118,6 +120,7 @@ impl Grant {
             rule: question.rule.digest(),
             rule_name: Arc::clone(question.rule.name()),
             method,
+            others: others(&question.target),
             scheme,
             authority,
             connection: question.connection.clone(),
@@ -137,6 +140,7 @@ impl Grant {
         let Target { method, scheme, authority, .. } = passing.target;
         std::ptr::eq(self.agent.as_ptr(), Arc::as_ptr(passing.agent))
             && self.method == *method
+            && self.others == others(passing.target)
             && self.scheme == *scheme
             && self.authority == *authority
             && self.connection.as_ref() == passing.connection
@@ -172,6 +176,11 @@ impl Grant {
 /// Whether a pattern fits the path of `target`, however a service reads it.
 pub(super) fn fits(glob: &Glob, target: &Target) -> bool {
     readings(target.path.path()).is_ok_and(|readings| glob.fits(&readings, &Parts::default()) == Fit::Yes)
+}
+
+/// The rest of a query says nothing of what a request does.
+fn others(target: &Target) -> Methods {
+    target.path.query().map(Methods::of_query).unwrap_or_default()
 }
 
 fn hash(target: &Target) -> [u8; 32] {

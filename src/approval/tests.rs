@@ -150,6 +150,9 @@ async fn i2_a_grant_lets_on_what_it_says_and_nothing_else() {
     for other in ["/items/8", "/items/7/", "/Items/7", "/items/%37", "/items//7", "/items/7/../7"] {
         assert!(!granted(&ours, &rule, &target("POST", other), now()), "{other}");
     }
+    for other in ["_method=DELETE", "x=1&_method=POST&_method=DELETE", "%5Fmethod=PUT"] {
+        assert!(!granted(&ours, &rule, &target("POST", &format!("/items/7?{other}")), now()), "{other}");
+    }
     let same = target("POST", "/items/7");
     assert!(!granted(&ours, &rule, &target("PUT", "/items/7"), now()));
     assert!(!granted(&agent(), &rule, &same, now()), "another agent of that name");

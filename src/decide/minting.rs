@@ -8,7 +8,7 @@ use super::route::{Named, Reason, Route};
 use super::settings::Mints;
 use super::snapshot::Rules;
 use crate::agent::Agent;
-use crate::model::{Target, is_readable};
+use crate::model::{Methods, Target, is_readable};
 use crate::provider::Mint;
 
 /// A request whose answer is a credential that is kept here.
@@ -63,8 +63,10 @@ impl Rules {
 fn captured(target: &Target, agent: &Agent, at_port: &[Candidate<'_>], occupants: Arc<Occupants>) -> Option<Minting> {
     let (host, path, method) = (&target.authority.host, target.path.path(), &target.method);
     let provider = most_specific(at_port, host, path).filter(|provider| agent.may_use(&provider.id))?;
-    let theirs = at_port.iter().any(|(other, _, rule)| other.id != provider.id && rule.mints(method, path));
-    if theirs || at_port.iter().any(|(_, _, rule)| rule.mints_by_query(target.path.query())) {
+    let named = target.path.as_str();
+    let theirs = at_port.iter().any(|(other, _, rule)| other.id != provider.id && rule.mints(method, named));
+    let overridden = target.path.query().is_some_and(|query| !Methods::of_query(query).is_empty());
+    if theirs || overridden || at_port.iter().any(|(_, _, rule)| rule.mints_by_query(target.path.query())) {
         return None;
     }
     let rules = rules_of(provider, at_port, path);

@@ -312,7 +312,7 @@ impl Rules {
         }
         let (host, path) = (&target.authority.host, target.path.path());
         let query = target.path.query();
-        if at_port.iter().any(|(_, _, rule)| rule.mints(&target.method, path) || rule.mints_by_query(query)) {
+        if at_port.iter().any(|(_, _, rule)| rule.mints(&target.method, target.path.as_str()) || rule.mints_by_query(query)) {
             return self.minting(target, agent, &at_port, occupants);
         }
         let Some(provider) = most_specific(&at_port, host, path) else {

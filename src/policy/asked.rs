@@ -3,8 +3,7 @@
 use std::cell::OnceCell;
 use std::time::SystemTime;
 
-use super::overriding::{self, Methods};
-use crate::model::{AgentName, Fit, Host, Inside, Preset, ProviderId, Readings, UserName, readings};
+use crate::model::{AgentName, Fit, Host, Inside, Methods, Preset, ProviderId, Readings, UserName, readings};
 
 /// Who wants to go where, and whose place that is.
 pub(crate) struct Question<'q> {
@@ -53,7 +52,7 @@ impl<'q> Asked<'q> {
 
     /// The method, and those that a parameter or a form puts in its place: for those who read it.
     pub(crate) fn methods(&self) -> impl Iterator<Item = &str> + Clone {
-        let by_query = || self.target.query().map(overriding::in_query).unwrap_or_default();
+        let by_query = || self.target.query().map(Methods::of_query).unwrap_or_default();
         let overriding = self.overriding.get_or_init(by_query).and(self.content.form);
         let own: &str = self.method;
         let others = overriding.iter().map(|method| -> &str { method });

@@ -17,7 +17,7 @@ pub(crate) use book::{Doorway, Few, Policy, Ruling};
 pub use file::{Error, MAX_RULES, read};
 pub(crate) use file::{gather, locate};
 pub(crate) use graphql::does;
-pub(crate) use overriding::{Methods, in_form, may_be_form};
+pub(crate) use overriding::{in_form, may_be_form};
 pub use row::{Action, Mode, Per, Row};
 pub(crate) use rule::Limits;
 pub use rule::Rule;

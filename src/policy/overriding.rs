@@ -1,45 +1,6 @@
-//! Methods that a parameter or a form puts in the place of the request's, for services that read it so (Rails, Laravel, Symfony).
+//! Methods that a form puts in the place of the request's, for services that read it so (Rails, Laravel, Symfony).
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode;
-
-/// By these parameters, `-` and what PHP takes for `_` as `_`.
-const NAMES: [&str; 8] = [
-    "_method",
-    "_httpmethod",
-    "$httpmethod",
-    "http_method",
-    "method",
-    "x_http_method",
-    "x_http_method_override",
-    "x_method_override",
-];
-/// What such a parameter may say.
-const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
-
-/// Some of the methods.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Methods(u8);
-
-impl Methods {
-    /// Any of them: nobody knows which.
-    pub(crate) const ANY: Self = Self(u8::MAX);
-
-    pub(super) fn and(self, others: Self) -> Self {
-        Self(self.0 | others.0)
-    }
-
-    pub(super) fn iter(self) -> impl Iterator<Item = &'static str> + Clone {
-        METHODS.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, method)| *method)
-    }
-
-    fn named(value: &[u8]) -> Self {
-        let value = value.trim_ascii();
-        let at = METHODS.iter().position(|own| own.as_bytes().eq_ignore_ascii_case(value));
-        at.map_or(Self::default(), |bit| Self(1 << bit))
-    }
-}
+use crate::model::Methods;
 
 /// What a request's `Content-Type` says of forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,41 +32,10 @@ pub(crate) fn may_be_form(kind: Option<&[u8]>, ambiguous: bool) -> bool {
 pub(crate) fn in_form(kind: Option<&[u8]>, ambiguous: bool, body: &[u8]) -> Methods {
     match form(kind, ambiguous) {
         None => Methods::default(),
-        Some(Form::Urlencoded) => in_pairs(body),
+        Some(Form::Urlencoded) => Methods::of_pairs(body),
         Some(Form::Multipart) => in_parts(body),
-        Some(Form::Unclear) => in_pairs(body).and(in_parts(body)),
+        Some(Form::Unclear) => Methods::of_pairs(body).and(in_parts(body)),
     }
-}
-
-pub(super) fn in_query(query: &str) -> Methods {
-    in_pairs(query.as_bytes())
-}
-
-/// All of them: services differ in which of two counts.
-fn in_pairs(text: &[u8]) -> Methods {
-    if memchr::memchr3(b'm', b'M', b'%', text).is_none() {
-        return Methods::default();
-    }
-    text.split(|byte| matches!(byte, b'&' | b';')).fold(Methods::default(), |found, pair| {
-        let Some(at) = memchr::memchr(b'=', pair) else { return found };
-        let (name, value) = pair.split_at(at);
-        if !is_name(&decoded(name)) {
-            return found;
-        }
-        found.and(Methods::named(&decoded(value.get(1..).unwrap_or_default())))
-    })
-}
-
-fn decoded(text: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    Cow::from(percent_decode(&spaced)).into_owned()
-}
-
-fn is_name(name: &[u8]) -> bool {
-    // PHP drops blanks before a name, and makes these others `_`.
-    let name = name.trim_ascii();
-    let letter = |byte: &u8| if matches!(byte, b'-' | b'.' | b' ' | b'[') { b'_' } else { byte.to_ascii_lowercase() };
-    NAMES.iter().any(|own| own.len() == name.len() && own.bytes().eq(name.iter().map(letter)))
 }
 
 /// Of a multipart body (RFC 7578), whatever its boundary is: what stands behind the head of each part of such a name.
@@ -123,7 +53,7 @@ fn in_parts(body: &[u8]) -> Methods {
             Some((quote @ (b'"' | b'\''), inside)) => inside.split(|byte| byte == quote).next(),
             _ => line.split(|byte| matches!(byte, b';' | b' ')).next(),
         };
-        if !name.is_some_and(is_name) {
+        if !name.is_some_and(Methods::are_named_by) {
             return found;
         }
         let lines = rest.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -164,6 +94,5 @@ mod tests {
         assert_eq!(said("application/json", "{\"_method\": \"DELETE\"}"), ["DELETE"; 0]);
         assert_eq!(in_form(None, false, b"_method=DELETE").iter().count(), 1, "a body without a type");
         assert_eq!(in_form(Some(b"text/plain"), true, b"_method=DELETE").iter().count(), 1, "of two types");
-        assert_eq!(Methods::ANY.iter().count(), METHODS.len());
     }
 }

@@ -165,6 +165,11 @@ fn i1_known_mints_are_marked() {
         assert!(mints("gitlab", "POST", path), "{path}");
     }
     assert!(!mints("gitlab", "POST", "/api/v4/projects/group%2Fproj/issues"));
+    let ended = "/api/v4/personal_access_tokens/1";
+    assert!(mints("gitlab", "DELETE", ended) && !mints("gitlab", "POST", ended));
+    for query in ["_method=DELETE", "_method=POST&_method=delete", "method=POST&_method=DELETE"] {
+        assert!(mints("gitlab", "POST", &format!("{ended}?{query}")), "{query}");
+    }
     assert!(!mints("github", "GET", "/app/installations/7/access_tokens"));
     assert!(!mints("github", "GET", "/user") && !mints("slack", "POST", "/api/chat.postMessage"));
 }

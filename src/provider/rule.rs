@@ -18,7 +18,7 @@ use super::strategy::{Fields, Placement};
 use super::template::Template;
 use super::token_response::TokenResponse;
 use super::whoami::WhoAmI;
-use crate::model::{Host, ProviderId, Readings, has_one_shape, readings};
+use crate::model::{Host, Methods, ProviderId, Readings, has_one_shape, readings};
 
 /// A service Nexus knows.
 #[derive(Debug)]
@@ -315,13 +315,15 @@ impl InjectRule {
         self.paths.iter().filter(|pattern| pattern.matches_all_readings(path)).map(PathPattern::specificity).max()
     }
 
-    /// Whether the answer may carry a new credential, in any reading of `path`.
+    /// Whether the answer may carry a new credential, in any reading of `path`, and by any method that its query puts in place.
     pub fn mints(&self, method: &Method, path: &str) -> bool {
         if self.mints.is_empty() {
             return false;
         }
         let all = readings(path).ok();
-        self.mints.iter().any(|mint| mint.matches(method, all.as_ref()))
+        let others = path.split_once('?').map(|(_path, query)| Methods::of_query(query)).unwrap_or_default();
+        let by = |method: &str| self.mints.iter().any(|mint| mint.matches(method, all.as_ref()));
+        by(method.as_str()) || others.iter().any(by)
     }
 
     /// Adds the headers that the service insists on, where the caller sent none of that name.
@@ -354,9 +356,9 @@ pub struct MethodPath {
 
 impl MethodPath {
     /// Whether it speaks of this request in any reading of its path: it is made for refusing, so doubt is a match.
-    fn matches(&self, method: &Method, path: Option<&Readings<'_>>) -> bool {
+    fn matches(&self, method: &str, path: Option<&Readings<'_>>) -> bool {
         // Some services take `post` for POST.
-        let same = |own: &Method| own.as_str().eq_ignore_ascii_case(method.as_str());
+        let same = |own: &Method| own.as_str().eq_ignore_ascii_case(method);
         self.method.as_ref().is_none_or(same) && self.path.matches_any_of(path)
     }
 }

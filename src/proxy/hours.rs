@@ -12,8 +12,8 @@ use super::tunnel::End;
 use super::worker::Proxy;
 use crate::agent::Agent;
 use crate::decide::{Asking, Connect, Decision, Route, Rules};
-use crate::model::{Authority, Target};
-use crate::policy::{Content, Methods};
+use crate::model::{Authority, Methods, Target};
+use crate::policy::Content;
 
 /// Ready once the rules would refuse it.
 pub(super) struct Hours(Pin<Box<dyn Future<Output = ()>>>);

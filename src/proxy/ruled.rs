@@ -23,7 +23,8 @@ use super::worker::Worker;
 use crate::agent::{Agent, Lease};
 use crate::audit::Entry;
 use crate::decide::{Asking, Decision, Reason, Route};
-use crate::policy::{Content, Methods, Ruling, does, in_form, may_be_form};
+use crate::model::Methods;
+use crate::policy::{Content, Ruling, does, in_form, may_be_form};
 
 /// What a request takes until it ends.
 #[derive(Debug, Default)]

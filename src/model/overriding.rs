@@ -1,0 +1,106 @@
+//! `Methods`: those that a parameter puts in the place of the request's, for services that read it so (Rails, Laravel, Symfony).
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+/// By these parameters, `-` and what PHP takes for `_` as `_`.
+const NAMES: [&str; 8] = [
+    "_method",
+    "_httpmethod",
+    "$httpmethod",
+    "http_method",
+    "method",
+    "x_http_method",
+    "x_http_method_override",
+    "x_method_override",
+];
+/// What such a parameter may say.
+const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+/// Some of the methods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Methods(u8);
+
+impl Methods {
+    /// Any of them: nobody knows which.
+    pub(crate) const ANY: Self = Self(u8::MAX);
+
+    /// These and those.
+    pub(crate) fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Each.
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'static str> + Clone {
+        METHODS.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, method)| *method)
+    }
+
+    /// The one of this name, if it is known.
+    pub(crate) fn named(value: &[u8]) -> Self {
+        let value = value.trim_ascii();
+        let at = METHODS.iter().position(|own| own.as_bytes().eq_ignore_ascii_case(value));
+        at.map_or(Self::default(), |bit| Self(1 << bit))
+    }
+
+    /// Those of a query.
+    pub(crate) fn of_query(query: &str) -> Self {
+        Self::of_pairs(query.as_bytes())
+    }
+
+    /// Those of a query or a form, all of them: services differ in which of two counts.
+    pub(crate) fn of_pairs(text: &[u8]) -> Self {
+        if memchr::memchr3(b'm', b'M', b'%', text).is_none() {
+            return Self::default();
+        }
+        text.split(|byte| matches!(byte, b'&' | b';')).fold(Self::default(), |found, pair| {
+            let Some(at) = memchr::memchr(b'=', pair) else { return found };
+            let (name, value) = pair.split_at(at);
+            if !Self::are_named_by(&decoded(name)) {
+                return found;
+            }
+            found.and(Self::named(&decoded(value.get(1..).unwrap_or_default())))
+        })
+    }
+
+    /// Whether a parameter of this name puts one in place.
+    pub(crate) fn are_named_by(name: &[u8]) -> bool {
+        // PHP drops blanks before a name, and makes these others `_`.
+        let name = name.trim_ascii();
+        let letter = |byte: &u8| if matches!(byte, b'-' | b'.' | b' ' | b'[') { b'_' } else { byte.to_ascii_lowercase() };
+        NAMES.iter().any(|own| own.len() == name.len() && own.bytes().eq(name.iter().map(letter)))
+    }
+}
+
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    Cow::from(percent_decode(&spaced)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_parameter_that_puts_another_method_in_place_counts() {
+        for (query, methods) in [
+            ("_method=DELETE", vec!["DELETE"]),
+            ("_method=POST&_method=DELETE", vec!["DELETE", "POST"]),
+            ("method=POST;_method=delete", vec!["DELETE", "POST"]),
+            ("a=1&%5Fmethod=%44elete", vec!["DELETE"]),
+            ("X-HTTP-Method-Override=PATCH", vec!["PATCH"]),
+            (".method=PUT&+_method=+GET", vec!["GET", "PUT"]),
+            ("method=flickr.photos.search&payment_method=DELETE&m", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(Methods::of_query(query).iter().collect::<Vec<_>>(), methods, "{query}");
+            assert_eq!(Methods::of_query(query).is_empty(), methods.is_empty());
+        }
+        assert_eq!(Methods::ANY.iter().count(), METHODS.len());
+    }
+}
