@@ -82,10 +82,16 @@ pub(crate) fn locate(rows: &mut [Row], text: &str) -> Result<(), Mistake> {
 pub(crate) fn gather(files: Vec<(String, Vec<Row>)>) -> Result<Vec<Arc<Rule>>, Error> {
     let mut rules: Vec<Arc<Rule>> = Vec::new();
     let mut names: HashMap<Arc<str>, (String, usize)> = HashMap::new();
+    let mut counters: HashMap<Arc<str>, usize> = HashMap::new();
     for (file, rows) in files {
         let shared: Arc<str> = file.as_str().into();
         for row in rows {
-            let rule = Rule::new(row, &shared);
+            let mut rule = Rule::new(row, &shared);
+            let same = counters.entry(Arc::clone(rule.counter())).or_insert(0);
+            if *same > 0 {
+                rule.tell_apart(*same);
+            }
+            *same += 1;
             let (_, line) = rule.place();
             if let Some((other, at)) = names.insert(Arc::clone(rule.name()), (file.clone(), line)) {
                 let what = format!("a rule of the same name stands in {other}, line {at}; records must tell them apart");

@@ -16,6 +16,7 @@ use crate::model::{Fit, Inside, Preset, ProviderId, Rate, Volume};
 pub struct Rule {
     name: Arc<str>,
     file: Arc<str>,
+    counter: Arc<str>,
     pub(super) row: Row,
 }
 
@@ -48,12 +49,24 @@ impl Rule {
     pub(super) fn new(row: Row, file: &Arc<str>) -> Self {
         let short = || file.rsplit('/').next().unwrap_or_default();
         let name = row.name.as_ref().map_or_else(|| format!("{}:{}", short(), row.line.0).into(), |name| name.as_str().into());
-        Self { name, file: Arc::clone(file), row }
+        let counter = if row.name.is_some() { Arc::clone(&name) } else { format!("\n{}", said(&row)).into() };
+        Self { name, file: Arc::clone(file), counter, row }
     }
 
     /// What records call it.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Under what its requests are counted: its name, or where it has none, all that it says, whatever line it stands in. No name has the
+    /// line end that this begins with.
+    pub(crate) fn counter(&self) -> &Arc<str> {
+        &self.counter
+    }
+
+    /// It says the same as `others` rules before it, and counts by itself.
+    pub(super) fn tell_apart(&mut self, others: usize) {
+        self.counter = format!("{} {others}", self.counter).into();
     }
 
     /// Where it stands: the file, and the line from 1.
@@ -248,6 +261,12 @@ impl Rule {
             Some(Action::Allow) | None => Ahead::Now(Word::Allow),
         }
     }
+}
+
+/// All that it says, but for where.
+fn said(row: &Row) -> String {
+    // A row holds nothing that JSON can't.
+    serde_json::to_string(row).unwrap_or_default()
 }
 
 /// What a rule counts.

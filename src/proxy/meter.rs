@@ -12,7 +12,7 @@ use crate::policy::{Limits, Per, Rule};
 const MAX_METERS: usize = 100_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A rule by its name, and the agent, or `None` where all share.
+/// A rule by its name or what it says, and the agent, or `None` where all share.
 type Key = (Arc<str>, Option<Arc<str>>);
 
 /// The meters of all rules and agents.
@@ -69,7 +69,7 @@ impl Meters {
     /// Counts a request of `agent` by `rule`, or says how long it has to wait.
     pub(crate) fn take(&self, rule: &Rule, agent: &Arc<str>, now: Now) -> Result<Pass, Duration> {
         let limits = rule.limits();
-        let key = (Arc::clone(rule.name()), (limits.per == Per::Agent).then(|| Arc::clone(agent)));
+        let key = (Arc::clone(rule.counter()), (limits.per == Per::Agent).then(|| Arc::clone(agent)));
         let meter = self.meter(key, now).ok_or(Duration::from_secs(1))?;
         meter.state().take(&limits, now)?;
         Ok(Pass { meter, bytes: limits.bytes })
@@ -225,6 +225,21 @@ mod tests {
             assert_eq!(meters.take(&rule, &two, at).is_err(), shared, "{keys}");
             assert!(meters.take(&rule, &one, after(at, DAY)).is_ok(), "the next day");
         }
+    }
+
+    #[test]
+    fn i7_a_rule_without_a_name_counts_on_wherever_it_stands() {
+        let rules = |text: &str| gather(vec![("p.toml".into(), read("p.toml", text).expect("rules"))]).expect("rules");
+        let (limit, agent, at) = ("[[rule]]\naction = \"limit\"\nper_day = 1\n", Arc::from("a"), now());
+        let meters = Meters::default();
+        let take = |rule: &Arc<Rule>| meters.take(rule, &agent, at).is_ok();
+        assert!(take(&rules(limit)[0]) && !take(&rules(limit)[0]));
+        let moved = rules(&format!("# a comment\n[[rule]]\nhosts = \"a.test\"\naction = \"deny\"\n{limit}"));
+        assert_ne!(moved[1].name(), rules(limit)[0].name());
+        assert!(!take(&moved[1]), "what it says is the same");
+        let two = rules(&format!("{limit}{limit}"));
+        assert!(!take(&two[0]) && take(&two[1]), "two that say the same count by themselves");
+        assert!(take(&rules(&limit.replace("= 1", "= 2"))[0]), "another one");
     }
 
     #[test]
