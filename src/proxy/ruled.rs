@@ -74,6 +74,11 @@ fn names_method(method: &Method, content: &Content<'_>) -> bool {
     *method == Method::POST && content.length != Some(0) && may_be_form(content.kind, content.ambiguous)
 }
 
+/// Counts a request of a lease that may go on as one of its calls.
+fn take_call(agent: &Agent) -> Result<(), Refusal> {
+    if agent.lease().is_none_or(Lease::take_call) { Ok(()) } else { Err(Refusal::LeaseSpent) }
+}
+
 impl Worker {
     /// Step 3: where a request leads, once what the rules ask for is done and the one that decided is written down.
     pub(super) async fn rule(
@@ -111,12 +116,13 @@ impl Worker {
             Box::pin(self.look(&ruling, agent, (parts, incoming), entry)).await?;
         }
         if ruling.approvals.is_empty() {
-            return Ok(route);
+            return take_call(agent).map(|()| route).map_err(Stop::from);
         }
         let inquiry = Inquiry { arrived, agent, headers: &parts.headers };
         ruling.approvals.iter().filter(|rule| rule.reports()).for_each(|rule| entry.would_hold(rule.name()));
         let pending = Pending { inquiry: &inquiry, incoming, upgrade, taken, entry };
-        Box::pin(self.when_approved(Decision { route, ruling }, pending)).await
+        let route = Box::pin(self.when_approved(Decision { route, ruling }, pending)).await?;
+        if matches!(route, Route::Refuse(_)) { Ok(route) } else { take_call(agent).map(|()| route).map_err(Stop::from) }
     }
 
     fn decide(
@@ -211,15 +217,20 @@ impl Worker {
                 }
             }
         }
-        self.take_own(agent)
+        self.take_rate(agent)?;
+        // Nobody is asked about a request that has no call left.
+        if agent.lease().is_none_or(|lease| lease.calls_left() != Some(0)) { Ok(()) } else { Err(Refusal::LeaseSpent) }
     }
 
-    /// Counts a request by the agent's own rate and, of a lease, as one of its calls.
+    fn take_rate(&self, agent: &Agent) -> Result<(), Refusal> {
+        let Some(rate) = agent.rate() else { return Ok(()) };
+        self.proxy.meters.take_own(rate, &agent.label, Now::read()).map_err(|wait| Refusal::Rate { wait })
+    }
+
+    /// Counts a tunnel by the agent's own rate and, of a lease, as one of its calls.
     pub(super) fn take_own(&self, agent: &Agent) -> Result<(), Refusal> {
-        if let Some(rate) = agent.rate() {
-            self.proxy.meters.take_own(rate, &agent.label, Now::read()).map_err(|wait| Refusal::Rate { wait })?;
-        }
-        if agent.lease().is_none_or(Lease::take_call) { Ok(()) } else { Err(Refusal::LeaseSpent) }
+        self.take_rate(agent)?;
+        take_call(agent)
     }
 
     /// Reads the whole body, which stays at hand, and asks what it does.

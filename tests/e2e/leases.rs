@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use http::{HeaderValue, Method};
 use nexus::app::GatewayKeyKind::{Admin, App};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
-use crate::attack::{HOST, home, service};
-use crate::harness::{Authority, Builder, Caller, Gateway, Nexus, Offers, Upstream, run};
+use crate::attack::{ACME, HOST, home, service};
+use crate::harness::{Authority, Builder, Caller, Gateway, Nexus, Offers, Upstream, full, request, run};
 
 const URL: &str = "https://api.acme.test/x";
 
@@ -233,6 +234,38 @@ fn i2_i7_calls_are_counted_exactly() {
         assert_eq!(house.service.count(), 101);
         let line = house.nexus.audit_line(|line| line["event"] == "refuse").await;
         assert!(line["notes"].to_string().contains("lease_spent"), "{line}");
+    });
+}
+
+/// Whatever a rule refuses is no call: by its body, or since nobody said yes.
+#[test]
+fn i7_a_request_that_is_refused_is_no_call() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Both).await;
+        let acme = ACME.replace("[[inject]]", "[presets]\ngraphql = [\"/graphql\"]\n[[inject]]");
+        let rules = "[[rule]]\npaths = \"/asked\"\naction = \"approve\"\ntimeout = \"1s\"\n\
+                     [[rule]]\nprovider = \"acme\"\npreset = \"read_only\"\n";
+        let (builder, token) = home(&ca, &service).provider("acme", &acme).gateway().config(rules).agent("a", |_agent| {});
+        let house = House { nexus: builder.start(), _ca: ca, service, token };
+        let lease = house.lease(&json!({ "seconds": 600, "calls": 2 })).await;
+        let mut session = house.caller(&lease).http1(HOST).await;
+        let graphql = |query: &str| {
+            let body = full(json!({ "query": query }).to_string());
+            let mut request = request(Method::POST, &format!("https://{HOST}/graphql"), body);
+            request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+            request
+        };
+        for refused in [graphql("mutation { a }"), graphql("mutation { b }"), graphql("mutation { c }")] {
+            assert_eq!(session.send(refused).await.refusal(), Some("policy"));
+        }
+        assert_eq!(session.get("/asked").await.refusal(), Some("policy"), "nobody answered");
+        assert_eq!(session.send(graphql("{ a }")).await.status, 200);
+        assert_eq!(session.get("/x").await.status, 200);
+        assert_eq!(session.get("/x").await.refusal(), Some("policy"));
+        assert_eq!(session.get("/asked").await.refusal(), Some("policy"));
+        let line = house.nexus.audit_line(|line| line["path"] == "/asked" && line["notes"].to_string().contains("lease_spent"));
+        assert_eq!(line.await["event"], "refuse", "nobody is asked for nothing");
     });
 }
 
