@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use nexus::app::{Config, Explainer, InForce, Tried, policy_of, rules_digest, trials, try_all};
 use nexus::audit::{Since, Tail};
 use nexus::model::AgentName;
-use nexus::policy::{Observed, Rule, read, refused, suggest};
+use nexus::policy::{Observed, Rule, Suggested, read, refused, suggest};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -165,8 +165,7 @@ fn row(tried: &Tried) -> Vec<String> {
 /// What the log has.
 #[derive(Default)]
 struct Seen {
-    requests: u64,
-    kinds: BTreeSet<Observed>,
+    kinds: BTreeMap<Observed, u64>,
     refused: BTreeMap<Observed, u64>,
     dropped: bool,
 }
@@ -183,6 +182,15 @@ struct Line {
     port: Option<u16>,
     path: Option<String>,
     provider: Option<String>,
+    refusal: Option<String>,
+}
+
+/// What becomes of a line.
+enum Kind {
+    LetOn,
+    Refused,
+    /// It was on record before its address was known.
+    TakenBack,
 }
 
 fn write_suggested(context: &Context, terminal: &Terminal, since: &str, agent: Option<&str>) -> anyhow::Result<ExitCode> {
@@ -194,15 +202,21 @@ fn write_suggested(context: &Context, terminal: &Terminal, since: &str, agent: O
     while let Some(line) = tail.next_line(Duration::ZERO)? {
         seen.take(&line, since, agent.as_ref());
     }
-    let rules = suggest(&seen.kinds);
-    let outside = refused(&rules, &seen.kinds)?;
+    let kinds: BTreeSet<Observed> = seen.kinds.keys().cloned().collect();
+    let Suggested { rules, unsaid } = suggest(&kinds);
+    let mut outside = refused(&rules, &kinds)?;
     let value = json!({
-        "requests": seen.requests,
+        "requests": seen.requests(),
         "rules": rules,
         "would_refuse": outside.iter().map(|one| told(one)).collect::<Vec<_>>(),
+        "no_rule_can_say": unsaid.iter().map(|one| told(one)).collect::<Vec<_>>(),
         "refused_already": seen.refused.iter().map(|(one, count)| json!({ "request": told(one), "times": count })).collect::<Vec<_>>(),
     });
     terminal.either(&value, || rules.clone())?;
+    outside.retain(|one| !unsaid.contains(one));
+    for one in unsaid.iter().take(NAMED) {
+        terminal.warn(&format!("no rule can speak of {}, so none lets it on", told(one)));
+    }
     seen.say(terminal, &outside);
     Ok(ExitCode::SUCCESS)
 }
@@ -211,11 +225,13 @@ impl Seen {
     fn take(&mut self, line: &str, since: Timestamp, agent: Option<&AgentName>) {
         let Ok(line) = serde_json::from_str::<Line>(line) else { return };
         // A CONNECT that is opened tells nothing: the requests inside have lines of their own.
-        let tunnel = line.verdict.as_deref() == Some("tunnel");
-        let refusal = match line.event.as_str() {
-            "open" => false,
-            "tunnel_open" if tunnel => false,
-            "refuse" => true,
+        let tunnel = line.event == "tunnel_close" || line.verdict.as_deref() == Some("tunnel");
+        let address = matches!(line.refusal.as_deref(), Some("private-address" | "loop"));
+        let kind = match line.event.as_str() {
+            "open" => Kind::LetOn,
+            "tunnel_open" if tunnel => Kind::LetOn,
+            "close" | "tunnel_close" if address => Kind::TakenBack,
+            "refuse" => Kind::Refused,
             _ => return,
         };
         let Some(observed) =
@@ -223,20 +239,33 @@ impl Seen {
         else {
             return;
         };
+        if matches!(kind, Kind::TakenBack) {
+            match self.kinds.get_mut(&observed) {
+                Some(1) => drop(self.kinds.remove(&observed)),
+                Some(count) => *count -= 1,
+                // It was opened before the time that is asked about.
+                None => return,
+            }
+        }
         if self.kinds.len() + self.refused.len() >= MAX_SEEN {
             self.dropped = true;
-        } else if refusal {
-            *self.refused.entry(observed).or_insert(0) += 1;
-        } else {
-            self.requests += 1;
-            self.kinds.insert(observed);
+            return;
         }
+        let count = match kind {
+            Kind::LetOn => self.kinds.entry(observed).or_insert(0),
+            Kind::Refused | Kind::TakenBack => self.refused.entry(observed).or_insert(0),
+        };
+        *count += 1;
+    }
+
+    fn requests(&self) -> u64 {
+        self.kinds.values().sum()
     }
 
     fn say(&self, terminal: &Terminal, outside: &[&Observed]) {
         terminal.say(&format!(
             "{} requests of {} kinds were let on. Put these rules into policies/suggested.toml, and policy.default = \"deny\" into nexus.toml.",
-            self.requests,
+            self.requests(),
             self.kinds.len()
         ));
         for one in outside.iter().take(NAMED) {

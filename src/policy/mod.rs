@@ -21,4 +21,4 @@ pub(crate) use overriding::{in_form, may_be_form};
 pub use row::{Action, Mode, Per, Row};
 pub(crate) use rule::Limits;
 pub use rule::Rule;
-pub use suggest::{Observed, refused, suggest};
+pub use suggest::{Observed, Suggested, refused, suggest};

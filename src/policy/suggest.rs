@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use super::asked::{Asked, Content, Question};
 use super::book::Policy;
-use super::file::{Error, gather, read};
+use super::file::{Error, MAX_RULES, gather, read};
+use super::terms::MethodTerm;
 use crate::model::{AgentName, Fit, Glob, Host, Inside, ProviderId};
 
 /// A request that was let on, as the log has it.
@@ -30,33 +31,64 @@ const PATHS: usize = 24;
 /// Segments this long, with a digit in them, are somebody's number.
 const LONG: usize = 16;
 
+/// Paths with more segments are about what they begin with.
+const SEGMENTS: usize = 48;
+/// The log shows the first 2048 bytes of a path, escaped.
+const CUT: usize = 1024;
+/// As many words as one key may hold.
+const WORDS: usize = 200;
+
 /// Whose place it is, or where.
 type Place = Result<ProviderId, (Host, u16)>;
 
 /// The segments of paths, by methods.
 type Calls = BTreeMap<String, BTreeSet<Vec<String>>>;
 
-/// The text of a file of rules that let on what was seen, as little as they can say, and nothing else where the default is `deny`.
-pub fn suggest(seen: &BTreeSet<Observed>) -> String {
+/// What the log would have needed.
+#[derive(Debug)]
+pub struct Suggested<'s> {
+    /// The text of a file of rules.
+    pub rules: String,
+    /// Requests that no rule can speak of: a method in small letters, a target that is no path.
+    pub unsaid: Vec<&'s Observed>,
+}
+
+/// Rules that let on what was seen, as little as they can say, and nothing else where the default is `deny`.
+pub fn suggest(seen: &BTreeSet<Observed>) -> Suggested<'_> {
     let mut places: BTreeMap<(AgentName, Place), Calls> = BTreeMap::new();
     let mut tunnels: BTreeMap<AgentName, BTreeSet<(Host, u16)>> = BTreeMap::new();
+    let mut unsaid = Vec::new();
     for one in seen {
         let place = one.provider.clone().ok_or_else(|| (one.host.clone(), one.port));
         let Some((method, path)) = &one.call else {
             tunnels.entry(one.agent.clone()).or_default().insert((one.host.clone(), one.port));
             continue;
         };
+        let segments = segments(path);
+        if MethodTerm::try_from(method.clone()).is_err()
+            || !path.starts_with('/')
+            || written(&segments).parse::<Glob>().is_err()
+        {
+            unsaid.push(one);
+            continue;
+        }
         let calls = places.entry((one.agent.clone(), place)).or_default();
-        calls.entry(method.clone()).or_default().insert(segments(path));
+        calls.entry(method.clone()).or_default().insert(segments);
     }
-    let mut text = String::new();
+    let mut pieces = Vec::new();
     for ((agent, place), calls) in places {
-        write_place(&mut text, &agent, &place, calls);
+        pieces.extend(of_place(&agent, &place, calls));
     }
     for (agent, hosts) in tunnels {
-        write_tunnels(&mut text, &agent, hosts);
+        pieces.extend(of_tunnels(&agent, hosts));
     }
-    text
+    // What is over is told as what they would have refused.
+    pieces.truncate(MAX_RULES);
+    Suggested { rules: pieces.concat(), unsaid }
+}
+
+fn written(segments: &[String]) -> String {
+    format!("/{}", segments.join("/"))
 }
 
 /// What of `seen` the rules in `text` would refuse where the default is `deny`.
@@ -82,8 +114,15 @@ pub fn refused<'s>(text: &str, seen: &'s BTreeSet<Observed>) -> Result<Vec<&'s O
 /// The segments of a path, those that are somebody's number as `*`, from one whose text is no pattern on as `**`.
 fn segments(path: &str) -> Vec<String> {
     let path = path.split('?').next().unwrap_or_default();
+    let known = uncut(path);
+    let mut given = known.unwrap_or(path).split('/').skip(1).peekable();
     let mut segments = Vec::new();
-    for segment in path.split('/').skip(1) {
+    while let Some(segment) = given.next() {
+        let last = given.peek().is_none();
+        if segments.len() == SEGMENTS || (segment.is_empty() && !last) || (last && known.is_some()) {
+            segments.push("**".to_owned());
+            return segments;
+        }
         let plain = format!("/{segment}").parse::<Glob>().is_ok_and(|_| !segment.contains(['*', '{', '}']));
         match segment {
             // The log hides a path that is a secret.
@@ -98,6 +137,12 @@ fn segments(path: &str) -> Vec<String> {
         }
     }
     segments
+}
+
+/// What the log has of a path that it cut short, and marked so.
+fn uncut(path: &str) -> Option<&str> {
+    let (known, left) = path.rsplit_once("...+")?;
+    (known.len() >= CUT && !left.is_empty() && left.bytes().all(|b| b.is_ascii_digit())).then_some(known)
 }
 
 fn varies(segment: &str) -> bool {
@@ -146,40 +191,44 @@ fn shortened(paths: BTreeSet<Vec<String>>) -> Vec<String> {
             .map(|path| if path.len() > depth { path.into_iter().take(depth).chain(["**".to_owned()]).collect() } else { path })
             .collect();
     }
-    paths.iter().map(|path| format!("/{}", path.join("/"))).collect()
+    paths.iter().map(|path| written(path)).collect()
 }
 
-fn write_place(text: &mut String, agent: &AgentName, place: &Place, calls: Calls) {
+fn of_place(agent: &AgentName, place: &Place, calls: Calls) -> Vec<String> {
     // Methods that went to the same places share a rule.
     let mut rules: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
     for (method, paths) in calls {
         rules.entry(shortened(paths)).or_default().push(method);
     }
+    let mut pieces = Vec::new();
     for (paths, methods) in rules {
         let target = match place {
             Ok(provider) => format!("provider = \"{provider}\"\n"),
             Err((host, 443)) => format!("hosts = \"{host}\"\n"),
             Err((host, port)) => format!("hosts = \"{host}\"\nports = {port}\n"),
         };
-        let (methods, paths) = (list(&methods), list(&paths));
-        text.push_str(&format!(
-            "[[rule]]\nagents = \"{agent}\"\n{target}methods = {methods}\npaths = {paths}\naction = \"allow\"\n\n"
-        ));
+        let paths = list(&paths);
+        pieces.extend(methods.chunks(WORDS).map(list).map(|methods| {
+            format!("[[rule]]\nagents = \"{agent}\"\n{target}methods = {methods}\npaths = {paths}\naction = \"allow\"\n\n")
+        }));
     }
+    pieces
 }
 
-fn write_tunnels(text: &mut String, agent: &AgentName, hosts: BTreeSet<(Host, u16)>) {
+fn of_tunnels(agent: &AgentName, hosts: BTreeSet<(Host, u16)>) -> Vec<String> {
     let mut by_port: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     for (host, port) in hosts {
         by_port.entry(port).or_default().push(host.to_string());
     }
+    let mut pieces = Vec::new();
     for (port, hosts) in by_port {
-        // As many words as one key may hold.
-        for hosts in hosts.chunks(200) {
-            let hosts = list(hosts);
-            text.push_str(&format!("[[rule]]\nagents = \"{agent}\"\nhosts = {hosts}\nports = {port}\naction = \"allow\"\n\n"));
-        }
+        pieces.extend(
+            hosts.chunks(WORDS).map(list).map(|hosts| {
+                format!("[[rule]]\nagents = \"{agent}\"\nhosts = {hosts}\nports = {port}\naction = \"allow\"\n\n")
+            }),
+        );
     }
+    pieces
 }
 
 fn list(words: &[String]) -> String {
@@ -218,7 +267,7 @@ mod tests {
             ("ci", "pypi.test", "", ""),
             ("ci", "crates.test", "", ""),
         ]);
-        let text = suggest(&seen);
+        let text = suggest(&seen).rules;
         assert_eq!(
             text,
             "[[rule]]\nagents = \"ci\"\nprovider = \"github\"\nmethods = \"POST\"\npaths = \"/repos/octo/hello/issues\"\naction = \"allow\"\n\n\
@@ -233,7 +282,7 @@ mod tests {
     fn what_was_not_seen_is_refused() {
         let known = seen(&[("ci", "github", "GET", "/user")]);
         let other = seen(&[("ci", "github", "DELETE", "/user"), ("b", "github", "GET", "/user"), ("ci", "a.test", "", "")]);
-        assert_eq!(refused(&suggest(&known), &other).expect("rules").len(), 3);
+        assert_eq!(refused(&suggest(&known).rules, &other).expect("rules").len(), 3);
     }
 
     #[test]
@@ -242,22 +291,54 @@ mod tests {
             (0..500).map(|at| format!("/a/name{}/x{}/{}", char::from(b'a' + at as u8 % 26), at % 7, "y")).collect();
         let calls: Vec<(&str, &str, &str, &str)> = paths.iter().map(|path| ("ci", "github", "GET", path.as_str())).collect();
         let seen = seen(&calls);
-        let text = suggest(&seen);
+        let text = suggest(&seen).rules;
         assert!(text.contains("/a/*/x0/y") && text.lines().count() < 20, "{text}");
         assert!(refused(&text, &seen).expect("rules").is_empty());
     }
 
+    #[test]
+    fn what_no_rule_can_say_is_told_and_hides_nothing() {
+        let cut = format!("/files/{}...+953", "a/".repeat(700));
+        let long = format!("/deep{}", "/x".repeat(100));
+        let seen = seen(&[
+            ("ci", "a.test", "GET", "/fine"),
+            ("ci", "a.test", "GET", "/bucket//key"),
+            ("ci", "a.test", "get", "/small"),
+            ("ci", "a.test", "OPTIONS", "*"),
+            ("ci", "a.test", "GET", &long),
+            ("ci", "b.test", "GET", &cut),
+        ]);
+        let Suggested { rules, unsaid } = suggest(&seen);
+        let unsaid: Vec<&str> = unsaid.iter().filter_map(|one| one.call.as_ref().map(|(_, path)| path.as_str())).collect();
+        assert_eq!(unsaid, ["*", "/small"]);
+        assert!(rules.contains("/fine") && rules.contains("/bucket/**") && !rules.contains("953"), "{rules}");
+        assert_eq!(refused(&rules, &seen).expect("rules").len(), 2);
+        let methods: Vec<String> =
+            (b'A'..=b'Z').flat_map(|a| (b'A'..=b'Z').map(move |b| format!("{}{}", a as char, b as char))).collect();
+        let many: Vec<(&str, &str, &str, &str)> =
+            methods.iter().map(|method| ("ci", "a.test", method.as_str(), "/x")).collect();
+        let seen = self::seen(&many);
+        assert!(refused(&suggest(&seen).rules, &seen).expect("rules").is_empty(), "as many methods as an agent makes up");
+    }
+
     proptest::proptest! {
-        /// Whatever the log has, the rules that it would have needed let it on.
+        /// Whatever the log has, there are rules, and they let on what a rule can speak of.
         #[test]
-        fn what_was_seen_is_let_on(paths in proptest::collection::vec("/[a-c0-9%.;*{/ -]{0,12}", 1..40)) {
-            let calls: Vec<(&str, &str, &str, &str)> = paths.iter().map(|path| ("ci", "a.test", "GET", path.as_str())).collect();
-            let seen: BTreeSet<Observed> = seen(&calls).into_iter().filter(|one| {
+        fn what_was_seen_is_let_on(calls in proptest::collection::vec(
+            ("(GET|PUT|get|A-B|B_C|[!-~]{1,4})", "(/[a-c0-9%.;*{/ -]{0,12}|\\*|/a(/b){40,70})"), 1..40)
+        ) {
+            let calls: Vec<(&str, &str, &str, &str)> =
+                calls.iter().map(|(method, path)| ("ci", "a.test", method.as_str(), path.as_str())).collect();
+            let seen = seen(&calls);
+            let Suggested { rules, unsaid } = suggest(&seen);
+            let refused = refused(&rules, &seen).expect("rules");
+            for one in refused {
                 let (_, path) = one.call.as_ref().expect("a call");
-                path.parse::<http::uri::PathAndQuery>().is_ok() && crate::model::readings(path).is_ok_and(|all| all.iter().count() == 1)
-            }).collect();
-            let text = suggest(&seen);
-            proptest::prop_assert_eq!(refused(&text, &seen).expect("rules"), Vec::<&Observed>::new(), "{}", text);
+                // What leads up and down again, or nowhere, is nobody's to let on.
+                let clear = path.parse::<http::uri::PathAndQuery>().is_ok()
+                    && crate::model::readings(path).is_ok_and(|all| all.iter().count() == 1 || !all.iter().any(|read| read.contains("/.")));
+                proptest::prop_assert!(unsaid.contains(&one) || !clear, "{:?} {}", one, rules);
+            }
         }
     }
 }

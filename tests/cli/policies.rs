@@ -180,14 +180,26 @@ fn the_log_suggests_the_rules_that_it_would_have_needed() {
         line(&now, "refuse", &call("DELETE", "/repos/octo/hello")),
         line(&now, "tunnel_open", "\"method\":\"CONNECT\",\"host\":\"pypi.org\",\"port\":443,\"verdict\":\"tunnel\""),
         line(&now, "tunnel_open", "\"method\":\"CONNECT\",\"host\":\"api.github.com\",\"port\":443,\"verdict\":\"intercept\""),
+        // What any agent can ask for, and no rule can say.
+        line(&now, "open", &call("GET", "/bucket//key")),
+        line(&now, "open", &call("get", "/user")),
+        // Its address was found to be private after it was on record.
+        line(&now, "open", &call("GET", "/inside")),
+        line(&now, "close", &format!("{},\"refusal\":\"private-address\",\"status\":403", call("GET", "/inside"))),
         "{\"v\":1,\"event\":\"start\",\"time\":\"2026-01-01T00:00:00Z\"}\n".to_owned(),
     ];
     world.audit_segment(&lines.concat());
     let done = world.nexus(&["policy", "suggest", "--since", "7d", "--json"]).json();
-    assert_eq!((done["requests"].as_u64(), done["would_refuse"].as_array().map(Vec::len)), (Some(3), Some(0)), "{done}");
+    assert_eq!((done["requests"].as_u64(), done["would_refuse"].as_array().map(Vec::len)), (Some(5), Some(1)), "{done}");
     assert_eq!(done["refused_already"][0]["request"], "ci DELETE api.github.com/repos/octo/hello");
+    assert_eq!(done["refused_already"][1]["request"], "ci GET api.github.com/inside");
+    assert_eq!(done["no_rule_can_say"], serde_json::json!(["ci get api.github.com/user"]));
     let rules = world.nexus(&["policy", "suggest"]).ok();
-    assert!(rules.contains("provider = \"github\"\nmethods = \"GET\"\npaths = \"/repos/octo/hello/issues/*\""), "{rules}");
+    assert!(
+        rules.contains("provider = \"github\"\nmethods = \"GET\"\npaths = [\"/bucket/**\", \"/repos/octo/hello/issues/*\"]"),
+        "{rules}"
+    );
+    assert!(!rules.contains("inside"), "{rules}");
     assert!(rules.contains("hosts = \"pypi.org\"") && !rules.contains("ago") && !rules.contains("DELETE"), "{rules}");
     // They are rules, and let on what was seen and no more.
     world.policy("suggested", &rules);
