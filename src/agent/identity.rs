@@ -98,6 +98,23 @@ impl Agent {
             && self.lease().is_none_or(|lease| lease.parent.may_use(provider))
     }
 
+    /// The providers that it may use, in the order of their names; `None` = all. A lease has its agent's where it has none of its own.
+    pub(crate) fn providers(&self) -> Option<Vec<&ProviderId>> {
+        let own = self.providers.as_ref().or_else(|| self.lease()?.parent.providers.as_ref())?;
+        let mut all: Vec<&ProviderId> = own.iter().collect();
+        all.sort();
+        Some(all)
+    }
+
+    /// The hosts that it may reach, as files write them; `None` = all. A lease has its agent's where it has none of its own.
+    pub(crate) fn hosts(&self) -> Option<Vec<String>> {
+        let own = self.hosts.as_ref().or_else(|| self.lease()?.parent.hosts.as_ref())?;
+        let named = own.named.iter().map(ToString::to_string);
+        let mut all: Vec<String> = named.chain(own.below.iter().map(ToString::to_string)).collect();
+        all.sort();
+        Some(all)
+    }
+
     /// Whether it may reach `host` at all.
     pub(crate) fn may_reach(&self, host: &Host) -> bool {
         self.hosts.as_ref().is_none_or(|allowed| allowed.hold(host))

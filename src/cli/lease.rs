@@ -45,11 +45,18 @@ pub(super) fn list(context: &Context, terminal: &Terminal, name: &str) -> anyhow
     terminal.either(&found, || {
         let rows = found.get("leases").and_then(Value::as_array).into_iter().flatten().map(|lease| {
             let text = |member: &str| lease.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let all = |member: &str| {
+                let list = lease.get(member).and_then(Value::as_array);
+                let list = list.map(|list| list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "));
+                list.unwrap_or_else(|| "all".to_owned())
+            };
+            let user = Some(text("user")).filter(|user| !user.is_empty()).unwrap_or_else(|| "-".to_owned());
             let calls = lease.get("calls_left").and_then(Value::as_u64);
             let calls = calls.map_or_else(|| "all".to_owned(), |calls| calls.to_string());
-            vec![text("id"), text("agent"), text("created_at"), text("expires_at"), calls]
+            let (made, expires) = (text("created_at"), text("expires_at"));
+            vec![text("id"), text("agent"), user, all("providers"), all("hosts"), made, expires, calls]
         });
-        Terminal::table(&["Lease", "Agent", "Made", "Expires", "Calls left"], rows.collect())
+        Terminal::table(&["Lease", "Agent", "User", "Providers", "Hosts", "Made", "Expires", "Calls left"], rows.collect())
     })
 }
 

@@ -70,7 +70,7 @@ fn a_lease_is_made_listed_and_ended_by_the_gateway_that_is_up() {
     let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
     assert!(token.starts_with("nxl_") && made["proxy"].as_str().unwrap().contains(&format!("ci:{token}@")), "{made}");
     let list = world.nexus(&["agent", "leases", "ci"]).ok();
-    assert!(list.contains(id) && list.contains("100") && !list.contains(token), "{list}");
+    assert!(list.contains(id) && list.contains("100") && list.contains("github") && !list.contains(token), "{list}");
     let wider = world.nexus(&["agent", "lease", "ci", "--providers", "slack"]).failed(1);
     assert!(wider.contains("the agent may not use slack"), "{wider}");
     assert!(world.nexus(&["agent", "lease", "cd"]).failed(1).contains("no agent of this name"));

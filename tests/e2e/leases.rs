@@ -58,6 +58,7 @@ fn a_lease_acts_for_its_agent_and_the_log_names_both() {
         let lease = house.lease(&json!({ "seconds": 600, "calls": 3 })).await;
         assert!(lease["token"].as_str().expect("a token").starts_with("nxl_"), "{lease}");
         assert_eq!((&lease["agent"], &lease["calls"], &lease["calls_left"]), (&json!("a"), &json!(3), &json!(3)));
+        assert_eq!((&lease["user"], &lease["providers"], &lease["hosts"]), (&Value::Null, &Value::Null, &Value::Null));
         let caller = house.caller(&lease);
         assert_eq!(caller.get(URL).await.status, 200);
         let line = house.nexus.closed("/x").await;
@@ -105,6 +106,11 @@ fn i2_a_lease_is_never_wider_than_its_agent() {
             assert_eq!(asks(wrong.clone()).await.status, 422, "{wrong}");
         }
         let narrow = house.lease(&json!({ "seconds": 600, "hosts": ["*.x.cdn.test"], "user": "alice" })).await;
+        assert_eq!(
+            (&narrow["user"], &narrow["providers"], &narrow["hosts"]),
+            (&json!("alice"), &json!(["acme"]), &json!(["*.x.cdn.test"])),
+            "what it has of its own, and the rest of its agent"
+        );
         let end: jiff::Timestamp = narrow["expires_at"].as_str().expect("a time").parse().expect("a time");
         assert!(end < jiff::Timestamp::now() + jiff::SignedDuration::from_secs(61), "its agent's end comes first");
         let refused = house.caller(&narrow).get(URL).await;

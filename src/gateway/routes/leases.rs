@@ -67,6 +67,12 @@ struct Lease {
     id: String,
     /// The agent that it acts for.
     agent: String,
+    /// The person whom the agent acts for.
+    user: Option<String>,
+    /// The providers that it may use; null = all.
+    providers: Option<Vec<String>>,
+    /// The hosts that it may reach; null = all.
+    hosts: Option<Vec<String>>,
     /// When it was made.
     #[schema(format = DateTime)]
     created_at: String,
@@ -237,6 +243,9 @@ fn shown(child: &Agent) -> Option<Lease> {
     Some(Lease {
         id: lease.id.to_string(),
         agent: child.name.to_string(),
+        user: child.user.as_ref().map(ToString::to_string),
+        providers: child.providers().map(|all| all.iter().map(ToString::to_string).collect()),
+        hosts: child.hosts(),
         created_at: time(lease.created).ok()?,
         expires_at: time(child.expires()?).ok()?,
         calls: lease.calls,
