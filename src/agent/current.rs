@@ -114,9 +114,9 @@ impl Agents {
         self.frozen.load().iter().any(|frozen| frozen.agent == *name)
     }
 
-    /// Whether there is any such agent.
-    pub(crate) fn anyone_frozen(&self) -> bool {
-        !self.frozen.load().is_empty()
+    /// Those that get nothing.
+    pub(crate) fn frozen(&self) -> Arc<Vec<Frozen>> {
+        self.frozen.load_full()
     }
 
     /// From now on this agent gets nothing; false = so it was already. It is for whoever hears of changes to write it down.

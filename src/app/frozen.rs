@@ -72,13 +72,25 @@ impl Home {
 pub(super) fn again(home: &Home, agents: &Agents) {
     match home.written_frozen() {
         Ok(Some(frozen)) => agents.store_frozen(frozen),
-        Ok(None) if agents.anyone_frozen() => {
-            tracing::error!("who is frozen was not taken: {}", HomeError::Vanished(home.frozen_file()));
-        }
-        Ok(None) => {}
+        Ok(None) => write_again(home, &agents.frozen()),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "who is frozen was not taken; those who were stay so");
         }
+    }
+}
+
+/// A file that is gone thaws nobody, at the next start neither: who was in it is written down anew, so that commands find them.
+fn write_again(home: &Home, frozen: &[Frozen]) {
+    if frozen.is_empty() {
+        return;
+    }
+    let gone = HomeError::Vanished(home.frozen_file());
+    match frozen.iter().try_for_each(|frozen| home.freeze(frozen).map(drop)) {
+        Ok(()) => tracing::error!("who is frozen was written down again, `nexus agent thaw` thaws: {gone}"),
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "who is frozen is so only until the next start, and can't be written down again: {gone}"
+        ),
     }
 }
 
@@ -104,5 +116,34 @@ pub(super) async fn write_down(reload: Arc<Reload>) {
         if changes.changed().await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::agent::{Bounds, Registry};
+
+    #[test]
+    fn i9_a_file_that_is_taken_away_thaws_nobody_and_is_written_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Home::new(folder.path().join("home"));
+        disk::create_private_dir(home.path()).expect("a home");
+        let agents = Agents::new(Registry::default(), Bounds::default());
+        again(&home, &agents);
+        assert!(!home.frozen_file().exists(), "nobody is frozen");
+        let name: AgentName = "ci".parse().expect("a name");
+        let frozen = Frozen { agent: name.clone(), since: SystemTime::UNIX_EPOCH, why: "a test".into() };
+        assert!(home.freeze(&frozen).expect("written"));
+        again(&home, &agents);
+        std::fs::remove_file(home.frozen_file()).expect("removed");
+        again(&home, &agents);
+        assert!(agents.is_frozen(&name));
+        assert_eq!(home.frozen().expect("a file"), [frozen], "and a restart finds it");
+        assert!(home.thaw(&name).expect("written"));
+        again(&home, &agents);
+        assert!(!agents.is_frozen(&name) && home.frozen().expect("a file").is_empty());
     }
 }
