@@ -1,5 +1,6 @@
 //! What changes while we run: providers, agents, the default policy, the root that signs. A bad file leaves the old one live.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -185,6 +186,12 @@ impl Reload {
         if let Err(error) = self.home.announce_rules(&live.in_force) {
             tracing::warn!(error = &error as &dyn std::error::Error, "which rules are in force was not written down");
         }
+    }
+
+    /// The files to watch besides those of the home.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        super::watch::files(&self.home, &live.started)
     }
 
     /// Takes the gateway's keys; a file that can't be used leaves the old ones in force.

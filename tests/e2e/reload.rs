@@ -243,6 +243,90 @@ fn a_folder_of_providers_that_is_made_later_is_watched_and_so_is_another_in_its_
     });
 }
 
+/// Writes rules, and waits until requests are answered so.
+async fn ruled(nexus: &Nexus, file: &Path, text: &str, status: u16) {
+    put(file, text);
+    let caller = Caller::new(nexus);
+    let begun = std::time::Instant::now();
+    while caller.get("https://api.acme.test/x").await.status != status {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{} is not seen", file.display());
+    }
+}
+
+const DENY: &str = "[[rule]]\nname = \"shut\"\nhosts = [\"api.acme.test\"]\naction = \"deny\"\n";
+const NONE: &str = "# No rules.\n";
+
+#[test]
+fn rules_in_a_folder_that_comes_later_or_comes_again_are_in_force() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let builder = home(&ca, &service);
+        let folder = builder.home().policies();
+        let file = folder.join("shut.toml");
+        std::fs::remove_dir(&folder).expect("gone");
+        let nexus = builder.start();
+        let caller = Caller::new(&nexus);
+        assert_eq!(caller.get("https://api.acme.test/x").await.status, 200);
+        let make = |folder: &Path| nexus::disk::create_private_dir(folder).expect("a folder");
+        // The old one is moved away or removed, and the new one may have its number in the file system.
+        for turn in 0..6 {
+            make(&folder);
+            ruled(&nexus, &file, DENY, 403).await;
+            ruled(&nexus, &file, NONE, 200).await;
+            let next = folder.with_extension("next");
+            make(&next);
+            put(&next.join("shut.toml"), NONE);
+            if turn % 2 == 0 {
+                std::fs::remove_dir_all(&folder).expect("gone");
+            } else {
+                std::fs::rename(&folder, folder.with_extension(turn.to_string())).expect("away");
+            }
+            std::fs::rename(&next, &folder).expect("another");
+            ruled(&nexus, &file, DENY, 403).await;
+            ruled(&nexus, &file, NONE, 200).await;
+            std::fs::remove_dir_all(&folder).expect("gone");
+        }
+    });
+}
+
+#[test]
+fn a_folder_of_rules_behind_links_is_seen_to_change_by_the_link_alone() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca, Offers::Http1).await;
+        let builder = home(&ca, &service);
+        // As a ConfigMap is mounted: what is swapped is `..data`, in a folder that is not the home.
+        let mount = builder.home().path().join("mount");
+        let versions = [("..one", DENY), ("..two", NONE), ("..three", DENY)];
+        for (version, text) in versions {
+            nexus::disk::create_private_dir(&mount.join(version)).expect("a folder");
+            put(&mount.join(version).join("rules.toml"), text);
+        }
+        let swap = |to: &str| {
+            std::os::unix::fs::symlink(to, mount.join("..tmp")).expect("a link");
+            std::fs::rename(mount.join("..tmp"), mount.join("..data")).expect("a swap");
+        };
+        swap("..one");
+        std::fs::remove_dir(builder.home().policies()).expect("gone");
+        std::os::unix::fs::symlink("mount/..data", builder.home().policies()).expect("a link");
+        let nexus = builder.start();
+        let caller = Caller::new(&nexus);
+        let until = async |status: u16| {
+            let begun = std::time::Instant::now();
+            while caller.get("https://api.acme.test/x").await.status != status {
+                assert!(begun.elapsed() < std::time::Duration::from_secs(20), "not seen");
+            }
+        };
+        for (version, status) in [("..one", 403), ("..two", 200), ("..three", 403), ("..two", 200)] {
+            swap(version);
+            until(status).await;
+        }
+        // What is in the folder that the link leads to now is watched too.
+        ruled(&nexus, &mount.join("..two/rules.toml"), DENY, 403).await;
+    });
+}
+
 /// Waits until the gateway answers so.
 async fn until(nexus: &Nexus, path: &str, status: u16) {
     while nexus.gateway().get(path).await.status != status {
