@@ -1,6 +1,7 @@
 //! Heads: lines in which the key of this home says what the chain was. Whoever changes a line before one would have to sign it anew.
 //!
-//! Signed (Ed25519, RFC 8032) is the head's own text up to its signature, its number and the hash of the line before it.
+//! Signed (Ed25519, RFC 8032) is the line's own text up to its signature, its number and the hash of the line before it. Other lines by
+//! which the chain vouches for what is missing or was not signed in time are signed alike.
 
 use std::fmt;
 use std::path::Path;
@@ -15,12 +16,10 @@ use super::clock::Clock;
 use super::error::Error;
 use super::line;
 use super::text::{decimal, hex};
-use super::trailer::{Hash, Link, Trailer, read_hash};
+use super::trailer::{Hash, Link, read_hash};
 use crate::disk;
 use crate::seal::{self, DataKey};
 
-/// How the line of a head begins.
-pub(super) const HEAD: &[u8] = br#"{"v":1,"event":"head""#;
 const SIGNATURE: &[u8] = br#","sig":""#;
 /// What sets these signatures apart from any other.
 const CONTEXT: &[u8] = b"nexus audit head 1\n";
@@ -77,10 +76,15 @@ impl HeadKey {
 
     /// Appends a head to be chained with `link`, without the end of its line.
     pub(super) fn write(&self, out: &mut Vec<u8>, link: Link, clock: &mut Clock) {
-        let start = out.len();
         line::write_event(out, "head", &[("key", &self.public().to_string())], clock);
-        out.truncate(out.len().saturating_sub(2));
-        let signature = self.0.sign(&signed(link, out.get(start..).unwrap_or_default()));
+        out.truncate(out.len().saturating_sub(1));
+        self.sign(out, link);
+    }
+
+    /// Signs `out`, the text of an event that is to be chained with `link`.
+    pub(super) fn sign(&self, out: &mut Vec<u8>, link: Link) {
+        out.truncate(out.len().saturating_sub(1));
+        let signature = self.0.sign(&signed(link, out));
         out.extend_from_slice(SIGNATURE);
         out.extend_from_slice(STANDARD.encode(signature.as_ref()).as_bytes());
         out.extend_from_slice(b"\"}");
@@ -106,15 +110,14 @@ impl PublicKey {
         format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
     }
 
-    /// Whether `line`, which was chained with `link`, is a head that this key signed.
-    pub(super) fn proves(&self, line: &[u8], link: Link) -> Result<(), &'static str> {
-        let start = memchr::memmem::find(line, SIGNATURE).ok_or("the head has no signature")?;
+    /// Whether this key signed `line`, which was chained with `link`.
+    pub(super) fn proves(&self, line: &[u8], link: Link) -> bool {
+        let Some(start) = memchr::memmem::find(line, SIGNATURE) else { return false };
         let (said, rest) = line.split_at(start);
         let text = rest.get(SIGNATURE.len()..).unwrap_or_default();
         let text = text.split(|&byte| byte == b'"').next().unwrap_or_default();
-        let signature = STANDARD.decode(text).ok().ok_or("the head's signature is not base64")?;
-        let sound = UnparsedPublicKey::new(&ED25519, self.0).verify(&signed(link, said), &signature);
-        sound.ok().ok_or("the head is not signed by the key of this log")
+        let Ok(signature) = STANDARD.decode(text) else { return false };
+        UnparsedPublicKey::new(&ED25519, self.0).verify(&signed(link, said), &signature).is_ok()
     }
 }
 
@@ -202,9 +205,4 @@ pub(super) fn time_of(line: &[u8]) -> Option<&str> {
     let start = memchr::memmem::find(line, TIME)? + TIME.len();
     let text = line.get(start..)?;
     str::from_utf8(text.get(..memchr::memchr(b'"', text)?)?).ok()
-}
-
-/// The trailer of `line` if it is a head.
-pub(super) fn is_head(line: &[u8]) -> bool {
-    line.starts_with(HEAD) && Trailer::read(line).is_some_and(|trailer| trailer.source == line::CHAIN)
 }

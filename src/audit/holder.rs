@@ -38,6 +38,12 @@ pub(super) struct Holder {
     pub(super) link: Link,
     /// The number of the line after the last head.
     pub(super) signed: u64,
+    /// The first line that a process before left without a head, as long as that isn't told.
+    pub(super) unsigned: Option<u64>,
+    /// What is taken now was left by others, who are gone.
+    pub(super) inheriting: bool,
+    /// What they left is still to be looked at.
+    new: bool,
     pub(super) head_due: Instant,
     /// Since when there is something that a power cut would lose.
     pub(super) unsynced: Option<Instant>,
@@ -66,7 +72,7 @@ impl Holder {
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
             Err(cause) => return Err(Error::io("lock", &path)(cause)),
         }
-        let Recovered { segment, begun, lines, link, mut offsets } = recover(settings)?;
+        let Recovered { segment, begun, lines, link, mut offsets, unsigned } = recover(settings)?;
         let spools = settings.spools();
         offsets.retain(|id, _| path_of(&spools, id).try_exists().unwrap_or(true));
         let begun = begun.unwrap_or_else(SystemTime::now);
@@ -81,6 +87,9 @@ impl Holder {
             link,
             // What a dead process left has no head of its own.
             signed: 0,
+            unsigned,
+            inheriting: false,
+            new: true,
             head_due: Instant::now(),
             unsynced: None,
             offsets,
@@ -93,6 +102,16 @@ impl Holder {
 
     /// Takes what every spool holds, older files of a writer before newer ones.
     pub(super) fn round(&mut self) -> Result<bool, Error> {
+        if self.new {
+            self.take_over()?;
+            self.new = false;
+        }
+        let busy = self.gather(|_, _, _| true)?;
+        Ok(self.keep_house()? | busy)
+    }
+
+    /// Takes what those spools hold that are `wanted`; says whether there was anything.
+    pub(super) fn gather(&mut self, wanted: fn(&Self, &str, &File) -> bool) -> Result<bool, Error> {
         let folder = self.settings.spools();
         let entries = fs::read_dir(&folder).map_err(Error::io("list", &folder))?;
         let mut ids: Vec<String> =
@@ -102,6 +121,10 @@ impl Holder {
         let mut busy = false;
         for id in ids {
             let Some(source) = self.source(&id)? else { continue };
+            if !wanted(self, &id, &source) {
+                self.sources.insert(id, source);
+                continue;
+            }
             let drained = self.drain(&id, &source);
             let over = drained.as_ref().is_ok_and(|drained| drained.over);
             self.sources.insert(id.clone(), source);
@@ -110,7 +133,12 @@ impl Holder {
                 self.remove(&id)?;
             }
         }
-        Ok(self.keep_house()? | busy)
+        Ok(busy)
+    }
+
+    /// Whether the writer of spool `id` was another process, which is gone.
+    pub(super) fn is_left(&self, id: &str, source: &File) -> bool {
+        !id.starts_with(&self.own) && flock(source, FlockOperation::NonBlockingLockExclusive).is_ok()
     }
 
     /// Whether there are other processes' spools.
@@ -164,6 +192,9 @@ impl Holder {
         let Some(lines) = chunk.get(..whole).filter(|lines| !lines.is_empty()) else { return Ok(false) };
         if self.segment.length == 0 || self.segment.length >= self.settings.segment_bytes {
             self.next_segment()?;
+        }
+        if self.inheriting {
+            self.unsigned.get_or_insert(self.link.seq);
         }
         let before = self.link;
         self.out.clear();

@@ -4,6 +4,7 @@
 //! Lines are ASCII JSON, one event each; they hold no header value, no query value and no body.
 
 mod batch;
+mod carried;
 mod chain;
 mod clock;
 mod counted;
@@ -30,9 +31,11 @@ mod spool_file;
 mod strangers;
 mod summary;
 mod tail;
+mod taken;
 mod text;
 mod trailer;
 mod verify;
+mod vouched;
 mod writer;
 
 #[cfg(test)]
@@ -51,4 +54,4 @@ pub(crate) use spool::{Opened, Spool};
 
 pub use summary::{Summary, describe};
 pub use tail::{Since, Tail, is_told};
-pub use verify::{Against, Signed, Verified, verify, verify_chain};
+pub use verify::{Against, Carried, Signed, Verified, verify, verify_chain};

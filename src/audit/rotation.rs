@@ -47,9 +47,7 @@ impl Holder {
         if self.segment.length > 0 {
             self.sign()?;
             self.tell_head();
-            if self.settings.fsync != Fsync::Never {
-                self.sync()?;
-            }
+            sync_as_told(self)?;
             let next = Segment::open(&self.settings.folder, self.segment.number.saturating_add(1))?;
             let closed = std::mem::replace(&mut self.segment, next);
             self.shelf.add(closed.number, closed.length, SystemTime::now());
@@ -93,6 +91,7 @@ impl Holder {
     fn sign(&mut self) -> Result<(), Error> {
         self.head_due = Instant::now() + self.settings.head_every;
         let Some(key) = self.settings.head_key.clone().filter(|_| self.link.seq > self.signed) else { return Ok(()) };
+        self.carry()?;
         let mut head = Vec::new();
         key.write(&mut head, self.link, &mut self.clock);
         self.append_own(&head)?;
@@ -105,11 +104,18 @@ impl Holder {
         let Some(last) = self.shelf.surplus(&self.settings, SystemTime::now()) else { return Ok(()) };
         let mut text = Vec::new();
         line::write_event(&mut text, "forget", &[("through", &last.to_string())], &mut self.clock);
-        self.append_own(text.trim_ascii_end())?;
-        if self.settings.fsync != Fsync::Never {
-            self.sync()?;
-        }
+        self.append_signed(text)?;
+        sync_as_told(self)?;
         self.shelf.forget(&self.settings.folder, last)
+    }
+
+    /// Chains an event of the chain's own, with a signature where there is a key: without one it would be anybody's word.
+    pub(super) fn append_signed(&mut self, mut event: Vec<u8>) -> Result<(), Error> {
+        event.truncate(event.trim_ascii_end().len());
+        if let Some(key) = &self.settings.head_key {
+            key.sign(&mut event, self.link);
+        }
+        self.append_own(&event)
     }
 
     /// Chains a line of the chain's own.
@@ -123,4 +129,9 @@ impl Holder {
         self.link = link;
         Ok(())
     }
+}
+
+/// Forces what must not be lost to the disk, unless nothing is.
+pub(super) fn sync_as_told(holder: &mut Holder) -> Result<(), Error> {
+    if holder.settings.fsync == Fsync::Never { Ok(()) } else { holder.sync() }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub struct Summary {
     /// RFC 3339, UTC.
     pub time: String,
-    /// `open`, `close`, `refuse`, `tunnel_open`, …, `refuse_many`, `start`, `stop`, `lost`, `torn`, `forget`.
+    /// `open`, `close`, `refuse`, `tunnel_open`, …, `refuse_many`, `start`, `stop`, `lost`, `torn`, `forget`, `carried`.
     pub event: String,
     /// The record's name, which both of its lines bear.
     pub id: Option<String>,
@@ -80,6 +80,8 @@ struct Line<'a> {
     #[serde(borrow)]
     bytes: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    from: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     through: Option<Cow<'a, str>>,
 }
 
@@ -89,7 +91,10 @@ pub fn describe(line: &str) -> Option<Summary> {
     let refusal = line.refusal.iter().map(|kind| plain(kind));
     let hits = line.guard_hits.map(|hits| format!("{hits} reflected secrets replaced"));
     let lost = line.lines.as_deref().map(|lines| format!("{} lines lost", plain(lines)));
-    let forgotten = line.through.as_deref().map(|last| format!("segments up to {} are not kept", plain(last)));
+    let forgotten = line.through.as_deref().map(|last| match line.from.as_deref() {
+        Some(first) => format!("lines {} to {} had no signature and are carried on", plain(first), plain(last)),
+        None => format!("segments up to {} are not kept", plain(last)),
+    });
     let torn = line.bytes.as_deref().map(|bytes| format!("{} bytes of a torn line", plain(bytes)));
     let many = line.count.as_deref().filter(|_| line.event == "refuse_many");
     let many = many.map(|count| format!("{} more of {}", plain(count), plain(line.source.as_deref().unwrap_or_default())));

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use super::head::HEAD;
 use super::segment::{self, Lines, MAX_LINE, Next, Source};
+use super::vouched::HEAD;
 
 const CHUNK: usize = 64 * 1024;
 /// How often to look for more.

@@ -1,21 +1,21 @@
 //! Proves that the segments are as they were written, from the oldest that is kept to the last line.
 
-use std::fs;
 use std::path::Path;
 
 use super::error::Error;
-use super::head::{Head, PublicKey, is_head, time_of};
-use super::line::CHAIN;
+use super::head::{Head, PublicKey, time_of};
 use super::segment::{self, Lines, Next};
+use super::taken::Taken;
 use super::trailer::{Hash, Link, Trailer};
+use super::vouched::Vouched;
 
-/// How the line begins that tells which segments aren't kept any longer.
-const FORGET: &[u8] = br#"{"v":1,"event":"forget""#;
+/// As many are named; a log that was carried on more often says so of the last ones.
+const MAX_CARRIED: usize = 100;
 
 /// What a log is held against, besides itself.
 #[derive(Debug, Clone, Default)]
 pub struct Against {
-    /// The keys that may have signed its heads. Without any, heads are lines like others.
+    /// The keys that may have signed it. Without any, heads are lines like others, and whatever says what is not kept is believed.
     pub keys: Vec<PublicKey>,
     /// A head that was noted elsewhere.
     pub head: Option<Head>,
@@ -36,6 +36,10 @@ pub struct Verified {
     pub head: Head,
     /// Up to where it is signed; `None` where no key was given or nothing is signed.
     pub signed: Option<Signed>,
+    /// Where segments are not kept: whether a key proves that the log itself gave them up.
+    pub given_up: Option<bool>,
+    /// Lines that had no head when another process went on with the log, the last times.
+    pub carried: Vec<Carried>,
     /// The last line has no end: it is being written, or its writer died.
     pub torn: bool,
     /// How many bytes wait to be chained.
@@ -53,6 +57,17 @@ pub struct Signed {
     pub after: u64,
 }
 
+/// Lines that were not signed while their writers lived: those of a process that was killed, or somebody's who added them afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// The number of the first of them.
+    pub from: u64,
+    /// That of the last.
+    pub through: u64,
+    /// When they were found: RFC 3339, UTC.
+    pub time: String,
+}
+
 /// Reads every segment in `folder` and checks each line's number and hash. What else can be proven is [`verify`]'s.
 ///
 /// # Errors
@@ -63,7 +78,8 @@ pub fn verify_chain(folder: &Path) -> Result<Verified, Error> {
 
 /// Reads every segment in `folder`, checks each line's number and hash, and holds the log against keys and a head.
 ///
-/// Finds a line that was changed, removed, added or moved, and a segment that was removed, moved or put back. What was made anew from
+/// Finds a line that was changed, removed, added or moved, and a segment that was removed, moved or put back; without a key, segments may
+/// have been removed at the beginning, since anybody can say that they are not kept. What was made anew from
 /// some line on shows against a key, if a head came after that line; a cut at the very end only against a head noted elsewhere.
 ///
 /// # Errors
@@ -71,7 +87,7 @@ pub fn verify_chain(folder: &Path) -> Result<Verified, Error> {
 /// [`Error::Io`] where a segment can't be read.
 pub fn verify(folder: &Path, against: &Against) -> Result<Verified, Error> {
     let numbers = segment::numbers(folder)?;
-    let mut walk = Walk::new(against);
+    let mut walk = Walk::new(against, Taken::of(folder));
     for (index, &number) in numbers.iter().enumerate() {
         if numbers.first().is_some_and(|&first| u64::from(first) + index as u64 != u64::from(number)) {
             return Err(Error::Broken { segment: number, line: 1, what: "the segment before it is missing" });
@@ -88,8 +104,10 @@ pub fn verify(folder: &Path, against: &Against) -> Result<Verified, Error> {
         last: end.seq - 1,
         head: Head::before(end),
         signed: walk.signed.map(|(line, time)| Signed { line, time, after: end.seq.saturating_sub(line + 1) }),
+        given_up: numbers.first().filter(|&&first| first > 1).map(|_| !against.keys.is_empty()),
+        carried: walk.carried,
         torn: walk.torn,
-        waiting: waiting(folder),
+        waiting: walk.taken.waiting(folder),
     })
 }
 
@@ -111,10 +129,12 @@ struct Walk<'a> {
     signed: Option<(u64, String)>,
     /// Up to which segment the log says that none are kept.
     forgotten: u32,
+    carried: Vec<Carried>,
+    taken: Taken,
 }
 
 impl<'a> Walk<'a> {
-    fn new(against: &'a Against) -> Self {
+    fn new(against: &'a Against, taken: Taken) -> Self {
         Self {
             against,
             expected: None,
@@ -125,6 +145,8 @@ impl<'a> Walk<'a> {
             doubt: None,
             signed: None,
             forgotten: 0,
+            carried: Vec::new(),
+            taken,
         }
     }
 
@@ -174,26 +196,32 @@ impl<'a> Walk<'a> {
         }
         self.first.get_or_insert(link.seq);
         self.lines += 1;
-        if trailer.source == CHAIN {
-            self.heed(line, link)?;
+        self.taken.note(line, &trailer);
+        if let Some((said, _)) = Vouched::chained(line) {
+            self.heed(said, line, link)?;
         }
         self.is_noted(link.seq)
     }
 
     /// A line of the chain's own.
-    fn heed(&mut self, line: &[u8], link: Link) -> Result<(), Error> {
-        if line.starts_with(FORGET) {
-            self.forgotten = self.forgotten.max(through(line).unwrap_or(0));
+    fn heed(&mut self, said: Vouched, line: &[u8], link: Link) -> Result<(), Error> {
+        let time = time_of(line).unwrap_or_default().to_owned();
+        if !self.against.keys.is_empty() {
+            if !self.against.keys.iter().any(|key| key.proves(line, link)) {
+                return Err(self.broken(said.unsigned()));
+            }
+            self.signed = Some((link.seq, time.clone()));
         }
-        if !is_head(line) || self.against.keys.is_empty() {
-            return Ok(());
+        match said {
+            Vouched::Head => {}
+            Vouched::Forget(through) => self.forgotten = self.forgotten.max(through),
+            Vouched::Carried(from, through) => {
+                if self.carried.len() == MAX_CARRIED {
+                    self.carried.remove(0);
+                }
+                self.carried.push(Carried { from, through, time });
+            }
         }
-        let proofs = self.against.keys.iter().map(|key| key.proves(line, link));
-        let refused = proofs.reduce(|one, other| one.or(other)).and_then(Result::err);
-        if let Some(what) = refused {
-            return Err(self.broken(what));
-        }
-        self.signed = Some((link.seq, time_of(line).unwrap_or_default().to_owned()));
         Ok(())
     }
 
@@ -271,15 +299,3 @@ fn mended(line: &[u8], prev: &Hash) -> Vec<u8> {
 }
 
 const CHANGED: &str = "it is not the line that the one after it was chained to: it was changed";
-
-fn through(line: &[u8]) -> Option<u32> {
-    const THROUGH: &[u8] = br#","through":""#;
-    let rest = line.get(memchr::memmem::find(line, THROUGH)? + THROUGH.len()..)?;
-    str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()?.parse().ok()
-}
-
-/// The bytes in spools. Some of them may be chained already; a spool that can't be seen is none.
-fn waiting(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder.join("spool")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
-}

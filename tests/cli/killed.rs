@@ -115,4 +115,5 @@ fn i8_no_request_that_reached_the_service_is_missing_from_the_log_of_a_killed_pr
     assert!(opened.values().all(|times| *times == 1), "none is there twice");
     let proven = world.nexus(&["audit", "verify", "--json"]).json();
     assert_eq!(proven["signed"]["lines_after"], 0, "{proven:#}");
+    assert!(!proven["carried"].as_array().unwrap().is_empty(), "what was not signed when they died is told: {proven:#}");
 }

@@ -9,6 +9,7 @@ mod lines;
 mod shared;
 mod signed;
 mod spooled;
+mod vouched;
 
 use std::collections::HashMap;
 use std::path::Path;

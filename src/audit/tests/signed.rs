@@ -7,21 +7,25 @@ use std::time::Duration;
 
 use super::chained::{fill, segments};
 use super::{chained, named, settings};
-use crate::audit::head::is_head;
 use crate::audit::trailer::{Link, Trailer};
+use crate::audit::vouched::Vouched;
 use crate::audit::{Against, Error, Head, HeadKey, Log, PublicKey, Settings, Verified, verify};
 use crate::seal::DataKey;
 
-fn key(home: &Path) -> HeadKey {
+fn is_head(line: &[u8]) -> bool {
+    Vouched::chained(line).is_some_and(|(said, _)| said == Vouched::Head)
+}
+
+pub(super) fn key(home: &Path) -> HeadKey {
     HeadKey::open_or_make(&home.join("audit.key.enc"), &DataKey::from_bytes([7; 32])).expect("a key")
 }
 
-fn signing(home: &Path) -> Settings {
+pub(super) fn signing(home: &Path) -> Settings {
     Settings { head_key: Some(Arc::new(key(home))), ..settings(home) }
 }
 
 /// A stopped log with signed heads, over several segments.
-fn filled(home: &Path, requests: usize) -> Settings {
+pub(super) fn filled(home: &Path, requests: usize) -> Settings {
     let settings = signing(home);
     let log = Log::start(settings.clone()).expect("a log");
     fill(&log, requests);
@@ -29,15 +33,15 @@ fn filled(home: &Path, requests: usize) -> Settings {
     settings
 }
 
-fn against(home: &Path) -> Against {
+pub(super) fn against(home: &Path) -> Against {
     Against { keys: vec![key(home).public()], head: None }
 }
 
-fn proven(home: &Path) -> Verified {
+pub(super) fn proven(home: &Path) -> Verified {
     verify(&settings(home).folder, &against(home)).expect("a whole log")
 }
 
-fn broken(home: &Path, against: &Against) -> (u32, u64, &'static str) {
+pub(super) fn broken(home: &Path, against: &Against) -> (u32, u64, &'static str) {
     match verify(&settings(home).folder, against) {
         Err(Error::Broken { segment, line, what }) => (segment, line, what),
         other => panic!("{other:?}"),
@@ -262,6 +266,7 @@ fn what_is_not_kept_is_told_and_what_is_taken_away_shows() {
     assert!(!named(&settings, "forget").is_empty());
     let verified = proven(home.path());
     assert!(verified.first > 1 && verified.segments > 1, "{verified:?}");
+    assert_eq!(verified.given_up, Some(true));
     let oldest = segments(&settings).remove(0);
     fs::remove_file(oldest).expect("removed");
     let (_segment, line, what) = broken(home.path(), &against(home.path()));

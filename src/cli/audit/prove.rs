@@ -11,6 +11,8 @@ use super::super::terminal::Terminal;
 
 /// The log is not as it was written.
 const BROKEN: u8 = 3;
+/// As many of the times that unsigned lines were carried on are shown to people.
+const CARRIED: usize = 5;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Verify) -> anyhow::Result<ExitCode> {
     let head = options.head.as_deref().map(str::parse).transpose()?;
@@ -65,6 +67,12 @@ fn unproven(found: &Verified, held: bool) -> Vec<String> {
         }
         _ => {}
     }
+    if found.given_up == Some(false) {
+        let missing = found.first.saturating_sub(1);
+        unproven.push(format!(
+            "that lines 1 to {missing} were given up by the log itself and not removed: give the key that `nexus audit key` prints"
+        ));
+    }
     if !held {
         unproven.push(
             "that nothing was cut off the end: note the head on another machine and give it to a later `nexus audit verify --head`"
@@ -87,6 +95,7 @@ fn value(found: &Verified, unproven: &[String]) -> Value {
         "last": found.last,
         "head": found.head.to_string(),
         "signed": signed.map(|signed| json!({ "line": signed.line, "time": signed.time, "lines_after": signed.after })),
+        "carried": found.carried.iter().map(|one| json!({ "from": one.from, "through": one.through, "time": one.time })).collect::<Vec<_>>(),
         "torn": found.torn,
         "waiting_bytes": found.waiting,
         "unproven": unproven,
@@ -103,9 +112,25 @@ fn text(found: &Verified, unproven: &[String]) -> String {
         rows.push(("Signed", format!("up to line {}, at {}", signed.line, signed.time)));
     }
     rows.push(("Head", found.head.to_string()));
+    if found.first > 1 {
+        rows.push(("Not kept", format!("lines 1 to {}", found.first - 1)));
+    }
+    rows.extend(carried(found).map(|text| ("Carried on", text)));
     if found.torn {
         rows.push(("Torn", "the last line has no end: it is being written, or its writer died".to_owned()));
     }
     rows.extend(unproven.iter().map(|what| ("Not proven", what.clone())));
     Terminal::pairs(&rows)
+}
+
+/// Lines that somebody else may have written, the last ones first.
+fn carried(found: &Verified) -> impl Iterator<Item = String> {
+    let told = found.carried.iter().rev().take(CARRIED).map(|one| {
+        let (from, through, time) = (one.from, one.through, &one.time);
+        format!(
+            "lines {from} to {through} had no head when they were found at {time}: a proxy was killed, or somebody added them"
+        )
+    });
+    let more = found.carried.len().saturating_sub(CARRIED);
+    told.chain((more > 0).then(|| format!("lines of {more} times before (`--json` names them)")))
 }
