@@ -265,7 +265,9 @@ fn what_goes_with_approve_goes_with_nothing_else() {
         ("action = \"limit\"\nper_day = 1\nsummary = \"x\"", "`timeout` and `summary` go with action = `approve`"),
     ] {
         let text = format!("\n[[rule]]\n{keys}\n");
-        let said = read("p.toml", &text).map(drop).expect_err(&text).to_string();
+        let error = read("p.toml", &text).map(drop).expect_err(&text);
+        assert!(std::error::Error::source(&error).is_none(), "it would be said twice");
+        let said = error.to_string();
         assert!(said.contains(words), "{said}");
     }
     let asked =

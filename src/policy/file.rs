@@ -22,8 +22,7 @@ pub enum Error {
     Mistake {
         /// The file.
         file: String,
-        /// Where, and what is wrong.
-        #[source]
+        /// Where, and what is wrong. No cause: it is all in the text, and would be said twice.
         mistake: Mistake,
     },
     /// More than ten thousand.
