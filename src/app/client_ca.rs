@@ -1,6 +1,6 @@
 //! What judges the certificates of callers, from the files that `nexus.toml` names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -8,10 +8,32 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 
-use super::config::{ClientAuth, Config};
+use super::config::{CertificateRow, ClientAuth, Config, PeerRow};
 use super::home::{Home, read_public_text};
 use super::parts::BuildError;
 use crate::ca::ClientRoots;
+
+/// What the files say that judge callers, and what `nexus.toml` says of them: as long as it is the same, nothing is judged anew.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    files: [Option<String>; 2],
+    rows: (Vec<PeerRow>, Vec<CertificateRow>, ClientAuth),
+}
+
+impl Written {
+    /// As it stands now; a file that can't be read is none.
+    pub(super) fn of(home: &Home, config: &Config) -> Self {
+        let proxy = &config.proxy;
+        let text = |file: &Option<PathBuf>| read_public_text(&home.path().join(file.as_ref()?)).ok().flatten();
+        let files = [text(&proxy.client_ca), text(&proxy.client_crl)];
+        Self { files, rows: (proxy.peer.clone(), proxy.client_certificate.clone(), proxy.client_auth) }
+    }
+}
+
+/// The files that are read.
+pub(super) fn files(config: &Config) -> impl Iterator<Item = &PathBuf> {
+    config.proxy.client_ca.iter().chain(&config.proxy.client_crl)
+}
 
 /// `None` where callers are not asked for certificates.
 pub(super) fn client_verifier(

@@ -164,10 +164,6 @@ pub(super) fn issuer(
     let root = open_root(home, key)?;
     let settings = ca::Settings { cache_hosts: config.ca.cache_hosts };
     let issuer = Issuer::new(&root, Arc::clone(crypto), settings, SystemTime::now())?;
-    let issuer = match client_verifier(home, config, crypto)? {
-        Some(verifier) => issuer.asking(verifier)?,
-        None => issuer,
-    };
     Ok((issuer, root.fingerprint_sha256()))
 }
 
@@ -267,14 +263,14 @@ pub(super) fn agents_again(home: &Home, extra: &[Registered], previous: &Registr
 pub fn check(home: &Home, config: &Config, weak_secret: bool) -> Result<(), BuildError> {
     permit(config, weak_secret, &agents(home, &[])?)?;
     super::rules::rules(home, config, &Catalogue::with_user_folder(&home.providers()).0)?;
+    client_verifier(home, config, &crypto())?;
     check_named(home, config)
 }
 
-/// As [`check`], for what the configuration names alone.
+/// As [`check`], for what the configuration names alone and takes no part of if anything is wrong.
 pub(super) fn check_named(home: &Home, config: &Config) -> Result<(), BuildError> {
     listeners(config)?;
     super::gateway::certificate(home, config)?;
-    client_verifier(home, config, &crypto())?;
     settings::webhook(home, config)?;
     super::traces::destination(home, config)?;
     settings::upstream(home, config).map(drop)

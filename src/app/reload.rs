@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use super::announced::InForce;
+use super::client_ca;
 use super::config::{Config, Unmatched, Verdict};
 use super::home::{Home, HomeError};
 use super::parts;
@@ -53,6 +54,8 @@ pub(super) struct Live {
     catalogue: Catalogue,
     written: Vec<Arc<Rule>>,
     in_force: InForce,
+    /// Of callers; `None` at first, since a file may have changed while the proxy started.
+    callers: Option<client_ca::Written>,
 }
 
 impl Live {
@@ -61,7 +64,15 @@ impl Live {
         let from_file = !matches!(home.config_text(), Ok(None));
         let digest = rules_digest(&written, config);
         let in_force = InForce { digest, since: stamp(SystemTime::now()), mistake: None };
-        Mutex::new(Self { config: config.clone(), started: config.clone(), from_file, catalogue, written, in_force })
+        Mutex::new(Self {
+            config: config.clone(),
+            started: config.clone(),
+            from_file,
+            catalogue,
+            written,
+            in_force,
+            callers: None,
+        })
     }
 
     /// What of `config` is new and does not take effect now.
@@ -131,7 +142,8 @@ impl Reload {
         let config_taken = mistake.is_none();
         self.tell_rules(&mut live, mistake);
         self.certificate(&live.started);
-        self.rules(&mut live, agents_taken && config_taken);
+        let callers_taken = self.callers(&mut live);
+        self.rules(&mut live, agents_taken && config_taken && callers_taken);
         if let Err(error) = self.roots(&live.config) {
             tracing::error!(error = &error as &dyn std::error::Error, "the CA's files were not taken; the old root signs");
         }
@@ -191,7 +203,7 @@ impl Reload {
     /// The files to watch besides those of the home.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        super::watch::files(&self.home, &live.started)
+        super::watch::files(&self.home, &live.started, &live.config)
     }
 
     /// Takes the gateway's keys; a file that can't be used leaves the old ones in force.
@@ -217,6 +229,23 @@ impl Reload {
             Ok(tls) => gateway.take_tls(tls),
             Err(error) => tracing::error!("the gateway's certificate was not taken; the old one stays: {error}"),
         }
+    }
+
+    /// Takes the rules by which callers are known without a token, and the authorities and lists that judge their certificates: all of it
+    /// or nothing.
+    fn callers(&self, live: &mut Live) -> bool {
+        let written = client_ca::Written::of(&self.home, &live.config);
+        if live.callers.as_ref() == Some(&written) {
+            return true;
+        }
+        let verifier = client_ca::client_verifier(&self.home, &live.config, &parts::crypto());
+        if let Err(error) = verifier.and_then(|verifier| Ok(self.proxy.issuer.load().ask(verifier)?)) {
+            tracing::error!("who callers are was not taken; the old authorities, lists and rules stay: {error}");
+            return false;
+        }
+        self.proxy.callers.store(settings::callers(&live.config));
+        live.callers = Some(written);
+        true
     }
 
     /// `nexus.toml` and the rules as they stand now; `None` where the file is gone or empty and something relied on it.
@@ -245,6 +274,7 @@ impl Reload {
         if there.is_some_and(|there| there != *signing) {
             let (issuer, fingerprint) = parts::issuer(&self.home, &self.root.key, config, &parts::crypto())?;
             issuer.warm()?;
+            issuer.ask(self.proxy.issuer.load().verifier())?;
             self.proxy.issuer.store(Arc::new(issuer));
             tracing::info!(sha256 = fingerprint, "another root signs from now on");
             *signing = fingerprint;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::config::Config;
 
 /// What takes effect at once. Every other key is read at the start, or by commands that read the file anew each time.
-const LIVE: [&str; 11] = [
+const LIVE: [&str; 16] = [
     "attention.agent_hold_limit",
     "attention.hold",
     "attention.hold_limit",
@@ -16,6 +16,11 @@ const LIVE: [&str; 11] = [
     "proxy.log_ins",
     "proxy.mints",
     "proxy.connect_ports",
+    "proxy.peer",
+    "proxy.client_ca",
+    "proxy.client_crl",
+    "proxy.client_auth",
+    "proxy.client_certificate",
     "ca.overlap_days",
 ];
 

@@ -37,7 +37,7 @@ use crate::broker::{self, Broker, Vault};
 use crate::listener::{self, Socket, UnixDoor};
 use crate::node::Held;
 use crate::provider::Catalogue;
-use crate::proxy::{Captures, Carried, Listener, Loads, Meters, Proxy, Waiting};
+use crate::proxy::{Callers, Captures, Carried, Listener, Loads, Meters, Proxy, Waiting};
 use crate::registration;
 use crate::seal::DataKey;
 use crate::telemetry::Telemetry;
@@ -136,6 +136,7 @@ impl App {
         let watch = Watch::begin(&setup.home, &setup.config);
         let crypto = parts::crypto();
         let (issuer, fingerprint) = parts::issuer(&setup.home, key, &setup.config, &crypto)?;
+        issuer.ask(super::client_ca::client_verifier(&setup.home, &setup.config, &crypto)?)?;
         let registry = parts::agents(&setup.home, &setup.agents)?;
         parts::permit(&setup.config, setup.weak_secret, &registry)?;
         parts::warn_of_strangers(&setup.config, &registry);
@@ -391,6 +392,7 @@ fn proxy(config: &Config, parts: Parts, broker: Arc<Broker>, draining: watch::Re
         settings: settings::proxy(config),
         rules: ArcSwap::from_pointee(parts.rules),
         agents: parts.agents,
+        callers: Callers::new(settings::callers(config)),
         guesses: Guesses::default(),
         loads: Loads::default(),
         meters: Meters::default(),

@@ -83,9 +83,16 @@ pub(super) fn proxy(config: &Config) -> proxy::Settings {
         wrong_tokens_per_minute: limits.wrong_tokens_per_minute,
         agent_listen_any_user: config.proxy.agent_listen_any_user,
         names: names(config),
-        peers: config.proxy.peer.iter().map(peer_rule).collect(),
-        certificates: config.proxy.client_certificate.iter().map(certificate_rule).collect(),
-        certificate_required: config.proxy.client_ca.is_some() && config.proxy.client_auth == config::ClientAuth::Required,
+    }
+}
+
+/// Who callers are without a token.
+pub(super) fn callers(config: &Config) -> proxy::CallerRules {
+    let proxy = &config.proxy;
+    proxy::CallerRules {
+        peers: proxy.peer.iter().map(peer_rule).collect(),
+        certificates: proxy.client_certificate.iter().map(certificate_rule).collect(),
+        certificate_required: proxy.client_ca.is_some() && proxy.client_auth == config::ClientAuth::Required,
     }
 }
 

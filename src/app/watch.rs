@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
+use super::client_ca;
 use super::config::Config;
 use super::home::Home;
 use super::reload::Reload;
@@ -57,7 +58,7 @@ impl Watch {
         })?;
         watcher.watch(home.path(), RecursiveMode::NonRecursive)?;
         let mut watch = Self { watcher, told, home: home.clone(), watched: Vec::new(), names };
-        watch.follow(&files(home, config));
+        watch.follow(&files(home, config, config));
         Ok(watch)
     }
 
@@ -98,10 +99,19 @@ impl Watch {
             tokio::time::sleep(SETTLE).await;
             while self.told.try_recv().is_ok() {}
             // Before anything is read: what is put into a new folder from now on is told of, what was there already is read.
-            self.follow(&reload.files());
-            let reload = Arc::clone(&reload);
-            if tokio::task::spawn_blocking(move || reload.run()).await.is_err() {
-                tracing::error!("a reload failed");
+            let mut files = reload.files();
+            loop {
+                self.follow(&files);
+                let again = Arc::clone(&reload);
+                if tokio::task::spawn_blocking(move || again.run()).await.is_err() {
+                    tracing::error!("a reload failed");
+                }
+                // Another file that is named now was read before it was watched.
+                let now = reload.files();
+                if now == files {
+                    break;
+                }
+                files = now;
             }
         }
     }
@@ -119,10 +129,10 @@ fn interests(path: &Path, names: &Names) -> bool {
         || path.extension().is_some_and(|extension| extension == "toml" || extension == "pem")
 }
 
-/// The files that the configuration names and a reload reads.
-pub(super) fn files(home: &Home, started: &Config) -> Vec<PathBuf> {
-    let gateway = &started.gateway;
-    gateway.tls_cert.iter().chain(&gateway.tls_key).map(|file| home.path().join(file)).collect()
+/// The files that the configuration names and a reload reads: the gateway's are those of the start.
+pub(super) fn files(home: &Home, started: &Config, now: &Config) -> Vec<PathBuf> {
+    let gateway = started.gateway.tls_cert.iter().chain(&started.gateway.tls_key);
+    gateway.chain(client_ca::files(now)).map(|file| home.path().join(file)).collect()
 }
 
 /// The symbolic links on the way to `path`, itself among them; those on the way to `home` are taken as they were at the start. What is

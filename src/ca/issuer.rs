@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use arc_swap::ArcSwapOption;
 use quick_cache::sync::Cache;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -37,12 +38,18 @@ pub struct Issuer {
     root_validity: Range<SystemTime>,
     template: ServerConfig,
     /// For proxy ports that want to see certificates.
-    asking: Option<ServerConfig>,
+    asking: ArcSwapOption<Asking>,
     run: OnceLock<Run>,
     leaves: Cache<Host, Arc<Leaf>>,
     /// By the address that callers came to; not among `leaves`, since these name more than one host.
     doors: Cache<Host, Arc<Leaf>>,
     minted: AtomicU64,
+}
+
+/// How callers are asked for certificates.
+struct Asking {
+    template: ServerConfig,
+    verifier: Arc<dyn ClientCertVerifier>,
 }
 
 /// What all leaves of a run share; drawn late, because the first random bytes of a process take some 30 ms.
@@ -76,7 +83,7 @@ impl Issuer {
             signer: root.issuer(),
             root_validity,
             template: template(provider)?,
-            asking: None,
+            asking: ArcSwapOption::empty(),
             run: OnceLock::new(),
             leaves: Cache::new(settings.cache_hosts.max(1)),
             doors: Cache::new(DOORS),
@@ -84,14 +91,23 @@ impl Issuer {
         })
     }
 
-    /// With callers of the proxy's own TLS asked for certificates, which `verifier` judges.
+    /// From now on callers of the proxy's own TLS are asked for certificates, which `verifier` judges; with `None` they are not.
     ///
     /// # Errors
-    /// A provider that cannot do both versions.
-    pub(crate) fn asking(self, verifier: Arc<dyn ClientCertVerifier>) -> Result<Self, Error> {
-        let provider = Arc::clone(self.template.crypto_provider());
-        let asking = common(provider, |builder| builder.with_client_cert_verifier(verifier))?;
-        Ok(Self { asking: Some(asking), ..self })
+    /// A provider that cannot do both versions; then all is as it was.
+    pub(crate) fn ask(&self, verifier: Option<Arc<dyn ClientCertVerifier>>) -> Result<(), Error> {
+        let asking = verifier.map(|verifier| {
+            let (provider, judge) = (Arc::clone(self.template.crypto_provider()), Arc::clone(&verifier));
+            let template = common(provider, |builder| builder.with_client_cert_verifier(judge))?;
+            Ok::<_, Error>(Arc::new(Asking { template, verifier }))
+        });
+        self.asking.store(asking.transpose()?);
+        Ok(())
+    }
+
+    /// What judges callers' certificates, if they are asked for any.
+    pub(crate) fn verifier(&self) -> Option<Arc<dyn ClientCertVerifier>> {
+        self.asking.load().as_ref().map(|asking| Arc::clone(&asking.verifier))
     }
 
     /// Draws the key and the ticketer of this run, which the first handshake would wait for otherwise. Blocks some 30 ms.
@@ -142,13 +158,17 @@ impl Issuer {
     /// As for [`Issuer::server_config`].
     pub fn listener_config(&self, host: &Host, other: &[Host]) -> Result<Arc<ServerConfig>, Error> {
         let leaf = self.leaf(&self.doors, self.run()?, (host, other), SystemTime::now())?;
-        let config = leaf.unnamed.get_or_init(|| {
-            let mut config = self.asking.as_ref().unwrap_or(&self.template).clone();
+        let made = |template: &ServerConfig| {
+            let mut config = template.clone();
             config.cert_resolver = Arc::clone(&leaf.resolver) as _;
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             Arc::new(config)
-        });
-        Ok(Arc::clone(config))
+        };
+        // Made for each handshake, so that none is held against what was in force before.
+        if let Some(asking) = &*self.asking.load() {
+            return Ok(made(&asking.template));
+        }
+        Ok(Arc::clone(leaf.unnamed.get_or_init(|| made(&self.template))))
     }
 
     /// How many hosts the cache holds now.

@@ -6,14 +6,12 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
-use super::worker::{CertificateRule, Listener, PeerRule, Worker};
+use super::worker::{Listener, Worker};
 use crate::agent::Agent;
 use crate::audit::Entry;
-use crate::ca::ClientNames;
 use crate::listener::UnixPeer;
 use crate::model::AgentName;
 
@@ -45,19 +43,11 @@ pub(super) struct Origin {
 /// A process of this machine, and which agent it is by the kernel's word.
 #[derive(Debug)]
 pub(super) struct Process {
-    peer: UnixPeer,
-    agent: Option<AgentName>,
+    pub(super) peer: UnixPeer,
+    pub(super) agent: Option<AgentName>,
 }
 
 impl Worker {
-    /// Finds out which agent `peer` is, while it is there to ask.
-    pub(super) fn known_by_kernel(&self, peer: UnixPeer) -> Process {
-        let rules = &self.proxy.settings.peers;
-        let cgroup = rules.iter().any(|rule| rule.cgroup.is_some()).then(|| peer.cgroup()).flatten();
-        let found = rules.iter().find(|rule| rule.is(peer.uid, cgroup.as_deref()));
-        Process { agent: found.map(|rule| rule.agent.clone()), peer }
-    }
-
     /// The agent behind `origin`.
     ///
     /// # Errors
@@ -70,7 +60,7 @@ impl Worker {
             Shown::Authorization(value) => Some(credentials(value).ok_or(Refusal::UnknownAgent)?),
             Shown::Token(token) => Some((None, Zeroizing::new(token.to_owned()))),
         };
-        if self.proxy.settings.certificate_required && !origin.tls && origin.process.is_none() {
+        if self.proxy.callers.certificate_required() && !origin.tls && origin.process.is_none() {
             return Err(Refusal::UnknownAgent);
         }
         let by_kernel = origin.process.as_deref().and_then(|process| process.agent.as_ref());
@@ -102,18 +92,6 @@ impl Worker {
         })
     }
 
-    /// Which agent the certificate names that a caller showed, and that was verified.
-    pub(super) fn known_by_certificate(&self, certificate: &CertificateDer<'_>) -> Option<Arc<AgentName>> {
-        let rules = &self.proxy.settings.certificates;
-        let names = ClientNames::of(certificate)?;
-        let fits = |rule: &&CertificateRule| match (&rule.san, &rule.cn) {
-            (Some(san), _) => names.has(san),
-            (None, Some(cn)) => names.is_called(cn),
-            (None, None) => false,
-        };
-        rules.iter().find(fits).map(|rule| Arc::new(rule.agent.clone()))
-    }
-
     /// With no agents defined, loopback callers of our own user are `local`; loopback alone is no identity (threat 131).
     fn local(&self, origin: &Origin) -> Result<Arc<Agent>, Refusal> {
         if let Some(process) = &origin.process {
@@ -133,17 +111,6 @@ impl Worker {
 
     fn same_user(&self, origin: &Origin) -> bool {
         self.peers.as_ref().is_some_and(|peers| peers.same_user(origin.peer, origin.local))
-    }
-}
-
-impl PeerRule {
-    fn is(&self, uid: u32, cgroup: Option<&str>) -> bool {
-        let within = |pattern: &String| match (cgroup, pattern.strip_suffix('*')) {
-            (None, _) => false,
-            (Some(cgroup), Some(begin)) => cgroup.starts_with(begin),
-            (Some(cgroup), None) => cgroup == pattern,
-        };
-        self.uid.is_none_or(|own| own == uid) && self.cgroup.as_ref().is_none_or(within)
     }
 }
 

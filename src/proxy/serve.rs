@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use http::Response;
 use http_body_util::BodyExt as _;
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -17,12 +18,13 @@ use super::body::ResponseBody;
 use super::caller::{Caller, Prefixed};
 use super::connect::{Next, Opened, Tunnel};
 use super::door::Door;
+use super::known::Known;
 use super::refusal::Refusal;
 use super::worker::{Listener, Worker};
 use crate::audit::Kind;
 use crate::head::{Malformed, ReadError, read_head};
 use crate::listener::Peer;
-use crate::model::{AgentName, Host};
+use crate::model::Host;
 
 /// RFC 8446 §5.1: a record of type handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -33,8 +35,27 @@ const CONNECT_TRIES: u32 = 4;
 
 /// Serves `stream` to its end.
 pub(super) async fn stream(worker: &Rc<Worker>, stream: TcpStream, peer: Peer, listener: &Arc<Listener>) {
+    let Some((arrived, known)) = Box::pin(arrive(worker, stream, peer, listener)).await else { return };
+    match known {
+        None => go(worker, arrived).await,
+        Some(known) => Box::pin(go_while_known(worker, arrived, known)).await,
+    }
+}
+
+/// A stream's caller, what was read of it, and where it comes from.
+type Arrived = Box<(Caller, BytesMut, Origin)>;
+
+/// Serves the stream until its caller is not any more who it was.
+async fn go_while_known(worker: &Rc<Worker>, arrived: Arrived, known: Known) {
+    tokio::select! {
+        () = go(worker, arrived) => {}
+        () = worker.until_unknown(known) => {}
+    }
+}
+
+async fn go(worker: &Rc<Worker>, arrived: Arrived) {
     // The way to the first request is on the heap while it lasts, so that a stream that waits for the next one holds little.
-    match Box::pin(arrive(worker, stream, peer, listener)).await {
+    match Box::pin(serve(worker, arrived)).await {
         Some(Then::Requests(opened)) => worker.requests(opened).await,
         Some(Then::Http1(caller, buffer, origin)) => Box::pin(worker.http1(caller, buffer, Door::open(origin))).await,
         Some(Then::Tunnel(caller, buffer, tunnel)) => Box::pin(worker.tunnel(*caller, buffer, tunnel)).await,
@@ -52,8 +73,14 @@ enum Then {
     Tunnel(Box<Caller>, BytesMut, Box<Tunnel>),
 }
 
-/// Finds out what the stream is; `None` = it has been answered, or has gone.
-async fn arrive(worker: &Rc<Worker>, stream: TcpStream, peer: Peer, listener: &Arc<Listener>) -> Option<Then> {
+/// Finds out who the stream's caller is, and ends its TLS; `None` = it has gone.
+async fn arrive(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    peer: Peer,
+    listener: &Arc<Listener>,
+) -> Option<(Arrived, Option<Known>)> {
+    let changes = matches!(peer, Peer::Unix(_)).then(|| worker.proxy.callers.changes());
     let (peer, local, process) = match peer {
         Peer::Tcp(peer) => {
             stream.set_nodelay(true).ok()?;
@@ -75,13 +102,18 @@ async fn arrive(worker: &Rc<Worker>, stream: TcpStream, peer: Peer, listener: &A
         certificate: None,
         tls: buffer.first() == Some(&TLS_HANDSHAKE),
     };
-    if origin.tls {
-        let (caller, certificate) = Box::pin(end_tls(worker, Prefixed::new(buffer, stream), local)).await?;
-        origin.certificate = certificate;
-        serve(worker, caller, BytesMut::new(), origin).await
-    } else {
-        serve(worker, Caller::Tcp(Prefixed::new(BytesMut::new(), stream)), buffer, origin).await
+    let known = |shown, changes| Known { process: origin.process.clone(), shown, changes };
+    if !origin.tls {
+        let known = changes.map(|changes| known(None, changes));
+        return Some((Box::new((Caller::Tcp(Prefixed::new(BytesMut::new(), stream)), buffer, origin)), known));
     }
+    let changes = changes.unwrap_or_else(|| worker.proxy.callers.changes());
+    let (caller, chain) = Box::pin(end_tls(worker, Prefixed::new(buffer, stream), local)).await?;
+    let agent = chain.first().and_then(|certificate| worker.known_by_certificate(certificate));
+    let shown = (!chain.is_empty()).then(|| (chain, agent.clone()));
+    let known = (shown.is_some() || origin.process.is_some()).then(|| known(shown, changes));
+    origin.certificate = agent;
+    Some((Box::new((caller, BytesMut::new(), origin)), known))
 }
 
 /// `None` once the proxy drains: whoever has not asked for anything yet is not waited for.
@@ -94,17 +126,21 @@ pub(super) async fn unless_draining<T>(worker: &Worker, work: impl Future<Output
 }
 
 /// Ends the TLS of a caller that speaks it to the proxy itself, with a certificate for the address it came to and all our names.
-/// Says also which agent the caller is by its own certificate.
-async fn end_tls(worker: &Worker, stream: Prefixed<TcpStream>, local: SocketAddr) -> Option<(Caller, Option<Arc<AgentName>>)> {
+/// Says also which certificates the caller showed, its own first.
+async fn end_tls(
+    worker: &Worker,
+    stream: Prefixed<TcpStream>,
+    local: SocketAddr,
+) -> Option<(Caller, Vec<CertificateDer<'static>>)> {
     let host = Host::from(local.ip().to_canonical());
     let config = worker.proxy.issuer.load().listener_config(&host, &worker.proxy.settings.names);
     let config = config.map_err(|error| tracing::warn!(%error, "no certificate for the proxy's own address")).ok()?;
     let accepting = TlsAcceptor::from(config).accept(stream);
     match timeout(worker.proxy.settings.handshake_timeout, accepting).await {
         Ok(Ok(stream)) => {
-            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let agent = shown.and_then(|certificate| worker.known_by_certificate(certificate));
-            Some((Caller::Tls(Box::new(stream)), agent))
+            let shown = stream.get_ref().1.peer_certificates().unwrap_or_default().iter();
+            let chain = shown.map(|certificate| certificate.clone().into_owned()).collect();
+            Some((Caller::Tls(Box::new(stream)), chain))
         }
         Ok(Err(error)) => {
             tracing::debug!(%error, "a caller's TLS to the proxy failed");
@@ -114,8 +150,9 @@ async fn end_tls(worker: &Worker, stream: Prefixed<TcpStream>, local: SocketAddr
     }
 }
 
-/// Reads heads until one is not a refused CONNECT.
-async fn serve(worker: &Rc<Worker>, mut caller: Caller, mut buffer: BytesMut, origin: Origin) -> Option<Then> {
+/// Reads heads until one is not a refused CONNECT; `None` = it has been answered, or has gone.
+async fn serve(worker: &Rc<Worker>, arrived: Arrived) -> Option<Then> {
+    let (mut caller, mut buffer, origin) = *arrived;
     let limits = worker.proxy.settings.head;
     for _ in 0..CONNECT_TRIES {
         let reading = timeout(worker.proxy.settings.head_timeout, read_head(&mut caller, &mut buffer, &limits));

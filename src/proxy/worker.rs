@@ -13,6 +13,7 @@ use super::captures::Captures;
 use super::carried::Carried;
 use super::forward::Expectations;
 use super::internal::Pages;
+use super::known::Callers;
 use super::load::Loads;
 use super::meter::{Meters, Now};
 use super::placeholders::Kept;
@@ -71,29 +72,6 @@ pub(crate) struct Settings {
     pub(crate) agent_listen_any_user: bool,
     /// What the certificate of a proxy port that speaks TLS names, besides the address that a caller came to.
     pub(crate) names: Vec<Host>,
-    /// Which agents processes are that come by a Unix socket.
-    pub(crate) peers: Vec<PeerRule>,
-    /// Which agents callers are that show certificates.
-    pub(crate) certificates: Vec<CertificateRule>,
-    /// Whether callers of a port must show one.
-    pub(crate) certificate_required: bool,
-}
-
-/// Which agent a process is that comes by a Unix socket: one that has all that is said here.
-#[derive(Debug, Clone)]
-pub(crate) struct PeerRule {
-    pub(crate) uid: Option<u32>,
-    /// A control group; with `*` at its end, all that begin so.
-    pub(crate) cgroup: Option<String>,
-    pub(crate) agent: AgentName,
-}
-
-/// Which agent a caller is that shows a certificate with this name.
-#[derive(Debug, Clone)]
-pub(crate) struct CertificateRule {
-    pub(crate) san: Option<String>,
-    pub(crate) cn: Option<String>,
-    pub(crate) agent: AgentName,
 }
 
 /// How often a long stream's agent is looked at without a reason.
@@ -104,6 +82,7 @@ pub(crate) struct Proxy {
     pub(crate) settings: Settings,
     pub(crate) rules: ArcSwap<Rules>,
     pub(crate) agents: Arc<Agents>,
+    pub(crate) callers: Callers,
     pub(crate) guesses: Guesses,
     pub(crate) loads: Loads,
     pub(crate) meters: Meters,

@@ -5,8 +5,12 @@ use rcgen::{
     KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::attack::{HOST, home, service};
-use crate::harness::{Authority, Builder, Nexus, Offers, Upstream, run};
+use crate::harness::{Authority, Builder, Nexus, Offers, Upstream, crypto, read_head, run};
 
 /// Who signs for callers.
 struct Clients {
@@ -69,7 +73,8 @@ async fn begin(clients: &Clients, more: &str) -> (Authority, Upstream, Builder) 
         "[proxy]\nclient_ca = \"clients.pem\"\nclient_crl = \"clients.crl\"\n{more}\n\
          [[proxy.client_certificate]]\nsan = \"spiffe://prod/a\"\nagent = \"a\"\n\
          [[proxy.client_certificate]]\nsan = \"b.clients.test\"\nagent = \"b\"\n\
-         [[proxy.client_certificate]]\ncn = \"by-name\"\nagent = \"b\"\n"
+         [[proxy.client_certificate]]\ncn = \"by-name\"\nagent = \"b\"\n\
+         [[proxy.client_certificate]]\ncn = \"nobody\"\nagent = \"ghost\"\n"
     );
     (ca, service, builder.config(&config))
 }
@@ -157,5 +162,73 @@ fn i6_where_a_certificate_is_required_a_token_alone_is_not_enough() {
         assert_eq!(service.count(), 0);
         clients.sign(&nexus, "spiffe", |params| params.subject_alt_names.push(uri("spiffe://prod/a")));
         assert_eq!(curl(&nexus, Some("spiffe"), Some(&user)).await, "200 200");
+    });
+}
+
+/// An open tunnel to a service, by TLS to the proxy with `certificate`.
+async fn tunnel(nexus: &Nexus, certificate: &str) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+    let file = |ending: &str| std::fs::read(nexus.home().path().join(format!("{certificate}.{ending}"))).expect("a file");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(&std::fs::read(nexus.ca_file()).expect("a root")).expect("PEM")).expect("a root");
+    let own = vec![CertificateDer::from_pem_slice(&file("pem")).expect("PEM")];
+    let builder =
+        rustls::ClientConfig::builder_with_provider(crypto()).with_safe_default_protocol_versions().expect("versions");
+    let key = PrivateKeyDer::from_pem_slice(&file("key")).expect("a key");
+    let config = builder.with_root_certificates(roots).with_client_auth_cert(own, key).expect("a certificate");
+    let stream = tokio::net::TcpStream::connect(nexus.address).await.expect("a stream");
+    let name = ServerName::try_from("localhost").expect("a name");
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let mut stream = connector.connect(name, stream).await.expect("a handshake");
+    let head = format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("a write");
+    assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 200 "));
+    stream
+}
+
+/// Asks until the answer is `wanted`.
+async fn until(nexus: &Nexus, certificate: &str, wanted: &str) {
+    let begun = std::time::Instant::now();
+    while curl(nexus, Some(certificate), None).await != wanted {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{certificate}: {wanted} in time");
+    }
+}
+
+#[test]
+fn i6_a_list_or_a_rule_that_changes_holds_at_once_and_ends_what_is_open() {
+    run(async {
+        let clients = Clients::new();
+        let (_ca, _service, builder) = begin(&clients, "").await;
+        let (builder, _a) = builder.agent("a", |_agent| {});
+        let (builder, _b) = builder.agent("b", |_agent| {});
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let nexus = builder.spawn_logged(&[], log.path()).await;
+        for (name, serial) in [("one", 21), ("two", 22)] {
+            clients.sign(&nexus, name, |params| {
+                params.subject_alt_names.push(uri("spiffe://prod/a"));
+                params.serial_number = Some(SerialNumber::from(serial));
+            });
+        }
+        let said = || std::fs::read_to_string(log.path()).expect("the log");
+        assert!(said().contains("names ghost, which is no agent"), "{}", said());
+        let (mut one, mut two) = (tunnel(&nexus, "one").await, tunnel(&nexus, "two").await);
+        let list = nexus.home().path().join("clients.crl");
+        std::fs::write(&list, clients.revoked(21)).expect("a file");
+        assert!(!matches!(one.read(&mut [0; 1]).await, Ok(1..)), "what is open ends");
+        until(&nexus, "one", "000 000").await;
+        // A list that can't be used leaves the one before.
+        std::fs::write(&list, "-----BEGIN X509 CRL-----\nnot one").expect("a file");
+        crate::harness::eventually("a word", || said().contains("who callers are was not taken").then_some(())).await;
+        assert_eq!(curl(&nexus, Some("one"), None).await, "000 000");
+        assert_eq!(curl(&nexus, Some("two"), None).await, "200 200");
+        // Rules of `nexus.toml` are taken beside it, once it can be used.
+        std::fs::write(&list, clients.revoked(22)).expect("a file");
+        until(&nexus, "one", "200 200").await;
+        assert!(!matches!(two.read(&mut [0; 1]).await, Ok(1..)));
+        let mut one = tunnel(&nexus, "one").await;
+        let file = nexus.home().config_file();
+        let text = std::fs::read_to_string(&file).expect("the file").replace("spiffe://prod/a", "spiffe://prod/another");
+        nexus::disk::write_atomic(&file, text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+        assert!(!matches!(one.read(&mut [0; 1]).await, Ok(1..)), "no rule names it any more");
+        until(&nexus, "one", "407 000").await;
     });
 }

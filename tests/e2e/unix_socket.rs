@@ -78,6 +78,25 @@ fn a_process_is_the_agent_that_the_first_rule_for_it_names() {
 }
 
 #[test]
+fn i6_another_rule_is_in_force_at_once_and_ends_the_streams_of_whom_it_makes_another() {
+    run(async {
+        let (_ca, _service, builder) = begin(&format!("{{ uid = {}, agent = \"a\" }}", uid())).await;
+        let (builder, _a) = builder.agent("a", |_agent| {});
+        let (builder, _b) = builder.agent("b", |_agent| {});
+        let nexus = builder.start();
+        let mut open = UnixStream::connect(nexus.home().path().join("proxy.sock")).await.expect("the socket");
+        open.write_all(b"GET http://plain.test/kept HTTP/1.1\r\nHost: plain.test\r\n\r\n").await.expect("a write");
+        assert_eq!(status(&read_head(&mut open).await), "200");
+        let file = nexus.home().config_file();
+        let text = std::fs::read_to_string(&file).expect("the file").replace("\"a\"", "\"b\"");
+        nexus::disk::write_atomic(&file, text.as_bytes(), nexus::disk::PRIVATE).expect("a file");
+        assert_eq!(open.read(&mut [0; 1]).await.expect("an end"), 0, "the stream was another agent's");
+        assert_eq!(status(&ask(&nexus, "").await), "200");
+        assert_eq!(nexus.closed("/x").await["agent"], "b");
+    });
+}
+
+#[test]
 fn i6_whom_no_rule_names_is_nobody() {
     run(async {
         let peers = format!("{{ uid = {}, agent = \"a\" }}, {{ cgroup = \"/nowhere\", agent = \"a\" }}", uid() + 1);
