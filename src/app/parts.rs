@@ -295,8 +295,14 @@ pub(super) fn listeners(config: &Config) -> Result<Vec<(SocketAddr, Listener)>, 
     shared.chain(bound).collect()
 }
 
-/// A listener that is bound to nobody answers 407 to everybody. The agent may come later, so this is no error.
+/// A listener that is bound to nobody, or a rule that makes callers nobody, answers 407 to everybody. The agent may come later, so this is no error.
 pub(super) fn warn_of_strangers(config: &Config, agents: &Registry) {
+    let proxy = &config.proxy;
+    let peers = proxy.peer.iter().map(|row| ("[[proxy.peer]]", &row.agent));
+    let certificates = proxy.client_certificate.iter().map(|row| ("[[proxy.client_certificate]]", &row.agent));
+    for (key, name) in peers.chain(certificates).filter(|(_, name)| !agents.agents().any(|known| known.name == **name)) {
+        tracing::warn!("{key} names {name}, which is no agent: whom it fits gets 407 until `nexus agent add {name}`");
+    }
     for name in
         config.proxy.agent_listen.keys().filter(|name| !agents.agents().any(|known| known.name.as_str() == name.as_str()))
     {
