@@ -91,7 +91,7 @@ fn on_refusal(refused: &Refused) -> Option<&'static str> {
         ),
         "invalid_scope" => Some(SCOPE),
         "unauthorized_client" | "unsupported_grant_type" => Some(SWITCHED_OFF),
-        "invalid_grant" | "invalid_code" => {
+        "invalid_grant" | "invalid_code" | "bad_verification_code" => {
             Some("the code was used before, came too late, or the app has another redirect URI than this log-in: log in again")
         }
         _ => None,

@@ -319,9 +319,12 @@ mod by_code {
 
     #[tokio::test]
     async fn what_a_service_says_of_the_client_leads_to_advice() {
-        for (code_of_error, advice) in
-            [("invalid_client", "client id"), ("invalid_scope", "--scope"), ("invalid_grant", "log in again")]
-        {
+        for (code_of_error, advice) in [
+            ("invalid_client", "client id"),
+            ("invalid_scope", "--scope"),
+            ("invalid_grant", "log in again"),
+            ("bad_verification_code", "log in again"),
+        ] {
             let account = account();
             let body = json!({ "error": code_of_error }).to_string();
             let ports = Scripted::with(&[(400, &body)]).ports();

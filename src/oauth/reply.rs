@@ -83,14 +83,12 @@ pub(super) fn error_word(reply: &TokenReply) -> Option<String> {
 
 fn refused(reply: &TokenReply, raw: Option<&Raw>, now: SystemTime) -> Option<Refused> {
     let status = reply.status;
-    let malformed = |reason| Some(Refused::Malformed { status, reason });
     if status.is_redirection() {
-        return malformed("it redirects");
+        return Some(Refused::Malformed { status, reason: "it redirects" });
     }
     let words = raw.map(Raw::words).unwrap_or_default();
     let has_error = raw.is_some_and(|raw| raw.error.is_some());
-    let judged = judge(status, &words, has_error, retry_after(reply, now)).filter(|_| has_error || !good(status));
-    judged.or_else(|| if has_error { malformed("it carries an error we do not know") } else { None })
+    judge(status, &words, has_error, retry_after(reply, now)).filter(|_| has_error || !good(status))
 }
 
 /// Reads the reply to a request for an installation token ("Create an installation access token for an app", GitHub): 201 with `token`

@@ -1,10 +1,11 @@
 //! What a refusal of a token endpoint means for the connection.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
 
-/// Why a token endpoint gave no tokens. No text of the reply is kept: it could echo a secret.
+/// Why a token endpoint gave no tokens. No text of the reply is kept but the [`Word`] of an error: it could echo a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     /// The refresh token is spent, revoked or expired, or an assertion is not taken (RFC 6749 §5.2, RFC 7523 §3.1): a person must
@@ -19,6 +20,14 @@ pub(crate) enum Refused {
     InvalidClient {
         /// The error code, if it is one we know.
         code: &'static str,
+    },
+    /// It refuses with an error of its own.
+    #[error("the token endpoint answers with an error that we do not know: {word} (status {status})")]
+    Unknown {
+        /// The status of the reply.
+        status: StatusCode,
+        /// What it calls the error.
+        word: Word,
     },
     /// 408, 429, a 5xx or an error code that says "later".
     #[error("the token endpoint is busy (status {status})")]
@@ -39,15 +48,52 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    /// Whether asking again cannot help until a person acts.
+    /// Whether asking again cannot help until a person acts. An unknown error is final only where RFC 6749 §5.2 puts errors; elsewhere it
+    /// may be anything.
     pub(crate) fn is_final(&self) -> bool {
-        matches!(self, Self::InvalidGrant { .. } | Self::InvalidClient { .. })
+        match self {
+            Self::InvalidGrant { .. } | Self::InvalidClient { .. } => true,
+            Self::Unknown { status, .. } => matches!(*status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED),
+            Self::Busy { .. } | Self::Malformed { .. } => false,
+        }
     }
 
     /// Whether the service says that somebody ended the grant. `invalid_grant` says less: spent, expired or ended.
     pub(crate) fn says_revoked(&self) -> bool {
         matches!(self, Self::InvalidGrant { code: REVOKED })
     }
+}
+
+/// What a service calls an error that we do not know, as a person may see it: of letters as RFC 6749 §5.2 has them, and built as codes are.
+/// Anything else is not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Word(Option<Box<str>>);
+
+/// No code is longer, nor a part of one.
+const CODE: usize = 64;
+const PART: usize = 20;
+
+impl Word {
+    /// The first of `words`, which is that of the error itself.
+    fn of(words: &[&str]) -> Self {
+        Self(words.first().copied().filter(|word| is_code(word)).map(Box::from))
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.as_deref().unwrap_or("one that is no word"))
+    }
+}
+
+/// `bad_verification_code`, `OAUTH_APP_BLOCKED`, `Access Denied`: short words of letters. No key looks so.
+fn is_code(text: &str) -> bool {
+    let part = |part: &str| {
+        let tail = part.get(1..).unwrap_or_default();
+        let one_case = part.bytes().all(|byte| byte.is_ascii_uppercase()) || tail.bytes().all(|byte| byte.is_ascii_lowercase());
+        part.len() <= PART && one_case && part.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    (1..=CODE).contains(&text.len()) && text.split(['_', '-', '.', ':', ' ']).all(part)
 }
 
 /// What says that somebody ended the grant.
@@ -63,6 +109,7 @@ const GRANT: &[&str] = &[
     REVOKED,
     "account_inactive",
     "invalid_code",
+    "bad_verification_code",
 ];
 
 /// Codes that a new attempt with the same client and request cannot change.
@@ -94,8 +141,6 @@ const LATER: &[&str] = &[
 ];
 
 /// The meaning of a reply that carries the error words `words`; `None` = it carries none that decides anything.
-///
-/// An unknown code is final only where RFC 6749 §5.2 puts errors (400 and 401); elsewhere it may be anything.
 pub(super) fn judge(status: StatusCode, words: &[&str], has_error: bool, retry_after: Option<Duration>) -> Option<Refused> {
     let later = || Refused::Busy { status, retry_after };
     if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
@@ -112,8 +157,7 @@ pub(super) fn judge(status: StatusCode, words: &[&str], has_error: bool, retry_a
     if let Some(code) = known(CLIENT) {
         return Some(Refused::InvalidClient { code });
     }
-    let rfc = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED);
-    (rfc && has_error).then_some(Refused::InvalidClient { code: "an error code of its own" })
+    has_error.then(|| Refused::Unknown { status, word: Word::of(words) })
 }
 
 #[cfg(test)]
@@ -122,8 +166,35 @@ mod tests {
 
     #[test]
     fn i1_a_refusal_shows_no_word_of_the_reply() {
-        let refused = judge(StatusCode::BAD_REQUEST, &["s3cr3t-refresh-token"], true, None).expect("a refusal");
-        assert!(!format!("{refused} {refused:?}").contains("s3cr3t"));
+        for echoed in [
+            "s3cr3t-refresh-token",
+            "gho_16C7e42F292c6912E7710c838347Ae178B4a",
+            "tGzv3JOkF0XG5Qx2TlKWIA",
+            "aBcDefGhIjKlMnOpQrStUv",
+            "abcdefghijklmnopqrstuvwxyz",
+            "12345678-1234-1234-1234-123456789012",
+            "hunter2",
+            "987654",
+            "x\u{1b}[2J",
+            "über",
+            "quoted\"",
+            &"long_".repeat(20),
+            "",
+        ] {
+            let refused = judge(StatusCode::BAD_REQUEST, &[echoed], true, None).expect("a refusal");
+            assert_eq!(refused, Refused::Unknown { status: StatusCode::BAD_REQUEST, word: Word(None) }, "{echoed}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_we_do_not_know_is_named() {
+        for word in ["incorrect_thing", "OAUTH_APP_BLOCKED", "Access Refused", "x", "not.a-known:one"] {
+            for status in [StatusCode::OK, StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN] {
+                let refused = judge(status, &[word, "failed"], true, None).expect("a refusal");
+                let said = format!("the token endpoint answers with an error that we do not know: {word} (status {status})");
+                assert_eq!((refused.to_string(), refused.is_final()), (said, status == StatusCode::BAD_REQUEST));
+            }
+        }
     }
 
     #[test]
@@ -133,6 +204,7 @@ mod tests {
             (401, "invalid_client", true),
             (400, "unauthorized_client", true),
             (200, "bad_refresh_token", true),
+            (200, "bad_verification_code", true),
             (400, "BAD_REFRESH_TOKEN", true),
             (403, "invalid_grant", true),
             (400, "their_own", true),
@@ -145,8 +217,10 @@ mod tests {
             let refused = judge(status, &[word], true, None).expect("a refusal");
             assert_eq!(refused.is_final(), last, "{status} {word}");
         }
-        assert_eq!(judge(StatusCode::OK, &["their_own"], true, None), None);
-        assert_eq!(judge(StatusCode::FORBIDDEN, &["their_own"], true, None), None);
+        for status in [StatusCode::OK, StatusCode::FORBIDDEN] {
+            assert!(judge(status, &["their_own"], true, None).is_some_and(|refused| !refused.is_final()), "{status}");
+        }
+        assert_eq!(judge(StatusCode::OK, &["their_own"], false, None), None);
         assert_eq!(judge(StatusCode::BAD_REQUEST, &[], false, None), None);
     }
 }
