@@ -12,6 +12,9 @@ use super::settings::Settings;
 use crate::model::ConnectionId;
 use crate::oauth::Refused;
 
+/// An endpoint that asks for less, or for none, is left alone so long. How often it is asked is bounded beside it.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
 /// What one connection remembers between renewals.
 #[derive(Debug)]
 pub(super) struct Book {
@@ -55,11 +58,11 @@ impl Book {
         }
     }
 
-    /// A renewal failed for now.
+    /// A renewal failed for now; `asked` is how long the token endpoint wants to be left alone, where it said so.
     pub(super) fn failed(&mut self, now: Instant, asked: Option<Duration>, settings: &Settings) {
-        let pause = doubled(settings.pause, self.failures, settings.pause_limit);
+        let pause = || doubled(settings.pause, self.failures, settings.pause_limit);
+        self.paused_until = now.checked_add(asked.map_or_else(pause, |asked| asked.max(LEAST_PAUSE)));
         self.failures = self.failures.saturating_add(1);
-        self.paused_until = now.checked_add(pause.max(asked.unwrap_or_default()));
     }
 
     /// How long no renewal is to be tried.
@@ -158,8 +161,10 @@ mod tests {
         }
         assert_eq!(pauses.get(..8), Some([5, 10, 20, 40, 80, 160, 300, 300].as_slice()));
         assert_eq!(pauses.last(), Some(&300));
-        book.failed(now, Some(10 * MINUTE), &settings);
-        assert_eq!(book.pause_left(now), Some(10 * MINUTE));
+        for (asked, paused) in [(0, 1), (1, 1), (3, 3), (600, 600)] {
+            book.failed(now, Some(Duration::from_secs(asked)), &settings);
+            assert_eq!(book.pause_left(now), Some(Duration::from_secs(paused)), "{asked}");
+        }
         assert_eq!(book.pause_left(now + 10 * MINUTE), None);
         book.registered(now, &settings);
         assert_eq!(book.pause_left(now), None);

@@ -127,6 +127,20 @@ async fn t124_a_busy_endpoint_is_left_alone_as_long_as_it_asks_and_the_connectio
 }
 
 #[tokio::test(start_paused = true)]
+async fn t124_an_endpoint_that_asks_for_a_short_pause_is_asked_again_after_it() {
+    let house = House::new(None);
+    for (asked, paused) in [("3", 3), ("0", 1)] {
+        house.endpoint.next(Oddity::RetryAfter(429, asked));
+        assert_eq!(kept(&house.always_401().await), "endpoint_unavailable");
+        advance(Duration::from_millis(paused * 1000 - 1)).await;
+        assert_eq!(kept(&house.always_401().await), "cooling_down");
+        advance(Duration::from_millis(1)).await;
+    }
+    assert_eq!(fresh(&house.always_401().await), "access-2");
+    assert_eq!(house.endpoint.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn t124_failures_in_a_row_pause_longer_and_longer() {
     let house = House::new(None);
     for _ in 0..1000 {
