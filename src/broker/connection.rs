@@ -139,12 +139,11 @@ impl Connection {
         if version < old.version || Arc::ptr_eq(&entry, &old.entry) {
             return old;
         }
-        let generation = if same_credential(&old.entry, &entry) {
-            if !old.status().renews() && entry.status != old.status() {
-                book.registered(Instant::now(), &self.shared.settings);
-            }
+        // A person ended what no renewal could: whatever the tokens are, nothing that was learned of them counts.
+        let revived = !old.status().renews() && entry.status.renews();
+        let generation = if same_credential(&old.entry, &entry) && !revived {
             Arc::clone(&old.generation)
-        } else if is_renewal(&old.entry, &entry) {
+        } else if is_renewal(&old.entry, &entry) && !revived {
             book.renewed();
             self.shared.generation(Origin::Renewed, &entry)
         } else {

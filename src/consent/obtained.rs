@@ -108,5 +108,7 @@ impl Account {
         entry.auth_type = AuthType::OAuth2;
         entry.app = true;
         entry.status = Status::Active;
+        // Else the tokens would look like those of a renewal.
+        entry.registered_at = Some(*at);
     }
 }

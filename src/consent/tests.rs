@@ -277,8 +277,9 @@ mod by_code {
         let obtained = account.redeem(code(&account).0, &endpoint.ports()).await.expect("tokens");
         let old = [("refresh_token", "rt-0"), ("access_token", "at-0"), ("note", "kept")];
         let mut same = entry(&[&APP[..], &old].concat());
-        same.status = Status::Attention;
+        (same.status, same.registered_at) = (Status::Attention, Some(UNIX_EPOCH));
         account.write(&obtained, &mut same);
+        assert_eq!(same.registered_at, Some(now()), "a person connected it anew: it is no renewal");
         assert_eq!(value(&same, "access_token").as_deref(), Some("at-2"));
         assert_eq!(value(&same, "refresh_token").as_deref(), Some("rt-0"));
         assert_eq!(value(&same, "note").as_deref(), Some("kept"));

@@ -165,7 +165,7 @@ pub struct Entry {
     pub auth_type: AuthType,
     /// `access_token`, `refresh_token`, `client_id`, `client_secret`, `api_key`, `username`, `password`, tenant labels, ….
     pub fields: Credential,
-    /// When a person registered it.
+    /// When a person registered it, or connected it by a log-in, last. Another time says that it is another credential.
     pub registered_at: Option<SystemTime>,
     /// When the access token dies, where that is known.
     pub expires_at: Option<SystemTime>,

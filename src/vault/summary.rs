@@ -18,7 +18,7 @@ pub struct Summary {
     pub client_id: Option<String>,
     /// When the access token dies.
     pub expires_at: Option<SystemTime>,
-    /// When a person registered it.
+    /// As in [`Entry::registered_at`].
     pub registered_at: Option<SystemTime>,
     /// Whether it can be used.
     pub status: Status,

@@ -160,6 +160,13 @@ fn what_a_person_ends_and_keeps_serves_nobody_until_the_next_log_in() {
     assert!(world.nexus(&["list"]).err.contains("acme:alice was revoked"));
     log_in(&world, &oidc.browser(&world, "alice-returns"), "alice", &[]).1.ok();
     assert!(call(&world, "alice").ok().contains("\"login\":\"alice\""), "its app was kept");
+    let up = world.up();
+    world.nexus(&["test", "acme:alice"]).ok();
+    log_in(&world, &oidc.browser(&world, "alice-once-more"), "alice", &[]).1.ok();
+    oidc.expire(&world);
+    let said = world.nexus(&["test", "acme:alice"]).ok();
+    assert!(said.contains("answered 200"), "a log-in is no renewal, so what it gave and meets 401 is renewed: {said}");
+    up.kill();
     world.register(&["stripe"], "api_key=sk_test_0123456789\n");
     let said = world.nexus(&["remove", "stripe", "--keep"]).failed(1);
     assert!(said.contains("nothing of it can be kept") && said.contains("nexus remove stripe"), "{said}");

@@ -6,12 +6,28 @@ use tokio::time::{Instant, advance};
 
 use super::fakes::*;
 use crate::broker::{Renewal, Settings};
+use crate::vault::Status;
 
 #[tokio::test(start_paused = true)]
 async fn a_credential_that_was_just_registered_and_meets_401_is_renewed() {
     let house = House::new(None);
     assert_eq!(fresh(&house.always_401().await), "access-2");
     assert_eq!(house.request().await, "access-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_a_person_brought_back_and_meets_401_is_renewed_whatever_it_was_before() {
+    for dead in [Status::Attention, Status::Revoked, Status::Failed] {
+        let house = House::new(None);
+        assert_eq!(house.request().await, "access-1");
+        house.vault.edit(&house.id, |entry| entry.status = dead);
+        drop(house.authorize().await);
+        house.vault.edit(&house.id, |entry| {
+            entry.fields.set("access_token", String::from("access-of-a-log-in").into());
+            entry.status = Status::Active;
+        });
+        assert_eq!(fresh(&house.always_401().await), "access-2", "{}", dead.as_str());
+    }
 }
 
 #[tokio::test(start_paused = true)]

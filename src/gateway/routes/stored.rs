@@ -196,7 +196,7 @@ struct Shown {
     /// When the access token ends (RFC 3339).
     #[schema(format = DateTime)]
     expires_at: Option<String>,
-    /// When a person registered it (RFC 3339).
+    /// When a person connected it last, by registering or by a log-in (RFC 3339).
     #[schema(format = DateTime)]
     registered_at: Option<String>,
     /// When a request went with it last, here or at a node (RFC 3339).

@@ -22,8 +22,14 @@ strategy = { bearer = "{access_token}" }
 ACME_TOKEN = "acme_"
 "#;
 
-/// What the service gives for a code, by the code: `good-NAME`.
+/// What the service gives for a code, by the code: `good-NAME`, and for every refresh token.
 fn reply(body: &str) -> (u16, String) {
+    if body.contains("grant_type=refresh_token") {
+        return (
+            200,
+            json!({ "access_token": "at-renewed-0123456789", "token_type": "Bearer", "expires_in": 3600 }).to_string(),
+        );
+    }
     let code = body.split('&').find_map(|pair| pair.strip_prefix("code=")).unwrap_or_default();
     match code.strip_prefix("good-") {
         Some(name) if body.contains("code_verifier=") => {
@@ -48,6 +54,9 @@ impl House {
     async fn new() -> Self {
         let ca = Authority::new();
         let service = Upstream::serve(&ca, &["login.acme.example", "api.acme.example"], Offers::Both, |mut call| async move {
+            if call.seen.path == "/v1/strict" && !call.seen.bearer().is_some_and(|token| token.starts_with("at-renewed")) {
+                return answer(401, "");
+            }
             if call.seen.path != "/token" {
                 return answer(200, call.seen.bearer().unwrap_or_default().to_owned());
             }
@@ -422,6 +431,30 @@ fn t_open_redirect_a_browser_is_sent_to_no_place_that_is_not_on_the_list() {
             let wish = json!({ "user_id": "alice", "provider_name": "acme", "return_url": back });
             let said = house.app.ask("POST", "/v1/request-connection", Some(&wish)).await;
             assert_eq!((said.status, said.code().as_str()), (403, "return_url"), "{back}");
+        }
+    });
+}
+
+#[test]
+fn a_second_consent_to_a_connection_is_no_renewal_and_its_401_is_renewed() {
+    run(async {
+        let house = House::new().await;
+        house.connect("alice").await;
+        let caller = Caller::new(&house.nexus);
+        let get = async |path: &str| {
+            let mut request = request(Method::GET, &format!("https://api.acme.example{path}"), empty());
+            request.headers_mut().insert("nexus-connection", "acme:alice".parse().expect("a value"));
+            caller.send(request).await.status
+        };
+        assert_eq!(get("/v1/me").await, 200);
+        for code in ["second", "third"] {
+            let before = house.nexus.entry("acme:alice").registered_at;
+            let begun = house.ask(&house.app, "alice").await;
+            assert_eq!(house.comes_back(&format!("code=good-{code}&state={}", text(&begun, "state"))).await.status, 303);
+            assert!(house.nexus.holds("acme:alice", "access_token", &format!("at-{code}-0123456789")));
+            assert!(house.nexus.entry("acme:alice").registered_at > before);
+            assert_eq!(get("/v1/strict").await, 200);
+            assert!(house.nexus.holds("acme:alice", "access_token", "at-renewed-0123456789"));
         }
     });
 }
