@@ -64,7 +64,8 @@ impl Broker {
     /// `version` is that of a [`Listed`] which the request has just been given: the vault is not looked at again for it.
     ///
     /// Renews first when it is about to expire, and goes with the old one should that fail while it lives. An expired
-    /// credential that cannot be renewed for want of a refresh token is used: our clock is no proof, the service's 401 is.
+    /// credential that cannot be renewed for want of a refresh token is used: our clock is no proof, the service's 401 is. One that a service
+    /// refused when its renewal had been refused for good is not.
     ///
     /// # Errors
     /// As [`Error`] says.
@@ -189,7 +190,7 @@ impl Broker {
 }
 
 /// Whether a request may go with it.
-fn serving(connection: &Connection, live: &Live) -> Result<(), Error> {
+pub(super) fn serving(connection: &Connection, live: &Live) -> Result<(), Error> {
     match live.status() {
         status if status.serves() => Ok(()),
         Status::Pending => Err(Error::Pending { connection: connection.id.clone() }),
@@ -200,6 +201,9 @@ fn serving(connection: &Connection, live: &Live) -> Result<(), Error> {
 fn permit(connection: Arc<Connection>, live: Arc<Live>, provider: &Arc<Provider>, rules: &[usize]) -> Result<Permit, Error> {
     for rule in rules {
         match live.ready(provider, *rule) {
+            Ok(Some(ready)) if connection.is_refused(&ready) => {
+                return Err(Error::Refused { connection: connection.id.clone() });
+            }
             Ok(Some(ready)) => return Ok(Permit::new(connection, live, ready)),
             Ok(None) => {}
             Err(cause) => return Err(Error::Unfit { connection: connection.id.clone(), cause: Arc::new(cause) }),

@@ -228,6 +228,12 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether the service refuses the credential where `ready` leads, and nothing renews it. It is asked again once in a while: a caller
+    /// who asks for what it may not have must not shut out all others.
+    pub(super) fn is_refused(&self, ready: &Ready) -> bool {
+        ready.is_refused() && !ready.try_again(self.shared.mark(Instant::now()), self.shared.settings.trial)
+    }
+
     /// What the connection remembers; never held across an await.
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)

@@ -24,6 +24,12 @@ pub(crate) enum Error {
         /// The connection asked for.
         connection: ConnectionId,
     },
+    /// The service refuses the credential, which nothing renews: only a person can replace it.
+    #[error("the service refuses the credential of {connection}, which must be connected again")]
+    Refused {
+        /// The connection asked for.
+        connection: ConnectionId,
+    },
     /// It comes from an agent's own log-in, which nobody has approved yet.
     #[error("{connection} waits for a person's approval")]
     Pending {

@@ -127,8 +127,7 @@ impl Live {
         let Some(placements) = provider.inject.get(rule).map(|rule| &rule.placements) else { return Ok(None) };
         let is_spent = provider.spends("client_secret");
         let prepared = prepare(placements, &|name| self.entry.placed_field(name, is_spent))?;
-        let made = prepared
-            .map(|prepared| Arc::new(Ready { provider: Arc::clone(provider), rule, prepared, latest: AtomicU64::new(0) }));
+        let made = prepared.map(|prepared| Arc::new(Ready::new(Arc::clone(provider), rule, prepared)));
         self.generation.desk.rcu(|desk| Some(Arc::new(Desk::with(desk.as_deref(), provider, rule, made.clone()))));
         // Two that prepare at once must share one set of marks.
         let kept = self.generation.desk.load();
@@ -171,9 +170,15 @@ pub(super) struct Ready {
     pub(super) rule: usize,
     pub(super) prepared: Prepared,
     latest: AtomicU64,
+    /// When a request was sent that the service refused although nothing renews the credential any more; 0 = none was.
+    refused: AtomicU64,
 }
 
 impl Ready {
+    fn new(provider: Arc<Provider>, rule: usize, prepared: Prepared) -> Self {
+        Self { provider, rule, prepared, latest: AtomicU64::new(0), refused: AtomicU64::new(0) }
+    }
+
     /// Notes that a request sent at `mark` worked.
     pub(super) fn succeeded(&self, mark: u64) {
         self.latest.fetch_max(mark, Ordering::Relaxed);
@@ -182,6 +187,26 @@ impl Ready {
     /// Whether a request that was sent later than `mark` worked.
     pub(super) fn worked_after(&self, mark: u64) -> bool {
         self.latest.load(Ordering::Relaxed) > mark
+    }
+
+    /// Notes that a request sent at `mark` was refused although nothing renews the credential any more.
+    pub(super) fn refused(&self, mark: u64) {
+        self.refused.fetch_max(mark, Ordering::Relaxed);
+    }
+
+    /// Whether one was, and none that was sent later has worked.
+    pub(super) fn is_refused(&self) -> bool {
+        let refused = self.refused.load(Ordering::Relaxed);
+        refused != 0 && !self.worked_after(refused)
+    }
+
+    /// Takes the right to find out at `now` whether the service still refuses it, which there is once in every `trial`: what it refused may
+    /// have been the one request.
+    pub(super) fn try_again(&self, now: u64, trial: Duration) -> bool {
+        let last = self.refused.load(Ordering::Relaxed);
+        let trial = u64::try_from(trial.as_nanos()).unwrap_or(u64::MAX);
+        let is_due = now >= last.saturating_add(trial);
+        is_due && self.refused.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use super::authorize::serving;
 use super::connection::{Complaint, Connection};
 use super::error::{Error, Why};
 use super::flight::Outcome;
@@ -32,6 +33,8 @@ pub(crate) enum Renewal {
     Fresh(Permit),
     /// The 401 is the answer.
     Keep(Why),
+    /// Nothing renews what the service refused: no request goes with it until a person acts.
+    Dead(Error),
 }
 
 impl Permit {
@@ -128,8 +131,21 @@ impl Permit {
         let patience = self.connection.shared.settings.renewal_wait;
         match self.connection.renew(&live, &self.ready.provider, Some(complaint), patience).await {
             Outcome::Fresh(live) => self.with(live),
+            Outcome::Keep(Why::Refused(_)) => self.refused(sent_at),
             Outcome::Keep(why) => Renewal::Keep(why),
         }
+    }
+
+    /// Its renewal was refused for good too: no other request goes with it, unless a person acted meanwhile.
+    fn refused(&self, sent_at: Instant) -> Renewal {
+        let live = match self.connection.refresh() {
+            Ok(live) if live.generation.number != self.live.generation.number => return self.with(live),
+            live => live,
+        };
+        self.ready.refused(self.connection.shared.mark(sent_at));
+        // The token endpoint may have said that somebody ended it.
+        let ended = live.and_then(|live| serving(&self.connection, &live)).err();
+        Renewal::Dead(ended.unwrap_or_else(|| Error::Refused { connection: self.connection.id.clone() }))
     }
 
     fn with(&self, live: Arc<Live>) -> Renewal {

@@ -5,8 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use anstyle::AnsiColor;
 use nexus::app::Origin;
+use nexus::app::registration::command;
 use nexus::audit::{Since, Tail, describe, verify_chain};
 use nexus::ca::describe as describe_root;
+use nexus::model::ConnectionId;
+use nexus::provider::Catalogue;
 use nexus::vault::{Snapshot, Status};
 use serde_json::{Value, json};
 
@@ -101,7 +104,7 @@ fn config(context: &Context) -> Looked {
     nexus::app::check(&context.home, &config, weak)?;
     let listen: Vec<String> = config.proxy.listen.iter().map(ToString::to_string).collect();
     let agents = context.home.lasting()?.unwrap_or_default().len();
-    let (_catalogue, mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
+    let (_catalogue, mistakes) = Catalogue::with_user_folder(&context.home.providers());
     let wrong: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     let frozen: Vec<String> = context.home.frozen()?.iter().map(|frozen| frozen.agent.to_string()).collect();
     let value = json!({ "listen": listen, "agents": agents, "frozen": frozen, "mistakes": wrong });
@@ -177,11 +180,11 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     let count = snapshot.len();
     let strangers = snapshot.strangers().len();
     let states = States::of(&snapshot, &Standings::look(context, terminal));
-    let (catalogue, _mistakes) = nexus::provider::Catalogue::with_user_folder(&context.home.providers());
+    let (catalogue, _mistakes) = Catalogue::with_user_folder(&context.home.providers());
     let widened = nexus::app::registration::widened(&catalogue, &snapshot);
     let stopped = widened.iter().any(nexus::app::registration::Widened::stops_renewals);
     let mut text = format!("opens; connections: {count}");
-    states.tell(&mut text);
+    states.tell(&mut text, (&catalogue, &snapshot));
     if strangers > 0 {
         text.push_str(&format!("; members that are not understood: {strangers}"));
     }
@@ -194,10 +197,10 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
     let value = json!({
         "opens": true,
         "connections": count,
-        "attention": states.attention,
-        "expired": states.expired,
-        "revoked": states.revoked,
-        "pending": states.pending,
+        "attention": named(&states.attention),
+        "expired": named(&states.expired),
+        "revoked": named(&states.revoked),
+        "pending": named(&states.pending),
         "strangers": strangers,
         "widened": widened.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rolled_back": snapshot.rolled_back(),
@@ -208,17 +211,17 @@ fn vault(context: &Context, terminal: &Terminal) -> Looked {
 
 /// Connections that don't work, or not for everybody.
 struct States {
-    attention: Vec<String>,
-    expired: Vec<String>,
-    revoked: Vec<String>,
-    pending: Vec<String>,
+    attention: Vec<ConnectionId>,
+    expired: Vec<ConnectionId>,
+    revoked: Vec<ConnectionId>,
+    pending: Vec<ConnectionId>,
 }
 
 impl States {
     fn of(snapshot: &Snapshot, standings: &Standings) -> Self {
         let those = |wanted: Status| {
             let all = snapshot.iter().filter(|(id, entry)| standings.of(id, entry).status == wanted);
-            all.map(|(id, _)| id.to_string()).collect()
+            all.map(|(id, _)| id.clone()).collect()
         };
         Self {
             attention: those(Status::Attention),
@@ -228,18 +231,27 @@ impl States {
         }
     }
 
-    fn tell(&self, text: &mut String) {
+    /// What is dead is named with what a person types about it.
+    fn tell(&self, text: &mut String, (catalogue, vault): (&Catalogue, &Snapshot)) {
+        let mended = |id: &ConnectionId| match catalogue.get(id.provider()) {
+            Some(provider) => format!("{id} (`{}`)", command(provider, vault, id)),
+            None => id.to_string(),
+        };
         for (what, which) in [
-            ("register again", &self.attention),
-            ("expired, register again", &self.expired),
-            ("revoked", &self.revoked),
-            ("log-ins that wait for `nexus approve`", &self.pending),
+            ("connect again", self.attention.iter().map(mended).collect()),
+            ("expired, connect again", self.expired.iter().map(mended).collect()),
+            ("revoked", named(&self.revoked)),
+            ("log-ins that wait for `nexus approve`", named(&self.pending)),
         ] {
             if !which.is_empty() {
                 text.push_str(&format!("; {what}: {}", which.join(", ")));
             }
         }
     }
+}
+
+fn named(ids: &[ConnectionId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
 }
 
 fn ca(context: &Context) -> Looked {

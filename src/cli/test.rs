@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nexus::app::login::shown;
+use nexus::app::registration::command;
 use nexus::model::{ConnectionId, UserName};
 use nexus::provider::{FixedBody, Provider, WhoAmI};
 use nexus::vault::{Entry, Snapshot};
@@ -49,6 +50,15 @@ impl Answer {
             self.body.get("ok") == Some(&Value::Bool(false)) || self.body.get("errors").is_some_and(|errors| !errors.is_null());
         self.refusal.is_none() && self.status.is_success() && !failed
     }
+
+    /// What a person types now: what a refusal says, or `again` where the service has said no to the credential.
+    fn mended_by(&self, again: &str) -> Option<String> {
+        if self.refusal.is_some() {
+            return self.body.get("command").and_then(Value::as_str).map(shown);
+        }
+        let no = matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) || self.status.is_success();
+        (no && !self.works()).then(|| again.to_owned())
+    }
 }
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Test) -> anyhow::Result<ExitCode> {
@@ -77,7 +87,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Test) -> any
         answer
     })?;
     flood.report();
-    tell(terminal, (provider, &id, entry), (&format!("{} {}", request.method, request.url), &answer))
+    let again = command(provider, &vault, &id);
+    tell(terminal, (provider, &id, entry), (&format!("{} {}", request.method, request.url), &answer), &again)
 }
 
 /// One that may show that the credential works.
@@ -172,18 +183,20 @@ async fn ask(proxy: &str, agent: &Passing, harmless: &Harmless<'_>, id: &Connect
     Ok(Answer { status: head.status, refusal, body: serde_json::from_slice(&body).unwrap_or_default() })
 }
 
-/// Says what the service answered. Anything but a success is exit code 1.
+/// Says what the service answered; `again` is what connects the account anew. Anything but a success is exit code 1.
 fn tell(
     terminal: &Terminal,
     (provider, id, entry): (&Provider, &ConnectionId, &Entry),
     (request, answer): (&str, &Answer),
+    again: &str,
 ) -> anyhow::Result<ExitCode> {
     let Answer { status, refusal, body } = answer;
     let works = answer.works();
     let account = works.then(|| account(body)).flatten().filter(|name| !is_secret(entry, name)).map(|name| shown(&name));
+    let command = answer.mended_by(again);
     let facts = json!({
         "connection": id.as_str(), "request": request, "status": status.as_u16(), "works": works,
-        "refusal": refusal, "account": account,
+        "refusal": refusal, "account": account, "command": command,
     });
     terminal.either(&facts, || {
         let whose = account.as_ref().map(|account| format!(", as {account}")).unwrap_or_default();
@@ -199,6 +212,9 @@ fn tell(
         terminal.error(&shown(detail));
     } else {
         terminal.error(&format!("the credential of {id} does not do"));
+    }
+    if let Some(command) = command {
+        terminal.hint(&format!("run `{command}`"));
     }
     Ok(ExitCode::FAILURE)
 }
@@ -222,6 +238,21 @@ fn is_secret(entry: &Entry, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_credential_is_told_with_what_mends_it() {
+        let command = |status, refusal: Option<&str>, body| {
+            let status = StatusCode::from_u16(status).unwrap();
+            Answer { status, refusal: refusal.map(str::to_owned), body }.mended_by("nexus login acme")
+        };
+        let again = Some("nexus login acme".to_owned());
+        assert_eq!(command(401, None, Value::Null), again);
+        assert_eq!(command(200, None, json!({ "ok": false, "error": "invalid_auth" })), again);
+        assert_eq!((command(200, None, json!({})), command(503, None, Value::Null)), (None, None));
+        let told = json!({ "command": "nexus register acme\u{1b}[2J" });
+        assert_eq!(command(403, Some("auth_required"), told).as_deref(), Some("nexus register acme\u{fffd}[2J"));
+        assert_eq!(command(403, Some("policy"), json!({})), None);
+    }
 
     #[test]
     fn an_account_is_named_where_the_answer_has_an_obvious_place_for_it() {

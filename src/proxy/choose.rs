@@ -324,7 +324,8 @@ impl Worker {
         self.proxy.rules.load().settings().unregistered == Unregistered::Pass
     }
 
-    fn no_permit(
+    /// The refusal that tells why there is no credential.
+    pub(super) fn no_permit(
         &self,
         (provider, agent): (&Provider, &Agent),
         connection: &ConnectionId,
@@ -338,6 +339,9 @@ impl Worker {
             broker::Error::NotRegistered { .. } => Lack::missing(true),
             broker::Error::Pending { connection } => return self.pending(provider, connection, agent),
             broker::Error::AuthRequired { .. } => Lack::dead("The credential has expired and can't be renewed by itself."),
+            broker::Error::Refused { .. } => {
+                Lack::dead("The service refuses the credential, and it can't be renewed by itself.")
+            }
             broker::Error::Ended { status: Status::Revoked, .. } => Lack::revoked(),
             broker::Error::Ended { status, .. } => Lack::dead(ended(*status)),
             broker::Error::MissingFields { .. } => Lack::unfit("The credential lacks a field that this API needs."),

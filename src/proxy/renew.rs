@@ -17,6 +17,9 @@ use crate::broker::{Permit, Renewal};
 use crate::provider::ReplayRule;
 use crate::upstream::Sent;
 
+/// In the log, where the answer to a 401 is a person's.
+const ATTENTION: &str = "attention";
+
 /// Whether `sent` is the caller's answer as its head stands: no 401, and nothing that its credential's service may say instead.
 pub(super) fn is_final(sent: &Sent<RequestBody>, way: &Way) -> bool {
     sent.response.status() != StatusCode::UNAUTHORIZED && way.permit().is_none_or(|permit| is_alive(sent, permit))
@@ -79,7 +82,8 @@ impl Worker {
         Ok((Judged::unjudged(sent), Some(permit)))
     }
 
-    /// After a 401 or what this service says instead: a fresh permit and the one second send, or the answer as it is.
+    /// After a 401 or what this service says instead: a fresh permit and the one second send, or the answer as it is. Where a person has to
+    /// act first, it is the refusal that says how.
     async fn renew_and_replay(
         self: &Rc<Self>,
         sending: &Sending<'_>,
@@ -92,6 +96,11 @@ impl Worker {
             Renewal::Keep(why) => {
                 entry.note(why.word());
                 return Ok((judged, Some(permit)));
+            }
+            Renewal::Dead(error) => {
+                entry.note(ATTENTION);
+                drain(judged.sent, sending.replay.sent());
+                return Err(self.no_permit((permit.provider(), sending.agent), permit.connection(), error, entry));
             }
         };
         entry.note("renewed");

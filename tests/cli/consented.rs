@@ -244,6 +244,14 @@ fn a_refresh_token_that_is_used_twice_ends_the_grant_and_asks_for_a_person() {
     let after = call(&world, "alice");
     assert!(!after.out.contains("\"login\""), "the whole grant is over: {after:?}");
     assert_eq!(entry(&world, "acme:alice").unwrap().status, Status::Attention);
+    let tested = world.nexus(&["test", "acme", "--user", "alice"]);
+    assert!(tested.code == Some(1) && tested.out.contains("Nexus refused GET https://api.acme.example/v1/me (auth_required)"));
+    assert!(tested.err.contains("hint: run `nexus login acme --user alice`"), "{tested:?}");
+    let status = world.nexus(&["status"]);
+    assert!(
+        status.code == Some(1) && status.out.contains("connect again: acme:alice (`nexus login acme --user alice`)"),
+        "{status:?}"
+    );
     log_in(&world, &oidc.browser(&world, "alice-again"), "alice", &[]).1.ok();
     assert_eq!(entry(&world, "acme:alice").unwrap().status, Status::Active);
     assert!(call(&world, "alice").ok().contains("\"login\":\"alice\""));

@@ -433,6 +433,7 @@ pub(super) fn fresh(renewal: &Renewal) -> String {
     match renewal {
         Renewal::Fresh(permit) => token(permit),
         Renewal::Keep(why) => panic!("kept: {why}"),
+        Renewal::Dead(error) => panic!("dead: {error}"),
     }
 }
 
@@ -441,6 +442,7 @@ pub(super) fn kept(renewal: &Renewal) -> &'static str {
     match renewal {
         Renewal::Fresh(permit) => panic!("renewed: {permit:?}"),
         Renewal::Keep(why) => why.word(),
+        Renewal::Dead(_) => "attention",
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance};
 
 use super::fakes::*;
-use crate::broker::Error;
+use crate::broker::{Error, Renewal};
 use crate::model::Secret;
 use crate::vault::Status;
 
@@ -27,11 +27,14 @@ async fn t124_invalid_grant_puts_the_connection_into_attention_and_ends_all_call
 
 #[tokio::test(start_paused = true)]
 async fn t124_attention_lets_a_living_access_token_serve_until_it_dies() {
-    let house = House::new(Some(HOUR));
+    let house = House::new(Some(MINUTE));
     house.endpoint.next(REFUSAL);
-    house.always_401().await;
     assert_eq!(house.request().await, "access-1");
-    advance(HOUR).await;
+    advance(MINUTE - Duration::from_secs(5)).await;
+    assert_eq!(house.request().await, "access-1", "its renewal was refused beforehand");
+    assert!(is_in_attention(&house));
+    assert_eq!(house.request().await, "access-1");
+    advance(Duration::from_secs(5)).await;
     assert!(matches!(house.authorize().await, Err(Error::AuthRequired { .. })));
     house.vault.put(&house.id, registered(&[("refresh_token", "refresh-1")]));
     house.vault.edit(&house.id, |entry| entry.status = Status::Attention);
@@ -40,10 +43,86 @@ async fn t124_attention_lets_a_living_access_token_serve_until_it_dies() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn t124_what_the_service_refuses_and_nothing_renews_goes_on_no_request_until_a_person_acts() {
+    for again in [false, true] {
+        let house = House::new(Some(HOUR));
+        house.endpoint.next(REFUSAL);
+        let refused = house.always_401().await;
+        assert!(matches!(refused, Renewal::Dead(Error::Refused { .. })), "{refused:?}");
+        for _ in 0..50 {
+            advance(Duration::from_secs(1)).await;
+            let refused = house.authorize().await;
+            assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+        }
+        assert_eq!(house.endpoint.calls(), 1);
+        if again {
+            // The same tokens: the service has thought better of it, and a person knows.
+            house.vault.edit(&house.id, |entry| entry.status = Status::Active);
+            assert_eq!(house.request().await, "access-1");
+        } else {
+            house.register_anew(7);
+            assert_eq!(house.request().await, "access-7");
+        }
+        assert_eq!(fresh(&house.always_401().await), "access-2", "nothing of the past counts");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn t124_other_processes_and_later_ones_learn_it_from_the_next_401() {
+    let house = House::new(Some(HOUR));
+    house.endpoint.next(REFUSAL);
+    house.always_401().await;
+    let other = house.another();
+    assert!(matches!(other.always_401().await, Renewal::Dead(Error::Refused { .. })));
+    assert!(matches!(other.authorize().await, Err(Error::Refused { .. })));
+    assert_eq!(house.endpoint.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t120_a_path_that_nobody_may_see_shuts_nobody_out_for_longer_than_a_trial() {
+    let house = House::new(Some(HOUR));
+    house.vault.edit(&house.id, |entry| entry.fields.set("api_key", String::from("key").into()));
+    house.vault.edit(&house.id, |entry| entry.status = Status::Attention);
+    assert_eq!(house.request().await, "access-1", "its token lives");
+    advance(Duration::from_secs(1)).await;
+    assert!(matches!(house.always_401().await, Renewal::Dead(_)));
+    assert!(matches!(house.authorize().await, Err(Error::Refused { .. })));
+    let elsewhere = house.broker.authorize(&house.id, &house.provider, &[1], None).await;
+    assert!(elsewhere.is_ok(), "what one rule's hosts refuse says nothing of another's");
+    advance(MINUTE).await;
+    let trial = house.permit().await;
+    assert!(matches!(house.authorize().await, Err(Error::Refused { .. })), "one goes, and sees");
+    advance(Duration::from_secs(1)).await;
+    trial.succeeded(Instant::now());
+    assert_eq!(house.request().await, "access-1");
+    assert_eq!(house.endpoint.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t120_a_401_to_what_was_sent_before_the_credential_worked_shuts_nobody_out() {
+    let house = House::new(Some(HOUR));
+    house.vault.edit(&house.id, |entry| entry.status = Status::Attention);
+    let (slow, quick) = (house.permit().await, house.permit().await);
+    let sent_at = Instant::now();
+    advance(Duration::from_millis(1)).await;
+    quick.succeeded(Instant::now());
+    assert_eq!(kept(&slow.renew(sent_at).await), "not_ours");
+    assert_eq!(house.request().await, "access-1");
+    // And the other way round.
+    advance(Duration::from_millis(1)).await;
+    let (early, late) = (Instant::now(), Instant::now() + Duration::from_millis(1));
+    advance(Duration::from_millis(2)).await;
+    assert!(matches!(slow.renew(early).await, Renewal::Dead(_)));
+    quick.succeeded(late);
+    assert_eq!(house.request().await, "access-1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_that_the_service_calls_revoked_serves_nobody_and_a_person_ends_that() {
     let house = House::new(Some(HOUR));
     house.endpoint.next(Oddity::Status(400, r#"{"error":"token_revoked"}"#));
-    assert_eq!(kept(&house.always_401().await), "attention");
+    let refused = house.always_401().await;
+    assert!(matches!(refused, Renewal::Dead(Error::Ended { status: Status::Revoked, .. })), "{refused:?}");
     assert_eq!(house.vault.get(&house.id).status, Status::Revoked);
     for _ in 0..30 {
         let refused = house.authorize().await;

@@ -188,7 +188,7 @@ fn not_live(error: &broker::Error) -> Problem {
     use broker::Error;
     match error {
         Error::NotRegistered { .. } => Problem::missing("the connection was removed meanwhile"),
-        Error::AuthRequired { .. } => unusable(Status::Attention),
+        Error::AuthRequired { .. } | Error::Refused { .. } => unusable(Status::Attention),
         Error::Pending { .. } => unusable(Status::Pending),
         Error::MissingFields { .. } | Error::Unfit { .. } => {
             let message =

@@ -1,11 +1,13 @@
 //! What nodes refuse for want of a credential is on the gateway's list, under the name of each node, until a person has acted there.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Value, json};
 
 use super::house::{House, noted};
 use crate::attack::ACME;
 use crate::attention::{Hooks, status, told, told_to};
-use crate::harness::{Authority, Caller, Gateway, Nexus, SECRET, eventually, run};
+use crate::harness::{Authority, Caller, Gateway, Nexus, Odd, SECRET, eventually, run};
 use nexus::app::GatewayKeyKind;
 
 const REFUSE: &str = "[proxy]\nunregistered = \"refuse\"";
@@ -90,6 +92,36 @@ fn a_request_that_is_held_at_a_node_goes_on_when_the_gateway_has_the_connection(
         assert_eq!(waiting.await.expect("an answer").status, 200);
         assert_eq!(node.notes("/held").await, ["held"]);
         hooks.next("attention.resolved").await;
+    });
+}
+
+#[test]
+fn what_a_service_refuses_at_a_node_and_nothing_renews_is_on_both_lists_while_its_clock_runs() {
+    run(async {
+        let ca = Authority::new();
+        let hooks = Hooks::new(&ca, &[]).await;
+        let expires_at = Some(SystemTime::now() + Duration::from_secs(3600));
+        let (house, mut hooks) = (House::on(ca, expires_at, |_ca, builder| told_to(builder, &hooks)).await, hooks);
+        let node = node(&house, &house.key, "").await;
+        let caller = Caller::new(&node);
+        assert_eq!(caller.get(&House::at("/lives")).await.status, 200);
+        house.tokens.expire();
+        house.tokens.next(Odd::Status(400, "{\"error\":\"invalid_grant\"}"));
+        let refusal = told(&caller.get(&House::at("/dies")).await);
+        assert_eq!(refusal["reason"], "attention", "{refusal}");
+        let opened = hooks.next("attention.opened").await;
+        assert_eq!((&opened["node"], &opened["reason"]), (&"node".into(), &"attention".into()), "{opened}");
+        for _ in 0..3 {
+            told(&caller.get(&House::at("/again")).await);
+        }
+        assert_eq!((house.service.count(), house.tokens.uses()), (2, 1));
+
+        let (access, refresh) = house.tokens.connect_anew();
+        house.register("renew", &access, &refresh);
+        assert_eq!(hooks.next("attention.resolved").await["id"], opened["id"]);
+        assert_eq!(caller.get(&House::at("/mended")).await.status, 200);
+        house.tokens.expire();
+        assert_eq!(caller.get(&House::at("/renewed")).await.status, 200, "nothing of the past counts");
     });
 }
 

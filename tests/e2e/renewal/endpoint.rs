@@ -59,20 +59,22 @@ fn invalid_grant_puts_the_connection_into_attention_until_a_person_acts() {
         house.tokens.expire();
         house.tokens.next(Odd::Status(400, "{\"error\":\"invalid_grant\"}"));
         for path in ["/a", "/b", "/c"] {
-            assert_eq!(house.caller().get(&House::url(path)).await.status, 401);
-            assert_eq!(house.nexus.notes(path).await, ["attention"]);
+            let reply = house.caller().get(&House::url(path)).await;
+            assert_eq!((reply.status, reply.refusal()), (403, Some("auth_required")), "{path}");
         }
+        assert_eq!(house.nexus.notes("/a").await, ["attention"]);
+        assert_eq!(house.service.count(), 1, "what the service refused goes out no more");
         assert_eq!((house.tokens.uses(), house.nexus.entry("renew").status), (1, Status::Attention));
         let status = house.caller().get("https://nexus.internal/connections/renew").await;
         assert!(status.text().contains("\"status\":\"attention\""), "{status:?}");
         // It is on disk: another run does not ask again.
         house.nexus.kill().await;
         house.nexus.respawn().await;
-        assert_eq!(house.caller().get(&House::url("/d")).await.status, 401);
+        assert_eq!(house.caller().get(&House::url("/d")).await.status, 403);
         assert_eq!(house.nexus.notes("/d").await, ["attention"]);
         assert_eq!(house.tokens.uses(), 1);
         let mut session = house.caller().http1(API).await;
-        assert_eq!(session.get("/e").await.status, 401);
+        assert_eq!((session.get("/e").await.status, house.service.count()), (403, 2));
         house.connect_anew();
         assert_eq!(session.get("/f").await.status, 200, "what a person registers is live for the next request");
         house.tokens.expire();

@@ -95,7 +95,7 @@ async fn killed(rounds: u32, seed: u32, early: bool) -> (u32, u32) {
                 working += 1;
             }
             Status::Attention => {
-                assert_eq!(statuses, [401; 4], "round {round}");
+                assert_eq!(statuses, [403; 4], "round {round}");
                 attention += 1;
                 house.connect_anew();
                 assert_eq!(session.get("/c").await.status, 200, "round {round}");

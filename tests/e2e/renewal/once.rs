@@ -233,7 +233,7 @@ fn t135_i1_a_renewal_leaves_no_secret_in_the_log_or_the_home() {
             }
             house.tokens.next(Odd::Status(400, "{\"error\":\"invalid_grant\",\"hint\":\"hint-0123456789\"}"));
             house.tokens.expire();
-            assert_eq!(house.caller().get(&House::url("/refused")).await.status, 401);
+            assert_eq!(house.caller().get(&House::url("/refused")).await.status, 403);
             house.nexus.closed("/refused").await;
             let mut secrets = vec![
                 ("the client's secret", crate::harness::CLIENT_SECRET.to_owned()),
