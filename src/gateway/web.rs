@@ -62,7 +62,7 @@ impl File {
     fn new(name: &'static str, text: &'static str) -> Self {
         let mut coder = GzEncoder::new(Vec::new(), Compression::best());
         let coded = coder.write_all(text.as_bytes()).and_then(|()| coder.finish());
-        let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(text.as_bytes())[..12]));
+        let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes())));
         // An empty one is never sent.
         let gzip = coded.unwrap_or_default();
         Self { name, text, gzip, etag: HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"0\"")) }
