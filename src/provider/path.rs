@@ -57,7 +57,12 @@ impl std::fmt::Display for PathPattern {
 impl PathPattern {
     /// Whether every reading of `path` matches, letter for letter. For injection: doubt is no match.
     pub fn matches_all_readings(&self, path: &str) -> bool {
-        readings(path).is_ok_and(|all| all.iter().all(|reading| self.matches_one(reading, str::eq)))
+        readings(path).is_ok_and(|all| self.matches_all_of(&all))
+    }
+
+    /// The same of readings that are at hand.
+    pub(super) fn matches_all_of(&self, all: &Readings<'_>) -> bool {
+        all.iter().all(|reading| self.matches_one(reading, str::eq))
     }
 
     /// Whether any reading of `path` matches, in any letter case. For refusals: doubt is a match.

@@ -312,7 +312,8 @@ impl InjectRule {
         if self.paths.is_empty() {
             return Some(0);
         }
-        self.paths.iter().filter(|pattern| pattern.matches_all_readings(path)).map(PathPattern::specificity).max()
+        let all = readings(path).ok()?;
+        self.paths.iter().filter(|pattern| pattern.matches_all_of(&all)).map(PathPattern::specificity).max()
     }
 
     /// Whether the answer may carry a new credential, in any reading of `path`, and by any method that its query puts in place.
