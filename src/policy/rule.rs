@@ -143,7 +143,7 @@ impl Rule {
 
     /// How long until it ends, if that is ahead.
     pub(super) fn ends_in(&self, now: SystemTime) -> Option<Duration> {
-        self.row.expires?.time().duration_since(now).ok()
+        self.row.expires?.time().duration_since(now).ok().filter(|left| !left.is_zero())
     }
 
     /// What it counts.
