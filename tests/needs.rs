@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every program that is started by name, and the Debian package it is in; none for those of every Debian (`Essential: yes`).
-const PROGRAMS: [(&str, Option<&str>); 35] = [
+const PROGRAMS: [(&str, Option<&str>); 36] = [
     ("/bin/cat", None),
     ("awk", None),
     ("bash", None),
@@ -17,6 +17,7 @@ const PROGRAMS: [(&str, Option<&str>); 35] = [
     ("cat", None),
     ("cc", Some("gcc")),
     ("certtool", Some("gnutls-bin")),
+    ("chromium", Some("chromium")),
     ("cp", None),
     ("curl", Some("curl")),
     ("env", None),

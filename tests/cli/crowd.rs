@@ -106,12 +106,8 @@ fn a_grant_that_is_revoked_under_load_needs_a_person_and_makes_no_storm() {
             let mut session = caller.http1(API).await;
             assert!([401, 403].contains(&session.get("/v1/me").await.status));
         }
-        assert!(
-            !world
-                .nexus(&["run", "--user", "alice", "--", "curl", "-sS", "https://api.acme.example/v1/me"])
-                .out
-                .contains("login")
-        );
+        let told = world.nexus(&["run", "--user", "alice", "--", "curl", "-sS", "https://api.acme.example/v1/me"]).out;
+        assert!(told.contains("nexus login acme --user alice"), "{told}");
         assert_eq!(oidc.refreshes(&world) - before, 1);
     });
 }
