@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::fit::Fit;
-use super::path::Readings;
+use super::path::{Readings, without_format};
 
 /// More segments than this are no path of an API.
 const MAX_SEGMENTS: usize = 64;
@@ -157,7 +157,7 @@ impl Glob {
         self.0.iter().filter_map(|segment| if let Segment::Named(name) = segment { Some(&**name) } else { None })
     }
 
-    /// Whether it fits what `readings` has: not letter for letter, or but for a slash at the end, is doubt.
+    /// Whether it fits what `readings` has: not letter for letter, or but for a slash or a format at the end, is doubt.
     pub(crate) fn fits(&self, readings: &Readings<'_>, parts: &Parts) -> Fit {
         Fit::of_readings(readings.iter().map(|path| self.fits_one(path, parts)))
     }
@@ -168,7 +168,7 @@ impl Glob {
         }
         let alike = |path: &str| self.matches(path, parts, str::eq_ignore_ascii_case);
         let trimmed = path.strip_suffix('/').filter(|rest| !rest.is_empty());
-        if alike(path) || trimmed.is_some_and(alike) { Fit::Maybe } else { Fit::No }
+        if alike(path) || trimmed.is_some_and(alike) || without_format(path).is_some_and(alike) { Fit::Maybe } else { Fit::No }
     }
 
     /// As file names are matched: behind the last `**` everything is tried again from one segment on, so that it takes the product of both
@@ -258,6 +258,11 @@ mod tests {
             ("/{owner}/x", "//x", Fit::No),
             ("/", "/", Fit::Yes),
             ("/**", "/", Fit::Yes),
+            ("/items/*/delete", "/items/1/delete.json", Fit::Maybe),
+            ("/items/*/delete", "/items/1/Delete.xml/", Fit::Maybe),
+            ("/items/*/delete", "/items/1/delete.json/x", Fit::No),
+            ("/items/*/delete", "/items/1/delete.", Fit::No),
+            ("/items", "/items/.json", Fit::No),
         ] {
             assert_eq!(fit(glob, path), expected, "{glob} {path}");
         }

@@ -29,6 +29,7 @@ pub use id::{AgentName, ConnectionId, GatewayId, IdError, ProviderId, UserName};
 pub use map::Map;
 pub(crate) use members::Members;
 pub(crate) use overriding::Methods;
+pub(crate) use path::without_format;
 pub use path::{PathError, Readings, has_one_shape, is_readable, normalised, readings};
 pub use secret::Secret;
 pub(crate) use secret::to_be_sealed;

@@ -103,6 +103,14 @@ pub fn normalised(path: &str) -> Result<Cow<'_, str>, PathError> {
     Ok(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
+/// A reading without the format that some services let stand behind it (Rails, Grape: `/tokens.json` is `/tokens`); `None` where there is
+/// none.
+pub(crate) fn without_format(reading: &str) -> Option<&str> {
+    let bare = reading.strip_suffix('/').unwrap_or(reading);
+    let (rest, format) = bare.rsplit_once('.')?;
+    (!format.is_empty() && !format.contains('/') && !rest.ends_with('/')).then_some(rest)
+}
+
 fn without_query(path: &str) -> &str {
     path.split_once('?').map_or(path, |(path, _query)| path)
 }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::pattern::PatternError;
-use crate::model::{Readings, readings};
+use crate::model::{Readings, readings, without_format};
 
 /// One entry of `paths`: `*` is one segment, `bot*` one that begins so, `**` any number of segments at the end (none included).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,10 +75,13 @@ impl PathPattern {
         all.is_none_or(|all| all.iter().any(|reading| self.may_take(reading)))
     }
 
-    /// Whether one reading of a path matches, in any letter case and but for a slash at the end.
+    /// Whether one reading of a path matches, in any letter case and but for a slash or a format at the end.
     pub(super) fn may_take(&self, reading: &str) -> bool {
         let trimmed = reading.strip_suffix('/').filter(|rest| !rest.is_empty());
-        [Some(reading), trimmed].into_iter().flatten().any(|path| self.matches_one(path, str::eq_ignore_ascii_case))
+        [Some(reading), trimmed, without_format(reading)]
+            .into_iter()
+            .flatten()
+            .any(|path| self.matches_one(path, str::eq_ignore_ascii_case))
     }
 
     /// How many leading segments it spells out: where two providers share a host, the longer prefix wins.

@@ -62,6 +62,8 @@ fn i1_a_mint_is_recognised_in_every_spelling() {
         "/app\\installations\\1\\access_tokens",
         "/App/Installations/1/Access_Tokens",
         "/app/installations/%31/access%5Ftokens",
+        "/app/installations/1/access_tokens.json",
+        "/app/installations/1/access_tokens%2ejson/",
         "/../app",
         "/app/%00",
     ] {

@@ -200,8 +200,7 @@ impl Endpoint {
     pub fn may_be_meant(&self, host: &Host, path: &str) -> bool {
         let meant = |reading: &str| {
             let bare = reading.trim_end_matches(['/', '.', ' ']);
-            let without_format = bare.rsplit_once('.').map_or(bare, |(rest, _format)| rest);
-            [reading, bare, without_format].into_iter().any(|path| self.path.may_take(path))
+            [reading, bare].into_iter().any(|path| self.path.may_take(path))
         };
         self.host.matches(host) && readings(path).map_or(true, |all| all.iter().any(meant))
     }
