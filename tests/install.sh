@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need: Debian packages (tests/apt.txt), Python packages (tests/requirements.txt, in target/test-venv)
-# the clients of tests/clients, the authorization server of tests/oidc and the JarvisCore of tests/jarviscore. The lists are compared with those of the last run, so that a second run takes no time.
+# the clients of tests/clients, the authorization server of tests/oidc, the browser's driver of tests/page and the JarvisCore of tests/jarviscore. The lists are compared with those of the last run, so that a second run takes no time.
 #     install.sh [quick|all]
 set -eu
 tier=${1:-quick}
@@ -22,8 +22,8 @@ if [ "$tier" = all ]; then
 fi
 
 lists=$(cat "$root/tests/apt.txt" "$root/tests/requirements.txt" "$root/tests/clients/install.sh" \
-    "$root/tests/clients/programs/go_net_http.go" "$root/tests/oidc/package-lock.json" "$root/tests/page/package-lock.json" "$root/tests/jarviscore/install.sh" \
-    "$root/tests/jarviscore/requirements.txt" | sha256sum)
+    "$root/tests/clients/programs/go_net_http.go" "$root/tests/oidc/package-lock.json" "$root/tests/page/package-lock.json" \
+    "$root/tests/jarviscore/install.sh" "$root/tests/jarviscore/requirements.txt" | sha256sum)
 stamp=$target/test-clients.$tier
 if [ -x "$target/test-venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$lists" ]; then
     exit 0
@@ -32,7 +32,6 @@ mkdir -p "$target"
 [ -x "$target/test-venv/bin/python" ] || python3 -m venv "$target/test-venv"
 "$target/test-venv/bin/python" -m pip install -q --disable-pip-version-check -r "$root/tests/requirements.txt"
 "$root/tests/clients/install.sh" "$tier"
-"$root/tests/oidc/install.sh"
-"$root/tests/page/install.sh"
+"$root/tests/npm.sh" oidc page
 "$root/tests/jarviscore/install.sh"
 echo "$lists" >"$stamp"

@@ -51,7 +51,7 @@ impl Oidc {
     pub(crate) fn start(world: &World) -> Self {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let modules = target.join("test-oidc/node_modules");
-        assert!(modules.exists(), "run tests/oidc/install.sh");
+        assert!(modules.exists(), "run tests/install.sh");
         let authority = Authority::new();
         let (chain, key) = authority.leaf(&["login.acme.example", "api.acme.example"]);
         let (cert, key_file, ca) = (world.path("oidc.pem"), world.path("oidc.key"), world.path("oidc-ca.pem"));
