@@ -1,7 +1,8 @@
 //! `Index`: where in the segments to find what, in SQLite. It is made from the segments and can always be made again.
 //!
 //! Requests that are alike (event, agent, host, provider, verdict, status) are of one kind, and there are few kinds: so any
-//! combination of conditions is looked up among the kinds, and each kind's requests lie together, by time. A request is found by its
+//! combination of conditions is looked up among the kinds, and each kind's requests lie together, by time. Which kinds there were in an hour
+//! is kept too, for whoever knows nothing but a time. A request is found by its
 //! last line; as long as it has none, by its first. Leases are many and short: what is done by them lies by lease besides.
 
 mod feed;
@@ -27,7 +28,7 @@ pub(super) use indexer::Indexer;
 pub use search::{Search, StatusRange, search};
 
 /// Of the tables; an index of another is made anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// How long a second process waits for the first one's batch.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Lines that one batch takes.
@@ -41,6 +42,8 @@ const TABLES: &str = "
         id INTEGER PRIMARY KEY, event TEXT, agent TEXT, host TEXT, provider TEXT, verdict TEXT, status INTEGER, last INTEGER,
         UNIQUE (event, agent, host, provider, verdict, status)
     );
+    CREATE INDEX verdicts ON kinds (verdict, last);
+    CREATE TABLE hours (hour INTEGER, kind INTEGER, PRIMARY KEY (hour, kind)) WITHOUT ROWID;
     CREATE TABLE events (
         kind INTEGER, time INTEGER, seq INTEGER, segment INTEGER, offset INTEGER, PRIMARY KEY (kind, time, seq)
     ) WITHOUT ROWID;
@@ -169,7 +172,7 @@ impl Index {
 
     /// Begins anew, with all lines there are.
     fn clear(&mut self) -> Result<(), Error> {
-        let text = "DELETE FROM place; DELETE FROM kinds; DELETE FROM events; DELETE FROM leased; DELETE FROM pending;";
+        let text = "DELETE FROM place; DELETE FROM kinds; DELETE FROM hours; DELETE FROM events; DELETE FROM leased; DELETE FROM pending;";
         self.feed = Feed::default();
         self.database.execute_batch(text).map_err(Error::index(&path_of(&self.folder)))
     }
@@ -259,6 +262,9 @@ fn forget(folder: &Path, database: &Connection, first: u32) -> Result<(), Error>
         for kind in kinds {
             delete.execute((kind, late, first))?;
         }
+        let gone = "DELETE FROM hours WHERE hour <= ?1 / 3600000000 AND NOT EXISTS (SELECT 1 FROM events WHERE events.kind = hours.kind \
+                    AND time BETWEEN hour * 3600000000 AND hour * 3600000000 + 3599999999)";
+        database.execute(gone, [late])?;
         database.execute("DELETE FROM leased WHERE time < ?1 AND segment < ?2", (late, first))?;
         database.execute("DELETE FROM pending WHERE segment < ?1", [first]).map(drop)
     };

@@ -1,6 +1,6 @@
 //! `Feed`: lines of the log into rows of the index. A request that ends within the batch it began in leaves one row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use foldhash::fast::RandomState;
@@ -11,6 +11,9 @@ use crate::audit::line;
 
 /// How many kinds are remembered; past it they are asked for anew.
 const KINDS: usize = 50_000;
+
+/// Microseconds.
+pub(super) const HOUR: i64 = 60 * 60 * 1_000_000;
 
 /// Where a line stands.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +47,8 @@ struct Begun {
 pub(super) struct Feed {
     /// The kinds that are known, and the time of the last request of each that is written.
     kinds: HashMap<Kind, (i64, i64), RandomState>,
+    /// The hours in which there were requests of a kind, in this batch.
+    hours: HashSet<(i64, i64), RandomState>,
     begun: HashMap<String, Begun, RandomState>,
     /// The first lines of this batch, which are read only where no last one follows.
     opened: Vec<u8>,
@@ -95,6 +100,10 @@ impl Feed {
             let mut insert = database.prepare_cached("REPLACE INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
             insert.execute((id, kind, time, begun.at.seq, begun.at.segment, begun.at.offset, line.lease))?;
         }
+        let mut insert = database.prepare_cached("INSERT OR IGNORE INTO hours VALUES (?1, ?2)")?;
+        for row in self.hours.drain() {
+            insert.execute(row)?;
+        }
         let mut update = database.prepare_cached("UPDATE kinds SET last = max(last, ?2) WHERE id = ?1")?;
         for (kind, last) in self.kinds.values_mut().filter(|(_, last)| *last > i64::MIN) {
             update.execute((*kind, *last))?;
@@ -126,6 +135,7 @@ impl Feed {
     /// Writes a row of the kind in `scratch`.
     fn event(&mut self, database: &Connection, time: i64, (at, lease): (At, &str)) -> rusqlite::Result<()> {
         let kind = self.kind(database, time)?;
+        self.hours.insert((time.div_euclid(HOUR), kind));
         let mut insert = database.prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5)")?;
         insert.execute((kind, time, at.seq, at.segment, at.offset))?;
         if lease.is_empty() {
