@@ -107,6 +107,11 @@ impl Home {
         self.0.join("gateway.addr")
     }
 
+    /// `open.html`: what leads a browser of this machine to the page, by a link that works once.
+    pub fn open_file(&self) -> PathBuf {
+        self.0.join("open.html")
+    }
+
     /// `ca.pem`.
     pub fn ca(&self) -> PathBuf {
         self.0.join("ca.pem")

@@ -256,6 +256,9 @@ impl Gateway {
     /// many wrong ones.
     fn who(&self, parts: &Parts, origin: &Origin, agents: bool) -> Result<Who, Problem> {
         if let Some(secrets) = at_the_page(&parts.headers)? {
+            if parts.extensions.get::<PathKey>().is_some() {
+                return Err(Problem::malformed("one request shows one key: the page shows none in the path"));
+            }
             return self.signed_in(parts, &secrets).map(Who::Session);
         }
         if by_a_page(&parts.headers) {

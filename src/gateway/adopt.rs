@@ -64,7 +64,8 @@ impl Gateway {
         let provider = self.put_in_force(files, &id, &text)?;
         // The file first: whoever is killed here leaves a service without a credential, and the same request once more registers it.
         match self.register_known(asked, &provider, given) {
-            Err(problem) if problem.code() != "to_be_typed" => {
+            // What somebody else registered meanwhile has its service by this file.
+            Err(problem) if !["to_be_typed", "registered"].contains(&problem.code()) => {
                 take_back(files, &id);
                 Err(problem)
             }
@@ -101,6 +102,12 @@ impl Gateway {
         for host in &draft.hosts {
             if let Some(by) = catalogue.whose(host).or_else(|| vault.sealed_with(&host.to_string()).first()) {
                 return Err(taken(host, by));
+            }
+        }
+        // By the log-in of another service people would consent to what goes to these hosts.
+        for place in log_in(draft)? {
+            if let Some(by) = catalogue.whose(&place.host) {
+                return Err(taken(&place.host, by));
             }
         }
         if vault.iter().any(|(connection, _)| connection.provider() == &draft.id) {
@@ -153,10 +160,18 @@ fn take_back(files: &ProviderFiles, id: &ProviderId) {
 /// Where its credentials and secrets would go, and where people would be sent.
 fn places(draft: &Draft) -> Result<Vec<Authority>, Problem> {
     let mut places: Vec<Authority> = draft.hosts.iter().map(|host| Authority { host: host.clone(), port: 443 }).collect();
-    if let Way::OAuth2 { authorize_url, token_url, .. } = &draft.way {
-        places.extend([place("auth_url", authorize_url)?, place("token_url", token_url)?]);
-    }
+    places.extend(log_in(draft)?);
     Ok(places)
+}
+
+/// Where people would be sent, and their answers.
+fn log_in(draft: &Draft) -> Result<Vec<Authority>, Problem> {
+    match &draft.way {
+        Way::OAuth2 { authorize_url, token_url, .. } => {
+            Ok(vec![place("auth_url", authorize_url)?, place("token_url", token_url)?])
+        }
+        Way::Key { .. } | Way::Basic { .. } => Ok(Vec::new()),
+    }
 }
 
 /// What the log is told of it.

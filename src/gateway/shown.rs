@@ -56,8 +56,8 @@ fn authorization(value: &str) -> Vec<Zeroizing<String>> {
 const PAGE: &str = "nexus-page";
 /// The field that says that nobody did anything: the page only looks whether there is news.
 const BACKGROUND: &str = "nexus-background";
-/// Cookies of our name that are looked at: other programs of the host can add some.
-const COOKIES: usize = 4;
+/// Cookies of our name that are looked at: other programs of the host can add some, before ours too.
+const COOKIES: usize = 256;
 
 /// Both halves of a session.
 pub(super) struct PageSecrets {

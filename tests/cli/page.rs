@@ -106,6 +106,24 @@ fn t150_no_other_page_frames_or_reads_it() {
     assert_eq!((&seen["inside"], &seen["other"]), (&json!(false), &json!("kept")), "{seen}");
 }
 
+/// What other users and shut-out programs of this machine can read is the command line of the launcher.
+#[test]
+fn i1_no_process_is_told_the_link() {
+    let (world, _up, _service) = scene();
+    let launcher = world.path("xdg-open");
+    std::fs::write(&launcher, "#!/bin/sh\necho \"$@\" > \"$HOME/told\"\n").unwrap();
+    std::fs::set_permissions(&launcher, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", world.path("").display(), std::env::var("PATH").unwrap());
+    let mut command = world.command(&["open", "--json"]);
+    let made: Value = serde_json::from_slice(&command.env("PATH", path).output().unwrap().stdout).expect("JSON");
+    let told = std::fs::read_to_string(world.path("told")).expect("it was started");
+    assert!(told.starts_with("file://") && !told.contains("nxp_"), "{told}");
+    let page = world.read("open.html");
+    assert!(page.contains(made["url"].as_str().expect("a link")), "{page}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(world.home("open.html")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
 #[test]
 fn who_is_signed_out_is_out() {
     let (world, up, _service) = scene();

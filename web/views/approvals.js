@@ -53,11 +53,15 @@ function card(item, may, look) {
     await look();
   };
   const byPattern = async () => {
-    const field = h("input", { name: "pattern", value: item.path.split("?")[0], required: true, spellcheck: "false" });
+    // A star that the program sent is none of the person's.
+    const path = item.path.split("?")[0];
+    const stars = /[*{}]/.test(path);
+    const field = h("input", { name: "pattern", value: stars ? "" : path, required: true, spellcheck: "false" });
     const time = h("select", { name: "for_secs" }, [["900", "15 minutes"], ["3600", "an hour"], ["28800", "8 hours"], ["86400", "a day"]].map(([value, name]) => h("option", { value }, name)));
     time.value = "3600";
     const answered = await dialog("Let on what fits a pattern", [
       h("p", {}, `All of ${item.agent}'s ${item.method} requests to ${item.host} under the rule ${item.rule} whose path fits: * is one part, ** any number of them.`),
+      stars ? h("p", { class: "wrong" }, `The program's own path has stars or braces in it: ${path}`) : null,
       h("label", { for: "pattern" }, "Path"), Object.assign(field, { id: "pattern" }), h("label", { for: "for_secs" }, "For"), Object.assign(time, { id: "for_secs" }),
     ], [{ value: "yes", label: "Let on", kind: "main" }, { value: "", label: "Cancel" }]);
     if (answered !== null) await answer("allow", { pattern: answered.data.get("pattern"), for_secs: Number(answered.data.get("for_secs")) })();

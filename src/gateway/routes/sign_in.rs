@@ -132,10 +132,11 @@ async fn sign_in(
     InBody(Link { link }): InBody<Link>,
 ) -> Result<Response, Problem> {
     let (now, source) = ((gateway.ports.clock)(), asked.source.ip());
-    if gateway.guesses.exhausted(source, gateway.settings.wrong_keys_per_minute) {
-        return Err(Problem::too_many_guesses());
-    }
+    // A right one works whatever others of this address have tried.
     let begun = gateway.sessions.begin(&link, now).map_err(|error| refused(&error))?.ok_or_else(|| {
+        if gateway.guesses.exhausted(source, gateway.settings.wrong_keys_per_minute) {
+            return Problem::too_many_guesses();
+        }
         gateway.guesses.wrong(source);
         Problem::missing("this link was followed already, or its time is up; `nexus open` makes a new one")
     })?;

@@ -56,7 +56,7 @@ fn t150_only_both_halves_shown_by_our_own_page_are_a_session() {
             assert_eq!((said.status, said.code().as_str()), (403, "browser"), "{name}: {value}");
         }
         // One that another port planted beside ours doesn't sign anybody out.
-        let planted = gateway.with("Cookie", &format!("nexus=x; a=b; {cookie}")).with("Nexus-Page", page);
+        let planted = gateway.with("Cookie", &format!("{}a=b; {cookie}", "nexus=x; ".repeat(50))).with("Nexus-Page", page);
         assert_eq!(planted.get("/api/session").await.status, 200);
         assert_eq!(both().key("nxk_1").get("/api/session").await.code(), "malformed");
     });
@@ -81,6 +81,9 @@ fn a_link_works_once_and_what_is_none_is_counted() {
             assert_eq!(gateway.ask("POST", "/api/session", Some(&follow(&link))).await.status, 404);
         }
         assert_eq!(gateway.ask("POST", "/api/session", Some(&follow(&link))).await.code(), "wrong_keys");
+        let person = admin.signed_in("auditor").await;
+        assert_eq!(person.get("/api/session").await.status, 200, "a right one works whatever was tried");
+        assert_eq!(person.get("/k/nxk_1/api/session").await.code(), "malformed");
         for wrong in [json!({ "name": "a b", "role": "approver" }), json!({ "name": "", "role": "auditor" })] {
             assert_eq!(admin.ask("POST", "/api/sessions", Some(&wrong)).await.code(), "name", "{wrong}");
         }
