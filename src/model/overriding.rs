@@ -72,6 +72,8 @@ impl Methods {
     pub(crate) fn are_named_by(name: &[u8]) -> bool {
         // PHP drops blanks before a name, and makes these others `_`.
         let name = name.trim_ascii();
+        // And what stands behind a NUL.
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         let letter = |byte: &u8| if matches!(byte, b'-' | b'.' | b' ' | b'[') { b'_' } else { byte.to_ascii_lowercase() };
         NAMES.iter().any(|own| own.len() == name.len() && own.bytes().eq(name.iter().map(letter)))
     }
@@ -98,6 +100,7 @@ mod tests {
             ("method=POST;_method=delete", vec!["DELETE", "POST"]),
             ("a=1&%5Fmethod=%44elete", vec!["DELETE"]),
             ("X-HTTP-Method-Override=PATCH", vec!["PATCH"]),
+            ("_method%00x=DELETE", vec!["DELETE"]),
             (".method=PUT&+_method=+GET", vec!["GET", "PUT"]),
             ("method=flickr.photos.search&payment_method=DELETE&m", vec![]),
             ("", vec![]),

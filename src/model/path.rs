@@ -69,7 +69,7 @@ pub fn readings(path: &str) -> Result<Readings<'_>, PathError> {
     let mut at = 0;
     while let Some((bytes, rounds)) = all.get(at).cloned() {
         check(&bytes)?;
-        for (step, decodes) in STEPS {
+        for (step, decodes) in STEPS.into_iter().chain([(without_authority as Step, false)]) {
             let Some(read) = step(&bytes)? else { continue };
             let rounds = rounds + u8::from(decodes);
             match () {
@@ -180,6 +180,15 @@ fn without_parameters(path: &[u8]) -> Vec<u8> {
 }
 
 /// Without empty segments, but for the last one.
+/// What begins with two slashes, as parsers of references take it (RFC 3986 section 4.2): its first segment names a host.
+fn without_authority(path: &[u8]) -> Result<Option<Vec<u8>>, PathError> {
+    let Some(rest) = path.strip_prefix(b"//") else { return Ok(None) };
+    let from = rest.iter().position(|byte| *byte != b'/').unwrap_or(rest.len());
+    let rest = rest.get(from..).unwrap_or_default();
+    let at = rest.iter().position(|byte| *byte == b'/');
+    Ok(Some(at.and_then(|at| rest.get(at..)).unwrap_or(b"/").to_vec()))
+}
+
 fn merged(path: &[u8]) -> Vec<u8> {
     let mut merged = path.to_vec();
     merged.dedup_by(|next, before| (*next, *before) == (b'/', b'/'));

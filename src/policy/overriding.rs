@@ -16,7 +16,8 @@ fn form(kind: Option<&[u8]>, ambiguous: bool) -> Option<Form> {
     let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     match () {
         () if essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") => Some(Form::Urlencoded),
-        () if essence.eq_ignore_ascii_case(b"multipart/form-data") => Some(Form::Multipart),
+        // Rack takes the other kinds for forms as well.
+        () if essence.get(..10).is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/")) => Some(Form::Multipart),
         // Rack reads a body without a type as a form.
         () if essence.is_empty() => Some(Form::Unclear),
         () => None,
@@ -47,13 +48,16 @@ fn in_parts(body: &[u8]) -> Methods {
         word.eq_ignore_ascii_case(b"name") && !rest.last().is_some_and(u8::is_ascii_alphanumeric)
     });
     names.fold(Methods::default(), |found, at| {
-        let rest = body.get(at + 1..).unwrap_or_default();
-        let line = rest.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default().trim_ascii_start();
+        // A field's value may go on in the next line (RFC 5322 section 2.2.3).
+        let rest = body.get(at + 1..).unwrap_or_default().trim_ascii_start();
+        let line = rest.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
         let name = match line.split_first() {
             Some((quote @ (b'"' | b'\''), inside)) => inside.split(|byte| byte == quote).next(),
             _ => line.split(|byte| matches!(byte, b';' | b' ')).next(),
         };
-        if !name.is_some_and(Methods::are_named_by) {
+        // Within quotes `\` stands before any letter (RFC 9110 section 5.6.4).
+        let name: Vec<u8> = name.unwrap_or_default().iter().filter(|byte| **byte != b'\\').copied().collect();
+        if !Methods::are_named_by(&name) {
             return found;
         }
         let lines = rest.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -87,10 +91,19 @@ mod tests {
         let part = |name: &str| {
             format!("--b\r\nContent-Disposition: form-data; {name}\r\nContent-Type: text/plain\r\n\r\ndelete\r\n--b--\r\n")
         };
-        for name in ["name=\"_method\"", "name=_method", "NAME = \"_Method\"; x=y", "name='_method'"] {
+        for name in [
+            "name=\"_method\"",
+            "name=_method",
+            "NAME = \"_Method\"; x=y",
+            "name='_method'",
+            "name=\r\n \"_method\"",
+            "name=\"_met\\hod\"",
+            "name=\"_method\0x\"",
+        ] {
             assert_eq!(said("multipart/form-data; boundary=b", &part(name)), ["DELETE"], "{name}");
         }
         assert_eq!(said("multipart/form-data; boundary=b", &part("name=\"file\"; filename=\"_method\"")), ["DELETE"; 0]);
+        assert_eq!(said("Multipart/Mixed; boundary=b", &part("name=_method")), ["DELETE"]);
         assert_eq!(said("application/json", "{\"_method\": \"DELETE\"}"), ["DELETE"; 0]);
         assert_eq!(in_form(None, false, b"_method=DELETE").iter().count(), 1, "a body without a type");
         assert_eq!(in_form(Some(b"text/plain"), true, b"_method=DELETE").iter().count(), 1, "of two types");
