@@ -32,7 +32,7 @@ pub enum PathError {
     TooMany,
 }
 
-/// Every reading of one path: as sent, and all that it becomes by what services do to paths ([`STEPS`]), in any order. An escaped slash that a
+/// Every reading of one path: as sent, and all that it becomes by what services do to paths (`STEPS`), in any order. An escaped slash that a
 /// service keeps within its segment stays escaped.
 #[derive(Debug)]
 pub enum Readings<'p> {
