@@ -78,7 +78,7 @@ impl Item {
             id: self.name(),
             status: self.state,
             category: "auth_required",
-            urgency: "blocking",
+            urgency: need.reason.urgency(),
             title: need.words.title.clone(),
             content: need.words.content.clone(),
             command: need.words.command.clone(),

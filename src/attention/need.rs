@@ -17,6 +17,8 @@ pub(crate) enum Reason {
     NotRegistered,
     /// Its credential is dead, and nothing renews it.
     Attention,
+    /// The service refuses it, and nothing else says that it is dead.
+    Refused,
     /// A person or the service ended it.
     Revoked,
     /// It lacks a field, or holds one that can't be sent.
@@ -32,9 +34,18 @@ impl Reason {
         match self {
             Self::NotRegistered => "not_registered",
             Self::Attention => "attention",
+            Self::Refused => "refused",
             Self::Revoked => "revoked",
             Self::Unfit => "unfit",
             Self::Pending => "pending_approval",
+        }
+    }
+
+    /// What follows from it: `blocking` where requests are refused, `advisory` where they go on and the service's answer is the caller's.
+    pub(crate) fn urgency(self) -> &'static str {
+        match self {
+            Self::Refused => "advisory",
+            Self::NotRegistered | Self::Attention | Self::Revoked | Self::Unfit | Self::Pending => "blocking",
         }
     }
 
@@ -43,6 +54,7 @@ impl Reason {
         match self {
             Self::NotRegistered => "No credential is registered.",
             Self::Attention => "The credential is dead and can't be renewed by itself.",
+            Self::Refused => "The service answers 401 to the credential, and nothing renews it.",
             Self::Revoked => "The credential was revoked.",
             Self::Unfit => "The credential is not what this API needs.",
             Self::Pending => "The token of this log-in waits for a person's approval.",
@@ -68,7 +80,11 @@ impl Words {
         let why = why.unwrap_or(reason.why());
         let command = command(connection, reason, client);
         let pending = reason == Reason::Pending;
-        let rest = if pending { "is not to be used with this log-in yet" } else { "needs a credential" };
+        let rest = match reason {
+            Reason::Pending => "is not to be used with this log-in yet",
+            Reason::Refused => "refuses its credential",
+            Reason::NotRegistered | Reason::Attention | Reason::Revoked | Reason::Unfit => "needs a credential",
+        };
         let anew = if pending { "" } else { ", without a credential of your own" };
         let content = format!("{why} Ask the operator to run `{command}`, then send the same request again{anew}.");
         Self { title: format!("{title} {rest}"), content, command }
@@ -148,7 +164,7 @@ pub(crate) struct Shown {
     pub(crate) status: State,
     /// `auth_required`.
     pub(crate) category: &'static str,
-    /// `blocking`: requests are refused until it is done.
+    /// `blocking`: requests are refused until it is done. `advisory`: they go on, and the service refuses them.
     pub(crate) urgency: &'static str,
     /// What is wrong, in a few words.
     pub(crate) title: String,
@@ -156,7 +172,7 @@ pub(crate) struct Shown {
     pub(crate) content: String,
     /// What a person types.
     pub(crate) command: String,
-    /// `not_registered`, `attention`, `revoked`, `unfit` or `pending_approval`.
+    /// `not_registered`, `attention`, `refused`, `revoked`, `unfit` or `pending_approval`.
     pub(crate) reason: &'static str,
     /// Of which service.
     pub(crate) provider: String,

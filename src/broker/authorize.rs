@@ -168,9 +168,14 @@ impl Broker {
         }
     }
 
+    /// The connection, where a request has asked for it.
+    pub(super) fn known(&self, id: &ConnectionId) -> Option<Arc<Connection>> {
+        self.connections.get(id).map(|known| Arc::clone(known.value()))
+    }
+
     pub(super) fn connection(&self, id: &ConnectionId) -> Result<Arc<Connection>, Error> {
-        if let Some(known) = self.connections.get(id) {
-            return Ok(Arc::clone(known.value()));
+        if let Some(known) = self.known(id) {
+            return Ok(known);
         }
         let seen = self.shared.ports.vault.entry(id).map_err(unseen)?;
         let entry = seen.entry.ok_or_else(|| Error::NotRegistered { connection: id.clone() })?;

@@ -234,6 +234,11 @@ impl Connection {
         ready.is_refused() && !ready.try_again(self.shared.mark(Instant::now()), self.shared.settings.trial)
     }
 
+    /// Whether requests of this process work with it.
+    pub(super) fn works(&self) -> bool {
+        self.live.load().generation.works()
+    }
+
     /// What the connection remembers; never held across an await.
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)

@@ -150,6 +150,13 @@ impl Generation {
         self.succeeded.load(Ordering::Relaxed)
     }
 
+    /// Whether requests go with it and none of them is refused, wherever it leads.
+    pub(super) fn works(&self) -> bool {
+        let desk = self.desk.load();
+        let ready = || desk.iter().flat_map(|desk| &desk.ready).filter_map(|(_, ready)| ready.as_ref());
+        ready().any(|ready| ready.works()) && !ready().any(|ready| ready.is_refused() || ready.is_doubted())
+    }
+
     /// Notes that a service took it.
     pub(super) fn succeeded(&self) {
         if !self.has_succeeded() {
@@ -172,11 +179,13 @@ pub(super) struct Ready {
     latest: AtomicU64,
     /// When a request was sent that the service refused although nothing renews the credential any more; 0 = none was.
     refused: AtomicU64,
+    /// When one was sent that met a 401 which no renewal answers, and which may be the request's own fault; 0 = none was.
+    doubted: AtomicU64,
 }
 
 impl Ready {
     fn new(provider: Arc<Provider>, rule: usize, prepared: Prepared) -> Self {
-        Self { provider, rule, prepared, latest: AtomicU64::new(0), refused: AtomicU64::new(0) }
+        Self { provider, rule, prepared, latest: AtomicU64::new(0), refused: AtomicU64::new(0), doubted: AtomicU64::new(0) }
     }
 
     /// Notes that a request sent at `mark` worked.
@@ -198,6 +207,23 @@ impl Ready {
     pub(super) fn is_refused(&self) -> bool {
         let refused = self.refused.load(Ordering::Relaxed);
         refused != 0 && !self.worked_after(refused)
+    }
+
+    /// Notes that a request sent at `mark` met a 401 which no renewal answers. Says whether the one before it did too.
+    pub(super) fn doubted(&self, mark: u64) -> bool {
+        let before = self.doubted.fetch_max(mark, Ordering::Relaxed);
+        before != 0 && !self.worked_after(before)
+    }
+
+    /// Whether the last that is known of it is such a 401.
+    pub(super) fn is_doubted(&self) -> bool {
+        let doubted = self.doubted.load(Ordering::Relaxed);
+        doubted != 0 && !self.worked_after(doubted)
+    }
+
+    /// Whether a request worked, and none that was sent later was refused.
+    fn works(&self) -> bool {
+        self.worked_after(0) && !self.is_refused() && !self.is_doubted()
     }
 
     /// Takes the right to find out at `now` whether the service still refuses it, which there is once in every `trial`: what it refused may

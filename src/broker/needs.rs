@@ -51,15 +51,29 @@ impl Broker {
 
     /// What a gateway may still have is not gone.
     fn stands(&self, need: &Need, listed: &Listed) -> Standing {
-        match standing(need, &*listed.moment) {
+        let known = Known { works: self.works(&need.connection), now: (self.shared.ports.clock)() };
+        match standing(need, &*listed.moment, known) {
             Standing::Gone if self.entry(&need.connection).is_err() => Standing::Open,
             standing => standing,
         }
     }
+
+    /// Whether requests of this process work with it, as far as they were answered.
+    fn works(&self, connection: &ConnectionId) -> bool {
+        self.known(connection).is_some_and(|connection| connection.works())
+    }
+}
+
+/// What the vault doesn't say of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// Whether requests of this process work with it.
+    works: bool,
+    now: SystemTime,
 }
 
 /// How `need` stands in the vault of `moment`.
-fn standing(need: &Need, moment: &dyn Moment) -> Standing {
+fn standing(need: &Need, moment: &dyn Moment, known: Known) -> Standing {
     let own = moment.entry(&need.connection);
     let stands = |met: bool| if met { Standing::Met } else { Standing::Open };
     match (need.reason, own) {
@@ -71,8 +85,13 @@ fn standing(need: &Need, moment: &dyn Moment) -> Standing {
             stands(preferred.and_then(|id| moment.entry(id)).is_some_and(|entry| is_usable(entry)))
         }
         (_, None) => Standing::Gone,
-        (Reason::Unfit, Some(own)) => stands(is_usable(own) && own.registered_at != need.registered_at),
-        (Reason::Attention | Reason::Revoked | Reason::Pending, Some(own)) => stands(is_usable(own)),
+        (_, Some(own)) if !is_usable(own) => Standing::Open,
+        (Reason::Revoked | Reason::Pending, Some(_)) => Standing::Met,
+        (_, Some(own)) if own.registered_at != need.registered_at => Standing::Met,
+        (Reason::Unfit, Some(_)) => Standing::Open,
+        // A service refused it, and the vault knows nothing of that.
+        (Reason::Refused, Some(_)) => stands(known.works),
+        (Reason::Attention, Some(own)) => stands(known.works || own.expires_at.is_none_or(|end| end > known.now)),
     }
 }
 
@@ -124,6 +143,28 @@ mod tests {
         }
     }
 
+    fn known(works: bool) -> Known {
+        Known { works, now: registered() }
+    }
+
+    #[test]
+    fn what_a_service_refuses_is_met_by_a_request_that_works_or_by_another_registration() {
+        use Reason::{Attention, Refused};
+        let (_folder, store) = vault(&[("acme", Status::Active)]);
+        let stands = |need: &Need, works| standing(need, &*store.snapshot().unwrap(), known(works));
+        assert_eq!(stands(&need("acme", Refused, true), false), Standing::Open);
+        assert_eq!(stands(&need("acme", Refused, true), true), Standing::Met);
+        let before = Need { registered_at: None, ..need("acme", Refused, true) };
+        assert_eq!(stands(&before, false), Standing::Met);
+        // It has ended by the clock, and the service has said so too.
+        let ends = |end| store.update(&"acme".parse().unwrap(), |entry| entry.expires_at = Some(end));
+        ends(registered() - Duration::from_secs(1)).unwrap();
+        assert_eq!(stands(&need("acme", Attention, true), false), Standing::Open);
+        assert_eq!(stands(&need("acme", Attention, true), true), Standing::Met);
+        ends(registered() + Duration::from_secs(1)).unwrap();
+        assert_eq!(stands(&need("acme", Attention, true), false), Standing::Met);
+    }
+
     #[test]
     fn an_app_without_a_log_in_meets_no_need() {
         let (_folder, store) = vault(&[("acme:alice", Status::Active)]);
@@ -132,10 +173,10 @@ mod tests {
         let mut app = Entry::new("acme".parse().unwrap(), AuthType::OAuth2, fields);
         app.app = true;
         store.register(&"acme".parse().unwrap(), app).unwrap();
-        let reasons = [Reason::NotRegistered, Reason::Attention, Reason::Revoked, Reason::Unfit];
-        let stands = |reason, named| standing(&need("acme", reason, named), &*store.snapshot().unwrap());
+        let reasons = [Reason::NotRegistered, Reason::Attention, Reason::Revoked, Reason::Refused, Reason::Unfit];
+        let stands = |reason, named| standing(&need("acme", reason, named), &*store.snapshot().unwrap(), known(false));
         let all: Vec<_> = reasons.into_iter().flat_map(|reason| [stands(reason, false), stands(reason, true)]).collect();
-        assert_eq!(all, [Standing::Open; 8]);
+        assert_eq!(all, [Standing::Open; 10]);
     }
 
     #[test]
@@ -164,11 +205,11 @@ mod tests {
             (&[("acme", active)], "acme", Unfit, true, Open),
         ] {
             let (_folder, store) = vault(entries);
-            let found = standing(&need(wanted, reason, named), &*store.snapshot().unwrap());
+            let found = standing(&need(wanted, reason, named), &*store.snapshot().unwrap(), known(false));
             assert_eq!(found, expected, "{entries:?} {wanted} {reason:?} {named}");
         }
         let (_folder, store) = vault(&[("acme", active)]);
         let later = Need { registered_at: None, ..need("acme", Unfit, true) };
-        assert_eq!(standing(&later, &*store.snapshot().unwrap()), Met);
+        assert_eq!(standing(&later, &*store.snapshot().unwrap(), known(false)), Met);
     }
 }

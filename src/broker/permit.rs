@@ -10,7 +10,7 @@ use super::authorize::serving;
 use super::connection::{Complaint, Connection};
 use super::error::{Error, Why};
 use super::flight::Outcome;
-use super::generation::{Live, Ready};
+use super::generation::{Live, Origin, Ready};
 use crate::guard::Needles;
 use crate::model::{ConnectionId, Secret};
 use crate::provider::{Prepared, Provider};
@@ -33,6 +33,8 @@ pub(crate) enum Renewal {
     Fresh(Permit),
     /// The 401 is the answer.
     Keep(Why),
+    /// It is, and what is known of the credential looks as if only a person could mend it.
+    Doubtful(Why),
     /// Nothing renews what the service refused: no request goes with it until a person acts.
     Dead(Error),
 }
@@ -132,11 +134,27 @@ impl Permit {
         match self.connection.renew(&live, &self.ready.provider, Some(complaint), patience).await {
             Outcome::Fresh(live) => self.with(live),
             Outcome::Keep(Why::Refused(_)) => self.refused(sent_at),
+            Outcome::Keep(Why::NoRefreshToken) if self.has_ended() => self.refused(sent_at),
+            Outcome::Keep(why @ (Why::NoRefreshToken | Why::NotOurs | Why::RateLimited { .. })) => self.doubt(sent_at, why),
             Outcome::Keep(why) => Renewal::Keep(why),
         }
     }
 
-    /// Its renewal was refused for good too: no other request goes with it, unless a person acted meanwhile.
+    /// Of a 401 to a request sent with it at `sent_at` that no renewal answers. It says little about the credential, since a service may answer
+    /// so to what one caller may not see: a second one in a row, or the first that a person's new credential meets, is a reason to tell a person.
+    pub(crate) fn doubt(&self, sent_at: Instant, why: Why) -> Renewal {
+        let again = self.ready.doubted(self.connection.shared.mark(sent_at));
+        let generation = &self.live.generation;
+        let untried = generation.origin == Origin::Registered && !generation.has_succeeded();
+        if self.ready.is_doubted() && (again || untried) { Renewal::Doubtful(why) } else { Renewal::Keep(why) }
+    }
+
+    /// Whether it is past its end by our clock, which alone is no proof.
+    fn has_ended(&self) -> bool {
+        self.live.entry.expires_at.is_some_and(|end| end <= (self.connection.shared.ports.clock)())
+    }
+
+    /// Its renewal was refused for good too, or it is past its end and has none: no other request goes with it, unless a person acted meanwhile.
     fn refused(&self, sent_at: Instant) -> Renewal {
         let live = match self.connection.refresh() {
             Ok(live) if live.generation.number != self.live.generation.number => return self.with(live),

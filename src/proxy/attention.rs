@@ -48,6 +48,12 @@ impl Lack {
         Self { reason: Reason::Revoked, named: true, why: "The credential was revoked." }
     }
 
+    /// The service refuses the one that was chosen, for whatever reason.
+    fn doubtful() -> Self {
+        let why = "The service answered 401, and Nexus has nothing to renew the credential with.";
+        Self { reason: Reason::Refused, named: true, why }
+    }
+
     /// The one that was chosen is not what the service needs.
     pub(super) fn unfit(why: &'static str) -> Self {
         Self { reason: Reason::Unfit, named: true, why }
@@ -62,7 +68,7 @@ impl AuthRequired {
             ("provider", need.connection.provider().to_string()),
             ("connection", need.connection.to_string()),
             ("category", "auth_required".to_owned()),
-            ("urgency", "blocking".to_owned()),
+            ("urgency", need.reason.urgency().to_owned()),
             ("reason", need.reason.word().to_owned()),
             ("content", need.words.content.clone()),
             ("command", need.words.command.clone()),
@@ -117,6 +123,14 @@ impl Worker {
     pub(super) fn pending(&self, provider: &Provider, connection: &ConnectionId, agent: &Agent) -> Refusal {
         let why = "The token of this log-in waits for a person's approval.";
         self.auth_required(provider, connection.clone(), agent, Lack { reason: Reason::Pending, named: true, why })
+    }
+
+    /// Tells people that a service refuses `connection`, which its caller hears from the service itself.
+    pub(super) fn note_doubt(&self, provider: &Provider, connection: &ConnectionId, agent: &Agent, entry: &Entry) {
+        let refusal = self.auth_required(provider, connection.clone(), agent, Lack::doubtful());
+        if let Refusal::AuthRequired(mut missing) = refusal {
+            self.note_need(&mut missing, entry);
+        }
     }
 
     /// Puts it on the list, once.

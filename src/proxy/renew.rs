@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 use super::replay::RequestBody;
 use super::worker::Worker;
 use crate::audit::Entry;
-use crate::broker::{Permit, Renewal};
+use crate::broker::{Permit, Renewal, Why};
 use crate::provider::ReplayRule;
 use crate::upstream::Sent;
 
@@ -97,6 +97,11 @@ impl Worker {
                 entry.note(why.word());
                 return Ok((judged, Some(permit)));
             }
+            Renewal::Doubtful(why) => {
+                entry.note(why.word());
+                self.note_doubt(permit.provider(), permit.connection(), sending.agent, entry);
+                return Ok((judged, Some(permit)));
+            }
             Renewal::Dead(error) => {
                 entry.note(ATTENTION);
                 drain(judged.sent, sending.replay.sent());
@@ -119,13 +124,20 @@ impl Worker {
             return Ok((judged, Some(permit)));
         }
         drain(judged.sent, sending.replay.sent());
+        Ok((self.replay(sending, &fresh, entry).await?, Some(fresh)))
+    }
+
+    /// The second send, which is the last one whatever comes of it.
+    async fn replay(self: &Rc<Self>, sending: &Sending<'_>, fresh: &Permit, entry: &mut Entry) -> Result<Judged, Refusal> {
         entry.note("replayed");
         let sent_at = Instant::now();
-        let judged = Judged::of(self.forward(sending, Some(&fresh)).await?, &fresh).await;
+        let judged = Judged::of(self.forward(sending, Some(fresh)).await?, fresh).await;
         if !judged.expired && judged.sent.response.status() != StatusCode::UNAUTHORIZED {
             fresh.succeeded(sent_at);
+        } else if let Renewal::Doubtful(_) = fresh.doubt(sent_at, Why::NotOurs) {
+            self.note_doubt(fresh.provider(), fresh.connection(), sending.agent, entry);
         }
-        Ok((judged, Some(fresh)))
+        Ok(judged)
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::attack::{ACME, HOST, KEY, service};
 use crate::harness::{
-    Authority, Builder, Caller, Nexus, Offers, Reply, SECRET, Upstream, answer, channel, empty, eventually, request, run,
+    Authority, Builder, Call, Caller, Nexus, Offers, Reply, SECRET, Upstream, answer, channel, empty, eventually, request, run,
 };
 
 const HOOKS: &str = "hooks.alerts.test";
@@ -212,6 +212,87 @@ fn a_key_that_lacks_what_the_service_needs_is_met_by_another_registration() {
         assert_eq!(status(&caller, &refusal).await, "open");
         nexus.register("acme", &[("api_key", KEY)], None);
         assert_eq!(hooks.next("attention.resolved").await["id"], refusal["request_id"]);
+        assert_eq!(caller.get("https://api.acme.test/x").await.status, 200);
+    });
+}
+
+/// Takes no credential but `KEY`.
+async fn picky(ca: &Authority) -> Upstream {
+    let judge =
+        |call: Call| async move { answer(if call.seen.bearer() == Some(KEY) { 200 } else { 401 }, "the service's own words") };
+    Upstream::serve(ca, &[HOST], Offers::Both, judge).await
+}
+
+#[test]
+fn a_key_that_the_service_refuses_is_told_to_a_person_while_the_answer_is_the_callers() {
+    run(async {
+        let ca = Authority::new();
+        let (service, mut hooks) = (picky(&ca).await, Hooks::new(&ca, &[]).await);
+        let nexus = home(&ca, &service, &hooks).register("acme", &[("api_key", "a-key-that-somebody-revoked")]).start();
+        let caller = Caller::new(&nexus);
+        for path in ["/first", "/second"] {
+            let reply = caller.get(&format!("https://{HOST}{path}")).await;
+            assert_eq!((reply.status, reply.refusal(), reply.text()), (401, None, "the service's own words"));
+        }
+        let opened = hooks.next("attention.opened").await;
+        for (member, value) in [
+            ("urgency", "advisory"),
+            ("reason", "refused"),
+            ("title", "Acme refuses its credential"),
+            ("connection", "acme"),
+            ("command", "nexus register acme"),
+        ] {
+            assert_eq!(opened[member], value, "{opened}");
+        }
+        let line = nexus.closed("/first").await;
+        assert_eq!((&line["id"], &line["status"]), (&opened["id"], &401.into()), "{line}");
+        let item = serde_json::json!({ "status_url": format!("http://nexus.internal/attention/{}", opened["id"].as_str().expect("an id")) });
+        assert_eq!(status(&caller, &item).await, "open");
+        nexus.register("acme", &[("api_key", KEY)], None);
+        assert_eq!(hooks.next("attention.resolved").await["count"], 2);
+        assert_eq!(caller.get("https://api.acme.test/third").await.status, 200);
+    });
+}
+
+#[test]
+fn a_key_that_works_again_needs_nobody() {
+    run(async {
+        let ca = Authority::new();
+        let open = Arc::new(AtomicUsize::new(401));
+        let now = Arc::clone(&open);
+        let service = Upstream::serve(&ca, &[HOST], Offers::Both, move |_call| {
+            let status = u16::try_from(now.load(Ordering::SeqCst)).expect("a status");
+            async move { answer(status, "") }
+        })
+        .await;
+        let mut hooks = Hooks::new(&ca, &[]).await;
+        let nexus = home(&ca, &service, &hooks).register("acme", &[("api_key", KEY)]).start();
+        let caller = Caller::new(&nexus);
+        assert_eq!(caller.get("https://api.acme.test/x").await.status, 401);
+        hooks.next("attention.opened").await;
+        open.store(200, Ordering::SeqCst);
+        assert_eq!(caller.get("https://api.acme.test/x").await.status, 200);
+        hooks.next("attention.resolved").await;
+    });
+}
+
+#[test]
+fn a_token_past_its_end_that_the_service_refuses_is_dead() {
+    run(async {
+        let ca = Authority::new();
+        let (service, mut hooks) = (picky(&ca).await, Hooks::new(&ca, &[]).await);
+        let nexus = home(&ca, &service, &hooks).register("acme", &[("api_key", "a-token-that-has-ended")]).start();
+        let id = "acme".parse().expect("a handle");
+        nexus.store().update(&id, |entry| entry.expires_at = Some(std::time::SystemTime::UNIX_EPOCH)).expect("a write");
+        let caller = Caller::new(&nexus);
+        let first = told(&caller.get("https://api.acme.test/x").await);
+        assert_eq!((&first["reason"], &first["urgency"]), (&"attention".into(), &"blocking".into()), "{first}");
+        let next = told(&caller.get("https://api.acme.test/x").await);
+        assert_eq!((&next["status_url"], service.count()), (&first["status_url"], 1), "nothing goes with it any more");
+        assert_eq!(hooks.next("attention.opened").await["id"], first["request_id"]);
+        assert_eq!(status(&caller, &first).await, "open", "the vault alone would call it active");
+        nexus.register("acme", &[("api_key", KEY)], None);
+        assert_eq!(hooks.next("attention.resolved").await["id"], first["request_id"]);
         assert_eq!(caller.get("https://api.acme.test/x").await.status, 200);
     });
 }

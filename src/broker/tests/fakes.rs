@@ -432,7 +432,7 @@ pub(super) fn token(permit: &Permit) -> String {
 pub(super) fn fresh(renewal: &Renewal) -> String {
     match renewal {
         Renewal::Fresh(permit) => token(permit),
-        Renewal::Keep(why) => panic!("kept: {why}"),
+        Renewal::Keep(why) | Renewal::Doubtful(why) => panic!("kept: {why}"),
         Renewal::Dead(error) => panic!("dead: {error}"),
     }
 }
@@ -441,7 +441,7 @@ pub(super) fn fresh(renewal: &Renewal) -> String {
 pub(super) fn kept(renewal: &Renewal) -> &'static str {
     match renewal {
         Renewal::Fresh(permit) => panic!("renewed: {permit:?}"),
-        Renewal::Keep(why) => why.word(),
+        Renewal::Keep(why) | Renewal::Doubtful(why) => why.word(),
         Renewal::Dead(_) => "attention",
     }
 }

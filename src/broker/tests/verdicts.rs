@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance};
 
 use super::fakes::*;
-use crate::broker::{Error, Renewal};
+use crate::broker::{Error, Renewal, Why};
 use crate::model::Secret;
 use crate::vault::Status;
 
@@ -76,6 +76,59 @@ async fn t124_other_processes_and_later_ones_learn_it_from_the_next_401() {
     assert!(matches!(other.always_401().await, Renewal::Dead(Error::Refused { .. })));
     assert!(matches!(other.authorize().await, Err(Error::Refused { .. })));
     assert_eq!(house.endpoint.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_its_end_a_token_that_nothing_renews_is_dead_at_its_401() {
+    let house = House::new(None);
+    house.vault.put(&house.id, registered(&[("access_token", "access-1")]));
+    house.vault.edit(&house.id, |entry| entry.expires_at = Some(house.time() + MINUTE));
+    assert!(matches!(house.always_401().await, Renewal::Doubtful(_)), "it has some time to live, and never worked");
+    advance(MINUTE).await;
+    let refused = house.always_401().await;
+    assert!(matches!(refused, Renewal::Dead(Error::Refused { .. })), "{refused:?}");
+    assert!(matches!(house.authorize().await, Err(Error::Refused { .. })));
+    advance(MINUTE).await;
+    assert_eq!(house.request().await, "access-1", "our clock may be wrong: one goes, and sees");
+    house.register_anew(7);
+    assert_eq!(house.request().await, "access-7");
+    assert_eq!(house.endpoint.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_is_told_of_the_second_401_in_a_row_or_of_a_new_credentials_first() {
+    let house = House::new(None);
+    house.vault.put(&house.id, registered(&[("access_token", "access-1")]));
+    let doubtful = async || {
+        advance(Duration::from_secs(1)).await;
+        matches!(house.always_401().await, Renewal::Doubtful(_))
+    };
+    let works = async || {
+        advance(Duration::from_secs(1)).await;
+        house.permit().await.succeeded(Instant::now());
+    };
+    assert!(doubtful().await, "it never worked");
+    for _ in 0..3 {
+        works().await;
+        assert!(!doubtful().await, "what works and is refused once is asked for what it may not see");
+    }
+    assert!(doubtful().await);
+    assert!(doubtful().await);
+    works().await;
+    let (slow, sent_at) = (house.permit().await, Instant::now());
+    works().await;
+    for _ in 0..3 {
+        assert!(matches!(slow.renew(sent_at).await, Renewal::Keep(_)), "it worked since");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_is_told_of_tokens_that_are_renewed_and_refused_all_the_same() {
+    let house = House::new(None);
+    let Renewal::Fresh(fresh) = house.always_401().await else { panic!("not renewed") };
+    assert!(matches!(fresh.doubt(Instant::now(), Why::NotOurs), Renewal::Keep(_)));
+    advance(Duration::from_secs(1)).await;
+    assert!(matches!(house.always_401().await, Renewal::Doubtful(Why::NotOurs)));
 }
 
 #[tokio::test(start_paused = true)]
