@@ -233,6 +233,28 @@ fn i4_t99_no_code_can_switch_verification_off() {
     assert!(!features.contains("dangerous") && !features.contains("insecure"));
 }
 
+/// How long a refusal takes must not say how near a guess came: what a caller shows is hashed, and hashes are compared whole.
+#[test]
+fn t134_what_proves_a_caller_is_compared_in_constant_time() {
+    const COMPARING: [&str; 5] =
+        ["agent/file.rs", "approval/notice.rs", "gateway/keys.rs", "gateway/session.rs", "model/secret.rs"];
+    let sources = sources();
+    for (file, lines) in &sources {
+        let compares = lines.iter().any(|line| line.contains(".ct_eq("));
+        assert_eq!(compares, COMPARING.contains(&file.as_str()), "{file}: new here, or no longer");
+        let short_cut = |line: &&String| line.contains("_sha256") && (line.contains("==") || line.contains("!="));
+        let line = lines.iter().find(short_cut);
+        assert!(line.is_none(), "{file}: {line:?}");
+    }
+    // Without `==` nobody writes it by mistake.
+    for (file, name) in [("model/secret.rs", "struct Secret<"), ("gateway/keys.rs", "struct OwnKey(")] {
+        let (_, lines) = sources.iter().find(|(known, _)| known == file).unwrap();
+        let at = lines.iter().position(|line| line.contains(name)).unwrap();
+        let derived = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+        assert!(derived.into_iter().all(|line| !line.contains("Eq")), "{name}");
+    }
+}
+
 /// Of two types of one name the OpenAPI document would show one, for both, without a word.
 #[test]
 fn types_that_the_api_shows_have_names_of_their_own() {

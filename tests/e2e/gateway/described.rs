@@ -33,7 +33,7 @@ async fn judged(nexus: &Nexus, key: &str) -> Result<String, String> {
 
 #[test]
 fn no_answer_is_undocumented_and_none_is_our_fault() {
-    crate::harness::run_within(Duration::from_secs(120), async {
+    crate::harness::run_within(Duration::from_secs(170), async {
         let builder = Builder::new(&Authority::new()).gateway().config("[gateway]\nwrong_keys_per_minute = 1000000");
         let (builder, admin) = builder.key("root", Admin, |_key| ());
         let (builder, app) = builder.key("crew", App, |_key| ());

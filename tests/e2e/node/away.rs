@@ -63,7 +63,7 @@ fn what_stands_in_front_of_the_gateway_ends_no_copies() {
 fn a_killed_gateway_is_outlived_for_the_grace_and_found_again() {
     run(async {
         let mut house = House::new(None).await;
-        let node = house.start(house.node_home().config("[gateway]\ngrace_secs = 1"));
+        let node = house.start(house.node_home().config("[gateway]\ngrace_secs = 4"));
         let patient = house.node();
         assert_eq!(until(&node, |_any| true).await.status, 200);
         assert_eq!(until(&patient, |_any| true).await.status, 200);
