@@ -62,6 +62,8 @@ struct Observed {
     waiting: bool,
     /// Nothing more goes to the caller, whatever the service sends (RFC 9110 §6.4.1).
     ended: bool,
+    /// Trailers have come: they are the last, whether the engine says so or not (RFC 9110 §6.5).
+    trailed: bool,
     /// How much of the request had moved when the wait began.
     moved: u64,
 }
@@ -104,6 +106,7 @@ impl ResponseBody {
             idle,
             waiting: false,
             ended: bodiless,
+            trailed: false,
             moved: 0,
         };
         if bodiless || observed.has_ended() {
@@ -151,7 +154,7 @@ impl ResponseBody {
 
 impl Observed {
     fn has_ended(&self) -> bool {
-        self.peeked.is_empty() && self.incoming.is_end_stream()
+        self.trailed || (self.peeked.is_empty() && self.incoming.is_end_stream())
     }
 
     fn poll_incoming(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -195,6 +198,7 @@ impl Observed {
     /// A frame that came, as far as it goes on at once.
     fn take(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, Error> {
         self.waiting = false;
+        self.trailed |= frame.is_trailers();
         let last = self.has_ended();
         let frame = self.observation.frame(frame);
         let Some(guarded) = &mut self.observation.guarded else { return Ok(Some(frame)) };
@@ -281,6 +285,17 @@ impl Observed {
             if self.observation.replay.progress().get() == self.moved {
                 return Poll::Ready(());
             }
+        }
+    }
+}
+
+/// An HTTP/1.1 caller that was promised a length is given so much and no more: its engine never asks whether trailers or an empty last
+/// frame follow.
+impl Drop for Observed {
+    fn drop(&mut self) {
+        let given = self.ahead.is_empty() && self.failed.is_none() && self.length().exact() == Some(0);
+        if given && !self.ended {
+            self.observation.complete();
         }
     }
 }

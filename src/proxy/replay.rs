@@ -407,7 +407,8 @@ impl Source {
         if let Some(occupants) = &self.strip {
             strip(&occupants.slots, &mut trailers, None);
         }
-        state.trailers = Some(trailers.clone());
+        // Nothing follows them (RFC 9110 §6.5).
+        (state.trailers, state.ended) = (Some(trailers.clone()), true);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }

@@ -192,6 +192,53 @@ fn trailers_go_both_ways_on_every_pair() {
 }
 
 #[test]
+fn an_exchange_that_ends_with_trailers_has_ended_as_it_should() {
+    run(async {
+        let world = World::new(|mut call| async move {
+            call.read().await.expect("a body");
+            let (mut sender, body) = channel();
+            tokio::spawn(async move {
+                sender.send_data(Bytes::from_static(b"answer")).await.expect("a reader");
+                // A caller that was promised a length may have left.
+                drop(sender.send_trailers(fields(&[("x-down", "of the service")])).await);
+            });
+            let mut response = Response::new(body);
+            if call.seen.path.contains("counted") {
+                response.headers_mut().insert("content-length", HeaderValue::from_static("6"));
+            } else {
+                response.headers_mut().insert("trailer", HeaderValue::from_static("x-down"));
+            }
+            response
+        })
+        .await;
+        for (number, (down, host, up)) in PAIRS.into_iter().enumerate() {
+            let mut session = world.session(down, host).await;
+            for path in [format!("/streamed/{number}"), format!("/again/{number}"), format!("/counted/{number}")] {
+                // hyper's HTTP/1.1 writes no trailers behind a length.
+                if path.contains("counted") && up == Version::HTTP_11 {
+                    continue;
+                }
+                let (mut sender, body) = channel();
+                let mut sent = request(Method::POST, &path, body);
+                sent.headers_mut().insert("trailer", HeaderValue::from_static("x-up"));
+                sent.headers_mut().insert("te", HeaderValue::from_static("trailers"));
+                if down == Version::HTTP_11 {
+                    sent.headers_mut().insert("connection", HeaderValue::from_static("te"));
+                }
+                tokio::spawn(async move { sender.send_trailers(fields(&[("x-up", "of the caller")])).await });
+                let reply = session.send(sent).await;
+                assert_eq!((reply.status, reply.text()), (200, "answer"), "{path}");
+                let line = world.nexus.closed(&path).await;
+                assert!(line["notes"].is_null(), "{down:?} to {up:?}: {line}");
+            }
+            let seen = world.service(host).seen();
+            let [before, after] = seen.last_chunk().expect("requests");
+            assert_eq!(before.connection, after.connection, "{down:?} to {up:?}: its connection is kept");
+        }
+    });
+}
+
+#[test]
 fn i7_a_trailer_that_authenticates_is_not_passed_on() {
     run(async {
         let world = World::new(|mut call| async move {

@@ -155,10 +155,12 @@ impl Body for RequestBody {
             *this.source.parked.borrow_mut() = Some(context.waker().clone());
             return Poll::Pending;
         };
+        let mut last = polled.is_none();
         if let Some(Ok(frame)) = &polled {
             this.given += frame.data_ref().map_or(0, |data| data.len() as u64);
+            last = frame.is_trailers();
         }
-        if polled.is_none() || this.source.hint.exact() == Some(this.given) {
+        if last || this.source.hint.exact() == Some(this.given) {
             this.source.whole.set(true);
         }
         Poll::Ready(polled)
