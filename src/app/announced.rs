@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
+use super::alive::is_alive;
 use super::home::{Home, HomeError, read_text, write};
 use crate::disk;
 
@@ -33,13 +33,6 @@ pub struct InForce {
 }
 
 impl Announced {
-    fn alive(&self) -> bool {
-        (self.process > 0)
-            .then(|| Pid::from_raw(self.process))
-            .flatten()
-            .is_some_and(|process| test_kill_process(process).is_ok())
-    }
-
     /// The process in one line, then one line for each address, then its rules.
     fn lines(&self) -> String {
         let addresses = self.addresses.iter().map(|address| format!("{address}\n"));
@@ -92,7 +85,7 @@ impl Home {
                 last.in_force = Some(rules);
             }
         }
-        all.retain(|one| one.alive() && !one.addresses.is_empty());
+        all.retain(|one| is_alive(one.process) && !one.addresses.is_empty());
         Ok(all)
     }
 

@@ -8,7 +8,6 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustix::process::{Pid, test_kill_process};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -17,6 +16,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::alive::is_alive;
 use super::config::Config;
 use super::endpoint::Endpoint;
 use super::home::{Home, HomeError, read_public_text, read_text, write};
@@ -260,7 +260,7 @@ impl Home {
             certificate: line.certificate,
             key: Secret::new(line.key),
         });
-        Ok(found.filter(LocalGateway::alive))
+        Ok(found.filter(|found| is_alive(found.process)))
     }
 
     /// Takes back what this process wrote.
@@ -276,15 +276,6 @@ impl Home {
         if let Err(error) = gone {
             tracing::debug!(%error, "the gateway's address file stays as it is");
         }
-    }
-}
-
-impl LocalGateway {
-    fn alive(&self) -> bool {
-        (self.process > 0)
-            .then(|| Pid::from_raw(self.process))
-            .flatten()
-            .is_some_and(|process| test_kill_process(process).is_ok())
     }
 }
 

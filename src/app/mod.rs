@@ -1,5 +1,6 @@
 //! Configuration, build, start, reload, drain. Floor 4.
 
+mod alive;
 mod announced;
 mod client_ca;
 pub mod config;
