@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use nexus::agent::{Frozen, Registered, Token};
 use nexus::app::HomeError;
-use nexus::model::{AgentName, HostTerm, ProviderId};
+use nexus::model::{AgentName, ProviderId};
 use serde_json::{Value, json};
 
 use super::arguments::{AddAgent, Agent};
@@ -30,30 +30,28 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Agent) -> any
 
 fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Result<()> {
     let now = SystemTime::now();
-    let name: AgentName = options.name.parse()?;
+    let name = &options.name;
     anyhow::ensure!(name.as_str() != "local", "local is the name of callers without a token; choose another");
     let catalogue = context.catalogue(terminal);
     let provider = |text: &String| Ok(providers::find(&catalogue, &text.parse()?)?.id.clone());
     let providers: Vec<ProviderId> = options.providers.iter().map(provider).collect::<anyhow::Result<_>>()?;
-    let host = |text: &String| text.parse::<HostTerm>().with_context(|| format!("{text:?} is not a host"));
-    let hosts: Vec<HostTerm> = options.hosts.iter().map(host).collect::<anyhow::Result<_>>()?;
-    let rate = |text: &str| text.parse().with_context(|| format!("{text:?} is not a rate"));
+    let hosts = &options.hosts;
     let token = Token::random().context("the system gives no random numbers")?;
     let row = Registered {
         name: name.clone(),
         token_sha256: token.hash(),
-        user: options.user.as_deref().map(str::parse).transpose()?,
+        user: options.user.clone(),
         providers: (!providers.is_empty()).then_some(providers),
-        hosts: (!hosts.is_empty()).then_some(hosts),
-        rate: options.rate.as_deref().map(rate).transpose()?,
-        expires: options.expires.as_deref().map(|text| when::parse(text, now)).transpose()?,
+        hosts: (!hosts.is_empty()).then(|| hosts.clone()),
+        rate: options.rate,
+        expires: options.expires,
         created: Some(now),
         ephemeral: false,
     };
     let passing = context.home.passing()?;
     let before = context.home.change_agents(|agents| {
         let count = agents.len();
-        let taken = agents.iter().chain(&passing).any(|agent| agent.name == name);
+        let taken = agents.iter().chain(&passing).any(|agent| agent.name == *name);
         if !taken {
             agents.push(row.clone());
         }
@@ -63,7 +61,7 @@ fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Re
         let message = format!("there is an agent called {name} already, and its token can't be shown again");
         anyhow::bail!(Hint::new(message, format!("nexus agent revoke {name}")));
     };
-    show_once(context, terminal, &row, &token).or_else(|error| take_back(context, &name, error))?;
+    show_once(context, terminal, &row, &token).or_else(|error| take_back(context, name, error))?;
     if before == 0 {
         terminal.warn("from now on every caller of this proxy must show a token; until now those of your own user needed none");
     }
@@ -150,10 +148,9 @@ fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
-    let name: AgentName = name.parse()?;
+fn show(context: &Context, terminal: &Terminal, name: &AgentName) -> anyhow::Result<()> {
     let agents = context.home.agents()?;
-    let agent = agents.iter().find(|agent| agent.name == name).ok_or_else(|| unknown(&name))?;
+    let agent = agents.iter().find(|agent| agent.name == *name).ok_or_else(|| unknown(name))?;
     let (frozen, now) = (context.home.frozen()?, SystemTime::now());
     terminal.either(&described(agent, &frozen, now), || {
         let rows = COLUMNS.iter().zip(cells(agent, &frozen, now)).map(|(column, cell)| format!("{column:<11}{cell}\n"));
@@ -161,20 +158,21 @@ fn show(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()
     })
 }
 
-fn freeze(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
-    let agent: AgentName = name.parse()?;
+fn freeze(context: &Context, terminal: &Terminal, name: &AgentName) -> anyhow::Result<()> {
+    let agent = name.clone();
     let known = agent.as_str() == "local" || context.home.agents()?.iter().any(|row| row.name == agent);
     anyhow::ensure!(known, unknown(&agent));
     let new =
         context.home.freeze(&Frozen { agent, since: SystemTime::now(), why: "somebody ran nexus agent freeze".into() })?;
     anyhow::ensure!(new, Hint::new(format!("{name} is frozen already"), format!("nexus agent thaw {name}")));
-    terminal.either(&json!({ "frozen": name }), || format!("froze {name}: it gets nothing until `nexus agent thaw {name}`\n"))
+    terminal.either(&json!({ "frozen": name.as_str() }), || {
+        format!("froze {name}: it gets nothing until `nexus agent thaw {name}`\n")
+    })
 }
 
-fn thaw(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
-    let agent: AgentName = name.parse()?;
-    anyhow::ensure!(context.home.thaw(&agent)?, Hint::new(format!("{name} is not frozen"), "nexus agent list"));
-    terminal.either(&json!({ "thawed": name }), || format!("thawed {name}\n"))
+fn thaw(context: &Context, terminal: &Terminal, name: &AgentName) -> anyhow::Result<()> {
+    anyhow::ensure!(context.home.thaw(name)?, Hint::new(format!("{name} is not frozen"), "nexus agent list"));
+    terminal.either(&json!({ "thawed": name.as_str() }), || format!("thawed {name}\n"))
 }
 
 /// A word about each that gets nothing.
@@ -187,11 +185,10 @@ fn tell_frozen(terminal: &Terminal, frozen: &[Frozen]) {
     }
 }
 
-fn revoke(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
-    let name: AgentName = name.parse()?;
+fn revoke(context: &Context, terminal: &Terminal, name: &AgentName) -> anyhow::Result<()> {
     let lasting = || Ok::<_, HomeError>(context.home.lasting()?.unwrap_or_default().len());
     let before = lasting()?;
-    anyhow::ensure!(context.home.revoke(&name)?, unknown(&name));
+    anyhow::ensure!(context.home.revoke(name)?, unknown(name));
     terminal.either(&json!({ "revoked": name.as_str() }), || format!("revoked {name}\n"))?;
     if before > 0 && lasting()? == 0 {
         terminal.warn("that was the last agent: callers of your own user on this machine need no token from now on");

@@ -1,15 +1,15 @@
 //! `nexus approvals`: requests that wait for a person's word, as the proxy that is up has them; `nexus approve` answers.
 
 use std::collections::HashSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::arguments::{Approvals, ApprovalsAction, Approve};
 use super::context::{Context, Hint};
+use super::control;
 use super::terminal::Terminal;
-use super::{control, when};
 
 /// How often `--watch` looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -57,10 +57,9 @@ pub(super) fn answer(context: &Context, terminal: &Terminal, options: &Approve) 
             cell(&item, "expires_at")
         );
     }
-    let now = SystemTime::now();
-    let span = options.span.as_deref().map(|span| anyhow::Ok(when::parse(span, now)?.duration_since(now)?.as_secs()));
+    let span = options.span.map(|span| span.as_secs());
     let decision = if options.deny { "deny" } else { "allow" };
-    let body = json!({ "decision": decision, "for_secs": span.transpose()?, "pattern": options.pattern });
+    let body = json!({ "decision": decision, "for_secs": span, "pattern": options.pattern });
     let answered = done(asked(context, &Method::POST, &format!("/api/approvals/{id}"), Some(&body))?)?;
     terminal.either(&answered, || {
         let more = if options.span.is_some() || options.pattern.is_some() {

@@ -2,7 +2,6 @@
 
 use anstyle::{AnsiColor, Style};
 use nexus::app::{Explanation, Outcome, Ruled, ShownRule, explain};
-use nexus::model::AgentName;
 
 use super::arguments::Explain;
 use super::context::Context;
@@ -11,7 +10,7 @@ use super::terminal::{BOLD, Terminal};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Explain) -> anyhow::Result<()> {
     context.require_home()?;
-    let agent: Option<AgentName> = options.agent.as_deref().map(str::parse).transpose()?;
+    let agent = options.agent.as_ref();
     let (method, url) = match options.request.as_slice() {
         [method, url, ..] => (method.as_str(), url.as_str()),
         [url] => ("GET", url.as_str()),
@@ -20,7 +19,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Explain) -> 
     // Mistakes in a person's provider files are told; the answer is that of the others.
     context.catalogue(terminal);
     let (vault, unheard) = node::look(context, terminal, &context.store()?)?;
-    let answer = explain(&context.home, &context.config()?, (&vault, unheard), agent.as_ref(), (method, url))?;
+    let answer = explain(&context.home, &context.config()?, (&vault, unheard), agent, (method, url))?;
     if agent.is_none() && context.home.lasting()?.is_some_and(|agents| !agents.is_empty()) {
         terminal.warn("agents are defined; this is the answer for one without limits. Name one with --agent");
     }

@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Action) -> an
 
 fn add(context: &Context, terminal: &Terminal, options: &AddKey) -> anyhow::Result<()> {
     let now = SystemTime::now();
-    let name: AgentName = options.name.parse()?;
+    let name = &options.name;
     anyhow::ensure!(
         options.user.is_none() || options.kind == KeyKind::App,
         "--user binds keys of apps only: a node carries everybody's requests, an administrator sees everything"
@@ -41,13 +41,13 @@ fn add(context: &Context, terminal: &Terminal, options: &AddKey) -> anyhow::Resu
         name: name.clone(),
         kind: kind(options.kind),
         key_sha256: key.hash(),
-        user: options.user.as_deref().map(str::parse).transpose()?,
+        user: options.user.clone(),
         providers: (!providers.is_empty()).then_some(providers),
-        expires: options.expires.as_deref().map(|text| when::parse(text, now)).transpose()?,
+        expires: options.expires,
         created: Some(now),
     };
     let added = context.home.change_gateway_keys(|keys| {
-        let taken = keys.iter().any(|key| key.name == name);
+        let taken = keys.iter().any(|key| key.name == *name);
         if !taken {
             keys.push(row.clone());
         }
@@ -60,7 +60,7 @@ fn add(context: &Context, terminal: &Terminal, options: &AddKey) -> anyhow::Resu
     anyhow::ensure!(added, hint());
     show_once(context, terminal, &row, &key).or_else(|error| {
         // A key that nobody has seen is nobody's.
-        take_back(context, &name)?;
+        take_back(context, name)?;
         Err(error.context(format!("the key could not be shown, so {name} was not added")))
     })
 }
@@ -122,10 +122,9 @@ fn list(context: &Context, terminal: &Terminal) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn revoke(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
-    let name: AgentName = name.parse()?;
+fn revoke(context: &Context, terminal: &Terminal, name: &AgentName) -> anyhow::Result<()> {
     let unknown = || Hint::new(format!("there is no key called {name}"), "nexus gateway key list");
-    anyhow::ensure!(take_back(context, &name)?, unknown());
+    anyhow::ensure!(take_back(context, name)?, unknown());
     terminal.either(&json!({ "revoked": name.as_str() }), || format!("revoked {name}\n"))
 }
 

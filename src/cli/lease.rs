@@ -1,7 +1,5 @@
 //! `nexus agent lease`: tokens for a short time, made and ended by the gateway of this home.
 
-use std::time::SystemTime;
-
 use http::{Method, StatusCode};
 use nexus::model::AgentName;
 use serde_json::{Map, Value, json};
@@ -9,14 +7,12 @@ use serde_json::{Map, Value, json};
 use super::arguments::LeaseAgent;
 use super::context::{Context, Hint};
 use super::terminal::Terminal;
-use super::{control, surroundings, when};
+use super::{control, surroundings};
 
 pub(super) fn add(context: &Context, terminal: &Terminal, options: &LeaseAgent) -> anyhow::Result<()> {
-    let name: AgentName = options.name.parse()?;
-    let now = SystemTime::now();
-    let end = when::parse(&options.time, now)?;
+    let name = &options.name;
     let mut wanted = Map::new();
-    wanted.insert("seconds".into(), json!(end.duration_since(now)?.as_secs()));
+    wanted.insert("seconds".into(), json!(options.time.as_secs()));
     let lists = [("providers", &options.providers), ("hosts", &options.hosts)];
     wanted.extend(lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name.to_owned(), json!(list))));
     wanted.extend(options.calls.map(|calls| ("calls".to_owned(), json!(calls))));
@@ -39,8 +35,7 @@ pub(super) fn add(context: &Context, terminal: &Terminal, options: &LeaseAgent) 
     })
 }
 
-pub(super) fn list(context: &Context, terminal: &Terminal, name: &str) -> anyhow::Result<()> {
-    let name: AgentName = name.parse()?;
+pub(super) fn list(context: &Context, terminal: &Terminal, name: &AgentName) -> anyhow::Result<()> {
     let found = ask(context, &Method::GET, &format!("/api/agents/{name}/leases"), None)?;
     terminal.either(&found, || {
         let rows = found.get("leases").and_then(Value::as_array).into_iter().flatten().map(|lease| {

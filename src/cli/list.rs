@@ -15,14 +15,14 @@ use super::terminal::Terminal;
 use super::{gateway, node, remote, when};
 
 pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> anyhow::Result<()> {
-    let user: Option<UserName> = options.user.as_deref().map(str::parse).transpose()?;
+    let user = options.user.as_ref();
     if let Some(there) = gateway::there(context, terminal)? {
-        return remote::list((context, terminal), &there, user.as_ref());
+        return remote::list((context, terminal), &there, user);
     }
     let snapshot = context.store()?.snapshot()?;
     let standings = Standings::look(context, terminal);
     let row = |(id, entry): (&ConnectionId, &Arc<Entry>)| (Summary::of(id, entry), standings.of(id, entry));
-    let wanted = |(row, _): &(Summary, Told)| user.is_none() || UserName::same(row.connection.user(), user.as_ref());
+    let wanted = |(row, _): &(Summary, Told)| user.is_none() || UserName::same(row.connection.user(), user);
     let rows: Vec<_> = snapshot.iter().map(row).filter(wanted).collect();
     terminal.either(&json!({ "connections": rows.iter().map(facts).collect::<Vec<_>>() }), || {
         let columns = ["Provider", "Auth type", "Client ID", "User", "Expires", "Registered", "Status", "Last used", "Renews"];
@@ -32,7 +32,7 @@ pub(super) fn list(context: &Context, terminal: &Terminal, options: &List) -> an
         advice(row, told.status).into_iter().for_each(|advice| terminal.warn(&advice));
     }
     if rows.is_empty() && !terminal.json {
-        say_that_there_is_none(context, terminal, user.as_ref())?;
+        say_that_there_is_none(context, terminal, user)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ mod there;
 use std::cell::Cell;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use nexus::app::login::{self, Account, Error, Heard, Obtained, Ports, Revoked, Waiting, Wish, can_keep, keep};
@@ -25,7 +25,7 @@ use super::arguments::Login;
 use super::context::{Context, Hint, connection};
 use super::process::{harden, start_log};
 use super::terminal::Terminal;
-use super::{browser, gateway, providers, when};
+use super::{browser, gateway, providers};
 use loopback::{Arrival, Loopback};
 use page::Page;
 use redirect::Redirect;
@@ -71,7 +71,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Login) -> an
     context.warn_if_guessable(terminal)?;
     let account = account(terminal, (&store, &provider), &id, (options, &redirect))?;
     can_keep(&account, store.get(&id)?.as_deref()).context("nobody was asked")?;
-    let patience = patience(options)?;
+    let patience = patience(options);
     let ports = login::ports(&context.home, &context.config()?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(async {
@@ -118,9 +118,8 @@ fn before_asking(there: &gateway::There, id: &ConnectionId) -> anyhow::Result<()
 }
 
 /// How long a person is waited for.
-fn patience(options: &Login) -> anyhow::Result<Duration> {
-    let now = SystemTime::now();
-    Ok(when::parse(options.timeout.as_deref().unwrap_or("10m"), now)?.duration_since(now).unwrap_or_default())
+fn patience(options: &Login) -> Duration {
+    options.timeout.unwrap_or(Duration::from_secs(10 * 60))
 }
 
 /// A service without a page for browsers has one for codes.

@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Open) -> any
         return terminal.either(&ended, || format!("{count} sessions and links ended\n"));
     }
     let name: AgentName = match &options.name {
-        Some(name) => name.parse()?,
+        Some(name) => name.clone(),
         None => own_name()?,
     };
     let role = options.role.to_possible_value().map(|role| role.get_name().to_owned());

@@ -17,8 +17,8 @@ use serde_json::json;
 
 use super::arguments::Policy;
 use super::context::Context;
+use super::node;
 use super::terminal::Terminal;
-use super::{node, when};
 
 /// The largest file that is read here.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Policy) -> an
         Policy::Check { file: Some(file) } => check_file(terminal, file),
         Policy::Check { file: None } => check(context, terminal),
         Policy::Test { file } => test(context, terminal, file),
-        Policy::Suggest { since, agent } => write_suggested(context, terminal, since, agent.as_deref()),
+        Policy::Suggest { since, agent } => write_suggested(context, terminal, *since, agent.as_ref()),
     }
 }
 
@@ -193,14 +193,18 @@ enum Kind {
     TakenBack,
 }
 
-fn write_suggested(context: &Context, terminal: &Terminal, since: &str, agent: Option<&str>) -> anyhow::Result<ExitCode> {
+fn write_suggested(
+    context: &Context,
+    terminal: &Terminal,
+    since: SystemTime,
+    agent: Option<&AgentName>,
+) -> anyhow::Result<ExitCode> {
     context.require_home()?;
-    let since = Timestamp::try_from(when::past(since, SystemTime::now())?)?;
-    let agent: Option<AgentName> = agent.map(str::parse).transpose()?;
+    let since = Timestamp::try_from(since)?;
     let mut seen = Seen::default();
     let mut tail = Tail::open(&context.home.audit(), Since::Start)?;
     while let Some(line) = tail.next_line(Duration::ZERO)? {
-        seen.take(&line, since, agent.as_ref());
+        seen.take(&line, since, agent);
     }
     let kinds: BTreeSet<Observed> = seen.kinds.keys().cloned().collect();
     let Suggested { rules, unsaid } = suggest(&kinds);

@@ -1,7 +1,6 @@
 //! `nexus register`: a credential into the vault, its hosts sealed with it.
 
 use std::io::{BufRead as _, Read as _};
-use std::time::SystemTime;
 
 use anyhow::Context as _;
 use nexus::app::registration::{self, Error, Form, Wanted, unbound, ways};
@@ -13,7 +12,7 @@ use serde_json::json;
 use super::arguments::Register;
 use super::context::{Context, Hint, connection};
 use super::terminal::Terminal;
-use super::{gateway, providers, when};
+use super::{gateway, providers};
 
 /// The largest key or certificate that is read.
 const FILE_LIMIT: usize = 64 * 1024;
@@ -37,7 +36,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     if fields.names().next().is_none() {
         ask(terminal, provider, &mut fields)?;
     }
-    let expires_at = options.expires.as_deref().map(|text| when::parse(text, SystemTime::now())).transpose()?;
+    let expires_at = options.expires;
     // A client without a secret can be nothing else.
     let app = options.app || fields.field("client_secret").is_none();
     let entry = registration::entry(Form { provider, fields, expires_at, app }).map_err(|error| match error {

@@ -4,10 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use jiff::{SpanRelativeTo, Timestamp};
 
-use super::arguments::Period;
-
 /// `3600` (seconds from now), `30d`, `12h 30m`, or RFC 3339.
-pub(super) fn parse(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
+fn parse(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
     let wrong = || anyhow::anyhow!("{text:?} is not a time: write 30d, 12h, seconds from now, or 2027-01-31T12:00:00Z");
     let ahead = if let Ok(seconds) = text.parse::<u64>() {
         Some(Duration::from_secs(seconds))
@@ -28,7 +26,7 @@ pub(super) fn parse(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
 }
 
 /// `3600` (seconds ago), `30d`, `12h 30m`, or RFC 3339: a point in time that is over, or any that is written in full.
-pub(super) fn past(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
+fn past(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time.into());
     }
@@ -38,10 +36,20 @@ pub(super) fn past(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
     now.checked_sub(ahead).filter(|time| Timestamp::try_from(*time).is_ok()).ok_or_else(wrong)
 }
 
-/// From when to when.
-pub(super) fn period(period: &Period, now: SystemTime) -> anyhow::Result<(Option<SystemTime>, Option<SystemTime>)> {
-    let read = |text: &Option<String>| text.as_deref().map(|text| past(text, now)).transpose();
-    Ok((read(&period.since)?, read(&period.until)?))
+/// An argument that is a time ahead.
+pub(super) fn ahead(text: &str) -> anyhow::Result<SystemTime> {
+    parse(text, SystemTime::now())
+}
+
+/// An argument that is a time in the past.
+pub(super) fn ago(text: &str) -> anyhow::Result<SystemTime> {
+    past(text, SystemTime::now())
+}
+
+/// An argument that says how long.
+pub(super) fn length(text: &str) -> anyhow::Result<Duration> {
+    let now = SystemTime::now();
+    Ok(parse(text, now)?.duration_since(now)?)
 }
 
 /// RFC 3339, whole seconds.

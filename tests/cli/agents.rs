@@ -53,8 +53,8 @@ fn what_an_agent_may_do_is_shown() {
     assert!(world.nexus(&["agent", "list"]).ok().contains("60/min"));
     let unknown = world.nexus(&["agent", "show", "cd"]).failed(1);
     assert!(unknown.contains("there is no agent called cd"), "{unknown}");
-    let refused = world.nexus(&["agent", "add", "cd", "--rate", "60"]).failed(1);
-    assert!(refused.contains("is not a rate"), "{refused}");
+    let refused = world.nexus(&["agent", "add", "cd", "--rate", "60"]).failed(2);
+    assert!(refused.contains("'60' for '--rate <RATE>'"), "{refused}");
 }
 
 #[test]
@@ -95,16 +95,16 @@ fn the_lines_to_paste_work() {
 #[test]
 fn names_providers_hosts_and_times_are_checked() {
     let world = World::new();
-    for (arguments, wanted) in [
-        (&["a b"][..], "agent name"),
-        (&["local"], "choose another"),
-        (&["x", "--provider", "githb"], "did you mean github?"),
-        (&["x", "--host", "a_b/c"], "is not a host"),
-        (&["x", "--expires", "yesterday"], "is not a time"),
-        (&["x", "--user", "a b"], "user name"),
+    for (code, arguments, wanted) in [
+        (2, &["a b"][..], "agent name"),
+        (1, &["local"], "choose another"),
+        (1, &["x", "--provider", "githb"], "did you mean github?"),
+        (2, &["x", "--host", "a_b/c"], "expected a host"),
+        (2, &["x", "--expires", "yesterday"], "is not a time"),
+        (2, &["x", "--user", "a b"], "user name"),
     ] {
         let whole: Vec<&str> = [&["agent", "add"], arguments].concat();
-        let said = world.nexus(&whole).failed(1);
+        let said = world.nexus(&whole).failed(code);
         assert!(said.contains(wanted), "{arguments:?}: {said}");
     }
     assert!(!world.read("agents.toml").contains("[["));

@@ -65,15 +65,15 @@ fn i1_a_key_is_shown_once_and_kept_as_a_hash() {
 #[test]
 fn what_a_key_is_made_of_is_checked() {
     let world = World::new();
-    for (arguments, words) in [
-        (&["a b", "--kind", "app"][..], "agent name"),
-        (&["x", "--kind", "app", "--providers", "githb"], "did you mean github?"),
-        (&["x", "--kind", "node", "--user", "alice"], "keys of apps only"),
-        (&["x", "--kind", "admin", "--providers", "github"], "keys of apps and nodes only"),
-        (&["x", "--kind", "app", "--expires", "soon"], "is not a time"),
-        (&["x", "--kind", "app", "--user", "a b"], "user name"),
+    for (code, arguments, words) in [
+        (2, &["a b", "--kind", "app"][..], "agent name"),
+        (1, &["x", "--kind", "app", "--providers", "githb"], "did you mean github?"),
+        (1, &["x", "--kind", "node", "--user", "alice"], "keys of apps only"),
+        (1, &["x", "--kind", "admin", "--providers", "github"], "keys of apps and nodes only"),
+        (2, &["x", "--kind", "app", "--expires", "soon"], "is not a time"),
+        (2, &["x", "--kind", "app", "--user", "a b"], "user name"),
     ] {
-        let said = world.nexus(&[&["gateway", "key", "add"], arguments].concat()).failed(1);
+        let said = world.nexus(&[&["gateway", "key", "add"], arguments].concat()).failed(code);
         assert!(said.contains(words), "{arguments:?}: {said}");
     }
     assert_eq!(world.nexus(&["gateway", "key", "add", "x"]).code, Some(2), "a kind must be said");

@@ -24,6 +24,33 @@ fn misuse_is_exit_code_2_one_line_and_a_hint() {
 }
 
 #[test]
+fn an_argument_that_is_no_head_time_status_or_name_is_misuse() {
+    let world = World::bare();
+    for (arguments, error) in [
+        (&["audit", "verify", "--head", "zz"][..], "a line's number, a colon and 64 hex digits"),
+        (&["audit", "verify", "--key", "zz"], "as `nexus audit key` prints them"),
+        (&["audit", "search", "--since", "soon"], "write 7d, 12h"),
+        (&["audit", "search", "--until", "soon"], "write 7d, 12h"),
+        (&["audit", "search", "--status", "2x"], "'2x' for '--status"),
+        (&["audit", "export", "--since", "soon"], "write 7d, 12h"),
+        (&["audit", "export", "--format", "xml"], "'xml' for '--format"),
+        (&["policy", "suggest", "--since", "soon"], "write 7d, 12h"),
+        (&["policy", "suggest", "--agent", "a b"], "agent name"),
+        (&["explain", "--agent", "a b", "https://a.test"], "agent name"),
+        (&["agent", "show", "a b"], "agent name"),
+        (&["agent", "lease", "a", "--for", "soon"], "write 30d, 12h"),
+        (&["approve", "x", "--for", "soon"], "write 30d, 12h"),
+        (&["register", "github", "--expires", "2020-01-01T00:00:00Z"], "is in the past"),
+        (&["login", "github", "--timeout", "-"], "is not a time"),
+        (&["list", "--user", "a b"], "user name"),
+        (&["open", "--name", "a b"], "agent name"),
+    ] {
+        let said = world.nexus(arguments).failed(2);
+        assert!(said.contains(error) && said.contains("--help"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
 fn help_and_version_are_data() {
     let world = World::bare();
     let help = world.nexus(&["--help"]).ok();

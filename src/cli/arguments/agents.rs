@@ -1,6 +1,11 @@
 //! The identities of callers.
 
+use std::time::{Duration, SystemTime};
+
 use clap::{Args, Subcommand};
+use nexus::model::{AgentName, HostTerm, Rate, UserName};
+
+use super::super::when;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Agent {
@@ -12,24 +17,24 @@ pub(crate) enum Agent {
     /// Show what one agent may do
     Show {
         /// Its name
-        name: String,
+        name: AgentName,
     },
     /// Let an agent get nothing, streams that are open included, until it is thawed
     Freeze {
         /// Its name; local for callers without a token
-        name: String,
+        name: AgentName,
     },
     /// Let a frozen agent get what it may again
     Thaw {
         /// Its name
-        name: String,
+        name: AgentName,
     },
     /// Make a token that acts for an agent for a short time and may do no more than it; it is shown once
     Lease(LeaseAgent),
     /// List the leases of an agent
     Leases {
         /// The agent's name
-        name: String,
+        name: AgentName,
     },
     /// End a lease; what it has open ends within a second
     Release {
@@ -40,17 +45,17 @@ pub(crate) enum Agent {
     #[command(visible_alias = "rm")]
     Revoke {
         /// Its name
-        name: String,
+        name: AgentName,
     },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct LeaseAgent {
     /// The agent that it acts for
-    pub(crate) name: String,
+    pub(crate) name: AgentName,
     /// How long: `15m`, `2h`, seconds
-    #[arg(long = "for", value_name = "TIME", default_value = "15m")]
-    pub(crate) time: String,
+    #[arg(long = "for", value_name = "TIME", default_value = "15m", value_parser = when::length)]
+    pub(crate) time: Duration,
     /// How many requests it is good for
     #[arg(long)]
     pub(crate) calls: Option<u64>,
@@ -65,20 +70,20 @@ pub(crate) struct LeaseAgent {
 #[derive(Debug, Args)]
 pub(crate) struct AddAgent {
     /// Its name: letters, digits and - . _ ~
-    pub(crate) name: String,
+    pub(crate) name: AgentName,
     /// It acts for this person and uses their connections and those of nobody; without it, it may name anybody's
     #[arg(long)]
-    pub(crate) user: Option<String>,
+    pub(crate) user: Option<UserName>,
     /// It may use this provider only; can be repeated, or several with commas between
     #[arg(long = "provider", alias = "providers", value_name = "PROVIDER", value_delimiter = ',')]
     pub(crate) providers: Vec<String>,
     /// It may reach this host only, `*.example.com` for all below a name; can be repeated, or several with commas between
     #[arg(long = "host", alias = "hosts", value_name = "HOST", value_delimiter = ',')]
-    pub(crate) hosts: Vec<String>,
+    pub(crate) hosts: Vec<HostTerm>,
     /// How many requests it may make: `60/min`, `10/s`, `1000/h`, `5000/day`
     #[arg(long, value_name = "RATE")]
-    pub(crate) rate: Option<String>,
+    pub(crate) rate: Option<Rate>,
     /// When its access ends: `30d`, `12h`, seconds, or RFC 3339
-    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    pub(crate) expires: Option<String>,
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = when::ahead)]
+    pub(crate) expires: Option<SystemTime>,
 }

@@ -1,7 +1,11 @@
 //! The log.
 
+use std::time::SystemTime;
+
 use clap::{Args, Subcommand, ValueEnum};
-use nexus::audit::Format;
+use nexus::audit::{Format, Head, PublicKey, StatusRange};
+
+use super::super::when;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
@@ -40,7 +44,7 @@ pub(crate) struct Search {
     pub(crate) verdict: Option<Verdict>,
     /// What the caller was answered: 403, or 5xx for all of a class
     #[arg(long)]
-    pub(crate) status: Option<String>,
+    pub(crate) status: Option<StatusRange>,
     #[command(flatten)]
     pub(crate) period: Period,
     /// At most so many, the newest; 0 = all
@@ -85,11 +89,11 @@ impl From<ExportFormat> for Format {
 #[derive(Debug, Args)]
 pub(crate) struct Period {
     /// From then on: `7d` ago, `12h`, seconds, or RFC 3339
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) since: Option<String>,
+    #[arg(long, value_name = "WHEN", value_parser = when::ago)]
+    pub(crate) since: Option<SystemTime>,
     /// Until then, said as --since
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) until: Option<String>,
+    #[arg(long, value_name = "WHEN", value_parser = when::ago)]
+    pub(crate) until: Option<SystemTime>,
 }
 
 /// As the log spells it.
@@ -126,10 +130,10 @@ impl Verdict {
 pub(crate) struct Verify {
     /// A head that was noted elsewhere, NUMBER:HASH: shows whether anything up to it was cut
     #[arg(long, value_name = "HEAD")]
-    pub(crate) head: Option<String>,
+    pub(crate) head: Option<Head>,
     /// A key that signed heads, as `nexus audit key` prints it, in place of this home's; can be repeated
     #[arg(long = "key", value_name = "KEY")]
-    pub(crate) keys: Vec<String>,
+    pub(crate) keys: Vec<PublicKey>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,11 @@
 //! Credentials and accounts: how they come, are looked at and go.
 
+use std::time::{Duration, SystemTime};
+
 use clap::Args;
+use nexus::model::UserName;
+
+use super::super::when;
 
 #[derive(Debug, Args)]
 pub(crate) struct Register {
@@ -34,8 +39,8 @@ pub(crate) struct Register {
     #[arg(long)]
     pub(crate) refresh_token: Option<String>,
     /// When the access token ends: `30d`, `12h`, seconds, or RFC 3339
-    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    pub(crate) expires: Option<String>,
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = when::ahead)]
+    pub(crate) expires: Option<SystemTime>,
     /// Any other field, such as a tenant: `--field site=acme` (a secret better from a prompt or --stdin)
     #[arg(long = "field", value_name = "NAME=VALUE")]
     pub(crate) fields: Vec<String>,
@@ -70,8 +75,8 @@ pub(crate) struct Login {
     #[arg(long, value_name = "URI")]
     pub(crate) redirect_uri: Option<String>,
     /// How long to wait for the person [default: 10m]
-    #[arg(long, value_name = "SPAN")]
-    pub(crate) timeout: Option<String>,
+    #[arg(long, value_name = "SPAN", value_parser = when::length)]
+    pub(crate) timeout: Option<Duration>,
     /// OAuth client id, where none is registered
     #[arg(long)]
     pub(crate) client_id: Option<String>,
@@ -87,7 +92,7 @@ pub(crate) struct Login {
 pub(crate) struct List {
     /// Only the connections of this person
     #[arg(long)]
-    pub(crate) user: Option<String>,
+    pub(crate) user: Option<UserName>,
 }
 
 #[derive(Debug, Args)]
@@ -135,8 +140,8 @@ pub(crate) struct Approve {
     #[arg(long, conflicts_with_all = ["span", "pattern"])]
     pub(crate) deny: bool,
     /// Let on all requests of the same agent, rule, method, host and path for so long: `1h`, 24 hours at most
-    #[arg(long = "for", value_name = "TIME")]
-    pub(crate) span: Option<String>,
+    #[arg(long = "for", value_name = "TIME", value_parser = when::length)]
+    pub(crate) span: Option<Duration>,
     /// And those of other paths that fit, written as in a rule: `/repos/acme/*/issues`; for an hour where no time is said
     #[arg(long, value_name = "PATHS")]
     pub(crate) pattern: Option<String>,

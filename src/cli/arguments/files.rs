@@ -1,8 +1,12 @@
 //! What lies in the home folder as files: rules, providers, the certificate authority, what another program stored.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::Subcommand;
+use nexus::model::AgentName;
+
+use super::super::when;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
@@ -19,11 +23,11 @@ pub(crate) enum Policy {
     /// Write the least rules that the log would have needed
     Suggest {
         /// From when on: `7d`, `12h`, seconds, or RFC 3339
-        #[arg(long, value_name = "WHEN", default_value = "7d")]
-        since: String,
+        #[arg(long, value_name = "WHEN", default_value = "7d", value_parser = when::ago)]
+        since: SystemTime,
         /// For this agent only
         #[arg(long, value_name = "NAME")]
-        agent: Option<String>,
+        agent: Option<AgentName>,
     },
 }
 

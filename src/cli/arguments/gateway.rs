@@ -1,8 +1,12 @@
 //! The gateway: who may ask it, and whom a node believes to be it.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand, ValueEnum};
+use nexus::model::{AgentName, UserName};
+
+use super::super::when;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Gateway {
@@ -36,26 +40,26 @@ pub(crate) enum GatewayKey {
     #[command(visible_alias = "rm")]
     Revoke {
         /// Its name
-        name: String,
+        name: AgentName,
     },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AddKey {
     /// Its name: letters, digits and - . _ ~
-    pub(crate) name: String,
+    pub(crate) name: AgentName,
     /// What it is good for
     #[arg(long, value_enum)]
     pub(crate) kind: KeyKind,
     /// An app's key sees the connections of this person and those of nobody; without it, everybody's
     #[arg(long)]
-    pub(crate) user: Option<String>,
+    pub(crate) user: Option<UserName>,
     /// An app's key may use these providers only, a node's is lent their connections only
     #[arg(long, value_name = "PROVIDER", value_delimiter = ',')]
     pub(crate) providers: Vec<String>,
     /// When its access ends: `30d`, `12h`, seconds, or RFC 3339
-    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    pub(crate) expires: Option<String>,
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = when::ahead)]
+    pub(crate) expires: Option<SystemTime>,
 }
 
 /// `--kind`.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
+use nexus::model::AgentName;
 
 use super::super::env::Format;
 use super::super::run::Confine;
@@ -25,7 +26,7 @@ pub(crate) struct Open {
     pub(crate) role: Role,
     /// Their name, which stands in the audit log beside all that they do [default: yours on this machine]
     #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<AgentName>,
     /// Print the link only
     #[arg(long)]
     pub(crate) no_browser: bool,
@@ -92,5 +93,5 @@ pub(crate) struct Explain {
     pub(crate) request: Vec<String>,
     /// For this agent
     #[arg(long, value_name = "NAME")]
-    pub(crate) agent: Option<String>,
+    pub(crate) agent: Option<AgentName>,
 }

@@ -15,9 +15,8 @@ const BROKEN: u8 = 3;
 const CARRIED: usize = 5;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Verify) -> anyhow::Result<ExitCode> {
-    let head = options.head.as_deref().map(str::parse).transpose()?;
-    let keys = if options.keys.is_empty() { own_key(context)?.into_iter().collect() } else { given(&options.keys)? };
-    match verify(&context.home.audit(), &Against { keys, head }) {
+    let keys = if options.keys.is_empty() { own_key(context)?.into_iter().collect() } else { options.keys.clone() };
+    match verify(&context.home.audit(), &Against { keys, head: options.head }) {
         Ok(found) => {
             let unproven = unproven(&found, options.head.is_some());
             terminal.either(&value(&found, &unproven), || text(&found, &unproven))?;
@@ -48,10 +47,6 @@ pub(super) fn key(context: &Context, terminal: &Terminal, pem: bool) -> anyhow::
 /// The public half of the key that is sealed in this home: whoever has not the secret can't have exchanged it.
 fn own_key(context: &Context) -> anyhow::Result<Option<PublicKey>> {
     Ok(HeadKey::open(&context.home.audit_key(), &context.key()?)?.map(|key| key.public()))
-}
-
-fn given(keys: &[String]) -> anyhow::Result<Vec<PublicKey>> {
-    keys.iter().map(|key| Ok(key.parse()?)).collect()
 }
 
 /// What nobody can tell from what was looked at, each with what would prove it.

@@ -1,30 +1,27 @@
 //! `nexus audit search`: what happened, by agent, lease, host, provider, verdict, status and time.
 
 use std::io::IsTerminal as _;
-use std::time::SystemTime;
 
 use nexus::audit::{Search, describe, search};
 
 use super::super::arguments;
 use super::super::context::Context;
 use super::super::terminal::Terminal;
-use super::super::when;
 use super::told;
 
 /// From so many lines on that must be indexed first, people are told.
 const WORTH_TELLING: u64 = 100_000;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &arguments::Search) -> anyhow::Result<()> {
-    let (since, until) = when::period(&options.period, SystemTime::now())?;
     let wanted = Search {
         agent: options.agent.clone(),
         lease: options.lease.clone(),
         host: options.host.clone(),
         provider: options.provider.clone(),
         verdict: options.verdict.map(|verdict| verdict.name().to_owned()),
-        status: options.status.as_deref().map(str::parse).transpose()?,
-        since,
-        until,
+        status: options.status.clone(),
+        since: options.period.since,
+        until: options.period.until,
         limit: (options.limit > 0).then_some(options.limit),
     };
     let told_at = |lines: u64| {

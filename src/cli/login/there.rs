@@ -42,7 +42,7 @@ pub(super) fn run(
     options: &Login,
 ) -> anyhow::Result<ExitCode> {
     can_be_done_there(there, id, options)?;
-    let (patience, title) = (patience(options)?, title(context, terminal, id)?);
+    let (patience, title) = (patience(options), title(context, terminal, id)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // From before anything is said: who reads it may answer with an interrupt.
