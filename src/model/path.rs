@@ -69,7 +69,7 @@ pub fn readings(path: &str) -> Result<Readings<'_>, PathError> {
     let mut at = 0;
     while let Some((bytes, rounds)) = all.get(at).cloned() {
         check(&bytes)?;
-        for (step, decodes) in STEPS.into_iter().chain([(without_authority as Step, false)]) {
+        for (step, decodes) in STEPS.into_iter().chain(RARE.map(|step| (step, false))) {
             let Some(read) = step(&bytes)? else { continue };
             let rounds = rounds + u8::from(decodes);
             match () {
@@ -119,7 +119,9 @@ fn without_query(path: &str) -> &str {
 fn is_plain(path: &str) -> bool {
     path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'\\' | b';'))
         && !path.contains("//")
-        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
+        // Dot segments, and dots that Windows drops.
+        && !path.contains("./")
+        && !path.ends_with('.')
 }
 
 /// Whether `path` has readings at all: it begins with `/`, stays below it, holds no control character, and its escapes come to an end.
@@ -146,6 +148,10 @@ const STEPS: [(Step, bool); 6] = [
     (|path| Ok(Some(decode(path).collect::<Vec<u8>>()).filter(|read| read != path)), true),
     (|path| Ok(Some(decoded_segments(path)).filter(|read| read != path)), true),
 ];
+
+/// What some services do besides: those that join a path to a base, that split it from the query once more, or that keep files by names as
+/// Windows has them.
+const RARE: [Step; 3] = [without_authority, without_inner_query, without_loose_ends];
 
 fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|b| *b == b'/').skip(1)
@@ -179,7 +185,6 @@ fn without_parameters(path: &[u8]) -> Vec<u8> {
     joined(segments(path).map(|segment| segment.split(|b| *b == b';').next().unwrap_or_default()))
 }
 
-/// Without empty segments, but for the last one.
 /// What begins with two slashes, as parsers of references take it (RFC 3986 section 4.2): its first segment names a host.
 fn without_authority(path: &[u8]) -> Result<Option<Vec<u8>>, PathError> {
     let Some(rest) = path.strip_prefix(b"//") else { return Ok(None) };
@@ -189,6 +194,25 @@ fn without_authority(path: &[u8]) -> Result<Option<Vec<u8>>, PathError> {
     Ok(Some(at.and_then(|at| rest.get(at..)).unwrap_or(b"/").to_vec()))
 }
 
+/// Without what stands behind a `?` or `#` that was escaped.
+fn without_inner_query(path: &[u8]) -> Result<Option<Vec<u8>>, PathError> {
+    Ok(path.iter().position(|byte| matches!(byte, b'?' | b'#')).and_then(|at| path.get(..at)).map(<[u8]>::to_vec))
+}
+
+/// Without blanks around each segment, and without dots at its end.
+fn without_loose_ends(path: &[u8]) -> Result<Option<Vec<u8>>, PathError> {
+    let bare = |segment: &[u8]| -> usize {
+        let loose = segment.iter().rev().take_while(|byte| matches!(byte, b' ' | b'.')).count();
+        segment.len() - loose
+    };
+    let read = joined(segments(path).map(|segment| match segment {
+        b"." | b".." => segment,
+        _ => segment.get(..bare(segment)).unwrap_or_default().trim_ascii_start(),
+    }));
+    Ok(Some(read).filter(|read| read != path))
+}
+
+/// Without empty segments, but for the last one.
 fn merged(path: &[u8]) -> Vec<u8> {
     let mut merged = path.to_vec();
     merged.dedup_by(|next, before| (*next, *before) == (b'/', b'/'));

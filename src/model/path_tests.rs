@@ -101,6 +101,32 @@ fn a_path_has_as_many_readings_as_it_needs() {
     assert_eq!(all("/a/b%2Fc"), ["/a/b%2Fc", "/a/b/c"]);
     assert_eq!(all("/a/b;c"), ["/a/b;c", "/a/b"]);
     assert_eq!(all("/a/b%2F%63"), ["/a/b%2F%63", "/a/b/c", "/a/b%2Fc"]);
+    assert_eq!(all("/a.b/.c/d.e"), ["/a.b/.c/d.e"]);
+}
+
+#[test]
+fn i1_what_some_services_cut_off_a_path_is_a_reading_of_it() {
+    for path in [
+        "/a/x/b%20",
+        "/a/x/b.",
+        "/a/x/b...",
+        "/a/x/b%2e",
+        "/a/x/b.%20.",
+        "/a/x/b%20/",
+        "/a/x%20/%20b",
+        "/a./x./b",
+        "/a/x/b%3Fc",
+        "/a/x/b%3f/../c",
+        "/a/x/b%23c",
+        "/a/x/b%253Fc=d%2523",
+        "/a/x/b;c%3fd",
+        "/a/x/b%20%3fd",
+        "/a/x/b%00",
+        "/a/x/b%09",
+        "/a/x/b%0a",
+    ] {
+        assert!(may_lead_there(path) || may_lead_there(path.trim_end_matches('/')), "{path}: {:?}", readings(path));
+    }
 }
 
 #[test]
