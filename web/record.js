@@ -1,0 +1,109 @@
+// One record of the audit log, whole: what was asked, what was decided and why, and the lines to go on with.
+
+import { h, put, say, tag } from "./dom.js";
+import { bytes, milliseconds } from "./format.js";
+import { ACTIONS, explainLine, rule } from "./lines.js";
+import { NOTES, PLACES, REFUSALS, VERDICTS, door } from "./meanings.js";
+import { listing, shown } from "./text.js";
+
+const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const PORTS = { http: 80, https: 443 };
+
+/** `host` with its port where that is not the usual one. */
+export const place = (event) => `${event.host ?? ""}${event.port === undefined || event.port === PORTS[event.scheme ?? "https"] ? "" : `:${event.port}`}`;
+
+/** The verdict as a word in its colour; a request that has not ended says so. */
+export function verdict(event) {
+  const [word, kind] = VERDICTS[event.verdict] ?? [event.verdict ?? event.event, ""];
+  return tag(word, kind);
+}
+
+/** Whether it is a request or a tunnel, not a word of the gateway or the log itself. */
+export const isRequest = (event) => /^(tunnel_)?(open|close|refuse)$/.test(event.event);
+
+/**
+ * The record as an element. `event` is one object with all that the log says of a request: the members of its last line over those
+ * of its first one; or any other line of the log. `context` is that of the view.
+ */
+export function record(event, context) {
+  const title = isRequest(event) ? `${event.method ?? "CONNECT"} ${place(event)}` : event.event;
+  const parts = isRequest(event) ? request(event) : [];
+  const whole = h("details", {}, h("summary", {}, "As it stands in the log"), h("pre", { tabindex: "0" }, listing(JSON.stringify(event, null, 1))));
+  return h("article", { class: "record" }, h("h2", {}, shown(title, { most: 300 })), parts, isRequest(event) ? null : facts(Object.entries(event)), whole);
+}
+
+function request(event) {
+  const ended = event.event.endsWith("close") || event.event.endsWith("refuse");
+  const status = event.status === undefined ? null : tag(String(event.status), event.status >= 500 ? "bad" : event.status >= 400 ? "warn" : "good");
+  const path = event.path === undefined ? null : h("p", { class: "path" }, shown(event.path));
+  return [path, h("p", { class: "tags" }, verdict(event), status, ended ? null : tag("under way", "warn")),
+    h("h3", {}, "What was decided"), h("ul", { class: "reasons" }, reasons(event).map((reason) => h("li", {}, reason))),
+    h("h3", {}, "What happened"), facts(happened(event)), event.host === undefined ? null : lines(event)];
+}
+
+function facts(pairs) {
+  const rows = pairs.filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return h("dl", {}, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value instanceof Node ? value : shown(typeof value === "string" ? value : JSON.stringify(value)))]));
+}
+
+function happened(event) {
+  const moved = event.bytes_up === undefined ? null : `${bytes(event.bytes_up)} up, ${bytes(event.bytes_down)} down`;
+  const spoken = [event.http && `HTTP/${event.http} from the program`, event.upstream_http && `HTTP/${event.upstream_http} to the service`].filter(Boolean).join(", ");
+  return [["Time", h("time", { datetime: event.time }, TIME.format(new Date(event.time)))], ["Took", event.duration_us === undefined ? null : milliseconds(event.duration_us / 1000)],
+    ["Agent", event.agent], ["Lease", event.lease], ["Process", event.process], ["From", event.source], ["Came", event.door && door(event.door)],
+    ["Server name", event.sni], ["Provider", event.provider], ["Connection", event.connection], ["Went to", event.dialled], ["Spoke", spoken],
+    ["Body", moved], ["Record", event.id], ["Line", event.seq === undefined ? null : String(event.seq)]];
+}
+
+/** What the log says of the decision, in sentences. */
+function reasons(event) {
+  const code = (text) => h("code", {}, shown(text, { mono: false, most: 300 }));
+  const said = [];
+  const add = (...parts) => said.push(parts);
+  const refused = REFUSALS[event.refusal];
+  add(VERDICTS[event.verdict]?.[2] ?? "It was not decided.");
+  if (event.refusal !== undefined) add(h("strong", {}, `${event.refusal}: `), refused?.[0] ?? "", " ", refused?.[1] ?? "", refused?.[2] ? [" (", code(`docs/howto/${refused[2]}`), ")"] : "");
+  if (event.rule !== undefined) add("The rule ", code(event.rule), event.verdict === "refuse" ? " refused it." : " let it on.");
+  else if (event.source !== undefined && event.verdict !== "refuse") add("No rule of the policy speaks of it.");
+  if (event.connection !== undefined) add("The connection ", code(event.connection), event.strategy ? [" goes on by the strategy ", code(event.strategy), "."] : " is the one that it is about.");
+  if (event.would_refuse !== undefined) add("If they were enforced, these rules would have refused it: ", code(event.would_refuse), ".");
+  if (event.would_hold !== undefined) add("If they were enforced, these rules would have held it for a person: ", code(event.would_hold), ".");
+  if (event.approval !== undefined) add(event.approval === "grant" ? "A person had said yes for a time: " : "A person said yes: ", code(event.approved_by ?? ""), event.approved_at ? [" at ", TIME.format(new Date(event.approved_at))] : "", event.approval_id ? [" (", code(event.approval_id), ")"] : "", ".");
+  if (event.canary !== undefined) add("A placeholder stood ", PLACES[event.canary.place] ?? code(event.canary.place), event.canary.agent ? [", made for ", code(event.canary.agent)] : "", event.canary.connection ? [", of the connection ", code(event.canary.connection)] : "", ".");
+  if (event.made !== undefined) add("The connection ", code(event.made), " was made of its answer.");
+  if (event.guard_hits) add(`${event.guard_hits} ${event.guard_hits === 1 ? "secret was" : "secrets were"} scrubbed out of the answer.`);
+  for (const note of event.notes ?? []) if (note !== "canary") add(code(note), ": ", NOTES[note] ?? "a step on the way.");
+  return said;
+}
+
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    say("Copied.");
+  } catch {
+    say("The browser does not let the page copy; select the text instead.", "wrong");
+  }
+}
+
+function copyable(text, name) {
+  const box = h("pre", { tabindex: "0" }, listing(text));
+  return h("div", { class: "copyable" }, box, h("button", { class: "quiet", "aria-label": `Copy the ${name}`, on: { click: () => copied(text) } }, "Copy"));
+}
+
+const caveats = (notes) => (notes.length === 0 ? null : h("small", {}, `${notes.join("; ")}.`));
+
+function lines(event) {
+  const command = explainLine(event);
+  const field = h("select", { "aria-label": "What the rule does" }, Object.entries(ACTIONS).map(([value, name]) => h("option", { value }, name)));
+  field.value = event.verdict === "refuse" ? "allow" : "deny";
+  const made = h("div", {});
+  const draw = () => {
+    const { text, notes } = rule(event, field.value);
+    put(made, copyable(text, "rule"), caveats(notes));
+  };
+  field.addEventListener("change", draw);
+  draw();
+  return [h("h3", {}, "Why, in a terminal"), copyable(command.line, "command"), caveats(command.notes),
+    h("h3", {}, "A rule for such requests"), h("p", { class: "choice" }, field), made,
+    h("p", {}, "It goes before the first rule that fits, into ", h("code", {}, "nexus.toml"), " or a file of ", h("code", {}, "policies/"), "; a proxy that is up takes it at once.")];
+}
