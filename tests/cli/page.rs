@@ -21,17 +21,21 @@ fn scene() -> (World, Up, String) {
     (world, up, address)
 }
 
-fn link(world: &World, role: &str) -> String {
+pub(crate) fn link(world: &World, role: &str) -> String {
     let made = world.nexus(&["open", "--no-browser", "--json", "--role", role, "--name", &format!("{role}-1")]).json();
     made["url"].as_str().expect("a link").to_owned()
 }
 
-/// What the browser saw, which complained of nothing.
-fn driven(world: &World, name: &str, links: &[String]) -> Value {
+fn driven(world: &World, scene: &str, links: &[String]) -> Value {
+    driven_by("drive.mjs", world, scene, links)
+}
+
+/// What the browser saw and complained of (`wrong`) while a script of `tests/page` played a scene.
+pub(crate) fn driven_by(script: &str, world: &World, scene: &str, links: &[String]) -> Value {
     let modules = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a target folder").join("test-page");
     assert!(modules.join("node_modules").exists(), "{} is missing: run tests/install.sh", modules.display());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page/drive.mjs");
-    let mut words = vec![script.to_str().expect("a path"), modules.to_str().expect("a path"), name];
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/page").join(script);
+    let mut words = vec![script.to_str().expect("a path"), modules.to_str().expect("a path"), scene];
     words.extend(links.iter().map(String::as_str));
     let mut command = world.program("node", &words);
     if let Some(folder) = std::env::var_os("PICTURES") {
@@ -44,7 +48,7 @@ fn driven(world: &World, name: &str, links: &[String]) -> Value {
     seen
 }
 
-fn complaints(seen: &Value) -> Vec<&str> {
+pub(crate) fn complaints(seen: &Value) -> Vec<&str> {
     seen["wrong"].as_array().expect("a list").iter().filter_map(Value::as_str).collect()
 }
 

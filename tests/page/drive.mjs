@@ -1,38 +1,6 @@
 // Does in Chromium what a person does on the page. drive.mjs MODULES SCENE LINK…; prints what it saw as JSON, the last line.
 
-import { createRequire } from "node:module";
-import { readFileSync } from "node:fs";
-
-const [modules, scene, ...links] = process.argv.slice(2);
-const load = createRequire(`${modules}/`);
-const { chromium } = load("playwright-core");
-const axe = readFileSync(load.resolve("axe-core/axe.min.js"), "utf8");
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
-const wrong = [];
-
-/** A page of a person of their own; what the browser complains of is collected. */
-async function person(options = {}) {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  page.setDefaultTimeout(20000);
-  page.on("pageerror", (error) => wrong.push(error.message));
-  page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
-  return { context, page };
-}
-
-async function signedIn(link, options) {
-  const { context, page } = await person(options);
-  await page.goto(link);
-  await page.getByRole("heading", { name: "Overview" }).waitFor();
-  return { context, page };
-}
-
-/** What axe finds serious or critical. It is put there by the browser's own door, past the page's policy. */
-async function barriers(page) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
-}
+import { asks, drive, goTo, looked, person, signedIn, wrong } from "./lib.mjs";
 
 const SCENES = {
   async sign_in([link]) {
@@ -63,12 +31,9 @@ const SCENES = {
     await looks.page.getByRole("link", { name: "Approvals", exact: true }).click();
     await looks.page.getByRole("article").waitFor();
     const buttons = await looks.page.getByRole("article").getByRole("button").count();
-    const refused = await looks.page.evaluate(async () => {
-      const headers = { "nexus-page": localStorage.getItem("nexus.page"), "content-type": "application/json" };
-      const found = await (await fetch("/api/approvals", { headers })).json();
-      const answer = await fetch(`/api/approvals/${found.items[0].id}`, { method: "POST", headers, body: JSON.stringify({ decision: "allow" }) });
-      return [answer.status, (await answer.json()).code];
-    });
+    const { body: found } = await asks(looks.page, "GET", "/api/approvals");
+    const answer = await asks(looks.page, "POST", `/api/approvals/${found.items[0].id}`, { decision: "allow" });
+    const refused = [answer.status, answer.body.code];
     await card.getByRole("button", { name: "Allow once" }).click();
     await page.getByText("Nothing waits.").waitFor();
     return { text, markup: await page.locator("article b, article script").count(), buttons, refused };
@@ -79,17 +44,8 @@ const SCENES = {
     for (const [at, colorScheme] of ["light", "dark"].entries()) {
       const { page } = await signedIn(links[at], { colorScheme, viewport: { width: 1280, height: 800 } });
       for (const name of await page.getByRole("navigation").getByRole("link").allInnerTexts()) {
-        await page.getByRole("link", { name, exact: true }).click();
-        await page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
-        await page.waitForFunction(() => document.querySelector("main > .empty:only-of-type")?.textContent !== "…");
-        for (const width of [1280, 320, 3840]) {
-          await page.setViewportSize({ width, height: 800 });
-          const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-          if (over > 0) seen.push(`${name} at ${width}: ${over} px too wide`);
-          if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/${name}-${colorScheme}-${width}.png` });
-        }
-        await page.setViewportSize({ width: 1280, height: 800 });
-        for (const barrier of await barriers(page)) seen.push(`${name}, ${colorScheme}: ${barrier}`);
+        await goTo(page, name);
+        seen.push(...await looked(page, `${name}-${colorScheme}`));
       }
     }
     return { seen };
@@ -107,9 +63,4 @@ const SCENES = {
   },
 };
 
-try {
-  const result = await SCENES[scene](links);
-  console.log(JSON.stringify({ ...result, wrong }));
-} finally {
-  await browser.close();
-}
+await drive(SCENES);
