@@ -44,6 +44,7 @@ const FILES: &[(&str, &str)] = &files![
     "icon.svg",
     "index.html",
     "lines.js",
+    "list.js",
     "meanings.js",
     "record.js",
     "text.js",
