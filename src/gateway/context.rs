@@ -22,7 +22,7 @@ use super::settings::Settings;
 use crate::agent::{Agents, AppPlaceholders, Guesses};
 use crate::approval::Approvals;
 use crate::attention::Attention;
-use crate::audit::Log;
+use crate::audit::{Live, Log};
 use crate::broker::{Broker, Clock};
 use crate::consent;
 use crate::listener::Peers;
@@ -92,6 +92,8 @@ pub(crate) struct Gateway {
     pub(super) refusals: Guesses,
     /// People at the page.
     pub(super) sessions: Sessions,
+    /// What happens now, for who watches.
+    pub(crate) live: Arc<Live>,
     peers: Mutex<Option<Peers>>,
     /// What takes provider files is built after us.
     pub(super) files: OnceLock<ProviderFiles>,
@@ -110,6 +112,7 @@ impl Gateway {
         let peers = Peers::new().inspect_err(|error| tracing::warn!(%error, "whose process calls can't be told here")).ok();
         Arc::new(Self {
             sessions: Sessions::new(settings.sessions),
+            live: Live::new(settings.audit.clone()),
             settings,
             ports,
             counters: Counters::default(),

@@ -25,6 +25,7 @@ mod problem;
 mod profile;
 mod return_url;
 mod routes;
+mod sampling;
 mod server;
 mod session;
 mod settings;

@@ -53,6 +53,11 @@ impl Voice {
         }
     }
 
+    /// Whether nobody listens any more.
+    pub(super) fn is_left(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// How long it has been silent.
     pub(super) fn silent(&self) -> Duration {
         self.spoke.elapsed()

@@ -6,6 +6,7 @@ mod asked;
 mod bounds;
 mod browsers;
 mod described;
+mod events;
 mod keys;
 mod killed;
 mod life;

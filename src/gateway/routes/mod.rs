@@ -6,6 +6,7 @@ mod audit;
 mod callback;
 mod capture;
 mod connections;
+mod events;
 mod leases;
 mod node;
 mod providers;
@@ -38,6 +39,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
         .merge(callback::routes())
         .merge(capture::routes())
         .merge(connections::routes())
+        .merge(events::routes())
         .merge(removed::routes())
         .merge(providers::routes())
         .merge(leases::routes())

@@ -91,6 +91,21 @@ impl Gateway {
     /// A request with a JSON body, or none.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Said {
         let body = body.map(ToString::to_string);
+        let mut head = self.head(method, path);
+        if let Some(body) = &body {
+            head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+        }
+        self.send(format!("{head}\r\n{}", body.unwrap_or_default()).as_bytes()).await
+    }
+
+    /// The stream of an answer that has no end, from its beginning.
+    pub(crate) async fn open(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.expect("the gateway");
+        stream.write_all(format!("{}\r\n", self.head("GET", path)).as_bytes()).await.expect("sent");
+        stream
+    }
+
+    fn head(&self, method: &str, path: &str) -> String {
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             head.push_str(&format!("Host: {}\r\n", self.address));
@@ -98,10 +113,7 @@ impl Gateway {
         for (name, value) in &self.fields {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        if let Some(body) = &body {
-            head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
-        }
-        self.send(format!("{head}\r\n{}", body.unwrap_or_default()).as_bytes()).await
+        head
     }
 
     /// These bytes, and all that comes back until the other end closes.
