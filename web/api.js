@@ -21,8 +21,8 @@ function fields(background) {
   return background ? { ...shown, "nexus-background": "1" } : shown;
 }
 
-async function fetched(method, path, { body, background, signal } = {}) {
-  const headers = fields(background);
+async function fetched(method, path, { body, background, signal, more } = {}) {
+  const headers = { ...fields(background), ...more };
   if (body !== undefined) headers["content-type"] = "application/json";
   const sent = body === undefined ? undefined : JSON.stringify(body);
   let response;
@@ -60,25 +60,44 @@ export async function download(path, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-/** Server-Sent Events (HTML section 9.2) by fetch, since EventSource can't show our half of the session. Ends with the signal. */
-export async function events(path, told, signal) {
-  const response = await fetched("GET", path, { background: true, signal });
+/** A stream that says nothing for so long is gone. */
+const SILENCE = 40000;
+
+/**
+ * Server-Sent Events (HTML section 9.2) by fetch, since EventSource can't show our half of the session. Calls `told(event, data, id)`;
+ * ends with the signal, or where the stream ends. `last` is the id after which it goes on.
+ */
+export async function events(path, told, signal, last = null) {
+  const quiet = new AbortController();
+  const response = await fetched("GET", path, { background: true, signal: AbortSignal.any([signal, quiet.signal]), more: last === null ? {} : { "last-event-id": last } });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let timer = setTimeout(() => quiet.abort(), SILENCE);
   let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    rest += value;
-    const blocks = rest.split("\n\n");
-    rest = blocks.pop();
-    for (const block of blocks) {
-      let event = "message";
-      const data = [];
-      for (const line of block.split("\n")) {
-        if (line.startsWith("event:")) event = line.slice(6).trim();
-        else if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
-      }
-      if (data.length > 0) told(event, JSON.parse(data.join("\n")));
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      clearTimeout(timer);
+      timer = setTimeout(() => quiet.abort(), SILENCE);
+      const blocks = (rest + value).split("\n\n");
+      rest = blocks.pop();
+      for (const block of blocks) tell(block, told);
     }
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new Problem(0, { detail: "The gateway is not heard any more", code: "away" });
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+function tell(block, told) {
+  let [event, id] = ["message", null];
+  const data = [];
+  for (const line of block.split("\n")) {
+    if (line.startsWith("event:")) event = line.slice(6).trim();
+    else if (line.startsWith("id:")) id = line.slice(3).trim();
+    else if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
+  }
+  if (data.length > 0) told(event, JSON.parse(data.join("\n")), id);
 }

@@ -7,6 +7,7 @@ import { day } from "./format.js";
 /** Views by path. Each module has `show(place, context)`, which may return what is to be done when it goes. */
 const VIEWS = [
   { path: "/", name: "Overview", module: "./views/overview.js" },
+  { path: "/live", name: "Live", module: "./views/live.js" },
   { path: "/approvals", name: "Approvals", module: "./views/approvals.js" },
   { path: "/connections", name: "Connections", module: "./views/connections.js" },
 ];

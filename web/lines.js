@@ -23,10 +23,13 @@ function known({ path: whole = "/" }) {
 
 const USUAL = { http: 80, https: 443 };
 
+/** The host as URLs and rules write it: the log has IPv6 addresses without brackets. */
+const bracketed = (host) => (/^[0-9a-f:.]*:[0-9a-f:.]*$/.test(host) ? `[${host}]` : host);
+
 function url(record) {
   const { path, query } = known(record);
   const scheme = record.scheme ?? "https";
-  const host = /^[0-9a-f:.]*:[0-9a-f:.]*$/.test(record.host) ? `[${record.host}]` : escaped(record.host);
+  const host = bracketed(record.host) === record.host ? escaped(record.host) : bracketed(record.host);
   const port = record.port === undefined || record.port === USUAL[scheme] ? "" : `:${Number(record.port)}`;
   return `${scheme}://${host}${port}${escaped(path.startsWith("/") ? path : "/")}${query ? `?${escaped(query)}` : ""}`;
 }
@@ -80,7 +83,7 @@ export function rule(record, action) {
   const notes = [];
   const lines = ["[[rule]]"];
   if (record.agent !== undefined) lines.push(`agents = ${toml(record.agent)}`);
-  lines.push(`hosts = ${toml(record.host)}`);
+  lines.push(`hosts = ${toml(bracketed(record.host))}`);
   if (record.port !== undefined && record.port !== USUAL[record.scheme ?? "https"]) lines.push(`ports = ${Number(record.port)}`);
   if (record.method !== undefined && record.method !== "CONNECT") {
     if (/^[A-Z-]{1,32}$/.test(record.method)) lines.push(`methods = ${toml(record.method)}`);

@@ -4,7 +4,7 @@ import { h, put, say, tag } from "./dom.js";
 import { bytes, milliseconds } from "./format.js";
 import { ACTIONS, explainLine, rule } from "./lines.js";
 import { NOTES, PLACES, REFUSALS, VERDICTS, door } from "./meanings.js";
-import { listing, shown } from "./text.js";
+import { listing, shown, visible } from "./text.js";
 
 const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const PORTS = { http: 80, https: 443 };
@@ -12,9 +12,12 @@ const PORTS = { http: 80, https: 443 };
 /** `host` with its port where that is not the usual one. */
 export const place = (event) => `${event.host ?? ""}${event.port === undefined || event.port === PORTS[event.scheme ?? "https"] ? "" : `:${event.port}`}`;
 
+/** The method; a CONNECT whose bytes nobody reads has none on record. */
+export const method = (event) => event.method ?? (event.event?.startsWith("tunnel_") ? "CONNECT" : "—");
+
 /** The verdict as a word in its colour; a request that has not ended says so. */
 export function verdict(event) {
-  const [word, kind] = VERDICTS[event.verdict] ?? [event.verdict ?? event.event, ""];
+  const [word, kind] = VERDICTS[event.verdict] ?? [visible(event.verdict ?? event.event), ""];
   return tag(word, kind);
 }
 
@@ -26,7 +29,7 @@ export const isRequest = (event) => /^(tunnel_)?(open|close|refuse)$/.test(event
  * of its first one; or any other line of the log. `context` is that of the view.
  */
 export function record(event, context) {
-  const title = isRequest(event) ? `${event.method ?? "CONNECT"} ${place(event)}` : event.event;
+  const title = isRequest(event) ? `${method(event)} ${place(event)}` : event.event;
   const parts = isRequest(event) ? request(event) : [];
   const whole = h("details", {}, h("summary", {}, "As it stands in the log"), h("pre", { tabindex: "0" }, listing(JSON.stringify(event, null, 1))));
   return h("article", { class: "record" }, h("h2", {}, shown(title, { most: 300 })), parts, isRequest(event) ? null : facts(Object.entries(event)), whole);
@@ -41,19 +44,24 @@ function request(event) {
     h("h3", {}, "What happened"), facts(happened(event)), event.host === undefined ? null : lines(event)];
 }
 
+/** Names and values: elements and words of ours as they are, what strangers sent in a box of its own. */
 function facts(pairs) {
   const rows = pairs.filter(([, value]) => value !== undefined && value !== null && value !== "");
   return h("dl", {}, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value instanceof Node ? value : shown(typeof value === "string" ? value : JSON.stringify(value)))]));
 }
 
 function happened(event) {
+  const words = (text) => (text ? h("span", {}, text) : null);
   const moved = event.bytes_up === undefined ? null : `${bytes(event.bytes_up)} up, ${bytes(event.bytes_down)} down`;
   const spoken = [event.http && `HTTP/${event.http} from the program`, event.upstream_http && `HTTP/${event.upstream_http} to the service`].filter(Boolean).join(", ");
-  return [["Time", h("time", { datetime: event.time }, TIME.format(new Date(event.time)))], ["Took", event.duration_us === undefined ? null : milliseconds(event.duration_us / 1000)],
-    ["Agent", event.agent], ["Lease", event.lease], ["Process", event.process], ["From", event.source], ["Came", event.door && door(event.door)],
-    ["Server name", event.sni], ["Provider", event.provider], ["Connection", event.connection], ["Went to", event.dialled], ["Spoke", spoken],
-    ["Body", moved], ["Record", event.id], ["Line", event.seq === undefined ? null : String(event.seq)]];
+  return [["Began", moment(event.began)], [event.began === undefined ? "Time" : "Ended", moment(event.time)],
+    ["Took", event.duration_us === undefined ? null : words(milliseconds(event.duration_us / 1000))],
+    ["Agent", event.agent], ["Lease", event.lease], ["Process", event.process], ["From", event.source], ["Came", event.door && words(visible(door(event.door)))],
+    ["Server name", event.sni], ["Provider", event.provider], ["Connection", event.connection], ["Went to", event.dialled], ["Spoke", words(visible(spoken))],
+    ["Body", words(moved)], ["Record", event.id], ["Line", event.seq === undefined ? null : String(event.seq)]];
 }
+
+const moment = (time) => (time === undefined ? null : h("time", { datetime: time }, TIME.format(new Date(time))));
 
 /** What the log says of the decision, in sentences. */
 function reasons(event) {
@@ -62,7 +70,7 @@ function reasons(event) {
   const add = (...parts) => said.push(parts);
   const refused = REFUSALS[event.refusal];
   add(VERDICTS[event.verdict]?.[2] ?? "It was not decided.");
-  if (event.refusal !== undefined) add(h("strong", {}, `${event.refusal}: `), refused?.[0] ?? "", " ", refused?.[1] ?? "", refused?.[2] ? [" (", code(`docs/howto/${refused[2]}`), ")"] : "");
+  if (event.refusal !== undefined) add(h("strong", {}, `${visible(event.refusal)}: `), refused?.[0] ?? "", " ", refused?.[1] ?? "", refused?.[2] ? [" (", code(`docs/howto/${refused[2]}`), ")"] : "");
   if (event.rule !== undefined) add("The rule ", code(event.rule), event.verdict === "refuse" ? " refused it." : " let it on.");
   else if (event.source !== undefined && event.verdict !== "refuse") add("No rule of the policy speaks of it.");
   if (event.connection !== undefined) add("The connection ", code(event.connection), event.strategy ? [" goes on by the strategy ", code(event.strategy), "."] : " is the one that it is about.");
@@ -72,7 +80,7 @@ function reasons(event) {
   if (event.canary !== undefined) add("A placeholder stood ", PLACES[event.canary.place] ?? code(event.canary.place), event.canary.agent ? [", made for ", code(event.canary.agent)] : "", event.canary.connection ? [", of the connection ", code(event.canary.connection)] : "", ".");
   if (event.made !== undefined) add("The connection ", code(event.made), " was made of its answer.");
   if (event.guard_hits) add(`${event.guard_hits} ${event.guard_hits === 1 ? "secret was" : "secrets were"} scrubbed out of the answer.`);
-  for (const note of event.notes ?? []) if (note !== "canary") add(code(note), ": ", NOTES[note] ?? "a step on the way.");
+  for (const note of event.notes ?? []) if (note !== "canary" && (note !== "rule" || event.rule === undefined)) add(code(note), ": ", NOTES[note] ?? "a step on the way.");
   return said;
 }
 

@@ -50,6 +50,7 @@ const FILES: &[(&str, &str)] = &files![
     "text.js",
     "views/approvals.js",
     "views/connections.js",
+    "views/live.js",
     "views/overview.js",
 ];
 

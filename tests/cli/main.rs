@@ -34,6 +34,7 @@ mod node_log_ins;
 mod nodes;
 mod oidc;
 mod page;
+mod page_live;
 mod policies;
 mod running;
 mod service;

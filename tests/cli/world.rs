@@ -224,6 +224,11 @@ impl Up {
         }
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn send(&self, sent: rustix::process::Signal) {
         signal(&self.child, sent);
     }
