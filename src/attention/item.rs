@@ -27,6 +27,8 @@ pub(super) struct Item {
     pub(super) told: Option<SystemTime>,
     /// Whoever was told that it is open has not been told that it is settled.
     pub(super) owed: bool,
+    /// How often it was opened again.
+    pub(super) reopened: u32,
 }
 
 impl Item {
@@ -46,11 +48,18 @@ impl Item {
     /// Opens one that was settled.
     pub(super) fn open_again(&mut self, need: Arc<Need>) {
         (self.state, self.settled_at, self.need) = (State::Open, None, need);
+        self.reopened = self.reopened.saturating_add(1);
+    }
+
+    /// How long nobody is told of it again. Advice that comes and goes may be about what one caller may not see: each time twice as long.
+    fn quiet(&self) -> Duration {
+        let doublings = if self.need.reason.is_advice() { self.reopened.min(6) } else { 0 };
+        QUIET * (1 << doublings)
     }
 
     /// Whether it is open and to be told of once more: what it was told of last was its end, and not just now.
     pub(super) fn is_due(&mut self, now: SystemTime) -> bool {
-        let quiet = self.told.is_none_or(|told| now.duration_since(told).is_ok_and(|ago| ago < QUIET));
+        let quiet = self.told.is_none_or(|told| now.duration_since(told).is_ok_and(|ago| ago < self.quiet()));
         let due = self.is_open() && !self.owed && !quiet;
         if due {
             (self.told, self.owed) = (Some(now), true);

@@ -94,6 +94,7 @@ impl Line {
             count: self.count,
             told: self.told.map(|at| at.min(now)),
             owed: self.owed,
+            reopened: 0,
         };
         Some(item).filter(|item| !item.is_over(now))
     }

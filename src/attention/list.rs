@@ -81,7 +81,9 @@ impl Attention {
             (item.last_seen, item.count) = (now, item.count.saturating_add(1));
             self.open_again(item, need);
             self.tell_if_due(item, now);
-            return Arc::clone(&item.id);
+            let id = Arc::clone(&item.id);
+            self.end_advice(&mut items, &id, now);
+            return id;
         }
         let crowded = make_room(&mut items, &need);
         let id: Arc<str> = request_id.into();
@@ -97,15 +99,29 @@ impl Attention {
             // Whoever asks for everything does not get to call everybody about it.
             told: (!crowded).then_some(now),
             owed: !crowded,
+            reopened: 0,
         };
         if !crowded {
             self.tell(Event::Opened, &item, now);
         }
         items.push(item);
+        self.end_advice(&mut items, &id, now);
         drop(items);
         self.stir();
         self.has_news();
         id
+    }
+
+    /// What blocks requests is said once: the advice about the same connection, given to the same agent, ends with it.
+    fn end_advice(&self, items: &mut [Item], id: &str, now: SystemTime) {
+        let Some(need) = items.iter().find(|item| &*item.id == id).map(|item| Arc::clone(&item.need)) else { return };
+        if need.reason.is_advice() {
+            return;
+        }
+        let same = |other: &Need| other.agent == need.agent && other.connection == need.connection && other.user == need.user;
+        for item in items.iter_mut().filter(|item| item.is_open() && item.need.reason.is_advice() && same(&item.need)) {
+            self.settle_one(item, State::Lapsed, now);
+        }
     }
 
     /// A request that is held for want of `need` still is: what was settled was something else.
@@ -121,6 +137,9 @@ impl Attention {
             item.open_again(Arc::new(need));
             self.stir();
             self.has_news();
+        } else if item.need.registered_at != need.registered_at {
+            // Another credential was registered, and is no better.
+            item.need = Arc::new(need);
         }
     }
 

@@ -29,6 +29,12 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    /// The one that is called `word`.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        let all = [Self::NotRegistered, Self::Attention, Self::Refused, Self::Revoked, Self::Unfit, Self::Pending];
+        all.into_iter().find(|reason| reason.word() == word)
+    }
+
     /// The word for programs.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -41,12 +47,14 @@ impl Reason {
         }
     }
 
-    /// What follows from it: `blocking` where requests are refused, `advisory` where they go on and the service's answer is the caller's.
+    /// Whether requests go on, and the service's answer is the caller's.
+    pub(super) fn is_advice(self) -> bool {
+        self == Self::Refused
+    }
+
+    /// What follows from it: `blocking` where requests are refused, `advisory` where they go on.
     pub(crate) fn urgency(self) -> &'static str {
-        match self {
-            Self::Refused => "advisory",
-            Self::NotRegistered | Self::Attention | Self::Revoked | Self::Unfit | Self::Pending => "blocking",
-        }
+        if self.is_advice() { "advisory" } else { "blocking" }
     }
 
     /// What is wrong, where nothing closer is known.

@@ -43,8 +43,9 @@ pub(crate) struct Reported {
     pub(crate) id: String,
     /// How it stands.
     pub(crate) status: State,
-    /// What is wrong with the connection.
-    pub(crate) reason: Reason,
+    /// What is wrong with the connection, in the words of `/api/attention`. An item with a word that only a newer Nexus knows is left out.
+    #[schema(example = "not_registered")]
+    pub(crate) reason: String,
     /// The connection.
     #[schema(example = "github:alice")]
     pub(crate) connection: String,
@@ -169,7 +170,7 @@ impl Attention {
         let settled_at = (!open).then_some(now);
         let (node, need) = (Some(node.clone()), Arc::new(need));
         let owed = told.is_some();
-        let item = Item { id, node, need, state, first_seen, last_seen, settled_at, count, told, owed };
+        let item = Item { id, node, need, state, first_seen, last_seen, settled_at, count, told, owed, reopened: 0 };
         if told.is_some() {
             self.tell(Event::Opened, &item, now);
         }
@@ -211,13 +212,14 @@ impl Reported {
     pub(crate) fn read(&self, now: SystemTime, words: impl FnOnce(&ConnectionId, Reason) -> super::Words) -> Option<Theirs> {
         let plain = (1..=64).contains(&self.id.len()) && self.id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let connection: ConnectionId = self.connection.parse().ok().filter(|_| plain)?;
-        let words = words(&connection, self.reason);
+        let reason = Reason::of(&self.reason)?;
+        let words = words(&connection, reason);
         let need = Need {
             agent: self.agent.parse().ok()?,
             user: self.user.as_ref().map(|user| user.parse()).transpose().ok()?,
             connection,
             named: true,
-            reason: self.reason,
+            reason,
             registered_at: None,
             words,
         };
@@ -235,7 +237,7 @@ fn reported(item: &Item) -> Reported {
     Reported {
         id: item.id.to_string(),
         status: item.state,
-        reason: need.reason,
+        reason: need.reason.word().to_owned(),
         connection: need.connection.to_string(),
         agent: need.agent.to_string(),
         user: need.user.as_ref().map(ToString::to_string),

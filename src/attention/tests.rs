@@ -98,6 +98,48 @@ fn what_comes_and_goes_within_a_minute_is_told_once() {
     assert_eq!(told(&mut notices), ["attention.opened"], "it came back to stay");
 }
 
+/// Advice about acme, of a credential registered `secs` after now.
+fn advice(secs: u64) -> Need {
+    let registered_at = Some(now() + Duration::from_secs(secs));
+    Need { reason: Reason::Refused, named: true, registered_at, ..need("ci", "acme") }
+}
+
+#[test]
+fn advice_that_comes_and_goes_is_told_less_and_less() {
+    let (attention, mut notices) = list(0);
+    let mut calls = 0;
+    for minute in 0..180 {
+        let at = now() + Duration::from_secs(minute * 61);
+        let item = attention.note(advice(0), "R1", at);
+        attention.settle(&[(item, Standing::Met)], at + Duration::from_secs(1));
+        calls += told(&mut notices).iter().filter(|word| *word == "attention.opened").count();
+    }
+    assert!((2..=5).contains(&calls), "{calls}");
+}
+
+#[test]
+fn what_blocks_requests_ends_the_advice_about_it() {
+    let (attention, _notices) = list(0);
+    attention.note(advice(0), "R1", now());
+    attention.note(Need { user: Some("bob".parse().expect("a name")), ..advice(0) }, "R2", now());
+    attention.note(Need { reason: Reason::Attention, ..advice(0) }, "R3", now());
+    let state = |id| attention.find(id).expect("an item").1.status;
+    assert_eq!((state("R1"), state("R2"), state("R3")), (State::Lapsed, State::Open, State::Open));
+    attention.note(advice(0), "R4", now());
+    assert_eq!(state("R1"), State::Open, "what still blocks is another item");
+}
+
+#[test]
+fn another_credential_that_is_no_better_is_what_the_item_is_about() {
+    let (attention, _notices) = list(0);
+    attention.note(advice(0), "R1", now());
+    attention.note(advice(5), "R2", now());
+    let (need, shown) = attention.find("R1").expect("an item");
+    assert_eq!((need.registered_at, shown.count), (advice(5).registered_at, 2));
+    attention.still_needed(&advice(9), now());
+    assert_eq!(attention.find("R1").expect("an item").0.registered_at, advice(9).registered_at);
+}
+
 #[test]
 fn i7_an_agent_that_asks_for_everything_pushes_out_its_own_and_calls_nobody_about_it() {
     let (attention, mut notices) = list(0);
@@ -182,7 +224,7 @@ fn told_of(attention: &Attention, (node, id): (&str, &str), connection: &str, st
     let reported = Reported {
         id: id.to_owned(),
         status,
-        reason: Reason::NotRegistered,
+        reason: "not_registered".to_owned(),
         connection: connection.to_owned(),
         agent: "ci".to_owned(),
         user: None,

@@ -210,7 +210,8 @@ impl Connection {
     fn judge(&self, book: &Book, live: &Live, provider: &Provider, complaint: Option<Complaint<'_>>) -> Result<(), Why> {
         if let Some(Complaint { ready, sent_at }) = complaint {
             let on_trial = live.generation.is_on_trial(Instant::now(), book.trial(&self.shared.settings));
-            if on_trial || ready.worked_after(self.shared.mark(sent_at)) {
+            // Of what is dead anyhow there is nothing to be tried.
+            if on_trial && live.status().renews() || ready.worked_after(self.shared.mark(sent_at)) {
                 return Err(Why::NotOurs);
             }
         }

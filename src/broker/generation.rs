@@ -215,6 +215,12 @@ impl Ready {
         before != 0 && !self.worked_after(before)
     }
 
+    /// Whether a request worked in the time `trial` before `mark`.
+    pub(super) fn worked_lately(&self, mark: u64, trial: Duration) -> bool {
+        let latest = self.latest.load(Ordering::Relaxed);
+        latest != 0 && latest.saturating_add(u64::try_from(trial.as_nanos()).unwrap_or(u64::MAX)) > mark
+    }
+
     /// Whether the last that is known of it is such a 401.
     pub(super) fn is_doubted(&self) -> bool {
         let doubted = self.doubted.load(Ordering::Relaxed);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::authorize::serving;
@@ -106,6 +107,16 @@ impl Permit {
         self.live.entry.fields.field(name)
     }
 
+    /// Notes that the service answered `status`, which is no refusal of the credential, to a request sent with it at `sent_at`. A service
+    /// that is out of order or too busy may not have looked at it.
+    pub(crate) fn answered(&self, status: StatusCode, sent_at: Instant) {
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            self.connection.used(self.connection.shared.mark(sent_at));
+        } else {
+            self.succeeded(sent_at);
+        }
+    }
+
     /// Notes that the service took the credential on a request sent at `sent_at`.
     pub(crate) fn succeeded(&self, sent_at: Instant) {
         let mark = self.connection.shared.mark(sent_at);
@@ -135,16 +146,18 @@ impl Permit {
             Outcome::Fresh(live) => self.with(live),
             Outcome::Keep(Why::Refused(_)) => self.refused(sent_at),
             Outcome::Keep(Why::NoRefreshToken) if self.has_ended() => self.refused(sent_at),
-            Outcome::Keep(why @ (Why::NoRefreshToken | Why::NotOurs | Why::RateLimited { .. })) => self.doubt(sent_at, why),
+            Outcome::Keep(why @ (Why::NoRefreshToken | Why::NotOurs)) => self.doubt(sent_at, why),
             Outcome::Keep(why) => Renewal::Keep(why),
         }
     }
 
     /// Of a 401 to a request sent with it at `sent_at` that no renewal answers. It says little about the credential, since a service may answer
-    /// so to what one caller may not see: a second one in a row, or the first that a person's new credential meets, is a reason to tell a person.
+    /// so to what one caller may not see. A second one in a row where nothing worked for a while, or the first that a person's new credential
+    /// meets, is a reason to tell a person.
     pub(crate) fn doubt(&self, sent_at: Instant, why: Why) -> Renewal {
-        let again = self.ready.doubted(self.connection.shared.mark(sent_at));
-        let generation = &self.live.generation;
+        let (shared, generation) = (&self.connection.shared, &self.live.generation);
+        let mark = shared.mark(sent_at);
+        let again = self.ready.doubted(mark) && !self.ready.worked_lately(mark, shared.settings.trial);
         let untried = generation.origin == Origin::Registered && !generation.has_succeeded();
         if self.ready.is_doubted() && (again || untried) { Renewal::Doubtful(why) } else { Renewal::Keep(why) }
     }

@@ -45,7 +45,11 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     })?;
     let (hosts, app_alone) = (entry.hosts.clone(), entry.is_app_alone());
     let (warnings, check) = (warnings(provider, &entry), page_to_try(provider, &entry));
+    let client_goes = entry.fields.field("client_id").is_none() && keeper.has_client(&id)?;
     let place = keeper.register(&id, entry)?;
+    if client_goes {
+        terminal.warn(&format!("the app that {id} had (client_id, client_secret) is gone with what was replaced; `nexus login` needs one: register it again where it is wanted"));
+    }
     warnings.iter().for_each(|warning| terminal.warn(warning));
     let verb = if replaced { "replaced" } else { "registered" };
     let value = json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts, "gateway": place });
@@ -99,6 +103,14 @@ impl Keeper {
         match self {
             Self::There(there) => there.has(id),
             Self::Here(store) => Ok(store.get(id)?.is_some()),
+        }
+    }
+
+    /// Whether it holds an OAuth client, as far as that can be seen from here.
+    fn has_client(&self, id: &ConnectionId) -> anyhow::Result<bool> {
+        match self {
+            Self::There(_) => Ok(false),
+            Self::Here(store) => Ok(store.get(id)?.is_some_and(|entry| entry.fields.field("client_id").is_some())),
         }
     }
 

@@ -11,7 +11,8 @@ use super::worker::{Proxy, Worker};
 use crate::agent::Agent;
 use crate::attention::{Holding, Need, Reason, Shown, Words};
 use crate::audit::Entry;
-use crate::model::ConnectionId;
+use crate::broker::{Permit, Why};
+use crate::model::{AgentName, ConnectionId};
 use crate::provider::Provider;
 use crate::registration::is_client;
 
@@ -48,9 +49,12 @@ impl Lack {
         Self { reason: Reason::Revoked, named: true, why: "The credential was revoked." }
     }
 
-    /// The service refuses the one that was chosen, for whatever reason.
-    fn doubtful() -> Self {
-        let why = "The service answered 401, and Nexus has nothing to renew the credential with.";
+    /// The service refuses the one that was chosen, and no renewal helps.
+    fn doubtful(why: &Why) -> Self {
+        let why = match why {
+            Why::NoRefreshToken => "The service answered 401, and Nexus has nothing to renew the credential with.",
+            _ => "The service answered 401 to a token that had just been renewed, too.",
+        };
         Self { reason: Reason::Refused, named: true, why }
     }
 
@@ -100,7 +104,7 @@ impl Worker {
         let client = [&own, &default].into_iter().flatten().any(|entry| is_client(provider, entry));
         let words = Words::new(&provider.title, &connection, lack.reason, Some(lack.why), client);
         let need = Need {
-            agent: agent.name.clone(),
+            agent: self.proxy.owner(agent),
             user: agent.user.clone(),
             connection,
             named: lack.named,
@@ -125,9 +129,10 @@ impl Worker {
         self.auth_required(provider, connection.clone(), agent, Lack { reason: Reason::Pending, named: true, why })
     }
 
-    /// Tells people that a service refuses `connection`, which its caller hears from the service itself.
-    pub(super) fn note_doubt(&self, provider: &Provider, connection: &ConnectionId, agent: &Agent, entry: &Entry) {
-        let refusal = self.auth_required(provider, connection.clone(), agent, Lack::doubtful());
+    /// Tells people that a service refuses what `permit` is for, which its caller hears from the service itself.
+    pub(super) fn note_doubt(&self, permit: &Permit, why: &Why, agent: &Agent, entry: &Entry) {
+        let lack = Lack::doubtful(why);
+        let refusal = self.auth_required(permit.provider(), permit.connection().clone(), agent, lack);
         if let Refusal::AuthRequired(mut missing) = refusal {
             self.note_need(&mut missing, entry);
         }
@@ -172,9 +177,16 @@ impl Worker {
 }
 
 impl Proxy {
+    /// Whose needs, and whose own log-ins, those of `agent` are. The agent of one `nexus run` ends with its command, so they are those of the
+    /// person who runs commands.
+    pub(super) fn owner(&self, agent: &Agent) -> AgentName {
+        if self.agents.load().is_ephemeral(&agent.name) { self.local.name.clone() } else { agent.name.clone() }
+    }
+
     /// How the item called `id` stands now; `None` where there is none, or another agent was refused.
     pub(super) fn need_of(&self, id: &str, agent: &Agent) -> Option<Shown> {
-        let theirs = |need: &Need| need.agent == agent.name && need.user == agent.user;
+        let owner = self.owner(agent);
+        let theirs = |need: &Need| need.agent == owner && need.user == agent.user;
         self.attention.find(id).filter(|(need, _)| theirs(need))?;
         self.broker.look_after_need(&self.attention, id);
         self.attention.find(id).map(|(_, shown)| shown)

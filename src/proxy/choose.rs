@@ -231,11 +231,9 @@ impl Worker {
         if own.pending { Err(self.pending(provider, &own.id, agent)) } else { Ok(Some(own.id.clone())) }
     }
 
-    /// Whose the connections are that `agent` obtains by its own log-ins. The agent of one `nexus run` ends with its command, so they are
-    /// those of the person who runs commands.
+    /// Whose the connections are that `agent` obtains by its own log-ins.
     pub(super) fn owner(&self, agent: &Agent) -> AgentName {
-        let ephemeral = self.proxy.agents.load().is_ephemeral(&agent.name);
-        if ephemeral { self.proxy.local.name.clone() } else { agent.name.clone() }
+        self.proxy.owner(agent)
     }
 
     /// The connection of `user` is not there.

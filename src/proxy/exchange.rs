@@ -95,11 +95,11 @@ impl Way {
         }
     }
 
-    /// The service took what the request of `sent_at` went with, which is returned.
-    fn has_worked(self, sent_at: Instant) -> Option<Permit> {
+    /// The service answered `status`, and has not refused what the request of `sent_at` went with, which is returned.
+    fn has_worked(self, status: StatusCode, sent_at: Instant) -> Option<Permit> {
         match self {
             Self::Permitted(permit, _) => {
-                permit.succeeded(sent_at);
+                permit.answered(status, sent_at);
                 Some(permit)
             }
             Self::Plain | Self::Stripped(_) | Self::Unregistered(..) => None,
@@ -187,7 +187,10 @@ impl Worker {
         let sent_at = Instant::now();
         // 6 forward
         let forwarded = match self.forward(&sending, way.permit()).await {
-            Ok(sent) if is_final(&sent, &way) => Ok((Judged::unjudged(sent), way.has_worked(sent_at))),
+            Ok(sent) if is_final(&sent, &way) => {
+                let permit = way.has_worked(sent.response.status(), sent_at);
+                Ok((Judged::unjudged(sent), permit))
+            }
             // It is rare, and its state is large.
             Ok(sent) => Box::pin(self.judge_and_renew(&sending, way, (sent, sent_at), entry)).await, // 7 renew
             Err(error) => Err(error.into()),

@@ -47,7 +47,7 @@ impl Worker {
                     return self.renew_and_replay(sending, permit, (judged, sent_at), entry).await;
                 }
                 if !refused {
-                    permit.succeeded(sent_at);
+                    permit.answered(judged.sent.response.status(), sent_at);
                 }
                 Ok((judged, Some(permit)))
             }
@@ -77,7 +77,7 @@ impl Worker {
         let sent_at = Instant::now();
         let sent = self.forward(sending, Some(&permit)).await?;
         if sent.response.status() != StatusCode::UNAUTHORIZED {
-            permit.succeeded(sent_at);
+            permit.answered(sent.response.status(), sent_at);
         }
         Ok((Judged::unjudged(sent), Some(permit)))
     }
@@ -99,7 +99,7 @@ impl Worker {
             }
             Renewal::Doubtful(why) => {
                 entry.note(why.word());
-                self.note_doubt(permit.provider(), permit.connection(), sending.agent, entry);
+                self.note_doubt(&permit, &why, sending.agent, entry);
                 return Ok((judged, Some(permit)));
             }
             Renewal::Dead(error) => {
@@ -132,10 +132,11 @@ impl Worker {
         entry.note("replayed");
         let sent_at = Instant::now();
         let judged = Judged::of(self.forward(sending, Some(fresh)).await?, fresh).await;
-        if !judged.expired && judged.sent.response.status() != StatusCode::UNAUTHORIZED {
-            fresh.succeeded(sent_at);
-        } else if let Renewal::Doubtful(_) = fresh.doubt(sent_at, Why::NotOurs) {
-            self.note_doubt(fresh.provider(), fresh.connection(), sending.agent, entry);
+        let status = judged.sent.response.status();
+        if !judged.expired && status != StatusCode::UNAUTHORIZED {
+            fresh.answered(status, sent_at);
+        } else if let Renewal::Doubtful(why) = fresh.doubt(sent_at, Why::NotOurs) {
+            self.note_doubt(fresh, &why, sending.agent, entry);
         }
         Ok(judged)
     }

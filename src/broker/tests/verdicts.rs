@@ -1,6 +1,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::{Instant, advance};
 
 use super::fakes::*;
@@ -110,10 +111,19 @@ async fn a_person_is_told_of_the_second_401_in_a_row_or_of_a_new_credentials_fir
     assert!(doubtful().await, "it never worked");
     for _ in 0..3 {
         works().await;
+        advance(MINUTE).await;
         assert!(!doubtful().await, "what works and is refused once is asked for what it may not see");
     }
     assert!(doubtful().await);
+    works().await;
+    for _ in 0..50 {
+        assert!(!doubtful().await, "it worked a moment ago");
+    }
+    advance(MINUTE).await;
     assert!(doubtful().await);
+    house.permit().await.answered(StatusCode::SERVICE_UNAVAILABLE, Instant::now());
+    house.permit().await.answered(StatusCode::TOO_MANY_REQUESTS, Instant::now());
+    assert!(doubtful().await, "nobody looked at it");
     works().await;
     let (slow, sent_at) = (house.permit().await, Instant::now());
     works().await;
@@ -129,6 +139,15 @@ async fn a_person_is_told_of_tokens_that_are_renewed_and_refused_all_the_same() 
     assert!(matches!(fresh.doubt(Instant::now(), Why::NotOurs), Renewal::Keep(_)));
     advance(Duration::from_secs(1)).await;
     assert!(matches!(house.always_401().await, Renewal::Doubtful(Why::NotOurs)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_fresh_from_a_renewal_is_dead_too_once_the_vault_says_that_nothing_renews_it() {
+    let house = House::new(None);
+    assert!(matches!(house.always_401().await, Renewal::Fresh(_)));
+    house.vault.edit(&house.id, |entry| entry.status = Status::Attention);
+    let refused = house.always_401().await;
+    assert!(matches!(refused, Renewal::Dead(Error::Refused { .. })), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]

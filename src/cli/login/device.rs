@@ -21,7 +21,8 @@ pub(super) fn show(terminal: &Terminal, code: &DeviceCode) {
         "  \u{250c}{line}\u{2510}\n  \u{2502}   {BOLD}{typed}{BOLD:#}   \u{2502}\n  \u{2514}{line}\u{2518}\n\n"
     ));
     let columns = terminal.columns().unwrap_or_default();
-    if let Some(picture) = code.complete().and_then(|url| picture(url, columns, terminal.coloured_talk())) {
+    // Where the service has no address that holds the code, the picture leads to the page where it is typed.
+    if let Some(picture) = picture(code.complete().unwrap_or(page), columns, terminal.coloured_talk()) {
         terminal.talk(&format!("{picture}\n"));
     }
     terminal.say(&format!("The code is good for {}. Ctrl-C ends it.", when::span(code.left())));
