@@ -123,17 +123,20 @@ impl Sessions {
         Ok((token, ends))
     }
 
-    /// Signs in whoever followed the link; `None` where it is none, or not any more.
+    /// Signs in whoever followed the link; `None` where it is none, or not any more. Where there is no room, it is not used up.
     pub(super) fn begin(&self, link: &str, now: SystemTime) -> Result<Option<Begun>, Refused> {
         let (cookie, page) = (Token::page()?, Token::page()?);
         let mut held = self.held();
-        let Some(Link { name, role, .. }) = held.links.remove(&hash(link)).filter(|link| now < link.ends) else {
+        held.links.retain(|_, link| now < link.ends);
+        let link = hash(link);
+        if !held.links.contains_key(&link) {
             return Ok(None);
-        };
+        }
         held.sessions.retain(|_, (session, seen)| self.lasts(session, *seen, now));
         if held.sessions.len() >= SESSIONS {
             return Err(Refused::TooMany);
         }
+        let Some(Link { name, role, .. }) = held.links.remove(&link) else { return Ok(None) };
         let (asker, ends) = (format!("{name}{AT_THE_PAGE}"), now + self.lasting.all);
         let session = Arc::new(Session { name, role, ends, asker, cookie: cookie.hash(), page: page.hash() });
         held.sessions.insert(session.cookie, (Arc::clone(&session), now));
@@ -235,7 +238,7 @@ mod tests {
         let invite = || sessions.invite("alice".parse().expect("a name"), Role::Operator, at(0)).expect("a link").0;
         let late = invite();
         assert!(sessions.begin(late.text().expose(), at(300)).expect("room").is_none());
-        assert!(sessions.begin(late.text().expose(), at(0)).expect("room").is_none(), "it was used up");
+        assert!(sessions.begin(late.text().expose(), at(0)).expect("room").is_none(), "it is gone");
         let link = invite();
         assert!(sessions.begin(link.text().expose(), at(299)).expect("room").is_some());
         assert!(sessions.begin(link.text().expose(), at(299)).expect("room").is_none());
@@ -253,6 +256,7 @@ mod tests {
         let one_more = invite(at(400)).expect("a link").0;
         assert!(matches!(sessions.begin(one_more.text().expose(), at(400)), Err(Refused::TooMany)));
         sessions.end(&begun[0].session);
+        assert!(sessions.begin(one_more.text().expose(), at(401)).expect("room").is_some(), "it was not used up");
         assert!(!there(&sessions, &begun[0], true, at(401)) && there(&sessions, &begun[1], true, at(401)));
     }
 
