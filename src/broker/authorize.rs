@@ -23,6 +23,15 @@ pub(crate) struct Broker {
     connections: DashMap<ConnectionId, Arc<Connection>, foldhash::fast::RandomState>,
 }
 
+/// Whose request a permit is for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Whose<'a> {
+    /// Who asks; nobody's name where Nexus does.
+    pub(crate) agent: &'a str,
+    /// That of a [`Listed`] which the request has just been given: the vault is not looked at again for it.
+    pub(crate) version: Option<u64>,
+}
+
 impl Broker {
     /// A broker that knows nothing yet.
     pub(crate) fn new(ports: Ports, settings: Settings) -> Arc<Self> {
@@ -61,8 +70,6 @@ impl Broker {
     /// The live credential of `connection`, made ready for the first of `rules` (numbers in `provider.inject`, all of which match
     /// the request) whose fields it has.
     ///
-    /// `version` is that of a [`Listed`] which the request has just been given: the vault is not looked at again for it.
-    ///
     /// Renews first when it is about to expire, and goes with the old one should that fail while it lives. An expired
     /// credential that cannot be renewed for want of a refresh token is used: our clock is no proof, the service's 401 is. One that a service
     /// refused when its renewal had been refused for good is not.
@@ -74,14 +81,14 @@ impl Broker {
         connection: &ConnectionId,
         provider: &Arc<Provider>,
         rules: &[usize],
-        version: Option<u64>,
+        whose: Whose<'_>,
     ) -> Result<Permit, Error> {
-        let (connection, live, due) = self.standing(connection, provider, version)?;
+        let (connection, live, due) = self.standing(connection, provider, whose.version)?;
         if due == Due::Later {
-            return permit(connection, live, provider, rules);
+            return permit((connection, live), provider, rules, whose.agent);
         }
         let (live, step) = Box::pin(self.renew_ahead(&connection, live, provider, due)).await?;
-        Ok(permit(connection, live, provider, rules)?.after(Some(step)))
+        Ok(permit((connection, live), provider, rules, whose.agent)?.after(Some(step)))
     }
 
     /// As [`Self::authorize`], but `None` where something is to be waited for.
@@ -93,10 +100,10 @@ impl Broker {
         connection: &ConnectionId,
         provider: &Arc<Provider>,
         rules: &[usize],
-        version: Option<u64>,
+        whose: Whose<'_>,
     ) -> Result<Option<Permit>, Error> {
-        let (connection, live, due) = self.standing(connection, provider, version)?;
-        if due == Due::Later { permit(connection, live, provider, rules).map(Some) } else { Ok(None) }
+        let (connection, live, due) = self.standing(connection, provider, whose.version)?;
+        if due == Due::Later { permit((connection, live), provider, rules, whose.agent).map(Some) } else { Ok(None) }
     }
 
     fn standing(
@@ -203,10 +210,15 @@ pub(super) fn serving(connection: &Connection, live: &Live) -> Result<(), Error>
     }
 }
 
-fn permit(connection: Arc<Connection>, live: Arc<Live>, provider: &Arc<Provider>, rules: &[usize]) -> Result<Permit, Error> {
+fn permit(
+    (connection, live): (Arc<Connection>, Arc<Live>),
+    provider: &Arc<Provider>,
+    rules: &[usize],
+    agent: &str,
+) -> Result<Permit, Error> {
     for rule in rules {
         match live.ready(provider, *rule) {
-            Ok(Some(ready)) if connection.is_refused(&ready) => {
+            Ok(Some(ready)) if connection.is_refused(&ready, agent) => {
                 return Err(Error::Refused { connection: connection.id.clone() });
             }
             Ok(Some(ready)) => return Ok(Permit::new(connection, live, ready)),

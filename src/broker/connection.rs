@@ -229,10 +229,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the service refuses the credential where `ready` leads, and nothing renews it. It is asked again once in a while: a caller
-    /// who asks for what it may not have must not shut out all others.
-    pub(super) fn is_refused(&self, ready: &Ready) -> bool {
-        ready.is_refused() && !ready.try_again(self.shared.mark(Instant::now()), self.shared.settings.trial)
+    /// Whether the service refuses the credential where `ready` leads, and nothing renews it. It is asked again once in a while for each
+    /// `agent`: a caller who asks for what it may not have must not shut out all others.
+    pub(super) fn is_refused(&self, ready: &Ready, agent: &str) -> bool {
+        ready.is_refused() && !ready.try_again(agent, self.shared.mark(Instant::now()), self.shared.settings.trial)
     }
 
     /// Whether requests of this process work with it.

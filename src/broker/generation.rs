@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
+use super::trials::Trials;
 use crate::model::{Credential, Secret};
 use crate::provider::{InjectError, Prepared, Provider, ROLE_FIELDS, Renewal, prepare};
 use crate::vault::{Entry, LentRenewal, Status};
@@ -181,11 +182,14 @@ pub(super) struct Ready {
     refused: AtomicU64,
     /// When one was sent that met a 401 which no renewal answers, and which may be the request's own fault; 0 = none was.
     doubted: AtomicU64,
+    /// Who may find out whether it is refused still.
+    trials: Trials,
 }
 
 impl Ready {
     fn new(provider: Arc<Provider>, rule: usize, prepared: Prepared) -> Self {
-        Self { provider, rule, prepared, latest: AtomicU64::new(0), refused: AtomicU64::new(0), doubted: AtomicU64::new(0) }
+        let (latest, refused, doubted) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Self { provider, rule, prepared, latest, refused, doubted, trials: Trials::default() }
     }
 
     /// Notes that a request sent at `mark` worked.
@@ -200,6 +204,9 @@ impl Ready {
 
     /// Notes that a request sent at `mark` was refused although nothing renews the credential any more.
     pub(super) fn refused(&self, mark: u64) {
+        if !self.is_refused() {
+            self.trials.begin(mark);
+        }
         self.refused.fetch_max(mark, Ordering::Relaxed);
     }
 
@@ -232,13 +239,9 @@ impl Ready {
         self.worked_after(0) && !self.is_refused() && !self.is_doubted()
     }
 
-    /// Takes the right to find out at `now` whether the service still refuses it, which there is once in every `trial`: what it refused may
-    /// have been the one request.
-    pub(super) fn try_again(&self, now: u64, trial: Duration) -> bool {
-        let last = self.refused.load(Ordering::Relaxed);
-        let trial = u64::try_from(trial.as_nanos()).unwrap_or(u64::MAX);
-        let is_due = now >= last.saturating_add(trial);
-        is_due && self.refused.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// Takes the right of `agent` to find out at `now` whether the service still refuses it: what it refused may have been the one request.
+    pub(super) fn try_again(&self, agent: &str, now: u64, trial: Duration) -> bool {
+        self.trials.take(agent, now, u64::try_from(trial.as_nanos()).unwrap_or(u64::MAX))
     }
 }
 

@@ -15,8 +15,9 @@ mod port;
 mod settings;
 mod standing;
 mod tally;
+mod trials;
 
-pub(crate) use authorize::Broker;
+pub(crate) use authorize::{Broker, Whose};
 pub(crate) use error::{Error, NotCaptured, Why};
 pub(crate) use home::Home;
 pub(crate) use making::try_out;

@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::worker::Worker;
 use crate::agent::Agent;
 use crate::audit::{Entry, Verdict};
-use crate::broker::{self, Listed};
+use crate::broker::{self, Listed, Whose};
 use crate::decide::{Named, Occupants, Reason, Route, Unregistered};
 use crate::model::{AgentName, ConnectionId, Target, UserName, is_readable};
 use crate::provider::{InjectRule, Provider, Slot};
@@ -95,7 +95,8 @@ impl Worker {
             return self.without_credential(&named, inquiry, entry).map(Chosen::Way);
         };
         entry.connection(&connection);
-        let permit = self.proxy.broker.authorize_at_once(&connection, &named.provider, &named.rules, Some(listed.version));
+        let permit =
+            self.proxy.broker.authorize_at_once(&connection, &named.provider, &named.rules, whose(inquiry, listed.version));
         match permit.map_err(|error| self.no_permit((&named.provider, inquiry.agent), &connection, error, entry))? {
             Some(permit) => permitted(permit, named, inquiry, entry).map(Chosen::Way),
             None => Ok(Chosen::Due(Box::new(Due { named, connection, version: listed.version }))),
@@ -159,7 +160,7 @@ impl Worker {
         inquiry: &Inquiry<'_>,
         entry: &mut Entry,
     ) -> Result<Way, Refusal> {
-        let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules, Some(version)).await;
+        let permit = self.proxy.broker.authorize(&connection, &named.provider, &named.rules, whose(inquiry, version)).await;
         let permit = permit.map_err(|error| self.no_permit((&named.provider, inquiry.agent), &connection, error, entry))?;
         if let Some(step) = permit.step() {
             entry.note(step);
@@ -356,6 +357,10 @@ impl Worker {
         };
         self.auth_required(provider, connection.clone(), agent, lack)
     }
+}
+
+fn whose<'a>(inquiry: &'a Inquiry<'_>, version: u64) -> Whose<'a> {
+    Whose { agent: &inquiry.agent.label, version: Some(version) }
 }
 
 /// The connection of `provider` that the request names.

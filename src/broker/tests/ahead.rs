@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance};
 
 use super::fakes::*;
-use crate::broker::{Error, Renewal, Settings};
+use crate::broker::{Error, Renewal, Settings, Whose};
 use crate::provider::Provider;
 
 #[tokio::test(start_paused = true)]
@@ -119,9 +119,9 @@ async fn a_clock_that_is_wrong_by_five_minutes_makes_no_loop() {
 #[tokio::test(start_paused = true)]
 async fn rules_are_tried_in_order_and_the_first_whose_fields_exist_wins() {
     let house = House::new(None);
-    let permit = house.broker.authorize(&house.id, &house.provider, &[1, 0], None).await.expect("a permit");
+    let permit = house.broker.authorize(&house.id, &house.provider, &[1, 0], Whose::default()).await.expect("a permit");
     assert_eq!((permit.rule(), token(&permit)), (0, String::from("access-1")));
-    let none = house.broker.authorize(&house.id, &house.provider, &[1, 99], None).await;
+    let none = house.broker.authorize(&house.id, &house.provider, &[1, 99], Whose::default()).await;
     assert!(matches!(none, Err(Error::MissingFields { .. })));
 }
 
@@ -131,7 +131,7 @@ async fn what_goes_on_a_request_is_prepared_once_per_generation_and_file() {
     let (one, two) = (house.permit().await, house.permit().await);
     assert!(std::ptr::eq(one.prepared(), two.prepared()));
     let reloaded: Arc<Provider> = House::new(None).provider;
-    let three = house.broker.authorize(&house.id, &reloaded, &[0], None).await.expect("a permit");
+    let three = house.broker.authorize(&house.id, &reloaded, &[0], Whose::default()).await.expect("a permit");
     assert!(!std::ptr::eq(one.prepared(), three.prepared()) && Arc::ptr_eq(three.provider(), &reloaded));
     assert_eq!(one.generation(), three.generation());
 }
@@ -141,9 +141,12 @@ async fn connections_come_and_go_with_the_vault() {
     let house = House::new(None);
     let alice = "acme:alice".parse().expect("a name");
     assert_eq!(house.broker.status(&alice).expect("a vault"), None);
-    assert!(matches!(house.broker.authorize(&alice, &house.provider, &[0], None).await, Err(Error::NotRegistered { .. })));
+    assert!(matches!(
+        house.broker.authorize(&alice, &house.provider, &[0], Whose::default()).await,
+        Err(Error::NotRegistered { .. })
+    ));
     house.vault.put(&alice, registered(&[("access_token", "alices")]));
-    let permit = house.broker.authorize(&alice, &house.provider, &[0], None).await.expect("a permit");
+    let permit = house.broker.authorize(&alice, &house.provider, &[0], Whose::default()).await.expect("a permit");
     assert_eq!((permit.connection(), token(&permit)), (&alice, String::from("alices")));
     let listed = house.broker.connections_of(house.id.provider()).expect("a list");
     assert_eq!(listed.ids[..], [house.id.clone(), alice.clone()]);
@@ -153,7 +156,10 @@ async fn connections_come_and_go_with_the_vault() {
     assert_eq!(listed.moment.connections(house.id.provider()), listed.ids);
     assert!(listed.moment.entry(&alice).is_some() && listed.moment.entry(&"other".parse().expect("a handle")).is_none());
     house.vault.remove(&alice);
-    assert!(matches!(house.broker.authorize(&alice, &house.provider, &[0], None).await, Err(Error::NotRegistered { .. })));
+    assert!(matches!(
+        house.broker.authorize(&alice, &house.provider, &[0], Whose::default()).await,
+        Err(Error::NotRegistered { .. })
+    ));
     assert_eq!(house.request().await, "access-1");
 }
 
@@ -192,14 +198,14 @@ async fn a_thousand_connections_of_one_hour_do_not_renew_in_one_second() {
     for id in &ids {
         house.vault.put(id, registered(&[("access_token", "a"), ("refresh_token", "r")]));
         house.vault.edit(id, |entry| entry.expires_at = Some(house.time() + HOUR));
-        house.broker.authorize(id, &house.provider, &[0], None).await.expect("a permit");
+        house.broker.authorize(id, &house.provider, &[0], Whose::default()).await.expect("a permit");
     }
     advance(HOUR - MINUTE - Duration::from_secs(1)).await;
     let mut each = Vec::new();
     for _second in 0..=60 {
         let before = house.endpoint.calls();
         for id in &ids {
-            house.broker.authorize(id, &house.provider, &[0], None).await.expect("a permit");
+            house.broker.authorize(id, &house.provider, &[0], Whose::default()).await.expect("a permit");
         }
         each.push(house.endpoint.calls() - before);
         advance(Duration::from_secs(1)).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::fakes::*;
-use crate::broker::{Broker, Error, Home, Ports, Renewal, Settings};
+use crate::broker::{Broker, Error, Home, Ports, Renewal, Settings, Whose};
 use crate::disk::Lock;
 use crate::model::ConnectionId;
 use crate::seal::DataKey;
@@ -41,7 +41,7 @@ fn registered_in(folder: &Path) -> (Arc<FakeEndpoint>, Arc<Broker>) {
 }
 
 async fn always_401(broker: &Arc<Broker>) -> Renewal {
-    broker.authorize(&id(), &provider(), &[0], None).await.expect("a permit").renew(Instant::now()).await
+    broker.authorize(&id(), &provider(), &[0], Whose::default()).await.expect("a permit").renew(Instant::now()).await
 }
 
 #[tokio::test]
@@ -100,12 +100,12 @@ async fn t127_a_connection_that_another_process_holds_keeps_its_credential_and_i
 async fn i9_a_vault_that_cannot_be_read_gives_no_credential_and_is_left_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let (endpoint, broker) = registered_in(folder.path());
-    let permit = broker.authorize(&id(), &provider(), &[0], None).await.expect("a permit");
+    let permit = broker.authorize(&id(), &provider(), &[0], Whose::default()).await.expect("a permit");
     let file = folder.path().join("nexus.enc");
     let mut bytes = std::fs::read(&file).expect("a vault");
     bytes.truncate(40);
     std::fs::write(&file, &bytes).expect("a write");
-    assert!(matches!(broker.authorize(&id(), &provider(), &[0], None).await, Err(Error::Vault(_))));
+    assert!(matches!(broker.authorize(&id(), &provider(), &[0], Whose::default()).await, Err(Error::Vault(_))));
     assert_eq!(kept(&permit.renew(Instant::now()).await), "vault");
     assert_eq!(std::fs::read(&file).expect("a vault"), bytes);
     assert_eq!(endpoint.calls(), 0);

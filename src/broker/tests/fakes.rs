@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::broker::{Broker, Error, Listed, Moment, Permit, Ports, Renewal, Seen, Settings, Vault, Why};
+use crate::broker::{Broker, Error, Listed, Moment, Permit, Ports, Renewal, Seen, Settings, Vault, Whose, Why};
 use crate::model::{AgentName, ConnectionId, Credential, ProviderId, Secret};
 use crate::oauth::{BoxFuture, Cause, TokenEndpoint, TokenReply, TokenRequest};
 use crate::provider::Provider;
@@ -349,7 +349,7 @@ impl House {
     }
 
     pub(super) async fn authorize(&self) -> Result<Permit, Error> {
-        self.broker.authorize(&self.id, &self.provider, &[0], None).await
+        self.broker.authorize(&self.id, &self.provider, &[0], Whose::default()).await
     }
 
     pub(super) async fn permit(&self) -> Permit {

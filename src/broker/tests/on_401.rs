@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance};
 
 use super::fakes::*;
-use crate::broker::{Renewal, Settings};
+use crate::broker::{Renewal, Settings, Whose};
 use crate::vault::Status;
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +108,7 @@ async fn t120_success_elsewhere_says_nothing_about_here() {
     let house = House::new(None);
     house.vault.edit(&house.id, |entry| entry.fields.set("api_key", String::from("key").into()));
     let permit = house.permit().await;
-    let elsewhere = house.broker.authorize(&house.id, &house.provider, &[1], None).await.expect("a permit");
+    let elsewhere = house.broker.authorize(&house.id, &house.provider, &[1], Whose::default()).await.expect("a permit");
     assert_eq!(permit.generation(), elsewhere.generation());
     let sent_at = Instant::now();
     advance(Duration::from_millis(1)).await;

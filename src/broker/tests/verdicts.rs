@@ -5,7 +5,7 @@ use http::StatusCode;
 use tokio::time::{Instant, advance};
 
 use super::fakes::*;
-use crate::broker::{Error, Renewal, Why};
+use crate::broker::{Error, Renewal, Whose, Why};
 use crate::model::Secret;
 use crate::vault::Status;
 
@@ -159,7 +159,7 @@ async fn t120_a_path_that_nobody_may_see_shuts_nobody_out_for_longer_than_a_tria
     advance(Duration::from_secs(1)).await;
     assert!(matches!(house.always_401().await, Renewal::Dead(_)));
     assert!(matches!(house.authorize().await, Err(Error::Refused { .. })));
-    let elsewhere = house.broker.authorize(&house.id, &house.provider, &[1], None).await;
+    let elsewhere = house.broker.authorize(&house.id, &house.provider, &[1], Whose::default()).await;
     assert!(elsewhere.is_ok(), "what one rule's hosts refuse says nothing of another's");
     advance(MINUTE).await;
     let trial = house.permit().await;
@@ -168,6 +168,30 @@ async fn t120_a_path_that_nobody_may_see_shuts_nobody_out_for_longer_than_a_tria
     trial.succeeded(Instant::now());
     assert_eq!(house.request().await, "access-1");
     assert_eq!(house.endpoint.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t120_who_goes_on_asking_for_what_it_may_not_see_uses_up_no_trial_but_its_own() {
+    let house = House::new(Some(HOUR));
+    house.vault.edit(&house.id, |entry| entry.status = Status::Attention);
+    assert_eq!(house.request().await, "access-1", "its token lives");
+    advance(Duration::from_secs(1)).await;
+    assert!(matches!(house.always_401().await, Renewal::Dead(_)));
+    let asks = async |agent: &str| {
+        let whose = Whose { agent, version: None };
+        house.broker.authorize(&house.id, &house.provider, &[0], whose).await
+    };
+    assert!(matches!(asks("other").await, Err(Error::Refused { .. })), "it was refused a moment ago");
+    for _ in 0..3 {
+        advance(MINUTE).await;
+        let refused = asks("greedy").await.expect("its trial").renew(Instant::now()).await;
+        assert!(matches!(refused, Renewal::Dead(_)), "{refused:?}");
+        assert!(matches!(asks("greedy").await, Err(Error::Refused { .. })));
+    }
+    let other = asks("other").await.expect("a trial of its own");
+    advance(Duration::from_secs(1)).await;
+    other.succeeded(Instant::now());
+    assert!(asks("greedy").await.is_ok() && asks("greedy").await.is_ok(), "it serves everybody again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,7 +169,7 @@ impl Gateway {
     /// Renews the credential of `id` where that is due, and says whether it did.
     async fn renewed(&self, id: &ConnectionId, provider: &Arc<Provider>) -> Result<bool, Problem> {
         let rules: Vec<usize> = (0..provider.inject.len()).collect();
-        let permit = self.ports.broker.authorize(id, provider, &rules, None).await;
+        let permit = self.ports.broker.authorize(id, provider, &rules, broker::Whose::default()).await;
         Ok(permit.map_err(|error| not_live(&error))?.step() == Some("renewed"))
     }
 }
