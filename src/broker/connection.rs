@@ -43,13 +43,18 @@ impl Shared {
         u64::try_from(nanos).unwrap_or(u64::MAX - 1) + 1
     }
 
-    fn generation(&self, origin: Origin, entry: &Entry) -> Arc<Generation> {
+    fn generation(&self, entry: &Entry, renewed: Option<&Live>) -> Arc<Generation> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         // Up to a quarter less, so that many machines with one token do not renew in one second. No randomness, no jitter.
         let share = getrandom::u32().map_or(0, |random| random % 256);
         let ahead = self.settings.renew_ahead - self.settings.renew_ahead / 1024 * share;
         let birth = Birth { now: Instant::now(), time: (self.ports.clock)(), ahead };
-        Arc::new(Generation::new(number, origin, entry, birth))
+        let origin = if renewed.is_some() { Origin::Renewed } else { Origin::Registered };
+        let made = Generation::new(number, origin, entry, birth);
+        Arc::new(match renewed {
+            Some(old) => made.after(&old.generation, old.entry.expires_at, birth),
+            None => made,
+        })
     }
 }
 
@@ -81,7 +86,7 @@ enum Boarding {
 
 impl Connection {
     pub(super) fn new(shared: &Arc<Shared>, id: &ConnectionId, version: u64, entry: Arc<Entry>) -> Self {
-        let generation = shared.generation(Origin::Registered, &entry);
+        let generation = shared.generation(&entry, None);
         Self {
             id: id.clone(),
             shared: Arc::clone(shared),
@@ -145,10 +150,10 @@ impl Connection {
             Arc::clone(&old.generation)
         } else if is_renewal(&old.entry, &entry) && !revived {
             book.renewed();
-            self.shared.generation(Origin::Renewed, &entry)
+            self.shared.generation(&entry, Some(&old))
         } else {
             book.registered(Instant::now(), &self.shared.settings);
-            self.shared.generation(Origin::Registered, &entry)
+            self.shared.generation(&entry, None)
         };
         let live = Arc::new(Live { version, entry, generation });
         self.live.store(Arc::clone(&live));

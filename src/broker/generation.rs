@@ -8,9 +8,13 @@ use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
 use super::trials::Trials;
+use crate::guard::Needles;
 use crate::model::{Credential, Secret};
 use crate::provider::{InjectError, Prepared, Provider, ROLE_FIELDS, Renewal, prepare};
 use crate::vault::{Entry, LentRenewal, Status};
+
+/// A token that was renewed is looked for in answers until its end, and no longer than that: each look takes its time.
+const FORMER: Duration = Duration::from_secs(60 * 60);
 
 /// Where a generation came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub(super) struct Generation {
     renew_at: Option<SystemTime>,
     succeeded: AtomicBool,
     desk: ArcSwapOption<Desk>,
+    /// What the one before was made ready for, and how long that is remembered.
+    former: Option<(Arc<Desk>, Instant)>,
 }
 
 /// The moment a generation is born, by both clocks, and how early it is to be renewed.
@@ -128,7 +134,8 @@ impl Live {
         let Some(placements) = provider.inject.get(rule).map(|rule| &rule.placements) else { return Ok(None) };
         let is_spent = provider.spends("client_secret");
         let prepared = prepare(placements, &|name| self.entry.placed_field(name, is_spent))?;
-        let made = prepared.map(|prepared| Arc::new(Ready::new(Arc::clone(provider), rule, prepared)));
+        let place = || (Arc::clone(provider), rule);
+        let made = prepared.map(|prepared| Arc::new(Ready::new(place(), prepared, self.generation.former(provider, rule))));
         self.generation.desk.rcu(|desk| Some(Arc::new(Desk::with(desk.as_deref(), provider, rule, made.clone()))));
         // Two that prepare at once must share one set of marks.
         let kept = self.generation.desk.load();
@@ -143,7 +150,23 @@ impl Generation {
         let left = entry.expires_at.and_then(|end| end.duration_since(birth.time).ok());
         let ahead = left.map(|left| birth.ahead.min(left / 4));
         let renew_at = entry.expires_at.zip(ahead).and_then(|(end, ahead)| end.checked_sub(ahead));
-        Self { number, origin, born: birth.now, renew_at, succeeded: AtomicBool::new(false), desk: ArcSwapOption::empty() }
+        let (born, succeeded, desk, former) = (birth.now, AtomicBool::new(false), ArcSwapOption::empty(), None);
+        Self { number, origin, born, renew_at, succeeded, desk, former }
+    }
+
+    /// The one that a renewal made of `old`, which ends at `end`.
+    pub(super) fn after(self, old: &Self, end: Option<SystemTime>, birth: Birth) -> Self {
+        let left = end.map_or(FORMER, |end| end.duration_since(birth.time).unwrap_or_default().min(FORMER));
+        let desk = old.desk.load_full().filter(|_| !left.is_zero());
+        Self { former: desk.zip(birth.now.checked_add(left)), ..self }
+    }
+
+    /// What was looked for of the one before where `rule` leads, and until when.
+    fn former(&self, provider: &Arc<Provider>, rule: usize) -> Option<(Arc<Needles>, Instant)> {
+        let (desk, until) = self.former.as_ref()?;
+        let ready = desk.find(rule).flatten().filter(|ready| Arc::ptr_eq(&ready.provider, provider))?;
+        let needles = ready.prepared.needles();
+        (!needles.is_empty()).then(|| (Arc::clone(needles), *until))
     }
 
     /// Whether a service took it at least once.
@@ -184,12 +207,20 @@ pub(super) struct Ready {
     doubted: AtomicU64,
     /// Who may find out whether it is refused still.
     trials: Trials,
+    /// What was looked for before the renewal that made this one, and until when.
+    former: Option<(Arc<Needles>, Instant)>,
 }
 
 impl Ready {
-    fn new(provider: Arc<Provider>, rule: usize, prepared: Prepared) -> Self {
+    fn new((provider, rule): (Arc<Provider>, usize), prepared: Prepared, former: Option<(Arc<Needles>, Instant)>) -> Self {
         let (latest, refused, doubted) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        Self { provider, rule, prepared, latest, refused, doubted, trials: Trials::default() }
+        Self { provider, rule, prepared, latest, refused, doubted, trials: Trials::default(), former }
+    }
+
+    /// What is looked for besides: the credential before the last renewal, which most services take until its end.
+    pub(super) fn former(&self) -> Option<&Arc<Needles>> {
+        let (needles, until) = self.former.as_ref()?;
+        (Instant::now() < *until).then_some(needles)
     }
 
     /// Notes that a request sent at `mark` worked.

@@ -86,10 +86,11 @@ impl Permit {
     }
 
     /// What is looked for in what comes back: the secrets that went on the request, also when it was sent first. A service may answer
-    /// the second send with what the first one held.
+    /// the second send with what the first one held, and any with the token that was renewed lately.
     pub(crate) fn needles(&self) -> impl Iterator<Item = &Arc<Needles>> {
         let all = std::iter::once(&self.ready).chain(&self.spent).map(|ready| ready.prepared.needles());
-        all.filter(|needles| !needles.is_empty())
+        let former = self.ready.former().filter(|_| self.spent.is_none());
+        all.chain(former).filter(|needles| !needles.is_empty())
     }
 
     /// The same, not compiled, whatever their length.

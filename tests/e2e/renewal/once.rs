@@ -61,6 +61,26 @@ fn i1_an_answer_to_the_second_send_shows_neither_token() {
 }
 
 #[test]
+fn i1_later_answers_do_not_show_the_token_before_either() {
+    run(async {
+        let house = House::answering(Plan::default(), |tokens, call| async move {
+            let path = call.seen.path.clone();
+            let mut response = answer_by_token(tokens, call).await;
+            if path == "/log" {
+                *response.body_mut() = full(format!("{{\"before\": \"{}\", \"now\": \"{}\"}}", access(1), access(2)));
+            }
+            response
+        })
+        .await;
+        house.tokens.expire();
+        assert_eq!(house.caller().get(&House::url("/a")).await.status, 200);
+        let reply = house.caller().get(&House::url("/log")).await;
+        assert!(!reply.text().contains(&access(1)) && !reply.text().contains(&access(2)), "{}", reply.text());
+        assert_eq!((house.nexus.closed("/log").await["guard_hits"].as_u64(), house.tokens.uses()), (Some(2), 1));
+    });
+}
+
+#[test]
 fn the_new_tokens_are_on_disk_before_they_are_used() {
     run(async {
         let store: Arc<OnceLock<Store>> = Arc::default();
