@@ -66,6 +66,8 @@ pub(crate) struct Passing<'a> {
     pub(crate) target: &'a Target,
     /// What it would go with.
     pub(crate) connection: Option<&'a ConnectionId>,
+    /// What its body puts in the method's place.
+    pub(crate) form: Methods,
 }
 
 /// Which paths.
@@ -88,7 +90,7 @@ pub(super) struct Grant {
     rule: [u8; 32],
     rule_name: Arc<str>,
     method: Method,
-    /// What its query put in the method's place.
+    /// What its query and its body put in the method's place.
     others: Methods,
     scheme: Scheme,
     authority: Authority,
@@ -120,7 +122,7 @@ impl Grant {
             rule: question.rule.digest(),
             rule_name: Arc::clone(question.rule.name()),
             method,
-            others: others(&question.target),
+            others: others(&question.target).and(question.form),
             scheme,
             authority,
             connection: question.connection.clone(),
@@ -140,7 +142,9 @@ impl Grant {
         let Target { method, scheme, authority, .. } = passing.target;
         std::ptr::eq(self.agent.as_ptr(), Arc::as_ptr(passing.agent))
             && self.method == *method
-            && self.others == others(passing.target)
+            && self.others == others(passing.target).and(passing.form)
+            // A body that nobody has seen whole is like no other.
+            && passing.form != Methods::ANY
             && self.scheme == *scheme
             && self.authority == *authority
             && self.connection.as_ref() == passing.connection

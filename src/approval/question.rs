@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::fields::Fields;
 use crate::agent::Agent;
-use crate::model::{ConnectionId, Target};
+use crate::model::{ConnectionId, Methods, Target};
 use crate::policy::Rule;
 
 /// Who wants what, and which rule asks. What people see of it holds no value of a query and no credential.
@@ -23,6 +23,8 @@ pub(crate) struct Question {
     pub(crate) provider: Option<String>,
     /// What it would go with.
     pub(crate) connection: Option<ConnectionId>,
+    /// What its body puts in the method's place.
+    pub(crate) form: Methods,
     pub(crate) fields: Fields,
     pub(crate) body: Body,
 }

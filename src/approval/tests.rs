@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::agent::Agent;
 use crate::attention::{Attention, Notice};
-use crate::model::{Authority, Scheme, Target};
+use crate::model::{Authority, Methods, Scheme, Target};
 use crate::policy::{Rule, gather, read};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -50,6 +50,7 @@ fn question(agent: &Arc<Agent>, target: Target) -> Question {
         path,
         provider: None,
         connection: None,
+        form: Methods::default(),
         fields: Fields::default(),
         body,
     }
@@ -144,7 +145,7 @@ async fn i2_a_grant_lets_on_what_it_says_and_nothing_else() {
     assert_eq!(until(&shown.allowed_until.expect("a time")).duration_since(until(&settled)).as_hours(), 1);
     drop(waiting);
     let granted = |agent: &Arc<Agent>, rule: &Arc<Rule>, target: &Target, at| {
-        desk.granted(&Passing { agent, rule, target, connection: None }, at).is_some()
+        desk.granted(&Passing { agent, rule, target, connection: None, form: Methods::default() }, at).is_some()
     };
     assert!(granted(&ours, &rule, &target("POST", "/items/7?x=2"), now()));
     for other in ["/items/8", "/items/7/", "/Items/7", "/items/%37", "/items//7", "/items/7/../7"] {
@@ -154,12 +155,17 @@ async fn i2_a_grant_lets_on_what_it_says_and_nothing_else() {
         assert!(!granted(&ours, &rule, &target("POST", &format!("/items/7?{other}")), now()), "{other}");
     }
     let same = target("POST", "/items/7");
+    for form in [Methods::named(b"DELETE"), Methods::ANY] {
+        let passing = Passing { agent: &ours, rule: &rule, target: &same, connection: None, form };
+        assert!(desk.granted(&passing, now()).is_none(), "a body that puts another method in place");
+    }
     assert!(!granted(&ours, &rule, &target("PUT", "/items/7"), now()));
     assert!(!granted(&agent(), &rule, &same, now()), "another agent of that name");
     let changed = super::tests::rule(&RULE.replace("a.test", "*.test"));
     assert!(!granted(&ours, &changed, &same, now()), "a rule that was changed asks anew");
     let connection = crate::model::ConnectionId::new("acme".parse().expect("a name"), None);
-    let elsewhere = Passing { agent: &ours, rule: &rule, target: &same, connection: Some(&connection) };
+    let elsewhere =
+        Passing { agent: &ours, rule: &rule, target: &same, connection: Some(&connection), form: Methods::default() };
     assert!(desk.granted(&elsewhere, now()).is_none(), "another account");
     let plain = Target { scheme: Scheme::Http, ..same.clone() };
     let port = Target { authority: Authority::parse("a.test:8443", None).expect("an authority"), ..same.clone() };
@@ -180,7 +186,8 @@ async fn i2_a_pattern_fits_in_all_readings_or_not_at_all() {
     drop(waiting);
     let granted = |path: &str| {
         let target = target("POST", path);
-        desk.granted(&Passing { agent: &ours, rule: &rule, target: &target, connection: None }, now()).is_some()
+        desk.granted(&Passing { agent: &ours, rule: &rule, target: &target, connection: None, form: Methods::default() }, now())
+            .is_some()
     };
     assert!(granted("/repos/acme/y/issues?a=b"));
     for other in [
@@ -205,8 +212,13 @@ async fn who_did_not_wait_collects_once_the_very_same_request() {
     let head = Print::of(&place, &[b"json", b""]);
     let asked = desk.ask_later("A", question(&ours, place.clone()), (head, print(&place, 1))).expect("a place");
     assert_eq!((asked.status, asked.respond_async, asked.allowed_until), (State::Waiting, true, None));
-    let collect =
-        |print: Print| desk.collect(&Passing { agent: &ours, rule: &rule, target: &place, connection: None }, print, now());
+    let collect = |print: Print| {
+        desk.collect(
+            &Passing { agent: &ours, rule: &rule, target: &place, connection: None, form: Methods::default() },
+            print,
+            now(),
+        )
+    };
     assert!(matches!(collect(print(&place, 1)), Some(Found::Waiting(shown)) if shown.id == "A"));
     assert!(allow(&desk, "A", &Answer::Once).expect("an answer").allowed_until.is_some(), "by then it must come back");
     assert!(desk.expects(&ours, head) && !desk.expects(&agent(), head));

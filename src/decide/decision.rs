@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use smallvec::SmallVec;
 
-use super::route::{Connect, ConnectRefusal, Reason, Route};
+use super::route::{Connect, ConnectRefusal, Lead, Reason, Route};
 use super::settings::Unmatched;
 use super::snapshot::Rules;
 use crate::agent::Agent;
@@ -30,6 +30,8 @@ pub(crate) struct Decision {
     pub(crate) route: Route,
     /// What the rules say: a refusal is the route's already, limits and looks are still to be obeyed.
     pub(crate) ruling: Ruling,
+    /// By another method the answer may hold a new credential, and the body, which was not read, may name one.
+    pub(crate) by_body: bool,
 }
 
 /// What becomes of a CONNECT.
@@ -60,9 +62,9 @@ impl Rules {
     /// Decides one request.
     pub(crate) fn decide(&self, asking: &Asking<'_>) -> Decision {
         let Asking { target, agent, .. } = asking;
-        let (route, shut) = self.route(target, agent);
+        let Lead { route, shut, by_body } = self.route(target, agent, &asking.content);
         if self.policy.is_empty() || matches!(route, Route::Refuse(_)) {
-            return Decision { route: shut.map_or(route, Route::Refuse), ruling: Ruling::default() };
+            return Decision { route: shut.map_or(route, Route::Refuse), ruling: Ruling::default(), by_body };
         }
         let ruling = self.judge(asking, &route);
         let route = match shut {
@@ -71,7 +73,7 @@ impl Rules {
             Some(reason) if ruling.allowed.is_none() => Route::Refuse(reason),
             _ => route,
         };
-        Decision { route, ruling }
+        Decision { route, ruling, by_body }
     }
 
     fn judge(&self, asking: &Asking<'_>, route: &Route) -> Ruling {

@@ -9,6 +9,7 @@ use super::settings::Mints;
 use super::snapshot::Rules;
 use crate::agent::Agent;
 use crate::model::{Methods, Target, is_readable};
+use crate::policy::Content;
 use crate::provider::Mint;
 
 /// A request whose answer is a credential that is kept here.
@@ -42,7 +43,7 @@ impl Rules {
     /// What becomes of a request to a place that some rule of `at_port` names as one that mints.
     pub(super) fn minting(
         &self,
-        target: &Target,
+        (target, content): (&Target, &Content<'_>),
         agent: &Agent,
         at_port: &[Candidate<'_>],
         occupants: Arc<Occupants>,
@@ -52,8 +53,8 @@ impl Rules {
             return Route::Refuse(Reason::Unclear);
         }
         let captured = match self.settings().mints {
-            Mints::Capture => captured(target, agent, at_port, occupants),
-            Mints::Refuse => None,
+            Mints::Capture if content.methods(target.method.as_str()).is_empty() => captured(target, agent, at_port, occupants),
+            Mints::Capture | Mints::Refuse => None,
         };
         captured.map_or(Route::Refuse(Reason::Mint), |minting| Route::Mint(Box::new(minting)))
     }
@@ -72,4 +73,16 @@ fn captured(target: &Target, agent: &Agent, at_port: &[Candidate<'_>], occupants
     let rules = rules_of(provider, at_port, path);
     let place = rules.iter().find_map(|rule| Some((*rule, provider.inject.get(*rule)?.captures(method, path)?)))?;
     Some(Minting { named: Named { provider: Arc::clone(provider), rules, occupants, beside: Vec::new() }, place })
+}
+
+/// Whether the answer may hold a new credential by a method that the body puts in place. Where that depends on a body which was not read,
+/// `by_body` is set.
+pub(super) fn mints_in_place(target: &Target, content: &Content<'_>, at_port: &[Candidate<'_>], by_body: &mut bool) -> bool {
+    let (method, path) = (target.method.as_str(), target.path.as_str());
+    let mints = |by: Methods| at_port.iter().any(|(_, _, rule)| rule.mints_in_place(method, by, path));
+    if method != "POST" || !mints(Methods::ANY) || !content.may_name_method(method) {
+        return false;
+    }
+    *by_body = content.may_name_method_unread(method);
+    mints(content.methods(method))
 }

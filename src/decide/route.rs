@@ -112,6 +112,21 @@ pub(crate) enum Route {
     Refuse(Reason),
 }
 
+/// Where the catalogue leads a request.
+pub(super) struct Lead {
+    pub(super) route: Route,
+    /// Why it is refused nevertheless, unless a rule lets it on.
+    pub(super) shut: Option<Reason>,
+    /// A body that was not read could change it.
+    pub(super) by_body: bool,
+}
+
+impl From<Route> for Lead {
+    fn from(route: Route) -> Self {
+        Self { route, shut: None, by_body: false }
+    }
+}
+
 impl Route {
     /// Whether Nexus may itself answer such a request, where a provider's file says so: not what a rule injects, or refuses for whose,
     /// where or how it is.

@@ -7,13 +7,14 @@ use smallvec::SmallVec;
 
 use super::answers::{Answering, Answers, behind_first_dot};
 use super::candidate::{Candidate, most_specific, rules_of};
+use super::minting::mints_in_place;
 use super::occupants::Occupants;
 use super::own::{Own, Registered, is_at_own_names};
-use super::route::{Named, Numbers, Reason, Route};
+use super::route::{Lead, Named, Numbers, Reason, Route};
 use super::settings::{Settings, Unmatched};
 use crate::agent::Agent;
 use crate::model::{Authority, Host, Map, Scheme, Target};
-use crate::policy::Policy;
+use crate::policy::{Content, Policy};
 use crate::provider::{Catalogue, HostPattern, InjectRule, PathPattern, Provider};
 
 /// A provider by its place, and one of its rules by its number.
@@ -172,29 +173,30 @@ impl Rules {
         self.ports.binary_search(&port).is_ok()
     }
 
-    /// Where the catalogue leads a request, and why it is refused nevertheless unless a rule lets it on.
-    pub(super) fn route(&self, target: &Target, agent: &Agent) -> (Route, Option<Reason>) {
+    /// Where the catalogue leads a request.
+    pub(super) fn route(&self, target: &Target, agent: &Agent, content: &Content<'_>) -> Lead {
         let host = &target.authority.host;
         if !agent.may_reach(host) {
-            return (Route::Refuse(Reason::Agent), None);
+            return Route::Refuse(Reason::Agent).into();
         }
         if !self.may_name_port(target.scheme, target.authority.port) {
-            return (Route::Refuse(Reason::ConnectPort), None);
+            return Route::Refuse(Reason::ConnectPort).into();
         }
         let owners = self.token_endpoint(target);
         if !owners.is_empty() {
             let theirs = owners.iter().any(|owner| agent.may_use(&owner.id));
-            return (if theirs { Route::TokenEndpoint(owners) } else { Route::Refuse(Reason::Agent) }, None);
+            return if theirs { Route::TokenEndpoint(owners) } else { Route::Refuse(Reason::Agent) }.into();
         }
         let (matching, occupants) = self.matching(host);
         let Some(occupants) = occupants.or_else(|| self.occupants(&matching)) else {
             let stranger = !self.token_endpoints.contains_key(host);
             let shut = !self.settings.allow || (stranger && self.settings.unmatched == Unmatched::Refuse);
-            return (Route::Pass, shut.then_some(Reason::Unmatched));
+            return Lead { shut: shut.then_some(Reason::Unmatched), ..Route::Pass.into() };
         };
-        let route = self.route_known(target, agent, &matching, occupants);
+        let mut by_body = false;
+        let route = self.route_known((target, content, &mut by_body), agent, &matching, occupants);
         let shut = (matches!(route, Route::Strip(_)) && !self.settings.allow).then_some(Reason::Path);
-        (route, shut)
+        Lead { route, shut, by_body }
     }
 
     /// The providers whose rules name `host`, or whose token endpoint is there.
@@ -301,7 +303,13 @@ impl Rules {
         self.ports.binary_search(&port).is_ok() || (scheme == Scheme::Http && port >= 1024)
     }
 
-    fn route_known(&self, target: &Target, agent: &Agent, matching: &[Place], occupants: Arc<Occupants>) -> Route {
+    fn route_known(
+        &self,
+        (target, content, by_body): (&Target, &Content<'_>, &mut bool),
+        agent: &Agent,
+        matching: &[Place],
+        occupants: Arc<Occupants>,
+    ) -> Route {
         if target.scheme == Scheme::Http {
             return Route::Refuse(Reason::Cleartext);
         }
@@ -313,7 +321,10 @@ impl Rules {
         let (host, path) = (&target.authority.host, target.path.path());
         let query = target.path.query();
         if at_port.iter().any(|(_, _, rule)| rule.mints(&target.method, target.path.as_str()) || rule.mints_by_query(query)) {
-            return self.minting(target, agent, &at_port, occupants);
+            return self.minting((target, content), agent, &at_port, occupants);
+        }
+        if mints_in_place(target, content, &at_port, by_body) {
+            return Route::Refuse(Reason::Mint);
         }
         let Some(provider) = most_specific(&at_port, host, path) else {
             let shut = at_port.iter().any(|(_, _, rule)| rule.refuse_other_paths);

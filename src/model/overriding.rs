@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode;
 
 /// By these parameters, `-` and what PHP takes for `_` as `_`.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "_method",
     "_httpmethod",
     "$httpmethod",
@@ -14,6 +14,7 @@ const NAMES: [&str; 8] = [
     "x_http_method",
     "x_http_method_override",
     "x_method_override",
+    "x_tunneled_method",
 ];
 /// What such a parameter may say.
 const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
@@ -99,7 +100,7 @@ mod tests {
             ("_method=POST&_method=DELETE", vec!["DELETE", "POST"]),
             ("method=POST;_method=delete", vec!["DELETE", "POST"]),
             ("a=1&%5Fmethod=%44elete", vec!["DELETE"]),
-            ("X-HTTP-Method-Override=PATCH", vec!["PATCH"]),
+            ("X-HTTP-Method-Override=PATCH&x-tunneled-method=GET", vec!["GET", "PATCH"]),
             ("_method%00x=DELETE", vec!["DELETE"]),
             (".method=PUT&+_method=+GET", vec!["GET", "PUT"]),
             ("method=flickr.photos.search&payment_method=DELETE&m", vec![]),

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::time::SystemTime;
 
+use super::overriding::{in_body, in_coded, may_name_method};
 use crate::model::{AgentName, Fit, Host, Inside, Methods, Preset, ProviderId, Readings, UserName, readings};
 
 /// Who wants to go where, and whose place that is.
@@ -40,8 +41,48 @@ pub(crate) struct Content<'q> {
     pub(crate) ambiguous: bool,
     /// In bytes; `None` = that will be seen.
     pub(crate) length: Option<u64>,
-    /// What a form in it puts in the method's place, as far as it was read.
-    pub(crate) form: Methods,
+    /// What was read of it.
+    pub(crate) seen: Seen<'q>,
+}
+
+/// What was read of a body.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Seen<'q> {
+    /// Nothing yet.
+    #[default]
+    Nothing,
+    /// Something, but not all of it.
+    Partly,
+    /// All of it, compressed.
+    Coded,
+    /// All of it.
+    Whole(&'q [u8]),
+    /// What it puts in the method's place.
+    Methods(Methods),
+}
+
+impl Content<'_> {
+    /// Whether services may find another method in the body than `method`: in that of a POST, as the frameworks do it that look there.
+    pub(crate) fn may_name_method(&self, method: &str) -> bool {
+        method == "POST" && self.length != Some(0) && may_name_method(self.kind, self.ambiguous)
+    }
+
+    /// Whether they may, and nothing of the body was read.
+    pub(crate) fn may_name_method_unread(&self, method: &str) -> bool {
+        matches!(self.seen, Seen::Nothing) && self.may_name_method(method)
+    }
+
+    /// What the body puts in the place of `method`, as far as it was read.
+    pub(crate) fn methods(&self, method: &str) -> Methods {
+        match self.seen {
+            Seen::Nothing => Methods::default(),
+            Seen::Methods(methods) => methods,
+            Seen::Partly if self.may_name_method(method) => Methods::ANY,
+            Seen::Whole(body) if self.may_name_method(method) => in_body(self.kind, self.ambiguous, body),
+            Seen::Coded if self.may_name_method(method) => in_coded(self.kind, self.ambiguous),
+            Seen::Partly | Seen::Coded | Seen::Whole(_) => Methods::default(),
+        }
+    }
 }
 
 impl<'q> Asked<'q> {
@@ -50,10 +91,10 @@ impl<'q> Asked<'q> {
         Self { method, target, content, upgrade, overriding: OnceCell::new(), readings: OnceCell::new() }
     }
 
-    /// The method, and those that a parameter or a form puts in its place: for those who read it.
+    /// The method, and those that a parameter or the body puts in its place: for those who read it.
     pub(crate) fn methods(&self) -> impl Iterator<Item = &str> + Clone {
         let by_query = || self.target.query().map(Methods::of_query).unwrap_or_default();
-        let overriding = self.overriding.get_or_init(by_query).and(self.content.form);
+        let overriding = *self.overriding.get_or_init(|| by_query().and(self.content.methods(self.method)));
         let own: &str = self.method;
         let others = overriding.iter().map(|method| -> &str { method });
         std::iter::once(own).chain(others.filter(move |method| *method != own))

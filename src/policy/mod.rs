@@ -12,12 +12,11 @@ mod suggest;
 mod terms;
 mod window;
 
-pub(crate) use asked::{Asked, Content, Question};
+pub(crate) use asked::{Asked, Content, Question, Seen};
 pub(crate) use book::{Doorway, Few, Policy, Ruling};
 pub use file::{Error, MAX_RULES, read};
 pub(crate) use file::{gather, locate};
 pub(crate) use graphql::does;
-pub(crate) use overriding::{in_form, may_be_form};
 pub use row::{Action, Mode, Per, Row};
 pub(crate) use rule::Limits;
 pub use rule::Rule;

@@ -327,6 +327,17 @@ impl InjectRule {
         by(method.as_str()) || others.iter().any(by)
     }
 
+    /// Whether it may by one of the methods `others` in place of `method`.
+    pub(crate) fn mints_in_place(&self, method: &str, others: Methods, path: &str) -> bool {
+        // Nearly every entry is of the method that creates, or of all of them.
+        let named = |mint: &&MethodPath| mint.method.as_ref().is_some_and(|own| own != method);
+        if !self.mints.iter().any(|mint| named(&mint)) {
+            return false;
+        }
+        let all = readings(path).ok();
+        others.iter().any(|by| self.mints.iter().filter(named).any(|mint| mint.matches(by, all.as_ref())))
+    }
+
     /// Adds the headers that the service insists on, where the caller sent none of that name.
     pub fn add_headers(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.headers {

@@ -16,17 +16,17 @@ use super::exchange::Stop;
 use super::question::{Aim, print, question, stated};
 use super::refusal::Refusal;
 use super::replay::Inflow;
-use super::ruled::Taken;
+use super::ruled::{Taken, in_place};
 use super::standing::{accepted, prefers_async};
 use super::worker::Worker;
 use crate::agent::hex;
 use crate::approval::{Approved, Body, Found, How, NotAsked, Passing, Question, READ, View, Word};
 use crate::audit::{Approval, Entry};
 use crate::decide::{Decision, Route};
-use crate::policy::Rule;
+use crate::policy::{Rule, Ruling};
 
 /// How long the beginning of a body is waited for, so that a person sees some of it.
-const BEGINNING: Duration = Duration::from_secs(2);
+pub(super) const BEGINNING: Duration = Duration::from_secs(2);
 
 /// A request that may not go on yet.
 pub(super) struct Pending<'a> {
@@ -81,8 +81,12 @@ struct Seen {
 impl Worker {
     /// Waits for a person's word about every rule that wants one, and decides anew after each. What is decided then is what goes on: the
     /// request is the one that was shown, as its target can't change and its body is held here.
-    pub(super) async fn when_approved(&self, decision: Decision, mut pending: Pending<'_>) -> Result<Route, Stop> {
-        let Decision { mut route, mut ruling } = decision;
+    pub(super) async fn when_approved(
+        &self,
+        mut route: Route,
+        mut ruling: Ruling,
+        mut pending: Pending<'_>,
+    ) -> Result<Route, Stop> {
         loop {
             let known = |rule: &Rule| rule.reports() || pending.taken.approved.contains(&rule.digest());
             let Some(rule) = ruling.approvals.iter().find(|rule| !known(rule)).map(Arc::clone) else { return Ok(route) };
@@ -92,13 +96,14 @@ impl Worker {
             let Inquiry { arrived, agent, .. } = pending.inquiry;
             let aim = self.aim(&route, pending.inquiry);
             let connection = aim.connection.as_ref();
-            let passing = Passing { agent, rule: &rule, target: &arrived.target, connection };
+            let form = in_place(&arrived.target.method, pending.inquiry.headers, pending.incoming.as_ref());
+            let passing = Passing { agent, rule: &rule, target: &arrived.target, connection, form };
             let approved = match self.proxy.approvals.granted(&passing, SystemTime::now()) {
                 Some(approved) => approved,
                 None => {
                     let approved = self.ask(&passing, (&route, &aim), &mut pending).await?;
                     // Time has passed.
-                    Decision { route, ruling } = self.decide_again(&mut pending)?;
+                    Decision { route, ruling, .. } = self.decide_again(&mut pending)?;
                     approved
                 }
             };

@@ -13,7 +13,7 @@ use super::worker::Proxy;
 use crate::agent::Agent;
 use crate::decide::{Asking, Connect, Decision, Route, Rules};
 use crate::model::{Authority, Methods, Target};
-use crate::policy::Content;
+use crate::policy::{Content, Seen};
 
 /// Ready once the rules would refuse it.
 pub(super) struct Hours(Pin<Box<dyn Future<Output = ()>>>);
@@ -46,8 +46,8 @@ struct Lasting {
 impl Lasting {
     fn is_refused(&self, rules: &Rules, now: SystemTime) -> bool {
         let Self { target, agent, kind, ambiguous, length, form, upgrade } = self;
-        let content = Content { kind: kind.as_deref(), ambiguous: *ambiguous, length: *length, form: *form };
-        let Decision { route, ruling } = rules.decide(&Asking { target, agent, content, upgrade: *upgrade, now });
+        let content = Content { kind: kind.as_deref(), ambiguous: *ambiguous, length: *length, seen: Seen::Methods(*form) };
+        let Decision { route, ruling, .. } = rules.decide(&Asking { target, agent, content, upgrade: *upgrade, now });
         ruling.denied.is_some() || matches!(route, Route::Refuse(_))
     }
 }
@@ -55,7 +55,8 @@ impl Lasting {
 impl Hours {
     /// Of a request that was decided so.
     pub(super) fn of_request(proxy: &Arc<Proxy>, agent: &Arc<Agent>, asking: &Asking<'_>) -> Self {
-        let Content { kind, ambiguous, length, form } = asking.content;
+        let Content { kind, ambiguous, length, .. } = asking.content;
+        let form = asking.content.methods(asking.target.method.as_str());
         let (target, kind, upgrade) = (asking.target.clone(), kind.map(<[u8]>::to_vec), asking.upgrade);
         let lasting = Lasting { target, agent: Arc::clone(agent), kind, ambiguous, length, form, upgrade };
         Self::until(proxy, move |rules, now| lasting.is_refused(rules, now))

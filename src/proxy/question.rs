@@ -100,7 +100,7 @@ pub(super) fn question(
     headers: &HeaderMap,
     (body, entry): (Body, &mut Entry),
 ) -> Question {
-    let Passing { agent, rule, target, connection } = passing;
+    let Passing { agent, rule, target, connection, form } = passing;
     let named = aim.named.as_ref();
     named.into_iter().for_each(|named| hide_secrets(named, target, entry));
     let occupants = match route {
@@ -114,6 +114,7 @@ pub(super) fn question(
         path: entry.shown_path(),
         provider: named.map(|named| named.provider.title.clone()),
         connection: connection.cloned(),
+        form: *form,
         fields: fields(headers, occupants.map(|occupants| &**occupants)),
         body,
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, request};
 use smallvec::SmallVec;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::approval::Pending;
+use super::approval::{BEGINNING, Pending};
 use super::choose::Inquiry;
 use super::content::{ContentError, gather, gather_into, held};
 use super::door::{Arrived, strip_routing_hints};
@@ -24,7 +24,7 @@ use crate::agent::{Agent, Lease};
 use crate::audit::Entry;
 use crate::decide::{Asking, Decision, Reason, Route};
 use crate::model::Methods;
-use crate::policy::{Content, Ruling, does, in_form, may_be_form};
+use crate::policy::{Content, Ruling, Seen, does};
 
 /// What a request takes until it ends.
 #[derive(Debug, Default)]
@@ -52,26 +52,37 @@ impl Taken {
 }
 
 /// A request's body as far as it is known, for the rules.
-fn content<'r>(method: &Method, headers: &'r HeaderMap, incoming: Option<&Inflow>) -> Content<'r> {
+fn content<'r>(headers: &'r HeaderMap, incoming: Option<&'r Inflow>) -> Content<'r> {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let kind = kinds.next().map(HeaderValue::as_bytes);
     let ambiguous = kinds.next().is_some() || kind.is_some_and(|kind| kind.contains(&b','));
-    let mut content = Content { kind, ambiguous, length: incoming.and_then(Inflow::length), ..Content::default() };
-    if names_method(method, &content) {
-        content.form = match incoming {
-            Some(Inflow::Whole(_)) if headers.contains_key(CONTENT_ENCODING) => Methods::ANY,
-            Some(Inflow::Whole(body)) => in_form(kind, ambiguous, body),
-            // More than is looked at.
-            Some(Inflow::Begun(..)) => Methods::ANY,
-            Some(Inflow::Stream(_)) | None => Methods::default(),
-        };
-    }
-    content
+    let seen = match incoming {
+        Some(Inflow::Whole(_)) if headers.contains_key(CONTENT_ENCODING) => Seen::Coded,
+        Some(Inflow::Whole(body)) => Seen::Whole(body),
+        // More than is looked at.
+        Some(Inflow::Begun(..)) => Seen::Partly,
+        Some(Inflow::Stream(_)) | None => Seen::Nothing,
+    };
+    Content { kind, ambiguous, length: incoming.and_then(Inflow::length), seen }
 }
 
-/// Whether the body may put another method in place: of a POST, as the frameworks do it that read one there.
-fn names_method(method: &Method, content: &Content<'_>) -> bool {
-    *method == Method::POST && content.length != Some(0) && may_be_form(content.kind, content.ambiguous)
+/// What the body puts in the method's place, for what a person is asked and has said: of what nobody has read, anything.
+pub(super) fn in_place(method: &Method, headers: &HeaderMap, incoming: Option<&Inflow>) -> Methods {
+    let content = content(headers, incoming);
+    if content.may_name_method_unread(method.as_str()) { Methods::ANY } else { content.methods(method.as_str()) }
+}
+
+/// Whether what the body puts in the method's place would count: for a rule, for what an answer may hold, for what a person has let on.
+fn would_count(Decision { route, ruling, by_body }: &Decision, parts: &request::Parts) -> bool {
+    // Who waits for a 100 sends it once the request may go on: a person is asked without it.
+    let asked = !ruling.approvals.is_empty() && !parts.headers.contains_key(EXPECT);
+    (ruling.by_method || *by_body || asked) && !matches!(route, Route::Refuse(_))
+}
+
+/// Whether the body may name a method, and is still to come.
+fn is_unread(arrived: &Arrived, parts: &request::Parts, incoming: Option<&Inflow>) -> bool {
+    let method = arrived.target.method.as_str();
+    matches!(incoming, Some(Inflow::Stream(_))) && content(&parts.headers, incoming).may_name_method_unread(method)
 }
 
 /// Counts a request of a lease that may go on as one of its calls.
@@ -88,12 +99,13 @@ impl Worker {
         (taken, entry): (&mut Taken, &mut Entry),
     ) -> Result<Route, Stop> {
         let mut decision = self.decide((arrived, agent), (parts, incoming.as_ref(), upgrade));
-        if decision.ruling.by_method && self.is_unread_form((arrived, &decision.route), parts, incoming.as_ref()) {
+        if would_count(&decision, parts) && is_unread(arrived, parts, incoming.as_ref()) {
             // Nearly no request is one, and that state is large.
-            Box::pin(self.read_form(agent, (parts, incoming))).await?;
+            let needed = decision.ruling.by_method || decision.by_body;
+            Box::pin(self.read_form(agent, (parts, incoming), needed)).await?;
             decision = self.decide((arrived, agent), (parts, incoming.as_ref(), upgrade));
         }
-        let Decision { route, ruling } = decision;
+        let Decision { route, ruling, .. } = decision;
         ruling.deciding().into_iter().for_each(|rule| entry.rule(rule.name()));
         ruling.reports.iter().for_each(|rule| entry.report(rule.name()));
         if ruling.denied.is_some() || matches!(route, Route::Refuse(_)) {
@@ -121,7 +133,7 @@ impl Worker {
         let inquiry = Inquiry { arrived, agent, headers: &parts.headers };
         ruling.approvals.iter().filter(|rule| rule.reports()).for_each(|rule| entry.would_hold(rule.name()));
         let pending = Pending { inquiry: &inquiry, incoming, upgrade, taken, entry };
-        let route = Box::pin(self.when_approved(Decision { route, ruling }, pending)).await?;
+        let route = Box::pin(self.when_approved(route, ruling, pending)).await?;
         if matches!(route, Route::Refuse(_)) { Ok(route) } else { take_call(agent).map(|()| route).map_err(Stop::from) }
     }
 
@@ -131,7 +143,7 @@ impl Worker {
         (parts, incoming, upgrade): (&mut request::Parts, Option<&Inflow>, bool),
     ) -> Decision {
         let rules = self.proxy.rules.load();
-        let content = content(&arrived.target.method, &parts.headers, incoming);
+        let content = content(&parts.headers, incoming);
         let asking = Asking { target: &arrived.target, agent, content, upgrade, now: SystemTime::now() };
         let decision = rules.decide(&asking);
         if rules.policy().looks_at_requests() {
@@ -146,30 +158,26 @@ impl Worker {
         (arrived, agent): (&Arrived, &Arc<Agent>),
         (parts, incoming, upgrade): (&request::Parts, Option<&Inflow>, bool),
     ) -> Hours {
-        let content = content(&arrived.target.method, &parts.headers, incoming);
+        let content = content(&parts.headers, incoming);
         let asking = Asking { target: &arrived.target, agent, content, upgrade, now: SystemTime::now() };
         Hours::of_request(&self.proxy, agent, &asking)
     }
 
-    /// Whether what the form in the body says of the method would count, and is not known.
-    fn is_unread_form(&self, (arrived, route): (&Arrived, &Route), parts: &request::Parts, incoming: Option<&Inflow>) -> bool {
-        let Some(Inflow::Stream(_)) = incoming else { return false };
-        let method = &arrived.target.method;
-        !matches!(route, Route::Refuse(_)) && names_method(method, &content(method, &parts.headers, incoming))
-    }
-
-    /// Reads a form, which stays at hand; of one that is too large, the beginning.
+    /// Reads a body that may name a method, which stays at hand; of one that is too large, the beginning, and of one that is too slow as well
+    /// where it is not `needed`.
     async fn read_form(
         &self,
         agent: &Agent,
         (parts, incoming): (&mut request::Parts, &mut Option<Inflow>),
+        needed: bool,
     ) -> Result<(), Refusal> {
         let settings = &self.proxy.settings;
         let mut inflow = incoming.take().ok_or(Refusal::Draining)?;
         let mut room = self.room(&agent.label);
         let mut read = Zeroizing::new(Vec::new());
         let gathering = gather_into(&mut read, &mut inflow, settings.content, &mut room);
-        let gathered = timeout(settings.idle_timeout, gathering).await.map_err(|_elapsed| ContentError::Late)?;
+        let patience = if needed { settings.idle_timeout } else { BEGINNING };
+        let gathered = timeout(patience, gathering).await.unwrap_or_else(|_elapsed| Err(ContentError::Late.into()));
         let body = held(read, room);
         *incoming = Some(match gathered {
             Ok(()) => {
@@ -179,6 +187,7 @@ impl Worker {
                 Inflow::Whole(body)
             }
             Err(Refusal::Content(ContentError::TooLarge) | Refusal::Limit(_)) => inflow.with_first(body),
+            Err(Refusal::Content(ContentError::Late)) if !needed => inflow.with_first(body),
             Err(broken) => return Err(broken),
         });
         Ok(())
@@ -187,12 +196,16 @@ impl Worker {
     /// The same for a request that has waited meanwhile: it counts already, and what had to be seen of it was.
     pub(super) async fn rule_again(&self, mut pending: Pending<'_>) -> Result<Route, Stop> {
         let decision = self.decide_again(&mut pending)?;
-        if decision.ruling.approvals.is_empty() { Ok(decision.route) } else { self.when_approved(decision, pending).await }
+        if decision.ruling.approvals.is_empty() {
+            Ok(decision.route)
+        } else {
+            self.when_approved(decision.route, decision.ruling, pending).await
+        }
     }
 
     pub(super) fn decide_again(&self, pending: &mut Pending<'_>) -> Result<Decision, Refusal> {
         let Inquiry { arrived, agent, headers } = pending.inquiry;
-        let (target, content) = (&arrived.target, content(&arrived.target.method, headers, pending.incoming.as_ref()));
+        let (target, content) = (&arrived.target, content(headers, pending.incoming.as_ref()));
         let asking = Asking { target, agent, content, upgrade: pending.upgrade, now: SystemTime::now() };
         let decision = self.proxy.rules.load().decide(&asking);
         let ruling = &decision.ruling;
@@ -247,7 +260,7 @@ impl Worker {
         let body = timeout(settings.idle_timeout, gathering).await.map_err(|_elapsed| ContentError::Late)??;
         let body = held(body, room);
         let plain = !parts.headers.contains_key(CONTENT_ENCODING);
-        let about = content(&parts.method, &parts.headers, None);
+        let about = content(&parts.headers, None);
         let kind = about.kind.filter(|_| plain && !about.ambiguous);
         let does = does(kind, parts.uri.query(), &body);
         if !body.is_empty() {

@@ -11,7 +11,9 @@ use nexus::vault::Status;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::harness::{Authority, Body, Builder, Caller, Nexus, Offers, Program, Reply, Upstream, answer, empty, full, run};
+use crate::harness::{
+    Authority, Body, Builder, Caller, Nexus, Offers, Program, Reply, Upstream, answer, channel, empty, full, run,
+};
 
 const API: &str = "api.sendgrid.com";
 const KEYS: &str = "https://api.sendgrid.com/v3/api_keys";
@@ -401,6 +403,46 @@ fn explain_and_show_tell_of_it() {
             assert!(told.contains(wanted), "{told}");
             let shown = command(&["providers", "show", "sendgrid"]).run().await.ok();
             assert!(shown.contains("POST /v3/api_keys: api_key"), "{shown}");
+        }
+    });
+}
+
+#[test]
+fn i1_a_body_that_puts_another_method_in_place_mints_by_that_one() {
+    run(async {
+        let scene = Scene::new().await;
+        let file = "name = \"acme\"\ntitle = \"Acme\"\nslots = [\"authorization\"]\n[[inject]]\nhosts = [\"api.acme.test\"]\n\
+                    strategy = { bearer = \"{api_key}\" }\nmints = [\"PUT /keys/*\"]\n";
+        let nexus = scene.builder().provider("acme", file).register("acme", &[("api_key", OWN)]).start();
+        let ask = async |kind: &str, text: &'static str, streams: bool, path: &str| {
+            let body = if streams {
+                let (mut sender, body) = channel();
+                tokio::spawn(async move { sender.send_data(Bytes::from_static(text.as_bytes())).await });
+                body
+            } else {
+                full(text)
+            };
+            let request = Request::builder().method(Method::POST).uri(format!("https://api.acme.test{path}"));
+            Caller::new(&nexus).send(request.header("content-type", kind).body(body).expect("a request")).await
+        };
+        let form = "application/x-www-form-urlencoded";
+        for streams in [false, true] {
+            for (kind, text) in [(form, "a=1&_method=put"), (JSON, r#"{"a": 1, "_method": "PUT"}"#)] {
+                let reply = ask(kind, text, streams, "/keys/7").await;
+                assert_eq!(refusal(&reply), (403, Some("policy")), "{text} {streams}: {reply:?}");
+            }
+        }
+        assert_eq!(scene.api.count(), 0, "none of it left");
+        for (kind, text, path) in
+            [(form, "a=1", "/keys/7"), (JSON, r#"{"_method": "DELETE"}"#, "/keys/7"), (JSON, r#"{"_method": "PUT"}"#, "/x")]
+        {
+            let reply = ask(kind, text, true, path).await;
+            assert_eq!(
+                (reply.status, scene.bearer().as_deref()),
+                (if path == "/x" { 200 } else { 201 }, Some(OWN)),
+                "{text}: {reply:?}"
+            );
+            assert_eq!(scene.api.seen().pop().expect("a request").body.as_deref(), Some(text.as_bytes()));
         }
     });
 }

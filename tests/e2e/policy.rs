@@ -534,7 +534,7 @@ fn explain_says_what_the_exchange_does() {
 }
 
 #[test]
-fn i2_a_form_that_names_another_method_is_what_it_names() {
+fn i2_a_body_that_names_another_method_is_what_it_names() {
     run(async {
         let rules = "[[rule]]\nname = \"keep\"\nhosts = \"api.acme.test\"\nmethods = \"DELETE\"\naction = \"deny\"\n";
         let Ruled { service, nexus: _nexus, caller } = ruled(rules).await;
@@ -546,7 +546,9 @@ fn i2_a_form_that_names_another_method_is_what_it_names() {
         };
         let form = "application/x-www-form-urlencoded";
         let part = "--b\r\nContent-Disposition: form-data; name=\"_method\"\r\n\r\nDELETE\r\n--b--\r\n";
-        for (kind, body) in [(form, "a=1&_method=delete"), ("multipart/form-data; boundary=b", part)] {
+        let json = r#"{"a": 1, "_method": "delete"}"#;
+        let said = [(form, "a=1&_method=delete"), ("multipart/form-data; boundary=b", part), ("application/json", json)];
+        for (kind, body) in said {
             let reply = caller.send(post(kind, body.to_owned())).await;
             assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{body}: {reply:?}");
         }

@@ -81,7 +81,7 @@ impl Case<'_> {
             Some(Foreseen::OwnPage) => self.answer(Outcome::OwnPage, "the proxy answers this name itself".to_owned()),
             Some(Foreseen::Refused(why)) => self.answer(Outcome::Refuse, why),
             None => {
-                let Decision { route, ruling } = self.rules.decide(&self.asking);
+                let Decision { route, ruling, .. } = self.rules.decide(&self.asking);
                 let answering = self.rules.token_responses(self.asking.target, self.asking.agent, &route);
                 let log_ins = self.rules.log_ins(&route, &answering);
                 let about = self.rules.about_tokens(self.asking.target, self.asking.agent, &route);
