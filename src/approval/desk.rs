@@ -91,7 +91,10 @@ impl Approvals {
             return None;
         }
         list.grants.retain(|grant| grant.lasts(now));
-        let approved = list.grants.iter_mut().find(|grant| grant.covers(passing)).map(Grant::used);
+        let approved = list.grants.iter_mut().find(|grant| grant.covers(passing)).map(|grant| {
+            grant.used();
+            grant.approved()
+        });
         approved.inspect(|_| self.numbers.by_grant())
     }
 
@@ -226,9 +229,35 @@ impl Approvals {
         }
         item.by = Some(by);
         item.allowed_until = granted.as_ref().map(|grant| grant.until).or(item.allowed_until);
-        grants.extend(granted);
         self.end(item, State::Allowed, now);
-        Ok(item.shown())
+        let shown = item.shown();
+        if let Some(mut grant) = granted {
+            self.release(items, &mut grant, now);
+            grants.push(grant);
+        }
+        Ok(shown)
+    }
+
+    /// Lets on what waits already and is covered by `grant`, but for what somebody is answering by itself.
+    fn release(&self, items: &mut [Item], grant: &mut Grant, now: SystemTime) {
+        let covered =
+            |item: &&mut Item| item.state == State::Waiting && !item.claimed && grant.covers(&item.question.passing());
+        let mut those: Vec<&mut Item> = items.iter_mut().filter(covered).collect();
+        for item in &mut those {
+            item.by = Some(Arc::clone(&grant.by));
+            let asker = item.asker.take();
+            if item.away {
+                // Who comes back for the answer finds the grant.
+                item.allowed_until = Some(grant.until);
+            } else if tell(asker, Word::Allowed(grant.approved())) {
+                grant.used();
+                self.numbers.by_grant();
+            } else {
+                self.end(item, State::Left, now);
+                continue;
+            }
+            self.end(item, State::Allowed, now);
+        }
     }
 
     /// Whether a reply to a notice is from whoever has the webhook's key.

@@ -82,7 +82,7 @@ enum Paths {
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) id: Arc<str>,
-    by: Arc<str>,
+    pub(super) by: Arc<str>,
     at: SystemTime,
     pub(super) until: SystemTime,
     /// An agent that is revoked or changed is another one.
@@ -155,8 +155,11 @@ impl Grant {
             }
     }
 
-    pub(super) fn used(&mut self) -> Approved {
+    pub(super) fn used(&mut self) {
         self.uses = self.uses.saturating_add(1);
+    }
+
+    pub(super) fn approved(&self) -> Approved {
         Approved { how: How::Grant, id: Arc::clone(&self.id), by: Arc::clone(&self.by), at: self.at }
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::fields::{Field, Fields};
+use super::fields::Field;
 use super::question::{Body, Print, Question};
 use super::waiting::Word;
 use crate::attention::stamp;
@@ -64,11 +64,11 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// What is settled keeps nothing of the body, the header or the query, and no word that would answer it.
+    /// What is settled keeps nothing of the body or the query, and no word that would answer it. What was shown of the header stays: it
+    /// says what was answered.
     pub(super) fn settle(&mut self, state: State, now: SystemTime) {
         (self.state, self.settled_at, self.token) = (state, Some(now), None);
         self.question.body.preview = None;
-        self.question.fields = Fields::default();
         self.question.target.path = PathAndQuery::from_static("/");
         if state != State::Allowed {
             (self.asker, self.allowed_until) = (None, None);
@@ -137,7 +137,7 @@ pub(crate) struct Shown {
     pub(crate) provider: Option<String>,
     /// The connection whose credential it would go with.
     pub(crate) connection: Option<String>,
-    /// What its header says of what it does, while it waits; at most 24 fields.
+    /// What its header says of what it does; at most 24 fields.
     pub(crate) fields: Vec<Field>,
     /// How many fields are not shown.
     pub(crate) more_fields: usize,

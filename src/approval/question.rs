@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::fields::Fields;
+use super::grant::Passing;
 use crate::agent::Agent;
 use crate::model::{ConnectionId, Methods, Target};
 use crate::policy::Rule;
@@ -30,6 +31,12 @@ pub(crate) struct Question {
 }
 
 impl Question {
+    /// The request, as grants are held against it.
+    pub(super) fn passing(&self) -> Passing<'_> {
+        let Self { agent, rule, target, connection, form, .. } = self;
+        Passing { agent, rule, target, connection: connection.as_ref(), form: *form }
+    }
+
     /// In one line.
     pub(super) fn title(&self) -> String {
         let user = self.agent.user.as_ref().map(|user| format!(" (for {user})")).unwrap_or_default();

@@ -205,6 +205,47 @@ async fn i2_a_pattern_fits_in_all_readings_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_yes_for_a_time_lets_on_what_waits_already_and_fits() {
+    let (attention, mut notices) =
+        Attention::new(crate::attention::Settings { hold: Duration::ZERO, hold_limit: 0, agent_hold_limit: 0, tells: true });
+    let desk = Approvals::new(Settings { hold_limit: 9, agent_hold_limit: 9 }, attention);
+    desk.open(None);
+    let ours = agent();
+    let hold =
+        |id: &str, agent: &Arc<Agent>, path: &str| desk.hold(id, question(agent, target("POST", path))).expect("a place");
+    let mut asked = hold("A", &ours, "/repos/acme/x/issues");
+    let mut fits = hold("B", &ours, "/repos/acme/y/issues");
+    let away = target("POST", "/repos/acme/z/issues");
+    let head = Print::of(&away, &[]);
+    desk.ask_later("C", question(&ours, away), (head, head.with(&[1; 32]))).expect("a place");
+    let _elsewhere = hold("D", &ours, "/repos/other/y/issues");
+    let _another = hold("E", &agent(), "/repos/acme/y/issues");
+    let form = Question { form: Methods::named(b"DELETE"), ..question(&ours, target("POST", "/repos/acme/y/issues")) };
+    let _deleting = desk.hold("F", form).expect("a place");
+    let _claimed = hold("G", &ours, "/repos/acme/y/issues");
+    let claim = desk.claim("G", None).expect("it waits");
+    drop(hold("H", &ours, "/repos/acme/y/issues"));
+    let answer = Answer::Pattern("/repos/acme/*/issues".parse().expect("a pattern"), HOUR);
+    allow(&desk, "A", &answer).expect("an answer");
+    assert_eq!(kind(&asked.word().await), "allowed");
+    let Word::Allowed(approved) = fits.word().await else { panic!("allowed") };
+    assert_eq!((approved.how, &*approved.by, &*approved.id), (How::Grant, "boss", "A"));
+    let shown = desk.find("B").expect("it is remembered");
+    assert_eq!((shown.status, shown.by.as_deref()), (State::Allowed, Some("boss")));
+    let later = desk.find("C").expect("it is remembered");
+    assert!(later.status == State::Allowed && later.allowed_until.is_some() && !desk.expects(&ours, head), "{later:?}");
+    drop(claim);
+    for (id, state) in
+        [("D", State::Waiting), ("E", State::Waiting), ("F", State::Waiting), ("G", State::Waiting), ("H", State::Left)]
+    {
+        assert_eq!(desk.find(id).expect("it is remembered").status, state, "{id}");
+    }
+    assert_eq!(desk.grants(now())[0].uses, 1, "the one that comes back has not gone on yet");
+    let settled = std::iter::from_fn(|| notices.try_recv().ok()).filter(|notice| notice.body.contains("approval.settled"));
+    assert_eq!(settled.count(), 4, "A, B, C and H");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_did_not_wait_collects_once_the_very_same_request() {
     let (desk, _notices) = desk(10);
     let (ours, rule, place) = (agent(), rule(RULE), target("POST", "/x?a=1"));
