@@ -7,7 +7,7 @@ use super::asked::{Asked, Content, Question};
 use super::book::Policy;
 use super::file::{Error, MAX_RULES, gather, read};
 use super::terms::MethodTerm;
-use crate::model::{AgentName, Fit, Glob, Host, Inside, ProviderId};
+use crate::model::{AgentName, Fit, Glob, Host, Inside, ProviderId, readings};
 
 /// A request that was let on, as the log has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,7 +123,9 @@ fn segments(path: &str) -> Vec<String> {
             segments.push("**".to_owned());
             return segments;
         }
-        let plain = format!("/{segment}").parse::<Glob>().is_ok_and(|_| !segment.contains(['*', '{', '}']));
+        let alone = format!("/{segment}");
+        let has_one_reading = || readings(&alone).is_ok_and(|all| all.iter().count() == 1);
+        let plain = alone.parse::<Glob>().is_ok_and(|_| !segment.contains(['*', '{', '}']) && has_one_reading());
         match segment {
             // The log hides a path that is a secret.
             "***" => return vec!["**".to_owned()],
@@ -294,6 +296,14 @@ mod tests {
         let text = suggest(&seen).rules;
         assert!(text.contains("/a/*/x0/y") && text.lines().count() < 20, "{text}");
         assert!(refused(&text, &seen).expect("rules").is_empty());
+    }
+
+    #[test]
+    fn a_segment_that_services_read_in_several_ways_is_any() {
+        for path in ["/files/a.", "/files/a./b", "/files/..."] {
+            let seen = seen(&[("ci", "a.test", "GET", path)]);
+            assert!(refused(&suggest(&seen).rules, &seen).expect("rules").is_empty(), "{path}: {}", suggest(&seen).rules);
+        }
     }
 
     #[test]
