@@ -8,6 +8,7 @@ mod endpoint;
 mod explain;
 mod frozen;
 mod gateway;
+pub mod harmless;
 mod home;
 mod init;
 pub mod login;
