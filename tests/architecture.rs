@@ -52,6 +52,7 @@ const EXPOSING: &[&str] = &[
     "app/node/key.rs",   // a gateway's key as it is read
     "app/secret.rs",
     "app/settings.rs",
+    "app/tried.rs",        // the token of one trial, into its request
     "app/traces.rs",       // fields for the collector, which may hold its key
     "attention/notice.rs", // what the webhook is signed with
     "ca/signer.rs",
@@ -63,10 +64,12 @@ const EXPOSING: &[&str] = &[
     "cli/login/there.rs", // the address of the page where a person answers the gateway
     "cli/gateway.rs",     // NEXUS_GATEWAY_URL, which lies in .env beside the secret
     "cli/run/knock.rs",
+    "gateway/paste.rs",              // a new agent's token, in the lines that are pasted
     "gateway/pending.rs",            // the state of a question, back to the program that asked it
     "gateway/routes/capture.rs",     // what a person typed; the state, into that person's form
     "gateway/routes/connections.rs", // a question's page and state, to the program that asks it
     "gateway/routes/leases.rs",      // a new token, shown once to who made the lease
+    "gateway/routes/minted.rs",      // a new agent's token, shown once
     "gateway/routes/sign_in.rs",     // a link and the halves of a session, each shown once
     "gateway/shape.rs",              // the answer to a node, which alone gets credentials (I11)
     "guard/needles.rs",              // what is searched for in what comes back

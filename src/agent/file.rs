@@ -1,5 +1,6 @@
 //! The format of `agents.toml` and `passing.toml`: identities of callers, tokens as hashes.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -123,12 +124,11 @@ struct Row {
 pub fn read(text: &str) -> Result<Vec<Registered>, Error> {
     let document: Document = toml::from_str(text).map_err(|cause| Mistake::new(text, &cause))?;
     let agents: Vec<Registered> = document.agent.into_iter().map(from_row).collect::<Result<_, _>>()?;
-    for (index, agent) in agents.iter().enumerate() {
-        if agents.iter().skip(index + 1).any(|other| other.name == agent.name) {
-            return Err(Error::Twice(agent.name.clone()));
-        }
+    let mut names = HashSet::new();
+    match agents.iter().find(|agent| !names.insert(&agent.name)) {
+        Some(twice) => Err(Error::Twice(twice.name.clone())),
+        None => Ok(agents),
     }
-    Ok(agents)
 }
 
 /// Writes the text of such a file.

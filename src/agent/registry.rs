@@ -31,7 +31,9 @@ impl Registry {
 
     /// As before, for `rows`: agents whose row did not change stay the same, so that their streams go on.
     pub(crate) fn update(previous: &Self, rows: &[Registered]) -> Self {
-        let unchanged = |row: &Registered| previous.rows.contains(row).then(|| previous.by_name.get(&row.name)).flatten();
+        let known: HashMap<&AgentName, &Registered> = previous.rows.iter().map(|row| (&row.name, row)).collect();
+        let same = |row: &Registered| known.get(&row.name).is_some_and(|known| *known == row);
+        let unchanged = |row: &Registered| same(row).then(|| previous.by_name.get(&row.name)).flatten();
         let agent = |row: &Registered| unchanged(row).map_or_else(|| Arc::new(Agent::from(row)), Arc::clone);
         let agents: Vec<_> = rows.iter().map(|row| (row.token_sha256, agent(row))).collect();
         Self {

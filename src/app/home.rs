@@ -9,7 +9,8 @@ use crate::model::AgentName;
 use crate::policy;
 
 const CONFIG_LIMIT: u64 = 1024 * 1024;
-const AGENTS_LIMIT: u64 = 16 * 1024 * 1024;
+/// A hundred thousand agents, each with a few limits.
+const AGENTS_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// Why a file of the home folder can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,9 @@ pub enum HomeError {
     /// A rule is refused.
     #[error(transparent)]
     Policy(#[from] policy::Error),
+    /// It would be too long to be read again.
+    #[error("{0} would become too large; revoke agents that nobody needs")]
+    Full(PathBuf),
     /// `agents.toml` or `passing.toml` is refused.
     #[error("{path} is not valid")]
     Agents {
@@ -293,6 +297,9 @@ pub(super) fn change_file<T>(
     let result = change(&mut agents);
     if agents != before {
         let text = agent::write(&agents).map_err(|cause| HomeError::Agents { path: file.to_owned(), cause })?;
+        if u64::try_from(text.len()).is_ok_and(|length| length > AGENTS_LIMIT) {
+            return Err(HomeError::Full(file.to_owned()));
+        }
         write(file, text.as_bytes(), disk::PRIVATE)?;
     }
     Ok(result)

@@ -20,12 +20,14 @@ mod passing;
 pub mod registration;
 mod reload;
 mod restart;
+mod roster;
 mod rules;
 mod run;
 mod secret;
 mod settings;
 mod traces;
 mod trial;
+mod tried;
 mod watch;
 mod webhook;
 
@@ -42,6 +44,7 @@ pub use init::{InitError, Made, Rotated, check_key, drop_old, init, open_root, r
 pub use node::{AskError, Consent, Link, Node, NodeError, Typed, Unheard, UrlError};
 pub use parts::{BuildError, Planes, Setup, check, warm_up};
 pub use passing::Passing;
+pub use roster::reachable;
 pub use rules::{policy_of, rules_digest};
 pub use run::{App, Running};
 pub use secret::{Origin, SecretError, dotenv_value, handed_down, passphrase};

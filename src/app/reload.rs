@@ -1,5 +1,6 @@
 //! What changes while we run: providers, agents, the default policy, the root that signs. A bad file leaves the old one live.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -40,13 +41,15 @@ pub(super) struct Reload {
     /// What others than the proxy see of the catalogue.
     pub(super) catalogue: Arc<ArcSwap<Catalogue>>,
     pub(super) look: parts::Look,
+    /// Where the proxy listens.
+    pub(super) addresses: Vec<SocketAddr>,
     /// The gateway's connections, where they are taken from one.
     pub(super) node: Option<Arc<Held>>,
 }
 
 /// What was taken last of each part.
 pub(super) struct Live {
-    config: Config,
+    pub(super) config: Config,
     /// The configuration of the start, whose addresses and bounds are in force.
     started: Config,
     /// The configuration came from a file: then that file does not just go.
@@ -101,7 +104,7 @@ impl SigningRoot {
 type Written = (Config, Vec<Arc<Rule>>);
 
 impl Reload {
-    /// Has the gateway add providers through it.
+    /// Has the gateway add providers and change agents through it.
     pub(super) fn shared(self) -> Arc<Self> {
         let shared = Arc::new(self);
         if let Some(gateway) = &shared.gateway {
@@ -111,8 +114,28 @@ impl Reload {
                 reread: Box::new(move || reread.upgrade().iter().for_each(|reload| reload.reread_providers())),
                 is_open: Box::new(move || asked.upgrade().is_some_and(|reload| reload.is_open())),
             });
+            gateway.take_trials(super::tried::trials(&shared));
+            gateway.take_roster(super::roster::roster(&shared, &shared.addresses));
         }
         shared
+    }
+
+    /// Reads the files of agents again, and nothing else.
+    pub(super) fn reread_agents(&self) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        self.agents();
+        self.rules(&mut live, false);
+    }
+
+    /// Takes the agents of the files; those of a file with a mistake stay as they were. Says whether all were right.
+    fn agents(&self) -> bool {
+        let (registry, mistakes) = parts::agents_again(&self.home, &self.extra_agents, &self.proxy.agents.load());
+        self.proxy.agents.store(Arc::new(registry));
+        super::frozen::again(&self.home, &self.proxy.agents);
+        for mistake in &mistakes {
+            tracing::error!(error = mistake as &dyn std::error::Error, "agents were not taken; the old ones stay");
+        }
+        mistakes.is_empty()
     }
 
     /// Reads provider files again, and nothing else.
@@ -130,13 +153,7 @@ impl Reload {
     /// gone or empty, and was not before, is wrong: editors empty a file before they write it, and that moment must open nothing.
     pub(super) fn run(&self) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let (registry, mistakes) = parts::agents_again(&self.home, &self.extra_agents, &self.proxy.agents.load());
-        self.proxy.agents.store(Arc::new(registry));
-        super::frozen::again(&self.home, &self.proxy.agents);
-        for mistake in &mistakes {
-            tracing::error!(error = mistake as &dyn std::error::Error, "agents were not taken; the old ones stay");
-        }
-        let agents_taken = mistakes.is_empty() & self.keys();
+        let agents_taken = self.agents() & self.keys();
         let config = self.config(&mut live);
         let mistake = config.err().inspect(|mistake| tracing::error!("{mistake}"));
         let config_taken = mistake.is_none();

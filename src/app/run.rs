@@ -214,7 +214,7 @@ impl App {
         let (drain, limit) = (Duration::from_secs(self.config.limits.drain_secs), self.config.limits.connections);
         let crew = if self.planes == Planes::Gateway { 0 } else { worker_count(&self.config) };
         let (log, dialler) = (Arc::clone(&self.parts.log), Arc::clone(&self.parts.dialler));
-        let (reload, watch, gateway) = self.assemble(door, control.handle(), (&stopping, &count))?;
+        let (reload, watch, gateway) = self.assemble((door, &addresses), control.handle(), (&stopping, &count))?;
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..crew {
@@ -255,7 +255,7 @@ impl App {
     /// The proxy and what reloads it; the gateway, which begins to serve.
     fn assemble(
         self,
-        door: Option<std::net::TcpListener>,
+        (door, addresses): (Option<std::net::TcpListener>, &[SocketAddr]),
         runtime: &tokio::runtime::Handle,
         (stopping, count): (&watch::Receiver<bool>, &Arc<AtomicUsize>),
     ) -> Result<Assembled, BuildError> {
@@ -280,13 +280,9 @@ impl App {
             runtime.spawn(exporter.run());
         }
         let (watch, log, dialler) = (parts.watch.take(), Arc::clone(&parts.log), Arc::clone(&parts.dialler));
+        let (known, written) = (parts.catalogue.load().as_ref().clone(), std::mem::take(&mut parts.written));
         let reload = Reload {
-            live: reload::Live::new(
-                &home,
-                &config,
-                parts.catalogue.load().as_ref().clone(),
-                std::mem::take(&mut parts.written),
-            ),
+            live: reload::Live::new(&home, &config, known, written),
             root: reload::SigningRoot::new(parts.key.duplicate(), &parts.pages),
             store: Arc::clone(&parts.store),
             look: Arc::clone(&parts.look),
@@ -295,6 +291,7 @@ impl App {
             gateway: gateway.as_ref().map(|started| Arc::clone(&started.gateway)),
             proxy: numbers::told_by(proxy(&config, parts, broker, stopping.clone())?, log, dialler),
             extra_agents: setup_agents,
+            addresses: addresses.to_vec(),
             overrides,
             home,
         };

@@ -3,12 +3,12 @@
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use nexus::agent::{Frozen, Registered, Token};
+use nexus::agent::{Frozen, Limits, Registered, Token};
 use nexus::app::HomeError;
 use nexus::model::{AgentName, ProviderId};
 use serde_json::{Value, json};
 
-use super::arguments::{AddAgent, Agent};
+use super::arguments::{AddAgent, Agent, Bound, LimitAgent};
 use super::context::{Context, Hint};
 use super::terminal::Terminal;
 use super::{lease, providers, surroundings, when};
@@ -19,6 +19,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, action: &Agent) -> any
         Agent::Add(options) => add(context, terminal, options),
         Agent::List => list(context, terminal),
         Agent::Show { name } => show(context, terminal, name),
+        Agent::Limit(options) => limit(context, terminal, options),
         Agent::Freeze { name } => freeze(context, terminal, name),
         Agent::Thaw { name } => thaw(context, terminal, name),
         Agent::Lease(options) => lease::add(context, terminal, options),
@@ -32,9 +33,7 @@ fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Re
     let now = SystemTime::now();
     let name = &options.name;
     anyhow::ensure!(name.as_str() != "local", "local is the name of callers without a token; choose another");
-    let catalogue = context.catalogue(terminal);
-    let provider = |text: &String| Ok(providers::find(&catalogue, &text.parse()?)?.id.clone());
-    let providers: Vec<ProviderId> = options.providers.iter().map(provider).collect::<anyhow::Result<_>>()?;
+    let providers = providers_named(context, terminal, &options.providers)?;
     let hosts = &options.hosts;
     let token = Token::random().context("the system gives no random numbers")?;
     let row = Registered {
@@ -48,15 +47,7 @@ fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Re
         created: Some(now),
         ephemeral: false,
     };
-    let passing = context.home.passing()?;
-    let before = context.home.change_agents(|agents| {
-        let count = agents.len();
-        let taken = agents.iter().chain(&passing).any(|agent| agent.name == *name);
-        if !taken {
-            agents.push(row.clone());
-        }
-        (!taken).then_some(count)
-    })?;
+    let before = context.home.add_agent(&row)?;
     let Some(before) = before else {
         let message = format!("there is an agent called {name} already, and its token can't be shown again");
         anyhow::bail!(Hint::new(message, format!("nexus agent revoke {name}")));
@@ -66,6 +57,11 @@ fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Re
         terminal.warn("from now on every caller of this proxy must show a token; until now those of your own user needed none");
     }
     Ok(())
+}
+
+fn providers_named(context: &Context, terminal: &Terminal, names: &[String]) -> anyhow::Result<Vec<ProviderId>> {
+    let catalogue = context.catalogue(terminal);
+    names.iter().map(|text| Ok(providers::find(&catalogue, &text.parse()?)?.id.clone())).collect()
 }
 
 /// A token that nobody has seen is nobody's.
@@ -156,6 +152,23 @@ fn show(context: &Context, terminal: &Terminal, name: &AgentName) -> anyhow::Res
         let rows = COLUMNS.iter().zip(cells(agent, &frozen, now)).map(|(column, cell)| format!("{column:<11}{cell}\n"));
         rows.collect::<String>()
     })
+}
+
+fn limit(context: &Context, terminal: &Terminal, options: &LimitAgent) -> anyhow::Result<()> {
+    let LimitAgent { name, providers, hosts, rate, expires } = options;
+    let of_providers = || match providers.as_slice() {
+        [all] if all == "all" => Ok(None),
+        names => providers_named(context, terminal, names).map(Some),
+    };
+    let limits = Limits {
+        providers: (!providers.is_empty()).then(of_providers).transpose()?,
+        // One of them may be the word for all.
+        hosts: (!hosts.is_empty()).then(|| hosts.iter().map(Bound::limit).collect()),
+        rate: rate.as_ref().map(Bound::limit),
+        expires: expires.as_ref().map(Bound::limit),
+    };
+    anyhow::ensure!(context.home.limit_agent(name, &limits)?, unknown(name));
+    show(context, terminal, name)
 }
 
 fn freeze(context: &Context, terminal: &Terminal, name: &AgentName) -> anyhow::Result<()> {

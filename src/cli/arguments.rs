@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub(crate) use agents::{AddAgent, Agent, LeaseAgent};
+pub(crate) use agents::{AddAgent, Agent, Bound, LeaseAgent, LimitAgent};
 pub(crate) use approvals::{Approvals, ApprovalsAction};
 pub(crate) use audit::{Audit, Export, Period, Search, Tail, Verify};
 pub(crate) use connections::{Approve, List, Login, One, Register, Remove, Test};

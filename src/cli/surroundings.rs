@@ -1,10 +1,10 @@
 //! What `nexus env` and `nexus run` tell a program: where the proxy is, whom to trust, which worthless values to hold.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use nexus::agent::{PlaceholderKey, Registered};
+pub(super) use nexus::app::reachable;
 use nexus::app::{Announced, Config, trusted};
 use nexus::disk;
 use nexus::model::{AgentName, ConnectionId};
@@ -41,16 +41,6 @@ pub(super) async fn running(context: &Context) -> anyhow::Result<Option<Reached>
         }
     }
     Ok(None)
-}
-
-/// Where a program on this machine reaches a listener: one on every address is reached by loopback.
-pub(super) fn reachable(address: SocketAddr) -> String {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port()).to_string()
 }
 
 /// Every root that may have signed what a program meets, in one file beside the helper files.
@@ -141,16 +131,4 @@ pub(super) struct Who<'a> {
     pub(super) name: &'a AgentName,
     /// Its row in `agents.toml` or `passing.toml`; none for callers of our own user where no agents are defined.
     pub(super) limits: Option<&'a Registered>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listener_on_every_address_is_reached_by_loopback() {
-        for (listens, reached) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("10.0.0.5:3", "10.0.0.5:3")] {
-            assert_eq!(reachable(listens.parse().unwrap()), reached);
-        }
-    }
 }

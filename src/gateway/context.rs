@@ -17,8 +17,10 @@ use super::keys::{Keys, OwnKey};
 use super::origin::Origin;
 use super::pending::Pending;
 use super::problem::Problem;
+use super::roster::Roster;
 use super::session::{AT_THE_PAGE, Sessions};
 use super::settings::Settings;
+use super::tried::TryOut;
 use crate::agent::{Agents, AppPlaceholders, Guesses};
 use crate::approval::Approvals;
 use crate::attention::Attention;
@@ -97,6 +99,10 @@ pub(crate) struct Gateway {
     peers: Mutex<Option<Peers>>,
     /// What takes provider files is built after us.
     pub(super) files: OnceLock<ProviderFiles>,
+    /// So is what changes agents.
+    pub(super) roster: OnceLock<Arc<Roster>>,
+    /// And what tries connections.
+    pub(super) trials: OnceLock<TryOut>,
     /// One service is added at a time.
     pub(super) adopting: Mutex<()>,
 }
@@ -125,6 +131,8 @@ impl Gateway {
             refusals: Guesses::default(),
             peers: Mutex::new(peers),
             files: OnceLock::new(),
+            roster: OnceLock::new(),
+            trials: OnceLock::new(),
             adopting: Mutex::default(),
         })
     }

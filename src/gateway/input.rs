@@ -74,7 +74,12 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Shared> for InBody<T> {
             let message = "the body must be JSON, and the field Content-Type must say application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
         }
-        Ok(Self(parse(&whole(request).await?)?))
+        let body = whole(request).await?;
+        // Members have names: a list of their values is none of ours, though readers take it.
+        if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+            return Err(Problem::malformed("the body can't be read: expected an object"));
+        }
+        Ok(Self(parse(&body)?))
     }
 }
 

@@ -10,5 +10,7 @@ mod events;
 mod keys;
 mod killed;
 mod life;
+mod listed;
 mod page;
+mod rostered;
 mod typed;

@@ -19,6 +19,8 @@ pub(crate) enum Agent {
         /// Its name
         name: AgentName,
     },
+    /// Change what an agent may do; its token stays, and what is not named stays as it is
+    Limit(LimitAgent),
     /// Let an agent get nothing, streams that are open included, until it is thawed
     Freeze {
         /// Its name; local for callers without a token
@@ -86,4 +88,44 @@ pub(crate) struct AddAgent {
     /// When its access ends: `30d`, `12h`, seconds, or RFC 3339
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = when::ahead)]
     pub(crate) expires: Option<SystemTime>,
+}
+
+/// A limit, or the word that takes it away.
+#[derive(Debug, Clone)]
+pub(crate) enum Bound<T> {
+    None,
+    At(T),
+}
+
+impl<T: Clone> Bound<T> {
+    pub(crate) fn limit(&self) -> Option<T> {
+        if let Self::At(limit) = self { Some(limit.clone()) } else { None }
+    }
+}
+
+/// Reads a limit, or `word` for none.
+fn bound<T, E>(
+    word: &'static str,
+    read: impl Fn(&str) -> Result<T, E> + Clone,
+) -> impl Fn(&str) -> Result<Bound<T>, E> + Clone {
+    move |text| if text == word { Ok(Bound::None) } else { read(text).map(Bound::At) }
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("limits").required(true).multiple(true).args(["providers", "hosts", "rate", "expires"])))]
+pub(crate) struct LimitAgent {
+    /// Its name
+    pub(crate) name: AgentName,
+    /// It may use these providers only, `all` for every one; can be repeated, or several with commas between
+    #[arg(long = "provider", alias = "providers", value_name = "PROVIDER", value_delimiter = ',')]
+    pub(crate) providers: Vec<String>,
+    /// It may reach these hosts only, `all` for every one; can be repeated, or several with commas between
+    #[arg(long = "host", alias = "hosts", value_name = "HOST", value_delimiter = ',', value_parser = bound("all", str::parse::<HostTerm>))]
+    pub(crate) hosts: Vec<Bound<HostTerm>>,
+    /// How many requests it may make: `60/min`, `10/s`, `1000/h`, `5000/day`, or `any`
+    #[arg(long, value_name = "RATE", value_parser = bound("any", str::parse::<Rate>))]
+    pub(crate) rate: Option<Bound<Rate>>,
+    /// When its access ends: `30d`, `12h`, seconds, RFC 3339, or `never`
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = bound("never", when::ahead))]
+    pub(crate) expires: Option<Bound<SystemTime>>,
 }

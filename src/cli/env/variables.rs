@@ -2,32 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use nexus::agent::BUNDLES;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Inputs, no_proxy, placement, wgetrc};
 
 /// Both cases of these are exported: some clients read only the lower one, and Ruby and others fall back to `HTTP_PROXY`.
 const PROXY: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
-
-/// Variables that name the bundle of the system's roots and ours.
-const BUNDLE: [&str; 16] = [
-    "SSL_CERT_FILE",                      // OpenSSL, Go, httpx, Ruby, Rust's platform verifiers, cargo, uv, Bun
-    "REQUESTS_CA_BUNDLE",                 // requests and what is built on it
-    "CURL_CA_BUNDLE",                     // curl, and requests again
-    "GIT_SSL_CAINFO",                     // git with either TLS library
-    "AWS_CA_BUNDLE",                      // the AWS CLI and boto3
-    "PIP_CERT",                           // pip
-    "CARGO_HTTP_CAINFO",                  // cargo
-    "NPM_CONFIG_CAFILE",                  // npm, whose own `cafile` would beat NODE_EXTRA_CA_CERTS
-    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",   // gRPC core and grpc-js
-    "HTTPLIB2_CA_CERTS",                  // Google's API client for Python
-    "WEBSOCKET_CLIENT_CA_BUNDLE",         // websocket-client
-    "PERL_LWP_SSL_CA_FILE",               // Perl's LWP
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", // gcloud
-    "NIX_SSL_CERT_FILE",                  // Nix
-    "COMPOSER_CAFILE",                    // PHP's composer
-    "HEX_CACERTS_PATH",                   // Elixir's hex
-];
 
 /// What a proxy URL's user and password may hold without encoding: some clients don't decode (axios, httplib2).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -44,7 +25,7 @@ pub(crate) fn variables(inputs: &Inputs<'_>) -> Vec<(String, String)> {
     }
     set("NO_PROXY", unproxied.join(","));
     set("no_proxy", unproxied.join(","));
-    for name in BUNDLE {
+    for name in BUNDLES {
         set(name, text(&inputs.bundle));
     }
     set("BUNDLE_SSL_CA_CERT", text(&inputs.bundle)); // Ruby's bundler
@@ -200,7 +181,7 @@ pub(super) mod tests {
     #[test]
     fn clients_that_replace_their_roots_get_the_bundle_and_those_that_add_get_the_root() {
         let all = variables(&inputs(&|_| None));
-        for name in BUNDLE {
+        for name in BUNDLES {
             assert_eq!(value(&all, name), "/h/ca-bundle.pem");
         }
         assert_eq!(value(&all, "NODE_EXTRA_CA_CERTS"), "/h/ca.pem");

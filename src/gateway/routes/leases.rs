@@ -21,6 +21,8 @@ use crate::model::{AgentName, HostTerm};
 
 /// More words than anybody writes into one lease.
 const WORDS: usize = 256;
+/// Greater numbers are not the same to all readers of JSON (RFC 8259 section 6).
+const CALLS: u64 = 9_007_199_254_740_991;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -48,7 +50,7 @@ struct LeaseWanted {
     #[schema(value_type = u64, minimum = 1, maximum = 2592000, example = 900)]
     seconds: Whole,
     /// How many requests it is good for.
-    #[schema(value_type = Option<u64>, minimum = 1)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 9007199254740991_u64)]
     calls: Option<Whole>,
     /// The providers that it may use: of the agent's.
     #[schema(max_items = 256)]
@@ -213,6 +215,9 @@ fn wanted(body: LeaseWanted) -> Result<Wanted, Problem> {
     let wrong = |what: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "lease", format!("{what} can't be read"));
     if providers.iter().map(Vec::len).chain(hosts.iter().map(Vec::len)).any(|length| length > WORDS) {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "lease", "more than 256 words in one list"));
+    }
+    if calls.is_some_and(|calls| calls.0 > CALLS) {
+        return Err(wrong("a number of calls"));
     }
     let provider = |text: String| text.parse().map_err(|_no_name| wrong("a name of a provider"));
     let host = |text: String| text.parse::<HostTerm>().map_err(|_no_host| wrong("a host"));

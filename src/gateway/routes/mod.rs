@@ -1,19 +1,24 @@
 //! What can be asked: one file for each matter, one line here for each file.
 
+mod agents;
 mod approvals;
 mod attention;
 mod audit;
 mod callback;
 mod capture;
+mod catalogue;
 mod connections;
 mod events;
 mod leases;
+mod listed;
+mod minted;
 mod node;
 mod providers;
 mod removed;
 mod sign_in;
 mod stored;
 mod tokens;
+mod tried;
 mod whoami;
 
 use axum::Router;
@@ -31,6 +36,8 @@ pub(super) fn all(gateway: &Shared) -> Router {
     let described = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(document))
         // One line for each file; each has `pub(super) fn routes() -> OpenApiRouter<Shared>`.
+        .merge(agents::routes())
+        .merge(minted::routes())
         .merge(approvals::routes())
         .merge(attention::routes())
         .merge(health::routes())
@@ -38,13 +45,16 @@ pub(super) fn all(gateway: &Shared) -> Router {
         .merge(audit::routes())
         .merge(callback::routes())
         .merge(capture::routes())
+        .merge(catalogue::routes())
         .merge(connections::routes())
         .merge(events::routes())
         .merge(removed::routes())
         .merge(providers::routes())
         .merge(leases::routes())
+        .merge(listed::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
+        .merge(tried::routes())
         .merge(node::routes())
         .merge(stored::routes())
         .merge(whoami::routes());
