@@ -156,7 +156,8 @@ impl Gateway {
         Err(refuse("return_url is not on the list; add it to gateway.return_urls in the gateway's nexus.toml".to_owned()))
     }
 
-    fn no_consent(&self, provider: &Provider, error: &consent::Error) -> Problem {
+    /// Why nobody can be asked, and what to do.
+    pub(super) fn no_consent(&self, provider: &Provider, error: &consent::Error) -> Problem {
         let id = &provider.id;
         match error {
             consent::Error::NoClient { .. } => Problem::conflict(

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::access::Who;
 use super::adopt::ProviderFiles;
 use super::counters::Counters;
+use super::device::DeviceLogIns;
 use super::keys::{Keys, OwnKey};
 use super::origin::Origin;
 use super::pending::Pending;
@@ -92,6 +93,8 @@ pub(crate) struct Gateway {
     pub(super) tls: ArcSwapOption<ServerConfig>,
     pub(crate) guesses: Guesses,
     pub(super) refusals: Guesses,
+    /// Log-ins by a code.
+    pub(super) devices: DeviceLogIns,
     /// People at the page.
     pub(super) sessions: Sessions,
     /// What happens now, for who watches.
@@ -129,6 +132,7 @@ impl Gateway {
             tls: ArcSwapOption::empty(),
             guesses: Guesses::default(),
             refusals: Guesses::default(),
+            devices: DeviceLogIns::default(),
             peers: Mutex::new(peers),
             files: OnceLock::new(),
             roster: OnceLock::new(),

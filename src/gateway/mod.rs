@@ -9,6 +9,7 @@ mod context;
 mod counters;
 mod crowd;
 mod describe;
+mod device;
 mod flow;
 mod health;
 mod input;

@@ -49,7 +49,7 @@ fn check(scopes: &[String]) -> Result<(), Problem> {
 }
 
 /// Each of those that `given` names, of which several may stand in one text.
-fn each(given: &[String]) -> Result<Vec<String>, Problem> {
+pub(super) fn each(given: &[String]) -> Result<Vec<String>, Problem> {
     check(given)?;
     let all: Vec<String> =
         given.iter().flat_map(|text| text.split(' ')).filter(|one| !one.is_empty()).map(str::to_owned).collect();
@@ -58,7 +58,7 @@ fn each(given: &[String]) -> Result<Vec<String>, Problem> {
 }
 
 /// As [`check`] takes them.
-fn scopes() -> Array {
+pub(super) fn scopes() -> Array {
     let scope = ObjectBuilder::new().schema_type(Type::String).max_length(Some(SCOPE_LEN)).pattern(Some(r"^[ !#-\[\]-~]*$"));
     ArrayBuilder::new()
         .items(scope)

@@ -8,6 +8,7 @@ mod callback;
 mod capture;
 mod catalogue;
 mod connections;
+mod device;
 mod events;
 mod leases;
 mod listed;
@@ -48,6 +49,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
         .merge(catalogue::routes())
         .merge(connections::routes())
         .merge(events::routes())
+        .merge(device::routes())
         .merge(removed::routes())
         .merge(providers::routes())
         .merge(leases::routes())
