@@ -65,14 +65,15 @@ export function tag(word, kind = "") {
 /** Letters that show nothing, or turn what stands around them: each has a sign in their place. Lines stay lines where they may be. */
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
-/** `text` with a sign for each letter that nobody would see. */
-export function plain(text) {
-  return String(text).replace(UNSEEN, (letter) => (letter < " " ? String.fromCodePoint(0x2400 + letter.codePointAt(0)) : "\ufffd"));
+/** `text` with a sign for each letter that nobody would see; of one that is longer than anybody reads, the beginning. */
+export function plain(text, most = 1000) {
+  const whole = String(text);
+  const letters = whole.length > most ? `${whole.slice(0, most)}…` : whole;
+  return letters.replace(UNSEEN, (letter) => (letter < " " ? String.fromCodePoint(0x2400 + letter.codePointAt(0)) : "\ufffd"));
 }
 
 /** What the network says, for a place of one line: it turns nothing around it, and of a long one the beginning is shown, more of it in its title. */
 export function text(said, most = 200) {
-  const whole = plain(said ?? "");
-  const letters = whole.length > most ? `${whole.slice(0, most)}…` : whole;
-  return h("bdi", { title: whole.length > 24 ? whole.slice(0, 2000) : null }, letters);
+  const whole = String(said ?? "");
+  return h("bdi", { title: whole.length > 24 ? plain(whole, 2000) : null }, plain(whole, most));
 }

@@ -23,7 +23,8 @@ export function list({ label, columns, fetch, open, key, empty, height = 44 }) {
   const note = h("p", { class: "list-note empty", role: "status" });
   const element = h("div", { class: "list-box" }, grid, note);
   grid.style.setProperty("--columns", columns.map(({ width }) => width ?? "1fr").join(" "));
-  grid.style.setProperty("--narrow", columns.filter(({ wide }) => !wide).map(({ width }) => width ?? "1fr").join(" "));
+  // On a narrow screen nothing has a least width: what does not fit is cut, and whole where the row is opened.
+  grid.style.setProperty("--narrow", columns.filter(({ wide }) => !wide).map(({ width }) => (width ?? "1fr").replace(/minmax\([^,]+,/, "minmax(0,")).join(" "));
   grid.style.setProperty("--height", `${height}px`);
 
   let rows = [];

@@ -15,6 +15,7 @@ mod agents;
 mod authority;
 mod catalogue;
 mod clients;
+mod connected;
 mod consented;
 mod credentials;
 mod crowd;

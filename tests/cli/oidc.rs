@@ -85,6 +85,12 @@ impl Oidc {
         ));
     }
 
+    /// Where a real browser finds its names.
+    pub(crate) fn mapped(&self) -> String {
+        let port = &self.port;
+        format!("map:MAP login.acme.example:443 127.0.0.1:{port}, MAP api.acme.example:443 127.0.0.1:{port}")
+    }
+
     /// As [`ACME`], with another word in it.
     pub(crate) fn file(from: &str, to: &str) -> String {
         assert!(ACME.contains(from), "{from}");
