@@ -62,14 +62,16 @@ export function tag(word, kind = "") {
   return h("span", { class: `tag ${kind}` }, word);
 }
 
-/** Letters that show nothing, or turn what stands around them: each has a sign in their place. Lines stay lines where they may be. */
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+/** What is not seen, or moves what is: controls, marks that turn the direction, halves of letters. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
-/** `text` with a sign for each letter that nobody would see; of one that is longer than anybody reads, the beginning. */
+/** The text with what nobody sees written out: an escape becomes `\u{1b}`. */
+export const visible = (text) => String(text).replace(UNSEEN, (letter) => `\\u{${letter.codePointAt(0).toString(16)}}`);
+
+/** The same of one that may be longer than anybody reads: the beginning of it. */
 export function plain(text, most = 1000) {
   const whole = String(text);
-  const letters = whole.length > most ? `${whole.slice(0, most)}…` : whole;
-  return letters.replace(UNSEEN, (letter) => (letter < " " ? String.fromCodePoint(0x2400 + letter.codePointAt(0)) : "\ufffd"));
+  return whole.length > most ? `${visible(whole.slice(0, most))}…` : visible(whole);
 }
 
 /** What the network says, for a place of one line: it turns nothing around it, and of a long one the beginning is shown, more of it in its title. */

@@ -1,12 +1,8 @@
 // Texts of strangers: shown as they are, doing nothing to what stands around them.
 
-import { h } from "./dom.js";
+import { h, visible } from "./dom.js";
 
-/** What is not seen, or moves what is: controls, marks that turn the direction, halves of letters. */
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
-
-/** The text with what nobody sees written out: an escape becomes `\u{1b}`. */
-export const visible = (text) => String(text).replace(UNSEEN, (letter) => `\\u{${letter.codePointAt(0).toString(16)}}`);
+export { visible };
 
 /** The same of several lines. */
 export const listing = (text) => text.split("\n").map(visible).join("\n");
