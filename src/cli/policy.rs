@@ -1,6 +1,5 @@
 //! `nexus policy`: check the rules, hold requests against them, write those that the log would have needed.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,8 +10,7 @@ use jiff::Timestamp;
 use nexus::app::{Config, Explainer, InForce, Tried, policy_of, rules_digest, trials, try_all};
 use nexus::audit::{Since, Tail};
 use nexus::model::AgentName;
-use nexus::policy::{Observed, Rule, Suggested, read, refused, suggest};
-use serde::Deserialize;
+use nexus::policy::{Observed, Rule, Seen, Suggested, read, refused, suggest};
 use serde_json::json;
 
 use super::arguments::Policy;
@@ -22,11 +20,11 @@ use super::terminal::Terminal;
 
 /// The largest file that is read here.
 const MAX_FILE: u64 = 1024 * 1024;
-/// More kinds of requests than this are not kept.
-const MAX_SEEN: usize = 200_000;
 /// How long a proxy may need until it obeys what was just written, and how often that is looked at.
 const TAKING: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(25);
+/// More kinds of requests than this are not kept.
+const MAX_SEEN: usize = 200_000;
 /// How many refused requests are named.
 const NAMED: usize = 20;
 
@@ -162,37 +160,6 @@ fn row(tried: &Tried) -> Vec<String> {
     vec![mark.to_owned(), format!("{} {}", trial.method, trial.url), agent, verdict, rule]
 }
 
-/// What the log has.
-#[derive(Default)]
-struct Seen {
-    kinds: BTreeMap<Observed, u64>,
-    refused: BTreeMap<Observed, u64>,
-    dropped: bool,
-}
-
-/// A line of the log as far as it is about who went where.
-#[derive(Deserialize)]
-struct Line {
-    event: String,
-    time: Timestamp,
-    agent: Option<String>,
-    verdict: Option<String>,
-    method: Option<String>,
-    host: Option<String>,
-    port: Option<u16>,
-    path: Option<String>,
-    provider: Option<String>,
-    refusal: Option<String>,
-}
-
-/// What becomes of a line.
-enum Kind {
-    LetOn,
-    Refused,
-    /// It was on record before its address was known.
-    TakenBack,
-}
-
 fn write_suggested(
     context: &Context,
     terminal: &Terminal,
@@ -201,110 +168,49 @@ fn write_suggested(
 ) -> anyhow::Result<ExitCode> {
     context.require_home()?;
     let since = Timestamp::try_from(since)?;
-    let mut seen = Seen::default();
+    let mut seen = Seen::new(MAX_SEEN);
     let mut tail = Tail::open(&context.home.audit(), Since::Start)?;
     while let Some(line) = tail.next_line(Duration::ZERO)? {
         seen.take(&line, since, agent);
     }
-    let kinds: BTreeSet<Observed> = seen.kinds.keys().cloned().collect();
+    let kinds = seen.let_on();
     let Suggested { rules, unsaid } = suggest(&kinds);
     let mut outside = refused(&rules, &kinds)?;
     let value = json!({
         "requests": seen.requests(),
         "rules": rules,
-        "would_refuse": outside.iter().map(|one| told(one)).collect::<Vec<_>>(),
-        "no_rule_can_say": unsaid.iter().map(|one| told(one)).collect::<Vec<_>>(),
-        "refused_already": seen.refused.iter().map(|(one, count)| json!({ "request": told(one), "times": count })).collect::<Vec<_>>(),
+        "would_refuse": outside.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "no_rule_can_say": unsaid.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "refused_already": seen.refused.iter().map(|(one, count)| json!({ "request": one.to_string(), "times": count })).collect::<Vec<_>>(),
     });
     terminal.either(&value, || rules.clone())?;
     outside.retain(|one| !unsaid.contains(one));
     for one in unsaid.iter().take(NAMED) {
-        terminal.warn(&format!("no rule can speak of {}, so none lets it on", told(one)));
+        terminal.warn(&format!("no rule can speak of {one}, so none lets it on"));
     }
-    seen.say(terminal, &outside);
+    say(&seen, terminal, &outside);
     Ok(ExitCode::SUCCESS)
 }
 
-impl Seen {
-    fn take(&mut self, line: &str, since: Timestamp, agent: Option<&AgentName>) {
-        let Ok(line) = serde_json::from_str::<Line>(line) else { return };
-        // A CONNECT that is opened tells nothing: the requests inside have lines of their own.
-        let tunnel = line.event == "tunnel_close" || line.verdict.as_deref() == Some("tunnel");
-        let address = matches!(line.refusal.as_deref(), Some("private-address" | "loop"));
-        let kind = match line.event.as_str() {
-            "open" => Kind::LetOn,
-            "tunnel_open" if tunnel => Kind::LetOn,
-            "close" | "tunnel_close" if address => Kind::TakenBack,
-            "refuse" => Kind::Refused,
-            _ => return,
-        };
-        let Some(observed) =
-            observed(&line, tunnel).filter(|one| line.time >= since && agent.is_none_or(|own| *own == one.agent))
-        else {
-            return;
-        };
-        if matches!(kind, Kind::TakenBack) {
-            match self.kinds.get_mut(&observed) {
-                Some(1) => drop(self.kinds.remove(&observed)),
-                Some(count) => *count -= 1,
-                // It was opened before the time that is asked about.
-                None => return,
-            }
-        }
-        if self.kinds.len() + self.refused.len() >= MAX_SEEN {
-            self.dropped = true;
-            return;
-        }
-        let count = match kind {
-            Kind::LetOn => self.kinds.entry(observed).or_insert(0),
-            Kind::Refused | Kind::TakenBack => self.refused.entry(observed).or_insert(0),
-        };
-        *count += 1;
+fn say(seen: &Seen, terminal: &Terminal, outside: &[&Observed]) {
+    terminal.say(&format!(
+        "{} requests of {} kinds were let on. Put these rules into policies/suggested.toml, and policy.default = \"deny\" into nexus.toml.",
+        seen.requests(),
+        seen.kinds.len()
+    ));
+    for one in outside.iter().take(NAMED) {
+        terminal.warn(&format!("these rules would have refused {one}"));
     }
-
-    fn requests(&self) -> u64 {
-        self.kinds.values().sum()
+    if outside.is_empty() {
+        terminal.say("They would have refused none of them.");
     }
-
-    fn say(&self, terminal: &Terminal, outside: &[&Observed]) {
-        terminal.say(&format!(
-            "{} requests of {} kinds were let on. Put these rules into policies/suggested.toml, and policy.default = \"deny\" into nexus.toml.",
-            self.requests(),
-            self.kinds.len()
-        ));
-        for one in outside.iter().take(NAMED) {
-            terminal.warn(&format!("these rules would have refused {}", told(one)));
-        }
-        if outside.is_empty() {
-            terminal.say("They would have refused none of them.");
-        }
-        if !self.refused.is_empty() {
-            terminal.say(&format!("{} kinds of requests were refused already, and are not in them:", self.refused.len()));
-            for (one, count) in self.refused.iter().take(NAMED) {
-                terminal.say(&format!("  {count} x {}", told(one)));
-            }
-        }
-        if self.dropped {
-            terminal.warn("the log has more kinds of requests than fit in memory; take a shorter time or one agent");
+    if !seen.refused.is_empty() {
+        terminal.say(&format!("{} kinds of requests were refused already, and are not in them:", seen.refused.len()));
+        for (one, count) in seen.refused.iter().take(NAMED) {
+            terminal.say(&format!("  {count} x {one}"));
         }
     }
-}
-
-fn observed(line: &Line, tunnel: bool) -> Option<Observed> {
-    let call = if tunnel { None } else { Some((line.method.clone()?, line.path.clone()?)) };
-    Some(Observed {
-        agent: line.agent.as_deref()?.parse().ok()?,
-        provider: line.provider.as_deref().and_then(|name| name.parse().ok()),
-        host: line.host.as_deref()?.parse().ok()?,
-        port: line.port?,
-        call,
-    })
-}
-
-fn told(one: &Observed) -> String {
-    let port = if one.port == 443 { String::new() } else { format!(":{}", one.port) };
-    match &one.call {
-        Some((method, path)) => format!("{} {method} {}{port}{path}", one.agent, one.host),
-        None => format!("{} CONNECT {}{port}", one.agent, one.host),
+    if seen.dropped {
+        terminal.warn("the log has more kinds of requests than fit in memory; take a shorter time or one agent");
     }
 }
