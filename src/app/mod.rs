@@ -11,6 +11,7 @@ mod gateway;
 pub mod harmless;
 mod home;
 mod init;
+mod insight;
 pub mod login;
 mod needs;
 mod node;

@@ -116,6 +116,7 @@ impl Reload {
             });
             gateway.take_trials(super::tried::trials(&shared));
             gateway.take_roster(super::roster::roster(&shared, &shared.addresses));
+            gateway.take_insight(super::insight::insight(&shared));
         }
         shared
     }
@@ -196,6 +197,12 @@ impl Reload {
             }
             None => Ok(()),
         }
+    }
+
+    /// The configuration and the rules that were taken last.
+    pub(super) fn taken(&self) -> (Config, Vec<Arc<Rule>>) {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        (live.config.clone(), live.written.clone())
     }
 
     /// Which rules are in force.

@@ -20,6 +20,7 @@ mod live;
 mod log;
 mod mask;
 mod pack;
+mod recent;
 mod record;
 mod recover;
 mod rotation;

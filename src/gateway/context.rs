@@ -14,6 +14,7 @@ use super::access::Who;
 use super::adopt::ProviderFiles;
 use super::counters::Counters;
 use super::device::DeviceLogIns;
+use super::insight::Insight;
 use super::keys::{Keys, OwnKey};
 use super::origin::Origin;
 use super::pending::Pending;
@@ -21,6 +22,7 @@ use super::problem::Problem;
 use super::roster::Roster;
 use super::session::{AT_THE_PAGE, Sessions};
 use super::settings::Settings;
+use super::survey::Survey;
 use super::tried::TryOut;
 use crate::agent::{Agents, AppPlaceholders, Guesses};
 use crate::approval::Approvals;
@@ -106,6 +108,10 @@ pub(crate) struct Gateway {
     pub(super) roster: OnceLock<Arc<Roster>>,
     /// And what tries connections.
     pub(super) trials: OnceLock<TryOut>,
+    /// What knows of rules is built after us.
+    pub(super) insight: OnceLock<Insight>,
+    /// What was counted in the log last. Whoever reads much holds it, so that one does at a time.
+    pub(super) surveying: Arc<tokio::sync::Mutex<Option<Arc<Survey>>>>,
     /// One service is added at a time.
     pub(super) adopting: Mutex<()>,
 }
@@ -137,6 +143,8 @@ impl Gateway {
             files: OnceLock::new(),
             roster: OnceLock::new(),
             trials: OnceLock::new(),
+            insight: OnceLock::new(),
+            surveying: Arc::default(),
             adopting: Mutex::default(),
         })
     }

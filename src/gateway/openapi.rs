@@ -22,6 +22,7 @@ use super::problem::Document;
         (name = "agents", description = "Callers of the proxy"),
         (name = "pages", description = "What a person's browser meets"),
         (name = "audit", description = "What happened"),
+        (name = "policy", description = "Rules: those in force, and those that the log would have needed"),
         (name = "node", description = "For proxies elsewhere"),
     ),
 )]

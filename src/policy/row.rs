@@ -254,6 +254,23 @@ impl Moment {
 }
 
 impl Row {
+    /// All that it says, as TOML, each key in a line of its own; a list of one word is that word.
+    pub(crate) fn text(&self) -> String {
+        // A row holds nothing that JSON can't, and there its keys stay in their order.
+        let Ok(serde_json::Value::Object(keys)) = serde_json::to_value(self) else { return String::new() };
+        let mut text = "[[rule]]\n".to_owned();
+        for (key, value) in keys {
+            let value = match value {
+                serde_json::Value::Array(mut words) if words.len() == 1 => words.remove(0),
+                value => value,
+            };
+            if let Ok(value) = toml::Value::try_from(value) {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        text
+    }
+
     /// What of its keys doesn't go together.
     pub(super) fn check(&self) -> Result<(), String> {
         let limits = [self.rate.is_some(), self.concurrency.is_some(), self.bytes.is_some(), self.per_day.is_some()];

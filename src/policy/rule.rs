@@ -85,6 +85,11 @@ impl Rule {
         }
     }
 
+    /// All that it says, as TOML.
+    pub(crate) fn text(&self) -> String {
+        self.row.text()
+    }
+
     /// What the person who wrote it has to say to those whom it refuses.
     pub fn reason(&self) -> Option<&str> {
         self.row.reason.as_ref().map(super::row::Sentence::as_str)

@@ -13,4 +13,5 @@ mod life;
 mod listed;
 mod page;
 mod rostered;
+mod rules;
 mod typed;

@@ -10,10 +10,12 @@ mod catalogue;
 mod connections;
 mod device;
 mod events;
+mod explain;
 mod leases;
 mod listed;
 mod minted;
 mod node;
+mod policy;
 mod providers;
 mod removed;
 mod sign_in;
@@ -50,6 +52,8 @@ pub(super) fn all(gateway: &Shared) -> Router {
         .merge(connections::routes())
         .merge(events::routes())
         .merge(device::routes())
+        .merge(explain::routes())
+        .merge(policy::routes())
         .merge(removed::routes())
         .merge(providers::routes())
         .merge(leases::routes())

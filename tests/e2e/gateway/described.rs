@@ -8,12 +8,16 @@ use tokio::process::Command;
 
 use crate::harness::{Authority, Builder, Nexus, run};
 
-/// What a schema can't say of a service that is described: which members go together, which hosts are others', what a scope may hold;
-/// of an agent: which providers are known, what is a host, a rate.
+/// What a schema can't say of a service that is described: which members go together, which hosts are others', what a scope may hold; of
+/// an agent: which providers are known, what is a host, a rate; of a request that is asked about: which hosts are some, and how long it is
+/// once it is escaped.
 const CONFIG: &str = "[[operations]]\ninclude-path = \"/v1/providers\"\ninclude-method = \"POST\"\n\
     checks.positive_data_acceptance.expected-statuses = [\"2xx\", 400, 401, 403, 404, 409, 422, 429]\n\
     [[operations]]\ninclude-path-regex = \"^/api/agents\"\n\
-    checks.positive_data_acceptance.expected-statuses = [\"2xx\", 401, 403, 404, 409, 422, 429]\n";
+    checks.positive_data_acceptance.expected-statuses = [\"2xx\", 401, 403, 404, 409, 422, 429]\n\
+    [[operations]]\ninclude-path = \"/api/explain\"\n\
+    checks.positive_data_acceptance.expected-statuses = [\"2xx\", 401, 403, 404, 409, 414, 422, 429]\n\
+    checks.negative_data_rejection.expected-statuses = [400, 401, 403, 404, 409, 414, 422, 429]\n";
 
 /// Runs schemathesis with `key`. An operation whose answer has no end is tagged `stream` and left out.
 async fn judged(nexus: &Nexus, key: &str) -> Result<String, String> {
