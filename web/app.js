@@ -12,6 +12,7 @@ const VIEWS = [
   { path: "/catalogue", name: "Catalogue", module: "./views/catalogue.js" },
   { path: "/agents", name: "Agents", module: "./views/agents.js" },
   { path: "/approvals", name: "Approvals", module: "./views/approvals.js" },
+  { path: "/policy", name: "Policy", module: "./views/policy.js" },
 ];
 
 const SIGN_IN = "/sign-in";

@@ -34,11 +34,17 @@ function url(record) {
   return `${scheme}://${host}${port}${escaped(path.startsWith("/") ? path : "/")}${query ? `?${escaped(query)}` : ""}`;
 }
 
+/** Who asks without a token has no name that could be asked about: `local` is what the log calls them. */
+const named = ({ agent }) => (agent === "local" ? undefined : agent);
+
+/** The request as `/api/explain` is asked about it; a tunnel by any request inside. */
+export const inquiry = (record) => ({ method: record.method ?? "GET", url: url(record), ...(named(record) === undefined ? {} : { agent: record.agent }) });
+
 /** `nexus explain METHOD URL --agent NAME`, and what the log does not know of it. */
 export function explainLine(record) {
   const { cut, hidden, query } = known(record);
-  const method = record.method ?? "CONNECT";
-  const agent = record.agent === undefined ? [] : record.agent.startsWith("-") ? [`--agent=${quoted(record.agent)}`] : ["--agent", quoted(record.agent)];
+  const method = record.method ?? "GET";
+  const agent = named(record) === undefined ? [] : record.agent.startsWith("-") ? [`--agent=${quoted(record.agent)}`] : ["--agent", quoted(record.agent)];
   const words = method.startsWith("-") ? [...agent, "--", quoted(escaped(method)), quoted(url(record))] : [quoted(escaped(method)), quoted(url(record)), ...agent];
   const notes = [];
   if (query) notes.push("the log has no values of a query");

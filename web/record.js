@@ -1,8 +1,9 @@
 // One record of the audit log, whole: what was asked, what was decided and why, and the lines to go on with.
 
+import { ask } from "./api.js";
 import { h, put, say, tag } from "./dom.js";
 import { bytes, milliseconds } from "./format.js";
-import { ACTIONS, explainLine, rule } from "./lines.js";
+import { ACTIONS, explainLine, inquiry, rule } from "./lines.js";
 import { NOTES, PLACES, REFUSALS, VERDICTS, door } from "./meanings.js";
 import { listing, shown, visible } from "./text.js";
 
@@ -100,6 +101,30 @@ function copyable(text, name) {
 
 const caveats = (notes) => (notes.length === 0 ? null : h("small", {}, `${notes.join("; ")}.`));
 
+const OUTCOMES = { inject: "good", pass: "", tunnel: "", strip: "warn", refuse: "bad", auth_required: "warn", own_page: "", answer: "good" };
+
+/** What the rules, agents and connections of now would make of it. */
+function now(event) {
+  const answer = h("div", { "aria-live": "polite" });
+  const look = async () => {
+    put(answer, h("p", { class: "empty" }, "…"));
+    try {
+      put(answer, explained(await ask("GET", `/api/explain?${new URLSearchParams(inquiry(event))}`)));
+    } catch (problem) {
+      put(answer, h("p", { class: "wrong", role: "alert" }, problem.message));
+    }
+  };
+  return [h("p", {}, h("button", { class: "quiet", on: { click: look } }, "What would be decided now?")), answer];
+}
+
+function explained(answer) {
+  const at = (rule) => rule && `${rule.name} (${rule.action}, ${rule.file}:${rule.line})`;
+  const all = (rules) => rules?.map(at).join("; ");
+  return facts([["Now", tag(answer.outcome.replaceAll("_", " "), OUTCOMES[answer.outcome])], ["Why", h("span", {}, visible(answer.why))], ["Rule", at(answer.policy?.rule)],
+    ["Asks a person", all(answer.policy?.approvals)], ["Would refuse", all(answer.policy?.would_refuse)], ["Provider", answer.provider], ["Connection", answer.connection],
+    ["Goes on as", answer.placements.join(", ")], ["Taken off", answer.strips.join(", ")], ["Next", answer.command]]);
+}
+
 function lines(event) {
   const command = explainLine(event);
   const field = h("select", { "aria-label": "What the rule does" }, Object.entries(ACTIONS).map(([value, name]) => h("option", { value }, name)));
@@ -111,7 +136,7 @@ function lines(event) {
   };
   field.addEventListener("change", draw);
   draw();
-  return [h("h3", {}, "Why, in a terminal"), copyable(command.line, "command"), caveats(command.notes),
+  return [h("h3", {}, "Why, in a terminal"), copyable(command.line, "command"), caveats(command.notes), now(event),
     h("h3", {}, "A rule for such requests"), h("p", { class: "choice" }, field), made,
     h("p", {}, "It goes before the first rule that fits, into ", h("code", {}, "nexus.toml"), " or a file of ", h("code", {}, "policies/"), "; a proxy that is up takes it at once.")];
 }

@@ -56,6 +56,7 @@ const FILES: &[(&str, &str)] = &files![
     "views/connections.js",
     "views/live.js",
     "views/overview.js",
+    "views/policy.js",
 ];
 
 /// A file as it is sent.

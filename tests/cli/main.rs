@@ -36,6 +36,7 @@ mod nodes;
 mod oidc;
 mod page;
 mod page_live;
+mod page_policy;
 mod policies;
 mod running;
 mod service;

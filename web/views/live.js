@@ -117,10 +117,10 @@ export async function show(main, context) {
       soon();
     },
     rate: (data) => {
-      plot.push(data.matching);
       const part = data.kept_one_of > 1 ? [tag(`1 of ${count(data.kept_one_of)} shown`, "warn"), " "] : [];
-      const all = data.all > data.matching ? `, of ${count(data.all)} in all` : "";
-      put(rate, part, `${data.kept_one_of > 1 ? "about " : ""}${count(data.matching)} a second${all}`);
+      const chosen = queryOf(find.value, verdict.value, status.value).size > 0;
+      plot.push(chosen ? data.matching : data.all);
+      put(rate, part, chosen ? `${data.kept_one_of > 1 ? "about " : ""}${count(data.matching)} a second, of ${count(data.all)} in all` : `${count(data.all)} a second`);
     },
     lost: (data) => {
       kept.gap(data.count === null ? "What happened before this is not shown: the page was away for too long" : `${count(data.count)} not shown: more came than was taken`);
