@@ -3,12 +3,17 @@
 //! Requests that are alike (event, agent, host, provider, verdict, status) are of one kind, and there are few kinds: so any
 //! combination of conditions is looked up among the kinds, and each kind's requests lie together, by time. Which kinds there were in an hour
 //! is kept too, for whoever knows nothing but a time. A request is found by its
-//! last line; as long as it has none, by its first. Leases are many and short: what is done by them lies by lease besides.
+//! last line, which says where its first one stands; as long as it has none, by its first. Leases are many and short: what is done by them lies by lease besides.
 
+mod cursor;
 mod feed;
 mod indexer;
 mod line;
+mod lines;
+mod page;
 mod search;
+mod text;
+mod walk;
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -24,11 +29,14 @@ use super::shelf::begun_at;
 use super::spool_file::no_follow;
 use super::trailer::Trailer;
 
+pub use cursor::{BadCursor, Cursor};
 pub(super) use indexer::Indexer;
-pub use search::{Search, StatusRange, search};
+pub use page::{Page, Paging, Record, page};
+pub use search::{BadStatus, Search, StatusRange, search};
+pub use walk::Order;
 
 /// Of the tables; an index of another is made anew.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// How long a second process waits for the first one's batch.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Lines that one batch takes.
@@ -45,10 +53,10 @@ const TABLES: &str = "
     CREATE INDEX verdicts ON kinds (verdict, last);
     CREATE TABLE hours (hour INTEGER, kind INTEGER, PRIMARY KEY (hour, kind)) WITHOUT ROWID;
     CREATE TABLE events (
-        kind INTEGER, time INTEGER, seq INTEGER, segment INTEGER, offset INTEGER, PRIMARY KEY (kind, time, seq)
+        kind INTEGER, time INTEGER, seq INTEGER, segment INTEGER, offset INTEGER, opened INTEGER, PRIMARY KEY (kind, time, seq)
     ) WITHOUT ROWID;
     CREATE TABLE leased (
-        lease TEXT, time INTEGER, seq INTEGER, kind INTEGER, segment INTEGER, offset INTEGER, PRIMARY KEY (lease, time, seq)
+        lease TEXT, time INTEGER, seq INTEGER, kind INTEGER, segment INTEGER, offset INTEGER, opened INTEGER, PRIMARY KEY (lease, time, seq)
     ) WITHOUT ROWID;
     CREATE TABLE pending (
         id TEXT PRIMARY KEY, kind INTEGER, time INTEGER, seq INTEGER, segment INTEGER, offset INTEGER, lease TEXT
@@ -165,7 +173,7 @@ impl Index {
         // The next segment is begun by the chain, and by us before that.
         let begun = place.offset == 0 && place.segment > first;
         let number = if begun { place.segment - 1 } else { place.segment };
-        let Ok(mut lines) = search::LineAt::open(&self.folder, number) else { return Ok(false) };
+        let Ok(mut lines) = lines::LineAt::open(&self.folder, number) else { return Ok(false) };
         let line = lines.read(place.line)?;
         Ok(line.and_then(|line| Some(Trailer::read(&line)?.link.seq)) == Some(place.seq))
     }

@@ -48,7 +48,7 @@ pub use error::Error;
 pub use export::{Export, Format};
 pub use head::{BadHead, BadKey, Head, HeadKey, PublicKey};
 pub(crate) use id::Id;
-pub use index::{Search, StatusRange, search};
+pub use index::{BadCursor, BadStatus, Cursor, Order, Page, Paging, Record, Search, StatusRange, page, search};
 pub(crate) use live::{Happened, Live, Watched, Watcher};
 pub use log::Log;
 pub(crate) use record::{Approval, Door, Kind, Verdict};

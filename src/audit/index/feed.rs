@@ -42,6 +42,14 @@ struct Begun {
     at: At,
 }
 
+/// What the last line of a request needs of its first one.
+#[derive(Debug, Default)]
+struct Beginning {
+    provider: Option<String>,
+    /// Its segment, and where it begins there.
+    place: Option<(u32, u64)>,
+}
+
 /// What is between lines and tables.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
@@ -78,13 +86,13 @@ impl Feed {
         match (line.event, line.id) {
             ("segment" | "head", _) => Ok(()),
             (_, Some(id)) => {
-                let provider = self.end(database, id, &line)?;
-                self.scratch.fill(&line, provider.as_deref().unwrap_or(&line.provider));
-                self.event(database, time, (at, &line.lease))
+                let began = self.end(database, id, &line)?;
+                self.scratch.fill(&line, began.provider.as_deref().unwrap_or(&line.provider));
+                self.event(database, time, (at, began.place), &line.lease)
             }
             (_, None) => {
                 self.scratch.fill(&line, &line.provider);
-                self.event(database, time, (at, &line.lease))
+                self.event(database, time, (at, None), &line.lease)
             }
         }
     }
@@ -116,33 +124,40 @@ impl Feed {
     }
 
     /// Ends the request `id`. Its provider, where its last line doesn't say it: its first one may, or the connection's name.
-    fn end(&mut self, database: &Connection, id: &str, line: &Line<'_>) -> rusqlite::Result<Option<String>> {
-        let begun = match self.begun.remove(id) {
-            Some(_) if !line.provider.is_empty() => return Ok(None),
-            Some(begun) => {
-                let first = self.opened.get(begun.line).and_then(Line::read);
-                first.map(|first| first.provider.into_owned())
+    fn end(&mut self, database: &Connection, id: &str, line: &Line<'_>) -> rusqlite::Result<Beginning> {
+        let mut began = match self.begun.remove(id) {
+            Some(Begun { line: range, at }) => {
+                let first = || self.opened.get(range).and_then(Line::read).map(|first| first.provider.into_owned());
+                let provider = if line.provider.is_empty() { first() } else { None };
+                Beginning { provider, place: Some((at.segment, at.offset)) }
             }
             None => ended(database, id)?,
         };
         if !line.provider.is_empty() {
-            return Ok(None);
+            return Ok(Beginning { provider: None, ..began });
         }
-        let said = begun.filter(|provider| !provider.is_empty());
-        Ok(said.or_else(|| line.connection.split(':').next().map(str::to_owned)))
+        let said = began.provider.take().filter(|provider| !provider.is_empty());
+        Ok(Beginning { provider: said.or_else(|| line.connection.split(':').next().map(str::to_owned)), ..began })
     }
 
-    /// Writes a row of the kind in `scratch`.
-    fn event(&mut self, database: &Connection, time: i64, (at, lease): (At, &str)) -> rusqlite::Result<()> {
+    /// Writes a row of the kind in `scratch`, which began at the place of its first line.
+    fn event(
+        &mut self,
+        database: &Connection,
+        time: i64,
+        (at, began): (At, Option<(u32, u64)>),
+        lease: &str,
+    ) -> rusqlite::Result<()> {
         let kind = self.kind(database, time)?;
+        let opened = began.and_then(|place| back(at.segment, place));
         self.hours.insert((time.div_euclid(HOUR), kind));
-        let mut insert = database.prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        insert.execute((kind, time, at.seq, at.segment, at.offset))?;
+        let mut insert = database.prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        insert.execute((kind, time, at.seq, at.segment, at.offset, opened))?;
         if lease.is_empty() {
             return Ok(());
         }
-        let mut insert = database.prepare_cached("INSERT OR IGNORE INTO leased VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-        insert.execute((lease, time, at.seq, kind, at.segment, at.offset)).map(drop)
+        let mut insert = database.prepare_cached("INSERT OR IGNORE INTO leased VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+        insert.execute((lease, time, at.seq, kind, at.segment, at.offset, opened)).map(drop)
     }
 
     /// The number of the kind in `scratch`, which was met at `time`.
@@ -164,12 +179,31 @@ impl Feed {
     }
 }
 
-/// The provider of a request that began in an earlier batch, and that now has ended.
-fn ended(database: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
-    let mut delete = database.prepare_cached("DELETE FROM pending WHERE id = ?1 RETURNING kind")?;
-    let Some(kind) = delete.query_row([id], |row| row.get::<_, i64>(0)).optional()? else { return Ok(None) };
+/// A request that began in an earlier batch, and that now has ended.
+fn ended(database: &Connection, id: &str) -> rusqlite::Result<Beginning> {
+    let mut delete = database.prepare_cached("DELETE FROM pending WHERE id = ?1 RETURNING kind, segment, offset")?;
+    let found = delete.query_row([id], |row| Ok((row.get::<_, i64>(0)?, (row.get(1)?, row.get(2)?)))).optional()?;
+    let Some((kind, place)) = found else { return Ok(Beginning::default()) };
     let mut provider = database.prepare_cached("SELECT provider FROM kinds WHERE id = ?1")?;
-    provider.query_row([kind], |row| row.get(0)).optional()
+    Ok(Beginning { provider: provider.query_row([kind], |row| row.get(0)).optional()?, place: Some(place) })
+}
+
+/// Bits of a place within a segment, which has 64 GiB at most.
+const WITHIN: u32 = 40;
+
+/// The place of a first line as one number, which is small where both lines stand in one segment; `None` where it can't be written so.
+fn back(segment: u32, (began, offset): (u32, u64)) -> Option<i64> {
+    let distance = i64::from(segment.checked_sub(began)?);
+    i64::try_from(offset)
+        .ok()
+        .filter(|offset| offset >> WITHIN == 0 && distance < 1 << 22)
+        .map(|offset| distance << WITHIN | offset)
+}
+
+/// Reads what [`back`] made of the place of the first line of a request whose last one stands in `segment`.
+pub(super) fn place_of_first(segment: u32, opened: i64) -> Option<(u32, u64)> {
+    let began = segment.checked_sub(u32::try_from(opened >> WITHIN).ok()?)?;
+    Some((began, u64::try_from(opened & ((1 << WITHIN) - 1)).ok()?))
 }
 
 impl Second {
@@ -209,6 +243,15 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_place_of_a_first_line_is_read_as_it_was_written() {
+        for place in [(7, 0), (7, 12_345_678), (1, (1 << WITHIN) - 1), (0, 5)] {
+            assert_eq!(back(7, place).and_then(|opened| place_of_first(7, opened)), Some(place));
+        }
+        assert_eq!((back(7, (8, 0)), back(7, (7, 1 << WITHIN))), (None, None));
+        assert_eq!((place_of_first(3, 4 << WITHIN), place_of_first(3, -1)), (None, None));
+    }
 
     #[test]
     fn a_time_is_the_same_read_alone_or_after_another() {

@@ -20,7 +20,7 @@ const PROVIDERS: [Option<&str>; 3] = [Some("github"), Some("stripe"), None];
 const STATUSES: [u16; 4] = [200, 204, 404, 503];
 
 /// Requests of every kind; every seventh is refused, every fifth of the last hundred is still under way when the log ends.
-fn fill(log: &Arc<Log>, requests: usize) {
+pub(super) fn fill(log: &Arc<Log>, requests: usize) {
     runtime().block_on(async {
         let spool = log.spool().expect("a spool");
         for number in 0..requests {
@@ -51,7 +51,7 @@ fn fill(log: &Arc<Log>, requests: usize) {
     });
 }
 
-fn filled(home: &Path, requests: usize) -> Settings {
+pub(super) fn filled(home: &Path, requests: usize) -> Settings {
     let settings = Settings { pack: true, ..settings(home) };
     let log = Log::start(settings.clone()).expect("a log");
     fill(&log, requests);
@@ -119,12 +119,12 @@ fn scanned(settings: &Settings, search: &Search) -> Vec<String> {
     Scan::of(settings).find(search)
 }
 
-fn found(settings: &Settings, wanted: &Search) -> Vec<String> {
+pub(super) fn found(settings: &Settings, wanted: &Search) -> Vec<String> {
     search(&settings.folder, wanted, |_| {}).expect("an index")
 }
 
 /// Every combination of conditions.
-fn searches() -> Vec<Search> {
+pub(super) fn searches() -> Vec<Search> {
     let mut all = vec![Search::default()];
     let some = |words: &[&str]| -> Vec<Option<String>> {
         [None].into_iter().chain(words.iter().map(|word| Some((*word).to_owned()))).collect()

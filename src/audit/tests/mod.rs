@@ -6,6 +6,7 @@ mod full;
 mod indexed;
 mod killed;
 mod lines;
+mod paged;
 mod shared;
 mod signed;
 mod spooled;

@@ -15,6 +15,8 @@ const WORTH_TELLING: u64 = 100_000;
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &arguments::Search) -> anyhow::Result<()> {
     let wanted = Search {
         agent: options.agent.clone(),
+        agents: None,
+        text: None,
         lease: options.lease.clone(),
         host: options.host.clone(),
         provider: options.provider.clone(),
