@@ -57,4 +57,4 @@ pub(crate) use spool::{Opened, Spool};
 
 pub use summary::{Summary, describe};
 pub use tail::{Since, Tail, is_told};
-pub use verify::{Against, Carried, Signed, Verified, verify, verify_chain};
+pub use verify::{Against, Carried, Progress, Prover, Signed, Verified, verify, verify_chain};

@@ -7,6 +7,7 @@ mod indexed;
 mod killed;
 mod lines;
 mod paged;
+mod proven;
 mod shared;
 mod signed;
 mod spooled;

@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Verify) -> a
     let keys = if options.keys.is_empty() { own_key(context)?.into_iter().collect() } else { options.keys.clone() };
     match verify(&context.home.audit(), &Against { keys, head: options.head }) {
         Ok(found) => {
-            let unproven = unproven(&found, options.head.is_some());
+            let unproven = found.unproven(options.head.is_some());
             terminal.either(&value(&found, &unproven), || text(&found, &unproven))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -47,37 +47,6 @@ pub(super) fn key(context: &Context, terminal: &Terminal, pem: bool) -> anyhow::
 /// The public half of the key that is sealed in this home: whoever has not the secret can't have exchanged it.
 fn own_key(context: &Context) -> anyhow::Result<Option<PublicKey>> {
     Ok(HeadKey::open(&context.home.audit_key(), &context.key()?)?.map(|key| key.public()))
-}
-
-/// What nobody can tell from what was looked at, each with what would prove it.
-fn unproven(found: &Verified, held: bool) -> Vec<String> {
-    let mut unproven = Vec::new();
-    match &found.signed {
-        None if found.lines > 0 => {
-            unproven.push("that the whole log was not made anew: no head in it is signed by the key of this home".to_owned());
-        }
-        Some(signed) if signed.after > 0 => {
-            let after = signed.after;
-            unproven.push(format!("that the last {after} lines were not made anew: no head was signed after them yet"));
-        }
-        _ => {}
-    }
-    if found.given_up == Some(false) {
-        let missing = found.first.saturating_sub(1);
-        unproven.push(format!(
-            "that lines 1 to {missing} were given up by the log itself and not removed: give the key that `nexus audit key` prints"
-        ));
-    }
-    if !held {
-        unproven.push(
-            "that nothing was cut off the end: note the head on another machine and give it to a later `nexus audit verify --head`"
-                .to_owned(),
-        );
-    }
-    if found.waiting > 0 {
-        unproven.push(format!("the {} bytes of spools that wait to be chained", found.waiting));
-    }
-    unproven
 }
 
 fn value(found: &Verified, unproven: &[String]) -> Value {
