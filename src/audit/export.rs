@@ -1,6 +1,7 @@
 //! The log, handed over: as its own lines, or each request told once in a form that other tools read.
 
 mod csv;
+mod found;
 mod ocsf;
 mod otlp;
 
@@ -15,6 +16,8 @@ use super::error::Error;
 use super::segment;
 use super::shelf::{begun_at, told_time};
 use super::tail::Tail;
+
+pub use found::FoundExport;
 
 /// Requests under way that are remembered until they end; past it the oldest are told as they are.
 const UNDER_WAY: usize = 100_000;
@@ -36,13 +39,12 @@ pub enum Format {
 #[derive(Debug)]
 pub struct Export {
     tail: Tail,
-    format: Format,
+    form: Form,
     since: Option<SystemTime>,
     until: Option<SystemTime>,
     under_way: HashMap<String, Account, RandomState>,
     /// Their ids in the order in which they began; some may have ended.
     began: VecDeque<String>,
-    batch: Vec<Value>,
     /// What comes before anything else, or after it.
     ready: VecDeque<String>,
     over: bool,
@@ -55,9 +57,10 @@ impl Export {
     /// [`Error::Io`] where a segment can't be read.
     pub fn open(folder: &Path, format: Format, since: Option<SystemTime>, until: Option<SystemTime>) -> Result<Self, Error> {
         let tail = Tail::from_segment(folder, first_segment(folder, since)?)?;
-        let ready = if format == Format::Csv { [csv::header()].into() } else { VecDeque::new() };
-        let (under_way, began, batch) = (HashMap::default(), VecDeque::new(), Vec::new());
-        Ok(Self { tail, format, since, until, under_way, began, batch, ready, over: false })
+        let form = Form::new(format);
+        let ready = form.begins().into_iter().collect();
+        let (under_way, began) = (HashMap::default(), VecDeque::new());
+        Ok(Self { tail, form, since, until, under_way, began, ready, over: false })
     }
 
     /// The next piece, with its line end; `None` at the end of the log.
@@ -85,7 +88,7 @@ impl Export {
             return;
         }
         let early = self.since.is_some_and(|since| time < since);
-        if self.format == Format::Lines {
+        if self.form.format == Format::Lines {
             line.push('\n');
             return self.ready.extend(Some(line).filter(|_| !early));
         }
@@ -122,19 +125,8 @@ impl Export {
     }
 
     fn ready_unless(&mut self, early: bool, account: &Account) {
-        if early {
-            return;
-        }
-        match self.format {
-            Format::Lines => {}
-            Format::Csv => self.ready.push_back(csv::row(account)),
-            Format::Ocsf => self.ready.extend(ocsf::event(account).map(|event| format!("{event}\n"))),
-            Format::Otlp => {
-                self.batch.push(otlp::record(account));
-                if self.batch.len() == otlp::BATCH {
-                    self.ready.push_back(otlp::request(std::mem::take(&mut self.batch)));
-                }
-            }
+        if !early {
+            self.ready.extend(self.form.tell(account));
         }
     }
 
@@ -143,10 +135,45 @@ impl Export {
         while !self.under_way.is_empty() {
             self.tell_oldest();
         }
-        if !self.batch.is_empty() {
-            self.ready.push_back(otlp::request(std::mem::take(&mut self.batch)));
-        }
+        self.ready.extend(self.form.ends());
         self.over = true;
+    }
+}
+
+/// Requests and events in one format.
+#[derive(Debug)]
+struct Form {
+    format: Format,
+    /// What waits for company.
+    batch: Vec<Value>,
+}
+
+impl Form {
+    fn new(format: Format) -> Self {
+        Self { format, batch: Vec::new() }
+    }
+
+    /// What comes before everything.
+    fn begins(&self) -> Option<String> {
+        (self.format == Format::Csv).then(csv::header)
+    }
+
+    /// What is to be written now of `account`, and of those that waited.
+    fn tell(&mut self, account: &Account) -> Option<String> {
+        match self.format {
+            Format::Lines => None,
+            Format::Csv => Some(csv::row(account)),
+            Format::Ocsf => ocsf::event(account).map(|event| format!("{event}\n")),
+            Format::Otlp => {
+                self.batch.push(otlp::record(account));
+                (self.batch.len() == otlp::BATCH).then(|| otlp::request(std::mem::take(&mut self.batch)))
+            }
+        }
+    }
+
+    /// What still waits.
+    fn ends(&mut self) -> Option<String> {
+        (!self.batch.is_empty()).then(|| otlp::request(std::mem::take(&mut self.batch)))
     }
 }
 

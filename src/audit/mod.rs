@@ -45,7 +45,7 @@ mod tests;
 
 pub(crate) use entry::Entry;
 pub use error::Error;
-pub use export::{Export, Format};
+pub use export::{Export, Format, FoundExport};
 pub use head::{BadHead, BadKey, Head, HeadKey, PublicKey};
 pub(crate) use id::Id;
 pub use index::{BadCursor, BadStatus, Cursor, Order, Page, Paging, Record, Search, StatusRange, page, search};
