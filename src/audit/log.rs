@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::chain::Chain;
 use super::clock::Clock;
 use super::error::Error;
+use super::head::PublicKey;
 use super::line;
 use super::record::{Field, Record};
 use super::settings::{Fsync, OnFailure, Settings};
@@ -86,6 +87,11 @@ impl Log {
         let spool = Spool::start(Arc::clone(self), file, random)?;
         hold(&self.writers).push(spool.writer());
         Ok(spool)
+    }
+
+    /// What proves the heads that this process signs, if it signs any.
+    pub(crate) fn head_key(&self) -> Option<PublicKey> {
+        self.settings.head_key.as_ref().map(|key| key.public())
     }
 
     /// What the spools of this process have done so far.

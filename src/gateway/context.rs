@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::access::Who;
 use super::adopt::ProviderFiles;
@@ -24,6 +24,7 @@ use super::session::{AT_THE_PAGE, Sessions};
 use super::settings::Settings;
 use super::survey::Survey;
 use super::tried::TryOut;
+use super::standing::Standing;
 use crate::agent::{Agents, AppPlaceholders, Guesses};
 use crate::approval::Approvals;
 use crate::attention::Attention;
@@ -40,6 +41,10 @@ use crate::vault::{Store, Uses};
 
 /// Where answers to consents come to.
 pub(super) const CALLBACK: &str = "/oauth/callback";
+
+/// Searches of the audit log, and exports of it: each has a thread that blocks, of which other work wants some too.
+const SEARCHES: usize = 4;
+const EXPORTS: usize = 2;
 
 /// How handlers share it.
 pub(crate) type Shared = Arc<Gateway>;
@@ -114,6 +119,12 @@ pub(crate) struct Gateway {
     pub(super) surveying: Arc<tokio::sync::Mutex<Option<Arc<Survey>>>>,
     /// One service is added at a time.
     pub(super) adopting: Mutex<()>,
+    /// Whether the audit log is as it was written.
+    pub(super) standing: Standing,
+    /// As many look something up in it at a time.
+    pub(super) searches: Semaphore,
+    /// As many take it along at a time.
+    pub(super) exports: Arc<Semaphore>,
 }
 
 impl Gateway {
@@ -146,6 +157,9 @@ impl Gateway {
             insight: OnceLock::new(),
             surveying: Arc::default(),
             adopting: Mutex::default(),
+            standing: Standing::default(),
+            searches: Semaphore::new(SEARCHES),
+            exports: Arc::new(Semaphore::new(EXPORTS)),
         })
     }
 

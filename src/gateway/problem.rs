@@ -144,6 +144,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "audit", message).header(RETRY_AFTER, "5")
     }
 
+    /// 503: the audit log or its index can't be read. The cause goes to the log of this process, not to the caller.
+    pub(super) fn unsearchable(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "the audit log can't be searched");
+        let message = "the audit log cannot be searched now; the gateway's own log says why";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "audit", message).header(RETRY_AFTER, "5")
+    }
+
     /// 503: every place is taken.
     pub(super) fn full() -> Self {
         let message = "the gateway has as many connections as it may; try again";

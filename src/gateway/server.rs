@@ -32,6 +32,7 @@ use super::origin::{Origin, meant};
 use super::problem::{Code, Problem};
 use super::routes;
 use super::settings::LIMITS;
+use super::standing;
 use crate::head::{Gate, Malformed};
 use crate::listener::{self, Peer, Socket};
 
@@ -60,6 +61,7 @@ impl Server {
         let (drain, stopping) = (self.gateway.settings.drain, self.gateway.stopping.clone());
         let crowd = Crowd::new(self.gateway.settings.connections, self.gateway.settings.address_connections);
         // Who gets in is for the crowd to say.
+        tokio::spawn(standing::keep_looking(Arc::clone(&self.gateway)));
         let stop = listener::Stop { stopping: stopping.clone(), count: Arc::default(), limit: usize::MAX };
         let server = Arc::new(self);
         // Each connection holds an end of it: when all are gone, so is it.

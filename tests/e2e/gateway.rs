@@ -14,4 +14,5 @@ mod listed;
 mod page;
 mod rostered;
 mod rules;
+mod searched;
 mod typed;

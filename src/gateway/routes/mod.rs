@@ -18,7 +18,9 @@ mod node;
 mod policy;
 mod providers;
 mod removed;
+mod search;
 mod sign_in;
+mod standing;
 mod stored;
 mod tokens;
 mod tried;
@@ -46,6 +48,8 @@ pub(super) fn all(gateway: &Shared) -> Router {
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(audit::routes())
+        .merge(search::routes())
+        .merge(standing::routes())
         .merge(callback::routes())
         .merge(capture::routes())
         .merge(catalogue::routes())
