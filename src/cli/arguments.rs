@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use agents::{AddAgent, Agent, Bound, LeaseAgent, LimitAgent};
 pub(crate) use approvals::{Approvals, ApprovalsAction};
-pub(crate) use audit::{Audit, Export, Period, Search, Tail, Verify};
+pub(crate) use audit::{Audit, Conditions, Export, Period, Search, Tail, Verify};
 pub(crate) use connections::{Approve, List, Login, One, Register, Remove, Test};
 pub(crate) use files::{Ca, Import, Policy, Providers};
 pub(crate) use gateway::{AddKey, Gateway, GatewayKey, KeyKind, Trust};

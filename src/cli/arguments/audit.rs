@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand, ValueEnum};
 use nexus::audit::{Format, Head, PublicKey, StatusRange};
+use nexus::model::UserName;
 
 use super::super::when;
 
@@ -13,7 +14,7 @@ pub(crate) enum Audit {
     Tail(Tail),
     /// Find requests by who, where, what became of them and when; the newest come last
     Search(Search),
-    /// Hand the log over: its own lines, CSV, OCSF HTTP Activity or OTLP log records
+    /// Hand the log over, or what a search finds: its own lines, CSV, OCSF HTTP Activity or OTLP log records
     Export(Export),
     /// Prove that the log is as it was written; exit code 3 names the first line that isn't
     Verify(Verify),
@@ -27,9 +28,22 @@ pub(crate) enum Audit {
 
 #[derive(Debug, Args)]
 pub(crate) struct Search {
+    #[command(flatten)]
+    pub(crate) conditions: Conditions,
+    /// At most so many, the newest; 0 = all
+    #[arg(long, short = 'n', default_value_t = 100, value_name = "COUNT")]
+    pub(crate) limit: usize,
+}
+
+/// Which requests.
+#[derive(Debug, Args)]
+pub(crate) struct Conditions {
     /// Who asked
     #[arg(long)]
     pub(crate) agent: Option<String>,
+    /// The agents that are this user's now
+    #[arg(long)]
+    pub(crate) user: Option<UserName>,
     /// By which of its leases, by the lease's id
     #[arg(long, value_name = "ID")]
     pub(crate) lease: Option<String>,
@@ -45,11 +59,11 @@ pub(crate) struct Search {
     /// What the caller was answered: 403, or 5xx for all of a class
     #[arg(long)]
     pub(crate) status: Option<StatusRange>,
+    /// A text in any value of the last line; what the other conditions leave is read line by line
+    #[arg(long)]
+    pub(crate) text: Option<String>,
     #[command(flatten)]
     pub(crate) period: Period,
-    /// At most so many, the newest; 0 = all
-    #[arg(long, short = 'n', default_value_t = 100, value_name = "COUNT")]
-    pub(crate) limit: usize,
 }
 
 #[derive(Debug, Args)]
@@ -58,7 +72,7 @@ pub(crate) struct Export {
     #[arg(long, default_value = "jsonl")]
     pub(crate) format: ExportFormat,
     #[command(flatten)]
-    pub(crate) period: Period,
+    pub(crate) conditions: Conditions,
 }
 
 /// The forms of `nexus audit export`.

@@ -3,8 +3,9 @@
 use std::io::IsTerminal as _;
 
 use nexus::audit::{Search, describe, search};
+use nexus::model::UserName;
 
-use super::super::arguments;
+use super::super::arguments::{self, Conditions};
 use super::super::context::Context;
 use super::super::terminal::Terminal;
 use super::told;
@@ -13,19 +14,7 @@ use super::told;
 const WORTH_TELLING: u64 = 100_000;
 
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &arguments::Search) -> anyhow::Result<()> {
-    let wanted = Search {
-        agent: options.agent.clone(),
-        agents: None,
-        text: None,
-        lease: options.lease.clone(),
-        host: options.host.clone(),
-        provider: options.provider.clone(),
-        verdict: options.verdict.map(|verdict| verdict.name().to_owned()),
-        status: options.status.clone(),
-        since: options.period.since,
-        until: options.period.until,
-        limit: (options.limit > 0).then_some(options.limit),
-    };
+    let wanted = Search { limit: (options.limit > 0).then_some(options.limit), ..conditions(context, &options.conditions)? };
     let told_at = |lines: u64| {
         if lines.is_multiple_of(WORTH_TELLING) {
             terminal.say(&format!("indexing: {lines} lines"));
@@ -49,4 +38,26 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &arguments::S
         terminal.hint(&format!("these are the newest {}; --limit 0 shows all, --until what came before", options.limit));
     }
     Ok(())
+}
+
+/// What is looked for.
+pub(super) fn conditions(context: &Context, options: &Conditions) -> anyhow::Result<Search> {
+    let theirs = |user: &UserName| -> anyhow::Result<Vec<String>> {
+        let agents = context.home.agents()?;
+        let theirs = agents.iter().filter(|agent| agent.user.as_ref().is_some_and(|own| own.is(user)));
+        Ok(theirs.map(|agent| agent.name.to_string()).collect())
+    };
+    Ok(Search {
+        agent: options.agent.clone(),
+        agents: options.user.as_ref().map(theirs).transpose()?,
+        lease: options.lease.clone(),
+        host: options.host.clone(),
+        provider: options.provider.clone(),
+        verdict: options.verdict.map(|verdict| verdict.name().to_owned()),
+        status: options.status.clone(),
+        text: options.text.clone(),
+        since: options.period.since,
+        until: options.period.until,
+        limit: None,
+    })
 }
