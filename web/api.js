@@ -21,7 +21,8 @@ function fields(background) {
   return background ? { ...shown, "nexus-background": "1" } : shown;
 }
 
-async function fetched(method, path, { body, background, signal, more } = {}) {
+/** The answer, if it is a good one. */
+export async function fetched(method, path, { body, background, signal, more } = {}) {
   const headers = { ...fields(background), ...more };
   if (body !== undefined) headers["content-type"] = "application/json";
   const sent = body === undefined ? undefined : JSON.stringify(body);

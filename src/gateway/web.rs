@@ -49,6 +49,7 @@ const FILES: &[(&str, &str)] = &files![
     "list.js",
     "meanings.js",
     "record.js",
+    "standing.js",
     "text.js",
     "views/agents.js",
     "views/approvals.js",
@@ -57,6 +58,7 @@ const FILES: &[(&str, &str)] = &files![
     "views/live.js",
     "views/overview.js",
     "views/policy.js",
+    "views/search.js",
 ];
 
 /// A file as it is sent.

@@ -39,6 +39,7 @@ mod page_live;
 mod page_policy;
 mod policies;
 mod running;
+mod searched;
 mod service;
 mod states;
 mod usage;
