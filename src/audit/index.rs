@@ -7,11 +7,17 @@
 
 mod cursor;
 mod feed;
+mod histogram;
 mod indexer;
+mod level;
 mod line;
 mod lines;
 mod page;
+mod rollup;
 mod search;
+mod stats;
+mod steps;
+mod sum;
 mod text;
 mod walk;
 
@@ -33,10 +39,13 @@ pub use cursor::{BadCursor, Cursor};
 pub(super) use indexer::Indexer;
 pub use page::{Page, Paging, Record, page};
 pub use search::{BadStatus, Search, StatusRange, search};
+#[cfg(test)]
+pub(super) use stats::read as read_stats;
+pub(crate) use stats::{MOST, Measure, Range, Stats, Wanted, stats};
 pub use walk::Order;
 
 /// Of the tables; an index of another is made anew.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 /// How long a second process waits for the first one's batch.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Lines that one batch takes.
@@ -141,6 +150,7 @@ impl Index {
             done.place.first = first;
         }
         let mut reader = self.reader.take();
+        self.feed.begin(now());
         while done.taken < BATCH {
             let Some(mut next) = follow(&self.folder, &numbers, &mut done.place, reader.take())? else { break };
             let number = next.0;
@@ -182,12 +192,29 @@ impl Index {
     fn clear(&mut self) -> Result<(), Error> {
         let text = "DELETE FROM place; DELETE FROM kinds; DELETE FROM hours; DELETE FROM events; DELETE FROM leased; DELETE FROM pending;";
         self.feed = Feed::default();
-        self.database.execute_batch(text).map_err(Error::index(&path_of(&self.folder)))
+        self.database.execute_batch(&[text, steps::CLEAR].concat()).map_err(Error::index(&path_of(&self.folder)))
     }
+}
+
+/// In microseconds since 1970.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
 }
 
 /// How much later than a segment began a line of an earlier one may have been written, in microseconds.
 const LATE: i64 = 3_600_000_000;
+
+/// An index that somebody else keeps; `None` where there is none of ours yet.
+fn open_to_read(folder: &Path) -> rusqlite::Result<Option<Connection>> {
+    if !path_of(folder).exists() {
+        return Ok(None);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let database = Connection::open_with_flags(path_of(folder), flags)?;
+    database.busy_timeout(PATIENCE)?;
+    let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok((version == VERSION).then_some(database))
+}
 
 fn path_of(folder: &Path) -> PathBuf {
     folder.join("index.sqlite")
@@ -210,7 +237,7 @@ fn prepare(database: &mut Connection) -> rusqlite::Result<()> {
     let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == 0 {
-        transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(&[TABLES, &steps::tables()].concat())?;
         transaction.pragma_update(None, "user_version", VERSION)?;
     } else if version != VERSION {
         return Err(rusqlite::Error::InvalidQuery);

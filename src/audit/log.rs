@@ -12,6 +12,7 @@ use super::chain::Chain;
 use super::clock::Clock;
 use super::error::Error;
 use super::head::PublicKey;
+use super::index::{Stats, Wanted, stats};
 use super::line;
 use super::record::{Field, Record};
 use super::settings::{Fsync, OnFailure, Settings};
@@ -104,6 +105,14 @@ impl Log {
             lost: sum.lost + more.lost,
             failing: sum.failing || more.failing,
         })
+    }
+
+    /// What the log tells of a time, in numbers. Reads files.
+    ///
+    /// # Errors
+    /// Where the log or its index can't be read.
+    pub(crate) fn stats(&self, wanted: Wanted) -> Result<Stats, Error> {
+        stats(&self.settings, wanted)
     }
 
     /// Tells of something that is not a request: a reload, a change of connections or agents. Writes at once, and blocks to do so.

@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::line::Line;
+use super::rollup::Rollup;
 use crate::audit::line;
 
 /// How many kinds are remembered; past it they are asked for anew.
@@ -25,13 +26,13 @@ pub(super) struct At {
 
 /// What is alike of many requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-struct Kind {
-    event: String,
-    agent: String,
-    host: String,
-    provider: String,
-    verdict: String,
-    status: u16,
+pub(super) struct Kind {
+    pub(super) event: String,
+    pub(super) agent: String,
+    pub(super) host: String,
+    pub(super) provider: String,
+    pub(super) verdict: String,
+    pub(super) status: u16,
 }
 
 /// A request that has begun.
@@ -63,6 +64,7 @@ pub(super) struct Feed {
     /// To look a kind up without an allocation.
     scratch: Kind,
     second: Second,
+    rollup: Rollup,
 }
 
 /// The second that was read last, as text and as microseconds since 1970.
@@ -73,8 +75,14 @@ struct Second {
 }
 
 impl Feed {
+    /// Begins a batch at `now`, in microseconds since 1970.
+    pub(super) fn begin(&mut self, now: i64) {
+        self.rollup.set_now(now);
+    }
+
     /// Takes one line; one that only the chain needs, or that isn't ours, is nothing to search for.
     pub(super) fn take(&mut self, database: &Connection, bytes: &[u8], at: At) -> rusqlite::Result<()> {
+        self.rollup.at(database, at.seq)?;
         if let Some(id) = line::opened(bytes) {
             let from = self.opened.len();
             self.opened.extend_from_slice(bytes);
@@ -88,11 +96,11 @@ impl Feed {
             (_, Some(id)) => {
                 let began = self.end(database, id, &line)?;
                 self.scratch.fill(&line, began.provider.as_deref().unwrap_or(&line.provider));
-                self.event(database, time, (at, began.place), &line.lease)
+                self.event(database, time, (at, began.place), &line)
             }
             (_, None) => {
                 self.scratch.fill(&line, &line.provider);
-                self.event(database, time, (at, None), &line.lease)
+                self.event(database, time, (at, None), &line)
             }
         }
     }
@@ -104,10 +112,11 @@ impl Feed {
             let Some(line) = opened.get(begun.line).and_then(Line::read) else { continue };
             let Some(time) = self.second.read(line.time) else { continue };
             self.scratch.fill(&line, &line.provider);
-            let kind = self.kind(database, time)?;
+            let kind = self.kind(database, time, time)?;
             let mut insert = database.prepare_cached("REPLACE INTO pending VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
             insert.execute((id, kind, time, begun.at.seq, begun.at.segment, begun.at.offset, line.lease))?;
         }
+        self.rollup.write(database, false)?;
         let mut insert = database.prepare_cached("INSERT OR IGNORE INTO hours VALUES (?1, ?2)")?;
         for row in self.hours.drain() {
             insert.execute(row)?;
@@ -146,22 +155,27 @@ impl Feed {
         database: &Connection,
         time: i64,
         (at, began): (At, Option<(u32, u64)>),
-        lease: &str,
+        line: &Line<'_>,
     ) -> rusqlite::Result<()> {
-        let kind = self.kind(database, time)?;
+        let lasted = i64::try_from(line.duration_us).unwrap_or_default();
+        let kind = self.kind(database, time, time.saturating_sub(lasted))?;
+        self.rollup.count((kind, &self.scratch), time, line);
+        if line.notes.canary {
+            Rollup::alarm(database, (time, at.seq), &self.scratch, line)?;
+        }
         let opened = began.and_then(|place| back(at.segment, place));
         self.hours.insert((time.div_euclid(HOUR), kind));
         let mut insert = database.prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         insert.execute((kind, time, at.seq, at.segment, at.offset, opened))?;
-        if lease.is_empty() {
+        if line.lease.is_empty() {
             return Ok(());
         }
         let mut insert = database.prepare_cached("INSERT OR IGNORE INTO leased VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-        insert.execute((lease, time, at.seq, kind, at.segment, at.offset, opened)).map(drop)
+        insert.execute((&line.lease, time, at.seq, kind, at.segment, at.offset, opened)).map(drop)
     }
 
-    /// The number of the kind in `scratch`, which was met at `time`.
-    fn kind(&mut self, database: &Connection, time: i64) -> rusqlite::Result<i64> {
+    /// The number of the kind in `scratch`, which was met at `time` in a request that had begun at `begun`.
+    fn kind(&mut self, database: &Connection, time: i64, begun: i64) -> rusqlite::Result<i64> {
         if let Some((kind, last)) = self.kinds.get_mut(&self.scratch) {
             *last = (*last).max(time);
             return Ok(*kind);
@@ -174,6 +188,7 @@ impl Feed {
         let text = "SELECT id FROM kinds \
                     WHERE event = ?1 AND agent = ?2 AND host = ?3 AND provider = ?4 AND verdict = ?5 AND status = ?6";
         let kind = database.prepare_cached(text)?.query_row(values, |row| row.get(0))?;
+        self.rollup.reached(database, &self.scratch, begun)?;
         self.kinds.insert(self.scratch.clone(), (kind, time));
         Ok(kind)
     }

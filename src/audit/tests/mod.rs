@@ -1,6 +1,7 @@
 //! The room as a whole: what it writes, what survives, and what shows.
 
 mod chained;
+mod counted;
 mod failing;
 mod full;
 mod indexed;
