@@ -21,6 +21,7 @@ mod removed;
 mod search;
 mod sign_in;
 mod standing;
+mod stats;
 mod stored;
 mod tokens;
 mod tried;
@@ -63,6 +64,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
         .merge(leases::routes())
         .merge(listed::routes())
         .merge(sign_in::routes())
+        .merge(stats::routes())
         .merge(tokens::routes())
         .merge(tried::routes())
         .merge(node::routes())
