@@ -34,6 +34,7 @@ mod made;
 mod node_log_ins;
 mod nodes;
 mod oidc;
+mod overview;
 mod page;
 mod page_live;
 mod page_policy;
