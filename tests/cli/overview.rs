@@ -7,29 +7,37 @@ use crate::oidc::Oidc;
 use crate::page::{driven_by, link};
 use crate::world::{Up, World};
 
-/// Curl asks for each of `urls` by way of the proxy, as `user`.
-fn curl(world: &World, user: &str, urls: &[&str]) {
-    let asked: Vec<&str> = urls.iter().flat_map(|url| ["-o", "/dev/null", url]).collect();
-    world.nexus(&[&["run", "--user", user, "--", "curl", "-sS"], asked.as_slice()].concat()).ok();
+/// Makes an agent that acts for `user`; what it asks for by way of the proxy, curl asks for.
+fn agent(world: &World, name: &str, user: &str) -> impl Fn(&Up, &[&str]) + use<> {
+    let made = world.nexus(&["agent", "add", name, "--user", user, "--json"]).json();
+    let token = made["token"].as_str().expect("a token").to_owned();
+    let (name, authority) = (name.to_owned(), world.home("ca.pem"));
+    move |up, urls| {
+        let proxy = format!("http://{name}:{token}@{}", up.address);
+        let asked = urls.iter().flat_map(|url| ["-o", "/dev/null", url]);
+        let mut curl = std::process::Command::new("curl");
+        let done = curl.args(["-sS", "-x", &proxy, "--cacert"]).arg(&authority).args(asked).output().expect("curl");
+        assert!(done.status.success(), "{done:?}");
+    }
 }
 
-/// A proxy with an account of alice at a service, a rule, and behind it 13 requests: 10 of alice's to the service, of which 2 are refused
-/// by the rule, one answered 404, and one answered only after its token was renewed; 3 to a port where nobody listens; one of bob, who has
-/// no account.
+/// A proxy behind which are 13 requests: 9 for alice to a service where she has an account, of which 2 are refused by a rule, one is
+/// answered 404, and one is answered only after her token was renewed; 3 to a port where nobody listens; one for bob, who has no account.
 fn scene() -> (World, Up, Oidc) {
     let (world, oidc) = with_app();
     let config = world.read("nexus.toml").replace("[upstream]\n", "[upstream]\nallow_private = [\"127.0.0.0/8\"]\n");
     let rule = "[[rule]]\nname = \"no-secrets\"\nhosts = [\"api.acme.example\"]\npaths = \"/secret\"\naction = \"deny\"\n";
     world.config(&format!("{config}{rule}"));
     log_in(&world, &oidc.browser(&world, "alice"), "alice", &[]).1.ok();
+    let (triage, nightly) = (agent(&world, "triage", "alice"), agent(&world, "nightly", "bob"));
     let up = world.up();
     let [me, secret, missing] = ["v1/me", "secret", "v1/nothing"].map(|path| format!("https://api.acme.example/{path}"));
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let away = format!("http://{nobody}/");
-    curl(&world, "alice", &[&me, &me, &me, &me, &secret, &secret, &missing, &away, &away, &away]);
+    triage(&up, &[&me, &me, &me, &me, &secret, &secret, &missing, &away, &away, &away]);
     oidc.expire(&world);
-    curl(&world, "alice", &[&me, &me]);
-    curl(&world, "bob", &[&me]);
+    triage(&up, &[&me, &me]);
+    nightly(&up, &[&me]);
     (world, up, oidc)
 }
 
@@ -62,7 +70,12 @@ fn of_the_gateway(seen: &Value) {
         let items = seen["stats"][dimension]["items"].as_array().expect("items").iter();
         items.filter(|item| item["name"] == name).map(|item| item["requests"].as_u64().unwrap_or_default()).sum::<u64>()
     };
-    assert_eq!((of("hosts", "api.acme.example"), of("hosts", "127.0.0.1"), of("providers", "acme")), (10, 3, 10), "{seen}");
+    assert_eq!((of("agents", "triage"), of("agents", "nightly")), (12, 1), "{seen}");
+    assert_eq!(
+        (of("hosts", "api.acme.example"), of("hosts", "127.0.0.1"), of("providers", "acme")),
+        (10, 3, 8),
+        "a rule refuses before a provider is known: {seen}"
+    );
 }
 
 fn of_the_page(seen: &Value) {

@@ -56,7 +56,7 @@ async function reading(link, requests) {
   seen.provider = await providers.getByRole("link", { name: "acme" }).getAttribute("href");
   await page.getByRole("button", { name: "Agents" }).click();
   await page.getByRole("button", { name: "Bytes" }).click();
-  await page.getByRole("heading", { name: "Whose bytes" }).waitFor();
+  await page.getByRole("heading", { name: "Bytes by agent" }).waitFor();
   seen.search = new URL(page.url()).search;
   seen.fresh = await page.getByRole("region", { name: "Hosts never seen before" }).getByRole("link").allInnerTexts();
   await page.reload();

@@ -58,7 +58,7 @@ function need(item, { may }) {
   const label = { not_registered: "Connect…", revoked: "Connect again…", refused: "Connect again…", attention: "Log in again…", unfit: "Enter it again…" }[item.reason] ?? "Connect…";
   if (mends) put(done, h("button", { class: "main", "data-key": `mend ${item.id}`, on: { click: () => mend(item, done) } }, label));
   return h("article", { class: "card" }, h("h2", {}, item.title),
-    h("p", {}, tag(item.urgency ?? "open", item.urgency === "blocking" ? "bad" : "warn"), ` asked for ${count(item.count ?? 1)} times by `, h("bdi", {}, item.agent), `, last ${near(item.last_seen)}`),
+    h("p", {}, tag(item.urgency ?? "open", item.urgency === "blocking" ? "bad" : "warn"), ` asked for ${item.count === 1 ? "once" : `${count(item.count)} times`} by `, h("bdi", {}, item.agent), `, last ${near(item.last_seen)}`),
     h("p", {}, item.content), item.command ? h("pre", {}, item.command) : null, done);
 }
 

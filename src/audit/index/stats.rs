@@ -318,7 +318,8 @@ impl Reading {
     }
 
     fn unfinished(&mut self, database: &Connection) -> rusqlite::Result<()> {
-        let text = "SELECT time, provider, agent, host FROM pending JOIN kinds ON kinds.id = pending.kind WHERE time >= ?1";
+        let text = "SELECT time, provider, agent, host FROM pending JOIN kinds ON kinds.id = pending.kind \
+                    WHERE time >= ?1 AND verdict <> 'intercept'";
         let mut rows = database.prepare(text)?;
         let mut rows = rows.query([self.level.begins(self.first)])?;
         while let Some(row) = rows.next()? {

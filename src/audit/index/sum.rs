@@ -162,6 +162,8 @@ impl Outcome {
     pub(super) fn of(kind: &Kind) -> Option<Self> {
         let tunnel = match kind.event.as_str() {
             "close" | "refuse" | "tunnel_refuse" => false,
+            // A CONNECT that was opened: its requests have lines of their own.
+            "tunnel_close" if kind.verdict == "intercept" => return None,
             "tunnel_close" => true,
             "refuse_many" => return Some(Self::Refused),
             _ => return None,

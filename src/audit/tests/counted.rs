@@ -228,11 +228,14 @@ fn what_has_not_ended_is_counted_once_where_it_began() {
     let home = tempfile::tempdir().expect("a folder");
     let mut log = Written::new(home.path());
     log.request(200_000_000, &json!({ "event": "open", "id": "X" }));
+    // A CONNECT that is opened is told by its requests.
+    log.request(200_000_000, &json!({ "event": "open", "id": "C", "verdict": "intercept" }));
+    log.request(100_000_000, &json!({ "event": "tunnel_close", "id": "D", "verdict": "intercept" }));
     let before = log.told(Range::Hour, Measure::Requests);
     assert_eq!((number(&before["totals"], "requests"), number(&before["totals"], "unfinished")), (1, 1));
     log.request(10_000_000, &json!({ "id": "Y" }));
     let close = json!({ "id": "X", "status": 500 });
-    let mut line = log.ended[1].1.clone();
+    let mut line = log.ended[3].1.clone();
     close.as_object().into_iter().flatten().for_each(|(key, value)| line[key] = value.clone());
     log.write(&[line]);
     let after = log.told(Range::Hour, Measure::Requests);
