@@ -9,7 +9,6 @@ const VIEWS = [
   { path: "/", name: "Overview", module: "./views/overview.js" },
   { path: "/live", name: "Live", module: "./views/live.js" },
   { path: "/search", name: "Search", module: "./views/search.js" },
-  { path: "/approvals", name: "Approvals", module: "./views/approvals.js" },
   { path: "/connections", name: "Connections", module: "./views/connections.js" },
   { path: "/catalogue", name: "Catalogue", module: "./views/catalogue.js" },
   { path: "/agents", name: "Agents", module: "./views/agents.js" },

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use nexus::app::{Config, Explainer, InForce, Tried, policy_of, rules_digest, trials, try_all};
 use nexus::audit::{Since, Tail};
 use nexus::model::AgentName;
-use nexus::policy::{Observed, Rule, Seen, Suggested, read, refused, suggest};
+use nexus::policy::{Observations, Observed, Rule, Suggested, read, refused, suggest};
 use serde_json::json;
 
 use super::arguments::Policy;
@@ -168,7 +168,7 @@ fn write_suggested(
 ) -> anyhow::Result<ExitCode> {
     context.require_home()?;
     let since = Timestamp::try_from(since)?;
-    let mut seen = Seen::new(MAX_SEEN);
+    let mut seen = Observations::new(MAX_SEEN);
     let mut tail = Tail::open(&context.home.audit(), Since::Start)?;
     while let Some(line) = tail.next_line(Duration::ZERO)? {
         seen.take(&line, since, agent);
@@ -192,7 +192,7 @@ fn write_suggested(
     Ok(ExitCode::SUCCESS)
 }
 
-fn say(seen: &Seen, terminal: &Terminal, outside: &[&Observed]) {
+fn say(seen: &Observations, terminal: &Terminal, outside: &[&Observed]) {
     terminal.say(&format!(
         "{} requests of {} kinds were let on. Put these rules into policies/suggested.toml, and policy.default = \"deny\" into nexus.toml.",
         seen.requests(),

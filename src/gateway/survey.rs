@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::audit::{self, Tail};
-use crate::policy::Seen;
+use crate::policy::Observations;
 
 /// How much of the log is read: what is before it is not counted, and that is said.
 const BYTES: u64 = 256 * 1024 * 1024;
@@ -31,7 +31,7 @@ pub(crate) struct Survey {
     /// By the rule's name.
     pub(crate) rules: HashMap<String, Matched>,
     /// Who went where.
-    pub(crate) seen: Seen,
+    pub(crate) seen: Observations,
 }
 
 /// How often a rule had a say.
@@ -73,7 +73,7 @@ impl Survey {
     pub(crate) fn make(folder: &Path, since: SystemTime) -> Result<Self, audit::Error> {
         let (mut tail, whole) = Tail::recent(folder, since, BYTES)?;
         let asked = Timestamp::try_from(since).unwrap_or(Timestamp::UNIX_EPOCH);
-        let (rules, seen) = (HashMap::new(), Seen::new(KINDS));
+        let (rules, seen) = (HashMap::new(), Observations::new(KINDS));
         let mut survey = Self { made: Instant::now(), since, from: asked, whole, rules, seen };
         let mut first = !whole;
         while let Some(line) = tail.next_line(Duration::ZERO)? {

@@ -1,4 +1,4 @@
-//! `Seen`: who went where, as the lines of the log have it, for what rules would have needed.
+//! `Observations`: who went where, as the lines of the log have it, for what rules would have needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::model::AgentName;
 
 /// What the log has.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Observations {
     /// More kinds of requests than this are not kept.
     most: usize,
     /// What was let on, and how often.
@@ -45,7 +45,7 @@ enum Kind {
     TakenBack,
 }
 
-impl Seen {
+impl Observations {
     /// Nothing yet; `most` kinds of requests fit.
     pub fn new(most: usize) -> Self {
         Self { most, kinds: BTreeMap::new(), refused: BTreeMap::new(), dropped: false }
