@@ -95,6 +95,7 @@ function entering(entry, number, { panel, person, user, replace, rotate, done })
     try {
       stored = await ask("POST", "/api/connections", { body });
     } catch (problem) {
+      if (problem.code === "exists") problem.message = `There is one already. Where it is to go, tick "Replace one that is there".`;
       throw at(problem, fields);
     }
     for (const { input } of Object.values(fields)) input.value = "";

@@ -124,8 +124,12 @@ impl Reload {
     /// Reads the files of agents again, and nothing else.
     pub(super) fn reread_agents(&self) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.proxy.agents.load().defined();
         self.agents();
-        self.rules(&mut live, false);
+        // What the rules know of agents is whether there are any.
+        if self.proxy.agents.load().defined() != before {
+            self.rules(&mut live, false);
+        }
     }
 
     /// Takes the agents of the files; those of a file with a mistake stay as they were. Says whether all were right.

@@ -33,6 +33,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The field that is wrong, where it is one.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Control(field) | Self::Long(field) => Some(field),
+            Self::Host(
+                BindError::NotALabel { field, .. } | BindError::NotAName { field } | BindError::NotAHost { field, .. },
+            ) => Some(field),
+            Self::OtherFields { .. } | Self::Unfit(_) | Self::NoToken(_) => None,
+        }
+    }
+
     pub(super) fn other_fields(provider: &Provider) -> Self {
         Self::OtherFields { title: provider.title.clone(), ways: listed(provider) }
     }

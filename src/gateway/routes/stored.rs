@@ -78,7 +78,7 @@ struct Registered {
 #[utoipa::path(post, path = "/api/connections", tag = "connections", request_body = Typed, security(("key" = ["admin", "owner", "operator"])), responses(
     (status = 201, body = Registered, description = "It is stored"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "The provider is unknown"),
-    (status = 409, body = Document, content_type = "application/problem+json", description = "There is one, and it was not to be replaced; or the fields are no credential of the provider"),
+    (status = 409, body = Document, content_type = "application/problem+json", description = "There is one, and it was not to be replaced; or the fields are no credential of the provider: `field` says which, where it is one"),
 ))]
 async fn store_connection(
     State(gateway): State<Shared>,
@@ -116,7 +116,10 @@ fn entry(gateway: &Gateway, id: &ConnectionId, typed: Typed, left: Option<&Entry
     let expires_at = typed.expires_at.map(time).transpose();
     let expires_at = expires_at.map_err(|_unreadable| Problem::malformed("the member expires_at is no time of RFC 3339"))?;
     let form = Form { provider, fields, expires_at, app: typed.app };
-    form.entry(broker::try_out, (gateway.ports.clock)()).map_err(|error| unfit(told(&error)))
+    form.entry(broker::try_out, (gateway.ports.clock)()).map_err(|error| {
+        let problem = unfit(told(&error));
+        error.field().into_iter().fold(problem, |problem, field| problem.with("field", field))
+    })
 }
 
 fn store(gateway: &Gateway, asked: &Asked<Registrar>, id: &ConnectionId, typed: Typed) -> Result<Registered, Problem> {

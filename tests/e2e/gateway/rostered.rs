@@ -97,6 +97,16 @@ fn i6_limits_are_changed_and_taken_away_without_another_token() {
         assert_eq!((&changed["hosts"], &changed["rate"]), (&Value::Null, &Value::Null), "{changed}");
         assert_eq!(caller.get(URL).await.status, 200);
         assert_eq!(change(json!({})).await.json(), changed, "nothing is to change");
+        let told = async |rate: &str| {
+            nexus
+                .audit_line(|line| {
+                    line["event"] == "agent_limited" && line["limits"].as_str().is_some_and(|all| all.contains(rate))
+                })
+                .await
+        };
+        let line = told("rate=60/min").await;
+        assert_eq!(line["limits"], "user=- providers=all hosts=other.test rate=60/min expires=never", "{line}");
+        assert_eq!(told("rate=any").await["by"], "root");
         assert_eq!(change(json!({ "name": "other" })).await.status, 400);
         assert_eq!(change(json!({ "rate": "x" })).await.code(), "agent");
         assert_eq!(admin.ask("PATCH", "/api/agents/cd", Some(&json!({}))).await.status, 404);
