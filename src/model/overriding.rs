@@ -16,8 +16,12 @@ const NAMES: [&str; 9] = [
     "x_method_override",
     "x_tunneled_method",
 ];
-/// What such a parameter may say.
-const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+/// What such a parameter may say, and any other by the first of those names, which says nothing else.
+const METHODS: [&str; 8] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", OTHER];
+/// A method that is none of the usual ones. No rule can name it.
+const OTHER: &str = "_OTHER";
+/// No method is longer.
+const LONGEST: usize = 32;
 
 /// Some of the methods.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,6 +53,24 @@ impl Methods {
         at.map_or(Self::default(), |bit| Self(1 << bit))
     }
 
+    /// Whether `method`, one of these, stands for all that have no name here, and `own` is one of them.
+    pub(crate) fn may_be(method: &str, own: &str) -> bool {
+        method == OTHER && !METHODS.contains(&own)
+    }
+
+    /// Whether a parameter of this name puts one in place.
+    pub(crate) fn are_named_by(name: &[u8]) -> bool {
+        number(name).is_some()
+    }
+
+    /// What a parameter of this name puts in place by this value.
+    pub(crate) fn put(name: &[u8], value: &[u8]) -> Self {
+        let Some(number) = number(name) else { return Self::default() };
+        let (known, value) = (Self::named(value), value.trim_ascii());
+        let word = (1..=LONGEST).contains(&value.len()) && value.iter().all(u8::is_ascii_alphabetic);
+        if number == 0 && known.is_empty() && word { Self::named(OTHER.as_bytes()) } else { known }
+    }
+
     /// Those of a query.
     pub(crate) fn of_query(query: &str) -> Self {
         Self::of_pairs(query.as_bytes())
@@ -62,22 +84,23 @@ impl Methods {
         text.split(|byte| matches!(byte, b'&' | b';')).fold(Self::default(), |found, pair| {
             let Some(at) = memchr::memchr(b'=', pair) else { return found };
             let (name, value) = pair.split_at(at);
-            if !Self::are_named_by(&decoded(name)) {
+            let name = decoded(name);
+            if !Self::are_named_by(&name) {
                 return found;
             }
-            found.and(Self::named(&decoded(value.get(1..).unwrap_or_default())))
+            found.and(Self::put(&name, &decoded(value.get(1..).unwrap_or_default())))
         })
     }
+}
 
-    /// Whether a parameter of this name puts one in place.
-    pub(crate) fn are_named_by(name: &[u8]) -> bool {
-        // PHP drops blanks before a name, and makes these others `_`.
-        let name = name.trim_ascii();
-        // And what stands behind a NUL.
-        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        let letter = |byte: &u8| if matches!(byte, b'-' | b'.' | b' ' | b'[') { b'_' } else { byte.to_ascii_lowercase() };
-        NAMES.iter().any(|own| own.len() == name.len() && own.bytes().eq(name.iter().map(letter)))
-    }
+/// Which of the names this is.
+fn number(name: &[u8]) -> Option<usize> {
+    // PHP drops blanks before a name, and makes these others `_`.
+    let name = name.trim_ascii();
+    // And what stands behind a NUL.
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    let letter = |byte: &u8| if matches!(byte, b'-' | b'.' | b' ' | b'[') { b'_' } else { byte.to_ascii_lowercase() };
+    NAMES.iter().position(|own| own.len() == name.len() && own.bytes().eq(name.iter().map(letter)))
 }
 
 fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
@@ -103,6 +126,8 @@ mod tests {
             ("X-HTTP-Method-Override=PATCH&x-tunneled-method=GET", vec!["GET", "PATCH"]),
             ("_method%00x=DELETE", vec!["DELETE"]),
             (".method=PUT&+_method=+GET", vec!["GET", "PUT"]),
+            ("_method=purge&method=list", vec!["_OTHER"]),
+            ("_method=7&_method=&method=PURGE&http_method=MOVE", vec![]),
             ("method=flickr.photos.search&payment_method=DELETE&m", vec![]),
             ("", vec![]),
         ] {

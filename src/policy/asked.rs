@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::time::SystemTime;
 
-use super::overriding::{in_body, in_coded, may_name_method};
+use super::overriding::{in_body, in_coded, may_name_method, says_nothing};
 use crate::model::{AgentName, Fit, Host, Inside, Methods, Preset, ProviderId, Readings, UserName, readings};
 
 /// Who wants to go where, and whose place that is.
@@ -51,8 +51,8 @@ pub(crate) enum Seen<'q> {
     /// Nothing yet.
     #[default]
     Nothing,
-    /// Something, but not all of it.
-    Partly,
+    /// This, which is not all of it.
+    Partly(&'q [u8]),
     /// All of it, compressed.
     Coded,
     /// All of it.
@@ -72,15 +72,20 @@ impl Content<'_> {
         matches!(self.seen, Seen::Nothing) && self.may_name_method(method)
     }
 
+    /// Whether a body that begins with `first` can't name one, whatever follows.
+    pub(crate) fn says_nothing(&self, first: &[u8]) -> bool {
+        says_nothing(self.kind, self.ambiguous, first)
+    }
+
     /// What the body puts in the place of `method`, as far as it was read.
     pub(crate) fn methods(&self, method: &str) -> Methods {
         match self.seen {
             Seen::Nothing => Methods::default(),
             Seen::Methods(methods) => methods,
-            Seen::Partly if self.may_name_method(method) => Methods::ANY,
+            Seen::Partly(first) if self.may_name_method(method) && !self.says_nothing(first) => Methods::ANY,
             Seen::Whole(body) if self.may_name_method(method) => in_body(self.kind, self.ambiguous, body),
             Seen::Coded if self.may_name_method(method) => in_coded(self.kind, self.ambiguous),
-            Seen::Partly | Seen::Coded | Seen::Whole(_) => Methods::default(),
+            Seen::Partly(_) | Seen::Coded | Seen::Whole(_) => Methods::default(),
         }
     }
 }

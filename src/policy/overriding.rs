@@ -41,6 +41,16 @@ pub(super) fn may_name_method(kind: Option<&[u8]>, ambiguous: bool) -> bool {
     form(kind, ambiguous).is_some()
 }
 
+/// Whether a body of this type that begins so says nothing: gRPC and Connect say JSON of messages that each begin with a byte of their own,
+/// and answer before the last one has come.
+pub(super) fn says_nothing(kind: Option<&[u8]>, ambiguous: bool, first: &[u8]) -> bool {
+    let utf_8 =
+        || !kind.is_some_and(|kind| kind.windows(4).any(|four| four.eq_ignore_ascii_case(b"utf-") && !kind.ends_with(b"8")));
+    let begins = first.iter().find(|byte| !byte.is_ascii_whitespace());
+    // A mark of the byte order may stand before it.
+    form(kind, ambiguous) == Some(Form::Json) && begins.is_some_and(|byte| !matches!(byte, b'{' | b'[' | 0xef)) && utf_8()
+}
+
 /// What a body of this type may say that is coded. JSON is coded often, and read for a method by hardly anybody who also decodes it.
 pub(super) fn in_coded(kind: Option<&[u8]>, ambiguous: bool) -> Methods {
     match form(kind, ambiguous) {
@@ -65,6 +75,10 @@ const MEMBER: &str = "_method";
 
 /// Of JSON, at whatever depth: the strings of such a name's members.
 fn in_json(body: &[u8]) -> Methods {
+    // UTF-16 or UTF-32, which Express reads: JSON holds no such byte otherwise.
+    if memchr::memchr(0, body).is_some() {
+        return Methods::ANY;
+    }
     let is_there = |name: &[u8]| memchr::memmem::find(body, name).is_some();
     // Nearly no body has it, or any letter by its number.
     if !is_there(MEMBER.as_bytes()) && !is_there(b"\\u") {
@@ -76,7 +90,7 @@ fn in_json(body: &[u8]) -> Methods {
         rest = rest.get(at + token.len()..).unwrap_or_default();
         let text = serde_json::from_slice::<Cow<'_, str>>(token).unwrap_or_default();
         if std::mem::take(&mut named) {
-            found = found.and(Methods::named(text.as_bytes()));
+            found = found.and(Methods::put(MEMBER.as_bytes(), text.as_bytes()));
         }
         let behind = rest.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
         named = text == MEMBER && behind.is_some_and(|value| value.starts_with(b"\""));
@@ -95,30 +109,61 @@ fn string(text: &[u8]) -> &[u8] {
     end.and_then(|(at, _)| text.get(..=at)).unwrap_or(text)
 }
 
+/// A name that puts a method in place is shorter, however it is written.
+const LONGEST_NAME: usize = 256;
+
 /// Of a multipart body (RFC 7578), whatever its boundary is: what stands behind the head of each part of such a name.
 fn in_parts(body: &[u8]) -> Methods {
-    let names = memchr::memmem::find_iter(body, b"=").filter(|at| {
-        let before = body.get(..*at).unwrap_or_default().trim_ascii_end();
-        let Some((rest, word)) = before.split_last_chunk::<4>() else { return false };
-        // And not the end of `filename`.
-        word.eq_ignore_ascii_case(b"name") && !rest.last().is_some_and(u8::is_ascii_alphanumeric)
-    });
-    names.fold(Methods::default(), |found, at| {
-        // A field's value may go on in the next line (RFC 5322 section 2.2.3).
-        let rest = body.get(at + 1..).unwrap_or_default().trim_ascii_start();
-        let line = rest.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-        let name = match line.split_first() {
-            Some((quote @ (b'"' | b'\''), inside)) => inside.split(|byte| byte == quote).next(),
-            _ => line.split(|byte| matches!(byte, b';' | b' ')).next(),
-        };
-        // Within quotes `\` stands before any letter (RFC 9110 section 5.6.4).
-        let name: Vec<u8> = name.unwrap_or_default().iter().filter(|byte| **byte != b'\\').copied().collect();
+    let mut found = Methods::default();
+    // The end of the last head that was looked for, and what stands behind it: each is looked for once.
+    let mut behind: Option<(usize, &[u8])> = None;
+    for at in memchr::memchr_iter(b'=', body).filter(|at| is_name(body.get(..*at).unwrap_or_default())) {
+        let name = part_name(body.get(at + 1..).unwrap_or_default());
         if !Methods::are_named_by(&name) {
-            return found;
+            continue;
         }
-        let lines = rest.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-        found.and(lines.skip_while(|line| !line.is_empty()).nth(1).map(Methods::named).unwrap_or_default())
-    })
+        let (end, value) = behind.filter(|(end, _)| at < *end).unwrap_or_else(|| behind_head(body, at + 1));
+        behind = Some((end, value));
+        found = found.and(Methods::put(&name, value));
+    }
+    found
+}
+
+/// Whether the last word of `before` is `name`, and not the end of `filename`.
+fn is_name(before: &[u8]) -> bool {
+    let Some((rest, word)) = before.trim_ascii_end().split_last_chunk::<4>() else { return false };
+    word.eq_ignore_ascii_case(b"name") && !rest.last().is_some_and(u8::is_ascii_alphanumeric)
+}
+
+/// The name that `rest` begins with, as it is meant. A field's value may go on in the next line (RFC 5322 section 2.2.3).
+fn part_name(rest: &[u8]) -> Vec<u8> {
+    let rest = rest.trim_ascii_start();
+    let (quote, inside) = match rest.split_first() {
+        Some((quote @ (b'"' | b'\''), inside)) => (Some(*quote), inside.trim_ascii_start()),
+        _ => (None, rest),
+    };
+    let ends = |byte: &u8| match quote {
+        Some(quote) => *byte == quote || matches!(byte, b'\r' | b'\n'),
+        None => matches!(byte, b';' | b' ' | b'\r' | b'\n'),
+    };
+    let name = inside.iter().take(LONGEST_NAME).take_while(|byte| !ends(byte));
+    // Within quotes `\` stands before any letter (RFC 9110 section 5.6.4).
+    name.filter(|byte| **byte != b'\\').copied().collect()
+}
+
+/// Where the head that goes on at `from` ends, and the line behind it.
+fn behind_head(body: &[u8], from: usize) -> (usize, &[u8]) {
+    let rest = body.get(from..).unwrap_or_default();
+    let mut start = rest.len() - rest.trim_ascii_start().len();
+    for end in memchr::memchr_iter(b'\n', rest) {
+        let line = rest.get(start..end).unwrap_or(b"-").trim_ascii();
+        start = start.max(end + 1);
+        if line.is_empty() {
+            let value = rest.get(start..).unwrap_or_default().split(|byte| *byte == b'\n').next();
+            return (from + start, value.unwrap_or_default());
+        }
+    }
+    (body.len(), &[])
 }
 
 #[cfg(test)]
@@ -139,7 +184,7 @@ mod tests {
             (".method=patch", vec!["PATCH"]),
             ("+_method=DELETE+", vec!["DELETE"]),
             ("payment_method=DELETE&note=method", vec![]),
-            ("_method=frobnicate", vec![]),
+            ("_method=frobnicate", vec!["_OTHER"]),
             ("", vec![]),
         ] {
             assert_eq!(said(form, body), methods, "{body}");
@@ -160,8 +205,25 @@ mod tests {
         }
         assert_eq!(said("multipart/form-data; boundary=b", &part("name=\"file\"; filename=\"_method\"")), ["DELETE"; 0]);
         assert_eq!(said("Multipart/Mixed; boundary=b", &part("name=_method")), ["DELETE"]);
+        let two = format!("{}{}", part("name=x"), part("name=_method"))
+            .replace("x\r\nContent-Type: text/plain\r\n\r\ndelete", "x\r\n\r\nput");
+        assert_eq!(said("multipart/form-data; boundary=b", &two), ["DELETE"], "the value of its own part");
+        assert_eq!(said("multipart/form-data; boundary=b", "name=_method\r\n"), ["DELETE"; 0], "a head without an end");
         assert_eq!(in_body(None, false, b"_method=DELETE").iter().count(), 1, "a body without a type");
         assert_eq!(in_body(Some(b"text/plain"), true, b"_method=DELETE").iter().count(), 1, "of two types");
+    }
+
+    /// Each of these would take minutes if every name were looked at to the end of the body.
+    #[test]
+    fn i7_a_body_that_is_all_names_is_read_in_one_go() {
+        for piece in
+            ["name=_method;", "name=_method\n", "name= ", "name=\"", "\"_method\":", "_method=&", "\"\\u005fmethod\":\"\\"]
+        {
+            let body = piece.repeat(4 * 1024 * 1024 / piece.len());
+            for kind in ["multipart/form-data", "application/x-www-form-urlencoded", "application/json"] {
+                said(kind, &body);
+            }
+        }
     }
 
     #[test]
@@ -175,7 +237,8 @@ mod tests {
             (r#"{"method": "DELETE", "http_method": "PUT", "a": "_method"}"#, vec![]),
             (r#"{"a": "_method", "b": "DELETE"}"#, vec![]),
             (r#"{"_method": 7, "b": "DELETE"}"#, vec![]),
-            (r#"{"_method": "frobnicate"}"#, vec![]),
+            (r#"{"_method": "frobnicate"}"#, vec!["_OTHER"]),
+            ("{\0\"\0", vec!["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "_OTHER"]),
             (r#"{"_method": "DEL"#, vec![]),
             (r#""_method"#, vec![]),
             (r#"\u"#, vec![]),

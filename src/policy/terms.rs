@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::model::{AgentName, Fit, IdError, ProviderId};
+use crate::model::{AgentName, Fit, IdError, Methods, ProviderId};
 
 /// Why a word of a rule is refused.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ impl MethodTerm {
     fn fits(&self, method: &str) -> Fit {
         match () {
             () if *self.0 == *method => Fit::Yes,
-            () if self.0.eq_ignore_ascii_case(method) => Fit::Maybe,
+            () if self.0.eq_ignore_ascii_case(method) || Methods::may_be(method, &self.0) => Fit::Maybe,
             () => Fit::No,
         }
     }
@@ -234,6 +234,9 @@ mod tests {
         let fits = |given: &[&'static str]| MethodTerm::any_fits(&get, given.iter().copied());
         assert_eq!((fits(&["GET"]), fits(&["get"]), fits(&["POST"])), (Fit::Yes, Fit::Maybe, Fit::No));
         assert_eq!(fits(&["GET", "DELETE"]), Fit::Maybe, "one that a parameter puts in its place");
+        let purge = [MethodTerm::try_from("PURGE".to_owned()).expect("a method")];
+        let other = MethodTerm::any_fits(&purge, ["POST", "_OTHER"].into_iter());
+        assert_eq!((other, fits(&["POST", "_OTHER"])), (Fit::Maybe, Fit::No), "one that has no name");
         assert!(MethodTerm::try_from("get".to_owned()).is_err());
     }
 

@@ -172,12 +172,12 @@ impl From<Fault> for Refusal {
 }
 
 /// A body at hand, and the room that it takes.
-struct Gathered {
+struct Held {
     bytes: Zeroizing<Vec<u8>>,
     _room: Room,
 }
 
-impl AsRef<[u8]> for Gathered {
+impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -190,11 +190,13 @@ pub(super) fn owned(bytes: Zeroizing<Vec<u8>>) -> Bytes {
 
 /// The same, of a body that takes `room` until then.
 pub(super) fn held(bytes: Zeroizing<Vec<u8>>, room: Room) -> Bytes {
-    Bytes::from_owner(Gathered { bytes, _room: room })
+    Bytes::from_owner(Held { bytes, _room: room })
 }
 
 /// How many bodies of the largest size an agent may have gathered at once.
 const AT_ONCE: usize = 4;
+/// Of this much it is told whether it says enough.
+const BEGINNING: usize = 256;
 /// More members, items or fields cost more than their bytes.
 const MAX_PIECES: usize = 1_000_000;
 
@@ -206,6 +208,16 @@ pub(super) async fn gather(incoming: &mut Inflow, limit: usize, room: &mut Room)
     if pieces > MAX_PIECES { Err(ContentError::TooLarge.into()) } else { Ok(body) }
 }
 
+/// Whether the beginning of a body says enough.
+pub(super) type Enough<'e> = &'e dyn Fn(&[u8]) -> bool;
+
+/// How far a body was read.
+pub(super) enum Gathered {
+    All,
+    /// Its beginning says enough.
+    Enough,
+}
+
 /// The same into `body`, which has all that was read whatever comes of it: at most one piece more than `limit`.
 pub(super) async fn gather_into(
     body: &mut Zeroizing<Vec<u8>>,
@@ -213,16 +225,28 @@ pub(super) async fn gather_into(
     limit: usize,
     room: &mut Room,
 ) -> Result<(), Refusal> {
+    gather_while(body, incoming, (limit, &|_first| false), room).await.map(drop)
+}
+
+/// The same, until `enough` says that nothing more has to be known.
+pub(super) async fn gather_while(
+    body: &mut Zeroizing<Vec<u8>>,
+    incoming: &mut Inflow,
+    (limit, enough): (usize, Enough<'_>),
+    room: &mut Room,
+) -> Result<Gathered, Refusal> {
     let mut take = |data: &[u8]| {
         let fits = room.grow(data.len());
         body.extend_from_slice(data);
         match body.len() {
             size if size > limit => Err(Refusal::from(ContentError::TooLarge)),
             _ if !fits => Err(Fault::Room.into()),
-            _ => Ok(()),
+            _ => Ok(enough(body.get(..BEGINNING).unwrap_or(body))),
         }
     };
-    take(incoming.at_hand())?;
+    if take(incoming.at_hand())? {
+        return Ok(Gathered::Enough);
+    }
     match incoming {
         Inflow::Whole(_) => {}
         Inflow::Stream(stream) | Inflow::Begun(_, stream) => {
@@ -230,11 +254,12 @@ pub(super) async fn gather_into(
                 let frame = frame
                     .map_err(|cause| Malformed::in_chain(&cause).map_or(ContentError::Broken.into(), Refusal::Malformed))?;
                 match frame.into_data() {
-                    Ok(data) => take(&data)?,
+                    Ok(data) if take(&data)? => return Ok(Gathered::Enough),
+                    Ok(_data) => {}
                     Err(frame) => frame.into_trailers().map_or(Ok(()), |trailers| check_trailers(&trailers))?,
                 }
             }
         }
     }
-    Ok(())
+    Ok(Gathered::All)
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::approval::{BEGINNING, Pending};
 use super::choose::Inquiry;
-use super::content::{ContentError, gather, gather_into, held};
+use super::content::{ContentError, Gathered, gather, gather_while, held};
 use super::door::{Arrived, strip_routing_hints};
 use super::exchange::Stop;
 use super::hours::Hours;
@@ -60,7 +60,7 @@ fn content<'r>(headers: &'r HeaderMap, incoming: Option<&'r Inflow>) -> Content<
         Some(Inflow::Whole(_)) if headers.contains_key(CONTENT_ENCODING) => Seen::Coded,
         Some(Inflow::Whole(body)) => Seen::Whole(body),
         // More than is looked at.
-        Some(Inflow::Begun(..)) => Seen::Partly,
+        Some(Inflow::Begun(first, _)) => Seen::Partly(first),
         Some(Inflow::Stream(_)) | None => Seen::Nothing,
     };
     Content { kind, ambiguous, length: incoming.and_then(Inflow::length), seen }
@@ -175,12 +175,15 @@ impl Worker {
         let mut inflow = incoming.take().ok_or(Refusal::Draining)?;
         let mut room = self.room(&agent.label);
         let mut read = Zeroizing::new(Vec::new());
-        let gathering = gather_into(&mut read, &mut inflow, settings.content, &mut room);
+        let about = content(&parts.headers, None);
+        let enough = |first: &[u8]| about.says_nothing(first);
+        let gathering = gather_while(&mut read, &mut inflow, (settings.content, &enough), &mut room);
         let patience = if needed { settings.idle_timeout } else { BEGINNING };
         let gathered = timeout(patience, gathering).await.unwrap_or_else(|_elapsed| Err(ContentError::Late.into()));
         let body = held(read, room);
         *incoming = Some(match gathered {
-            Ok(()) => {
+            Ok(Gathered::Enough) => inflow.with_first(body),
+            Ok(Gathered::All) => {
                 if !body.is_empty() {
                     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
                 }

@@ -1,5 +1,6 @@
 //! The rules that people write, through the whole proxy: what they refuse, count, look into and only report.
 
+use bytes::Bytes;
 use http::{Method, Request};
 use nexus::app::{Home, Inquired, Outcome};
 use serde_json::Value;
@@ -561,6 +562,30 @@ fn i2_a_body_that_names_another_method_is_what_it_names() {
             let seen = service.seen().pop().expect("a request");
             assert_eq!(seen.body.as_deref().unwrap_or_default(), body.as_bytes());
             assert!(!seen.headers.contains_key("x-forwarded-prefix"));
+        }
+    });
+}
+
+#[test]
+fn messages_that_each_have_a_head_stream_past_a_rule_about_methods() {
+    run(async {
+        let ca = Authority::new();
+        let at_once = |_call: Call| async { answer(200, "at once") };
+        let service = Upstream::serve(&ca, &[HOST], Offers::Http2, at_once).await;
+        let rule = "[[rule]]\nhosts = \"api.acme.test\"\nmethods = \"DELETE\"\naction = \"deny\"\n";
+        let nexus = home(&ca, &service).config(rule).start();
+        let mut session = Caller::new(&nexus).http2(HOST).await;
+        for kind in ["application/connect+json", "application/grpc+json"] {
+            let (mut sender, body) = channel();
+            let mut asked = to(Method::POST, "/acme.Service/Talk", body);
+            asked.headers_mut().insert("content-type", kind.parse().expect("a value"));
+            let sending = tokio::spawn(async move {
+                sender.send_data(Bytes::from_static(b"\0\0\0\0\x02{}")).await.expect("it is read");
+                sender
+            });
+            let reply = session.send(asked).await;
+            assert_eq!((reply.status, reply.text()), (200, "at once"), "{kind}: what comes later is not waited for");
+            drop(sending.await.expect("a sender"));
         }
     });
 }
