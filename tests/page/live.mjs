@@ -50,6 +50,8 @@ await drive({
     await panel.getByText("The rule no writes refused it.").waitFor();
     seen.record = await panel.innerText();
     await picture(page, "record");
+    await panel.getByRole("button", { name: "What would be decided now?" }).click();
+    await panel.getByText("no writes (deny, ").waitFor();
     await page.keyboard.press("Escape");
     await panel.waitFor({ state: "detached" });
     seen.focus = await list.evaluate((element) => document.activeElement === element);

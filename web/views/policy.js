@@ -15,7 +15,7 @@ export async function show(place) {
   range.value = "7d";
   const find = h("input", { type: "search", id: "find", placeholder: "a rule, a host, an agent…", spellcheck: "false" });
   const idle = h("input", { type: "checkbox", id: "idle" });
-  const [standing, rules, shadows, presets] = [h("div", { class: "standing" }), h("div", {}), h("section", {}), h("section", {})];
+  const [standing, rules, shadows, presets] = [h("div", { class: "policy-standing" }), h("div", {}), h("section", { class: "policy-part" }), h("section", { class: "policy-part" })];
   let policy = null;
 
   const draw = () => {
@@ -98,7 +98,7 @@ function suggested(since, policy) {
       put(made, h("p", { class: "wrong", role: "alert" }, problem.message));
     }
   };
-  return h("section", {}, h("h2", {}, "What the log would have needed"),
+  return h("section", { class: "policy-part" }, h("h2", {}, "What the log would have needed"),
     h("p", {}, "The least rules that would have let on what was let on, with everything else refused. Read them before you use them: what was done is not always what should be."),
     h("form", { class: "row", on: { submit: (event) => { event.preventDefault(); look(); } } }, h("div", {}, h("label", { for: "agent" }, "Agent"), agent), h("button", { class: "main" }, "Suggest rules")), made);
 }
