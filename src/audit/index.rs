@@ -37,6 +37,7 @@ use super::trailer::Trailer;
 
 pub use cursor::{BadCursor, Cursor};
 pub(super) use indexer::Indexer;
+pub(super) use page::Searching;
 pub use page::{Page, Paging, Record, page};
 pub use search::{BadStatus, Search, StatusRange, search};
 #[cfg(test)]

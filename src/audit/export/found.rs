@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Account, Form, Format};
 use crate::audit::error::Error;
-use crate::audit::index::{Cursor, Order, Page, Paging, Record, Search, page};
+use crate::audit::index::{Order, Paging, Record, Search, Searching, page};
 use crate::audit::shelf::told_time;
 
 /// Requests of one piece.
@@ -19,19 +19,18 @@ pub struct FoundExport {
     folder: PathBuf,
     search: Search,
     form: Form,
-    place: Place,
+    state: State,
     /// How many may still be told.
     left: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Place {
+#[derive(Debug)]
+enum State {
     /// Before everything, the names of columns too.
     Start,
     /// What the log has isn't all in the index yet.
     Behind,
-    /// Where the next piece begins.
-    At(Option<Cursor>),
+    On(Box<Searching>),
     End,
 }
 
@@ -40,7 +39,7 @@ impl FoundExport {
     pub fn new(folder: &Path, format: Format, mut search: Search, now: SystemTime) -> Self {
         search.until = Some(search.until.map_or(now, |until| until.min(now)));
         let left = search.limit.unwrap_or(usize::MAX);
-        Self { folder: folder.to_owned(), search, form: Form::new(format), place: Place::Start, left }
+        Self { folder: folder.to_owned(), search, form: Form::new(format), state: State::Start, left }
     }
 
     /// The next piece, which may be empty where much had to be looked through; `None` at the end.
@@ -48,36 +47,30 @@ impl FoundExport {
     /// # Errors
     /// [`Error::Index`] where the index can't be used, [`Error::Io`] where a segment can't be read.
     pub fn next_piece(&mut self) -> Result<Option<String>, Error> {
-        let from = match self.place {
-            Place::Start => {
-                self.place = Place::Behind;
+        let found = match &mut self.state {
+            State::Start => {
+                self.state = State::Behind;
                 return Ok(Some(self.form.begins().unwrap_or_default()));
             }
-            Place::Behind => {
-                if !self.page(&Search::default(), 1, None)?.behind {
-                    self.place = Place::At(None);
+            State::Behind => {
+                let any = Paging { order: Order::Oldest, from: None, limit: 1, patience: Some(PATIENCE) };
+                if !page(&self.folder, &Search::default(), &any)?.behind {
+                    let searching = Searching::begin(&self.folder, self.search.clone(), Order::Oldest)?;
+                    self.state = State::On(Box::new(searching));
                 }
                 return Ok(Some(String::new()));
             }
-            Place::At(from) => from,
-            Place::End => return Ok(None),
+            State::On(searching) => searching.piece(self.left.min(AT_ONCE), PATIENCE)?,
+            State::End => return Ok(None),
         };
-        let found = self.page(&self.search, self.left.min(AT_ONCE), from)?;
         self.left -= found.records.len().min(self.left);
         let mut piece = String::new();
         found.records.iter().for_each(|record| self.tell(record, &mut piece));
-        self.place = match found.next.filter(|_| self.left > 0) {
-            Some(next) => Place::At(Some(next)),
-            None => {
-                piece.extend(self.form.ends());
-                Place::End
-            }
-        };
+        if found.next.is_none() || self.left == 0 {
+            piece.extend(self.form.ends());
+            self.state = State::End;
+        }
         Ok(Some(piece))
-    }
-
-    fn page(&self, search: &Search, limit: usize, from: Option<Cursor>) -> Result<Page, Error> {
-        page(&self.folder, search, &Paging { order: Order::Oldest, from, limit, patience: Some(PATIENCE) })
     }
 
     fn tell(&mut self, record: &Record, piece: &mut String) {

@@ -1,5 +1,6 @@
 //! `page`: a search answered piece by piece, in bounded time and memory.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -82,32 +83,76 @@ pub fn page(folder: &Path, search: &Search, paging: &Paging) -> Result<Page, Err
             break;
         }
     }
-    Ok(Page { behind, ..index.page(search, paging)? })
+    let mut place = Place { reached: paging.from, ..Place::default() };
+    let ahead = if search.text.is_some() { LOOKED_UP } else { 1 };
+    Ok(Page { behind, ..index.piece((search, paging.order), &mut place, (paging.limit, ahead), paging.patience)? })
+}
+
+/// A search whose pieces follow each other at once: what was looked up for one is kept for the next.
+#[derive(Debug)]
+pub(in crate::audit) struct Searching {
+    index: Index,
+    search: Search,
+    order: Order,
+    place: Place,
+}
+
+/// Where a search is.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    /// Looked up, and not read yet.
+    rows: VecDeque<Row>,
+    /// The last that was read.
+    read: Option<Cursor>,
+    /// Where it is looked up on.
+    reached: Option<Cursor>,
+    /// Nothing is left to look up.
+    over: bool,
+}
+
+impl Searching {
+    /// Of what the index of the log in `folder` has now.
+    pub(in crate::audit) fn begin(folder: &Path, search: Search, order: Order) -> Result<Self, Error> {
+        Ok(Self { index: Index::open(folder)?, search, order, place: Place::default() })
+    }
+
+    /// The next piece, of at most `limit` requests.
+    pub(in crate::audit) fn piece(&mut self, limit: usize, patience: Duration) -> Result<Page, Error> {
+        self.index.piece((&self.search, self.order), &mut self.place, (limit, LOOKED_UP), Some(patience))
+    }
 }
 
 impl Index {
-    /// A piece of what the index has now.
-    pub(super) fn page(&self, search: &Search, paging: &Paging) -> Result<Page, Error> {
-        let until = paging.patience.map(|patience| Instant::now() + patience);
+    /// A piece of what the index has now, from `place` on, which moves. At least `ahead` requests are looked up at a time.
+    pub(super) fn piece(
+        &self,
+        (search, order): (&Search, Order),
+        place: &mut Place,
+        (limit, ahead): (usize, usize),
+        patience: Option<Duration>,
+    ) -> Result<Page, Error> {
+        let until = patience.map(|patience| Instant::now() + patience);
         let words = search.text.as_deref().and_then(Words::new);
-        let walk = Walk::new(&self.database, search, paging.order);
-        let mut found =
-            Found { words, limit: paging.limit.max(1), until, rows: Vec::new(), records: Vec::new(), bytes: 0, scanned: 0 };
+        let walk = Walk::new(&self.database, search, order);
+        let limit = limit.max(1);
+        let mut found = Found { words, limit, until, rows: Vec::new(), records: Vec::new(), bytes: 0, scanned: 0 };
         let mut reader = Reader::new(&self.folder);
-        let mut next = paging.from;
-        loop {
-            let most = if found.words.is_some() { LOOKED_UP.max(found.limit) } else { found.limit - found.records.len() };
-            let batch = walk.batch(next, most, until).map_err(Error::index(&path_of(&self.folder)))?;
-            next = match found.take(&mut reader, &batch.rows)? {
-                Some(last) => {
-                    Some(last).filter(|last| batch.rest.is_some() || batch.rows.last().is_some_and(|row| row.at != *last))
-                }
-                None => batch.rest,
-            };
-            if next.is_none() || found.is_over() {
+        while !found.is_over() || found.scanned == 0 {
+            if !place.rows.is_empty() {
+                found.take(&mut reader, place)?;
+                continue;
+            }
+            if place.over {
+                break;
+            }
+            let most = ahead.max(limit - found.records.len());
+            let batch = walk.batch(place.reached, most, until).map_err(Error::index(&path_of(&self.folder)))?;
+            (place.rows, place.reached, place.over) = (batch.rows.into(), batch.rest, batch.rest.is_none());
+            if place.rows.is_empty() && until.is_some_and(|until| Instant::now() >= until) {
                 break;
             }
         }
+        let next = if place.rows.is_empty() { place.reached.filter(|_| !place.over) } else { place.read };
         let records = found.with_first_lines(&mut reader)?;
         Ok(Page { records, next, scanned: found.scanned, behind: false })
     }
@@ -126,29 +171,32 @@ struct Found {
 }
 
 impl Found {
-    /// Takes what fits of `rows`. Says after which of them it ended, if it did not come to their end.
-    fn take(&mut self, reader: &mut Reader, rows: &[Row]) -> Result<Option<Cursor>, Error> {
-        for some in rows.chunks(READ) {
-            let places: Vec<_> = some.iter().map(|row| row.place).collect();
-            for (row, line) in some.iter().zip(reader.lines(&places)?) {
-                self.scanned += 1;
-                // One whose segment isn't kept any longer is left out.
-                let Some(line) = line.filter(|line| is(line, row)) else { continue };
-                if self.words.as_ref().is_some_and(|words| !words.are_in(&line)) {
-                    continue;
-                }
-                self.bytes += line.len();
-                self.rows.push(*row);
-                self.records.push(Record { line: String::from_utf8_lossy(&line).into_owned(), opened: None });
-                if self.is_full() {
-                    return Ok(Some(row.at));
-                }
+    /// Reads some of the rows at `place`, and takes what fits.
+    fn take(&mut self, reader: &mut Reader, place: &mut Place) -> Result<(), Error> {
+        let some: Vec<Row> = place.rows.iter().take(READ.min(self.lacking())).copied().collect();
+        let places: Vec<_> = some.iter().map(|row| row.place).collect();
+        for (row, line) in some.iter().zip(reader.lines(&places)?) {
+            place.rows.pop_front();
+            place.read = Some(row.at);
+            self.scanned += 1;
+            // One whose segment isn't kept any longer is left out.
+            let Some(line) = line.filter(|line| is(line, row)) else { continue };
+            if self.words.as_ref().is_some_and(|words| !words.are_in(&line)) {
+                continue;
             }
-            if self.is_over() {
-                return Ok(some.last().map(|row| row.at));
+            self.bytes += line.len();
+            self.rows.push(*row);
+            self.records.push(Record { line: String::from_utf8_lossy(&line).into_owned(), opened: None });
+            if self.is_full() {
+                break;
             }
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// How many rows may be read before it is full: those that a text must be found in, any number.
+    fn lacking(&self) -> usize {
+        if self.words.is_some() { usize::MAX } else { self.limit - self.records.len().min(self.limit) }
     }
 
     fn is_full(&self) -> bool {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use rusqlite::types::Value;
 
 use super::Index;
-use super::page::Paging;
+use super::page::Place;
 use super::walk::Order;
 use crate::audit::error::Error;
 
@@ -83,15 +83,15 @@ pub fn search(folder: &Path, search: &Search, mut progress: impl FnMut(u64)) -> 
         indexed += taken;
         progress(indexed);
     }
-    let (mut found, mut place) = (Vec::new(), None);
+    let mut found = Vec::new();
+    let mut place = Place::default();
     let wanted = search.limit.unwrap_or(usize::MAX);
+    let ahead = if search.text.is_some() { MOST } else { 1 };
     loop {
-        let most = (wanted - found.len()).min(MOST);
-        let paging = Paging { order: Order::Newest, from: place, limit: most, patience: None };
-        let page = index.page(search, &paging)?;
+        let limit = (wanted - found.len()).min(MOST);
+        let page = index.piece((search, Order::Newest), &mut place, (limit, ahead), None)?;
         found.extend(page.records.into_iter().map(|record| record.line));
-        place = page.next;
-        if place.is_none() || found.len() >= wanted {
+        if page.next.is_none() || found.len() >= wanted {
             break;
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::indexed::{fill, filled, found, searches};
 use super::settings;
-use crate::audit::{Cursor, Log, Order, Page, Paging, Search, Settings, page};
+use crate::audit::{Cursor, Format, FoundExport, Log, Order, Page, Paging, Record, Search, Settings, page};
 
 fn paging(order: Order, from: Option<Cursor>, limit: usize) -> Paging {
     Paging { order, from, limit, patience: None }
@@ -169,4 +169,26 @@ fn an_empty_log_has_nothing_to_go_on_with() {
         let found = piece(&settings, &wanted, &paging(order, None, 10));
         assert!(found.records.is_empty() && found.next.is_none() && found.scanned == 0);
     }
+}
+
+fn file(settings: &Settings, format: Format, wanted: &Search) -> String {
+    let mut export = FoundExport::new(&settings.folder, format, wanted.clone(), std::time::SystemTime::now());
+    std::iter::from_fn(|| export.next_piece().expect("an index")).collect()
+}
+
+#[test]
+fn a_file_has_all_that_is_found_the_oldest_first() {
+    let home = tempfile::tempdir().expect("a folder");
+    let settings = filled(home.path(), 1_600);
+    let wanted = Search { agent: Some("ci".to_owned()), ..Search::default() };
+    let records = piece(&settings, &wanted, &paging(Order::Oldest, None, 1_000)).records;
+    assert!(records.len() > 500, "more than a piece: {}", records.len());
+    let both = |record: &Record| record.opened.iter().chain([&record.line]).cloned().collect::<Vec<_>>();
+    let lines: Vec<String> = records.iter().flat_map(both).collect();
+    assert!(file(&settings, Format::Lines, &wanted).lines().eq(lines.iter().map(String::as_str)));
+    let rows = file(&settings, Format::Csv, &wanted);
+    assert_eq!((rows.lines().count(), rows.matches(",ci,").count()), (records.len() + 1, records.len()));
+    let few = Search { limit: Some(7), ..wanted };
+    assert!(file(&settings, Format::Ocsf, &few).lines().count() == 7);
+    assert_eq!(file(&settings, Format::Otlp, &Search { agent: Some("nobody".to_owned()), ..Search::default() }), "");
 }
