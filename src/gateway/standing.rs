@@ -147,3 +147,20 @@ fn give_way() {
 
 #[cfg(not(target_os = "linux"))]
 fn give_way() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_looked_once_a_day_and_by_one_at_a_time() {
+        let standing = Standing::default();
+        let at = |hours| SystemTime::UNIX_EPOCH + Duration::from_hours(hours);
+        assert!(standing.is_due(at(1)), "never looked");
+        assert!(standing.claim(at(1)) && !standing.claim(at(1)) && !standing.is_due(at(50)), "somebody does");
+        let checked = Checked { at: at(2), took: Duration::ZERO, found: Err(Error::Stopped) };
+        *standing.state() = State { checking: None, checked: Some(Arc::new(checked)) };
+        assert_eq!((standing.is_due(at(25)), standing.is_due(at(26)), standing.is_due(at(1))), (false, true, false));
+        assert!(standing.claim(at(26)));
+    }
+}
