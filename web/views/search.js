@@ -9,13 +9,14 @@ import { isRequest, place, record, verdict } from "../record.js";
 import { standing } from "../standing.js";
 import { shown, visible } from "../text.js";
 
-/** Requests of one answer. */
+/** Requests of one answer, and of a list: whoever has scrolled through so many looks for something closer. */
 const PAGE = 200;
+const MOST = 20000;
 /** How long is looked for a text without a word from whoever waits, while nothing is found. */
 const PATIENCE = 20000;
 /** What a page can hold of a file. */
 const LARGEST = 256 * 1024 * 1024;
-const RANGES = { "1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 days", "30d": "the last 30 days", "": "any time" };
+const RANGES = { "1h": "the last hour", "6h": "the last 6 hours", "24h": "the last 24 hours", "7d": "the last 7 days", "30d": "the last 30 days", "": "any time" };
 const FILES = { csv: ["CSV", "audit.csv"], jsonl: ["JSON Lines", "audit.jsonl"], ocsf: ["OCSF", "audit.ocsf.jsonl"] };
 const VERDICTS = { inject: "inject: with a stored credential", pass: "pass: as it was sent", tunnel: "tunnel: unread", intercept: "intercept: a CONNECT that was opened", answer: "answer: by Nexus", refuse: "refuse" };
 const NAMES = ["text", "agent", "host", "provider", "verdict", "status", "user", "lease"];
@@ -115,11 +116,18 @@ function said(data, order) {
 function found(query, search, signal) {
   const told = h("p", { class: "told", role: "status" });
   const oldest = query.get("order") === "oldest";
+  let held = 0;
   const turn = h("button", { class: "quiet", on: { click: () => search(turned(query, oldest)) } }, oldest ? "Oldest first ↑" : "Newest first ↓");
   turn.setAttribute("aria-label", oldest ? "Oldest first; show the newest first" : "Newest first; show the oldest first");
   const rows = list({
     label: "Requests", height: NARROW.matches ? 50 : 34, key: (one) => one.seq, open: (one) => panel("A record", record(one)),
-    fetch: (cursor) => piece(query, cursor, told, signal), empty: "Nothing like that is in the log. Look at a longer time, or leave a condition out.",
+    fetch: async (cursor) => {
+      const answer = await piece(query, cursor, told, signal);
+      held = (cursor === null ? 0 : held) + answer.rows.length;
+      if (held < MOST || answer.next === null) return answer;
+      put(told, `Here are the first ${count(held)}. Say more closely which, or take all of them along as a file.`);
+      return { ...answer, next: null };
+    }, empty: "Nothing like that is in the log. Look at a longer time, or leave a condition out.",
     columns: [
       { name: "Time", width: "8.5rem", wide: true, cell: when },
       { name: "Agent", width: "minmax(4rem, 7.5rem)", wide: true, cell: (one) => shown(one.agent ?? one.by ?? "", { mono: false, most: 200 }) },
