@@ -13,6 +13,7 @@ mod level;
 mod line;
 mod lines;
 mod page;
+mod reading;
 mod rollup;
 mod search;
 mod stats;

@@ -21,6 +21,8 @@ macro_rules! sum {
         }
 
         impl Sum {
+            /// Nothing.
+            pub(super) const NONE: Self = Self { $first: 0 $(, $name: 0)+ };
             const COLUMNS: &str = concat!(stringify!($first) $(, ", ", stringify!($name))+);
             const MORE: &str = concat!(
                 stringify!($first), " = ", stringify!($first), " + excluded.", stringify!($first)
