@@ -99,7 +99,7 @@ async function looking(links) {
     const page = await person(links[at], { colorScheme, viewport: { width: 1280, height: 900 } });
     await page.goto(`${new URL(page.url()).origin}/?range=1h`);
     await page.locator(".chart path").first().waitFor({ state: "attached" });
-    for (const width of [1280, 320, 3840]) {
+    for (const width of at === 0 ? [1280, 320, 3840] : [1280]) {
       await page.setViewportSize({ width, height: 900 });
       const over = await overflow(page);
       if (over > 0) seen.looks.push(`at ${width}: ${over} px too wide`);

@@ -1,7 +1,7 @@
 // What stands how, what needs a person, and what happened, in numbers.
 
 import { ask } from "../api.js";
-import { h, put, say, table, tag } from "../dom.js";
+import { h, put, say, table, tag, visible } from "../dom.js";
 import { bytes, count, day, milliseconds, near } from "../format.js";
 import { plot } from "../plot.js";
 
@@ -58,7 +58,7 @@ function need(item, { may }) {
   const label = { not_registered: "Connect…", revoked: "Connect again…", refused: "Connect again…", attention: "Log in again…", unfit: "Enter it again…" }[item.reason] ?? "Connect…";
   if (mends) put(done, h("button", { class: "main", "data-key": `mend ${item.id}`, on: { click: () => mend(item, done) } }, label));
   return h("article", { class: "card" }, h("h2", {}, item.title),
-    h("p", {}, tag(item.urgency ?? "open", item.urgency === "blocking" ? "bad" : "warn"), ` asked for ${item.count === 1 ? "once" : `${count(item.count)} times`} by `, h("bdi", {}, item.agent), `, last ${near(item.last_seen)}`),
+    h("p", {}, tag(item.urgency ?? "open", item.urgency === "blocking" ? "bad" : "warn"), ` asked for ${item.count === 1 ? "once" : `${count(item.count)} times`} by `, h("bdi", {}, visible(item.agent)), `, last ${near(item.last_seen)}`),
     h("p", {}, item.content), item.command ? h("pre", {}, item.command) : null, done);
 }
 
@@ -96,10 +96,11 @@ async function history_of(place, { go }) {
   let timer = 0;
   let ended = false;
   async function look(background) {
-    const path = `/api/stats?${new URLSearchParams({ range: chosen.range, by: chosen.by })}`;
-    const found = await ask("GET", path, { background });
+    const { range, by } = chosen;
+    const found = await ask("GET", `/api/stats?${new URLSearchParams({ range, by })}`, { background });
     const text = JSON.stringify([found, chosen.of]);
-    if (ended || text === known) return;
+    // Somebody may have chosen something else meanwhile.
+    if (ended || text === known || range !== chosen.range || by !== chosen.by) return;
     [known, stats] = [text, found];
     refill(empty, nothing(found));
     drawn.element.hidden = found.totals.requests === 0 && found.new_hosts.count === 0 && found.canaries.length === 0;
@@ -184,7 +185,7 @@ function ends({ requests, refused, rejected, errors, unanswered, unfinished }) {
 /** The five largest, and the rest together. */
 function named({ items, others }, field) {
   const [first, rest] = [items.slice(0, 5), [...items.slice(5), ...(others === null ? [] : [others])]];
-  const kinds = first.map(({ name, series }, kind) => ({ name: name ?? `no ${field}`, kind, values: series }));
+  const kinds = first.map(({ name, series }, kind) => ({ name: name === null ? `no ${field}` : visible(name), kind, values: series }));
   if (rest.length === 0) return kinds;
   return [...kinds, { name: "all others", kind: 6, values: rest[0].series.map((_, step) => rest.reduce((sum, { series }) => sum + series[step], 0)) }];
 }
@@ -205,7 +206,7 @@ function sums({ totals }, search) {
 /** A name of the network, which leads to what it did where it has one. */
 function name_of(field, name, search) {
   if (name === null) return h("span", { class: "empty" }, `no ${field}`);
-  return h("a", { href: search({ [field]: name }), "data-key": `${field} ${name}`, title: name }, h("bdi", { class: "name" }, name));
+  return h("a", { href: search({ [field]: name }), "data-key": `${field} ${name}`, title: visible(name) }, h("bdi", { class: "name" }, visible(name)));
 }
 
 function talkers(title, field, { items, others }, by, search) {
@@ -237,7 +238,7 @@ function canaries(items, search) {
     { name: "When", cell: ({ at }) => h("time", { datetime: at, title: day(at) }, near(at)) },
     { name: "Agent", cell: ({ agent }) => name_of("agent", agent, search) },
     { name: "Host", cell: ({ host }) => name_of("host", host, search) },
-    { name: "Seen in", cell: ({ place }) => h("bdi", {}, place) },
+    { name: "Seen in", cell: ({ place }) => h("bdi", {}, visible(place)) },
     { name: "Request", cell: ({ refused }) => (refused ? tag("refused", "good") : tag("went on", "bad")) },
   ], items, "No placeholder was seen where it does not belong.")];
 }
