@@ -41,6 +41,7 @@ const SCENES = {
     await goTo(page, "Connections");
     await row(page, "acme:alice").click();
     await drawer(page).getByText("Every program of the proxy's own user").waitFor();
+    await drawer(page).getByText("requests to the service within seven days").waitFor();
     await drawer(page).getByRole("button", { name: "Replace its credential…" }).click();
     await drawer(page).getByLabel("The site").fill("team");
     await drawer(page).getByLabel("An API key").fill("key-of-another-day");
@@ -151,6 +152,7 @@ const SCENES = {
     const after = await page.content();
     const storage = await kept(page);
     await row(page, "ci").click();
+    await drawer(page).getByText("none in the log").waitFor();
     await drawer(page).getByRole("button", { name: "Change its limits…" }).click();
     await drawer(page).getByRole("button", { name: "Take out github" }).click();
     await drawer(page).getByLabel("Requests").fill("");

@@ -5,6 +5,7 @@ import { dialog, h, plain, put, say, tag, text } from "../dom.js";
 import { at, copier, drawer, facts, field, form, shut, words } from "../drawer.js";
 import { count, day, near } from "../format.js";
 import { list } from "../list.js";
+import { isRequest, method, place as where } from "../record.js";
 
 const KINDS = { active: "good", frozen: "bad", expired: "warn" };
 const SPANS = [["", "never"], ["3600", "in an hour"], ["86400", "in a day"], ["604800", "in 7 days"], ["2592000", "in 30 days"], ["7776000", "in 90 days"], ["at", "at a time…"]];
@@ -146,13 +147,26 @@ function about(one, may, look) {
     one.ephemeral ? null : h("button", { on: { click: () => change(one, look) } }, "Change its limits…"),
     h("button", { on: { click: () => freeze(one, panel, look) } }, one.frozen_since ? "Thaw" : "Freeze"),
     h("button", { class: "bad", on: { click: () => revoke(one, panel, look) } }, "Revoke…")) : null;
-  const lines = document.querySelector("nav a[data-view='/search']") ? h("a", { href: `/search?agent=${encodeURIComponent(one.name)}` }, "What it did") : null;
+  const last = h("span", {}, "…");
   put(panel.body, h("p", {}, tag(one.state, KINDS[one.state]), one.frozen_why ? ` ${plain(one.frozen_why)}, since ${day(one.frozen_since)}` : null, one.ephemeral ? " It was made for one command, and ends with it." : null), acts,
     h("h3", {}, "What it may do"), facts([["For", one.user === null ? "nobody in particular: it may name anybody's connections" : text(one.user)], ["Providers", few(one.providers)], ["Hosts", one.hosts === null ? "all that the rules allow" : few(one.hosts)],
-      ["Requests", one.rate ?? "any number"], ["Ends", one.expires_at ? `${near(one.expires_at)}, ${day(one.expires_at)}` : "never"], ["Added", one.created_at && day(one.created_at)], ["Log", lines]]),
+      ["Requests", one.rate ?? "any number"], ["Ends", one.expires_at ? `${near(one.expires_at)}, ${day(one.expires_at)}` : "never"], ["Added", one.created_at && day(one.created_at)], ["Last request", last], ["Log", h("a", { href: `/search?${new URLSearchParams({ agent: one.name, from: "7d" })}` }, "What it did")]]),
     h("h3", {}, "Leases"), leases);
+  seen(one, last);
   if (may("operator")) lent(one, leases);
   else put(leases, h("p", {}, one.leases === 0 ? "None." : `${count(one.leases)} of them.`));
+}
+
+/** Its newest request in the log. */
+async function seen(one, place) {
+  try {
+    // What was done to it stands in the log under its name as well.
+    const { records, more } = await ask("GET", `/api/audit/search?${new URLSearchParams({ agent: one.name, limit: "50" })}`);
+    const record = records.find(isRequest);
+    put(place, record ? [`${near(record.time)}, `, h("span", { class: "mono" }, text(`${method(record)} ${where(record)}`))] : more ? "not among the newest lines of the log" : "none in the log");
+  } catch (problem) {
+    put(place, problem.message);
+  }
 }
 
 /** Tokens for a short time that act for it. */

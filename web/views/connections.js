@@ -59,6 +59,7 @@ function about(one, may, look) {
   const panel = drawer(plain(name));
   const mine = one.agent !== null;
   const users = h("div", {}, h("p", { class: "empty" }, "…"));
+  const used = h("div", {}, h("p", { class: "empty" }, "…"));
   const oauth = one.auth_type === "oauth2";
   const done = () => look();
   const renew = async (event) => {
@@ -87,8 +88,23 @@ function about(one, may, look) {
       ["App", one.client_id && h("span", { class: "mono" }, text(`${one.client_id}…`))], ["Scopes", one.scopes.length > 0 && h("span", { class: "mono" }, plain(one.scopes.join(" ")))], ["Consists of", h("span", { class: "mono" }, plain(one.fields.join(", ")))]]),
     h("h3", {}, "Where it goes"), h("ul", { class: "mono" }, one.hosts.map((host) => h("li", {}, text(host)))),
     one.token_urls.length > 0 ? [h("p", { class: "soft" }, "Renewed at"), h("ul", { class: "mono" }, one.token_urls.map((url) => h("li", {}, text(url))))] : null,
-    h("h3", {}, "Who may use it"), users);
+    h("h3", {}, "Who used it"), used, h("h3", {}, "Who may use it"), users);
+  by(one, used);
   who(name, users);
+}
+
+/** The agents of the newest requests in the log that went with it. */
+async function by(one, place) {
+  try {
+    const { records } = await ask("GET", `/api/audit/search?${new URLSearchParams({ provider: one.provider, verdict: "inject", from: "7d", limit: "200" })}`);
+    const found = new Map();
+    for (const { agent, time } of records.filter((record) => record.connection === one.connection && record.agent)) if (!found.has(agent)) found.set(agent, time);
+    const link = h("a", { href: `/search?${new URLSearchParams({ provider: one.provider, verdict: "inject", from: "7d" })}` }, "All that went with the service's");
+    put(place, h("p", { class: "soft" }, `Of the newest ${count(records.length)} requests to the service within seven days. `, link),
+      found.size > 0 ? h("ul", {}, [...found].slice(0, 20).map(([agent, time]) => h("li", {}, text(agent), ", ", near(time)))) : h("p", {}, "None of them went with it."));
+  } catch (problem) {
+    put(place, h("p", { class: "wrong" }, problem.message));
+  }
 }
 
 /** The agents that their own limits let use it; rules may say less. */
