@@ -95,15 +95,16 @@ impl Way {
         }
     }
 
-    /// The service answered `status`, and has not refused what the request of `sent_at` went with, which is returned.
-    fn has_worked(self, status: StatusCode, sent_at: Instant) -> Option<Permit> {
-        match self {
+    /// The service has not refused what the request of `sent_at` went with, which is returned beside the answer.
+    fn has_worked(self, sent: Box<Sent<RequestBody>>, sent_at: Instant) -> (Judged, Option<Permit>) {
+        let permit = match self {
             Self::Permitted(permit, _) => {
-                permit.answered(status, sent_at);
+                permit.answered(sent.response.status(), sent_at);
                 Some(permit)
             }
             Self::Plain | Self::Stripped(_) | Self::Unregistered(..) => None,
-        }
+        };
+        (Judged::unjudged(sent), permit)
     }
 
     /// The providers whose slots are stripped from the request: all of the host's, not only the one that it is for.
@@ -187,10 +188,7 @@ impl Worker {
         let sent_at = Instant::now();
         // 6 forward
         let forwarded = match self.forward(&sending, way.permit()).await {
-            Ok(sent) if is_final(&sent, &way) => {
-                let permit = way.has_worked(sent.response.status(), sent_at);
-                Ok((Judged::unjudged(sent), permit))
-            }
+            Ok(sent) if is_final(&sent, &way) => Ok(way.has_worked(sent, sent_at)),
             // It is rare, and its state is large.
             Ok(sent) => Box::pin(self.judge_and_renew(&sending, way, (sent, sent_at), entry)).await, // 7 renew
             Err(error) => Err(error.into()),
