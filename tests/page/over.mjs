@@ -88,6 +88,8 @@ async function staying(page) {
     body.providers.items[0].name = "<script>alert(1)</script>";
     await route.fulfill({ response: answer, json: body });
   });
+  // As whoever comes back to the page.
+  await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
   await page.locator(".numbers.small b").first().filter({ hasText: "1,000,0" }).waitFor();
   const after = { top: await page.evaluate(() => scrollY), now: await slider.getAttribute("aria-valuenow"), focus: await slider.evaluate((one) => one === document.activeElement) };
   seen.stays = { before, after, over: await overflow(page), markup: await page.locator("td b, main script").count() };

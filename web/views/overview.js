@@ -37,10 +37,14 @@ export async function show(place, context) {
   };
   await look(false);
   const timer = setInterval(() => document.hidden || look(true).catch(() => {}), EVERY);
-  const end = await history_of(happened, context);
+  const happenings = await history_of(happened, context);
+  // Nobody looks while the page is hidden; who comes back sees what is.
+  const back = () => document.hidden || Promise.all([look(true), happenings.look(true)]).catch(() => {});
+  document.addEventListener("visibilitychange", back);
   return () => {
+    document.removeEventListener("visibilitychange", back);
     clearInterval(timer);
-    end();
+    happenings.end();
   };
 }
 
@@ -120,11 +124,12 @@ async function history_of(place, { go }) {
   }
   await look(false);
   timer = setTimeout(round, RANGES[chosen.range][1]);
-  return () => {
+  const end = () => {
     ended = true;
     clearTimeout(timer);
     drawn.end();
   };
+  return { look, end };
 }
 
 const pick = (all, name, usual) => (Object.hasOwn(all, name ?? "") ? name : usual);
