@@ -50,6 +50,8 @@ async function show() {
     if (link.dataset.view === location.pathname) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  // On a narrow screen the way between the views is wider than the window.
+  document.querySelector("a[data-view][aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   const view = VIEWS.find(({ path }) => path === location.pathname);
   const main = document.getElementById("main");
   document.title = `${view?.name ?? "Not here"} - Nexus`;

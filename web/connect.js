@@ -83,7 +83,7 @@ export async function register(provider, { user, rotate = false, done }) {
 
 function entering(entry, number, { panel, person, user, replace, rotate, done }) {
   const fields = inputs(entry.ways[number]);
-  const ends = field("When it ends", h("input", { type: "datetime-local" }), "Where you know it; you are told before.");
+  const ends = field("When it ends", h("input", { type: "datetime-local" }), "Where you know it.");
   const parts = [Object.values(fields).map(({ box }) => box), ends.box, rotate ? null : h("label", { class: "inline" }, replace, "Replace one that is there")];
   return form(parts, { label: rotate ? "Replace it" : "Register" }, async () => {
     if (!person.input.disabled && !person.input.checkValidity()) return;

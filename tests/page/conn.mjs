@@ -41,7 +41,7 @@ const SCENES = {
     await goTo(page, "Connections");
     await row(page, "acme:alice").click();
     await drawer(page).getByText("Every program of the proxy's own user").waitFor();
-    await drawer(page).getByText("requests to the service within seven days").waitFor();
+    await drawer(page).getByText("to the service within seven days").waitFor();
     await drawer(page).getByRole("button", { name: "Replace its credential…" }).click();
     await drawer(page).getByLabel("The site").fill("team");
     await drawer(page).getByLabel("An API key").fill("key-of-another-day");

@@ -29,7 +29,7 @@ export async function show(place, { may }) {
       { name: "Category", width: "minmax(6rem, .8fr)", cell: (one) => text(one.category), wide: true },
       { name: "Takes", width: "minmax(6rem, 1fr)", cell: (one) => one.takes.map((word) => TAKES[word] ?? word).join(", ") },
       { name: "Goes to", width: "minmax(9rem, 2fr)", cell: (one) => h("span", { class: "mono" }, text(one.hosts.join(", "))), wide: true },
-      { name: "Connections", width: "6.5rem", cell: (one) => (one.connections === 0 ? "" : count(one.connections)), numeric: true },
+      { name: "Connections", width: "6.5rem", cell: (one) => (one.connections === 0 ? "" : count(one.connections)), numeric: true, wide: true },
     ],
     fetch: async () => {
       const rows = found();

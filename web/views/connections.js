@@ -100,6 +100,7 @@ async function by(one, place) {
     const found = new Map();
     for (const { agent, time } of records.filter((record) => record.connection === one.connection && record.agent)) if (!found.has(agent)) found.set(agent, time);
     const link = h("a", { href: `/search?${new URLSearchParams({ provider: one.provider, verdict: "inject", from: "7d" })}` }, "All that went with the service's");
+    if (records.length === 0) return put(place, h("p", {}, "No request to the service within seven days went with a credential."));
     put(place, h("p", { class: "soft" }, `Of the newest ${count(records.length)} requests to the service within seven days. `, link),
       found.size > 0 ? h("ul", {}, [...found].slice(0, 20).map(([agent, time]) => h("li", {}, text(agent), ", ", near(time)))) : h("p", {}, "None of them went with it."));
   } catch (problem) {
