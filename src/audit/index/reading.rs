@@ -21,6 +21,9 @@ const OF_RANGE: &str = "level = ?1 AND step BETWEEN ?2 AND ?3 AND dimension = ?4
 /// What a request is that has begun.
 const BEGUN: Sum = Sum { requests: 1, ..Sum::NONE };
 
+/// How large a name is in each step, by name.
+type Sizes = HashMap<String, Vec<(usize, u64)>, RandomState>;
+
 /// What is being read.
 pub(super) struct Reading {
     wanted: Wanted,
@@ -141,8 +144,8 @@ impl Reading {
     }
 
     /// How large each name of dimension number `which` is in each step.
-    fn sizes(&self, database: &Connection, which: usize) -> rusqlite::Result<HashMap<String, Vec<(usize, u64)>, RandomState>> {
-        let mut sizes: HashMap<String, Vec<(usize, u64)>, RandomState> = HashMap::default();
+    fn sizes(&self, database: &Connection, which: usize) -> rusqlite::Result<Sizes> {
+        let mut sizes = Sizes::default();
         let text = format!("SELECT step, name, {} FROM sums WHERE {OF_RANGE}", self.wanted.by.column());
         let mut rows = database.prepare(&text)?;
         let mut rows = rows.query(self.range(NAMED.get(which).copied().unwrap_or(Dimension::All)))?;
