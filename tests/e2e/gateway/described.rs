@@ -28,7 +28,7 @@ async fn judged(nexus: &Nexus, key: &str) -> Result<String, String> {
     std::fs::write(folder.path().join("schemathesis.toml"), CONFIG).expect("a file");
     let mut command = Command::new(python);
     command.args(["-m", "schemathesis.cli", "run", &format!("http://{}/api/openapi.json", nexus.gateway().address)]);
-    command.args(["--checks", "all", "--phases", "coverage,fuzzing", "--max-examples", "20", "--seed", "1"]);
+    command.args(["--checks", "all", "--phases", "coverage,fuzzing", "--max-examples", "12", "--seed", "1"]);
     command.args(["--request-timeout", "10", "--no-shrink", "--warnings", "off", "--exclude-tag", "stream"]);
     // So that without the key it is nobody: a program of our own user is somebody.
     command.args(["-H", &format!("X-API-Key: {key}"), "-H", "Sec-Fetch-Mode: cors"]);
