@@ -36,21 +36,15 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     if fields.names().next().is_none() {
         ask(terminal, provider, &mut fields)?;
     }
-    let expires_at = options.expires;
     // A client without a secret can be nothing else.
     let app = options.app || fields.field("client_secret").is_none();
-    let entry = registration::entry(Form { provider, fields, expires_at, app }).map_err(|error| match error {
-        Error::OtherFields { .. } => Hint::new(error.to_string(), example(provider)).into(),
-        error => anyhow::Error::from(error),
-    })?;
+    let form = Form { provider, fields, expires_at: options.expires, app };
+    let entry = registration::entry(form).map_err(|error| hinted(error, provider))?;
     let (hosts, app_alone) = (entry.hosts.clone(), entry.is_app_alone());
-    let (warnings, check) = (warnings(provider, &entry), page_to_try(provider, &entry));
-    let client_goes = entry.fields.field("client_id").is_none() && keeper.has_client(&id)?;
+    let warnings = warnings(provider, &entry).into_iter().chain(keeper.losing(&id, &entry)?);
+    let check = page_to_try(provider, &entry);
     let place = keeper.register(&id, entry)?;
-    if client_goes {
-        terminal.warn(&format!("the app that {id} had (client_id, client_secret) is gone with what was replaced; `nexus login` needs one: register it again where it is wanted"));
-    }
-    warnings.iter().for_each(|warning| terminal.warn(warning));
+    warnings.for_each(|warning| terminal.warn(&warning));
     let verb = if replaced { "replaced" } else { "registered" };
     let value = json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts, "gateway": place });
     terminal.either(&value, || {
@@ -63,6 +57,14 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
         terminal.hint(&format!("whether it works: nexus run -- curl '{url}'"));
     }
     Ok(())
+}
+
+/// With the command that would do, where there is one.
+fn hinted(error: Error, provider: &Provider) -> anyhow::Error {
+    match error {
+        Error::OtherFields { .. } => Hint::new(error.to_string(), example(provider)).into(),
+        error => error.into(),
+    }
 }
 
 /// What to do with an app, which is no credential yet; `place` is the gateway that has it.
@@ -106,12 +108,16 @@ impl Keeper {
         }
     }
 
-    /// Whether it holds an OAuth client, as far as that can be seen from here.
-    fn has_client(&self, id: &ConnectionId) -> anyhow::Result<bool> {
-        match self {
-            Self::There(_) => Ok(false),
-            Self::Here(store) => Ok(store.get(id)?.is_some_and(|entry| entry.fields.field("client_id").is_some())),
-        }
+    /// A word where an OAuth client goes with what `entry` replaces, as far as that can be seen from here.
+    fn losing(&self, id: &ConnectionId, entry: &Entry) -> anyhow::Result<Option<String>> {
+        let has = |entry: &Entry| entry.fields.field("client_id").is_some();
+        let lost = match self {
+            Self::Here(store) if !has(entry) => store.get(id)?.is_some_and(|old| has(&old)),
+            Self::Here(_) | Self::There(_) => false,
+        };
+        let word =
+            || format!("the app that {id} had (client_id, client_secret) went with what was replaced; `nexus login` needs one");
+        Ok(lost.then(word))
     }
 
     /// Stores it, and says at which gateway, if at one.
