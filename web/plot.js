@@ -74,7 +74,7 @@ export function plot({ title, note, tools, lines = false, log = false, binary = 
   const cursor = s("line", { class: "cursor", y1: PAD.top, y2: HEIGHT - PAD.bottom, visibility: "hidden" });
   const when = h("p", { class: "when" });
   const legend = h("ul", { class: "legend" });
-  const reader = h("div", { class: "canvas", role: "slider", tabindex: "0", "aria-orientation": "horizontal", "aria-valuemin": 1 }, canvas);
+  const reader = h("div", { class: "canvas", role: "slider", tabindex: "0", "aria-orientation": "horizontal", "aria-valuemin": 1, "aria-valuemax": 1, "aria-valuenow": 1, "aria-valuetext": "nothing yet" }, canvas);
   const rows = h("table", {});
   const scroll = h("div", { class: "scroll", tabindex: "0", role: "region" }, rows);
   const all = h("details", {}, h("summary", {}, "As a table"), scroll);

@@ -459,3 +459,13 @@ fn where_token_requests_are_answered_is_shown_and_checked() {
     assert!(checked.ends_with("; it answers at https://auth.acme.test/token\n"), "{checked}");
     assert_eq!(world.nexus(&["providers", "check", path, "--json"]).json()["answers"][0], "https://auth.acme.test/token");
 }
+
+#[test]
+fn an_app_that_goes_with_what_it_is_replaced_by_is_told() {
+    let world = World::new();
+    world.register(&["slack"], "client_id=the-client\nclient_secret=the-secret-of-it\n");
+    let done = world.nexus_with(&["register", "slack", "--stdin"], "access_token=xoxb-0123456789abcdef\n");
+    assert!(done.code == Some(0) && done.err.contains("the app that slack had"), "{}", done.err);
+    let again = world.nexus_with(&["register", "slack", "--stdin"], "access_token=xoxb-fedcba9876543210\n");
+    assert!(again.code == Some(0) && !again.err.contains("the app that"), "{}", again.err);
+}
