@@ -99,7 +99,7 @@ impl Account {
         tenants.into_iter().any(differs)
     }
 
-    /// Whether what `entry` holds was another tenant's, or another server's.
+    /// Whether what `entry` holds was another tenant's, or another server's, or was sealed before there was any.
     pub(super) fn leaves(&self, entry: &Entry) -> bool {
         let differs = |name: &str| match (present(&self.fields, name), present(&entry.fields, name)) {
             (Some(new), Some(old)) => !new.same(old),
@@ -107,7 +107,8 @@ impl Account {
         };
         let own = |fields: &Credential| self.provider.is_for_own_server(&|name| fields.field(name));
         let moved = own(&self.fields) != own(&entry.fields);
-        moved || self.provider.hosts().filter_map(|host| host.tenant()).any(differs)
+        let added = entry.is_sealed() && self.moves(entry);
+        moved || added || self.provider.hosts().filter_map(|host| host.tenant()).any(differs)
     }
 
     pub(super) fn oauth2(&self) -> Result<&OAuth2, Error> {

@@ -288,7 +288,10 @@ mod by_code {
         let mut elsewhere = entry(&[&APP[..], &old, &[("site", "other-tenant")]].concat());
         account.write(&obtained, &mut elsewhere);
         assert_eq!(value(&elsewhere, "refresh_token"), None, "it is another tenant's");
-        let mut other = entry(&[&[("client_id", "other"), ("client_secret", "x")][..], &old].concat());
+        let mut nowhere = entry(&[&[("client_id", "app")][..], &old].concat());
+        account.write(&obtained, &mut nowhere);
+        assert_eq!(value(&nowhere, "note"), None, "it was sealed before there was a tenant");
+        let mut other = entry(&[&[("client_id", "other"), ("client_secret", "x"), ("site", "one")][..], &old].concat());
         account.write(&obtained, &mut other);
         assert_eq!(value(&other, "refresh_token"), None, "it is of no use to another client");
         assert_eq!(value(&other, "note").as_deref(), Some("kept"));
