@@ -152,9 +152,10 @@ impl There {
         Ok(alone(self.node.register((&self.home, &self.config), &typed))?)
     }
 
-    /// What stands in the way of storing there what this machine obtains; `None` where nothing does, or the gateway doesn't say.
-    pub(super) fn cannot_store(&self) -> Option<String> {
-        not_stored_for(&self.ask(Method::GET, "/api/whoami").ok()?)
+    /// What stands in the way of storing there what this machine obtains for `id`; `None` where nothing does, or the gateway doesn't say.
+    pub(super) fn cannot_store(&self, id: &ConnectionId) -> anyhow::Result<Option<String>> {
+        let Ok(told) = self.ask(Method::GET, "/api/whoami") else { return Ok(None) };
+        not_stored_for(&told, || Ok(self.has(id)?.then(|| id.clone())))
     }
 
     /// Its connections, without their secrets.
@@ -187,11 +188,18 @@ impl There {
     }
 }
 
-/// By whom the gateway says that is asked.
-fn not_stored_for(told: &Value) -> Option<String> {
-    let kind = told.get("kind")?.as_str()?;
-    (!matches!(kind, "admin" | "owner"))
-        .then(|| format!("it takes an admin key, and NEXUS_GATEWAY_KEY is one of kind {}", plain(kind)))
+/// By whom the gateway says that is asked. `there` is the connection where there is one already: who shows no key replaces none.
+fn not_stored_for(
+    told: &Value,
+    there: impl FnOnce() -> anyhow::Result<Option<ConnectionId>>,
+) -> anyhow::Result<Option<String>> {
+    Ok(match told.get("kind").and_then(Value::as_str) {
+        None | Some("admin") => None,
+        Some("owner") => {
+            there()?.map(|id| format!("it has {id} already, which takes an admin key to replace (NEXUS_GATEWAY_KEY)"))
+        }
+        Some(kind) => Some(format!("it takes an admin key, and NEXUS_GATEWAY_KEY is one of kind {}", plain(kind))),
+    })
 }
 
 /// Waits for it on a thread of its own: whoever asks may be in the middle of other waiting.
@@ -210,11 +218,14 @@ mod tests {
 
     #[test]
     fn only_an_admin_key_stores() {
-        let told = |kind: &str| not_stored_for(&serde_json::json!({ "kind": kind }));
-        assert!(told("admin").is_none() && told("owner").is_none());
-        assert!(not_stored_for(&Value::Null).is_none(), "an older gateway doesn't say");
-        for kind in ["node", "app"] {
-            assert!(told(kind).is_some_and(|why| why.contains("admin key") && why.ends_with(kind)));
+        let id: ConnectionId = "github:alice".parse().expect("a name");
+        let told = |told: Value, there: Option<&ConnectionId>| not_stored_for(&told, || Ok(there.cloned())).expect("an answer");
+        let kind = |kind: &str, there| told(serde_json::json!({ "kind": kind }), there);
+        assert!(kind("admin", Some(&id)).is_none() && kind("owner", None).is_none());
+        assert!(kind("owner", Some(&id)).is_some_and(|why| why.contains("admin key") && why.contains("github:alice")));
+        assert!(told(Value::Null, Some(&id)).is_none(), "an older gateway doesn't say");
+        for other in ["node", "app"] {
+            assert!(kind(other, None).is_some_and(|why| why.contains("admin key") && why.ends_with(other)));
         }
     }
 

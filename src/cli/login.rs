@@ -111,7 +111,7 @@ fn by_the_gateway(
 
 /// Nobody is asked for what can't be stored where it is to go.
 fn before_asking(there: &gateway::There, id: &ConnectionId) -> anyhow::Result<()> {
-    let Some(why) = there.cannot_store() else { return Ok(()) };
+    let Some(why) = there.cannot_store(id)? else { return Ok(()) };
     let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
     let message = format!("the gateway {} would not store what this log-in gives: {why}; nobody was asked", there.url());
     Err(Hint::new(message, format!("nexus login {}{user}", id.provider())).into())

@@ -22,6 +22,9 @@ use super::shown::{PageSecrets, at_the_page, hold_another, shown};
 use crate::agent::Agent;
 use crate::model::{ConnectionId, ProviderId, UserName};
 
+/// What asks without a key, as our own user.
+pub(crate) const OUR_USER: &str = "our user";
+
 /// Refusals of one address that are a line each in a minute.
 const REFUSALS: u32 = 60;
 
@@ -91,7 +94,7 @@ impl Who {
     /// By what their questions are known as theirs. The name of a key holds no blank, so none is taken for who shows no key.
     pub(crate) fn asker(&self) -> &str {
         match self {
-            Self::Owner => "our user",
+            Self::Owner => OUR_USER,
             Self::Session(session) => &session.asker,
             Self::Anyone | Self::CommandLine | Self::Key(_) | Self::Agent(_) => self.name(),
         }

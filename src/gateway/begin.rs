@@ -1,24 +1,26 @@
 //! How a connection is asked for: a person is sent to the service's page, or to a form of ours.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 
-use super::access::{App, Asked, Level as _, Registrar, Who};
+use super::access::{App, Asked, Level as _, OUR_USER, Registrar, Who};
 use super::context::{CALLBACK, Gateway};
 use super::flow::{Flow, Step, Wanted};
 use super::keep::can_keep;
 use super::pending::{Begun, PendingError};
 use super::problem::Problem;
 use super::return_url::ReturnUrl;
+use crate::broker;
 use crate::consent::{self, Account, Wish};
 use crate::model::{ConnectionId, Credential, GatewayId, ProviderId, Secret, UserName};
 use crate::provider::Provider;
 use crate::registration::ways;
-use crate::vault::Snapshot;
+use crate::vault::{Entry, Snapshot, Status};
 
 /// What an app wants.
 #[derive(Debug)]
@@ -73,6 +75,9 @@ impl Gateway {
         let return_url = self.return_url(request.return_url.as_deref())?;
         let named = || ConnectionId::new(provider.id.clone(), user.clone());
         let connection = Self::connection_of(&vault, &provider.id, user.as_ref()).unwrap_or_else(named);
+        if self.is_in_use(who.asker(), &connection, vault.get(&connection).map(AsRef::as_ref)) {
+            return Err(in_use(&connection));
+        }
         let id = GatewayId::random().map_err(|error| out_of_random(&error))?;
         let wanted = Wanted { id, asker: who.asker().to_owned(), connection, scopes: request.scopes, return_url };
         // By the service's page where it has one that can be used.
@@ -81,6 +86,18 @@ impl Gateway {
             false => self.form(&provider)?,
         };
         self.keep_question(asked, wanted, (page, step))
+    }
+
+    /// Whether `connection` serves as it is `now`, where a program asks that merely runs as our user: without a key nothing that works is
+    /// replaced, by whatever account.
+    pub(super) fn is_in_use(&self, asker: &str, connection: &ConnectionId, now: Option<&Entry>) -> bool {
+        let serves = |entry: &Entry| {
+            let catalogue = self.ports.catalogue.load();
+            let provider = catalogue.get(connection.provider()).map(AsRef::as_ref);
+            let standing = broker::Standing::of(entry, provider, (self.ports.clock)(), Duration::ZERO);
+            !entry.is_app_alone() && standing.status == Status::Active
+        };
+        asker == OUR_USER && now.is_some_and(serves)
     }
 
     /// A form for `wanted`.
@@ -201,6 +218,15 @@ pub(super) fn account(
     let entry = |id: &ConnectionId| vault.get(id).map(AsRef::as_ref);
     let app = ConnectionId::new(provider.id.clone(), None);
     Account::new(Arc::clone(provider), wish, entry(connection), entry(&app))
+}
+
+/// Nothing is asked, since nothing could come of it.
+pub(super) fn in_use(connection: &ConnectionId) -> Problem {
+    let message = format!(
+        "{connection} is connected and works, and a program that shows no key replaces nothing; show a key (`nexus gateway key add \
+         NAME` on the gateway's machine makes one)"
+    );
+    Problem::conflict("connected", message)
 }
 
 /// An error with its causes, for people.

@@ -23,6 +23,9 @@ pub enum KeepError {
     /// A program logged in under this name meanwhile.
     #[error("{0} is the log-in of an agent, which no other log-in can replace")]
     OfAnAgent(ConnectionId),
+    /// It works, and who asked for the log-in may not replace what does.
+    #[error("{0} was connected meanwhile and works, and a program that shows no key replaces nothing")]
+    InUse(ConnectionId),
     /// The vault.
     #[error("the vault could not be written")]
     Vault(#[from] vault::Error),
@@ -60,10 +63,23 @@ pub fn keep(
     obtained: &Obtained,
     handle: Option<&GatewayId>,
 ) -> Result<Vec<String>, KeepError> {
+    keep_unless(store, account, (obtained, handle), |_now| false)
+}
+
+/// As [`keep`], unless the connection is `in_use` as it is on disk now.
+pub(super) fn keep_unless(
+    store: &Store,
+    account: &Account,
+    (obtained, handle): (&Obtained, Option<&GatewayId>),
+    in_use: impl FnOnce(&Entry) -> bool,
+) -> Result<Vec<String>, KeepError> {
     let mut hosts = Vec::new();
     store.put(account.connection(), account.fresh(), |entry| {
         if entry.captured.is_some() {
             return Err(KeepError::OfAnAgent(account.connection().clone()));
+        }
+        if in_use(entry) {
+            return Err(KeepError::InUse(account.connection().clone()));
         }
         let anew = !entry.is_sealed() || account.moves(entry);
         account.write(obtained, entry);

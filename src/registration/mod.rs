@@ -2,6 +2,7 @@
 
 mod error;
 mod form;
+mod merged;
 mod reach;
 mod wanted;
 mod widened;
@@ -9,6 +10,7 @@ mod widened;
 pub use error::{Error, NotMade};
 pub use form::Form;
 pub(crate) use form::is_client;
+pub(crate) use merged::stays;
 pub use reach::Reach;
 pub(crate) use reach::{placed, to_be_fetched};
 pub use wanted::{Wanted, unbound, ways};

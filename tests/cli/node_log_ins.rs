@@ -145,6 +145,12 @@ fn nobody_is_asked_for_what_the_key_here_could_not_have_stored() {
         "{said}"
     );
     assert!(said.contains("nexus login acme --user alice"), "{said}");
+    // Without a key nothing that is there is replaced.
+    let keyless = World::new().with("NEXUS_GATEWAY_URL", &house.url).with("NEXUS_CLIENT_SECRET", crate::oidc::SECRET);
+    keyless.provider("acme", ACME);
+    house.oidc.known_to(&keyless);
+    let said = keyless.nexus(&["login", "acme", "--client-id", "app", "--no-browser"]).failed(1);
+    assert!(said.contains("it has acme already") && said.contains("nobody was asked"), "{said}");
     // The app alone is no credential, on either side.
     edit(&house.gateway, "acme", |entry| entry.app = true);
     let said = here.nexus(&["test", "acme"]).failed(1);

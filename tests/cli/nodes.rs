@@ -69,8 +69,11 @@ fn what_a_person_types_is_stored_at_the_gateway_and_nowhere_else() {
 fn the_key_that_was_typed_is_the_one_that_the_gateways_proxy_sends() {
     let (gateway, _up, url) = gateway();
     let here = World::new().with("NEXUS_GATEWAY_URL", &url).with("NEXUS_API_KEY", KEY);
-    // A program of the gateway's own user on its machine needs no key.
+    // A program of the gateway's own user on its machine needs no key to add what is not there.
     here.nexus(&["register", "stripe"]).ok();
+    let again = here.nexus_with(&["register", "stripe", "--stdin"], "api_key=sk_another_one_0123\n").failed(1);
+    assert!(again.contains("403") && again.contains("registered already"), "{again}");
+    assert!(again.contains("nexus gateway key add") && again.contains("nexus register"), "what to do: {again}");
     let store = nexus::vault::Store::open(
         nexus::app::Home::new(gateway.home("")).vault(),
         &nexus::app::passphrase(&nexus::app::Home::new(gateway.home("")), &|_name| None).expect("a secret").0,

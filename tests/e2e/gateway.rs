@@ -7,6 +7,7 @@ mod bounds;
 mod browsers;
 mod described;
 mod events;
+mod keyless;
 mod keys;
 mod killed;
 mod life;

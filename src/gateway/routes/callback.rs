@@ -13,11 +13,12 @@ use crate::gateway::access::{Asked, Page};
 use crate::gateway::begin::{account, not_kept, told};
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::flow::Ending;
-use crate::gateway::keep::keep;
+use crate::gateway::keep::keep_unless;
 use crate::gateway::page::EndPage;
 use crate::gateway::pending::{Answer, Answered};
 use crate::gateway::problem::Problem;
 use crate::model::ConnectionId;
+use crate::vault::Entry;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -94,7 +95,7 @@ async fn hear(gateway: &Shared, asked: &Asked<Page>, query: String) -> Result<Re
 async fn connect(gateway: &Shared, asked: &Asked<Page>, answer: &Answer, code: Code) -> Result<End, Problem> {
     asked.note(gateway, "gateway_consented", &[("connection", answer.connection.as_str())]).await?;
     let (gateway, id) = (Arc::clone(gateway), answer.id.clone());
-    let (connection, scopes) = (answer.connection.clone(), answer.scopes.clone());
+    let (connection, scopes, asker) = (answer.connection.clone(), answer.scopes.clone(), answer.asker.clone());
     let work = tokio::spawn(async move {
         let whose = connection.clone();
         let account = match gateway.on_disk(move |gateway| gateway.account_now(&whose, scopes)).await?? {
@@ -106,7 +107,8 @@ async fn connect(gateway: &Shared, asked: &Asked<Page>, answer: &Answer, code: C
             Err(error) => return Ok(ended(&error)),
         };
         let kept = gateway.on_disk(move |gateway| {
-            let kept = keep(&gateway.ports.store, &account, &obtained, Some(&id));
+            let in_use = |now: &Entry| gateway.is_in_use(&asker, account.connection(), Some(now));
+            let kept = keep_unless(&gateway.ports.store, &account, (&obtained, Some(&id)), in_use);
             Ok::<_, Problem>(kept.map(|_hosts| gateway.ports.pending.finish(&id)))
         });
         Ok(match kept.await?? {

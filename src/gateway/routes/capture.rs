@@ -235,9 +235,11 @@ impl Gateway {
         stored.map_err(|error| Problem::unreadable(&error))
     }
 
-    /// Everybody's credential was registered after a program asked for it: only an administrator's question replaces that.
+    /// Everybody's credential was registered after a program asked for it: only an administrator's question replaces that. Nor is anything
+    /// replaced that serves, where a program asked that shows no key.
     fn is_overtaken(&self, answer: &Answer, now: Option<&Entry>) -> bool {
-        now.is_some() && answer.connection.user().is_none() && !self.is_admin(&answer.asker)
+        let everybodys = now.is_some() && answer.connection.user().is_none() && !self.is_admin(&answer.asker);
+        everybodys || self.is_in_use(&answer.asker, &answer.connection, now)
     }
 }
 

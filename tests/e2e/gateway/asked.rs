@@ -591,3 +591,21 @@ fn i7_scopes_are_bounded_and_what_a_service_could_know() {
         }
     });
 }
+
+#[test]
+fn a_log_in_that_nobody_showed_a_key_for_replaces_no_account_that_works() {
+    run(async {
+        let house = House::new().await;
+        let keyless = house.nexus.gateway();
+        let begun = house.ask(&keyless, "bob").await;
+        let handle = house.connect("bob").await;
+        assert!(house.nexus.holds("acme:bob", "access_token", "at-bob-0123456789"));
+        let said = house.comes_back(&format!("code=good-eve&state={}", text(&begun, "state"))).await;
+        assert!(said.field("location").is_some_and(|back| back.contains("connection_failed")), "{said:?}");
+        let wish = json!({ "user_id": "bob", "provider_name": "acme" });
+        let said = keyless.ask("POST", "/v1/request-connection", Some(&wish)).await;
+        assert_eq!((said.status, said.code().as_str()), (409, "connected"), "{said:?}");
+        assert!(house.nexus.holds("acme:bob", "access_token", "at-bob-0123456789"), "{handle}");
+        assert!(house.nexus.holds("acme:bob", "refresh_token", "rt-bob"));
+    });
+}

@@ -1,0 +1,210 @@
+//! A program that shows no key and runs as the gateway's own user, as every program does that `nexus run` starts: it adds what is not there,
+//! and neither moves nor replaces what is.
+
+use nexus::app::GatewayKeyKind::{Admin, App};
+use serde_json::{Value, json};
+
+use crate::harness::{Authority, Builder, Gateway, Nexus, run};
+
+/// A service that people run themselves, by a key, and one whose accounts consent.
+const SHOP: &str = r#"
+name = "shop"
+title = "Shop"
+slots = ["authorization"]
+[[field]]
+name = "host"
+prompt = "host"
+secret = false
+[[field]]
+name = "realm"
+prompt = "realm"
+secret = false
+[[field]]
+name = "api_key"
+prompt = "key"
+[oauth2]
+token_url = "https://login.shop.example/{realm}/token"
+[[inject]]
+hosts = ["{host}"]
+strategy = { bearer = "{api_key|access_token}" }
+"#;
+
+const KEY: &str = "shop-key-0123456789abcdef";
+
+/// One at its vendor's.
+const WIDE: &str = r#"
+name = "wide"
+title = "Wide"
+slots = ["authorization"]
+[oauth2]
+token_url = "https://login.wide.example/token"
+[[inject]]
+hosts = ["one.wide.example"]
+strategy = { bearer = "{access_token}" }
+"#;
+
+struct House {
+    nexus: Nexus,
+    keyless: Gateway,
+    app: Gateway,
+    admin: Gateway,
+}
+
+impl House {
+    fn new() -> Self {
+        let builder = Builder::new(&Authority::new()).gateway().provider("shop", SHOP).provider("wide", WIDE);
+        let of_alice = [("host", "shop.alice.example"), ("realm", "one"), ("api_key", KEY), ("refresh_token", "rt-0123456789")];
+        let builder = builder.register("shop:alice", &of_alice).register("stripe", &[("api_key", KEY)]);
+        let (builder, admin) = builder.key("root", Admin, |_key| ());
+        let (builder, app) = builder.key("crew", App, |_key| ());
+        let nexus = builder.start();
+        let keyless = nexus.gateway();
+        Self { admin: keyless.key(&admin), app: keyless.key(&app), keyless, nexus }
+    }
+
+    /// Where the credential of alice is, and for which hosts.
+    fn is_as_before(&self) -> bool {
+        let entry = self.nexus.entry("shop:alice");
+        entry.hosts == ["shop.alice.example"]
+            && entry.token_urls == ["https://login.shop.example/{realm}/token"]
+            && [("api_key", KEY), ("realm", "one")].iter().all(|(name, value)| self.nexus.holds("shop:alice", name, value))
+            && self.nexus.holds("stripe", "api_key", KEY)
+    }
+}
+
+async fn store(who: &Gateway, connection: &str, fields: Value, (replace, merge): (bool, bool)) -> (u16, String, String) {
+    let typed = json!({ "connection": connection, "fields": fields, "replace": replace, "merge": merge });
+    let said = who.ask("POST", "/api/connections", Some(&typed)).await;
+    let code = if said.status == 201 { String::new() } else { said.code() };
+    (said.status, code, said.body)
+}
+
+#[test]
+fn i2_a_merge_carries_no_stored_secret_to_another_host_whoever_asks() {
+    run(async {
+        let house = House::new();
+        for fields in [
+            json!({ "host": "evil.example" }),
+            json!({ "host": "evil.example", "access_token": "at-0123456789abcdef" }),
+            json!({ "realm": "evil" }),
+            json!({ "realm": "evil", "refresh_token": "rt-evil-0123456789" }),
+        ] {
+            let (status, code, said) = store(&house.admin, "shop:alice", fields.clone(), (true, true)).await;
+            assert_eq!((status, code.as_str()), (409, "moved"), "{fields}: {said}");
+            assert!(said.contains("register all of its fields anew") && !said.contains(KEY), "{said}");
+            let (status, code, said) = store(&house.keyless, "shop:alice", fields.clone(), (true, true)).await;
+            assert_eq!((status, code.as_str()), (403, "not_admin"), "{fields}: {said}");
+            assert!(house.is_as_before(), "{fields}");
+        }
+        // As a log-in does: the rest stays where it was sealed for.
+        let token = json!({ "access_token": "at-0123456789abcdef", "host": "shop.alice.example" });
+        assert_eq!(store(&house.admin, "shop:alice", token, (true, true)).await.0, 201);
+        assert!(house.is_as_before() && house.nexus.holds("shop:alice", "access_token", "at-0123456789abcdef"));
+        // All of it anew goes wherever it says; nothing is left then.
+        let anew = json!({ "host": "shop.other.example", "realm": "two", "api_key": "other-0123456789abcdef" });
+        assert_eq!(store(&house.admin, "shop:alice", anew, (true, false)).await.0, 201);
+        let entry = house.nexus.entry("shop:alice");
+        assert!(entry.hosts == ["shop.other.example"] && entry.fields.field("refresh_token").is_none());
+    });
+}
+
+#[test]
+fn i2_a_merge_takes_no_part_in_a_file_that_widened_and_mixes_no_two_accounts() {
+    run(async {
+        let house = House::new();
+        let client = [("client_id", "one"), ("client_secret", "s"), ("subject", "1")];
+        let tokens = [("access_token", "at-0123456789"), ("refresh_token", "rt-of-one-0123456789")];
+        house.nexus.register("wide:bob", &[&client[..], &tokens[..]].concat(), None);
+        house.nexus.write_provider("wide", &WIDE.replace("[\"one.", "[\"two.wide.example\", \"one."));
+        while !house.admin.get("/v1/providers/wide").await.body.contains("two.wide.example") {
+            tokio::task::yield_now().await;
+        }
+        let more = json!({ "access_token": "at-of-bob-0123456789" });
+        assert_eq!(store(&house.admin, "wide:bob", more, (true, true)).await.0, 201);
+        assert_eq!(house.nexus.entry("wide:bob").hosts, ["one.wide.example"], "a person has not trusted the file");
+        let other = json!({ "access_token": "at-of-two-0123456789", "subject": "2" });
+        assert_eq!(store(&house.admin, "wide:bob", other, (true, true)).await.0, 201);
+        assert!(house.nexus.entry("wide:bob").fields.field("refresh_token").is_none(), "it would renew another's");
+    });
+}
+
+#[test]
+fn who_shows_no_key_adds_a_connection_and_replaces_none() {
+    run(async {
+        let house = House::new();
+        for (replace, merge) in [(true, false), (true, true), (false, false), (false, true)] {
+            for (connection, fields) in [
+                ("stripe", json!({ "api_key": "planted-0123456789abcdef" })),
+                ("shop:alice", json!({ "host": "shop.alice.example", "api_key": "planted-0123456789abcdef" })),
+            ] {
+                let (status, code, said) = store(&house.keyless, connection, fields, (replace, merge)).await;
+                let wanted = if replace { (403, "not_admin") } else { (409, "exists") };
+                assert_eq!((status, code.as_str()), wanted, "{connection} {said}");
+                assert!(said.contains("admin key"), "{said}");
+                assert!(!replace || said.contains("nexus gateway key add") && said.contains("nexus register"), "{said}");
+                assert!(house.is_as_before());
+            }
+        }
+        let fields = json!({ "api_key": "new-one-0123456789abcdef" });
+        assert_eq!(store(&house.keyless, "stripe:carol", fields.clone(), (false, false)).await.0, 201);
+        assert_eq!(store(&house.keyless, "stripe:dan", fields, (true, true)).await.0, 201, "nothing is there to replace");
+    });
+}
+
+/// What `who` asks of a person, as it is answered.
+async fn ask(who: &Gateway, wish: Value) -> crate::harness::Said {
+    who.ask("POST", "/v1/request-connection", Some(&wish)).await
+}
+
+#[test]
+fn who_shows_no_key_types_nothing_in_the_place_of_what_works() {
+    run(async {
+        let house = House::new();
+        house.nexus.register("stripe:alice", &[("api_key", KEY)], None);
+        let said = ask(&house.keyless, json!({ "user_id": "alice", "provider_name": "stripe" })).await;
+        assert_eq!((said.status, said.code().as_str()), (409, "connected"), "{said:?}");
+        assert!(said.body.contains("nexus gateway key add"), "{said:?}");
+        // Asked for before it was there, and answered after.
+        let begun = ask(&house.keyless, json!({ "user_id": "erin", "provider_name": "stripe" })).await.json();
+        house.nexus.register("stripe:erin", &[("api_key", KEY)], None);
+        let typed = json!({ "state": begun["state"], "credentials": { "api_key": "planted-0123456789abcdef" } });
+        assert_eq!(house.keyless.ask("POST", "/v1/capture-credential", Some(&typed)).await.status, 404);
+        assert!(house.nexus.holds("stripe:alice", "api_key", KEY) && house.nexus.holds("stripe:erin", "api_key", KEY));
+        // What works no more is asked for as before, and a key asks for all.
+        let id = "stripe:alice".parse().expect("a name");
+        house.nexus.store().update(&id, |entry| entry.status = nexus::vault::Status::Revoked).expect("a write");
+        let said = ask(&house.keyless, json!({ "user_id": "alice", "provider_name": "stripe" })).await;
+        assert_eq!(said.status, 200, "{said:?}");
+        let typed = json!({ "state": said.json()["state"], "credentials": { "api_key": "again-0123456789abcdef" } });
+        assert_eq!(house.keyless.ask("POST", "/v1/capture-credential", Some(&typed)).await.status, 200);
+        assert!(house.nexus.holds("stripe:alice", "api_key", "again-0123456789abcdef"));
+        assert_eq!(ask(&house.app, json!({ "user_id": "erin", "provider_name": "stripe" })).await.status, 200);
+    });
+}
+
+#[test]
+fn who_shows_no_key_takes_nothing_out_and_changes_no_limits() {
+    run(async {
+        let house = House::new();
+        for (method, path, body) in [
+            ("DELETE", "/v1/connections/stripe", None),
+            ("DELETE", "/v1/connections/shop:alice?keep=true", None),
+            ("POST", "/api/connections/stripe/test", None),
+            ("POST", "/api/agents", Some(json!({ "name": "me" }))),
+            ("PATCH", "/api/agents/ci", Some(json!({ "rate": null }))),
+            ("DELETE", "/api/agents/ci", None),
+            ("PUT", "/api/agents/ci/frozen", None),
+            ("DELETE", "/api/agents/ci/frozen", None),
+            ("POST", "/api/agents/ci/leases", Some(json!({ "seconds": 60 }))),
+            ("POST", "/api/sessions", Some(json!({ "name": "me", "role": "operator" }))),
+            ("DELETE", "/api/sessions", None),
+            ("POST", "/api/device-log-ins", Some(json!({ "connection": "github" }))),
+        ] {
+            let said = house.keyless.ask(method, path, body.as_ref()).await;
+            assert_eq!(said.status, 403, "{method} {path}: {said:?}");
+        }
+        assert!(house.is_as_before());
+        let given = house.keyless.get("/v1/token/shop:alice").await;
+        assert!(given.status == 200 && !given.body.contains(KEY), "{given:?}");
+    });
+}
