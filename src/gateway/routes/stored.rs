@@ -117,7 +117,7 @@ fn entry(gateway: &Gateway, id: &ConnectionId, typed: Typed, left: Option<&Entry
     for (name, mut value) in typed.fields {
         given.set(&name, Secret::new(std::mem::take(&mut *value.0)));
     }
-    let fields = beside(left, given);
+    let fields = beside(left, &given);
     let time = |text: String| text.parse::<Timestamp>().map(SystemTime::from);
     let expires_at = typed.expires_at.map(time).transpose();
     let expires_at = expires_at.map_err(|_unreadable| Problem::malformed("the member expires_at is no time of RFC 3339"))?;
@@ -133,7 +133,7 @@ fn entry(gateway: &Gateway, id: &ConnectionId, typed: Typed, left: Option<&Entry
 }
 
 /// `given`, and of what is `left` of the one before what is not among it. What another client or another person had renews nothing for these.
-fn beside(left: Option<&Entry>, given: Credential) -> Credential {
+fn beside(left: Option<&Entry>, given: &Credential) -> Credential {
     let mut fields = Credential::default();
     if let Some(left) = left {
         let differs = |name: &str| match (left.fields.field(name), given.field(name)) {
