@@ -3,6 +3,7 @@
 
 mod amount;
 pub(crate) mod braces;
+mod charset;
 mod credential;
 mod fit;
 mod glob;
@@ -17,6 +18,7 @@ mod secret;
 mod target;
 
 pub use amount::{AmountError, Rate, Volume, Wait};
+pub(crate) use charset::Charset;
 pub use credential::Credential;
 pub(crate) use credential::is_field_name;
 pub use fit::Preset;

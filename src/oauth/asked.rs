@@ -12,6 +12,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
+use crate::model::Charset;
+
 /// RFC 6749 §4 and §6 and its extensions.
 #[derive(Default)]
 pub(crate) struct Asked {
@@ -72,9 +74,6 @@ const GRANTS: [(&str, AskedGrant); 8] = [
     ("urn:ietf:params:oauth:grant-type:saml2-bearer", AskedGrant::Machine),
     ("urn:ietf:params:oauth:grant-type:token-exchange", AskedGrant::Exchange),
 ];
-
-/// Those in which ASCII is what it is.
-const CHARSETS: [&str; 4] = ["utf-8", "utf8", "us-ascii", "iso-8859-1"];
 
 /// The parameters that are read; the others are no business of ours.
 #[derive(Default, Deserialize)]
@@ -249,8 +248,7 @@ fn kind(headers: &HeaderMap) -> Result<Kind, InvalidRequest> {
     }
     let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
     // In another alphabet (EBCDIC) the same bytes are other parameters.
-    let mut charsets = text.split(';').filter_map(|parameter| parameter.trim().strip_prefix("charset"));
-    if charsets.any(|charset| !CHARSETS.contains(&charset.trim_matches([' ', '\t', '=', '"', '\'']))) {
+    if Charset::of(value.as_bytes()) == Charset::Doubtful {
         return Err(InvalidRequest::Type);
     }
     match text.split(';').next().unwrap_or_default().trim() {

@@ -35,9 +35,9 @@ pub(crate) struct Asked<'q> {
 /// What is known of a body before it comes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Content<'q> {
-    /// `Content-Type`.
+    /// `Content-Type`; `None` where two fields say it.
     pub(crate) kind: Option<&'q [u8]>,
-    /// There is more than one of these fields, so that nobody knows which one counts.
+    /// It names more than one type, so that nobody knows which one counts.
     pub(crate) ambiguous: bool,
     /// In bytes; `None` = that will be seen.
     pub(crate) length: Option<u64>,

@@ -6,7 +6,7 @@ use apollo_parser::Parser;
 use apollo_parser::cst::{CstNode as _, Definition, OperationDefinition, Selection};
 use percent_encoding::percent_decode;
 
-use crate::model::{Members, Preset};
+use crate::model::{Charset, Members, Preset};
 
 /// What a request does at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,8 +75,7 @@ fn of_body(kind: Option<&[u8]>, body: &[u8]) -> Option<Does> {
     let kind = std::str::from_utf8(kind?).ok()?.to_ascii_lowercase();
     let mut words = kind.split(';').map(str::trim);
     let essence = words.next()?;
-    if !words.all(|word| word.is_empty() || matches!(word.trim_end_matches('"').replace("=\"", "=").as_str(), "charset=utf-8"))
-    {
+    if !words.all(|word| word.is_empty() || word.starts_with("charset")) || Charset::of(kind.as_bytes()) != Charset::Utf8 {
         return None;
     }
     let text = std::str::from_utf8(body).ok()?;
@@ -213,6 +212,8 @@ mod tests {
         for kind in [
             "text/plain",
             "application/json; charset=utf-16",
+            "application/json; charset=utf-8; charset=utf-16",
+            "application/json; charset=utf-8; v=1",
             "multipart/form-data; boundary=x",
             "application/x-www-form-urlencoded",
         ] {

@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use crate::model::Methods;
+use percent_encoding::percent_decode;
+
+use crate::model::{Charset, Methods};
 
 /// What a request's `Content-Type` says of its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,16 @@ fn is_json(kind: &[u8]) -> bool {
     memchr::memchr2_iter(b'/', b'+', kind).any(is_behind)
 }
 
+/// Whether the bytes of such a body are the letters that ASCII has them for, to whoever reads it as its head says.
+fn is_legible(form: Form, kind: Option<&[u8]>, ambiguous: bool) -> bool {
+    match (kind.map(Charset::of), form) {
+        // It is said in two fields.
+        (None, _) => !ambiguous,
+        (Some(Charset::Utf8), _) | (Some(Charset::Ascii), Form::Urlencoded | Form::Multipart) => true,
+        (Some(Charset::Ascii | Charset::Doubtful), _) => false,
+    }
+}
+
 /// Whether services may read another method in the body of a POST of this type.
 pub(super) fn may_name_method(kind: Option<&[u8]>, ambiguous: bool) -> bool {
     form(kind, ambiguous).is_some()
@@ -44,29 +56,33 @@ pub(super) fn may_name_method(kind: Option<&[u8]>, ambiguous: bool) -> bool {
 /// Whether a body of this type that begins so says nothing: gRPC and Connect say JSON of messages that each begin with a byte of their own,
 /// and answer before the last one has come.
 pub(super) fn says_nothing(kind: Option<&[u8]>, ambiguous: bool, first: &[u8]) -> bool {
-    let utf_8 =
-        || !kind.is_some_and(|kind| kind.windows(4).any(|four| four.eq_ignore_ascii_case(b"utf-") && !kind.ends_with(b"8")));
     let begins = first.iter().find(|byte| !byte.is_ascii_whitespace());
     // A mark of the byte order may stand before it.
-    form(kind, ambiguous) == Some(Form::Json) && begins.is_some_and(|byte| !matches!(byte, b'{' | b'[' | 0xef)) && utf_8()
+    form(kind, ambiguous) == Some(Form::Json)
+        && begins.is_some_and(|byte| !matches!(byte, b'{' | b'[' | 0xef))
+        && is_legible(Form::Json, kind, ambiguous)
 }
 
 /// What a body of this type may say that is coded. JSON is coded often, and read for a method by hardly anybody who also decodes it.
 pub(super) fn in_coded(kind: Option<&[u8]>, ambiguous: bool) -> Methods {
     match form(kind, ambiguous) {
-        None | Some(Form::Json) => Methods::default(),
-        Some(Form::Urlencoded | Form::Multipart | Form::Unclear) => Methods::ANY,
+        None => Methods::default(),
+        Some(Form::Json) if is_legible(Form::Json, kind, ambiguous) => Methods::default(),
+        Some(_) => Methods::ANY,
     }
 }
 
 /// What a body of this type says.
 pub(super) fn in_body(kind: Option<&[u8]>, ambiguous: bool, body: &[u8]) -> Methods {
-    match form(kind, ambiguous) {
-        None => Methods::default(),
-        Some(Form::Urlencoded) => Methods::of_pairs(body),
-        Some(Form::Multipart) => in_parts(body),
-        Some(Form::Json) => in_json(body),
-        Some(Form::Unclear) => Methods::of_pairs(body).and(in_parts(body)).and(in_json(body)),
+    let Some(form) = form(kind, ambiguous) else { return Methods::default() };
+    match form {
+        _ if body.is_empty() => Methods::default(),
+        // In other letters it may say anything.
+        _ if !is_legible(form, kind, ambiguous) => Methods::ANY,
+        Form::Urlencoded => Methods::of_pairs(body),
+        Form::Multipart => in_parts(body),
+        Form::Json => in_json(body),
+        Form::Unclear => Methods::of_pairs(body).and(in_parts(body)).and(in_json(body)),
     }
 }
 
@@ -124,14 +140,18 @@ fn in_parts(body: &[u8]) -> Methods {
         }
         let (end, value) = behind.filter(|(end, _)| at < *end).unwrap_or_else(|| behind_head(body, at + 1));
         behind = Some((end, value));
-        found = found.and(Methods::put(&name, value));
+        // A part may have a charset of its own: in UTF-16 there is a zero beside each letter of ASCII.
+        let letters: Vec<u8> = value.iter().take(LONGEST_NAME).filter(|byte| **byte != 0).copied().collect();
+        found = found.and(Methods::put(&name, &letters));
     }
     found
 }
 
-/// Whether the last word of `before` is `name`, and not the end of `filename`.
+/// Whether the last word of `before` is `name` or `name*` (RFC 8187), and not the end of `filename`.
 fn is_name(before: &[u8]) -> bool {
-    let Some((rest, word)) = before.trim_ascii_end().split_last_chunk::<4>() else { return false };
+    let before = before.trim_ascii_end();
+    let before = before.strip_suffix(b"*").unwrap_or(before);
+    let Some((rest, word)) = before.split_last_chunk::<4>() else { return false };
     word.eq_ignore_ascii_case(b"name") && !rest.last().is_some_and(u8::is_ascii_alphanumeric)
 }
 
@@ -148,7 +168,12 @@ fn part_name(rest: &[u8]) -> Vec<u8> {
     };
     let name = inside.iter().take(LONGEST_NAME).take_while(|byte| !ends(byte));
     // Within quotes `\` stands before any letter (RFC 9110 section 5.6.4).
-    name.filter(|byte| **byte != b'\\').copied().collect()
+    let name: Vec<u8> = name.filter(|byte| **byte != b'\\').copied().collect();
+    match name.splitn(3, |byte| *byte == b'\'').nth(2) {
+        // `charset'language'letters`.
+        Some(letters) => percent_decode(letters).filter(|byte| *byte != 0).collect(),
+        None => name,
+    }
 }
 
 /// Where the head that goes on at `from` ends, and the line behind it.
@@ -159,8 +184,9 @@ fn behind_head(body: &[u8], from: usize) -> (usize, &[u8]) {
         let line = rest.get(start..end).unwrap_or(b"-").trim_ascii();
         start = start.max(end + 1);
         if line.is_empty() {
-            let value = rest.get(start..).unwrap_or_default().split(|byte| *byte == b'\n').next();
-            return (from + start, value.unwrap_or_default());
+            let value = rest.get(start..).unwrap_or_default().split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let begins = value.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != 0).unwrap_or(value.len());
+            return (from + start, value.get(begins..).unwrap_or_default());
         }
     }
     (body.len(), &[])
@@ -200,10 +226,16 @@ mod tests {
             "name=\r\n \"_method\"",
             "name=\"_met\\hod\"",
             "name=\"_method\0x\"",
+            "name*=utf-8''%5Fmethod",
+            "filename=x; name* = utf-16le'en'_%00m%00e%00t%00h%00o%00d%00",
         ] {
             assert_eq!(said("multipart/form-data; boundary=b", &part(name)), ["DELETE"], "{name}");
         }
-        assert_eq!(said("multipart/form-data; boundary=b", &part("name=\"file\"; filename=\"_method\"")), ["DELETE"; 0]);
+        for name in ["name=\"file\"; filename=\"_method\"", "name=file; filename*=utf-8''_method"] {
+            assert_eq!(said("multipart/form-data; boundary=b", &part(name)), ["DELETE"; 0], "{name}");
+        }
+        let wide = part("name=_method").replace("delete", "d\0e\0l\0e\0t\0e\0");
+        assert_eq!(said("multipart/form-data; boundary=b", &wide), ["DELETE"], "a part in UTF-16");
         assert_eq!(said("Multipart/Mixed; boundary=b", &part("name=_method")), ["DELETE"]);
         let two = format!("{}{}", part("name=x"), part("name=_method"))
             .replace("x\r\nContent-Type: text/plain\r\n\r\ndelete", "x\r\n\r\nput");
@@ -211,6 +243,37 @@ mod tests {
         assert_eq!(said("multipart/form-data; boundary=b", "name=_method\r\n"), ["DELETE"; 0], "a head without an end");
         assert_eq!(in_body(None, false, b"_method=DELETE").iter().count(), 1, "a body without a type");
         assert_eq!(in_body(Some(b"text/plain"), true, b"_method=DELETE").iter().count(), 1, "of two types");
+    }
+
+    #[test]
+    fn i2_what_is_in_other_letters_may_name_any_method() {
+        let any: Vec<&str> = Methods::ANY.iter().collect();
+        let (json, form, parts) = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b");
+        for kind in [json, form, parts, "application/vnd.api+json", "text/json", "multipart/mixed; boundary=b"] {
+            for charset in [
+                "; charset=utf-7",
+                "; charset=utf-16be; v=8",
+                "; v=8; charset=\"utf-32\"",
+                "; Charset = IBM037",
+                "; charset=utf-8; charset=utf-16",
+                "; charset*=utf-8''utf-16",
+                "; charset=\"utf-8",
+            ] {
+                let kind = format!("{kind}{charset}");
+                assert_eq!(said(&kind, "+AF8-method"), any, "{kind}");
+                assert_eq!(in_coded(Some(kind.as_bytes()), false), Methods::ANY, "{kind}");
+                assert!(!says_nothing(Some(kind.as_bytes()), false, b"\0\0\0\0\x02{}"), "{kind}");
+                assert_eq!(said(&kind, ""), ["GET"; 0], "{kind}");
+            }
+            for charset in ["; charset=utf-8", "; charset=\"UTF-8\"; v=7", "; v=16", "; charset=utf8"] {
+                assert_eq!(said(&format!("{kind}{charset}"), "+AF8-method"), ["GET"; 0], "{kind}{charset}");
+            }
+            let latin = format!("{kind}; charset=iso-8859-1");
+            assert_eq!(said(&latin, "x").is_empty(), kind == form || kind.starts_with("multipart/"), "{latin}");
+        }
+        assert!(says_nothing(Some(b"application/connect+json"), false, b"\0\0\0\0\x02{}"));
+        assert!(says_nothing(Some(b"application/grpc+json; charset=utf-8; v=7"), false, b"\0\0\0\0\x02{}"));
+        assert_eq!(in_body(None, true, b"x"), Methods::ANY, "two fields, of which either may count");
     }
 
     /// Each of these would take minutes if every name were looked at to the end of the body.
@@ -224,6 +287,8 @@ mod tests {
                 said(kind, &body);
             }
         }
+        let blank = format!("{}\r\n\r\n{}DELETE", "name=_method;".repeat(160 * 1024), " ".repeat(2 * 1024 * 1024));
+        assert_eq!(said("multipart/form-data", &blank), ["DELETE"]);
     }
 
     #[test]

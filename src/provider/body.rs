@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::rule::Slot;
 use super::slot::{SlotError, parse_plain_name, without_parameter};
-use crate::model::Members;
+use crate::model::{Charset, Members};
 
 /// Members within members within members: deeper is no place of a credential.
 const MAX_DEPTH: usize = 8;
@@ -84,19 +84,17 @@ fn kind(headers: &HeaderMap) -> Kind {
     let mut said = headers.get_all(CONTENT_TYPE).iter();
     let Some(value) = said.next() else { return Kind::Untold };
     let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-    let mut parts = text.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default();
-    let charset = parts.filter_map(|part| part.strip_prefix("charset=")).map(|name| name.trim_matches('"'));
-    let read = charset.into_iter().all(|name| matches!(name, "" | "utf-8" | "utf8" | "us-ascii" | "iso-8859-1"));
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let read = Charset::of(value.as_bytes()) != Charset::Doubtful;
     let doubtful = said.next().is_some() || essence.contains(',');
-    match essence {
+    let kind = match essence {
         _ if doubtful => Kind::Doubtful,
-        "application/x-www-form-urlencoded" if read => Kind::Form,
-        "application/x-www-form-urlencoded" | "application/json" if !read => Kind::Doubtful,
+        "application/x-www-form-urlencoded" => Kind::Form,
         "" | "text/plain" => Kind::Untold,
         essence if essence == "application/json" || essence == "text/json" || essence.ends_with("+json") => Kind::Json,
         _ => Kind::Other,
-    }
+    };
+    if !read && matches!(kind, Kind::Form | Kind::Json) { Kind::Doubtful } else { kind }
 }
 
 /// Whether a body behind `headers` could be a form to some service.
@@ -385,6 +383,8 @@ mod tests {
             twice,
             headers("application/json, text/plain"),
             headers("application/json; charset=utf-16"),
+            headers("application/json; charset = utf-16; v=8"),
+            headers("application/vnd.api+json; charset=utf-7"),
             headers("application/x-www-form-urlencoded;charset=ibm037"),
         ] {
             assert_eq!(strip(&doubtful, b"{}"), Err(BodyError::Type), "{doubtful:?}");

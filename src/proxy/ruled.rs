@@ -54,8 +54,10 @@ impl Taken {
 /// A request's body as far as it is known, for the rules.
 fn content<'r>(headers: &'r HeaderMap, incoming: Option<&'r Inflow>) -> Content<'r> {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
-    let kind = kinds.next().map(HeaderValue::as_bytes);
-    let ambiguous = kinds.next().is_some() || kind.is_some_and(|kind| kind.contains(&b','));
+    let first = kinds.next().map(HeaderValue::as_bytes);
+    // Of two fields nobody knows which one counts.
+    let (kind, twice) = if kinds.next().is_some() { (None, true) } else { (first, false) };
+    let ambiguous = twice || kind.is_some_and(|kind| kind.contains(&b','));
     let seen = match incoming {
         Some(Inflow::Whole(_)) if headers.contains_key(CONTENT_ENCODING) => Seen::Coded,
         Some(Inflow::Whole(body)) => Seen::Whole(body),

@@ -553,11 +553,30 @@ fn i2_a_body_that_names_another_method_is_what_it_names() {
             let reply = caller.send(post(kind, body.to_owned())).await;
             assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{body}: {reply:?}");
         }
+        // In other letters it is not what its bytes look like.
+        for (kind, body) in [
+            ("application/json; charset=utf-7", "{\"+AF8-method\": \"DELETE\"}"),
+            ("application/json; charset=utf-16be; v=8", "\u{4e00}"),
+            ("application/json; v=8; charset=\"UTF-32\"", "\u{4e00}"),
+            ("application/json; charset=utf-8; charset=utf-16", "{}"),
+            ("application/json; charset = utf-7", "{}"),
+            ("application/x-www-form-urlencoded; charset=ibm037", "%6D%94%85%A3%88%96%84~%C4%C5%D3%C5%E3%C5"),
+            ("application/x-www-form-urlencoded; charset=utf-16be; v=8", "\u{4e00}"),
+            ("multipart/form-data; boundary=b; charset=utf-16", "--b"),
+        ] {
+            let reply = caller.send(post(kind, body.to_owned())).await;
+            assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{kind}: {reply:?}");
+        }
+        let mut twice = post("application/json", "{}".to_owned());
+        twice.headers_mut().append("content-type", "application/json; charset=utf-16".parse().expect("a value"));
+        assert_eq!(caller.send(twice).await.status, 403);
         // More than is looked at may name any.
         let large = caller.send(post(form, format!("a={}&b=1", "x".repeat(17 * 1024 * 1024)))).await;
         assert_eq!(large.status, 403, "{large:?}");
         assert_eq!(service.count(), 0, "none of it left");
-        for (kind, body) in [(form, "a=1&_method=put"), (form, ""), ("application/json", "{}")] {
+        let latin = "application/x-www-form-urlencoded; charset=\"ISO-8859-1\"";
+        let utf_8 = "application/json; Charset = utf-8; v=16";
+        for (kind, body) in [(form, "a=1&_method=put"), (form, ""), (latin, "a=1"), ("application/json", "{}"), (utf_8, "{}")] {
             assert_eq!(caller.send(post(kind, body.to_owned())).await.status, 200, "{body}");
             let seen = service.seen().pop().expect("a request");
             assert_eq!(seen.body.as_deref().unwrap_or_default(), body.as_bytes());
