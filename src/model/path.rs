@@ -140,13 +140,14 @@ pub fn has_one_shape(path: &str) -> bool {
 type Step = fn(&[u8]) -> Result<Option<Vec<u8>>, PathError>;
 
 /// Each, and whether it undoes escapes. In this order, without those, they are what RFC 3986 §5.2.4 and servlets do together.
-const STEPS: [(Step, bool); 6] = [
+const STEPS: [(Step, bool); 7] = [
     (|path| Ok(path.contains(&b'\\').then(|| path.iter().map(|b| if *b == b'\\' { b'/' } else { *b }).collect())), false),
     (|path| Ok(path.contains(&b';').then(|| without_parameters(path))), false),
     (|path| Ok(path.windows(2).any(|pair| pair == b"//").then(|| merged(path))), false),
     (|path| has_dots(path).then(|| without_dots(path)).transpose(), false),
     (|path| Ok(Some(decode(path).collect::<Vec<u8>>()).filter(|read| read != path)), true),
     (|path| Ok(Some(decoded_segments(path)).filter(|read| read != path)), true),
+    (|path| Ok(decoded_numbers(path)), true),
 ];
 
 /// What some services do besides: those that join a path to a base, that split it from the query once more, or that keep files by names as
@@ -181,6 +182,29 @@ fn decoded_segments(path: &[u8]) -> Vec<u8> {
     read
 }
 
+/// Undoes `%uXXXX` (IIS, JavaScript's `unescape`), wide letters becoming those of ASCII; `None` where there are none.
+fn decoded_numbers(path: &[u8]) -> Option<Vec<u8>> {
+    let (mut read, mut rest) = (Vec::new(), path);
+    while let Some(at) = rest.windows(6).position(|six| numbered(six).is_some()) {
+        let (before, from) = rest.split_at(at);
+        let letter = numbered(from)?;
+        read.extend(before.iter().chain(letter.encode_utf8(&mut [0; 4]).as_bytes()));
+        rest = from.get(6..)?;
+    }
+    let found = rest.len() < path.len();
+    read.extend(rest);
+    found.then_some(read)
+}
+
+/// The letter of the `%uXXXX` that `text` begins with.
+fn numbered(text: &[u8]) -> Option<char> {
+    let [b'%', b'u' | b'U', digits @ ..] = text.get(..6)? else { return None };
+    let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    let number = u32::from_str_radix(digits, 16).ok()?;
+    // IIS takes the wide forms for the letters of ASCII that they look like.
+    char::from_u32(if matches!(number, 0xff01..=0xff5e) { number - 0xfee0 } else { number })
+}
+
 fn without_parameters(path: &[u8]) -> Vec<u8> {
     joined(segments(path).map(|segment| segment.split(|b| *b == b';').next().unwrap_or_default()))
 }
@@ -201,15 +225,25 @@ fn without_inner_query(path: &[u8]) -> Result<Option<Vec<u8>>, PathError> {
 
 /// Without blanks around each segment, and without dots at its end.
 fn without_loose_ends(path: &[u8]) -> Result<Option<Vec<u8>>, PathError> {
-    let bare = |segment: &[u8]| -> usize {
-        let loose = segment.iter().rev().take_while(|byte| matches!(byte, b' ' | b'.')).count();
-        segment.len() - loose
-    };
     let read = joined(segments(path).map(|segment| match segment {
         b"." | b".." => segment,
-        _ => segment.get(..bare(segment)).unwrap_or_default().trim_ascii_start(),
+        _ => without_blanks(segment),
     }));
     Ok(Some(read).filter(|read| read != path))
+}
+
+/// A segment without the blanks of Unicode around it, which many a language's `trim` drops, and the dots at its end.
+fn without_blanks(segment: &[u8]) -> &[u8] {
+    // The last three are blanks to JavaScript, or were once.
+    let is_blank = |letter: char| letter.is_whitespace() || matches!(letter, '\u{feff}' | '\u{180e}' | '\u{200b}');
+    if let Ok(text) = std::str::from_utf8(segment) {
+        return text.trim_start_matches(is_blank).trim_end_matches(|letter| letter == '.' || is_blank(letter)).as_bytes();
+    }
+    // In the letters of ISO 8859-1.
+    let is_blank = |byte: &u8| matches!(byte, b' ' | 0x85 | 0xa0);
+    let from = segment.iter().take_while(|byte| is_blank(byte)).count();
+    let loose = segment.iter().rev().take_while(|byte| **byte == b'.' || is_blank(byte)).count();
+    segment.get(from..segment.len() - loose).unwrap_or_default()
 }
 
 /// Without empty segments, but for the last one.
@@ -246,10 +280,19 @@ fn check(bytes: &[u8]) -> Result<(), PathError> {
     if bytes.iter().any(u8::is_ascii_control) {
         return Err(PathError::Control);
     }
-    if bytes.windows(2).any(|pair| matches!(pair, [0xc0 | 0xc1, 0x80..=0xbf] | [0xe0, 0x80..=0x9f])) {
-        return Err(PathError::Overlong);
-    }
-    Ok(())
+    let is_overlong = |pair: &[u8]| {
+        matches!(
+            pair,
+            [0xc0 | 0xc1, 0x80..=0xbf]
+                | [0xe0, 0x80..=0x9f]
+                | [0xf0, 0x80..=0x8f]
+                // Of five bytes and more, as UTF-8 once had them (RFC 2279).
+                | [0xf8, 0x80..=0x87]
+                | [0xfc, 0x80..=0x83]
+                | [0xfe | 0xff, 0x80..=0x81]
+        )
+    };
+    if bytes.windows(2).any(is_overlong) { Err(PathError::Overlong) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -32,7 +32,17 @@ fn clean(path: &str) -> Option<String> {
     Some(format!("/{}", kept.join("/")))
 }
 
-const ROUTERS: [(&str, Router); 13] = [
+/// `%uXXXX` undone as IIS does it, before all else.
+fn wide(path: &str) -> String {
+    path.replace("%u0061", "a")
+}
+
+const ROUTERS: [(&str, Router); 16] = [
+    ("IIS: wide letters and escapes at once, then cleaned", |path| Some(split(&clean(&decoded(&wide(path)))?))),
+    ("segments without blanks", |path| Some(split(&decoded(path)).iter().map(|segment| segment.trim().to_owned()).collect())),
+    ("split, decoded, without blanks", |path| {
+        Some(split(path).iter().map(|segment| decoded(segment).trim().to_owned()).collect())
+    }),
     ("Express: as sent", |path| Some(split(path))),
     ("Django, FastAPI: decoded, then split", |path| Some(split(&decoded(path)))),
     ("nginx: decoded, then cleaned", |path| Some(split(&clean(&decoded(path))?))),
@@ -103,6 +113,10 @@ fn a_path_has_as_many_readings_as_it_needs() {
     assert_eq!(all("/a/b;c"), ["/a/b;c", "/a/b"]);
     assert_eq!(all("/a/b%2F%63"), ["/a/b%2F%63", "/a/b/c", "/a/b%2Fc"]);
     assert_eq!(all("/a.b/.c/d.e"), ["/a.b/.c/d.e"]);
+    assert_eq!(all("/caf%C3%A9"), ["/caf%C3%A9", "/caf\u{e9}"]);
+    assert_eq!(all("/voil%C3%A0"), ["/voil%C3%A0", "/voil\u{e0}"], "its last byte is a blank of ISO 8859-1");
+    assert_eq!(all("/a%u00zz%u"), ["/a%u00zz%u"]);
+    assert_eq!(all("/%u0062%ud800"), ["/%u0062%ud800", "/b%ud800"]);
 }
 
 #[test]
@@ -125,6 +139,24 @@ fn i1_what_some_services_cut_off_a_path_is_a_reading_of_it() {
         "/a/x/b%00",
         "/a/x/b%09",
         "/a/x/b%0a",
+        "/a/x/b%c2%a0",
+        "/a%e3%80%80/x/b",
+        "/a/x/%e1%9a%80b%c2%85",
+        "/a/x%e2%80%a8/%e2%80%8ab%e2%80%af.",
+        "/%ef%bb%bfa/x/b%25e2%2581%259f",
+        "/a/x/b%a0",
+        "/%a0a/x/b%85.%20",
+        "/%f0%80%81%a1/x/b",
+        "/%f8%80%80%81%a1/x/b",
+        "/%fc%80%80%80%81%a1/x/b",
+        "/%25f0%2580%2581%25a1/x/b",
+        "/%u0061/x/b",
+        "/a%u002Fx%u002fb",
+        "/a/x/%uff42",
+        "/%25u0061/x/%U0062",
+        "/%u0025u0061/x/b",
+        "/a/x/b%u00a0",
+        "/a/x/b%u0000",
     ] {
         assert!(may_lead_there(path), "{path}: {:?}", readings(path));
     }
@@ -141,7 +173,7 @@ fn i7_the_readings_of_a_path_are_few_or_none() {
 proptest! {
     #[test]
     fn i1_no_router_reads_a_path_otherwise_than_its_readings(
-        path in "(/|//|%2[Ff]|\\\\|a|%61|x|b|%62|%2562|;|%3b|;v|\\.\\.|\\.|%2e%2E|%252[Ff]|%5c|%){1,10}"
+        path in "(/|//|%2[Ff]|\\\\|a|%61|%u0061|x|b|%62|%2562|;|%3b|;v|\\.\\.|\\.|%2e%2E|%252[Ff]|%5c|%|%c2%a0){1,10}"
     ) {
         let path = format!("/{path}");
         for (router, read) in ROUTERS {

@@ -297,7 +297,8 @@ pub(super) const NEXUS_CONNECTION: HeaderName = HeaderName::from_static("nexus-c
 /// `_` for `-`, as CGI's heirs read them.
 pub(super) fn strip_routing_hints(headers: &mut HeaderMap) {
     // Nearly no request has one: their first letters tell.
-    let may_be = |name: &&HeaderName| matches!(name.as_str().as_bytes(), [b'x', b'-' | b'_', ..] | [b'f', b'o', ..]);
+    let may_be =
+        |name: &&HeaderName| matches!(name.as_str().as_bytes(), [b'x', b'-' | b'_', ..] | [b'f', b'o', ..] | [b's', b'c', ..]);
     let is_hint = |name: &&HeaderName| ROUTING_HINTS.iter().any(|hint| same_field(hint, name.as_str()));
     if !headers.keys().filter(may_be).any(|name| is_hint(&name)) {
         return;
@@ -309,7 +310,7 @@ pub(super) fn strip_routing_hints(headers: &mut HeaderMap) {
 }
 
 /// Rules about minting endpoints speak of methods, so an overriding one would slip past them.
-const ROUTING_HINTS: [&str; 17] = [
+const ROUTING_HINTS: [&str; 29] = [
     "x-forwarded-host",
     "x-forwarded-method",
     "x-forwarded-port",
@@ -327,4 +328,17 @@ const ROUTING_HINTS: [&str; 17] = [
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
+    "x-tunneled-method",
+    "x-original-method",
+    // Paths, or what stands before them: IIS, nginx's habits, WSGI and CGI, Envoy.
+    "x-original-uri",
+    "x-original-path",
+    "x-rewrite-uri",
+    "x-override-url",
+    "x-http-path-override",
+    "x-forwarded-path",
+    "x-forwarded-url",
+    "x-script-name",
+    "script-name",
+    "x-envoy-original-path",
 ];
