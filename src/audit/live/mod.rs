@@ -135,8 +135,7 @@ impl Watcher {
         // Whoever would tell lives as long as we do.
         drop(self.news.wait_for(|news| news.ready).await);
         let held = self.live.held();
-        let end = held.ring.end();
-        let (at, whole) = after.map_or((end.saturating_sub(earlier), true), |seq| held.ring.after(seq));
+        let (at, whole) = after.map_or_else(|| (held.ring.last(earlier), true), |seq| held.ring.after(seq));
         self.at = at;
         whole
     }

@@ -58,6 +58,11 @@ impl Ring {
         self.from + self.kept.len() as u64
     }
 
+    /// The place of the last `count`, or of the oldest that is here: nobody was promised what was before.
+    pub(super) fn last(&self, count: u64) -> u64 {
+        self.end().saturating_sub(count).max(self.from)
+    }
+
     /// Up to `most` from place `at` on, and how many of those before are not kept any more.
     pub(super) fn read(&self, at: u64, most: usize) -> (Vec<Arc<Happened>>, u64) {
         let lost = self.from.saturating_sub(at);
@@ -104,6 +109,22 @@ mod tests {
             ring.push(happened(100_000 + seq, 200_000));
         }
         assert!(ring.bytes <= BYTES && !ring.kept.is_empty() && ring.end() == EVENTS as u64 + 110);
+    }
+
+    #[test]
+    fn what_was_forgotten_before_somebody_came_is_no_gap() {
+        let mut ring = Ring::default();
+        for seq in 1..=20 {
+            ring.push(happened(seq, 0));
+        }
+        ring.clear();
+        for seq in 101..=103 {
+            ring.push(happened(seq, 0));
+        }
+        let (read, lost) = ring.read(ring.last(1_000), 50);
+        assert_eq!((read.len(), lost, ring.last(2), ring.last(0)), (3, 0, 21, 23));
+        // What was missed by who watched is one.
+        assert_eq!(ring.read(15, 50).1, 5);
     }
 
     #[test]
