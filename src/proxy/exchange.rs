@@ -169,7 +169,7 @@ impl Worker {
         note_arrival(entry, door, &arrived);
         check_method(parts)?;
         let mut taken = Taken::counted(self.count(&arrived)?);
-        self.own_page(&arrived)?;
+        self.own_page(&arrived, parts, entry)?;
         let agent = arrived.agent.clone().ok_or(Refusal::UnknownAgent)?;
         self.proxy.check_frozen(&agent)?;
         let route = self.rule((&arrived, &agent), (parts, incoming, upgrade), (&mut taken, entry)).await?; // 3 decide
@@ -297,12 +297,18 @@ impl Worker {
         Answer::Response(Response::from_parts(parts, body))
     }
 
-    /// Stops with a page where it is ours.
-    fn own_page(&self, arrived: &Arrived) -> Result<(), Stop> {
+    /// Stops with a page where it is ours. That there is none of the name is an answer as well: no service was asked for.
+    fn own_page(&self, arrived: &Arrived, parts: &request::Parts, entry: &Entry) -> Result<(), Stop> {
         if !is_own_name(&arrived.target.authority.host) {
             return Ok(());
         }
-        Err(Stop::Page(Box::new(internal::page(self, arrived)?)))
+        let page = match internal::page(self, arrived) {
+            Err(none @ (Refusal::NoSuchPage | Refusal::Method(_))) => {
+                none.response_in(Tongue::of(&parts.headers), entry.id().as_str())
+            }
+            page => page?,
+        };
+        Err(Stop::Page(Box::new(page)))
     }
 
     fn count(&self, arrived: &Arrived) -> Result<Option<Counted>, Refusal> {
@@ -319,7 +325,7 @@ fn signs_trace(headers: &HeaderMap) -> bool {
 
 /// Nothing leaves, but who reads our own pages is worth a line too.
 async fn show(entry: &mut Entry, response: Response<ResponseBody>) -> Result<Response<ResponseBody>, Refusal> {
-    entry.verdict(Verdict::Pass);
+    entry.verdict(Verdict::Answer);
     entry.status(response.status().as_u16());
     entry.open().await?;
     Ok(response)

@@ -274,6 +274,31 @@ fn our_own_pages_are_read_in_every_way() {
     });
 }
 
+#[test]
+fn what_is_read_of_our_own_pages_is_an_answer_on_record_and_no_request_to_a_service() {
+    run(async {
+        let ca = Authority::new();
+        let service = service(&ca).await;
+        let (builder, token) = home(&ca, &service).agent("reader", |_agent| {});
+        let nexus = builder.start();
+        for (path, status) in [("/env", 200), ("/nothing", 404)] {
+            for answer in ask_own(&nexus, path, basic("reader", &token)).await {
+                assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer:.200}");
+            }
+            let line = nexus.closed(path).await;
+            let said = (&line["event"], &line["verdict"], &line["status"], line.get("refusal"));
+            assert_eq!(said, (&"close".into(), &"answer".into(), &status.into(), None), "{line}");
+        }
+        let fields = format!("Host: nexus.internal\r\n{}", basic("reader", &token));
+        let put = ask(nexus.address, "PUT http://nexus.internal/env", &fields).await;
+        assert!(put.starts_with("HTTP/1.1 405 "), "{put:.200}");
+        assert_eq!(nexus.audit_line(|line| line["method"] == "PUT" && line["event"] == "close").await["verdict"], "answer");
+        // Whoever does not say who they are is refused there as elsewhere.
+        assert!(ask_own(&nexus, "/whoami", String::new()).await.iter().all(|answer| answer.starts_with("HTTP/1.1 407 ")));
+        assert_eq!(nexus.closed("/whoami").await["verdict"], "refuse");
+    });
+}
+
 /// Asks by absolute form, inside a CONNECT to port 80, and inside TLS.
 async fn ask_own(nexus: &Nexus, path: &str, fields: String) -> [String; 3] {
     let caller = Caller::new(nexus);
