@@ -71,7 +71,7 @@ fn the_log_is_handed_over_in_forms_that_others_read() {
     let records = read_by_others("otlp", &export("otlp"));
     let named = |name: &str| records.iter().filter(|record| record["event"] == format!("nexus.audit.{name}").as_str()).count();
     // What was not dialled was opened and closed like the rest.
-    assert_eq!((named("close"), named("start"), named("stop"), named("open"), named("head")), (4, 1, 1, 0, 0), "{records:#?}");
+    assert_eq!((named("close"), named("start"), named("stop"), named("open"), named("head")), (5, 1, 1, 0, 0), "{records:#?}");
     assert_eq!(records.iter().filter(|record| record["host"] == host.as_str()).count(), 3);
 
     let rows = read_by_others("csv", &export("csv"));
