@@ -1,5 +1,6 @@
 //! `Approvals`: the questions that wait, what has become of others, and what was let on for a time.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -294,6 +295,17 @@ impl Approvals {
         let mut list = self.lock();
         self.tidy(&mut list, SystemTime::now());
         list.items.iter().filter(|item| item.state == State::Waiting).count()
+    }
+
+    /// How many wait because of which rule, by its name.
+    pub(crate) fn waiting_by_rule(&self) -> HashMap<String, u64> {
+        let mut list = self.lock();
+        self.tidy(&mut list, SystemTime::now());
+        let mut by_rule = HashMap::new();
+        for item in list.items.iter().filter(|item| item.state == State::Waiting) {
+            *by_rule.entry(item.question.rule.name().to_string()).or_default() += 1;
+        }
+        by_rule
     }
 
     /// What is let on for a time.

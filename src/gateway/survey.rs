@@ -37,10 +37,12 @@ pub(crate) struct Survey {
 /// How often a rule had a say.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Matched {
-    /// It let so many on.
+    /// So many went on.
     pub(crate) let_on: u64,
-    /// It refused so many.
+    /// It refused so many, by itself, by what it limits or by the person whom it asked.
     pub(crate) refused: u64,
+    /// So many did neither: something else refused them, Nexus answered them itself, or their callers left before anything was decided.
+    pub(crate) otherwise: u64,
     /// It would have refused so many if it were enforced.
     pub(crate) would_refuse: u64,
     /// It would have held so many for a person.
@@ -60,7 +62,11 @@ struct Told {
 struct Line {
     event: String,
     time: Timestamp,
+    #[serde(default)]
+    verdict: String,
     rule: Option<String>,
+    #[serde(default)]
+    notes: Vec<String>,
     would_refuse: Option<String>,
     would_hold: Option<String>,
 }
@@ -92,29 +98,79 @@ impl Survey {
         self.made.elapsed() < FRESH && apart < FRESH
     }
 
+    /// Counts the line that says which rule decided a request: its first one, or its only one. Other lines name rules as well: what people
+    /// answered, and a CONNECT that was opened, whose requests name them again.
     fn count(&mut self, line: &str, since: Timestamp) {
         if !line.contains(r#","rule":""#) && !line.contains(r#","would_"#) {
             return;
         }
-        let Ok(Line { event, time, rule, would_refuse, would_hold }) = serde_json::from_str(line) else { return };
-        if time < since {
+        let Ok(line) = serde_json::from_str::<Line>(line) else { return };
+        if line.time < since || line.verdict == "intercept" {
             return;
         }
-        let refused = event.ends_with("refuse");
-        let mut note = |name: &str, count: fn(&mut Matched) -> &mut u64| {
+        let Some(became) = became(&line) else { return };
+        let mut note = |name: &str, count: Count| {
             if self.rules.len() < RULES || self.rules.contains_key(name) {
                 let matched = self.rules.entry(name.to_owned()).or_default();
                 *count(matched) += 1;
-                matched.last = matched.last.max(Some(time));
+                matched.last = matched.last.max(Some(line.time));
             }
         };
-        rule.iter().for_each(|name| {
-            note(name, if refused { |matched| &mut matched.refused } else { |matched| &mut matched.let_on });
-        });
-        would_refuse
-            .iter()
-            .flat_map(|names| names.split(", "))
-            .for_each(|name| note(name, |matched| &mut matched.would_refuse));
-        would_hold.iter().flat_map(|names| names.split(", ")).for_each(|name| note(name, |matched| &mut matched.would_hold));
+        let each = |names: &Option<String>, note: &mut dyn FnMut(&str)| {
+            names.iter().flat_map(|names| names.split(", ")).for_each(note);
+        };
+        line.rule.iter().for_each(|name| note(name, became));
+        each(&line.would_refuse, &mut |name| note(name, |matched| &mut matched.would_refuse));
+        each(&line.would_hold, &mut |name| note(name, |matched| &mut matched.would_hold));
+    }
+}
+
+/// Where something is counted.
+type Count = fn(&mut Matched) -> &mut u64;
+
+/// What became of the request that `line` is the first or the only one of.
+fn became(line: &Line) -> Option<Count> {
+    // A record that is refused may name the rule that let it on, for something else refused it.
+    let by_rule = || line.notes.iter().any(|note| note == "rule" || note.starts_with("approval_"));
+    match line.event.as_str() {
+        "open" | "tunnel_open" if line.verdict == "answer" => Some(|matched| &mut matched.otherwise),
+        "open" | "tunnel_open" => Some(|matched| &mut matched.let_on),
+        "refuse" | "tunnel_refuse" if by_rule() => Some(|matched| &mut matched.refused),
+        "refuse" | "tunnel_refuse" => Some(|matched| &mut matched.otherwise),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_counted_once_for_each_request_and_for_nothing_else() {
+        let (now, seen) = (Timestamp::UNIX_EPOCH, Observations::new(KINDS));
+        let mut survey =
+            Survey { made: Instant::now(), since: SystemTime::UNIX_EPOCH, from: now, whole: true, rules: HashMap::new(), seen };
+        for (event, more) in [
+            ("open", r#","verdict":"inject""#),
+            ("close", r#","verdict":"inject""#),
+            ("open", r#","verdict":"answer""#),
+            ("tunnel_open", r#","verdict":"tunnel","would_refuse":"s, t","would_hold":"t""#),
+            ("tunnel_open", r#","verdict":"intercept","would_refuse":"s""#),
+            ("refuse", r#","verdict":"refuse","notes":["rule"]"#),
+            ("refuse", r#","verdict":"refuse","notes":["held","approval_denied"]"#),
+            ("refuse", r#","verdict":"refuse","refusal":"auth_required","notes":["pending"]"#),
+            ("refuse", r#","notes":["held","abandoned"]"#),
+            ("approval", r#","answer":"allow_once""#),
+            ("approval_revoked", ""),
+        ] {
+            let line = format!(r#"{{"v":1,"event":"{event}","time":"2026-01-01T00:00:00Z","rule":"r"{more}}}"#);
+            survey.count(&line, now);
+            survey.count(&line, "2026-01-02T00:00:00Z".parse().expect("a time"));
+        }
+        let counted = |name: &str| {
+            survey.rules.get(name).map(|rule| (rule.let_on, rule.refused, rule.otherwise, rule.would_refuse, rule.would_hold))
+        };
+        assert_eq!(counted("r"), Some((2, 2, 3, 0, 0)));
+        assert_eq!((counted("s"), counted("t")), (Some((0, 0, 0, 1, 0)), Some((0, 0, 0, 1, 1))));
     }
 }

@@ -5,6 +5,7 @@ mod adopted;
 mod asked;
 mod bounds;
 mod browsers;
+mod counted;
 mod described;
 mod events;
 mod keyless;

@@ -51,23 +51,32 @@ function stands(policy) {
   return [policy.mistake ? h("p", { class: "wrong", role: "alert" }, "What was written since was not taken; the rules below stay in force. ", shown(policy.mistake, { mono: false })) : null,
     h("p", {}, "The first rule that fits decides. What none of them speaks of is ", tag(policy.default === "deny" ? "refused" : "let on", policy.default === "deny" ? "bad" : "good"), ". In force since ", h("time", { datetime: policy.in_force_since }, day(policy.in_force_since)), "."),
     h("p", {}, "They are changed where they are written, in ", path(policy.file), " and the files of ", path(policy.folder), "; a proxy that is up takes a change at once. Nothing is changed here."),
-    h("p", {}, h("small", {}, `Counted from ${day(policy.counted_from)} on.`, policy.whole ? "" : " The log has more from before: only its last 256 MiB are read."))];
+    h("p", {}, h("small", {}, `Counted from ${day(policy.counted_from)} on.`, policy.whole ? "" : " The log has more from before: only its last 256 MiB are read.", " Otherwise: something else refused them, Nexus answered them itself, or their callers left before."))];
 }
 
 function columns(policy) {
   const order = new Map(policy.rules.map((rule, at) => [rule, at + 1]));
   return [
     { name: "#", numeric: true, cell: (rule) => count(order.get(rule)) },
-    { name: "Rule", cell: (rule) => [shown(rule.name, { mono: false, most: 80 }), h("small", {}, shown(`${rule.file.split("/").at(-1)}:${rule.line}`))] },
+    { name: "Rule", cell: (rule) => [shown(rule.name, { mono: false, most: 80 }), h("small", {}, shown(`${rule.file.split("/").at(-1)}:${rule.line}`)), searched(policy, rule)] },
     { name: "What it says", cell: (rule) => h("details", { class: "says" }, h("summary", {}, shown(inShort(rule.text), { most: 90 })), h("pre", { tabindex: "0" }, listing(rule.text))) },
     { name: "Action", cell: (rule) => [tag(rule.action, KINDS[rule.action] ?? ""), rule.mode === "report" ? [" ", tag("report", "warn")] : null] },
     { name: "Let on", numeric: true, cell: (rule) => number(rule.let_on) },
     { name: "Refused", numeric: true, cell: (rule) => number(rule.refused) },
+    { name: "Otherwise", numeric: true, cell: (rule) => number(rule.otherwise) },
+    { name: "Waiting", numeric: true, cell: (rule) => number(rule.waiting, "/approvals") },
     { name: "Last", cell: (rule) => (rule.last === null ? tag("never matched", "warn") : h("time", { datetime: rule.last, title: day(rule.last) }, near(rule.last))) },
   ];
 }
 
-const number = (value) => (value === 0 ? h("span", { class: "empty" }, "0") : count(value));
+const number = (value, href = null) => (value === 0 ? h("span", { class: "empty" }, "0") : href === null ? count(value) : h("a", { href }, count(value)));
+
+/** To the requests that were counted. */
+function searched(policy, rule) {
+  const all = rule.let_on + rule.refused + rule.otherwise;
+  if (all === 0) return null;
+  return h("small", {}, " ", h("a", { href: `/search?${new URLSearchParams({ from: policy.counted_from, rule: rule.name })}` }, all === 1 ? "its request" : `its ${count(all)} requests`));
+}
 
 /** Whom and what it speaks of, in one line. */
 function inShort(text) {

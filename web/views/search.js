@@ -19,10 +19,10 @@ const LARGEST = 256 * 1024 * 1024;
 const RANGES = { "1h": "the last hour", "6h": "the last 6 hours", "24h": "the last 24 hours", "7d": "the last 7 days", "30d": "the last 30 days", "": "any time" };
 const FILES = { csv: ["CSV", "audit.csv"], jsonl: ["JSON Lines", "audit.jsonl"], ocsf: ["OCSF", "audit.ocsf.jsonl"] };
 const VERDICTS = { inject: "inject: with a stored credential", pass: "pass: as it was sent", tunnel: "tunnel: unread", intercept: "intercept: a CONNECT that was opened", answer: "answer: by Nexus", refuse: "refuse" };
-const NAMES = ["text", "agent", "host", "provider", "verdict", "status", "user", "lease"];
+const NAMES = ["text", "agent", "host", "provider", "verdict", "status", "user", "lease", "rule"];
 /** Those that stand behind "More". */
-const MORE = ["provider", "verdict", "status", "user", "lease"];
-const OPTIONS = { agent: "--agent", host: "--host", provider: "--provider", verdict: "--verdict", status: "--status", user: "--user", lease: "--lease", text: "--text" };
+const MORE = ["provider", "verdict", "status", "user", "lease", "rule"];
+const OPTIONS = { agent: "--agent", host: "--host", provider: "--provider", verdict: "--verdict", status: "--status", user: "--user", lease: "--lease", rule: "--rule", text: "--text" };
 const NARROW = matchMedia("(max-width: 46rem)");
 const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "2-digit" });
 
@@ -81,7 +81,7 @@ function form(query, search) {
   const hidden = narrow ? ["agent", "host", ...MORE] : MORE;
   const more = h("details", { open: hidden.some((name) => query.has(name)) }, h("summary", {}, "More conditions"), h("div", { class: "conditions" }, narrow ? who : null,
     input("provider", "Provider", "github"), choice("verdict", "Verdict", { "": "any", ...VERDICTS }, query.get("verdict") ?? ""), input("status", "Status", "403 or 5xx"),
-    input("user", "User of the agent", "alice"), input("lease", "Lease", "its id")));
+    input("user", "User of the agent", "alice"), input("lease", "Lease", "its id"), input("rule", "Rule", "its name")));
   const made = h("form", { class: "card search", role: "search" },
     h("div", { class: "conditions first" }, when, times, input("text", "Text", "in the path, or any other value"), narrow ? null : who, narrow ? null : submit()),
     more, narrow ? submit() : null);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::cursor::Cursor;
 use super::lines::Reader;
 use super::search::Search;
-use super::text::Words;
+use super::text::{Words, names_rule};
 use super::walk::{Order, Row, Walk};
 use super::{BATCH, Index, path_of};
 use crate::audit::error::Error;
@@ -84,7 +84,7 @@ pub fn page(folder: &Path, search: &Search, paging: &Paging) -> Result<Page, Err
         }
     }
     let mut place = Place { reached: paging.from, ..Place::default() };
-    let ahead = if search.text.is_some() { LOOKED_UP } else { 1 };
+    let ahead = if search.reads_lines() { LOOKED_UP } else { 1 };
     Ok(Page { behind, ..index.piece((search, paging.order), &mut place, (paging.limit, ahead), paging.patience)? })
 }
 
@@ -135,7 +135,8 @@ impl Index {
         let words = search.text.as_deref().and_then(Words::new);
         let walk = Walk::new(&self.database, search, order);
         let limit = limit.max(1);
-        let mut found = Found { words, limit, until, rows: Vec::new(), records: Vec::new(), bytes: 0, scanned: 0 };
+        let rule = search.rule.as_deref();
+        let mut found = Found { words, rule, limit, until, rows: Vec::new(), records: Vec::new(), bytes: 0, scanned: 0 };
         let mut reader = Reader::new(&self.folder);
         while !found.is_over() || found.scanned == 0 {
             if !place.rows.is_empty() {
@@ -160,8 +161,9 @@ impl Index {
 
 /// What is in the piece so far.
 #[derive(Debug)]
-struct Found {
+struct Found<'a> {
     words: Option<Words>,
+    rule: Option<&'a str>,
     limit: usize,
     until: Option<Instant>,
     rows: Vec<Row>,
@@ -170,17 +172,18 @@ struct Found {
     scanned: u64,
 }
 
-impl Found {
+impl Found<'_> {
     /// Reads some of the rows at `place`, and takes what fits.
     fn take(&mut self, reader: &mut Reader, place: &mut Place) -> Result<(), Error> {
         let some: Vec<Row> = place.rows.iter().take(READ.min(self.lacking())).copied().collect();
         let places: Vec<_> = some.iter().map(|row| row.place).collect();
-        for (row, line) in some.iter().zip(reader.lines(&places)?) {
+        let ruled = self.ruled(reader, &some)?;
+        for ((row, line), ruled) in some.iter().zip(reader.lines(&places)?).zip(ruled) {
             place.rows.pop_front();
             place.read = Some(row.at);
             self.scanned += 1;
             // One whose segment isn't kept any longer is left out.
-            let Some(line) = line.filter(|line| is(line, row)) else { continue };
+            let Some(line) = line.filter(|line| ruled && is(line, row)) else { continue };
             if self.words.as_ref().is_some_and(|words| !words.are_in(&line)) {
                 continue;
             }
@@ -194,9 +197,17 @@ impl Found {
         Ok(())
     }
 
-    /// How many rows may be read before it is full: those that a text must be found in, any number.
+    /// Of each of `rows` whether it is of the rule that is looked for, which its first line says.
+    fn ruled(&self, reader: &mut Reader, rows: &[Row]) -> Result<Vec<bool>, Error> {
+        let Some(rule) = self.rule else { return Ok(vec![true; rows.len()]) };
+        let places: Vec<_> = rows.iter().map(|row| row.opened.unwrap_or(row.place)).collect();
+        let lines = reader.lines(&places)?.into_iter();
+        Ok(lines.map(|line| line.is_some_and(|line| names_rule(&line, rule))).collect())
+    }
+
+    /// How many rows may be read before it is full: those that something must be found in, any number.
     fn lacking(&self) -> usize {
-        if self.words.is_some() { usize::MAX } else { self.limit - self.records.len().min(self.limit) }
+        if self.words.is_some() || self.rule.is_some() { usize::MAX } else { self.limit - self.records.len().min(self.limit) }
     }
 
     fn is_full(&self) -> bool {

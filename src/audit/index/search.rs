@@ -29,6 +29,9 @@ pub struct Search {
     pub verdict: Option<String>,
     /// What the caller was answered.
     pub status: Option<StatusRange>,
+    /// The rule of the policy that the record names. It stands in the first line of a request, which is read of what the other conditions
+    /// leave. Only requests have one; a CONNECT that was opened is found where its verdict is asked for.
+    pub rule: Option<String>,
     /// A text in any of the values that the last line of a request has, whatever the case of its letters. It is looked for in the lines that
     /// the other conditions leave, one by one.
     pub text: Option<String>,
@@ -64,6 +67,11 @@ impl FromStr for StatusRange {
 pub struct BadStatus;
 
 impl Search {
+    /// Whether lines have to be read to say what fits.
+    pub(super) fn reads_lines(&self) -> bool {
+        self.rule.is_some() || self.text.is_some()
+    }
+
     /// From when to when, in microseconds since 1970.
     pub(super) fn times(&self) -> RangeInclusive<i64> {
         micros(self.since).unwrap_or(i64::MIN)..=micros(self.until).unwrap_or(i64::MAX)
@@ -86,7 +94,7 @@ pub fn search(folder: &Path, search: &Search, mut progress: impl FnMut(u64)) -> 
     let mut found = Vec::new();
     let mut place = Place::default();
     let wanted = search.limit.unwrap_or(usize::MAX);
-    let ahead = if search.text.is_some() { MOST } else { 1 };
+    let ahead = if search.reads_lines() { MOST } else { 1 };
     loop {
         let limit = (wanted - found.len()).min(MOST);
         let page = index.piece((search, Order::Newest), &mut place, (limit, ahead), None)?;
@@ -133,12 +141,24 @@ impl Condition {
                 None => require("host =", host.to_ascii_lowercase().into(), ""),
             }
         }
+        if search.rule.is_some() {
+            require(
+                "event IN ('open', 'close', 'refuse', 'tunnel_open', 'tunnel_close', 'tunnel_refuse') AND verdict <>",
+                opened(search),
+                "",
+            );
+        }
         if let Some(StatusRange(range)) = &search.status {
             require("status >=", i64::from(*range.start()).into(), "");
             require("status <=", i64::from(*range.end()).into(), "");
         }
         Self { text, values }
     }
+}
+
+/// The verdict that no request has that is looked for by its rule: of a CONNECT that was opened the requests inside name the rule.
+fn opened(search: &Search) -> Value {
+    if search.verdict.is_some() { String::new().into() } else { "intercept".to_owned().into() }
 }
 
 /// A name in which nothing is a pattern.

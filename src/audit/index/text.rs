@@ -44,6 +44,18 @@ impl Words {
     }
 }
 
+/// Whether `line` names the rule called `rule` as the one that decided.
+pub(super) fn names_rule(line: &[u8], rule: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Ruled<'a> {
+        #[serde(borrow)]
+        rule: Option<std::borrow::Cow<'a, str>>,
+    }
+    // Most lines go by without being parsed.
+    memchr::memmem::find(line, br#","rule":""#).is_some()
+        && serde_json::from_slice(line).is_ok_and(|ruled: Ruled<'_>| ruled.rule.as_deref() == Some(rule))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +78,12 @@ mod tests {
         assert!(Words::new("xu?").is_some_and(|words| words.are_in(plain.as_bytes())));
         assert!(!Words::new("ü").is_some_and(|words| words.are_in(plain.as_bytes())));
         assert!(!Words::new("x").is_some_and(|words| words.are_in(b"x")), "no line of ours");
+    }
+
+    #[test]
+    fn a_rule_is_known_by_its_whole_name() {
+        let line = LINE.replace(r#""status":404"#, r#""rule":"no \"writes\" \u00fc","status":404"#);
+        assert!(names_rule(line.as_bytes(), "no \"writes\" ü"));
+        assert!(!names_rule(line.as_bytes(), "no") && !names_rule(LINE.as_bytes(), "") && !names_rule(b"x", "x"));
     }
 }

@@ -59,6 +59,9 @@ pub(crate) struct Conditions {
     /// What the caller was answered: 403, or 5xx for all of a class
     #[arg(long)]
     pub(crate) status: Option<StatusRange>,
+    /// The rule of the policy that the record names; of what the other conditions leave, first lines are read for it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rule: Option<String>,
     /// A text in any value of the last line; what the other conditions leave is read line by line
     #[arg(long)]
     pub(crate) text: Option<String>,

@@ -25,8 +25,8 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &arguments::E
 
 /// Whether more than a time is said; a time alone needs no index.
 fn is_a_search(conditions: &Conditions) -> bool {
-    let Conditions { agent, user, lease, host, provider, verdict, status, text, period: Period { .. } } = conditions;
-    let texts = [agent, lease, host, provider, text];
+    let Conditions { agent, user, lease, host, provider, verdict, status, rule, text, period: Period { .. } } = conditions;
+    let texts = [agent, lease, host, provider, rule, text];
     user.is_some() || verdict.is_some() || status.is_some() || texts.iter().any(|text| text.is_some())
 }
 

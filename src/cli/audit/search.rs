@@ -55,6 +55,7 @@ pub(super) fn conditions(context: &Context, options: &Conditions) -> anyhow::Res
         provider: options.provider.clone(),
         verdict: options.verdict.map(|verdict| verdict.name().to_owned()),
         status: options.status.clone(),
+        rule: options.rule.clone(),
         text: options.text.clone(),
         since: options.period.since,
         until: options.period.until,

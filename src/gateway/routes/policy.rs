@@ -97,10 +97,16 @@ struct RuleNow {
     mode: &'static str,
     /// All that it says, as TOML.
     text: String,
-    /// Requests that it let on.
+    /// Requests that it let on, and that went on.
     let_on: u64,
-    /// Requests that it refused.
+    /// Requests that it refused: by itself, by what it limits, or by the person whom it asked.
     refused: u64,
+    /// Requests of which it had a say and that did neither: something else refused them (no credential, a limit of the agent), Nexus answered
+    /// them itself (a person is asked, and the program comes back), or their callers left. With these two they are all that
+    /// `/api/audit/search` finds by `rule`, counted where they began.
+    otherwise: u64,
+    /// Requests that wait for a person's word now because of it.
+    waiting: u64,
     /// Requests that it would have refused if it were enforced.
     would_refuse: u64,
     /// Requests that it would have held for a person if it were enforced.
@@ -173,6 +179,11 @@ async fn policy(
     let survey = survey(&gateway, back.since).await?;
     let RulesNow { rules, closed, since, mistake, file, folder } = rules;
     let catalogue = gateway.ports.catalogue.load();
+    let waiting = gateway.ports.approvals.waiting_by_rule();
+    let shown = |rule: &Arc<Rule>| {
+        let name = &**rule.name();
+        shown(rule, survey.rules.get(name), waiting.get(name).copied().unwrap_or_default())
+    };
     Ok(Json(PolicyNow {
         default: if closed { "deny" } else { "allow" },
         in_force_since: since,
@@ -181,7 +192,7 @@ async fn policy(
         folder: folder.display().to_string(),
         counted_from: survey.from.to_string(),
         whole: survey.whole,
-        rules: rules.iter().map(|rule| shown(rule, survey.rules.get(&**rule.name()))).collect(),
+        rules: rules.iter().map(shown).collect(),
         presets: catalogue.iter().map(|provider| presets(provider)).collect(),
     }))
 }
@@ -218,9 +229,9 @@ async fn survey(gateway: &Shared, since: Option<When>) -> Result<Arc<Survey>, Pr
     gateway.on_disk(make).await?.map_err(|error| Problem::unreadable(&error))
 }
 
-fn shown(rule: &Rule, matched: Option<&Matched>) -> RuleNow {
+fn shown(rule: &Rule, matched: Option<&Matched>, waiting: u64) -> RuleNow {
     let (file, line) = rule.place();
-    let Matched { let_on, refused, would_refuse, would_hold, last } = matched.cloned().unwrap_or_default();
+    let Matched { let_on, refused, otherwise, would_refuse, would_hold, last } = matched.cloned().unwrap_or_default();
     RuleNow {
         name: rule.name().to_string(),
         file: file.to_owned(),
@@ -230,6 +241,8 @@ fn shown(rule: &Rule, matched: Option<&Matched>) -> RuleNow {
         text: rule.text(),
         let_on,
         refused,
+        otherwise,
+        waiting,
         would_refuse,
         would_hold,
         last: last.map(|last| last.to_string()),

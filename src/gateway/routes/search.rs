@@ -74,6 +74,9 @@ struct Conditions {
     /// The id of the lease that it was done by.
     #[param(max_length = 255)]
     lease: Option<String>,
+    /// The rule of the policy that the record names, by its whole name. First lines are read for it, of what the other conditions leave.
+    #[param(max_length = 255)]
+    rule: Option<String>,
     /// A text in any value of a request's last line, whatever the case of its letters. No index knows it: what the other conditions leave
     /// is read line by line.
     #[param(max_length = 255)]
@@ -280,7 +283,7 @@ fn bounded(limit: Option<u32>, most: u32) -> Result<Option<u32>, Problem> {
 impl Conditions {
     fn search(self, gateway: &Gateway) -> Result<Search, Problem> {
         let now: SystemTime = (gateway.ports.clock)();
-        let texts = [&self.agent, &self.user, &self.host, &self.provider, &self.lease, &self.text];
+        let texts = [&self.agent, &self.user, &self.host, &self.provider, &self.lease, &self.rule, &self.text];
         if texts.into_iter().flatten().any(|text| text.chars().count() > LETTERS) {
             return Err(Problem::malformed(format!("what is searched for has at most {LETTERS} letters")));
         }
@@ -294,6 +297,7 @@ impl Conditions {
             provider: said(self.provider),
             verdict: self.verdict.map(|verdict| word(verdict).to_owned()),
             status: status.map_err(|error: crate::audit::BadStatus| Problem::malformed(error.to_string()))?,
+            rule: said(self.rule),
             text: said(self.text),
             since: self.from.map(|when| when.at(now)),
             until: self.until.map(|when| when.at(now)),
