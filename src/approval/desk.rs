@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::grant::{Answer, Approved, Grant, How, Passing, ShownGrant, fits};
+use super::held::Held;
 use super::item::{Asker, Item, Shown, State};
 use super::notice::{self, NotAuthentic, Reply, ReplyTo, Token, is_token};
 use super::numbers::Numbers;
@@ -68,6 +69,8 @@ pub(crate) struct Approvals {
     settings: Settings,
     attention: Arc<Attention>,
     list: Mutex<List>,
+    /// How often a question came or ended.
+    changes: watch::Sender<u64>,
     /// What became of them.
     pub(crate) numbers: Numbers,
     /// Set where persons can answer; with where replies to notices go.
@@ -77,7 +80,8 @@ pub(crate) struct Approvals {
 impl Approvals {
     /// An empty list, whose notices go the way of `attention`'s.
     pub(crate) fn new(settings: Settings, attention: Arc<Attention>) -> Arc<Self> {
-        Arc::new(Self { settings, attention, list: Mutex::default(), numbers: Numbers::default(), open: OnceLock::new() })
+        let (list, changes, open) = (Mutex::default(), watch::Sender::default(), OnceLock::new());
+        Arc::new(Self { settings, attention, list, changes, numbers: Numbers::default(), open })
     }
 
     /// Persons can answer from now on.
@@ -143,6 +147,7 @@ impl Approvals {
         list.items.retain(|before| before.id != item.id);
         list.items.push(item);
         drop(list);
+        self.changes.send_modify(|changes| *changes += 1);
         self.numbers.asked();
         self.attention.tell_of(|| notice::asked(&shown, reply.as_ref().zip(token.as_ref()), now));
         Ok(shown)
@@ -181,6 +186,7 @@ impl Approvals {
 
     fn end(&self, item: &mut Item, state: State, now: SystemTime) {
         item.settle(state, now);
+        self.changes.send_modify(|changes| *changes += 1);
         self.numbers.ended(state);
         self.attention.tell_of(|| notice::settled(&item.shown(), now));
     }
@@ -295,6 +301,18 @@ impl Approvals {
         let mut list = self.lock();
         self.tidy(&mut list, SystemTime::now());
         list.items.iter().filter(|item| item.state == State::Waiting).count()
+    }
+
+    /// The requests that are held now. What their programs come back for is none: those were answered.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let mut list = self.lock();
+        self.tidy(&mut list, SystemTime::now());
+        list.items.iter().filter(|item| item.state == State::Waiting && !item.away).map(Held::of).collect()
+    }
+
+    /// Changes whenever a question comes or ends.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// How many wait because of which rule, by its name.

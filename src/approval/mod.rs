@@ -5,6 +5,7 @@
 mod desk;
 mod fields;
 mod grant;
+mod held;
 mod item;
 mod notice;
 mod numbers;
@@ -19,6 +20,7 @@ mod tests;
 pub(crate) use desk::{Approvals, Claimed, Found, NotAsked, NotDone};
 pub(crate) use fields::Fields;
 pub(crate) use grant::{Answer, Approved, How, Passing, ShownGrant};
+pub(crate) use held::Held;
 pub(crate) use item::{Shown, State};
 pub(crate) use notice::{Reply, ReplyTo};
 pub(crate) use preview::{READ, View};

@@ -43,7 +43,7 @@ pub use page::{Page, Paging, Record, page};
 pub use search::{BadStatus, Search, StatusRange, search};
 #[cfg(test)]
 pub(super) use stats::read as read_stats;
-pub(crate) use stats::{MOST, Measure, Range, Stats, Wanted, stats};
+pub(crate) use stats::{Begun, MOST, Measure, Range, Stats, Wanted, stats};
 pub use walk::Order;
 
 /// Of the tables; an index of another is made anew.

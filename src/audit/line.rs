@@ -128,7 +128,7 @@ fn whence(out: &mut Vec<u8>, record: &Record) {
     record.word.iter().for_each(|said| persons(out, said));
 }
 
-fn persons(out: &mut Vec<u8>, Word { approval, would_hold }: &Word) {
+fn persons(out: &mut Vec<u8>, Word { approval, would_hold, .. }: &Word) {
     if !would_hold.is_empty() {
         quoted(out, br#","would_hold":""#, would_hold);
     }
@@ -157,8 +157,15 @@ fn outcome(out: &mut Vec<u8>, record: &Record) {
     number(out, br#","bytes_down":"#, Some(record.bytes_down));
     let took = u64::try_from(record.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     number(out, br#","duration_us":"#, Some(took));
+    record.word.iter().for_each(|said| held(out, said));
     number(out, br#","guard_hits":"#, Some(record.guard_hits).filter(|&hits| hits > 0));
     notes(out, &record.notes);
+}
+
+/// The part of that time in which it waited for a person.
+fn held(out: &mut Vec<u8>, Word { held, .. }: &Word) {
+    let held = u64::try_from(held.as_micros()).unwrap_or(u64::MAX);
+    number(out, br#","held_us":"#, Some(held).filter(|held| *held > 0));
 }
 
 fn notes(out: &mut Vec<u8>, notes: &[&'static str]) {

@@ -12,7 +12,7 @@ use super::chain::Chain;
 use super::clock::Clock;
 use super::error::Error;
 use super::head::PublicKey;
-use super::index::{Stats, Wanted, stats};
+use super::index::{Begun, Stats, Wanted, stats};
 use super::line;
 use super::record::{Field, Record};
 use super::settings::{Fsync, OnFailure, Settings};
@@ -111,8 +111,8 @@ impl Log {
     ///
     /// # Errors
     /// Where the log or its index can't be read.
-    pub(crate) fn stats(&self, wanted: Wanted) -> Result<Stats, Error> {
-        stats(&self.settings, wanted)
+    pub(crate) fn stats(&self, wanted: Wanted, held: &[Begun]) -> Result<Stats, Error> {
+        stats(&self.settings, wanted, held)
     }
 
     /// Tells of something that is not a request: a reload, a change of connections or agents. Writes at once, and blocks to do so.

@@ -49,7 +49,7 @@ pub use export::{Export, Format, FoundExport};
 pub use head::{BadHead, BadKey, Head, HeadKey, PublicKey};
 pub(crate) use id::Id;
 pub use index::{BadCursor, BadStatus, Cursor, Order, Page, Paging, Record, Search, StatusRange, page, search};
-pub(crate) use index::{MOST, Measure, Range, Stats, Wanted};
+pub(crate) use index::{Begun, MOST, Measure, Range, Stats, Wanted};
 pub(crate) use live::{Happened, Live, Watched, Watcher};
 pub use log::Log;
 pub(crate) use record::{Approval, Door, Kind, Verdict};

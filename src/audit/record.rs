@@ -1,7 +1,7 @@
 //! `Record`: what the log says of one request or one tunnel, filled step by step as the exchange learns it.
 
 use std::net::SocketAddr;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, Method, Version};
 
@@ -158,6 +158,8 @@ pub(super) struct Word {
     pub(super) approval: Option<Approval>,
     /// Escaped.
     pub(super) would_hold: Vec<u8>,
+    /// How long it waited for a person.
+    pub(super) held: Duration,
 }
 
 /// A person's yes.
@@ -333,6 +335,11 @@ impl Record {
     /// A person let it go on.
     pub(crate) fn approved(&mut self, approval: Approval) {
         self.word.get_or_insert_default().approval = Some(approval);
+    }
+
+    /// It waited so long for a person, which says nothing of a service or of us.
+    pub(crate) fn waited(&mut self, held: Duration) {
+        self.word.get_or_insert_default().held += held;
     }
 
     /// A rule of the policy that would have held it for a person's word if it were enforced.

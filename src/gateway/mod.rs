@@ -12,6 +12,7 @@ mod describe;
 mod device;
 mod flow;
 mod health;
+mod holding;
 mod input;
 mod insight;
 mod keep;

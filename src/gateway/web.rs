@@ -49,6 +49,7 @@ const FILES: &[(&str, &str)] = &files![
     "list.js",
     "meanings.js",
     "plot.js",
+    "held.js",
     "record.js",
     "standing.js",
     "text.js",

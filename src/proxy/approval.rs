@@ -2,7 +2,7 @@
 //! and they hold no connection to the service.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, EXPECT};
@@ -145,13 +145,14 @@ impl Worker {
         let held = self.proxy.approvals.hold(pending.entry.id().as_str(), question);
         let mut held = held.map_err(|why| refused(why, &rule))?;
         pending.entry.note("held");
-        let mut draining = self.proxy.draining.clone();
+        let (mut draining, begun) = (self.proxy.draining.clone(), Instant::now());
         let word = tokio::select! {
-            word = held.word() => word,
-            () = self.proxy.until_unknown(&agent) => return Err(self.proxy.why_unknown(&agent)),
-            _stopped = draining.wait_for(|draining| *draining) => return Err(Refusal::Draining),
+            word = held.word() => Ok(word),
+            () = self.proxy.until_unknown(&agent) => Err(self.proxy.why_unknown(&agent)),
+            _stopped = draining.wait_for(|draining| *draining) => Err(Refusal::Draining),
         };
-        match word {
+        pending.entry.waited(begun.elapsed());
+        match word? {
             Word::Allowed(approved) => Ok(approved),
             Word::Denied => Err(Refusal::Unapproved { rule, why: Unapproved::Denied }),
             Word::TimedOut => Err(Refusal::Unapproved { rule, why: Unapproved::TimedOut }),

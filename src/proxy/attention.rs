@@ -1,7 +1,7 @@
 //! Refusals for want of a credential: what they say, the list that they are put on, and requests that wait for a person to act.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -167,12 +167,14 @@ impl Worker {
             return Ok(());
         };
         self.proxy.attention.still_needed(&missing.need, SystemTime::now());
-        let mut draining = self.proxy.draining.clone();
-        tokio::select! {
+        let (mut draining, begun) = (self.proxy.draining.clone(), Instant::now());
+        let waited = tokio::select! {
             changed = held.changed() => if changed { Ok(()) } else { Err(Refusal::AuthRequired(missing)) },
             () = self.proxy.until_unknown(agent) => Err(self.proxy.why_unknown(agent)),
             _stopped = draining.wait_for(|draining| *draining) => Err(Refusal::Draining),
-        }
+        };
+        entry.waited(begun.elapsed());
+        waited
     }
 }
 

@@ -44,6 +44,26 @@ fn requests_are_seen_as_they_happen() {
 }
 
 #[test]
+fn a_held_request_is_seen_as_it_waits() {
+    let (address, _served) = service();
+    let world = World::new();
+    world.config(
+        "[proxy]\nlisten = [\"127.0.0.1:0\"]\n[limits]\ndrain_secs = 1\n[upstream]\nallow_private = [\"127.0.0.0/8\"]\n\
+         [[rule]]\nname = \"ask first\"\nhosts = [\"127.0.0.1\"]\nmethods = [\"PUT\"]\naction = \"approve\"\n",
+    );
+    let up = world.up();
+    let seen = driven_by("live.mjs", &world, "held", &[link(&world, "operator"), up.address.clone(), address]);
+    assert!(["PUT", "/orders?token=", "held"].iter().all(|word| text(&seen, "row").contains(word)), "{seen}");
+    assert!(
+        ["ask first", "waits for a person", "Answer it in Approvals"].iter().all(|word| text(&seen, "panel").contains(word)),
+        "{seen}"
+    );
+    assert!(text(&seen, "tile").contains("1 of them under way, 1 held for a word"), "{seen}");
+    assert_eq!((&seen["status"], &seen["other"], &seen["rows"]), (&json!("204"), &json!("403"), &json!(1)), "{seen}");
+    assert_eq!((&seen["looks"], &seen["wrong"]), (&json!([]), &json!([])), "{seen}");
+}
+
+#[test]
 fn the_live_view_can_be_used_by_everybody_and_fits() {
     let (world, up, service) = scene();
     let links = [link(&world, "operator"), link(&world, "operator"), up.address.clone(), service];

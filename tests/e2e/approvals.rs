@@ -18,6 +18,7 @@ mod answers;
 mod bounds;
 mod hook;
 mod later;
+mod watched;
 
 const RULE: &str = "[[rule]]\nname = \"ask first\"\nprovider = \"acme\"\nmethods = [\"POST\", \"DELETE\"]\naction = \"approve\"\ntimeout = \"50s\"\nsummary = \"Writes to the shop\"\n";
 

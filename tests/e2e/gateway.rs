@@ -7,7 +7,7 @@ mod bounds;
 mod browsers;
 mod counted;
 mod described;
-mod events;
+pub(crate) mod events;
 mod keyless;
 mod keys;
 mod killed;

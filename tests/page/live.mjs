@@ -87,6 +87,43 @@ await drive({
     return { seen };
   },
 
+  async held([link, proxy, service]) {
+    const { page } = await signedIn(link, { viewport: { width: 1280, height: 800 } });
+    await goTo(page, "Live");
+    const sent = curl(proxy, `http://${service}/orders?token=1`, "-X", "PUT");
+    await row(page, "held").waitFor();
+    const seen = { row: await row(page, "held").innerText() };
+    await page.getByLabel("Verdict").selectOption("held");
+    await row(page, "/orders?token=").click();
+    const panel = page.getByRole("dialog");
+    seen.panel = await panel.innerText();
+    seen.looks = await looked(page, "held");
+    await page.keyboard.press("Escape");
+    await page.getByRole("navigation").getByRole("link", { name: "Overview", exact: true }).click();
+    seen.tile = await page.locator(".numbers.small > div").first().filter({ hasText: "held" }).innerText();
+    // Whoever comes when it waits already sees it, and what becomes of it.
+    await goTo(page, "Live");
+    await row(page, "held").click();
+    await panel.getByRole("link", { name: "Answer it in Approvals" }).click();
+    await page.getByRole("button", { name: "Allow once" }).click();
+    await page.getByText("It goes on.").waitFor();
+    seen.status = await sent;
+    await goTo(page, "Live");
+    await row(page, "204").waitFor();
+    // In the same list: it waits, and ends.
+    const other = curl(proxy, `http://${service}/other`, "-X", "PUT");
+    await row(page, "/other").filter({ hasText: "held" }).waitFor();
+    await page.evaluate(async () => {
+      const { ask } = await import("/page/api.js");
+      const [item] = (await ask("GET", "/api/approvals")).items;
+      await ask("POST", `/api/approvals/${item.id}`, { body: { decision: "deny" } });
+    });
+    await row(page, "/other").filter({ hasText: "403" }).waitFor();
+    seen.other = await other;
+    seen.rows = await row(page, "/other").count();
+    return seen;
+  },
+
   async lost([link, proxy, service, process_]) {
     const { page } = await signedIn(link);
     let shut = true;

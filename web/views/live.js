@@ -5,8 +5,10 @@ import { h, put, tag } from "../dom.js";
 import { bytes, clock, count, milliseconds } from "../format.js";
 import { VERDICTS } from "../meanings.js";
 import { method, place, record } from "../record.js";
+import { HELD, held } from "../held.js";
 import { visible } from "../text.js";
 
+const WORDS = { held: HELD, ...VERDICTS };
 const KEPT = 5000;
 /** What a cell shows of a text; the record has the whole. */
 const LETTERS = 300;
@@ -39,8 +41,15 @@ class Kept {
 
   /** Those under way may have ended meanwhile, so they are not told to go on. */
   gap(text) {
-    for (const row of this.rows) if (row.open) Object.assign(row, { open: false, status: "?" });
+    for (const row of this.rows) if (row.open && !row.held) Object.assign(row, { open: false, status: "?" });
     this.push({ gap: text, said: "" });
+  }
+
+  /** Its lines follow, whatever became of it. */
+  release(id) {
+    const row = this.byId.get(id);
+    if (row?.held) Object.assign(row, { event: { ...row.event, verdict: undefined }, held: false, word: "…", kind: "", status: "…" });
+    return row;
   }
 
   push(row) {
@@ -53,13 +62,14 @@ class Kept {
 /** What a row shows, made once. */
 function fill(row, event) {
   const text = (value) => visible(value ?? "").slice(0, LETTERS);
-  const open = event.event.endsWith("open");
+  const waits = event.event === "held";
+  const open = waits || event.event.endsWith("open");
   const where = text(place(event) + (event.path ?? ""));
-  const [word, kind] = VERDICTS[event.verdict] ?? [text(event.verdict ?? "…"), ""];
+  const [word, kind] = WORDS[event.verdict] ?? [text(event.verdict ?? "…"), ""];
   const moved = event.bytes_down === undefined ? "" : bytes(event.bytes_up + event.bytes_down);
-  const took = event.duration_us === undefined ? "" : milliseconds(event.duration_us / 1000);
+  const took = event.duration_us === undefined ? "" : milliseconds((event.duration_us - (event.held_us ?? 0)) / 1000);
   const said = [event.agent, event.method, place(event), event.path, event.provider, event.connection, event.verdict, event.rule, event.refusal, event.id, event.status, ...(event.notes ?? [])].join(" ").toLowerCase();
-  return Object.assign(row, { event, open, time: clock(event.began ?? event.time), agent: text(event.agent ?? "—"), method: text(method(event)), where, provider: text(event.provider), word, kind, canary: event.canary !== undefined,
+  return Object.assign(row, { event, open, held: waits, time: clock(event.began ?? event.time), agent: text(event.agent ?? "—"), method: text(method(event)), where, provider: text(event.provider), word, kind, canary: event.canary !== undefined,
     status: event.status === undefined ? (open ? "…" : "") : String(event.status), level: event.status >= 500 ? "bad" : event.status >= 400 ? "warn" : "", took, moved, said });
 }
 
@@ -67,7 +77,7 @@ export async function show(main, context) {
   const kept = new Kept();
   const asked = new URLSearchParams(location.search);
   const find = h("input", { type: "search", id: "find", value: asked.get("text") ?? "", placeholder: "an agent, a host, a path…", spellcheck: "false", maxlength: 200 });
-  const verdict = choice("verdict", [["", "all"], ...Object.keys(VERDICTS).map((word) => [word, word])], asked.get("verdict"));
+  const verdict = choice("verdict", [["", "all"], ...Object.keys(WORDS).map((word) => [word, word])], asked.get("verdict"));
   const status = choice("status", [["", "all"], ["400", "400 and above"], ["500", "500 and above"]], asked.get("min_status"));
   const pause = h("button", { "aria-pressed": "false", "aria-keyshortcuts": "Space", on: { click: () => hold(!paused) } }, "Pause");
   const state = h("p", { class: "state", role: "status" }, "…");
@@ -109,13 +119,19 @@ export async function show(main, context) {
     });
   }
 
+  const seen = (row) => {
+    if (row !== undefined && panel?.row === row) panel.draw();
+    soon();
+  };
   const told = {
-    hello: (data) => { rate.dataset.most = data.most; },
-    request: (data) => {
-      const row = kept.take(data);
-      if (panel?.row === row) panel.draw();
-      soon();
+    hello: (data) => {
+      rate.dataset.most = data.most;
+      // What waits is told anew.
+      for (const row of kept.rows) if (row.held) kept.release(row.id);
     },
+    request: (data) => seen(kept.take(data)),
+    held: (data) => seen(kept.take(data)),
+    released: (data) => seen(kept.release(data.id)),
     rate: (data) => {
       const part = data.kept_one_of > 1 ? [tag(`1 of ${count(data.kept_one_of)} shown`, "warn"), " "] : [];
       const chosen = queryOf(find.value, verdict.value, status.value).size > 0;
@@ -381,7 +397,7 @@ function grid(opened) {
 function panelOf(row, context, closed) {
   const inside = h("div", {});
   const box = h("dialog", { class: "record-box", "aria-label": "A record" }, h("form", { method: "dialog", class: "record-close" }, h("button", { class: "quiet" }, "Close")), inside);
-  const draw = () => put(inside, record(row.event, context));
+  const draw = () => put(inside, row.held ? held(row.event, context) : row.event.event === "held" ? h("p", { class: "empty" }, "It does not wait any longer; its record comes.") : record(row.event, context));
   box.addEventListener("close", () => {
     box.remove();
     closed();

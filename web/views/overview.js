@@ -199,7 +199,7 @@ function sums({ totals }, search) {
   const tile = (name, number, more, conditions) => h("div", {}, h("b", {}, number), conditions ? h("a", { href: search(conditions), "data-key": `tile ${name}` }, name) : name, more ? h("small", {}, more) : null);
   const share = (part) => (totals.requests > 0 ? `${new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 }).format(part / totals.requests)} of all` : null);
   return [
-    tile("requests", count(totals.requests), totals.unfinished > 0 ? `${count(totals.unfinished)} of them under way` : null, {}),
+    tile("requests", count(totals.requests), totals.unfinished > 0 ? `${count(totals.unfinished)} of them under way${totals.held > 0 ? `, ${count(totals.held)} held for a word` : ""}` : null, {}),
     tile("refused", count(totals.refused), share(totals.refused), { verdict: "refuse", status: "4xx" }),
     tile("errors", count(totals.errors), share(totals.errors), { status: "5xx" }),
     tile("renewals", count(totals.renewed), `${count(totals.replayed)} sent a second time`),

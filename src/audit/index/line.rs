@@ -31,6 +31,8 @@ pub(super) struct Line<'a> {
     #[serde(default)]
     pub(super) duration_us: u64,
     #[serde(default)]
+    pub(super) held_us: u64,
+    #[serde(default)]
     pub(super) guard_hits: u64,
     #[serde(default)]
     pub(super) notes: Notes,
@@ -92,6 +94,11 @@ impl<'a> Line<'a> {
         Self::plain(line).or_else(|| serde_json::from_slice(line).ok())
     }
 
+    /// How long a service and we took: the time of persons left out.
+    pub(super) fn lasted_us(&self) -> u64 {
+        self.duration_us.saturating_sub(self.held_us)
+    }
+
     /// Reads a line that is flat and has no escape; `None` where it might be anything else.
     fn plain(line: &'a [u8]) -> Option<Self> {
         if memchr::memchr(b'\\', line).is_some() {
@@ -127,6 +134,7 @@ impl<'a> Line<'a> {
             b"bytes_up" => self.bytes_up = decimal(value)?,
             b"bytes_down" => self.bytes_down = decimal(value)?,
             b"duration_us" => self.duration_us = decimal(value)?,
+            b"held_us" => self.held_us = decimal(value)?,
             b"guard_hits" => self.guard_hits = decimal(value)?,
             b"notes" => self.notes = Notes::plain(value)?,
             b"count" => self.count = Cow::Borrowed(text(value)?),
@@ -196,12 +204,13 @@ mod tests {
         let line = concat!(
             r#"{"v":1,"event":"close","id":"01J","time":"2026-11-23T01:02:03.000004Z","agent":"ci","lease":"L1","host":"api.test","port":443,"#,
             r#""path":"/a?b=","connection":"acme:al","verdict":"inject","provider":"acme","status":200,"bytes_up":0,"bytes_down":1024,"#,
-            r#""duration_us":1203,"guard_hits":2,"notes":["renewed","replayed"],"count":"7","#,
+            r#""duration_us":1203,"held_us":1000,"guard_hits":2,"notes":["renewed","replayed"],"count":"7","#,
             r#""src":"00-1:77","seq":3,"prev":"ab"}"#,
         );
         assert_eq!(Line::plain(line.as_bytes()), parsed(line));
         let read = parsed(line).expect("a line");
-        assert_eq!((read.bytes_up, read.bytes_down, read.duration_us, read.guard_hits), (0, 1024, 1203, 2));
+        assert_eq!((read.bytes_up, read.bytes_down, read.guard_hits), (0, 1024, 2));
+        assert_eq!((read.duration_us, read.held_us, read.lasted_us()), (1203, 1000, 203));
         assert_eq!(read.notes, Notes { renewed: true, replayed: true, canary: false });
     }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::histogram::Histogram;
 use super::level::Level;
 use super::rollup::HOSTS;
-use super::stats::{Alarm, Counts, Named, Names, NewHost, NewHosts, Stats, Step, Wanted};
+use super::stats::{Alarm, Begun, Counts, Named, Names, NewHost, NewHosts, Stats, Step, Wanted};
 use super::steps::{Dimension, NAMED};
 use super::sum::{self, Sum};
 
@@ -55,6 +55,21 @@ impl Reading {
         }
     }
 
+    /// Counts what is held, where it began.
+    pub(super) fn hold(&mut self, held: &Begun) {
+        let Some(at) = self.place(self.level.step(held.time)) else { return };
+        self.begin(at, [&held.provider, &held.agent, &held.host].map(Clone::clone));
+        self.steps.get_mut(at).into_iter().for_each(|(counts, _)| counts.held += 1);
+    }
+
+    fn begin(&mut self, at: usize, names: [String; 3]) {
+        if let Some((counts, _)) = self.steps.get_mut(at) {
+            counts.sum.requests += 1;
+            counts.unfinished += 1;
+        }
+        self.begun.push((at, names));
+    }
+
     /// Reads all of it as it was at one moment.
     pub(super) fn read(&mut self, database: &Connection) -> rusqlite::Result<()> {
         let moment = database.unchecked_transaction()?;
@@ -79,7 +94,7 @@ impl Reading {
         while let Some(row) = rows.next()? {
             let at = self.place(row.get(0)?);
             if let Some((counts, _)) = at.and_then(|at| self.steps.get_mut(at)) {
-                counts.sum = Sum::read(row, 3)?;
+                counts.sum += Sum::read(row, 3)?;
             }
         }
         Ok(())
@@ -109,11 +124,7 @@ impl Reading {
         let mut rows = rows.query([self.level.begins(self.first)])?;
         while let Some(row) = rows.next()? {
             let Some(at) = self.place(self.level.step(row.get(0)?)) else { continue };
-            if let Some((counts, _)) = self.steps.get_mut(at) {
-                counts.sum.requests += 1;
-                counts.unfinished += 1;
-            }
-            self.begun.push((at, [row.get(1)?, row.get(2)?, row.get(3)?]));
+            self.begin(at, [row.get(1)?, row.get(2)?, row.get(3)?]);
         }
         Ok(())
     }
@@ -183,6 +194,7 @@ impl Reading {
         for (counts, histogram) in &self.steps {
             totals.sum += counts.sum;
             totals.unfinished += counts.unfinished;
+            totals.held += counts.held;
             all.add_all(histogram);
         }
         totals.take_times(&all);

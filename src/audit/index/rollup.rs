@@ -69,7 +69,7 @@ impl Rollup {
         self.kinds.entry(number).or_insert_with(|| NAMED.map(|dimension| names.number(kind.name(dimension))));
         self.sums.entry((level.number, step, number)).or_default().add(outcome, line);
         if outcome.is_timed(kind) {
-            *self.slots.entry((level.number, step, slot(line.duration_us))).or_default() += 1;
+            *self.slots.entry((level.number, step, slot(line.lasted_us()))).or_default() += 1;
         }
     }
 

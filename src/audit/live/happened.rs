@@ -81,6 +81,12 @@ impl Happened {
         Self { seq: number, bucket, id, ended, json, words: Map::new() }
     }
 
+    /// A request of which the log has no line yet, as `words` tell of it.
+    pub(crate) fn waiting(id: &str, words: Map<String, Value>) -> Self {
+        let json = Value::Object(words.clone()).to_string();
+        Self { seq: 0, bucket: bucket(id), id: id.into(), ended: false, json, words }
+    }
+
     fn text(&self, name: &str) -> &str {
         self.words.get(name).and_then(Value::as_str).unwrap_or_default()
     }

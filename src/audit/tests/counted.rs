@@ -87,8 +87,8 @@ impl Written {
     }
 
     fn told(&self, range: Range, by: Measure) -> Value {
-        stats(&self.settings, Wanted { range, by, top: 5 }).expect("an index");
-        let told = read_stats(&self.settings.folder, Wanted { range, by, top: 5 }, self.now).expect("an index");
+        stats(&self.settings, Wanted { range, by, top: 5 }, &[]).expect("an index");
+        let told = read_stats(&self.settings.folder, Wanted { range, by, top: 5 }, (self.now, &[])).expect("an index");
         serde_json::to_value(told).expect("JSON")
     }
 
@@ -218,7 +218,8 @@ fn i7_who_comes_late_and_much_is_told_of_whoever_fills_the_step_before() {
     for (by, expected) in [(Measure::Requests, "many.test"), (Measure::Bytes, "much.test")] {
         let wanted = Wanted { range: Range::Hour, by, top: 10 };
         log.told(Range::Hour, by);
-        let told = serde_json::to_value(read_stats(&log.settings.folder, wanted, log.now).expect("an index")).expect("JSON");
+        let told =
+            serde_json::to_value(read_stats(&log.settings.folder, wanted, (log.now, &[])).expect("an index")).expect("JSON");
         assert!(names(&told, "hosts").contains(&expected.to_owned()), "{told}");
     }
 }
@@ -281,7 +282,7 @@ fn a_log_without_an_index_or_lines_has_numbers_too() {
     let kept = Settings { index: true, ..log.settings };
     fs::remove_file(kept.folder.join("index.sqlite")).expect("removed");
     let wanted = Wanted { range: Range::Day, by: Measure::Requests, top: 5 };
-    let told = serde_json::to_value(stats(&kept, wanted).expect("numbers")).expect("JSON");
+    let told = serde_json::to_value(stats(&kept, wanted, &[]).expect("numbers")).expect("JSON");
     assert_eq!(told["complete"], json!(true), "there is nothing to be indexed");
     search(&kept.folder, &Search::default(), |_| {}).expect("an index");
 }

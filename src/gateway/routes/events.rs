@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::audit::{Watched, Watcher};
 use crate::gateway::access::{Asked, Auditor, Who};
 use crate::gateway::context::Shared;
+use crate::gateway::holding::Holding;
 use crate::gateway::input::InQuery;
 use crate::gateway::problem::{Document, Problem};
 use crate::gateway::sampling::Sampling;
@@ -53,7 +54,7 @@ struct Which {
     /// To this service of the catalogue.
     #[param(max_length = 200)]
     provider: Option<String>,
-    /// With this verdict: `inject`, `pass`, `tunnel`, `answer`, `refuse`, or `intercept`, which is told of only where it is asked for: the
+    /// With this verdict: `inject`, `pass`, `tunnel`, `answer`, `refuse`, `held` (it waits for a person), or `intercept`, which is told of only where it is asked for: the
     /// requests inside such a CONNECT are told of by themselves.
     #[param(max_length = 20)]
     verdict: Option<String>,
@@ -99,7 +100,8 @@ impl Which {
 ///
 /// Server-Sent Events without an end; each has a JSON object. `request`: one that began (`event` is `open` or `tunnel_open`), or ended
 /// (`close`, `tunnel_close`, `refuse`, `tunnel_refuse`); this one has all that the log says of it, `began` among it. Its `id:` goes into `Last-Event-ID`
-/// of who comes back. `hello` comes first, and says how much is told at most in a second. Above that there are samples: only ends, of one of
+/// of who comes back. `held`: one that waits for a person's word, of which the log has no line yet; `approval` is what it is answered by
+/// (`/api/approvals/{id}`). `released`: it does not wait any longer, and its `request` follows. `hello` comes first, and says how much is told at most in a second. Above that there are samples: only ends, of one of
 /// `kept_one_of` requests. `rate` says so once a second while something happens, with how many requests ended in that second in all
 /// (`all`), as asked for (`matching`), and were told of (`told`). `lost`: so many (`count`; null = nobody knows) were not taken in time, or had
 /// happened too long before. `end`: why nothing more comes (`signed_out`, `stopping`). Lines that begin with a colon only say that the stream lives.
@@ -120,7 +122,9 @@ async fn events(
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "watchers", message).header(RETRY_AFTER, "10")
     })?;
     let (voice, telling) = Voice::new();
-    let teller = Teller { gateway, who: asked.who, watched, watcher, sampling: Sampling::default(), voice, silent: 0 };
+    let holding = Holding::new(&gateway.ports.approvals);
+    let sampling = Sampling::default();
+    let teller = Teller { gateway, who: asked.who, watched, watcher, holding, sampling, voice, silent: 0 };
     tokio::spawn(teller.run(earlier, last.or(since)));
     let mut response = Response::new(Body::new(telling));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -133,6 +137,7 @@ struct Teller {
     who: Who,
     watched: Watched,
     watcher: Watcher,
+    holding: Holding,
     sampling: Sampling,
     voice: Voice,
     /// Seconds since anything was said.
@@ -162,6 +167,7 @@ impl Teller {
             self.say("event: lost\ndata: {\"count\":null}\n\n").await?;
         }
         self.before().await?;
+        self.held().await?;
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.sampling.begin(self.watcher.ended());
@@ -172,6 +178,7 @@ impl Teller {
                     self.now().await?;
                     sleep(TOGETHER).await;
                 }
+                () = self.holding.changed() => self.held().await?,
                 _ = seconds.tick() => {
                     if !self.gateway.still_admits(&self.who) {
                         return Ok("signed_out");
@@ -223,6 +230,12 @@ impl Teller {
             }
             self.say(&text).await?;
         }
+    }
+
+    /// What waits for a person now, and what does not any longer.
+    async fn held(&mut self) -> Result<(), Left> {
+        let text = self.holding.news(&self.gateway.ports.approvals, &self.watched, &mut self.sampling);
+        self.say(&text).await
     }
 
     /// A second is over.

@@ -34,11 +34,11 @@ async fn get(caller: &Caller, path: &str) {
 }
 
 /// Events as they come.
-struct Events(Lines<BufReader<TcpStream>>);
+pub(crate) struct Events(Lines<BufReader<TcpStream>>);
 
 impl Events {
     /// What is told of `query`, once it is begun.
-    async fn of(gateway: &Gateway, query: &str) -> Self {
+    pub(crate) async fn of(gateway: &Gateway, query: &str) -> Self {
         let mut lines = BufReader::new(gateway.open(&format!("/api/events{query}")).await).lines();
         assert_eq!(lines.next_line().await.expect("a line").as_deref(), Some("HTTP/1.1 200 OK"));
         let mut events = Self(lines);
@@ -48,7 +48,7 @@ impl Events {
     }
 
     /// The next one: its name, its id, its data; `None` at the end.
-    async fn next(&mut self) -> Option<(String, Option<u64>, Value)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, Option<u64>, Value)> {
         let (mut name, mut id) = (String::new(), None);
         while let Some(line) = self.0.next_line().await.expect("a line") {
             match line.split_once(": ") {
@@ -62,7 +62,7 @@ impl Events {
     }
 
     /// The next one called `wanted`; `rate` is passed over where something else is wanted.
-    async fn one(&mut self, wanted: &str) -> (Option<u64>, Value) {
+    pub(crate) async fn one(&mut self, wanted: &str) -> (Option<u64>, Value) {
         loop {
             let (name, id, data) = self.next().await.expect("no end");
             if name == wanted {
@@ -73,7 +73,7 @@ impl Events {
     }
 
     /// The next request that has ended.
-    async fn ended(&mut self) -> (u64, Value) {
+    pub(crate) async fn ended(&mut self) -> (u64, Value) {
         loop {
             let (id, data) = self.one("request").await;
             if data["event"] != "open" {
