@@ -72,7 +72,7 @@ impl ForOne {
     async fn add(reload: &Arc<Reload>, id: &ConnectionId) -> Result<Self, NotTried> {
         let token = Token::random().map_err(failed)?;
         let number = getrandom::u32().map_err(failed)?;
-        let name: AgentName = format!("test-{}-{number:08x}", std::process::id()).parse().map_err(failed)?;
+        let name = AgentName::of_command("test", number).map_err(failed)?;
         let now = SystemTime::now();
         let row = Registered {
             user: id.user().cloned(),

@@ -89,7 +89,7 @@ impl Passing {
         let token = Token::random().context("the system gives no random numbers")?;
         let now = SystemTime::now();
         let number = getrandom::u32().context("the system gives no random numbers")?;
-        let name: AgentName = format!("run-{}-{number:08x}", std::process::id()).parse()?;
+        let name = AgentName::of_command("run", number)?;
         let row = Registered {
             user: user.map(str::parse).transpose()?,
             expires: Some(now + LIFE),

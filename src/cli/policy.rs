@@ -1,5 +1,6 @@
 //! `nexus policy`: check the rules, hold requests against them, write those that the log would have needed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use nexus::app::{Config, Explainer, InForce, Tried, policy_of, rules_digest, trials, try_all};
 use nexus::audit::{Since, Tail};
 use nexus::model::AgentName;
-use nexus::policy::{Observations, Observed, Rule, Suggested, read, refused, suggest};
+use nexus::policy::{Judge, Observations, Observed, Rule, Suggested, read, suggest};
 use serde_json::json;
 
 use super::arguments::Policy;
@@ -175,24 +176,33 @@ fn write_suggested(
     }
     let kinds = seen.let_on();
     let Suggested { rules, unsaid } = suggest(&kinds);
-    let mut outside = refused(&rules, &kinds)?;
+    let judge = Judge::of(&rules)?;
+    let outside: Vec<&Observed> = kinds.iter().filter(|one| !judge.lets_on(one) && !unsaid.contains(one)).collect();
+    let told = |seen: &BTreeMap<Observed, u64>, let_on: bool| -> Vec<_> {
+        let such = seen.iter().filter(|(one, _)| judge.lets_on(one) == let_on);
+        such.map(|(one, count)| json!({ "request": one.to_string(), "times": count })).collect()
+    };
     let value = json!({
         "requests": seen.requests(),
         "rules": rules,
         "would_refuse": outside.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "no_rule_can_say": unsaid.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "refused_already": seen.refused.iter().map(|(one, count)| json!({ "request": one.to_string(), "times": count })).collect::<Vec<_>>(),
+        "refused_already": told(&seen.refused, false),
+        "newly_let_on": told(&seen.guarded, true),
+        "of_commands": seen.passing,
     });
     terminal.either(&value, || rules.clone())?;
-    outside.retain(|one| !unsaid.contains(one));
     for one in unsaid.iter().take(NAMED) {
-        terminal.warn(&format!("no rule can speak of {one}, so none lets it on"));
+        terminal.warn(&format!("no rule can speak of {one} without doubt, so none lets it on"));
     }
-    say(&seen, terminal, &outside);
+    if unsaid.len() > NAMED {
+        terminal.warn(&format!("nor of {} more; `--json` names them all", unsaid.len() - NAMED));
+    }
+    say(&seen, terminal, &outside, &judge);
     Ok(ExitCode::SUCCESS)
 }
 
-fn say(seen: &Observations, terminal: &Terminal, outside: &[&Observed]) {
+fn say(seen: &Observations, terminal: &Terminal, outside: &[&Observed], judge: &Judge) {
     terminal.say(&format!(
         "{} requests of {} kinds were let on. Put these rules into policies/suggested.toml, and policy.default = \"deny\" into nexus.toml.",
         seen.requests(),
@@ -204,11 +214,21 @@ fn say(seen: &Observations, terminal: &Terminal, outside: &[&Observed]) {
     if outside.is_empty() {
         terminal.say("They would have refused none of them.");
     }
-    if !seen.refused.is_empty() {
-        terminal.say(&format!("{} kinds of requests were refused already, and are not in them:", seen.refused.len()));
-        for (one, count) in seen.refused.iter().take(NAMED) {
+    for (one, count) in seen.guarded.iter().filter(|(one, _)| judge.lets_on(one)).take(NAMED) {
+        terminal.warn(&format!("these rules let on what was refused or asked about before: {count} x {one}"));
+    }
+    let already: Vec<_> = seen.refused.iter().filter(|(one, _)| !judge.lets_on(one)).collect();
+    if !already.is_empty() {
+        terminal.say(&format!("{} kinds of requests were refused already, and are by them:", already.len()));
+        for (one, count) in already.iter().take(NAMED) {
             terminal.say(&format!("  {count} x {one}"));
         }
+    }
+    if seen.passing > 0 {
+        terminal.say(&format!(
+            "{} more requests came from agents of `nexus run` or `nexus test`, whose names never come again; rules for `run-*` speak of them.",
+            seen.passing
+        ));
     }
     if seen.dropped {
         terminal.warn("the log has more kinds of requests than fit in memory; take a shorter time or one agent");

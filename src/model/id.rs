@@ -84,6 +84,27 @@ name_type!(
     "a UUID, as 123e4567-e89b-42d3-a456-426614174000"
 );
 
+impl AgentName {
+    /// The name of an agent that one command makes for itself: `run-PID-12345678`.
+    ///
+    /// # Errors
+    /// Where `command` is no part of a name.
+    pub fn of_command(command: &str, number: u32) -> Result<Self, IdError> {
+        format!("{command}-{}-{number:08x}", std::process::id()).parse()
+    }
+
+    /// Whether it is one of those, which never comes again.
+    pub fn is_of_command(&self) -> bool {
+        let rest = ["run-", "test-"].iter().find_map(|command| self.0.strip_prefix(command));
+        rest.and_then(|rest| rest.split_once('-')).is_some_and(|(process, number)| {
+            !process.is_empty()
+                && process.bytes().all(|b| b.is_ascii_digit())
+                && number.len() == 8
+                && number.bytes().all(|b| b.is_ascii_hexdigit())
+        })
+    }
+}
+
 impl GatewayId {
     /// A new one, of 122 random bits (RFC 9562 §5.4).
     ///

@@ -18,6 +18,10 @@ pub struct Observations {
     pub kinds: BTreeMap<Observed, u64>,
     /// What was refused, and how often.
     pub refused: BTreeMap<Observed, u64>,
+    /// What a rule refused, or a person was asked about, and how often.
+    pub guarded: BTreeMap<Observed, u64>,
+    /// How many requests came from agents that one command made for itself, which rules can't name.
+    pub passing: u64,
     /// Whether there was more than fits.
     pub dropped: bool,
 }
@@ -35,6 +39,7 @@ struct Line {
     path: Option<String>,
     provider: Option<String>,
     refusal: Option<String>,
+    approval: Option<String>,
 }
 
 /// What becomes of a line.
@@ -48,16 +53,20 @@ enum Kind {
 impl Observations {
     /// Nothing yet; `most` kinds of requests fit.
     pub fn new(most: usize) -> Self {
-        Self { most, kinds: BTreeMap::new(), refused: BTreeMap::new(), dropped: false }
+        let (kinds, refused, guarded) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { most, kinds, refused, guarded, passing: 0, dropped: false }
     }
 
-    /// Takes in a line that is not older than `since`, of `agent` where one is named.
+    /// Takes in a line that is not older than `since`, of `agent` where one is named, else of all but those that a command made for itself.
     pub fn take(&mut self, line: &str, since: Timestamp, agent: Option<&AgentName>) {
         let Ok(line) = serde_json::from_str::<Line>(line) else { return };
         // A CONNECT that is opened tells nothing: the requests inside have lines of their own.
         let tunnel = line.event == "tunnel_close" || line.verdict.as_deref() == Some("tunnel");
         let address = matches!(line.refusal.as_deref(), Some("private-address" | "loop"));
+        // A person is asked, and its program comes back: what goes on then is on record again. Other answers of ours say whose they are.
+        let asked = line.verdict.as_deref() == Some("answer") && line.provider.is_none();
         let kind = match line.event.as_str() {
+            "open" if asked => return,
             "open" => Kind::LetOn,
             "tunnel_open" if tunnel => Kind::LetOn,
             "close" | "tunnel_close" if address => Kind::TakenBack,
@@ -69,6 +78,10 @@ impl Observations {
         else {
             return;
         };
+        if agent.is_none() && observed.agent.is_of_command() {
+            self.passing += u64::from(matches!(kind, Kind::LetOn));
+            return;
+        }
         if matches!(kind, Kind::TakenBack) {
             match self.kinds.get_mut(&observed) {
                 Some(1) => drop(self.kinds.remove(&observed)),
@@ -80,6 +93,9 @@ impl Observations {
         if self.kinds.len() + self.refused.len() >= self.most {
             self.dropped = true;
             return;
+        }
+        if line.approval.is_some() || line.refusal.as_deref() == Some("policy") {
+            *self.guarded.entry(observed.clone()).or_insert(0) += 1;
         }
         let count = match kind {
             Kind::LetOn => self.kinds.entry(observed).or_insert(0),

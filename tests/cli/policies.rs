@@ -183,6 +183,18 @@ fn the_log_suggests_the_rules_that_it_would_have_needed() {
         // What any agent can ask for, and no rule can say.
         line(&now, "open", &call("GET", "/bucket//key")),
         line(&now, "open", &call("get", "/user")),
+        // One odd letter makes no rule about everything.
+        line(&now, "open", &call("GET", "/repos/octo/hello/labels/caf%C3%A9")),
+        // A person was asked and its program came back; another one was refused until then.
+        line(
+            &now,
+            "open",
+            "\"method\":\"PUT\",\"host\":\"api.github.com\",\"port\":443,\"path\":\"/user/starred/a/b\",\"verdict\":\"answer\"",
+        ),
+        line(&now, "open", &format!("{},\"approval\":\"once\"", call("PUT", "/user/starred/a/b"))),
+        line(&now, "refuse", &format!("{},\"refusal\":\"policy\"", call("POST", "/repos/octo/hello/issues"))),
+        // Its name never comes again.
+        line(&now, "open", &call("GET", "/user")).replace("\"ci\"", "\"run-17-0123abcd\""),
         // Its address was found to be private after it was on record.
         line(&now, "open", &call("GET", "/inside")),
         line(&now, "close", &format!("{},\"refusal\":\"private-address\",\"status\":403", call("GET", "/inside"))),
@@ -190,16 +202,27 @@ fn the_log_suggests_the_rules_that_it_would_have_needed() {
     ];
     world.audit_segment(&lines.concat());
     let done = world.nexus(&["policy", "suggest", "--since", "7d", "--json"]).json();
-    assert_eq!((done["requests"].as_u64(), done["would_refuse"].as_array().map(Vec::len)), (Some(5), Some(1)), "{done}");
+    assert_eq!((done["requests"].as_u64(), &done["of_commands"]), (Some(7), &1.into()), "{done}");
+    assert_eq!(done["would_refuse"], serde_json::json!([]), "{done}");
     assert_eq!(done["refused_already"][0]["request"], "ci DELETE api.github.com/repos/octo/hello");
     assert_eq!(done["refused_already"][1]["request"], "ci GET api.github.com/inside");
-    assert_eq!(done["no_rule_can_say"], serde_json::json!(["ci get api.github.com/user"]));
+    assert_eq!(done["refused_already"].as_array().map(Vec::len), Some(2), "{done}");
+    assert_eq!(
+        done["newly_let_on"],
+        serde_json::json!([
+            { "request": "ci POST api.github.com/repos/octo/hello/issues", "times": 1 },
+            { "request": "ci PUT api.github.com/user/starred/a/b", "times": 1 },
+        ])
+    );
+    assert_eq!(done["no_rule_can_say"], serde_json::json!(["ci GET api.github.com/bucket//key", "ci get api.github.com/user"]));
     let rules = world.nexus(&["policy", "suggest"]).ok();
     assert!(
-        rules.contains("provider = \"github\"\nmethods = \"GET\"\npaths = [\"/bucket/**\", \"/repos/octo/hello/issues/*\"]"),
+        rules.contains(
+            "provider = \"github\"\nmethods = \"GET\"\npaths = [\"/repos/octo/hello/issues/*\", \"/repos/octo/hello/labels/*\"]"
+        ),
         "{rules}"
     );
-    assert!(!rules.contains("inside"), "{rules}");
+    assert!(!rules.contains("inside") && !rules.contains("hosts = \"api") && !rules.contains("run-"), "{rules}");
     assert!(rules.contains("hosts = \"pypi.org\"") && !rules.contains("ago") && !rules.contains("DELETE"), "{rules}");
     // They are rules, and let on what was seen and no more.
     world.policy("suggested", &rules);

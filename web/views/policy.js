@@ -122,7 +122,8 @@ function compared(found, present) {
     h("ol", { class: "diff" }, changes.slice(0, ROWS).map(change)), changes.length > ROWS ? h("p", { class: "empty" }, `${count(changes.length - ROWS)} more; the file has them all.`) : null,
     h("div", { class: "buttons" }, h("button", { on: { click: () => copied(found.text) } }, "Copy the suggested rules"), h("button", { on: { click: () => stored(found.text) } }, "Download suggested.toml")),
     h("p", {}, h("small", {}, "Put it into ", h("code", {}, "policies/suggested.toml"), " and ", h("code", {}, "policy.default = \"deny\""), " into ", h("code", {}, "nexus.toml"), ". ", h("code", {}, "nexus policy test"), " holds a table of requests against it before.")),
-    named("They would have refused", found.would_refuse), named("No rule can speak of", found.no_rule_can_say), named("Refused already, and not in them", found.refused_already.map(({ request, times }) => `${count(times)} × ${request}`))];
+    named("They would have refused", found.would_refuse), named("No rule can speak of", found.no_rule_can_say), named("Refused or asked about before, and let on by them", found.newly_let_on.map(({ request, times }) => `${count(times)} × ${request}`)), named("Refused already, and by them", found.refused_already.map(({ request, times }) => `${count(times)} × ${request}`)),
+    found.of_commands > 0 ? h("p", {}, h("small", {}, `${count(found.of_commands)} more requests came from agents of `, h("code", {}, "nexus run"), " or ", h("code", {}, "nexus test"), ", whose names never come again.")) : null];
 }
 
 /** What a rule says without what it is called. */

@@ -1,6 +1,6 @@
 //! The rules as they are live, what the log says of them, and what it would have needed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,7 +20,7 @@ use crate::gateway::problem::{Document, Problem};
 use crate::gateway::survey::{Matched, Survey};
 use crate::gateway::when::When;
 use crate::model::{AgentName, Preset};
-use crate::policy::{self, Observed, Row, Rule, Suggested, read, refused, suggest};
+use crate::policy::{self, Judge, Observed, Row, Rule, Suggested, read, suggest};
 use crate::provider::Provider;
 
 /// How far back is looked where nothing is said.
@@ -149,8 +149,12 @@ struct Suggestion {
     would_refuse: Vec<String>,
     /// Requests that no rule can speak of, up to 100.
     no_rule_can_say: Vec<String>,
-    /// Requests that were refused already, up to 100.
+    /// Requests that were refused already, and that these rules refuse as well, up to 100.
     refused_already: Vec<Times>,
+    /// Requests that a rule refused or a person was asked about, and that these rules let on, up to 100.
+    newly_let_on: Vec<Times>,
+    /// How many more requests came from agents that `nexus run` or `nexus test` made for itself, whose names never come again.
+    of_commands: u64,
 }
 
 /// A kind of request.
@@ -264,9 +268,12 @@ fn suggested(survey: &Survey, agent: Option<&AgentName>) -> Result<Suggestion, P
         tracing::error!(error = &error as &dyn std::error::Error, "the rules that were suggested can't be read");
         Problem::internal()
     };
-    let outside = refused(&text, &kinds).map_err(unreadable)?;
-    let outside = outside.into_iter().filter(|one| !unsaid.contains(one)).take(NAMED);
-    let already = survey.seen.refused.iter().filter(|(one, _)| of(one)).take(NAMED);
+    let judge = Judge::of(&text).map_err(unreadable)?;
+    let outside = kinds.iter().filter(|one| !judge.lets_on(one) && !unsaid.contains(one)).take(NAMED);
+    let times = |seen: &BTreeMap<Observed, u64>, let_on: bool| {
+        let such = seen.iter().filter(|(one, _)| of(one) && judge.lets_on(one) == let_on).take(NAMED);
+        such.map(|(one, times)| Times { request: one.to_string(), times: *times }).collect()
+    };
     Ok(Suggestion {
         counted_from: survey.from.to_string(),
         whole: survey.whole,
@@ -276,7 +283,9 @@ fn suggested(survey: &Survey, agent: Option<&AgentName>) -> Result<Suggestion, P
         rules: read("suggested", &text).map_err(unreadable)?.iter().map(Row::text).collect(),
         would_refuse: outside.map(ToString::to_string).collect(),
         no_rule_can_say: unsaid.iter().take(NAMED).map(ToString::to_string).collect(),
-        refused_already: already.map(|(one, times)| Times { request: one.to_string(), times: *times }).collect(),
+        refused_already: times(&survey.seen.refused, false),
+        newly_let_on: times(&survey.seen.guarded, true),
+        of_commands: if agent.is_none() { survey.seen.passing } else { 0 },
         text,
     })
 }
