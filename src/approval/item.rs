@@ -92,6 +92,7 @@ impl Item {
             rule: question.rule.name().to_string(),
             summary: question.rule.summary().map(str::to_owned),
             method: target.method.to_string(),
+            methods_beside: question.methods_beside(),
             host: target.authority.as_written(target.scheme),
             path: question.path.clone(),
             provider: question.provider.clone(),
@@ -129,6 +130,9 @@ pub(crate) struct Shown {
     pub(crate) summary: Option<String>,
     /// How.
     pub(crate) method: String,
+    /// The methods that a parameter or the body puts in that one's place, for services that read it so; `other`: none of the usual ones,
+    /// `any`: nobody has read all of the body.
+    pub(crate) methods_beside: Vec<&'static str>,
     /// Where to.
     pub(crate) host: String,
     /// To what there; the query without its values.

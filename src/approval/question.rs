@@ -26,6 +26,8 @@ pub(crate) struct Question {
     pub(crate) connection: Option<ConnectionId>,
     /// What its body puts in the method's place.
     pub(crate) form: Methods,
+    /// The same of its query as well.
+    pub(crate) in_place: Methods,
     pub(crate) fields: Fields,
     pub(crate) body: Body,
 }
@@ -42,7 +44,14 @@ impl Question {
         let user = self.agent.user.as_ref().map(|user| format!(" (for {user})")).unwrap_or_default();
         let service = self.provider.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         let Target { method, authority, scheme, .. } = &self.target;
-        format!("{}{user}: {method} {}{}{service}", self.agent.name, authority.as_written(*scheme), self.path)
+        let others = self.methods_beside().join(", ");
+        let beside = if others.is_empty() { others } else { format!(" (read as {others} where a parameter counts)") };
+        format!("{}{user}: {method}{beside} {}{}{service}", self.agent.name, authority.as_written(*scheme), self.path)
+    }
+
+    /// The methods that it asks for beside the line's, where services read one in a parameter or the body.
+    pub(super) fn methods_beside(&self) -> Vec<&'static str> {
+        self.in_place.beside(self.target.method.as_str())
     }
 }
 

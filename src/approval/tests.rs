@@ -51,6 +51,7 @@ fn question(agent: &Arc<Agent>, target: Target) -> Question {
         provider: None,
         connection: None,
         form: Methods::default(),
+        in_place: Methods::default(),
         fields: Fields::default(),
         body,
     }

@@ -178,12 +178,14 @@ fn text(item: &Value) -> String {
         ("request", cell(item, "id")),
         ("status", cell(item, "status")),
         ("what", format!("{} {}{}", cell(item, "method"), cell(item, "host"), cell(item, "path"))),
+        ("read as", methods_beside(item)),
         (
             "agent",
             known(cell(item, "user")).map_or_else(|| cell(item, "agent"), |user| format!("{} for {user}", cell(item, "agent"))),
         ),
         ("rule", cell(item, "rule")),
     ];
+    rows.retain(|(name, value)| *name != "read as" || !value.is_empty());
     rows.extend(known(cell(item, "summary")).map(|summary| ("summary", summary)));
     rows.extend(known(cell(item, "provider")).map(|name| ("service", name)));
     rows.extend(known(cell(item, "connection")).map(|connection| ("connection", connection)));
@@ -203,6 +205,13 @@ fn text(item: &Value) -> String {
         None => rows.extend(known(cell(body, "note")).map(|note| ("preview", format!("none: {note}")))),
     }
     Terminal::pairs(&rows)
+}
+
+/// The methods that it asks for beside its own, where a service reads one in a parameter or the body.
+fn methods_beside(item: &Value) -> String {
+    let methods = member(item, "methods_beside").as_array().map(Vec::as_slice).unwrap_or_default();
+    let methods: Vec<String> = methods.iter().filter_map(Value::as_str).map(printable).collect();
+    if methods.is_empty() { String::new() } else { format!("{} where a parameter or the body counts", methods.join(", ")) }
 }
 
 /// When what its status says ends: nobody's answer, or a yes.

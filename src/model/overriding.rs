@@ -46,6 +46,15 @@ impl Methods {
         METHODS.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, method)| *method)
     }
 
+    /// Those beside `own`, in words: one of them may be `other`, and all of them are `any`.
+    pub(crate) fn beside(self, own: &str) -> Vec<&'static str> {
+        if self == Self::ANY {
+            return vec!["any"];
+        }
+        let word = |method| if method == OTHER { "other" } else { method };
+        self.iter().filter(|method| *method != own).map(word).collect()
+    }
+
     /// The one of this name, if it is known.
     pub(crate) fn named(value: &[u8]) -> Self {
         let value = value.trim_ascii();
@@ -135,5 +144,7 @@ mod tests {
             assert_eq!(Methods::of_query(query).is_empty(), methods.is_empty());
         }
         assert_eq!(Methods::ANY.iter().count(), METHODS.len());
+        assert_eq!(Methods::of_query("_method=purge&method=POST&_method=DELETE").beside("POST"), ["DELETE", "other"]);
+        assert_eq!((Methods::ANY.beside("POST"), Methods::of_query("_method=GET").beside("GET")), (vec!["any"], vec![]));
     }
 }

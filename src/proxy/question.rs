@@ -15,7 +15,7 @@ use super::worker::Worker;
 use crate::approval::{Body, Fields, Passing, Print, Question};
 use crate::audit::Entry;
 use crate::decide::{Named, Occupants, Route};
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, Methods};
 use crate::provider::Slot;
 
 /// What a request would go with, so far as that is known before its turn.
@@ -115,6 +115,7 @@ pub(super) fn question(
         provider: named.map(|named| named.provider.title.clone()),
         connection: connection.cloned(),
         form: *form,
+        in_place: target.path.query().map(Methods::of_query).unwrap_or_default().and(*form),
         fields: fields(headers, occupants.map(|occupants| &**occupants)),
         body,
     }

@@ -69,7 +69,8 @@ function card(item, may, look) {
   const body = item.body ?? {};
   const preview = body.preview ? [h("pre", {}, body.preview), body.cut ? h("small", {}, "There is more of it.") : null] : body.note ? h("p", {}, body.note) : null;
   const facts = [["Agent", item.user ? `${item.agent}, for ${item.user}` : item.agent], ["Rule", item.summary ? `${item.rule}: ${item.summary}` : item.rule],
-    ["Request", h("span", { class: "mono" }, `${item.method} ${item.host}${item.path}`)], item.connection ? ["Connection", item.connection] : null,
+    ["Request", h("span", { class: "mono" }, `${item.method} ${item.host}${item.path}`)],
+    item.methods_beside?.length ? ["Read as", `${item.methods_beside.join(", ")} where a parameter or the body counts`] : null, item.connection ? ["Connection", item.connection] : null,
     ["Body", [body.content_type, bytes(body.size)].filter(Boolean).join(", ") || "none"], ["Time left", near(item.expires_at)]];
   const fields = item.fields?.length ? h("details", {}, h("summary", {}, `${item.fields.length + (item.more_fields ?? 0)} header fields`), h("pre", {}, item.fields.map(({ name, value }) => `${name}: ${value}`).join("\n"), item.more_fields ? `\n…and ${item.more_fields} more` : "")) : null;
   const buttons = may("operator", "approver") ? h("div", { class: "buttons" },
