@@ -157,7 +157,7 @@ impl<'a> Explainer<'a> {
 
     fn connect(&self, authority: &Authority, agent: &Agent, at: SystemTime) -> Passage {
         if proxy::is_own(authority) {
-            return Passage { connect: Connect::Intercept, rule: None, reports: Few::new() };
+            return Passage { connect: Connect::Intercept, rule: None, reports: Few::new(), asks: false };
         }
         self.rules.decide_connect(authority, agent, at)
     }

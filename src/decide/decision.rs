@@ -42,6 +42,8 @@ pub(crate) struct Passage {
     pub(crate) rule: Option<Arc<Rule>>,
     /// Rules that only report, and would have refused it.
     pub(crate) reports: Few,
+    /// A person may be asked about a request inside, which then waits without a connection to the service.
+    pub(crate) asks: bool,
 }
 
 /// Providers whose place something is, or may be.
@@ -112,9 +114,9 @@ impl Rules {
             () => None,
         };
         if let Some(reason) = hard {
-            return Passage { connect: refuse(reason, None), rule: None, reports: Few::new() };
+            return Passage { connect: refuse(reason, None), rule: None, reports: Few::new(), asks: false };
         }
-        let (doorway, reports) = self.judge_connect(authority, agent, now);
+        let (doorway, reports, asks) = self.judge_connect(authority, agent, now);
         let rule = match &doorway {
             Doorway::Shut(rule) | Doorway::Open(rule) => rule.clone(),
             Doorway::Watched => None,
@@ -131,18 +133,19 @@ impl Rules {
             (Doorway::Open(_), Unmatched::Intercept) => Connect::Intercept,
             (Doorway::Open(_), Unmatched::Tunnel | Unmatched::Refuse) => Connect::Tunnel,
         };
-        Passage { connect, rule, reports }
+        Passage { connect, rule, reports, asks }
     }
 
-    fn judge_connect(&self, authority: &Authority, agent: &Agent, now: SystemTime) -> (Doorway, Few) {
+    fn judge_connect(&self, authority: &Authority, agent: &Agent, now: SystemTime) -> (Doorway, Few, bool) {
         if self.policy.is_empty() {
-            return (Doorway::Open(None), Few::new());
+            return (Doorway::Open(None), Few::new(), false);
         }
         let Authority { host, port } = authority;
         let providers = self.providers_at(host, agent);
         let owners: Owners<'_> = providers.iter().map(|provider| (&provider.id, Fit::Maybe)).collect();
         let question = Question { agent: &agent.name, user: agent.user.as_ref(), host, port: *port, owners: &owners, now };
-        self.policy.judge_connect(&question)
+        let (doorway, reports) = self.policy.judge_connect(&question);
+        (doorway, reports, self.policy.may_ask(&question))
     }
 
     /// Every provider that has something at `host`; one may come twice.

@@ -21,6 +21,8 @@ pub(crate) struct Policy {
     looks_at_requests: bool,
     /// Some rule speaks of some times only.
     timed: bool,
+    /// Some rule wants a person's word.
+    asks: bool,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -92,7 +94,8 @@ impl Policy {
         let enforced = rules.iter().any(|rule| !rule.reports());
         let looks_at_requests = rules.iter().any(|rule| rule.looks_at_requests());
         let timed = rules.iter().any(|rule| rule.is_timed());
-        Self { index: Index::of(&rules), closed: closed && enforced, looks_at_requests, timed, rules }
+        let asks = rules.iter().any(|rule| rule.asks());
+        Self { index: Index::of(&rules), closed: closed && enforced, looks_at_requests, timed, asks, rules }
     }
 
     /// Whether some rule speaks of methods or paths: then no field of a request may put others in their place.
@@ -103,6 +106,16 @@ impl Policy {
     /// Whether some rule speaks of some times only.
     pub(crate) fn is_timed(&self) -> bool {
         self.timed
+    }
+
+    /// Whether a person may be asked about a request of a CONNECT.
+    pub(crate) fn may_ask(&self, question: &Question<'_>) -> bool {
+        let about = || self.index.about(question).filter_map(|number| self.rules.get(number as usize));
+        let says = |rule: &Rule| rule.ahead(question);
+        self.asks
+            && about()
+                .take_while(|rule| rule.reports() || !matches!(says(rule), Ahead::Now(_)))
+                .any(|rule| rule.asks() && says(rule) != Ahead::No)
     }
 
     /// After how long another answer may hold: hours begin and end with a minute, rules at any moment.

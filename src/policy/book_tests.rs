@@ -246,6 +246,23 @@ fn a_connect_is_decided_as_far_as_all_its_requests_are() {
 }
 
 #[test]
+fn a_connect_says_whether_a_person_may_be_asked() {
+    let rule = |rest: &str| format!("[[rule]]\n{rest}\n");
+    let asks = rule("hosts = \"a.test\"\nmethods = \"POST\"\naction = \"approve\"");
+    let may_ask = |rules: &str, agent: &str, host: &str| {
+        let policy = policy(rules, false);
+        Case::new(agent, "CONNECT", host, "/").ask(|question, _| policy.may_ask(question))
+    };
+    assert!(may_ask(&asks, "a", "a.test") && !may_ask(&asks, "a", "b.test") && !may_ask("", "a", "a.test"));
+    let first = |rest: &str| format!("{}{asks}", rule(rest));
+    assert!(!may_ask(&first("hosts = \"a.test\"\naction = \"allow\""), "a", "a.test"));
+    assert!(may_ask(&first("hosts = \"a.test\"\nmethods = \"POST\"\naction = \"allow\""), "a", "a.test"));
+    assert!(may_ask(&first("hosts = \"a.test\"\naction = \"deny\"\nmode = \"report\""), "a", "a.test"));
+    assert!(!may_ask(&format!("{asks}mode = \"report\"\n"), "a", "a.test"));
+    assert!(!may_ask(&format!("{asks}agents = \"b\"\n"), "a", "a.test"));
+}
+
+#[test]
 fn rules_that_report_close_nothing() {
     let policy = policy("[[rule]]\nhosts = \"a.test\"\naction = \"deny\"\nmode = \"report\"\n", true);
     assert_eq!(word(&Case::new("a", "GET", "b.test", "/").judge(&policy)), "none");

@@ -141,6 +141,11 @@ impl Rule {
         !self.row.methods.is_empty() || self.row.preset.is_some()
     }
 
+    /// Whether a person's word is waited for.
+    pub(super) fn asks(&self) -> bool {
+        self.row.action == Some(Action::Approve) && !self.reports()
+    }
+
     /// Whether it speaks of some times only.
     pub(super) fn is_timed(&self) -> bool {
         self.row.when.is_some() || self.row.expires.is_some()

@@ -99,8 +99,10 @@ impl Worker {
         };
         let own = is_own_name(&authority.host);
         let stopped = if own { None } else { self.stops(&authority, &agent, &mut entry) };
-        let way =
-            if own || stopped.is_some() { Connect::Intercept } else { self.decide_connect(&authority, &agent, &mut entry) };
+        let (way, asks) = match own || stopped.is_some() {
+            true => (Connect::Intercept, false),
+            false => self.decide_connect(&authority, &agent, &mut entry),
+        };
         let refused = match way {
             Connect::Tunnel => match self.dial_tunnel(&agent, &authority, &mut entry).await {
                 Ok(service) => {
@@ -119,7 +121,8 @@ impl Worker {
             Some(refusal) => refusal.record_in(&mut entry),
             None => entry.verdict(Verdict::Intercept),
         }
-        if refused.is_none() && !own && authority.port != 80 && self.proxy.rules.load().leads_there(&authority.host) {
+        // What a person is asked about holds no connection to the service.
+        if refused.is_none() && !own && !asks {
             self.dial_ahead(&authority, &agent, &mut entry).await;
         }
         let mut inside = inside(origin, authority, Some(agent), Some(connection), refused);
@@ -128,17 +131,20 @@ impl Worker {
         Next::Open(Box::new(inside))
     }
 
-    fn decide_connect(&self, authority: &Authority, agent: &Agent, entry: &mut Entry) -> Connect {
-        let Passage { connect, rule, reports } = self.proxy.rules.load().decide_connect(authority, agent, SystemTime::now());
+    /// What becomes of it, and whether a person may be asked about what is inside.
+    fn decide_connect(&self, authority: &Authority, agent: &Agent, entry: &mut Entry) -> (Connect, bool) {
+        let passage = self.proxy.rules.load().decide_connect(authority, agent, SystemTime::now());
+        let Passage { connect, rule, reports, asks } = passage;
         rule.iter().for_each(|rule| entry.rule(rule.name()));
         reports.iter().for_each(|rule| entry.report(rule.name()));
-        connect
+        (connect, asks)
     }
 
     /// The caller's handshake and the service's overlap. The name is resolved and shown to the service whether or not a request
     /// follows, so the log has it first (I8); without the log nothing is dialled, and the request will be told why.
     async fn dial_ahead(self: &Rc<Self>, authority: &Authority, agent: &Agent, entry: &mut Entry) {
-        if !self.pool.has_idle(Scheme::Https, authority) && entry.open().await.is_ok() {
+        let worth = authority.port != 80 && self.proxy.rules.load().leads_there(&authority.host);
+        if worth && !self.pool.has_idle(Scheme::Https, authority) && entry.open().await.is_ok() {
             tokio::task::spawn_local(Rc::clone(&self.pool).warm(authority.clone(), Arc::clone(&agent.label)));
         }
     }

@@ -34,6 +34,7 @@ fn a_person_sees_what_curl_wants_to_send_and_lets_it_go_on() {
         ] {
             assert_eq!(item[member], value, "{item}");
         }
+        assert_eq!(item["methods_beside"], json!([]), "{item}");
         let preview = item["body"]["preview"].as_str().expect("a preview");
         assert_eq!(preview, r#"{"amount": 12.5, "note": "for \u001b[31mall", "card_token": "***"}"#);
         assert_eq!((&item["body"]["size"], &item["body"]["cut"]), (&body.len().into(), &false.into()));
@@ -45,6 +46,7 @@ fn a_person_sees_what_curl_wants_to_send_and_lets_it_go_on() {
         let (_, status, _) = command(&scene.nexus, &["status", "--json"]).await;
         let status: Value = serde_json::from_str(&status).expect("JSON");
         assert_eq!(status["approvals"], json!({ "waiting": 1, "grants": 0 }));
+        assert_eq!(scene.service.connections(), 0, "nor is a connection held for it");
 
         let (good, said, talk) = command(&scene.nexus, &["approve", &id]).await;
         assert!(good && said.starts_with("allowed ci (for alice): POST"), "{said}{talk}");
@@ -101,7 +103,11 @@ fn a_person_sees_the_account_the_fields_and_a_form_as_the_service_reads_it() {
         let text = "amount = 10\n_method = delete\ncard_pin = ***\ntext = a b";
         assert_eq!((&item["body"]["preview"], &item["body"]["decoded"]), (&text.into(), &true.into()), "{item}");
         let (_, shown, _) = command(&scene.nexus, &["approvals", "show", &id]).await;
-        for part in ["acme:alice", "| stripe-account: acct_1032D82eZvKYlo2C", "form", "| _method = delete"] {
+        assert_eq!(item["methods_beside"], json!(["DELETE"]), "{item}");
+        assert!(item["title"].as_str().is_some_and(|title| title.contains("POST (read as DELETE")), "{item}");
+        for part in
+            ["DELETE where a parameter", "acme:alice", "| stripe-account: acct_1032D82eZvKYlo2C", "form", "| _method = delete"]
+        {
             assert!(shown.contains(part), "{part}: {shown}");
         }
         scene.answer(&id, json!({ "decision": "allow" })).await;
