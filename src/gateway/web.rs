@@ -122,7 +122,10 @@ impl File {
             (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
             (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         ];
-        fields.extend(plain.map(|(name, value)| (name, HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("")))));
+        for (name, value) in plain {
+            // In the place of what a body of this kind brought along.
+            fields.insert(name, HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("")));
+        }
         response
     }
 }

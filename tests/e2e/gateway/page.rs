@@ -123,6 +123,10 @@ fn the_pages_files_hold_no_door_for_another_page() {
                     && !policy.contains("unsafe"),
                 "{policy}"
             );
+            for name in ["content-type", "cache-control", "etag", "vary"] {
+                let fields = said.head.lines().filter(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")));
+                assert_eq!(fields.count(), 1, "{path}: {name} once: {said:?}");
+            }
             let tag = said.field("etag").expect("a tag").to_owned();
             assert_eq!(gateway.with("If-None-Match", &tag).get(path).await.status, 304, "{path}");
         }
@@ -132,5 +136,7 @@ fn the_pages_files_hold_no_door_for_another_page() {
         assert_eq!(gateway.ask("POST", "/", None).await.status, 405);
         let coded = gateway.with("Accept-Encoding", "gzip").get("/page/app.js").await;
         assert_eq!(coded.field("content-encoding"), Some("gzip"));
+        let kinds = coded.head.lines().filter(|line| line.to_ascii_lowercase().starts_with("content-type:"));
+        assert_eq!(kinds.collect::<Vec<_>>(), ["content-type: text/javascript; charset=utf-8"]);
     });
 }
