@@ -124,6 +124,7 @@ pub(super) fn gateway(
     let refuse = |why: String| BuildError::Config { key: "gateway.return_urls", why };
     let parsed = |url: &String| ReturnUrl::parse(url).map_err(|why| refuse(format!("{url:?} can't be used: {why}")));
     Ok(gateway::Settings {
+        listen: address.ip().to_canonical(),
         url: config.gateway.url.clone().unwrap_or_else(|| own_url(config, address, tls)).trim_end_matches('/').to_owned(),
         return_urls: config.gateway.return_urls.iter().map(parsed).collect::<Result<_, _>>()?,
         audit: home.audit(),

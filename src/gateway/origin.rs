@@ -1,6 +1,6 @@
 //! Where a request comes from, and what it says of where it goes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::header::HOST;
 use http::{HeaderMap, Uri};
@@ -52,9 +52,16 @@ pub(super) fn meant(settings: &Settings, origin: &Origin, uri: &Uri, headers: &H
 fn is_ours(settings: &Settings, origin: &Origin, host: &Host) -> bool {
     match host {
         Host::Name(name) if &**name == "localhost" => true,
-        Host::Ip(address) if address.is_loopback() || *address == origin.local.ip().to_canonical() => true,
+        Host::Ip(address) if *address == origin.local.ip().to_canonical() => true,
+        // Who came by a port of a container, or by a tunnel, says what they typed.
+        Host::Ip(address) if address.is_loopback() && listens_on(settings.listen, *address) => true,
         host => settings.names.contains(host),
     }
+}
+
+/// Whether `address` is among those that a socket on `listen` hears. One on `[::]` may hear IPv4 too.
+fn listens_on(listen: IpAddr, address: IpAddr) -> bool {
+    listen == address || listen.is_unspecified() && (listen.is_ipv6() || address.is_ipv4())
 }
 
 /// Whether a web page made the browser send it (Fetch §2.2.5 and the Fetch Metadata Request Headers). Node's own `fetch` sends a
@@ -79,4 +86,24 @@ pub(super) fn is_direct(headers: &HeaderMap) -> bool {
 /// Whether anything in it may come from a browser.
 pub(super) fn by_a_browser(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| name == "origin" || name.as_str().starts_with("sec-fetch-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t149_loopback_is_known_where_it_is_listened_to() {
+        let heard = |listen: &str| {
+            let listen: IpAddr = listen.parse().expect("an address");
+            let each = ["127.0.0.1", "127.0.0.2", "::1"].map(|text| text.parse().expect("an address"));
+            each.map(|address| listens_on(listen, address))
+        };
+        assert_eq!(heard("127.0.0.1"), [true, false, false]);
+        assert_eq!(heard("127.0.0.2"), [false, true, false]);
+        assert_eq!(heard("::1"), [false, false, true]);
+        assert_eq!(heard("0.0.0.0"), [true, true, false]);
+        assert_eq!(heard("::"), [true; 3]);
+        assert_eq!(heard("10.0.0.5"), [false; 3]);
+    }
 }

@@ -1,5 +1,6 @@
 //! What the gateway is told at start.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use crate::model::Host;
 /// How the gateway behaves and where its bounds are.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Names and addresses under which it is known, besides those of loopback and the address that a connection came to.
+    /// The address that it listens on.
+    pub(crate) listen: IpAddr,
+    /// Names and addresses under which it is known, besides `localhost`, the address that a connection came to and, where it listens on every
+    /// address, those of loopback.
     pub(crate) names: Vec<Host>,
     /// Where people's browsers reach it, without a slash at the end.
     pub(crate) url: String,

@@ -9,8 +9,7 @@ fn t149_a_request_names_a_host_that_the_gateway_is_known_as() {
         let config = "[gateway]\nnames = [\"gw.example\", \"10.1.2.3\"]";
         let nexus = Builder::new(&Authority::new()).gateway().config(config).start();
         let (gateway, port) = (nexus.gateway(), nexus.gateway().address.port());
-        let known =
-            ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.0.0.2", "[::1]", "gw.example", "GW.example", "10.1.2.3"];
+        let known = ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "gw.example", "GW.example", "10.1.2.3"];
         for host in known {
             for host in [host.to_owned(), format!("{host}:{port}"), format!("{host}:1")] {
                 assert_eq!(gateway.with("Host", &host).get("/health").await.status, 200, "{host}");
@@ -25,6 +24,8 @@ fn t149_a_request_names_a_host_that_the_gateway_is_known_as() {
             "169.254.169.254",
             "10.1.2.4",
             "0.0.0.0",
+            "127.0.0.2",
+            "[::1]",
             "[::ffff:10.1.2.4]",
             "[::]",
         ];
