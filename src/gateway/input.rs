@@ -1,6 +1,7 @@
 //! What a request brings, read with bounds; what can't be read is a problem that names the member.
 
 use axum::RequestPartsExt as _;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -9,11 +10,13 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use utoipa::IntoParams;
 use zeroize::Zeroizing;
 
 use super::context::Shared;
 use super::problem::Problem;
 use super::settings::BODY;
+use crate::oauth::form_decoded;
 
 /// The parts of the path.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub(crate) struct InPath<T>(pub(crate) T);
 /// The query.
 #[derive(Debug)]
 pub(crate) struct InQuery<T>(pub(crate) T);
+
+/// The query, in two parts that handlers share.
+#[derive(Debug)]
+pub(crate) struct InQueries<A, B>(pub(crate) A, pub(crate) B);
 
 /// A JSON body. Forms and plain text are refused: a web page could send them without being asked (threat 150).
 #[derive(Debug)]
@@ -55,15 +62,77 @@ impl<T: DeserializeOwned + Send + 'static> FromRequestParts<Shared> for InPath<T
     }
 }
 
-impl<T: DeserializeOwned + Send + 'static> FromRequestParts<Shared> for InQuery<T> {
+impl<T: DeserializeOwned + IntoParams + Send + 'static> FromRequestParts<Shared> for InQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _gateway: &Shared) -> Result<Self, Problem> {
-        let query = parts.extract::<Query<T>>().await;
-        let Query(value) =
-            query.map_err(|error| Problem::malformed(format!("the query can't be read: {}", of_query(&error.body_text()))))?;
-        Ok(Self(value))
+        known_alone(parts, &names::<T>())?;
+        read(parts).await.map(Self)
     }
+}
+
+impl<A, B> FromRequestParts<Shared> for InQueries<A, B>
+where
+    A: DeserializeOwned + IntoParams + Send + 'static,
+    B: DeserializeOwned + IntoParams + Send + 'static,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _gateway: &Shared) -> Result<Self, Problem> {
+        known_alone(parts, &[names::<A>(), names::<B>()].concat())?;
+        Ok(Self(read(parts).await?, read(parts).await?))
+    }
+}
+
+async fn read<T: DeserializeOwned + 'static>(parts: &mut Parts) -> Result<T, Problem> {
+    let query = parts.extract::<Query<T>>().await;
+    let unread =
+        |error: QueryRejection| Problem::malformed(format!("the query can't be read: {}", of_query(&error.body_text())));
+    query.map(|Query(value)| value).map_err(unread)
+}
+
+/// The parameters that the document names.
+fn names<T: IntoParams>() -> Vec<String> {
+    T::into_params(|| None).into_iter().map(|parameter| parameter.name).collect()
+}
+
+/// A condition that nobody reads would be taken for one that holds. Only where the contract is our own: clients of the Nexus contract may send more.
+fn known_alone(parts: &Parts, known: &[String]) -> Result<(), Problem> {
+    let query = parts.uri.query().filter(|_| parts.uri.path().starts_with("/api/")).unwrap_or_default();
+    let given = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap_or_default());
+    let unknown = given.map(form_decoded).find(|name| !known.iter().any(|known| known == name));
+    match unknown {
+        None => Ok(()),
+        Some(name) => {
+            let message =
+                format!("the query can't be read: it has no parameter `{}` here, only {}", printable(&name), known.join(", "));
+            Err(Problem::malformed(message))
+        }
+    }
+}
+
+/// A host to look for, or all names below one.
+///
+/// # Errors
+/// 400 for another pattern: nothing would be found, whatever there is.
+pub(crate) fn host_pattern(host: Option<&str>) -> Result<(), Problem> {
+    let name = host.unwrap_or_default();
+    let is_below = name.strip_prefix("*.").is_some_and(|name| !name.is_empty() && !name.contains('*'));
+    if is_below || !name.contains('*') {
+        return Ok(());
+    }
+    Err(Problem::malformed("host is a name, or *.example.com for all names below it; without host it is every one"))
+}
+
+/// A name that is looked for as it is.
+///
+/// # Errors
+/// 400 for a pattern.
+pub(crate) fn whole_name(parameter: &str, name: Option<&str>) -> Result<(), Problem> {
+    if !name.unwrap_or_default().contains('*') {
+        return Ok(());
+    }
+    Err(Problem::malformed(format!("{parameter} is a whole name, no pattern; without {parameter} it is every one")))
 }
 
 impl<T: DeserializeOwned + Send + 'static> FromRequest<Shared> for InBody<T> {

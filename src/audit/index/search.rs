@@ -53,7 +53,7 @@ impl FromStr for StatusRange {
     fn from_str(text: &str) -> Result<Self, BadStatus> {
         let range = match text.strip_suffix("xx") {
             Some(class) => {
-                class.parse().ok().filter(|class| (1..=9).contains(class)).map(|class: u16| class * 100..=class * 100 + 99)
+                class.parse().ok().filter(|class| (1..=5).contains(class)).map(|class: u16| class * 100..=class * 100 + 99)
             }
             None => text.parse().ok().filter(|status| (100..=999).contains(status)).map(|status: u16| status..=status),
         };
@@ -63,7 +63,7 @@ impl FromStr for StatusRange {
 
 /// What was given is no status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a status is a number such as 404, or a class such as 5xx")]
+#[error("a status is a number such as 404, or a class from 1xx to 5xx")]
 pub struct BadStatus;
 
 impl Search {

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::agent::{Frozen, Registered};
 use crate::gateway::access::{Asked, Operator};
 use crate::gateway::context::{Gateway, Shared};
-use crate::gateway::input::{InPath, InQuery};
+use crate::gateway::input::{InPath, InQueries};
 use crate::gateway::paging::{Part, Wanted};
 use crate::gateway::problem::{Document, Problem};
 use crate::model::{AgentName, ConnectionId};
@@ -97,8 +97,7 @@ struct AgentsPart {
 async fn agents(
     State(gateway): State<Shared>,
     _asked: Asked<Operator>,
-    InQuery(part): InQuery<Part>,
-    InQuery(which): InQuery<WhichAgents>,
+    InQueries(part, which): InQueries<Part, WhichAgents>,
 ) -> Result<Json<AgentsPart>, Problem> {
     let wanted = part.wanted()?.or(USUAL);
     let id: Option<ConnectionId> = which

@@ -22,7 +22,7 @@ use crate::agent::Agent;
 use crate::audit::{Error, Format, FoundExport, Order, Paging, Record, Search, page};
 use crate::gateway::access::{Asked, Auditor, Who};
 use crate::gateway::context::{Gateway, Shared};
-use crate::gateway::input::InQuery;
+use crate::gateway::input::{InQueries, host_pattern, whole_name};
 use crate::gateway::pieces::{Maker, Pieces};
 use crate::gateway::problem::Problem;
 use crate::gateway::when::When;
@@ -54,25 +54,25 @@ struct Conditions {
     #[param(inline)]
     until: Option<When>,
     /// Who asked.
-    #[param(max_length = 255)]
+    #[param(max_length = 255, pattern = "^[^*]*$")]
     agent: Option<String>,
     /// The requests of agents that are this user's now (`nexus agent list`).
-    #[param(max_length = 255)]
+    #[param(max_length = 255, pattern = "^[^*]*$")]
     user: Option<String>,
     /// The host, or `*.example.com` for all names below it.
-    #[param(max_length = 255)]
+    #[param(max_length = 255, pattern = r"^(\*\.[^*]+|[^*]*)$")]
     host: Option<String>,
     /// Whose credential.
-    #[param(max_length = 255)]
+    #[param(max_length = 255, pattern = "^[^*]*$")]
     provider: Option<String>,
     /// What was decided.
     #[param(inline)]
     verdict: Option<VerdictName>,
     /// What the caller was answered: `403`, or `5xx` for all of a class.
-    #[param(pattern = "^([1-9]xx|[1-9][0-9][0-9])?$")]
+    #[param(pattern = "^([1-5]xx|[1-9][0-9][0-9])?$")]
     status: Option<String>,
     /// The id of the lease that it was done by.
-    #[param(max_length = 255)]
+    #[param(max_length = 255, pattern = "^[^*]*$")]
     lease: Option<String>,
     /// The rule of the policy that the record names, by its whole name. First lines are read for it, of what the other conditions leave.
     #[param(max_length = 255)]
@@ -171,8 +171,7 @@ struct Found {
 async fn search_audit(
     State(gateway): State<Shared>,
     _asked: Asked<Auditor>,
-    InQuery(conditions): InQuery<Conditions>,
-    InQuery(part): InQuery<Part>,
+    InQueries(conditions, part): InQueries<Conditions, Part>,
 ) -> Result<Json<Found>, Problem> {
     let search = conditions.search(&gateway)?;
     let limit = bounded(part.limit, MOST)?.unwrap_or(USUAL);
@@ -202,8 +201,7 @@ async fn search_audit(
 async fn export_audit(
     State(gateway): State<Shared>,
     asked: Asked<Auditor>,
-    InQuery(conditions): InQuery<Conditions>,
-    InQuery(file): InQuery<File>,
+    InQueries(conditions, file): InQueries<Conditions, File>,
 ) -> Result<Response, Problem> {
     let limit = bounded(file.limit, u32::MAX)?.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let search = Search { limit, ..conditions.search(&gateway)? };
@@ -287,6 +285,11 @@ impl Conditions {
         if texts.into_iter().flatten().any(|text| text.chars().count() > LETTERS) {
             return Err(Problem::malformed(format!("what is searched for has at most {LETTERS} letters")));
         }
+        for (name, text) in [("agent", &self.agent), ("user", &self.user), ("provider", &self.provider), ("lease", &self.lease)]
+        {
+            whole_name(name, text.as_deref())?;
+        }
+        host_pattern(self.host.as_deref())?;
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
         let status = said(self.status).map(|text| text.parse()).transpose();
         Ok(Search {

@@ -123,3 +123,50 @@ fn i8_whether_the_log_holds_is_told_and_what_is_changed_is_named() {
         assert!(stands["broken"]["line"].as_u64().is_some_and(|line| line > 1) && stands["proven"].is_null(), "{stands}");
     });
 }
+
+#[test]
+fn a_query_that_nobody_reads_is_refused_by_its_name() {
+    run(async {
+        let (_nexus, admin) = scene().await;
+        for (path, named) in [
+            ("/api/audit/search?agnt=ci", "agnt"),
+            ("/api/audit/search?limit=1&statuses=403", "statuses"),
+            ("/api/audit/search?format=csv", "format"),
+            ("/api/audit/export?format=csv&order=newest", "order"),
+            ("/api/audit/export?format=csv&since=1d", "since"),
+            ("/api/stats?rnge=24h", "rnge"),
+            ("/api/agents?query=ci", "query"),
+            ("/api/connections?user=alice", "user"),
+            ("/api/catalogue?x", "x"),
+            ("/api/events?from=1", "from"),
+            ("/api/policy?from=7d", "from"),
+            ("/api/policy/suggestion?agents=ci", "agents"),
+            ("/api/explain?url=https://a.example&verb=GET", "verb"),
+            ("/api/stats?%72nge%3d=1", "rnge="),
+        ] {
+            let said = admin.get(path).await;
+            assert_eq!((said.status, said.code().as_str()), (400, "malformed"), "{path}: {said:?}");
+            assert!(said.json()["message"].as_str().is_some_and(|why| why.contains(&format!("`{named}`"))), "{path}: {said:?}");
+        }
+        for (query, hint) in [
+            ("status=9xx", "from 1xx to 5xx"),
+            ("status=0xx", "from 1xx to 5xx"),
+            ("status=99", "from 1xx to 5xx"),
+            ("host=*", "*.example.com"),
+            ("host=*.", "*.example.com"),
+            ("host=api.*.example", "*.example.com"),
+            ("agent=*", "agent is a whole name"),
+            ("user=*", "user is a whole name"),
+            ("provider=git*", "provider is a whole name"),
+        ] {
+            let said = admin.get(&format!("/api/audit/search?{query}")).await;
+            assert_eq!((said.status, said.code().as_str()), (400, "malformed"), "{query}: {said:?}");
+            assert!(said.json()["message"].as_str().is_some_and(|why| why.contains(hint)), "{query}: {said:?}");
+        }
+        for query in ["status=999", "status=5xx", "status=", "host=*.example.com", "host=", "agent=&user="] {
+            assert_eq!(admin.get(&format!("/api/audit/search?{query}")).await.status, 200, "{query}");
+        }
+        // Clients of the Nexus contract may send more than it says.
+        assert_eq!(admin.get("/v1/resolve?provider_name=acme&more=1").await.code(), "not_found");
+    });
+}
