@@ -1,10 +1,11 @@
 // One record of the audit log, whole: what was asked, what was decided and why, and the lines to go on with.
 
 import { ask } from "./api.js";
+import { fate, reasons } from "./decided.js";
 import { h, put, say, tag } from "./dom.js";
 import { bytes, milliseconds } from "./format.js";
 import { ACTIONS, explainLine, inquiry, rule } from "./lines.js";
-import { NOTES, PLACES, REFUSALS, VERDICTS, door } from "./meanings.js";
+import { EVENTS, VERDICTS, door } from "./meanings.js";
 import { listing, shown, visible } from "./text.js";
 
 const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -19,21 +20,45 @@ export const method = (event) => event.method ?? (event.event?.startsWith("tunne
 /** The verdict as a word in its colour; a request that has not ended says so. */
 export function verdict(event) {
   const [word, kind] = VERDICTS[event.verdict] ?? [visible(event.verdict ?? event.event), ""];
-  return tag(word, kind);
+  const made = tag(word, kind);
+  made.title = fate(event);
+  return made;
 }
 
 /** Whether it is a request or a tunnel, not a word of the gateway or the log itself. */
 export const isRequest = (event) => /^(tunnel_)?(open|close|refuse)$/.test(event.event);
+
+/** Who did it: of a request the agent; of anything else whoever holds the key or the session, where `agent` is whom it was done to. */
+export const doer = (event) => (isRequest(event) ? event.agent : event.event === "page_signed_in" ? event.name : event.by ?? event.agent) ?? "";
+
+/** Of what is no request: what was done, and to what. */
+export function happening(event) {
+  const objects = [event.agent, event.name, event.connection, event.rule, event.file, event.lease, event.approval_id, event.version];
+  return [event.event.replaceAll("_", " "), objects.find((object) => object !== undefined && (object !== event.agent || event.by !== undefined))].filter(Boolean).join(" ");
+}
 
 /**
  * The record as an element. `event` is one object with all that the log says of a request: the members of its last line over those
  * of its first one; or any other line of the log. `context` is that of the view.
  */
 export function record(event, context) {
-  const title = isRequest(event) ? `${method(event)} ${place(event)}` : event.event;
-  const parts = isRequest(event) ? request(event) : [];
+  const title = isRequest(event) ? `${method(event)} ${place(event)}` : event.event.replaceAll("_", " ");
+  const parts = isRequest(event) ? request(event) : EVENTS[event.event] === undefined ? [] : [h("p", {}, EVENTS[event.event])];
   const whole = h("details", {}, h("summary", {}, "As it stands in the log"), h("pre", { tabindex: "0" }, listing(JSON.stringify(event, null, 1))));
-  return h("article", { class: "record" }, h("h2", {}, shown(title, { most: 300 })), parts, isRequest(event) ? null : facts(Object.entries(event)), whole);
+  return h("article", { class: "record" }, h("h2", {}, shown(title, { most: 300 })), parts, isRequest(event) ? null : facts(operation(event)), whole);
+}
+
+/** What people call the members of a line that is no request; the others go by their own names. */
+const LABELS = { by: "Done by", kind: "As", source: "From", agent: "To the agent", connection: "Connection", rule: "Rule", name: "Name", file: "File", approval_id: "Question", answer: "Answer", answered_by: "Answered by", for_secs: "For seconds", pattern: "Paths", limits: "Limits", time: "Time", seq: "Line" };
+/** Members that only the chain needs, which stand in the line itself. */
+const CHAINED = ["v", "event", "prev", "src", "hash"];
+
+/** Who did what to whom, in this order, then all the rest. */
+function operation(event) {
+  const label = (name) => (name === "agent" && event.by === undefined ? "Agent" : LABELS[name] ?? name);
+  const value = (name) => (name === "time" ? moment(event.time) : event[name]);
+  const others = Object.keys(event).filter((name) => !(name in LABELS) && !CHAINED.includes(name));
+  return [...Object.keys(LABELS), ...others].filter((name) => event[name] !== undefined).map((name) => [label(name), value(name)]);
 }
 
 function request(event) {
@@ -41,7 +66,7 @@ function request(event) {
   const status = event.status === undefined ? null : tag(String(event.status), event.status >= 500 ? "bad" : event.status >= 400 ? "warn" : "good");
   const path = event.path === undefined ? null : h("p", { class: "path" }, shown(event.path));
   return [path, h("p", { class: "tags" }, verdict(event), status, ended ? null : tag("under way", "warn")),
-    h("h3", {}, "What was decided"), h("ul", { class: "reasons" }, reasons(event).map((reason) => h("li", {}, reason))),
+    h("h3", {}, "What was decided"), h("ul", { class: "reasons" }, reasons(event).map((reason) => h("li", {}, sentence(reason)))),
     h("h3", {}, "What happened"), facts(happened(event)), event.host === undefined ? null : lines(event)];
 }
 
@@ -64,25 +89,13 @@ function happened(event) {
 
 const moment = (time) => (time === undefined ? null : h("time", { datetime: time }, TIME.format(new Date(time))));
 
-/** What the log says of the decision, in sentences. */
-function reasons(event) {
-  const code = (text) => h("code", {}, shown(text, { mono: false, most: 300 }));
-  const said = [];
-  const add = (...parts) => said.push(parts);
-  const refused = REFUSALS[event.refusal];
-  add(VERDICTS[event.verdict]?.[2] ?? "It was not decided.");
-  if (event.refusal !== undefined) add(h("strong", {}, `${visible(event.refusal)}: `), refused?.[0] ?? "", " ", refused?.[1] ?? "", refused?.[2] ? [" (", code(`docs/howto/${refused[2]}`), ")"] : "");
-  if (event.rule !== undefined) add("The rule ", code(event.rule), event.verdict === "refuse" ? " refused it." : " let it on.");
-  else if (event.source !== undefined && event.verdict !== "refuse") add("No rule of the policy speaks of it.");
-  if (event.connection !== undefined) add("The connection ", code(event.connection), event.strategy ? [" goes on by the strategy ", code(event.strategy), "."] : " is the one that it is about.");
-  if (event.would_refuse !== undefined) add("If they were enforced, these rules would have refused it: ", code(event.would_refuse), ".");
-  if (event.would_hold !== undefined) add("If they were enforced, these rules would have held it for a person: ", code(event.would_hold), ".");
-  if (event.approval !== undefined) add(event.approval === "grant" ? "A person had said yes for a time: " : "A person said yes: ", code(event.approved_by ?? ""), event.approved_at ? [" at ", TIME.format(new Date(event.approved_at))] : "", event.approval_id ? [" (", code(event.approval_id), ")"] : "", ".");
-  if (event.canary !== undefined) add("A placeholder stood ", PLACES[event.canary.place] ?? code(event.canary.place), event.canary.agent ? [", made for ", code(event.canary.agent)] : "", event.canary.connection ? [", of the connection ", code(event.canary.connection)] : "", ".");
-  if (event.made !== undefined) add("The connection ", code(event.made), " was made of its answer.");
-  if (event.guard_hits) add(`${event.guard_hits} ${event.guard_hits === 1 ? "secret was" : "secrets were"} scrubbed out of the answer.`);
-  for (const note of event.notes ?? []) if (note !== "canary" && (note !== "rule" || event.rule === undefined)) add(code(note), ": ", NOTES[note] ?? "a step on the way.");
-  return said;
+/** A sentence of `decided.js` as elements: what strangers sent stays what it is. */
+function sentence(parts) {
+  return parts.map((part) => {
+    if (part.code !== undefined) return h("code", {}, shown(part.code, { mono: false, most: 300 }));
+    if (part.strong !== undefined) return h("strong", {}, visible(part.strong));
+    return part.time === undefined ? part : moment(part.time);
+  });
 }
 
 async function copied(text) {

@@ -40,6 +40,7 @@ const FILES: &[(&str, &str)] = &files![
     "app.css",
     "app.js",
     "connect.js",
+    "decided.js",
     "dom.js",
     "drawer.js",
     "format.js",

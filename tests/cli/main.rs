@@ -19,6 +19,7 @@ mod connected;
 mod consented;
 mod credentials;
 mod crowd;
+mod decided;
 mod environment;
 mod explained;
 mod exported;
