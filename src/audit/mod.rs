@@ -50,7 +50,7 @@ pub use head::{BadHead, BadKey, Head, HeadKey, PublicKey};
 pub(crate) use id::Id;
 pub use index::{BadCursor, BadStatus, Cursor, Order, Page, Paging, Record, Search, StatusRange, page, search};
 pub(crate) use index::{Begun, MOST, Measure, Range, Stats, Wanted};
-pub(crate) use live::{Happened, Live, Watched, Watcher};
+pub(crate) use live::{Happened, Live, TooMany, Watched, Watcher};
 pub use log::Log;
 pub(crate) use record::{Approval, Door, Kind, Verdict};
 pub use settings::{Fsync, OnFailure, Settings};

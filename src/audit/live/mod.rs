@@ -23,6 +23,8 @@ use super::trailer::Trailer;
 
 /// People and scripts that watch at a time.
 const WATCHERS: usize = 32;
+/// Of those, by one credential: nobody keeps all others from watching.
+const SHARE: usize = 8;
 /// How long the log is followed after the last of them has left: who comes back misses nothing.
 const LINGER: Duration = Duration::from_secs(60);
 /// How long is waited for a line before it is looked who watches.
@@ -49,7 +51,8 @@ pub(crate) struct Live {
 #[derive(Debug, Default)]
 struct Held {
     ring: Ring,
-    watchers: usize,
+    /// By whose credential each of them watches.
+    watchers: Vec<Arc<str>>,
     reading: bool,
 }
 
@@ -64,8 +67,14 @@ struct News {
 
 /// As many watch as may.
 #[derive(Debug, thiserror::Error)]
-#[error("{WATCHERS} watch already")]
-pub(crate) struct TooMany;
+pub(crate) enum TooMany {
+    /// By whatever credential.
+    #[error("{WATCHERS} watch already")]
+    All,
+    /// By this one.
+    #[error("{SHARE} watch by this credential already")]
+    Share,
+}
 
 impl Live {
     /// What is written to the log in `folder`. Nothing is read yet.
@@ -74,19 +83,22 @@ impl Live {
         Arc::new(Self { folder, held: Mutex::default(), ended, one_of, news })
     }
 
-    /// One more who watches, from now on.
+    /// One more who watches by `credential`, from now on.
     ///
     /// # Errors
     /// [`TooMany`].
-    pub(crate) fn watch(self: &Arc<Self>) -> Result<Watcher, TooMany> {
+    pub(crate) fn watch(self: &Arc<Self>, credential: Arc<str>) -> Result<Watcher, TooMany> {
         let mut held = self.held();
-        if held.watchers >= WATCHERS {
-            return Err(TooMany);
+        if held.watchers.iter().filter(|by| **by == credential).count() >= SHARE {
+            return Err(TooMany::Share);
         }
-        held.watchers += 1;
+        if held.watchers.len() >= WATCHERS {
+            return Err(TooMany::All);
+        }
+        held.watchers.push(Arc::clone(&credential));
         drop(held);
         // Counted before anything can fail: dropping it counts it out again.
-        let watcher = Watcher { live: Arc::clone(self), at: 0, news: self.news.subscribe() };
+        let watcher = Watcher { live: Arc::clone(self), credential, at: 0, news: self.news.subscribe() };
         watcher.keep_reading();
         Ok(watcher)
     }
@@ -123,6 +135,7 @@ impl Live {
 #[derive(Debug)]
 pub(crate) struct Watcher {
     live: Arc<Live>,
+    credential: Arc<str>,
     /// The place of what is told next.
     at: u64,
     news: watch::Receiver<News>,
@@ -171,7 +184,10 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.live.held().watchers -= 1;
+        let mut held = self.live.held();
+        if let Some(at) = held.watchers.iter().position(|by| *by == self.credential) {
+            held.watchers.swap_remove(at);
+        }
     }
 }
 
@@ -214,7 +230,7 @@ impl Reader {
             self.tell(taken.drain(..));
             let Some(live) = self.live.upgrade() else { return Ok(()) };
             let mut held = live.held();
-            if held.watchers > 0 {
+            if !held.watchers.is_empty() {
                 watched = Instant::now();
             } else if watched.elapsed() > LINGER {
                 // Under the lock: whoever comes now sees that nobody reads.

@@ -1,6 +1,7 @@
 //! What happens now: requests as Server-Sent Events (HTML section 9.2), for the page and for `curl -N`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,11 +16,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
-use crate::audit::{Watched, Watcher};
+use crate::audit::{TooMany, Watched, Watcher};
 use crate::gateway::access::{Asked, Auditor, Who};
 use crate::gateway::context::Shared;
 use crate::gateway::holding::Holding;
-use crate::gateway::input::InQuery;
+use crate::gateway::input::{InQuery, host_pattern, whole_name};
 use crate::gateway::problem::{Document, Problem};
 use crate::gateway::sampling::Sampling;
 use crate::gateway::voice::{Left, Voice};
@@ -46,13 +47,13 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
 #[serde(deny_unknown_fields)]
 struct Which {
     /// Of this agent.
-    #[param(max_length = 200)]
+    #[param(max_length = 200, pattern = "^[^*]*$")]
     agent: Option<String>,
     /// To this host, or to all below a name: `*.example.com`.
-    #[param(max_length = 255)]
+    #[param(max_length = 255, pattern = r"^(\*\.[^*]+|[^*]*)$")]
     host: Option<String>,
     /// To this service of the catalogue.
-    #[param(max_length = 200)]
+    #[param(max_length = 200, pattern = "^[^*]*$")]
     provider: Option<String>,
     /// With this verdict: `inject`, `pass`, `tunnel`, `answer`, `refuse`, `held` (it waits for a person), or `intercept`, which is told of only where it is asked for: the
     /// requests inside such a CONNECT are told of by themselves.
@@ -87,6 +88,10 @@ impl Which {
         if min_status.is_some_and(|status| !(100..=599).contains(&status)) {
             return Err(Problem::malformed("min_status is 100 to 599"));
         }
+        for (name, text) in [("agent", &agent), ("provider", &provider)] {
+            whole_name(name, text.as_deref())?;
+        }
+        host_pattern(host.as_deref())?;
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let text = text.unwrap_or_default().to_lowercase().split_whitespace().map(str::to_owned).collect();
         let host = given(host).map(|host| host.to_ascii_lowercase());
@@ -107,7 +112,8 @@ impl Which {
 /// happened too long before. `end`: why nothing more comes (`signed_out`, `stopping`). Lines that begin with a colon only say that the stream lives.
 #[utoipa::path(get, path = "/api/events", tags = ["audit", "stream"], params(Which), security(("key" = ["admin", "operator", "approver", "auditor"])), responses(
     (status = 200, body = String, content_type = "text/event-stream", description = "Events without an end"),
-    (status = 503, body = Document, content_type = "application/problem+json", description = "As many watch as may"),
+    (status = 429, body = Document, content_type = "application/problem+json", description = "As many watch by this key or session as may: 8"),
+    (status = 503, body = Document, content_type = "application/problem+json", description = "As many watch as may: 32"),
 ))]
 async fn events(
     State(gateway): State<Shared>,
@@ -117,9 +123,13 @@ async fn events(
 ) -> Result<Response, Problem> {
     let (watched, earlier, since) = which.read()?;
     let last = fields.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    let watcher = gateway.live.watch().map_err(|error| {
+    let watcher = gateway.live.watch(credential(&asked.who)).map_err(|error| {
+        let status = match error {
+            TooMany::All => StatusCode::SERVICE_UNAVAILABLE,
+            TooMany::Share => StatusCode::TOO_MANY_REQUESTS,
+        };
         let message = format!("{error}; end another one, or come back later");
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "watchers", message).header(RETRY_AFTER, "10")
+        Problem::new(status, "watchers", message).header(RETRY_AFTER, "10")
     })?;
     let (voice, telling) = Voice::new();
     let holding = Holding::new(&gateway.ports.approvals);
@@ -129,6 +139,15 @@ async fn events(
     let mut response = Response::new(Body::new(telling));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     Ok(response)
+}
+
+/// By what they were admitted: a key, or one session of a person.
+fn credential(who: &Who) -> Arc<str> {
+    match who {
+        // Whoever watches holds it: as long as they do, it is nowhere else.
+        Who::Session(session) => format!("{} {:p}", who.asker(), Arc::as_ptr(session)).into(),
+        who => who.asker().into(),
+    }
 }
 
 /// Tells one who watches.

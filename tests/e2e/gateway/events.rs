@@ -127,7 +127,16 @@ fn who_comes_back_misses_nothing() {
         assert_eq!(since.ended().await.1["path"], "/three");
         let mut earlier = Events::of(&admin, "?earlier=100&text=one").await;
         assert_eq!((earlier.one("request").await.1["event"].clone(), earlier.ended().await.0), (json!("open"), id));
-        for wrong in ["?earlier=1001", "?min_status=99", "?min_status=x", "?other=1", &format!("?text={}", "x".repeat(201))] {
+        for wrong in [
+            "?earlier=1001",
+            "?min_status=99",
+            "?min_status=x",
+            "?other=1",
+            "?host=*",
+            "?host=a*.b",
+            "?agent=*",
+            &format!("?text={}", "x".repeat(201)),
+        ] {
             assert_eq!(admin.get(&format!("/api/events{wrong}")).await.code(), "malformed", "{wrong}");
         }
     });
@@ -157,16 +166,26 @@ fn i7_so_many_watch_and_no_more() {
     run(async {
         let (_service, _nexus, _caller, admin) = scene().await;
         let mut all = Vec::new();
-        for _ in 0..32 {
-            all.push(Events::of(&admin, "").await);
+        let watchers = [admin.clone(), admin.signed_in("auditor").await, admin.signed_in("auditor").await];
+        for watcher in &watchers {
+            for _ in 0..8 {
+                all.push(Events::of(watcher, "").await);
+            }
+            let refused = watcher.get("/api/events").await;
+            assert_eq!((refused.status, refused.code().as_str()), (429, "watchers"), "a share of its own: {refused:?}");
+            assert!(refused.field("retry-after").is_some(), "{refused:?}");
         }
-        let refused = admin.get("/api/events").await;
+        let last = admin.signed_in("operator").await;
+        for _ in 0..8 {
+            all.push(Events::of(&last, "").await);
+        }
+        let late = admin.signed_in("approver").await;
+        let refused = late.get("/api/events").await;
         assert_eq!((refused.status, refused.code().as_str()), (503, "watchers"));
         drop(all.pop());
-        let free = async || admin.open("/api/events").await;
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            let mut lines = BufReader::new(free().await).lines();
+            let mut lines = BufReader::new(late.open("/api/events").await).lines();
             let line = lines.next_line().await.expect("a line");
             if line.as_deref() == Some("HTTP/1.1 200 OK") {
                 break;
