@@ -39,7 +39,7 @@ pub enum ExplainError {
     #[error("{0:?} is not a method such as GET")]
     Method(String),
     /// Nobody of that name, or one whose time is up.
-    #[error("there is no agent called {0}, or it has expired")]
+    #[error("there is no agent called {0}, or it has expired; who shows its token is answered 407")]
     NoSuchAgent(AgentName),
     /// The files of agents.
     #[error(transparent)]

@@ -212,3 +212,37 @@ fn i1_the_secret_of_an_app_is_no_token() {
     let listed = world.nexus(&["show", "github"]).ok();
     assert!(listed.contains("client_id, client_secret") && !listed.contains("0123456789abcdef01234567"), "{listed}");
 }
+
+#[test]
+fn a_token_that_the_proxy_refuses_is_told_as_refused() {
+    let world = World::new();
+    world.register(&["github"], "access_token=ghp_0123456789abcdef\n");
+    let url = "https://api.github.com/user";
+    let token = world.nexus(&["agent", "add", "ci", "--json"]).json()["token"].as_str().expect("a token").to_owned();
+    world.nexus(&["agent", "add", "short", "--expires", "1s"]).ok();
+    let said = world.nexus(&["explain", url]);
+    assert!(said.err.contains("a caller without a token is answered 407"), "{}", said.err);
+    let world = world.with("NEXUS_AGENT_TOKEN", &token);
+    let answer = explain(&world, &[url]);
+    assert_eq!((answer["outcome"].as_str(), answer["agent"].as_str()), (Some("inject"), Some("ci")), "whose token it is");
+    assert_eq!(outcome(&world, &[url, "--agent", "ci"]), "inject");
+    world.nexus(&["agent", "freeze", "ci"]).ok();
+    let answer = explain(&world, &[url]);
+    assert_eq!(answer["outcome"], "refuse", "{answer}");
+    assert!(answer["why"].as_str().is_some_and(|why| why.contains("frozen")), "{answer}");
+    world.nexus(&["agent", "revoke", "ci"]).ok();
+    let answer = explain(&world, &[url]);
+    assert_eq!(
+        (&answer["outcome"], &answer["connect"], &answer["connection"]),
+        (&"refuse".into(), &"refuse".into(), &Value::Null)
+    );
+    assert!(answer["why"].as_str().is_some_and(|why| why.contains("407") && why.contains("revoked")), "{answer}");
+    let said = world.nexus(&["explain", url, "--agent", "ci"]).failed(1);
+    assert!(said.contains("no agent called ci") && said.contains("407"), "{said}");
+    // Another one's.
+    world.nexus(&["agent", "add", "other"]).ok();
+    let answer = explain(&world, &[url, "--agent", "other"]);
+    assert_eq!(answer["outcome"], "refuse", "{answer}");
+    assert!(answer["why"].as_str().is_some_and(|why| why.contains("is not the token of other")), "{answer}");
+    crate::world::eventually(|| explain(&world, &[url, "--agent", "short"])["why"].to_string().contains("has expired"));
+}

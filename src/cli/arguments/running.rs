@@ -91,7 +91,7 @@ pub(crate) struct Explain {
     /// A URL, and a method before it: `https://api.github.com/user`, `POST https://api.openai.com/v1/responses`
     #[arg(required = true, num_args = 1..=2, value_name = "URL")]
     pub(crate) request: Vec<String>,
-    /// For this agent
+    /// For this agent; without it for the one whose token is in NEXUS_AGENT_TOKEN
     #[arg(long, value_name = "NAME")]
     pub(crate) agent: Option<AgentName>,
 }
