@@ -213,6 +213,33 @@ fn i9_killed_while_a_key_is_stored_it_is_there_or_not_and_its_form_is_not_used_t
 }
 
 #[test]
+fn i9_killed_while_a_credential_is_registered_it_is_the_old_one_or_the_new_one() {
+    run_within(Duration::from_secs(120), async {
+        let mut house = House::new().await;
+        let value = |round: u32| format!("sk_live_{round}_0123456789abcdef");
+        let typed = |round: u32| json!({ "connection": "stripe", "fields": { "api_key": value(round) }, "replace": true });
+        let by_hand = |house: &House| house.gateway().key(&house.nexus.local_gateway().key.expose().clone());
+        assert_eq!(by_hand(&house).ask("POST", "/api/connections", Some(&typed(0))).await.status, 201);
+        let mut kept = 0;
+        for round in 1..6_u32 {
+            let (admin, body) = (by_hand(&house), typed(round));
+            let sending = tokio::spawn(async move { admin.ask("POST", "/api/connections", Some(&body)).await.status });
+            spin(Duration::from_micros(u64::from(round) * 3_000));
+            house.killed().await;
+            let answered = sending.await.unwrap_or_default() == 201;
+            // Nobody reads it but the vault itself: a file that is half written would be an error here.
+            let entry = house.nexus.store().get(&"stripe".parse().expect("a name")).expect("a vault").expect("an entry");
+            let is = |round: u32| entry.fields.field("api_key").is_some_and(|key| key.matches(&value(round)));
+            assert!(is(kept) && !answered || is(round), "{round}: what was told to be stored is stored");
+            assert_eq!((entry.hosts.is_empty(), entry.is_sealed()), (false, true));
+            kept = if is(round) { round } else { kept };
+            let told = by_hand(&house).get("/api/connections/stripe").await;
+            assert_eq!((told.status, &told.json()["status"]), (200, &json!("active")), "{told:?}");
+        }
+    });
+}
+
+#[test]
 fn a_browser_that_leaves_loses_nothing() {
     run_within(Duration::from_secs(60), async {
         let house = House::new().await;

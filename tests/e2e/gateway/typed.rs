@@ -114,6 +114,72 @@ fn a_program_with_a_form_of_its_own_sends_json() {
     });
 }
 
+const PAIR: &str = r#"
+name = "pair"
+title = "Pair"
+slots = ["authorization"]
+[[inject]]
+hosts = ["api.pair.example"]
+strategy = { basic = { username = "{username}", password = "{password}" } }
+"#;
+
+const BY_QUERY: &str = r#"
+name = "maps"
+title = "Maps"
+slots = ["query:key"]
+[[inject]]
+hosts = ["api.maps.example"]
+strategy = { query = { name = "key", value = "{api_key}" } }
+"#;
+
+#[test]
+fn a_pair_is_typed_as_a_pair_and_told_as_one() {
+    run(async {
+        let (builder, app) = Builder::new(&Authority::new()).gateway().provider("pair", PAIR).key("crew", App, |_key| ());
+        let nexus = builder.start();
+        let app = nexus.gateway().key(&app);
+        let begun = asked(&app, "pair").await;
+        let schema = app.get(&format!("/v1/capture-schema?state={}", begun["state"].as_str().expect("a state"))).await.json();
+        assert_eq!(schema["required"], json!(["username", "password"]), "{schema}");
+        assert_eq!(schema["properties"]["password"]["format"], "password");
+        assert!(schema["properties"]["username"]["format"].is_null(), "it is shown: {schema}");
+        let browser = Browser::new(&nexus);
+        let form = browser.open(&begun).await;
+        assert!(form.body.contains("name=\"f-username\"") && form.body.contains("name=\"f-password\""), "{form:?}");
+        let state = begun["state"].as_str().expect("a state");
+        let half = browser.submit_here(&format!("state={state}&f-username=alice")).await;
+        assert_eq!(half.status, 422, "{half:?}");
+        // What a password ends with is its own.
+        let whole = browser.submit_here(&format!("state={state}&f-username=alice&f-password=pass+word%3A%2B+")).await;
+        assert_eq!(whole.status, 200, "{whole:?}");
+        assert!(nexus.holds("pair:alice", "username", "alice") && nexus.holds("pair:alice", "password", "pass word:+ "));
+        assert_eq!(nexus.entry("pair:alice").auth_type.as_str(), "basic_auth");
+        let given = app.get(&format!("/v1/token/{}", begun["connection_id"].as_str().expect("a handle"))).await;
+        let told = given.json();
+        assert_eq!((&told["type"], &told["strategy"]["type"]), (&json!("basic_auth"), &json!("basic_auth")), "{told}");
+        let names: Vec<&String> = told["credentials"].as_object().expect("fields").keys().collect();
+        assert_eq!(names, ["password", "username"]);
+        assert!(told["credentials"].as_object().expect("fields").values().all(Value::is_string));
+        assert!(!given.body.contains("pass word") && !given.body.contains("\"alice\""), "{given:?}");
+    });
+}
+
+#[test]
+fn a_key_of_the_query_is_told_with_the_parameter_that_it_goes_in() {
+    run(async {
+        let builder = Builder::new(&Authority::new()).gateway().provider("maps", BY_QUERY);
+        let (builder, app) =
+            builder.register("maps:alice", &[("api_key", "maps-0123456789abcdef")]).key("crew", App, |_key| ());
+        let nexus = builder.start();
+        let given = nexus.gateway().key(&app).get("/v1/token/maps:alice").await;
+        let config = json!({ "param_name": "key", "credential_field": "api_key", "base_url": "https://api.maps.example" });
+        assert_eq!((&given.json()["type"], &given.json()["strategy"]["config"]), (&json!("api_key"), &config), "{given:?}");
+        assert!(given.json()["credentials"]["api_key"].is_string() && !given.body.contains("maps-0123"), "{given:?}");
+        let resolved = nexus.gateway().key(&app).get("/v1/resolve?workspace_id=alice&provider_name=maps").await;
+        assert_eq!(resolved.json()["strategy"]["config"], config, "{resolved:?}");
+    });
+}
+
 #[test]
 fn who_cancels_has_stored_nothing() {
     run(async {
