@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use crate::broker::try_out;
 use crate::gateway::access::{Asked, Page};
+use crate::gateway::adopt::WAY_OUT;
 use crate::gateway::begin::{not_kept, told};
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::flow::Ending;
@@ -153,8 +154,8 @@ async fn capture_credential(State(gateway): State<Shared>, asked: Asked<Page>, r
             .map_err(|error| not_kept(&error))?;
         return Ok(over(&answer, "Cancelled", "Nothing was stored.", Some("access_denied")));
     }
-    let (typed, whose) = (Arc::clone(&provider), answer.id.clone());
-    let stored = gateway.on_disk(move |gateway| gateway.store_typed(&asked, &typed, &state, &fields)).await?;
+    let (typed, whose, asker) = (Arc::clone(&provider), answer.id.clone(), answer.asker.clone());
+    let stored = gateway.on_disk(move |gateway| gateway.store_typed(&asked, (&typed, &asker), &state, &fields)).await?;
     match stored {
         Ok(()) if by_form => {
             let text = format!("The credential of {} is stored. Programs can use it through Nexus now.", provider.title);
@@ -194,7 +195,7 @@ impl Gateway {
     fn store_typed(
         &self,
         asked: &Asked<Page>,
-        provider: &Provider,
+        (provider, asker): (&Provider, &str),
         state: &Secret<String>,
         typed: &Credential,
     ) -> Result<(), Refused> {
@@ -206,6 +207,11 @@ impl Gateway {
         let now = (self.ports.clock)();
         let form = Form { provider, fields, expires_at: None, app: false };
         let mut entry = form.entry(try_out, now).map_err(|error| Refused::Typed(for_a_form(&told(&error))))?;
+        let vault = self.vault().map_err(Refused::Other)?;
+        if !self.is_admin(asker) && self.is_a_way_out(&vault, &entry) {
+            // Who asked has the form's address too, and may be who types.
+            return Err(Refused::Typed(WAY_OUT.to_owned()));
+        }
         let pending = &self.ports.pending;
         let taken = pending.take_form(state, now).map_err(|error| Refused::Other(not_kept(&error)))?;
         let answer = taken.ok_or(Refused::Gone)?;

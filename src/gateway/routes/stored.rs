@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::broker;
 use crate::gateway::access::{Admin, Asked, Level as _, Registrar};
+use crate::gateway::adopt::WAY_OUT;
 use crate::gateway::begin::told;
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::input::InBody;
@@ -84,7 +85,7 @@ struct Registered {
 /// gateway's own user that show no key only add.
 #[utoipa::path(post, path = "/api/connections", tag = "connections", request_body = Typed, security(("key" = ["admin", "owner", "operator"])), responses(
     (status = 201, body = Registered, description = "It is stored"),
-    (status = 403, body = Document, content_type = "application/problem+json", description = "There is one, and who shows no key replaces none"),
+    (status = 403, body = Document, content_type = "application/problem+json", description = "There is one, and who shows no key replaces none; or it leads to a server that was not named before, where egress is closed"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "The provider is unknown"),
     (status = 409, body = Document, content_type = "application/problem+json", description = "There is one, and it was not to be replaced; or what it was to leave would go elsewhere; or the fields are no credential of the provider: `field` says which, where it is one"),
 ))]
@@ -204,6 +205,9 @@ fn store(gateway: &Gateway, asked: &Asked<Registrar>, id: &ConnectionId, typed: 
     }
     let left = known.filter(|_| typed.merge).cloned();
     let mut entry = entry(gateway, id, typed, left.as_deref())?;
+    if !may_replace(asked) && gateway.is_a_way_out(&vault, &entry) {
+        return Err(Problem::forbidden("not_admin", WAY_OUT));
+    }
     // Programs that hold a handle of it go on with it.
     known.iter().for_each(|known| entry.gateway_ids.clone_from(&known.gateway_ids));
     let hosts = entry.hosts.clone();

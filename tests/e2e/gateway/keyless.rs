@@ -52,7 +52,11 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let builder = Builder::new(&Authority::new()).gateway().provider("shop", SHOP).provider("wide", WIDE);
+        Self::with("")
+    }
+
+    fn with(config: &str) -> Self {
+        let builder = Builder::new(&Authority::new()).gateway().config(config).provider("shop", SHOP).provider("wide", WIDE);
         let of_alice = [("host", "shop.alice.example"), ("realm", "one"), ("api_key", KEY), ("refresh_token", "rt-0123456789")];
         let builder = builder.register("shop:alice", &of_alice).register("stripe", &[("api_key", KEY)]);
         let (builder, admin) = builder.key("root", Admin, |_key| ());
@@ -206,5 +210,30 @@ fn who_shows_no_key_takes_nothing_out_and_changes_no_limits() {
         assert!(house.is_as_before());
         let given = house.keyless.get("/v1/token/shop:alice").await;
         assert!(given.status == 200 && !given.body.contains(KEY), "{given:?}");
+    });
+}
+
+#[test]
+fn i2_where_egress_is_closed_a_server_of_ones_own_is_an_administrators_to_name() {
+    run(async {
+        for config in ["[proxy]\nunmatched = \"refuse\"", "[policy]\ndefault = \"deny\""] {
+            let house = House::with(config);
+            let fields = json!({ "host": "evil.example", "realm": "one", "api_key": "planted-0123456789abcdef" });
+            let (status, code, said) = store(&house.keyless, "shop:eve", fields.clone(), (false, false)).await;
+            assert_eq!((status, code.as_str()), (403, "not_admin"), "{config}: {said}");
+            for who in [&house.keyless, &house.app] {
+                let begun = ask(who, json!({ "user_id": "eve", "provider_name": "shop" })).await.json();
+                let typed = json!({ "state": begun["state"], "credentials": fields });
+                let said = who.ask("POST", "/v1/capture-credential", Some(&typed)).await;
+                assert_eq!((said.status, said.code().as_str()), (422, "credential"), "{said:?}");
+                assert!(said.body.contains("an administrator registers it"), "{said:?}");
+            }
+            // What is named already leads nowhere new, nor does a service that a file names.
+            let known = json!({ "host": "shop.alice.example", "realm": "one", "api_key": "another-0123456789abcdef" });
+            assert_eq!(store(&house.keyless, "shop:carol", known, (false, false)).await.0, 201, "{config}");
+            let key = json!({ "api_key": "new-one-0123456789abcdef" });
+            assert_eq!(store(&house.keyless, "stripe:carol", key, (false, false)).await.0, 201, "{config}");
+            assert_eq!(store(&house.admin, "shop:eve", fields, (false, false)).await.0, 201, "{config}");
+        }
     });
 }
