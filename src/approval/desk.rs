@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::grant::{Answer, Approved, Grant, How, Passing, ShownGrant, fits};
 use super::held::Held;
 use super::item::{Asker, Item, Shown, State};
+use super::lasting::Lasting;
 use super::notice::{self, NotAuthentic, Reply, ReplyTo, Token, is_token};
 use super::numbers::Numbers;
 use super::question::{Print, Question};
@@ -17,6 +18,7 @@ use super::settings::Settings;
 use super::waiting::{Waiting, Word};
 use crate::agent::Agent;
 use crate::attention::Attention;
+use crate::model::Glob;
 
 /// What is settled can be asked about for so long, and so much of it.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
@@ -285,6 +287,20 @@ impl Approvals {
         self.tidy(&mut list, SystemTime::now());
         let theirs = |item: &&Item| &*item.id == id && Arc::ptr_eq(&item.question.agent, agent);
         list.items.iter().find(theirs).map(Item::shown)
+    }
+
+    /// The rule that would let on what the question called `id` asks about while it waits, for paths that fit `paths` where they are said.
+    ///
+    /// # Errors
+    /// [`NotDone::Unfit`] where no rule can say that.
+    pub(crate) fn lasting(&self, id: &str, paths: Option<&Glob>) -> Result<Lasting, NotDone> {
+        let mut list = self.lock();
+        self.tidy(&mut list, SystemTime::now());
+        let item = list.items.iter().find(|item| &*item.id == id).ok_or(NotDone::Unknown)?;
+        if item.state != State::Waiting {
+            return Err(NotDone::Settled(Box::new(item.shown())));
+        }
+        item.question.lasting(paths).ok_or(NotDone::Unfit)
     }
 
     /// All questions: what waits first, the oldest before the others; then what ended last.

@@ -50,6 +50,7 @@ const FILES: &[(&str, &str)] = &files![
     "list.js",
     "meanings.js",
     "plot.js",
+    "as_rule.js",
     "held.js",
     "record.js",
     "standing.js",

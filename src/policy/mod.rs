@@ -1,5 +1,6 @@
 //! Rules as data: who may do what, when and how often; read, checked, and what they say of a request together. Floor 1.
 
+mod allowing;
 mod asked;
 mod book;
 mod file;
@@ -14,6 +15,7 @@ mod suggest;
 mod terms;
 mod window;
 
+pub(crate) use allowing::Narrow;
 pub(crate) use asked::{Asked, Content, Question, Seen};
 pub(crate) use book::{Doorway, Few, Policy, Ruling};
 pub use file::{Error, MAX_RULES, read};

@@ -58,6 +58,16 @@ fn a_held_request_is_seen_as_it_waits() {
         ["ask first", "waits for a person", "Answer it in Approvals"].iter().all(|word| text(&seen, "panel").contains(word)),
         "{seen}"
     );
+    for words in [
+        "action = \"allow\"",
+        "methods = \"PUT\"",
+        "before the rule ask first",
+        "nexus.toml",
+        "nexus policy check",
+        "more than this one",
+    ] {
+        assert!(text(&seen, "rule").contains(words), "{words}: {seen}");
+    }
     assert!(text(&seen, "tile").contains("1 of them under way, 1 held for a word"), "{seen}");
     assert_eq!((&seen["status"], &seen["other"], &seen["rows"]), (&json!("204"), &json!("403"), &json!(1)), "{seen}");
     assert_eq!((&seen["looks"], &seen["wrong"]), (&json!([]), &json!([])), "{seen}");

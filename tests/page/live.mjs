@@ -105,6 +105,18 @@ await drive({
     await goTo(page, "Live");
     await row(page, "held").click();
     await panel.getByRole("link", { name: "Answer it in Approvals" }).click();
+    // As a rule: it is shown, and changes with its paths; one that can't be is said to be none.
+    await page.getByRole("button", { name: "As a rule…" }).click();
+    await panel.getByText('paths = "/orders"').waitFor();
+    seen.looks.push(...await looked(page, "as-rule"));
+    await panel.getByLabel("Paths").fill("/other");
+    await panel.getByRole("alert").waitFor();
+    // The browser tells its console of what was answered 400.
+    wrong.length = 0;
+    await panel.getByLabel("Paths").fill("/*");
+    await panel.getByText('paths = "/*"').waitFor();
+    seen.rule = await panel.innerText();
+    await panel.getByRole("button", { name: "Cancel" }).click();
     await page.getByRole("button", { name: "Allow once" }).click();
     await page.getByText("It goes on.").waitFor();
     seen.status = await sent;

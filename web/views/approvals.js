@@ -1,6 +1,7 @@
 // Requests that wait for a person's word.
 
 import { ask } from "../api.js";
+import { asRule } from "../as_rule.js";
 import { dialog, h, put, say, table, tag } from "../dom.js";
 import { bytes, day, near } from "../format.js";
 
@@ -75,7 +76,7 @@ function card(item, may, look) {
   const fields = item.fields?.length ? h("details", {}, h("summary", {}, `${item.fields.length + (item.more_fields ?? 0)} header fields`), h("pre", {}, item.fields.map(({ name, value }) => `${name}: ${value}`).join("\n"), item.more_fields ? `\n…and ${item.more_fields} more` : "")) : null;
   const buttons = may("operator", "approver") ? h("div", { class: "buttons" },
     h("button", { class: "main", on: { click: answer("allow") } }, "Allow once"), h("button", { on: { click: answer("allow", { for_secs: 3600 }) } }, "For an hour"),
-    h("button", { on: { click: byPattern } }, "By a pattern…"), h("button", { class: "bad", on: { click: answer("deny") } }, "Refuse")) : null;
+    h("button", { on: { click: byPattern } }, "By a pattern…"), h("button", { on: { click: async () => (await asRule(item)) && answer("allow")() } }, "As a rule…"), h("button", { class: "bad", on: { click: answer("deny") } }, "Refuse")) : null;
   return h("article", { class: "card" }, h("h2", {}, item.title), h("dl", {}, facts.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])), preview, fields, buttons);
 }
 

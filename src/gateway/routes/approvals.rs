@@ -9,26 +9,28 @@ use axum::Json;
 use axum::extract::{Request, State};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::approval::{Answer, Claimed, NotDone, Reply, Shown, ShownGrant, State as Standing};
+use crate::approval::{Answer, Claimed, Lasting, NotDone, Reply, Shown, ShownGrant, State as Standing};
 use crate::gateway::access::{Approver, Asked, Auditor, Level, Open};
 use crate::gateway::context::Shared;
-use crate::gateway::input::{InBody, InPath, Whole, parse, whole};
+use crate::gateway::input::{InBody, InPath, InQuery, Whole, parse, whole};
 use crate::gateway::problem::{Document, Problem};
 use crate::model::Glob;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    let read = OpenApiRouter::new().routes(routes!(approvals)).routes(routes!(approval));
+    let read = OpenApiRouter::new().routes(routes!(approvals)).routes(routes!(approval)).routes(routes!(rule_of_approval));
     read.routes(routes!(answer_approval)).routes(routes!(reply_to_approval)).routes(routes!(revoke_grant))
 }
 
 /// How long a yes lasts that says no time, and how long any may: what is to last is a rule.
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
+/// Letters of a pattern in a query.
+const LETTERS: usize = 255;
 
 /// What waits, what has ended, and what was let on.
 #[derive(Debug, Serialize, ToSchema)]
@@ -108,6 +110,45 @@ async fn approval(
     InPath(id): InPath<String>,
 ) -> Result<Json<Shown>, Problem> {
     gateway.ports.approvals.find(&id).map(Json).ok_or_else(unknown)
+}
+
+/// Of which paths.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Paths {
+    /// Of those that fit this pattern, written as a rule's `paths`; of the request's own where nothing is said.
+    #[param(max_length = 255)]
+    pattern: Option<String>,
+}
+
+/// The rule that would let on such requests from now on, to be written down by whoever keeps the rules. Nothing is changed by it.
+///
+/// It speaks of the same agent, host, port, method and path, keeps all other conditions of the rule that asks, and goes directly before that.
+#[utoipa::path(get, path = "/api/approvals/{id}/rule", tag = "approvals", security(("key" = ["admin", "operator", "approver", "auditor"])),
+    params(("id" = String, Path, description = "The `request_id` of a request that waits"), Paths),
+    responses(
+        (status = 200, body = Lasting, description = "The rule, and where it goes"),
+        (status = 404, body = Document, content_type = "application/problem+json", description = "No such question, or it ended long ago"),
+        (status = 409, body = Document, content_type = "application/problem+json", description = "It has ended, or no rule can say such a request"),
+    ),
+)]
+async fn rule_of_approval(
+    State(gateway): State<Shared>,
+    _asked: Asked<Auditor>,
+    InPath(id): InPath<String>,
+    InQuery(Paths { pattern }): InQuery<Paths>,
+) -> Result<Json<Lasting>, Problem> {
+    if pattern.as_ref().is_some_and(|pattern| pattern.chars().count() > LETTERS) {
+        return Err(Problem::malformed(format!("a pattern has at most {LETTERS} letters here")));
+    }
+    let paths = pattern.as_deref().map(read_pattern).transpose()?;
+    gateway.ports.approvals.lasting(&id, paths.as_ref()).map(Json).map_err(|why| match why {
+        NotDone::Unfit if paths.is_none() => {
+            Problem::conflict("unsaid", "no rule can say just this request; name a pattern of paths, or write a rule yourself")
+        }
+        why => not_done(why),
+    })
 }
 
 /// Lets a request go on, or refuses it.
@@ -210,12 +251,12 @@ fn answer(given: &Given) -> Result<Answer, Problem> {
         (Decision::Deny, ..) => Err(Problem::malformed("for_secs and pattern go with the decision allow")),
         (Decision::Allow, None, None) => Ok(Answer::Once),
         (Decision::Allow, None, Some(_)) => Ok(Answer::For(span)),
-        (Decision::Allow, Some(pattern), _) => {
-            let wrong = |error| Problem::malformed(format!("the member pattern can't be read: {error}"));
-            let glob: Glob = pattern.parse().map_err(wrong)?;
-            Ok(Answer::Pattern(glob, span))
-        }
+        (Decision::Allow, Some(pattern), _) => Ok(Answer::Pattern(read_pattern(pattern)?, span)),
     }
+}
+
+fn read_pattern(pattern: &str) -> Result<Glob, Problem> {
+    pattern.parse().map_err(|error| Problem::malformed(format!("the member pattern can't be read: {error}")))
 }
 
 /// Whether the reply is from whoever has the webhook's key. Who shows many that are not has to wait.

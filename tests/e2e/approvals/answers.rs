@@ -374,3 +374,44 @@ fn a_yes_lasts_while_the_request_waits_for_its_credential() {
         assert!(numbers.contains("nexus_approvals_total{outcome=\"asked\"} 1"), "it was asked about once: {numbers}");
     });
 }
+
+#[test]
+fn a_yes_as_a_rule_is_text_that_lets_on_that_request_and_nothing_else() {
+    run(async {
+        let scene = scene(RULE).await;
+        let held = scene.post("/v1/orders/17?token=1", "{}");
+        let (id, _) = scene.question().await;
+        let rule = async |query: &str| scene.person.get(&format!("/api/approvals/{id}/rule{query}")).await;
+        let own = rule("").await.json();
+        let file = own["file"].as_str().expect("a file");
+        assert!(file.ends_with("nexus.toml") && own["line"].as_u64() > Some(1) && own["before"] == "ask first", "{own}");
+        assert_eq!((&own["paths"], &own["wider"]), (&json!("/v1/orders/17"), &json!(false)));
+        let wider = rule("?pattern=/v1/orders/*").await.json();
+        assert_eq!((&wider["paths"], &wider["wider"]), (&json!("/v1/orders/*"), &json!(true)));
+        assert_eq!(
+            (rule("?pattern=/other").await.code(), rule("?pattern=x").await.code()),
+            ("malformed".into(), "malformed".into())
+        );
+        let text = own["text"].as_str().expect("a rule");
+        for line in [
+            "agents = \"ci\"",
+            "provider = \"acme\"",
+            "ports = 443",
+            "methods = \"POST\"",
+            "paths = \"/v1/orders/17\"",
+            "action = \"allow\"",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}: {text}");
+        }
+        assert!(!text.contains("token") && !text.contains("DELETE"), "{text}");
+        // It stands before the rule that asks, in a proxy that begins with it.
+        let written = format!("{text}{RULE}");
+        scene.answer(&id, json!({ "decision": "deny" })).await;
+        assert_eq!((held.await.expect("an answer").status, rule("").await.code()), (403, "settled".into()));
+        let after = super::scene(&written).await;
+        assert_eq!(after.caller.send(post("/v1/orders/17?token=2", "{}")).await.status, 200);
+        let other = after.post("/v1/orders/18", "{}");
+        after.waiting(1).await;
+        other.abort();
+    });
+}
