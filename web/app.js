@@ -18,6 +18,8 @@ const VIEWS = [
 
 const SIGN_IN = "/sign-in";
 let leave = null;
+/** Counts what was gone to: a view that is ready after somebody has gone on is none any more. */
+let turn = 0;
 let person = null;
 
 function nav() {
@@ -42,6 +44,7 @@ async function go(path, push = true) {
 }
 
 async function show() {
+  const mine = (turn += 1);
   leave?.();
   leave = null;
   if (location.pathname === SIGN_IN || person === null) return signIn();
@@ -53,13 +56,17 @@ async function show() {
   // On a narrow screen the way between the views is wider than the window.
   document.querySelector("a[data-view][aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   const view = VIEWS.find(({ path }) => path === location.pathname);
-  const main = document.getElementById("main");
+  // Of its own, so that a view that was left draws over no other.
+  const main = h("main", { id: "main", tabindex: "-1" });
+  document.getElementById("main").replaceWith(main);
   document.title = `${view?.name ?? "Not here"} - Nexus`;
   if (view === undefined) return put(main, h("h1", {}, "There is no such view"), h("p", {}, h("a", { href: "/" }, "To the overview")));
   put(main, h("h1", {}, view.name), h("p", { class: "empty" }, "…"));
   try {
     const { show } = await import(view.module);
-    leave = await show(main, { person, go, may });
+    const stop = await show(main, { person, go, may });
+    if (mine === turn) leave = stop;
+    else stop?.();
   } catch (error) {
     put(main, h("h1", {}, view.name), h("p", { class: "wrong", role: "alert" }, error.message));
   }
@@ -101,6 +108,7 @@ async function signOut() {
 function signedOut() {
   keep(null);
   person = null;
+  turn += 1;
   leave?.();
   leave = null;
   put(document.body);

@@ -74,6 +74,14 @@ fn a_held_request_is_seen_as_it_waits() {
 }
 
 #[test]
+fn a_view_that_is_left_before_it_is_ready_keeps_nothing_open() {
+    let (world, _up, _service) = scene();
+    let seen = driven_by("live.mjs", &world, "left", &[link(&world, "auditor")]);
+    assert_eq!((&seen["asked"], &seen["open"], &seen["heading"]), (&json!(8), &json!(0), &json!(["Policy"])), "{seen}");
+    assert_eq!(seen["wrong"], json!([]), "{seen}");
+}
+
+#[test]
 fn the_live_view_can_be_used_by_everybody_and_fits() {
     let (world, up, service) = scene();
     let links = [link(&world, "operator"), link(&world, "operator"), up.address.clone(), service];

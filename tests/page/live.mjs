@@ -3,7 +3,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
-import { drive, goTo, looked, picture, signedIn, wrong } from "./lib.mjs";
+import { asks, drive, goTo, looked, picture, signedIn, wrong } from "./lib.mjs";
 
 const run = promisify(execFile);
 /** Asks the service by way of the proxy, as any program does; the status. */
@@ -134,6 +134,31 @@ await drive({
     seen.other = await other;
     seen.rows = await row(page, "/other").count();
     return seen;
+  },
+
+  /** Somebody goes on before a view is ready, again and again: what it began ends. */
+  async left([link]) {
+    const { page } = await signedIn(link);
+    let open = 0;
+    const counts = (step) => (request) => { if (new URL(request.url()).pathname === "/api/events") open += step; };
+    page.on("request", counts(1));
+    for (const end of ["requestfailed", "requestfinished"]) page.on(end, counts(-1));
+    const held = [];
+    let shut = true;
+    await page.route("**/api/session", (route) => (shut ? held.push(route) : route.continue()));
+    for (let times = 0; times < 8; times += 1) {
+      await page.getByRole("navigation").getByRole("link", { name: "Live", exact: true }).click();
+      await page.getByLabel("Verdict").waitFor();
+      await goTo(page, "Policy");
+    }
+    shut = false;
+    await Promise.all(held.map((route) => route.continue()));
+    // Past as many streams as a browser opens to one place, nothing would be answered any more.
+    await goTo(page, "Live");
+    await page.getByRole("status").filter({ hasText: /^Live$/ }).waitFor();
+    await goTo(page, "Policy");
+    for (let times = 0; times < 200 && open > 0; times += 1) await asks(page, "GET", "/api/session");
+    return { asked: held.length, open, heading: await page.getByRole("heading", { level: 1 }).allInnerTexts() };
   },
 
   async lost([link, proxy, service, process_]) {
