@@ -15,7 +15,7 @@ pub struct Summary {
     pub event: String,
     /// The record's name, which both of its lines bear.
     pub id: Option<String>,
-    /// Who asked.
+    /// Who asked; of what an operator did, the operator.
     pub agent: Option<String>,
     /// By which of its leases.
     pub lease: Option<String>,
@@ -50,7 +50,7 @@ struct Line<'a> {
     lease: Option<Cow<'a, str>>,
     #[serde(borrow)]
     process: Option<Cow<'a, str>>,
-    /// Of the gateway's lines: whose key it was.
+    /// Of the gateway's lines: whose key it was, and who did it.
     #[serde(borrow)]
     by: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -88,24 +88,7 @@ struct Line<'a> {
 /// Reads a line of the log; `None` where it isn't one, or one that only the chain needs.
 pub fn describe(line: &str) -> Option<Summary> {
     let line: Line<'_> = serde_json::from_str(line).ok().filter(|line: &Line<'_>| !matches!(line.event, "segment" | "head"))?;
-    let refusal = line.refusal.iter().map(|kind| plain(kind));
-    let hits = line.guard_hits.map(|hits| format!("{hits} reflected secrets replaced"));
-    let lost = line.lines.as_deref().map(|lines| format!("{} lines lost", plain(lines)));
-    let forgotten = line.through.as_deref().map(|last| match line.from.as_deref() {
-        Some(first) => format!("lines {} to {} had no signature and are carried on", plain(first), plain(last)),
-        None => format!("segments up to {} are not kept", plain(last)),
-    });
-    let torn = line.bytes.as_deref().map(|bytes| format!("{} bytes of a torn line", plain(bytes)));
-    let many = line.count.as_deref().filter(|_| line.event == "refuse_many");
-    let many = many.map(|count| format!("{} more of {}", plain(count), plain(line.source.as_deref().unwrap_or_default())));
-    let notes = refusal
-        .chain(line.notes.iter().map(|note| plain(note)))
-        .chain(hits)
-        .chain(many)
-        .chain(lost)
-        .chain(torn)
-        .chain(forgotten)
-        .collect();
+    let notes = notes(&line);
     let host = line.host.as_deref().map(|host| match line.port {
         None | Some(443) => plain(host),
         Some(port) => format!("{}:{port}", plain(host)),
@@ -115,7 +98,7 @@ pub fn describe(line: &str) -> Option<Summary> {
         time: plain(line.time),
         event: plain(line.event),
         id: line.id.map(plain),
-        agent: text(&line.agent).or_else(|| text(&line.by)),
+        agent: text(&line.by).or_else(|| text(&line.agent)),
         lease: text(&line.lease),
         process: text(&line.process),
         verdict: text(&line.verdict),
@@ -127,6 +110,31 @@ pub fn describe(line: &str) -> Option<Summary> {
         duration: line.duration_us.map(Duration::from_micros),
         notes,
     })
+}
+
+/// The refusal's kind, the steps on the way, and what lines that are no request's count.
+fn notes(line: &Line<'_>) -> Vec<String> {
+    let refusal = line.refusal.iter().map(|kind| plain(kind));
+    let hits = line.guard_hits.map(|hits| format!("{hits} reflected secrets replaced"));
+    // What was done to it, where somebody else did it.
+    let object = line.by.as_ref().and(line.agent.as_deref()).map(|agent| format!("agent {}", plain(agent)));
+    let lost = line.lines.as_deref().map(|lines| format!("{} lines lost", plain(lines)));
+    let forgotten = line.through.as_deref().map(|last| match line.from.as_deref() {
+        Some(first) => format!("lines {} to {} had no signature and are carried on", plain(first), plain(last)),
+        None => format!("segments up to {} are not kept", plain(last)),
+    });
+    let torn = line.bytes.as_deref().map(|bytes| format!("{} bytes of a torn line", plain(bytes)));
+    let many = line.count.as_deref().filter(|_| line.event == "refuse_many");
+    let many = many.map(|count| format!("{} more of {}", plain(count), plain(line.source.as_deref().unwrap_or_default())));
+    refusal
+        .chain(line.notes.iter().map(|note| plain(note)))
+        .chain(hits)
+        .chain(object)
+        .chain(many)
+        .chain(lost)
+        .chain(torn)
+        .chain(forgotten)
+        .collect()
 }
 
 /// Printable ASCII stays; all else is shown as an escape.

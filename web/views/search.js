@@ -5,7 +5,7 @@ import { h, put, say, tag } from "../dom.js";
 import { bytes, clock, count, milliseconds } from "../format.js";
 import { quoted } from "../lines.js";
 import { list } from "../list.js";
-import { isRequest, place, record, verdict } from "../record.js";
+import { doer, happening, isRequest, method, place, record, verdict } from "../record.js";
 import { standing } from "../standing.js";
 import { shown, visible } from "../text.js";
 
@@ -76,14 +76,14 @@ function form(query, search) {
   const select = when.querySelector("select");
   const reveal = () => times.forEach((one) => (one.hidden = select.value !== "own"));
   reveal();
-  const who = [input("agent", "Agent", "ci"), input("host", "Host", "api.example.com or *.example.com")];
+  const who = [input("agent", "Agent", "ci"), input("host", "Host", "*.example.com")];
   const narrow = NARROW.matches;
   const hidden = narrow ? ["agent", "host", ...MORE] : MORE;
   const more = h("details", { open: hidden.some((name) => query.has(name)) }, h("summary", {}, "More conditions"), h("div", { class: "conditions" }, narrow ? who : null,
     input("provider", "Provider", "github"), choice("verdict", "Verdict", { "": "any", ...VERDICTS }, query.get("verdict") ?? ""), input("status", "Status", "403 or 5xx"),
     input("user", "User of the agent", "alice"), input("lease", "Lease", "its id"), input("rule", "Rule", "its name")));
   const made = h("form", { class: "card search", role: "search" },
-    h("div", { class: "conditions first" }, when, times, input("text", "Text", "in the path, or any other value"), narrow ? null : who, narrow ? null : submit()),
+    h("div", { class: "conditions first" }, when, times, input("text", "Text", "in any value"), narrow ? null : who, narrow ? null : submit()),
     more, narrow ? submit() : null);
   select.addEventListener("change", () => {
     reveal();
@@ -130,8 +130,8 @@ function found(query, search, signal) {
     }, empty: "Nothing like that is in the log. Look at a longer time, or leave a condition out.",
     columns: [
       { name: "Time", width: "8.5rem", wide: true, cell: when },
-      { name: "Agent", width: "minmax(4rem, 7.5rem)", wide: true, cell: (one) => shown(one.agent ?? one.by ?? "", { mono: false, most: 200 }) },
-      { name: "Request", width: "minmax(0, 1fr)", cell: request },
+      { name: "Who", width: "minmax(4rem, 7.5rem)", wide: true, cell: (one) => shown(doer(one), { mono: false, most: 200 }) },
+      { name: "What", width: "minmax(0, 1fr)", cell: request },
       { name: "Provider", width: "minmax(3rem, 6.5rem)", wide: true, cell: (one) => shown(one.connection ?? one.provider ?? "", { mono: false, most: 200 }) },
       { name: "Verdict", width: "5.6rem", wide: true, cell: (one) => (isRequest(one) ? verdict(one) : null) },
       { name: "Status", width: "3.5rem", numeric: true, cell: (one) => (one.status === undefined ? "" : h("span", { class: one.status >= 500 ? "wrong" : one.status >= 400 ? "warn" : null }, String(one.status))) },
@@ -156,8 +156,8 @@ function when(one) {
 
 /** Host and path first: on a narrow screen this is all there is, and the rest below it. */
 function request(one) {
-  const more = [clock(one.time), one.agent ?? one.by, one.verdict].filter(Boolean).map(visible).join(" · ");
-  const what = isRequest(one) ? `${one.method ?? "CONNECT"} ${place(one)}${one.path ?? ""}` : [one.event, one.name ?? one.connection ?? one.rule].filter(Boolean).join(" ");
+  const more = [clock(one.time), doer(one), one.verdict].filter(Boolean).map(visible).join(" · ");
+  const what = isRequest(one) ? `${method(one)} ${place(one)}${one.path ?? ""}` : happening(one);
   return [shown(what, { most: 300 }), h("small", { class: "narrow" }, more)];
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Account;
 
 /// In this order.
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 31] = [
     "time",
     "event",
     "id",
@@ -34,6 +34,9 @@ const COLUMNS: [&str; 28] = [
     "notes",
     "lease",
     "process",
+    "by",
+    "rule",
+    "name",
 ];
 
 /// The names of the columns.
@@ -74,7 +77,20 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use std::time::SystemTime;
+
+    use super::{Account, header, quoted, row};
+
+    #[test]
+    fn who_did_what_to_whom_has_columns() {
+        let line = r#"{"event":"approval","agent":"ci","by":"ann","rule":"writes","time":"t"}"#;
+        let account = Account::read(line, SystemTime::UNIX_EPOCH).expect("a line");
+        let names = header();
+        let cells: Vec<_> = row(&account).trim_end().split(',').map(str::to_owned).collect();
+        let cell = |name| names.trim_end().split(',').position(|column| column == name).and_then(|at| cells.get(at).cloned());
+        assert_eq!(["agent", "by", "rule", "name"].map(cell), ["ci", "ann", "writes", ""].map(|text| Some(text.to_owned())));
+        assert!(names.ends_with("lease,process,by,rule,name\r\n"), "what is added comes last: {names}");
+    }
 
     #[test]
     fn a_cell_is_text_and_nothing_else() {

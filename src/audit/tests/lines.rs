@@ -184,6 +184,13 @@ fn i7_notes_and_lines_are_bounded() {
 }
 
 #[test]
+fn what_an_operator_did_is_told_by_the_operator() {
+    let line = r#"{"v":1,"event":"agent_frozen","time":"T","by":"ann","kind":"operator","agent":"ci"}"#;
+    let summary = describe(line).expect("a line");
+    assert_eq!((summary.agent.as_deref(), summary.notes), (Some("ann"), vec!["agent ci".to_owned()]));
+}
+
+#[test]
 fn a_summary_is_for_people() {
     let summary = describe(&written(Moment::Close, &full())).expect("a line");
     assert_eq!(summary.host.as_deref(), Some("api.github.com"));
