@@ -12,10 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
     REFERRER_POLICY, VARY, X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use sha2::{Digest as _, Sha256};
 
 use super::access::{Asked, Page};
@@ -146,6 +146,34 @@ pub(super) fn routes() -> Router<Shared> {
     let document = || get(|_asked: Asked<Page>, fields: HeaderMap| async move { part(DOCUMENT, &fields) });
     let router = views.iter().fold(Router::new(), |router, view| router.route(view, document()));
     router.route("/page/{*name}", get(file).fallback(problem::no_such_method))
+}
+
+/// Below these paths programs ask, who read a problem document whatever they say they take.
+const OF_PROGRAMS: [&str; 4] = ["/api", "/v1", "/page", "/oauth"];
+
+/// A path that leads nowhere: a browser gets the document, which says so in the page; anybody else a problem.
+pub(super) async fn no_such_view(
+    asked: Result<Asked<Page>, Problem>,
+    method: Method,
+    path: Uri,
+    mut fields: HeaderMap,
+) -> Response {
+    let first = path.path().split_inclusive('/').take(2).collect::<String>();
+    let programs = OF_PROGRAMS.contains(&first.trim_end_matches('/'));
+    let shows = fields.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|kinds| kinds.contains("text/html"));
+    if programs || !shows || !matches!(method, Method::GET | Method::HEAD) {
+        return problem::no_such_page().await.into_response();
+    }
+    // It is no version of what may be kept.
+    fields.remove(IF_NONE_MATCH);
+    match asked.and_then(|_asked| part(DOCUMENT, &fields)) {
+        Ok(mut response) => {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response.headers_mut().remove(ETAG);
+            response
+        }
+        Err(problem) => problem.into_response(),
+    }
 }
 
 async fn file(_asked: Asked<Page>, Path(name): Path<String>, fields: HeaderMap) -> Result<Response, Problem> {

@@ -74,7 +74,7 @@ pub(super) fn all(gateway: &Shared) -> Router {
     let text = serde_json::to_string(&openapi::complete(document)).unwrap_or_default();
     router
         .merge(web::routes())
-        .fallback(problem::no_such_page)
+        .fallback(web::no_such_view)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(gateway.clone())
         .layer(axum::Extension(Text(text.into())))
