@@ -22,6 +22,13 @@ export function put(element, ...children) {
   return element;
 }
 
+/** Children in the place of others; who had the focus on one that is there again (`data-key`), has it again. */
+export function refill(element, ...children) {
+  const had = element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  put(element, ...children);
+  if (had !== undefined) element.querySelector(`[data-key="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
+}
+
 /** What is said to a screen reader at once, and shown for a while. */
 export function say(text, kind = "done") {
   const place = document.getElementById("said");

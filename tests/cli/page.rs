@@ -68,22 +68,26 @@ fn a_link_signs_in_once_and_half_a_session_is_none() {
     assert!(log.contains("page_signed_in") && log.contains("\"operator-1\"") && !log.contains("nxp_"), "{log}");
 }
 
-#[test]
-fn an_operator_lets_a_request_on_and_an_auditor_may_only_look() {
-    let (world, up, service) = scene();
-    let proxy = up.address.clone();
-    let held = std::thread::spawn(move || {
+/// Posts to the service by way of the proxy; what is answered, whenever it is.
+fn post(up: &Up, service: &str, path: &str, body: &str) -> std::thread::JoinHandle<String> {
+    let (proxy, length) = (up.address.clone(), body.len());
+    let request = format!(
+        "POST http://{service}{path} HTTP/1.1\r\nHost: {service}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    );
+    std::thread::spawn(move || {
         let mut stream = TcpStream::connect(proxy).expect("the proxy");
-        let body = r#"{"title":"<b>bold</b><script>alert(1)</script>"}"#;
-        let head = format!(
-            "POST http://{service}/issues HTTP/1.1\r\nHost: {service}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
+        stream.write_all(request.as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer
-    });
+    })
+}
+
+#[test]
+fn an_operator_lets_a_request_on_and_an_auditor_may_only_look() {
+    let (world, up, service) = scene();
+    let held = post(&up, &service, "/issues", r#"{"title":"<b>bold</b><script>alert(1)</script>"}"#);
     eventually(|| world.nexus(&["approvals", "--json"]).json()["waiting"] == 1);
     let seen = driven(&world, "approve", &[link(&world, "operator"), link(&world, "auditor")]);
     let text = seen["text"].as_str().expect("the card");
@@ -93,6 +97,35 @@ fn an_operator_lets_a_request_on_and_an_auditor_may_only_look() {
     assert!(held.join().expect("the caller").starts_with("HTTP/1.1 204"), "it went on");
     let ended = world.nexus(&["approvals", "--json"]).json();
     assert_eq!((&ended["items"][0]["status"], &ended["items"][0]["by"]), (&json!("allowed"), &json!("operator-1")), "{ended}");
+}
+
+/// A path as long as may be, and letters that turn what stands around them.
+#[test]
+fn held_requests_are_answered_by_keyboard_whatever_is_in_them() {
+    let (world, up, service) = scene();
+    let waiting = |number: u64| eventually(|| world.nexus(&["approvals", "--json"]).json()["waiting"] == number);
+    let long = post(&up, &service, &format!("/{}?q=%E2%80%AE", "long".repeat(1800)), "\u{202e}gnp.exe\u{1b}[31m <i>x</i>");
+    waiting(1);
+    let short = post(&up, &service, "/short", "");
+    waiting(2);
+    let seen = driven(&world, "answers", &[link(&world, "operator")]);
+    assert_eq!((&seen["seen"], &seen["wrong"]), (&json!([]), &json!([])), "{seen}");
+    let text = seen["text"].to_string();
+    assert!(text.contains("u{202e}gnp.exe") && text.contains("u{1b}") && text.contains("<i>x</i>"), "{text}");
+    assert_eq!((&seen["next"][0], &seen["last"]), (&json!("ARTICLE"), &json!(["H1", "Approvals"])), "{seen}");
+    assert!(seen["said"].as_str().is_some_and(|said| said.contains("goes on.")), "{seen}");
+    let answers = [long, short].map(|held| held.join().expect("the caller")[..12].to_owned());
+    let mut sorted = answers.to_vec();
+    sorted.sort();
+    assert_eq!(sorted, ["HTTP/1.1 204", "HTTP/1.1 403"], "one goes on, one is refused");
+}
+
+#[test]
+fn a_path_that_leads_nowhere_is_told_in_the_page() {
+    let (world, _up, _service) = scene();
+    let seen = driven(&world, "nowhere", &[link(&world, "auditor")]);
+    let problem = json!([404, "application/problem+json"]);
+    assert_eq!((&seen["status"], &seen["others"]), (&json!(404), &json!([problem, problem, problem])), "{seen}");
 }
 
 #[test]

@@ -39,6 +39,43 @@ const SCENES = {
     return { text, markup: await page.locator("article b, article script").count(), buttons, refused };
   },
 
+  /** Two requests wait: a person answers them by keyboard alone, and is never lost. */
+  async answers([operator]) {
+    const { page } = await signedIn(operator);
+    await goTo(page, "Approvals");
+    const cards = page.getByRole("article");
+    await page.getByText("2 requests wait.").waitFor();
+    const seen = await looked(page, "held");
+    const text = await cards.allInnerTexts();
+    const focus = () => page.evaluate(() => [document.activeElement.tagName, document.activeElement.innerText.split("\n")[0]]);
+    await cards.first().getByRole("button", { name: "Allow once" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByText("One request waits.").waitFor();
+    const next = await focus();
+    // The same key again answers nothing.
+    await page.keyboard.press("Enter");
+    const said = await page.locator("#said").innerText();
+    await page.keyboard.press("Tab");
+    while ((await focus())[1] !== "Refuse") await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByText("Nothing waits.").waitFor();
+    seen.push(...(await looked(page, "answered")));
+    return { seen, text, next, said, last: await focus() };
+  },
+
+  /** A path that leads nowhere. */
+  async nowhere([link]) {
+    const { page } = await signedIn(link);
+    const answer = await page.goto(new URL("/nonsense", link).href);
+    await page.getByRole("heading", { name: "There is no such view" }).waitFor();
+    const kind = (path, accept) => page.evaluate(([path, accept]) => fetch(path, { headers: { accept } }).then((answer) => [answer.status, answer.headers.get("content-type")]), [path, accept]);
+    const others = [await kind("/nonsense", "*/*"), await kind("/api/nonsense", "text/html"), await kind("/page/nonsense.js", "text/html")];
+    await page.getByRole("link", { name: "To the overview" }).click();
+    await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+    wrong.length = 0;
+    return { status: answer.status(), others };
+  },
+
   async look(links) {
     const seen = [];
     for (const [at, colorScheme] of ["light", "dark"].entries()) {

@@ -118,7 +118,7 @@ await drive({
     seen.rule = await panel.innerText();
     await panel.getByRole("button", { name: "Cancel" }).click();
     await page.getByRole("button", { name: "Allow once" }).click();
-    await page.getByText("It goes on.").waitFor();
+    await page.getByText("goes on.").waitFor();
     seen.status = await sent;
     await goTo(page, "Live");
     await row(page, "204").waitFor();
