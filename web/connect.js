@@ -9,6 +9,24 @@ const LOOKS = 1500;
 const ENDS = { access_denied: "The service was told no.", expired: "Nobody answered in time.", withdrawn: "It was given up.", connection_failed: "The service gave no credential; the log of the gateway says why." };
 const USER = "[A-Za-z0-9._~@+\\-]{1,128}";
 
+/**
+ * Connects a service by whatever it takes: a log-in where an app is registered for it, else what is entered, or a choice of both. `again`
+ * says that there is a connection already, `entered` that it is what was entered that does not do.
+ */
+export async function connect(provider, { user, again = false, entered = false, done }) {
+  const entry = await known(provider);
+  const [logs, types] = [entry.log_in !== null, entry.ways.length > 0];
+  if (logs && !types) return logIn(provider, { user, done });
+  if (!logs || entered) return register(provider, { user, rotate: again, done });
+  if (entry.log_in.app && again) return logIn(provider, { user, done });
+  const panel = drawer(`Connect ${plain(entry.title)}`);
+  put(panel.body, h("p", {}, "It can be connected in two ways."),
+    h("h3", {}, "A log-in"), h("p", {}, entry.log_in.browser ? "You agree on a page of the service; Nexus renews what it gets by itself." : "You enter a code on a page of the service; Nexus renews what it gets by itself.", entry.log_in.app ? null : " First an app is made there, once for all users."),
+    h("p", {}, h("button", { class: entry.log_in.app ? "main" : null, on: { click: () => logIn(provider, { user, done }) } }, "Log in…")),
+    h("h3", {}, "A credential that is typed"), h("p", {}, `It is made ${entry.console ? "in the service's own settings" : "at the service"}, and pasted here: `, text(entry.ways.map((way) => way.map((one) => one.prompt).join(" and ")).join(", or ")), "."),
+    h("p", {}, h("button", { class: entry.log_in.app ? null : "main", on: { click: () => register(provider, { user, rotate: again, done }) } }, "Enter it…")));
+}
+
 /** All that is to be known of a service. */
 export const known = (provider) => ask("GET", `/api/catalogue/${encodeURIComponent(provider)}`);
 

@@ -13,7 +13,7 @@ let made = 0;
 /**
  * `fetch(cursor)` answers `{ rows, next, total }` (`total` where it is known); `columns` are `{ name, width, cell(row), numeric, wide }`, where
  * `wide` ones are left out on narrow screens; `open(row)` is what Enter and a click do; `key(row)` names a row. All rows are `height` pixels high.
- * What comes back is `{ element, reload(), count() }`; `reload` asks from the beginning and keeps the place as far as it can.
+ * `empty` is what is said where there is nothing, or a function that says it. What comes back is `{ element, reload(), count() }`; `reload` asks from the beginning and keeps the place as far as it can.
  */
 export function list({ label, columns, fetch, open, key, empty, height = 44 }) {
   const name = `list-${(made += 1)}`;
@@ -95,7 +95,7 @@ export function list({ label, columns, fetch, open, key, empty, height = 44 }) {
     grid.setAttribute("aria-rowcount", total === null ? -1 : total + 1);
     grid.hidden = rows.length === 0;
     const full = rows.length >= MOST && next !== null;
-    put(note, rows.length === 0 ? empty : full ? "There are more than fit here: say more closely which." : null);
+    put(note, rows.length === 0 ? (typeof empty === "function" ? empty() : empty) : full ? "There are more than fit here: say more closely which." : null);
   }
 
   /** From the beginning; what is in the page stays there until the answer has come. */

@@ -43,14 +43,17 @@ fn scene() -> (World, Up, Oidc) {
 
 #[test]
 fn known_traffic_is_counted_exactly_and_the_page_says_so() {
-    let (world, _up, _oidc) = scene();
+    let (world, _up, oidc) = scene();
     let links = ["operator", "operator", "auditor"].map(|role| link(&world, role));
-    let seen = driven_by("over.mjs", &world, "overview", &[&["13".to_owned()], links.as_slice()].concat());
+    let seen = driven_by("over.mjs", &world, "overview", &[&["13".to_owned()], links.as_slice(), &[oidc.mapped()]].concat());
     of_the_gateway(&seen);
     of_the_page(&seen);
     let mend = &seen["mend"];
     assert!(mend["href"].as_str().is_some_and(|href| href.starts_with("https://login.acme.example/auth")), "{mend}");
     assert_eq!(mend["rel"], "noopener noreferrer");
+    assert_eq!(seen["mended"], json!(["resolved"]), "{seen}");
+    let card = seen["card"].as_str().expect("a card");
+    assert!(card.contains("Or run nexus login acme --user bob") && !card.contains("Ask the operator"), "{card}");
     let (before, after) = (&seen["stays"]["before"], &seen["stays"]["after"]);
     assert_eq!((&before["top"], &before["now"], &after["focus"]), (&after["top"], &after["now"], &json!(true)), "{seen}");
     assert_eq!((&seen["stays"]["over"], &seen["stays"]["markup"]), (&json!(0), &json!(0)), "{seen}");

@@ -106,6 +106,13 @@ fn what_strangers_sent_does_nothing() {
 }
 
 #[test]
+fn ten_thousand_lines_of_strangers_do_nothing_to_any_view() {
+    let (world, _up) = scene(10_000);
+    let seen = driven_by("search.mjs", &world, "everywhere", &[link(&world, "operator")]);
+    assert_eq!((&seen["markup"], &seen["all"], &seen["wrong"]), (&json!(0), &json!([]), &json!([])), "{seen}");
+}
+
+#[test]
 fn i8_a_log_that_was_changed_is_told_in_red() {
     let (world, up) = scene(20);
     let folder = world.home("audit");

@@ -52,7 +52,7 @@ const SCENES = {
     await row(page, "acme:alice").click();
     await drawer(page).getByRole("button", { name: "Remove…" }).click();
     await drawer(page).getByRole("button", { name: "Remove", exact: true }).click();
-    await page.getByText("None is like that.").waitFor();
+    await page.getByText("No service is connected yet").waitFor();
     return { about, console: console_, inputs, wrong, stored, tried, storage };
   },
 

@@ -89,6 +89,22 @@ await drive({
     return { texts: all, markup, asked, over, barriers: await looked(page, "search-dark") };
   },
 
+  /** Every view of a log that strangers wrote. */
+  async everywhere([link]) {
+    const { page } = await signedIn(link);
+    const all = [];
+    let markup = 0;
+    for (const name of await page.getByRole("navigation").getByRole("link").allInnerTexts()) {
+      await goTo(page, name);
+      if (name === "Live" || name === "Search") await page.locator("[role=row]").nth(5).waitFor();
+      if (name === "Overview") await page.getByRole("region", { name: "Hosts never seen before" }).waitFor();
+      if (name === "Policy") await page.getByText("Counted from").waitFor();
+      all.push(...(await looked(page, `everywhere-${name}`, [1280, 320])));
+      markup += await page.locator("main img, main b b, main i:not(.plot i), main script").count();
+    }
+    return { all, markup };
+  },
+
   async broken([link]) {
     const { page } = await signedIn(link);
     await goTo(page, "Search");

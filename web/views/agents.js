@@ -20,7 +20,7 @@ export async function show(place, { may }) {
   const note = h("p", { hidden: true }, "No agent was added yet, so every program of the proxy's own user needs no token. The first agent changes that: from then on each needs one.");
   let open = false;
   const all = list({
-    label: "Agents", key: (one) => one.name, empty: "None is like that.",
+    label: "Agents", key: (one) => one.name, empty: () => (search.value === "" ? null : "None is like that."),
     open: (one) => about(one, may, () => all.reload()),
     columns: [
       { name: "Agent", width: "minmax(8rem, 1.6fr)", cell: (one) => [h("span", { class: "mono" }, text(one.name)), one.ephemeral ? h("span", { class: "soft" }, " one command") : null] },

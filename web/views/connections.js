@@ -14,7 +14,7 @@ export async function show(place, { may }) {
   const search = h("input", { type: "search", id: "find", placeholder: "github, alice, attention…", value: new URLSearchParams(location.search).get("q") ?? "" });
   const number = h("span", { class: "soft", role: "status" });
   const all = list({
-    label: "Connections", key: (one) => one.connection, empty: "None is like that. The catalogue has the services that can be connected.",
+    label: "Connections", key: (one) => one.connection, empty: () => (search.value === "" ? ["No service is connected yet, so no request goes with a credential. ", h("a", { href: "/catalogue" }, "The catalogue"), " has those that can be."] : "None is like that. The catalogue has the services that can be connected."),
     open: (one) => about(one, may, () => all.reload()),
     columns: [
       { name: "Connection", width: "minmax(9rem, 2fr)", cell: (one) => h("span", { class: "mono" }, text(one.connection)) },

@@ -1,8 +1,11 @@
 // What stands how, what needs a person, and what happened, in numbers.
 
 import { ask } from "../api.js";
-import { h, put, say, table, tag, visible } from "../dom.js";
+import { connect } from "../connect.js";
+import { h, plain, put, refill, say, table, tag, text, visible } from "../dom.js";
+import { shut } from "../drawer.js";
 import { bytes, count, day, milliseconds, near } from "../format.js";
+import { PLACES } from "../meanings.js";
 import { plot } from "../plot.js";
 
 const EVERY = 5000;
@@ -26,14 +29,14 @@ export async function show(place, context) {
   let known = "";
   const look = async (background) => {
     const [status, attention, approvals] = await Promise.all(["/api/status", "/api/attention", "/api/approvals"].map((path) => ask("GET", path, { background })));
-    const text = JSON.stringify([status, attention, approvals.waiting]);
-    if (text === known) return;
-    known = text;
+    const said = JSON.stringify([status, attention, approvals.waiting]);
+    if (said === known) return;
+    known = said;
     const total = Object.values(status.connections).reduce((sum, one) => sum + one, 0);
-    const shown = [["connections", total, "/connections"], ["agents", status.agents], ["providers known", status.providers], ["requests wait for a word", approvals.waiting, "/approvals"]];
+    const shown = [[total === 1 ? "connection" : "connections", total, "/connections"], [status.agents === 1 ? "agent" : "agents", status.agents, "/agents"], ["services known", status.providers, "/catalogue"], [approvals.waiting === 1 ? "request waits for a yes" : "requests wait for a yes", approvals.waiting, "/approvals"]];
     put(numbers, shown.map(([name, number, path]) => h("div", {}, h("b", {}, count(number)), path ? h("a", { href: path }, name) : name)));
     const open = attention.items.filter((item) => item.status === "open");
-    refill(needs, open.length === 0 ? h("p", { class: "empty" }, "Nothing.") : h("div", { class: "cards" }, open.map((item) => need(item, context))));
+    refill(needs, approvals.waiting > 0 ? held(approvals.waiting) : null, open.length === 0 ? approvals.waiting > 0 ? null : h("p", { class: "empty" }, "Nothing. What is refused for want of a credential stands here, with what mends it.") : h("div", { class: "cards" }, open.map((item) => need(item, context, look))));
   };
   await look(false);
   const timer = setInterval(() => document.hidden || look(true).catch(() => {}), EVERY);
@@ -45,42 +48,29 @@ export async function show(place, context) {
     document.removeEventListener("visibilitychange", back);
     clearInterval(timer);
     happenings.end();
+    shut();
   };
 }
 
-/** Children in the place of others; who had the focus on one that is there again, has it again. */
-function refill(element, ...children) {
-  const had = element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  put(element, ...children);
-  if (had !== undefined) element.querySelector(`[data-key="${CSS.escape(had)}"]`)?.focus({ preventScroll: true });
-}
+/** Requests that wait for a yes. */
+const held = (waiting) => h("p", {}, tag("waits", "warn"), " ", h("a", { href: "/approvals", "data-key": "held" }, waiting === 1 ? "One request waits for a yes" : `${count(waiting)} requests wait for a yes`), waiting === 1 ? "; without one in time it is refused." : "; without one in time they are refused.");
 
-function need(item, { may }) {
-  const done = h("p", { class: "mend" });
+function need(item, { may }, look) {
+  const [provider, user = ""] = item.connection.split(/:(.*)/s);
   // A log-in that waits for a word can only be approved where the vault is.
   const mends = item.reason !== "pending_approval" && may("operator");
   const label = { not_registered: "Connect…", revoked: "Connect again…", refused: "Connect again…", attention: "Log in again…", unfit: "Enter it again…" }[item.reason] ?? "Connect…";
-  if (mends) put(done, h("button", { class: "main", "data-key": `mend ${item.id}`, on: { click: () => mend(item, done) } }, label));
-  return h("article", { class: "card" }, h("h2", {}, item.title),
+  const mend = () => connect(provider, { user, again: item.reason !== "not_registered", entered: item.reason === "unfit", done: () => look(false) }).catch((problem) => say(item.command ? `${problem.message}; or type: ${item.command}` : problem.message, "wrong"));
+  return h("article", { class: "card" }, h("h2", {}, text(item.title)),
     h("p", {}, tag(item.urgency ?? "open", item.urgency === "blocking" ? "bad" : "warn"), ` asked for ${item.count === 1 ? "once" : `${count(item.count)} times`} by `, h("bdi", {}, visible(item.agent)), `, last ${near(item.last_seen)}`),
-    h("p", {}, item.content), item.command ? h("pre", {}, item.command) : null, done);
+    h("p", {}, why(item)), mends ? h("p", { class: "mend" }, h("button", { class: "main", "data-key": `mend ${item.id}`, on: { click: mend } }, label)) : null,
+    item.command ? h("p", { class: "command" }, mends ? "Or run " : may("operator") ? "Run " : "An operator runs ", h("code", {}, plain(item.command))) : null);
 }
 
-/** Has the service's page, or the one where a credential is typed, opened for who clicks. */
-async function mend(item, done) {
-  const [provider, user] = item.connection.split(/:(.*)/s);
-  let page = null;
-  try {
-    page = (await ask("POST", "/v1/request-connection", { body: { provider_name: provider, user_id: user ?? null } })).authUrl;
-  } catch (problem) {
-    page = problem.document?.authUrl ?? null;
-    if (page === null) return say(`${problem.message}; or type: ${item.command}`, "wrong");
-  }
-  if (!/^https?:/.test(page)) return say("the gateway named an address that is none of a page", "wrong");
-  const link = h("a", { href: page, target: "_blank", rel: "noopener noreferrer" }, "Go on there");
-  put(done, link, " in another tab. It ends here once it is done.");
-  link.focus();
-  window.open(page, "_blank", "noopener,noreferrer");
+/** What is wrong, without what programs are told to do about it: whoever reads this may be the operator that they are told to ask. */
+function why({ content, command }) {
+  const at = content.indexOf(` Ask the operator to run \`${command}\``);
+  return plain(at < 0 ? content : content.slice(0, at));
 }
 
 /** What happened: a range, its plots, and whose requests they were. */
@@ -102,10 +92,10 @@ async function history_of(place, { go }) {
   async function look(background) {
     const { range, by } = chosen;
     const found = await ask("GET", `/api/stats?${new URLSearchParams({ range, by })}`, { background });
-    const text = JSON.stringify([found, chosen.of]);
+    const said = JSON.stringify([found, chosen.of]);
     // Somebody may have chosen something else meanwhile.
-    if (ended || text === known || range !== chosen.range || by !== chosen.by) return;
-    [known, stats] = [text, found];
+    if (ended || said === known || range !== chosen.range || by !== chosen.by) return;
+    [known, stats] = [said, found];
     refill(empty, nothing(found));
     drawn.element.hidden = found.totals.requests === 0 && found.new_hosts.count === 0 && found.canaries.length === 0;
     drawn.draw(found);
@@ -242,8 +232,7 @@ function canaries(items, search) {
   return [h("h3", {}, title), table(title, [
     { name: "When", cell: ({ at }) => h("time", { datetime: at, title: day(at) }, near(at)) },
     { name: "Agent", cell: ({ agent }) => name_of("agent", agent, search) },
-    { name: "Host", cell: ({ host }) => name_of("host", host, search) },
-    { name: "Seen in", cell: ({ place }) => h("bdi", {}, visible(place)) },
+    { name: "Host", cell: ({ host, place }) => [name_of("host", host, search), h("small", {}, PLACES[place] ?? visible(place))] },
     { name: "Request", cell: ({ refused }) => (refused ? tag("refused", "good") : tag("went on", "bad")) },
   ], items, "No placeholder was seen where it does not belong.")];
 }
