@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Explain) -> 
         );
     }
     let answer = match refused {
-        Some(why) => turned_away(answer, agent, why),
+        Some(why) => turned_away(answer, agent, &why),
         None => answer,
     };
     terminal.either(&serde_json::to_value(&answer)?, || text(&answer))?;
@@ -80,7 +80,7 @@ impl Caller {
 }
 
 /// What a caller is told whom the proxy doesn't know, whatever they ask for.
-fn turned_away(answer: Explanation, agent: Option<AgentName>, why: String) -> Explanation {
+fn turned_away(answer: Explanation, agent: Option<AgentName>, why: &str) -> Explanation {
     Explanation {
         agent: agent.map_or_else(|| "unknown".to_owned(), |agent| agent.to_string()),
         outcome: Outcome::Refuse,
