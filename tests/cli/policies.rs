@@ -160,9 +160,8 @@ fn explain_names_the_rule_and_where_it_stands() {
     assert!(text.contains("would refuse  watched (deny, ") && text.contains("policies/team.toml:"), "{text}");
 }
 
-#[test]
-fn the_log_suggests_the_rules_that_it_would_have_needed() {
-    let world = World::new();
+/// Lines of a week that show what a suggestion makes of each kind.
+fn a_week() -> String {
     let line = |time: &str, event: &str, rest: &str| {
         format!("{{\"v\":1,\"event\":\"{event}\",\"id\":\"1\",\"time\":\"{time}\",\"agent\":\"ci\",{rest}}}\n")
     };
@@ -172,7 +171,7 @@ fn the_log_suggests_the_rules_that_it_would_have_needed() {
             "\"method\":\"{method}\",\"scheme\":\"https\",\"host\":\"api.github.com\",\"port\":443,\"path\":\"{path}\",\"verdict\":\"inject\",\"provider\":\"github\""
         )
     };
-    let lines = [
+    [
         line(&now, "open", &call("GET", "/repos/octo/hello/issues/17?page=")),
         line(&now, "close", &call("GET", "/repos/octo/hello/issues/17")),
         line(&now, "open", &call("POST", "/repos/octo/hello/issues")),
@@ -199,8 +198,14 @@ fn the_log_suggests_the_rules_that_it_would_have_needed() {
         line(&now, "open", &call("GET", "/inside")),
         line(&now, "close", &format!("{},\"refusal\":\"private-address\",\"status\":403", call("GET", "/inside"))),
         "{\"v\":1,\"event\":\"start\",\"time\":\"2026-01-01T00:00:00Z\"}\n".to_owned(),
-    ];
-    world.audit_segment(&lines.concat());
+    ]
+    .concat()
+}
+
+#[test]
+fn the_log_suggests_the_rules_that_it_would_have_needed() {
+    let world = World::new();
+    world.audit_segment(&a_week());
     let done = world.nexus(&["policy", "suggest", "--since", "7d", "--json"]).json();
     assert_eq!((done["requests"].as_u64(), &done["of_commands"]), (Some(7), &1.into()), "{done}");
     assert_eq!(done["would_refuse"], serde_json::json!([]), "{done}");
@@ -224,8 +229,11 @@ fn the_log_suggests_the_rules_that_it_would_have_needed() {
     );
     assert!(!rules.contains("inside") && !rules.contains("hosts = \"api") && !rules.contains("run-"), "{rules}");
     assert!(rules.contains("hosts = \"pypi.org\"") && !rules.contains("ago") && !rules.contains("DELETE"), "{rules}");
-    // They are rules, and let on what was seen and no more.
-    world.policy("suggested", &rules);
+    they_let_on_what_was_seen_and_no_more(&world, &rules);
+}
+
+fn they_let_on_what_was_seen_and_no_more(world: &World, rules: &str) {
+    world.policy("suggested", rules);
     world.config("[policy]\ndefault = \"deny\"\n");
     world.nexus(&["agent", "add", "ci"]).ok();
     let outcome = |method: &str, url: &str| {
