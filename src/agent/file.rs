@@ -65,7 +65,32 @@ pub struct Registered {
     pub ephemeral: bool,
 }
 
+/// Of a list, in a line of the log.
+const TOLD: usize = 20;
+
 impl Registered {
+    /// Whether both have one token.
+    pub(crate) fn has_token_of(&self, other: &Self) -> bool {
+        use subtle::ConstantTimeEq as _;
+        other.token_sha256.ct_eq(&self.token_sha256).into()
+    }
+
+    /// What it may do, for the log.
+    pub(crate) fn limits_in_words(&self) -> String {
+        fn list<T: ToString>(all: Option<&Vec<T>>) -> String {
+            let Some(all) = all else { return "all".to_owned() };
+            let some: Vec<String> = all.iter().take(TOLD).map(ToString::to_string).collect();
+            let more = if all.len() > TOLD { ",…" } else { "" };
+            format!("{}{more}", some.join(","))
+        }
+        let user = self.user.as_ref().map_or("-", |user| user.as_str());
+        let rate = self.rate.map_or_else(|| "any".to_owned(), String::from);
+        let expires = self.expires.and_then(|end| Timestamp::try_from(end).ok());
+        let expires = expires.map_or_else(|| "never".to_owned(), |end| end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        let (providers, hosts) = (list(self.providers.as_ref()), list(self.hosts.as_ref()));
+        format!("user={user} providers={providers} hosts={hosts} rate={rate} expires={expires}")
+    }
+
     /// An agent that shows `token` and that nothing is set for: it acts for nobody in particular, and neither its providers and hosts nor
     /// its time are limited.
     pub fn unlimited(name: AgentName, token: &Token) -> Self {

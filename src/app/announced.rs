@@ -21,7 +21,7 @@ pub struct Announced {
     pub in_force: Option<InForce>,
 }
 
-/// Which rules a proxy obeys.
+/// Which rules a proxy obeys, and which agents it knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
     /// Of all that they say; see [`super::rules_digest`].
@@ -30,6 +30,9 @@ pub struct InForce {
     pub since: String,
     /// Why what was written since was not taken.
     pub mistake: Option<String>,
+    /// Of the files of agents that were taken last; see [`Home::agents_digest`].
+    #[serde(default)]
+    pub agents: String,
 }
 
 impl Announced {

@@ -68,15 +68,17 @@ impl Home {
     }
 }
 
-/// Takes what the file says now; one that can't be used, or is gone, leaves those frozen that were.
-pub(super) fn again(home: &Home, agents: &Agents) {
+/// Takes what the file says now; one that can't be used, or is gone, leaves those frozen that were. Says whether it could be used.
+pub(super) fn again(home: &Home, agents: &Agents) -> bool {
     match home.written_frozen() {
         Ok(Some(frozen)) => agents.store_frozen(frozen),
         Ok(None) => write_again(home, &agents.frozen()),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "who is frozen was not taken; those who were stay so");
+            return false;
         }
     }
+    true
 }
 
 /// A file that is gone thaws nobody, at the next start neither: who was in it is written down anew, so that commands find them.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use super::config::{self, Config};
 use crate::agent;
 use crate::disk;
@@ -254,6 +256,20 @@ impl Home {
             return Err(HomeError::Vanished(file));
         }
         Ok(read_agents(&file)?.map(|rows| rows.into_iter().filter(|row| !row.ephemeral).collect()))
+    }
+
+    /// A digest of what `agents.toml` and `frozen.toml` say now, by which a command knows that a proxy has taken it.
+    ///
+    /// # Errors
+    /// As [`HomeError`] says.
+    pub fn agents_digest(&self) -> Result<String, HomeError> {
+        let mut hash = Sha256::new();
+        for file in [self.agents_file(), self.frozen_file()] {
+            let text = read_text(&file, AGENTS_LIMIT)?.unwrap_or_default();
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        Ok(agent::hex(&hash.finalize()))
     }
 
     /// Changes `agents.toml` under its lock: what another process wrote meanwhile is not lost. Where nothing changes nothing is written:

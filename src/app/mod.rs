@@ -26,6 +26,7 @@ mod rules;
 mod run;
 mod secret;
 mod settings;
+mod told;
 mod traces;
 mod trial;
 mod tried;

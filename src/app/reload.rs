@@ -18,6 +18,7 @@ use super::rules::rules_digest;
 use super::settings;
 use crate::agent::Registered;
 use crate::attention::stamp;
+use crate::audit::Log;
 use crate::ca;
 use crate::gateway::{Gateway, ProviderFiles};
 use crate::node::Held;
@@ -45,6 +46,8 @@ pub(super) struct Reload {
     pub(super) addresses: Vec<SocketAddr>,
     /// The gateway's connections, where they are taken from one.
     pub(super) node: Option<Arc<Held>>,
+    /// What people change is told to it.
+    pub(super) log: Arc<Log>,
 }
 
 /// What was taken last of each part.
@@ -66,7 +69,8 @@ impl Live {
     pub(super) fn new(home: &Home, config: &Config, catalogue: Catalogue, written: Vec<Arc<Rule>>) -> Mutex<Self> {
         let from_file = !matches!(home.config_text(), Ok(None));
         let digest = rules_digest(&written, config);
-        let in_force = InForce { digest, since: stamp(SystemTime::now()), mistake: None };
+        let agents = home.agents_digest().unwrap_or_default();
+        let in_force = InForce { digest, since: stamp(SystemTime::now()), mistake: None, agents };
         Mutex::new(Self {
             config: config.clone(),
             started: config.clone(),
@@ -125,22 +129,57 @@ impl Reload {
     pub(super) fn reread_agents(&self) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.proxy.agents.load().defined();
-        self.agents();
-        // What the rules know of agents is whether there are any.
-        if self.proxy.agents.load().defined() != before {
-            self.rules(&mut live, false);
-        }
+        let digest = self.agents_of_others();
+        self.agents_taken(&mut live, (before, digest));
     }
 
-    /// Takes the agents of the files; those of a file with a mistake stay as they were. Says whether all were right.
-    fn agents(&self) -> bool {
+    /// Has `change` write files of agents, and takes them up where it did. It has told the log who it is for.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub(super) fn change_agents(&self, change: impl FnOnce(&Home) -> Result<bool, HomeError>) -> Result<bool, HomeError> {
+        // Held from before anything is written, and others' changes are taken before: so each is told once, as whose it is.
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.proxy.agents.load().defined();
+        let others = self.agents_of_others();
+        let done = change(&self.home);
+        let digest = if matches!(done, Ok(true)) { self.agents() } else { others };
+        self.agents_taken(&mut live, (before, digest));
+        done
+    }
+
+    fn agents_taken(&self, live: &mut Live, (before, digest): (bool, Option<String>)) {
+        // What the rules know of agents is whether there are any.
+        if self.proxy.agents.load().defined() != before {
+            self.rules(live, false);
+        }
+        self.tell_agents(live, digest);
+    }
+
+    /// Takes the agents of the files; those of a file with a mistake stay as they were. Answers a digest of the files if all were right.
+    fn agents(&self) -> Option<String> {
+        // What is written from now on may be taken and is not in it: then another look will tell.
+        let digest = self.home.agents_digest();
         let (registry, mistakes) = parts::agents_again(&self.home, &self.extra_agents, &self.proxy.agents.load());
         self.proxy.agents.store(Arc::new(registry));
-        super::frozen::again(&self.home, &self.proxy.agents);
+        let frozen_taken = super::frozen::again(&self.home, &self.proxy.agents);
         for mistake in &mistakes {
             tracing::error!(error = mistake as &dyn std::error::Error, "agents were not taken; the old ones stay");
         }
-        mistakes.is_empty()
+        digest.ok().filter(|_| mistakes.is_empty() && frozen_taken)
+    }
+
+    /// The same of what others wrote, which is told to the log.
+    fn agents_of_others(&self) -> Option<String> {
+        let agents = &self.proxy.agents;
+        let (registry, frozen) = (agents.load_full(), agents.frozen());
+        let digest = self.agents();
+        // The proxy of one `nexus run` is there for its own agents; others of the home tell of the rest.
+        if self.extra_agents.is_empty() {
+            super::told::agents(&self.log, &registry, &agents.load());
+            super::told::frozen(&self.log, &frozen, &agents.frozen());
+        }
+        digest
     }
 
     /// Reads provider files again, and nothing else.
@@ -158,7 +197,8 @@ impl Reload {
     /// gone or empty, and was not before, is wrong: editors empty a file before they write it, and that moment must open nothing.
     pub(super) fn run(&self) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let agents_taken = self.agents() & self.keys();
+        let agents = self.agents_of_others();
+        let agents_taken = self.keys() && agents.is_some();
         let config = self.config(&mut live);
         let mistake = config.err().inspect(|mistake| tracing::error!("{mistake}"));
         let config_taken = mistake.is_none();
@@ -166,6 +206,7 @@ impl Reload {
         self.certificate(&live.started);
         let callers_taken = self.callers(&mut live);
         self.rules(&mut live, agents_taken && config_taken && callers_taken);
+        self.tell_agents(&mut live, agents);
         if let Err(error) = self.roots(&live.config) {
             tracing::error!(error = &error as &dyn std::error::Error, "the CA's files were not taken; the old root signs");
         }
@@ -218,13 +259,26 @@ impl Reload {
     fn tell_rules(&self, live: &mut Live, mistake: Option<String>) {
         let digest = rules_digest(&live.written, &live.config);
         let since = if digest == live.in_force.digest { live.in_force.since.clone() } else { stamp(SystemTime::now()) };
-        let now = InForce { digest, since, mistake };
+        self.announce(live, InForce { digest, since, mistake, agents: live.in_force.agents.clone() });
+    }
+
+    /// Writes down which agents are in force, for commands that changed them.
+    fn tell_agents(&self, live: &mut Live, digest: Option<String>) {
+        if let Some(agents) = digest {
+            self.announce(live, InForce { agents, ..live.in_force.clone() });
+        }
+    }
+
+    fn announce(&self, live: &mut Live, now: InForce) {
         if live.in_force == now {
             return;
         }
         live.in_force = now;
         if let Err(error) = self.home.announce_rules(&live.in_force) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "which rules are in force was not written down");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "which rules and agents are in force was not written down"
+            );
         }
     }
 

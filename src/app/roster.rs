@@ -59,11 +59,7 @@ pub(super) fn roster(reload: &Arc<Reload>, addresses: &[SocketAddr]) -> Roster {
     Roster {
         change: Box::new(move |change| {
             let reload = shared.upgrade().ok_or("the process is ending").map_err(Cause::from)?;
-            let done = reload.home.change_roster(change)?;
-            if done {
-                reload.reread_agents();
-            }
-            Ok(done)
+            Ok(reload.change_agents(|home| home.change_roster(change))?)
         }),
         door: door(&reload.home, &live.config, addresses),
     }

@@ -289,6 +289,7 @@ impl App {
             node: parts.node.clone(),
             catalogue: Arc::clone(&parts.catalogue),
             gateway: gateway.as_ref().map(|started| Arc::clone(&started.gateway)),
+            log: Arc::clone(&log),
             proxy: numbers::told_by(proxy(&config, parts, broker, stopping.clone())?, log, dialler),
             extra_agents: setup_agents,
             addresses: addresses.to_vec(),

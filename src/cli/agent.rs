@@ -11,22 +11,24 @@ use serde_json::{Value, json};
 use super::arguments::{AddAgent, Agent, Bound, LimitAgent};
 use super::context::{Context, Hint};
 use super::terminal::Terminal;
-use super::{lease, providers, surroundings, when};
+use super::{lease, providers, surroundings, taken, when};
 
 pub(super) fn run(context: &Context, terminal: &Terminal, action: &Agent) -> anyhow::Result<()> {
     context.require_home()?;
     match action {
-        Agent::Add(options) => add(context, terminal, options),
-        Agent::List => list(context, terminal),
-        Agent::Show { name } => show(context, terminal, name),
-        Agent::Limit(options) => limit(context, terminal, options),
-        Agent::Freeze { name } => freeze(context, terminal, name),
-        Agent::Thaw { name } => thaw(context, terminal, name),
-        Agent::Lease(options) => lease::add(context, terminal, options),
-        Agent::Leases { name } => lease::list(context, terminal, name),
-        Agent::Release { id } => lease::end(context, terminal, id),
-        Agent::Revoke { name } => revoke(context, terminal, name),
+        Agent::Add(options) => add(context, terminal, options)?,
+        Agent::List => return list(context, terminal),
+        Agent::Show { name } => return show(context, terminal, name),
+        Agent::Limit(options) => limit(context, terminal, options)?,
+        Agent::Freeze { name } => freeze(context, terminal, name)?,
+        Agent::Thaw { name } => thaw(context, terminal, name)?,
+        Agent::Lease(options) => return lease::add(context, terminal, options),
+        Agent::Leases { name } => return lease::list(context, terminal, name),
+        Agent::Release { id } => return lease::end(context, terminal, id),
+        Agent::Revoke { name } => revoke(context, terminal, name)?,
     }
+    // Who sees that it is done may rely on it.
+    taken::agents(context, terminal)
 }
 
 fn add(context: &Context, terminal: &Terminal, options: &AddAgent) -> anyhow::Result<()> {

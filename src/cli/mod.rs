@@ -37,6 +37,7 @@ pub(crate) mod run;
 mod standing;
 mod status;
 mod surroundings;
+mod taken;
 mod terminal;
 mod test;
 mod trust;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -17,13 +17,11 @@ use serde_json::json;
 use super::arguments::Policy;
 use super::context::Context;
 use super::node;
+use super::taken;
 use super::terminal::Terminal;
 
 /// The largest file that is read here.
 const MAX_FILE: u64 = 1024 * 1024;
-/// How long a proxy may need until it obeys what was just written, and how often that is looked at.
-const TAKING: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(25);
 /// More kinds of requests than this are not kept.
 const MAX_SEEN: usize = 200_000;
 /// How many refused requests are named.
@@ -102,13 +100,7 @@ fn obeyed(context: &Context) -> anyhow::Result<Vec<(i32, InForce)>> {
 /// Says which proxies obey other rules than those on disk, which `digest` names, once they had the time to take these.
 fn tell_older(context: &Context, terminal: &Terminal, digest: &str) -> anyhow::Result<()> {
     let older = || anyhow::Ok(obeyed(context)?.into_iter().filter(|(_, rules)| rules.digest != digest).collect::<Vec<_>>());
-    let mut those = older()?;
-    let began = Instant::now();
-    while !those.is_empty() && began.elapsed() < TAKING {
-        std::thread::sleep(LOOK);
-        those = older()?;
-    }
-    for (process, InForce { since, mistake, .. }) in those {
+    for (process, InForce { since, mistake, .. }) in taken::still(older)? {
         terminal.warn(&format!("the proxy that is up (process {process}) obeys older rules, those that it took at {since}"));
         match mistake {
             Some(mistake) => terminal.hint(&format!("it said: {mistake}")),

@@ -1,6 +1,6 @@
 //! `nexus agent`: a token is seen once.
 
-use crate::world::World;
+use crate::world::{World, eventually};
 
 #[test]
 fn i1_a_token_is_shown_once_and_kept_as_a_hash() {
@@ -186,4 +186,39 @@ fn an_agent_that_is_frozen_is_shown_so_until_it_is_thawed() {
     world.nexus(&["agent", "thaw", "ci"]).ok();
     world.nexus(&["agent", "freeze", "local"]).ok();
     assert!(world.nexus(&["agent", "list", "--json"]).json()["agents"][0]["frozen_since"].is_null());
+}
+
+#[test]
+fn a_change_is_in_force_when_its_command_returns_and_on_record() {
+    let world = World::new();
+    let up = world.up();
+    let added = world.nexus(&["agent", "add", "ci", "--json"]).json();
+    let proxy = format!("http://ci:{}@{}", added["token"].as_str().unwrap(), up.address);
+    // A refusal of its own says that nothing else was in the way.
+    let refusal = || {
+        let asked = ["-sS", "-o", "/dev/null", "-D", "-", "-x", proxy.as_str(), "http://127.0.0.1:9/"];
+        let head = String::from_utf8(std::process::Command::new("curl").args(asked).output().unwrap().stdout).unwrap();
+        let line = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("nexus-refusal: ").map(str::to_owned));
+        line.unwrap_or(head)
+    };
+    let open = refusal();
+    assert!(!["frozen", "unknown-agent"].contains(&open.as_str()), "{open}");
+    for _ in 0..3 {
+        world.nexus(&["agent", "freeze", "ci"]).ok();
+        assert_eq!(refusal(), "frozen");
+        world.nexus(&["agent", "thaw", "ci"]).ok();
+        assert_eq!(refusal(), open);
+    }
+    world.nexus(&["agent", "limit", "ci", "--hosts", "a.test"]).ok();
+    let revoked = world.nexus(&["agent", "revoke", "ci"]);
+    assert!(!revoked.err.contains("has not taken"), "{}", revoked.err);
+    assert_eq!(refusal(), "unknown-agent");
+    let told = ["agent_added", "agent_frozen", "agent_thawed", "agent_limited", "agent_revoked"];
+    let log = || world.nexus(&["audit", "export", "--format", "jsonl"]).ok();
+    eventually(|| log().contains("agent_revoked"));
+    let log = log();
+    let counts = told.map(|event| log.matches(&format!("\"event\":\"{event}\"")).count());
+    assert_eq!(counts, [1, 3, 3, 1, 1], "{log}");
+    let limited = log.lines().find(|line| line.contains("agent_limited")).unwrap();
+    assert!(limited.contains("\"agent\":\"ci\"") && limited.contains("hosts=a.test") && limited.contains("\"kind\":\"file\""));
 }

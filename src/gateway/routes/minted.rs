@@ -23,8 +23,6 @@ use crate::model::{AgentName, HostTerm, ProviderId, Rate};
 
 /// More words than anybody writes into one agent.
 const WORDS: usize = 256;
-/// Of a list, in a line of the log.
-const TOLD: usize = 20;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
@@ -119,7 +117,7 @@ async fn add_agent(
             return Err(taken());
         }
         let door = gateway.roster()?.door.clone();
-        let whole = told(&row);
+        let whole = row.limits_in_words();
         asked.note_here(gateway, "agent_added", &[("agent", name.as_str()), ("limits", &whole)])?;
         if !gateway.change_agents(&Change::Add(Box::new(row)))? {
             return Err(taken());
@@ -157,7 +155,7 @@ async fn limit_agent(
         let row = gateway.ports.agents.load().rows().iter().find(|row| row.name == name).cloned();
         let Some(mut row) = row.filter(|_| !limits.is_empty()) else { return Ok(known) };
         limits.put_on(&mut row);
-        asked.note_here(gateway, "agent_limited", &[("agent", name.as_str()), ("limits", &told(&row))])?;
+        asked.note_here(gateway, "agent_limited", &[("agent", name.as_str()), ("limits", &row.limits_in_words())])?;
         let done = gateway.change_agents(&Change::Limit(name.clone(), limits))?;
         if done { shown(gateway, &name).ok_or_else(missing) } else { Err(missing()) }
     });
@@ -223,22 +221,6 @@ async fn change(
     };
     gateway.on_disk(work).await??;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// What an agent may do, for the log.
-fn told(row: &Registered) -> String {
-    fn list<T: ToString>(all: Option<&Vec<T>>) -> String {
-        let Some(all) = all else { return "all".to_owned() };
-        let some: Vec<String> = all.iter().take(TOLD).map(ToString::to_string).collect();
-        let more = if all.len() > TOLD { ",…" } else { "" };
-        format!("{}{more}", some.join(","))
-    }
-    let user = row.user.as_ref().map_or("-", |user| user.as_str());
-    let rate = row.rate.map_or_else(|| "any".to_owned(), String::from);
-    let expires = row.expires.and_then(|end| Timestamp::try_from(end).ok());
-    let expires = expires.map_or_else(|| "never".to_owned(), |end| end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    let (providers, hosts) = (list(row.providers.as_ref()), list(row.hosts.as_ref()));
-    format!("user={user} providers={providers} hosts={hosts} rate={rate} expires={expires}")
 }
 
 fn row(gateway: &Gateway, wanted: AgentWanted) -> Result<(Registered, Token), Problem> {
