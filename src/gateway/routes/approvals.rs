@@ -118,7 +118,7 @@ async fn approval(
 #[serde(deny_unknown_fields)]
 struct Paths {
     /// Of those that fit this pattern, written as a rule's `paths`; of the request's own where nothing is said.
-    #[param(max_length = 255)]
+    #[param(max_length = 255, pattern = "^/")]
     pattern: Option<String>,
 }
 
@@ -141,6 +141,9 @@ async fn rule_of_approval(
 ) -> Result<Json<Lasting>, Problem> {
     if pattern.as_ref().is_some_and(|pattern| pattern.chars().count() > LETTERS) {
         return Err(Problem::malformed(format!("a pattern has at most {LETTERS} letters here")));
+    }
+    if gateway.ports.approvals.find(&id).is_none() {
+        return Err(unknown());
     }
     let paths = pattern.as_deref().map(read_pattern).transpose()?;
     gateway.ports.approvals.lasting(&id, paths.as_ref()).map(Json).map_err(|why| match why {
