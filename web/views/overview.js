@@ -15,7 +15,7 @@ const OF = { providers: ["Providers", "provider"], agents: ["Agents", "agent"], 
 const BY = { requests: "Requests", bytes: "Bytes" };
 /** The kinds of answers, from the bottom of a bar up. */
 const ENDS = [["answered", 0], ["the service said no", 1], ["refused", 2], ["errors", 5], ["no answer", 4], ["under way", 3]];
-const PERCENTS = [["p50_us", "half", 0], ["p90_us", "9 of 10", 1], ["p99_us", "99 of 100", 5]];
+const PERCENTS = [["p50_us", "median", 0], ["p90_us", "p90", 1], ["p99_us", "p99", 5]];
 const STEPS = [["renewed", "renewals", 0], ["replayed", "second sends", 1], ["scrubbed", "secrets kept from callers", 2], ["canaries", "canary alarms", 5]];
 
 const micros = (value) => (value < 1000 ? `${value} µs` : milliseconds(value / 1000));
@@ -147,7 +147,7 @@ function parts(chosen, { go, search, change }) {
   const by = choice("By what", Object.fromEntries(Object.entries(BY).map(([name, word]) => [name, [word]])), () => chosen.by, (value) => change({ by: value }));
   const to = (conditions) => (step) => go(search(conditions, step));
   const requests = plot({ title: "Requests", word: count, mark: short, pick: to({}) });
-  const lasted = plot({ title: "How long they took", note: "until the last byte, where a service answered; at most 3.2 % beside the truth", lines: true, log: true, word: micros, pick: to({}) });
+  const lasted = plot({ title: "How long they took", note: "until the last byte, where a service answered; off by 3.2 % at most", lines: true, log: true, word: micros, pick: to({}) });
   const whose = plot({ title: "Requests by provider", tools: h("div", { class: "row choices" }, of.element, by.element), word: count, mark: short, pick: to({}) });
   const steps = plot({ title: "What Nexus did on the way", word: count, mark: short, pick: to({}) });
   const [totals, tops] = [h("div", { class: "numbers small" }), h("div", { class: "tops" })];
@@ -193,7 +193,7 @@ function sums({ totals }, search) {
     tile("refused", count(totals.refused), share(totals.refused), { verdict: "refuse", status: "4xx" }),
     tile("errors", count(totals.errors), share(totals.errors), { status: "5xx" }),
     tile("renewals", count(totals.renewed), `${count(totals.replayed)} sent a second time`),
-    tile("median time", totals.p50_us === null ? "none" : micros(totals.p50_us), totals.p99_us === null ? null : `99 of 100 in ${micros(totals.p99_us)}`),
+    tile("median time", totals.p50_us === null ? "none" : micros(totals.p50_us), totals.p99_us === null ? null : `p99 ${micros(totals.p99_us)}`),
     tile("to services", bytes(totals.bytes_up), `${bytes(totals.bytes_down)} to callers`),
   ];
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Account;
 
 /// In this order.
-const COLUMNS: [&str; 31] = [
+const COLUMNS: [&str; 32] = [
     "time",
     "event",
     "id",
@@ -37,6 +37,7 @@ const COLUMNS: [&str; 31] = [
     "by",
     "rule",
     "name",
+    "held_us",
 ];
 
 /// The names of the columns.
@@ -89,7 +90,7 @@ mod tests {
         let cells: Vec<_> = row(&account).trim_end().split(',').map(str::to_owned).collect();
         let cell = |name| names.trim_end().split(',').position(|column| column == name).and_then(|at| cells.get(at).cloned());
         assert_eq!(["agent", "by", "rule", "name"].map(cell), ["ci", "ann", "writes", ""].map(|text| Some(text.to_owned())));
-        assert!(names.ends_with("lease,process,by,rule,name\r\n"), "what is added comes last: {names}");
+        assert!(names.ends_with("lease,process,by,rule,name,held_us\r\n"), "what is added comes last: {names}");
     }
 
     #[test]
