@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::alarm::Alarm;
 use super::held::Held;
 use super::item::{Item, QUIET, long_ago};
-use super::need::{Need, Shown, Standing, State};
+use super::need::{Need, Reason, Shown, Standing, State};
 use super::nodes::Nodes;
 use super::notice::{Delivery, Event, Fared, Notice};
 use super::settings::Settings;
@@ -147,6 +147,18 @@ impl Attention {
         if item.is_due(now) {
             self.tell(Event::Opened, item, now);
         }
+    }
+
+    /// Whether a service refuses the credential that `connection` has since `registered_at`, as far as requests have met that: here, or at a
+    /// node, which does not say which credential it had.
+    pub(crate) fn is_refused(&self, connection: &ConnectionId, registered_at: Option<SystemTime>) -> bool {
+        let about = |item: &Item| {
+            let refused = matches!(item.need.reason, Reason::Refused | Reason::Attention);
+            item.is_open() && refused && item.need.connection == *connection
+        };
+        let here = self.lock().iter().any(|item| about(item) && item.need.registered_at == registered_at);
+        let since = |item: &Item| registered_at.is_none_or(|registered| item.first_seen > registered);
+        here || self.nodes.lock().values().flatten().any(|heard| about(&heard.item) && since(&heard.item))
     }
 
     /// All needs of this proxy that are open, with the ids of their items.

@@ -34,6 +34,15 @@ pub(super) struct Request {
     pub(super) return_url: Option<String>,
 }
 
+/// How a person answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// At the service's page.
+    Consent,
+    /// By typing a credential.
+    Form,
+}
+
 /// A question that a person can answer.
 #[derive(Debug)]
 pub(super) struct Question {
@@ -75,29 +84,48 @@ impl Gateway {
         let return_url = self.return_url(request.return_url.as_deref())?;
         let named = || ConnectionId::new(provider.id.clone(), user.clone());
         let connection = Self::connection_of(&vault, &provider.id, user.as_ref()).unwrap_or_else(named);
-        if self.is_in_use(who.asker(), &connection, vault.get(&connection).map(AsRef::as_ref)) {
-            return Err(in_use(&connection));
+        let (own, consents) = (vault.get(&connection).map(AsRef::as_ref), by_consent(&vault, &provider, &connection));
+        if own.is_some_and(|own| own.captured.is_some()) {
+            return Err(of_an_agent(&connection));
+        }
+        if self.is_in_use(who.asker(), &connection, own, if consents { By::Consent } else { By::Form }) {
+            return Err(in_use(&connection, consents));
         }
         let id = GatewayId::random().map_err(|error| out_of_random(&error))?;
         let wanted = Wanted { id, asker: who.asker().to_owned(), connection, scopes: request.scopes, return_url };
         // By the service's page where it has one that can be used.
-        let (page, step) = match by_consent(&vault, &provider, &wanted.connection) {
+        let (page, step) = match consents {
             true => self.consent(&vault, &provider, &wanted)?,
             false => self.form(&provider)?,
         };
         self.keep_question(asked, wanted, (page, step))
     }
 
-    /// Whether `connection` serves as it is `now`, where a program asks that merely runs as our user: without a key nothing that works is
-    /// replaced, by whatever account.
-    pub(super) fn is_in_use(&self, asker: &str, connection: &ConnectionId, now: Option<&Entry>) -> bool {
-        let serves = |entry: &Entry| {
-            let catalogue = self.ports.catalogue.load();
-            let provider = catalogue.get(connection.provider()).map(AsRef::as_ref);
-            let standing = broker::Standing::of(entry, provider, (self.ports.clock)(), Duration::ZERO);
-            !entry.is_app_alone() && standing.status == Status::Active
+    /// Whether `connection` serves as it is `now`, and `asker` may not replace what does. A form takes whatever is typed into it, so
+    /// only administrators ask for one then; at the page of the service a person consents, and only who shows no key may not ask for that.
+    pub(super) fn is_in_use(&self, asker: &str, connection: &ConnectionId, now: Option<&Entry>, by: By) -> bool {
+        let bound = match by {
+            By::Form => !self.is_admin(asker),
+            By::Consent => asker == OUR_USER,
         };
-        asker == OUR_USER && now.is_some_and(serves)
+        bound && now.is_some_and(|now| self.serves(connection, now, (asker, by)))
+    }
+
+    /// Our clock is no proof that a credential is dead: the service's 401 is, and what the vault knows. Without a key nobody goes by the 401
+    /// alone, which a program may have brought about.
+    fn serves(&self, connection: &ConnectionId, entry: &Entry, (asker, by): (&str, By)) -> bool {
+        if entry.is_app_alone() {
+            // A log-in goes by it; a form would put it away.
+            return by == By::Form;
+        }
+        let catalogue = self.ports.catalogue.load();
+        let provider = catalogue.get(connection.provider()).map(AsRef::as_ref);
+        let refused = || self.ports.attention.is_refused(connection, entry.registered_at);
+        match broker::Standing::of(entry, provider, (self.ports.clock)(), Duration::ZERO).status {
+            Status::Active => asker == OUR_USER || !refused(),
+            Status::Expired => !refused(),
+            _ => false,
+        }
     }
 
     /// A form for `wanted`.
@@ -221,12 +249,23 @@ pub(super) fn account(
 }
 
 /// Nothing is asked, since nothing could come of it.
-pub(super) fn in_use(connection: &ConnectionId) -> Problem {
-    let message = format!(
-        "{connection} is connected and works, and a program that shows no key replaces nothing; show a key (`nexus gateway key add \
-         NAME` on the gateway's machine makes one)"
-    );
+fn in_use(connection: &ConnectionId, consents: bool) -> Problem {
+    let message = match consents {
+        true => format!(
+            "{connection} is connected and works, and a program that shows no key replaces nothing; show a key (`nexus gateway key add \
+             NAME` on the gateway's machine makes one)"
+        ),
+        false => format!(
+            "{connection} is connected and works, and only an administrator replaces what works by a form: `nexus register` on the \
+             gateway's machine, or an admin key (`nexus gateway key add NAME --kind admin`)"
+        ),
+    };
     Problem::conflict("connected", message)
+}
+
+/// What an agent got by its own log-in is nobody else's to replace.
+pub(super) fn of_an_agent(connection: &ConnectionId) -> Problem {
+    Problem::conflict("of_an_agent", format!("{connection} is the log-in of an agent, which nothing else can replace"))
 }
 
 /// An error with its causes, for people.

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::consent::{Account, Code, Error};
 use crate::gateway::access::{Asked, Page};
-use crate::gateway::begin::{account, not_kept, told};
+use crate::gateway::begin::{By, account, not_kept, told};
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::flow::Ending;
 use crate::gateway::keep::keep_unless;
@@ -107,7 +107,7 @@ async fn connect(gateway: &Shared, asked: &Asked<Page>, answer: &Answer, code: C
             Err(error) => return Ok(ended(&error)),
         };
         let kept = gateway.on_disk(move |gateway| {
-            let in_use = |now: &Entry| gateway.is_in_use(&asker, account.connection(), Some(now));
+            let in_use = |now: &Entry| gateway.is_in_use(&asker, account.connection(), Some(now), By::Consent);
             let kept = keep_unless(&gateway.ports.store, &account, (&obtained, Some(&id)), in_use);
             Ok::<_, Problem>(kept.map(|_hosts| gateway.ports.pending.finish(&id)))
         });

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use crate::broker::try_out;
 use crate::gateway::access::{Asked, Page};
 use crate::gateway::adopt::WAY_OUT;
-use crate::gateway::begin::{not_kept, told};
+use crate::gateway::begin::{By, not_kept, told};
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::flow::Ending;
 use crate::gateway::input::{InBody, InQuery, whole};
@@ -241,11 +241,12 @@ impl Gateway {
         stored.map_err(|error| Problem::unreadable(&error))
     }
 
-    /// Everybody's credential was registered after a program asked for it: only an administrator's question replaces that. Nor is anything
-    /// replaced that serves, where a program asked that shows no key.
+    /// Everybody's credential was registered after a program asked for it: only an administrator's question replaces that, or what serves
+    /// a person. What an agent got by its own log-in nobody replaces.
     fn is_overtaken(&self, answer: &Answer, now: Option<&Entry>) -> bool {
         let everybodys = now.is_some() && answer.connection.user().is_none() && !self.is_admin(&answer.asker);
-        everybodys || self.is_in_use(&answer.asker, &answer.connection, now)
+        let captured = now.is_some_and(|now| now.captured.is_some());
+        captured || everybodys || self.is_in_use(&answer.asker, &answer.connection, now, By::Form)
     }
 }
 

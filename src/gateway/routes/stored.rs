@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::broker;
 use crate::gateway::access::{Admin, Asked, Level as _, Registrar};
 use crate::gateway::adopt::WAY_OUT;
-use crate::gateway::begin::told;
+use crate::gateway::begin::{of_an_agent, told};
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::input::InBody;
 use crate::gateway::problem::{Document, Problem};
@@ -193,10 +193,7 @@ fn store(gateway: &Gateway, asked: &Asked<Registrar>, id: &ConnectionId, typed: 
     let id = &vault.meant(id);
     let known = vault.get(id);
     if known.as_ref().is_some_and(|known| known.captured.is_some()) {
-        return Err(Problem::conflict(
-            "of_an_agent",
-            format!("{id} is the log-in of an agent, which nothing else can replace"),
-        ));
+        return Err(of_an_agent(id));
     }
     let wanted = typed.replace;
     let replace = wanted && may_replace(asked);

@@ -182,7 +182,80 @@ fn who_shows_no_key_types_nothing_in_the_place_of_what_works() {
         let typed = json!({ "state": said.json()["state"], "credentials": { "api_key": "again-0123456789abcdef" } });
         assert_eq!(house.keyless.ask("POST", "/v1/capture-credential", Some(&typed)).await.status, 200);
         assert!(house.nexus.holds("stripe:alice", "api_key", "again-0123456789abcdef"));
-        assert_eq!(ask(&house.app, json!({ "user_id": "erin", "provider_name": "stripe" })).await.status, 200);
+    });
+}
+
+/// Types a key into the form of the question `begun`.
+async fn fill_in(who: &Gateway, begun: &Value) -> u16 {
+    let typed = json!({ "state": begun["state"], "credentials": { "api_key": "planted-0123456789abcdef" } });
+    who.ask("POST", "/v1/capture-credential", Some(&typed)).await.status
+}
+
+#[test]
+fn a_form_replaces_what_works_only_where_an_administrator_asks_for_it() {
+    run(async {
+        let house = House::new();
+        let begun = ask(&house.app, json!({ "user_id": "fay", "provider_name": "stripe" })).await.json();
+        for connection in ["stripe:erin", "stripe:fay"] {
+            house.nexus.register(connection, &[("api_key", KEY)], None);
+        }
+        let said = ask(&house.app, json!({ "user_id": "erin", "provider_name": "stripe" })).await;
+        assert_eq!((said.status, said.code().as_str()), (409, "connected"), "{said:?}");
+        assert!(said.body.contains("--kind admin"), "{said:?}");
+        assert_eq!(fill_in(&house.app, &begun).await, 404, "it was asked for before, and is overtaken");
+        assert!(house.nexus.holds("stripe:erin", "api_key", KEY) && house.nexus.holds("stripe:fay", "api_key", KEY));
+        // An administrator asks for what they like, and so does anybody for what the vault knows to be dead.
+        let begun = ask(&house.admin, json!({ "user_id": "erin", "provider_name": "stripe" })).await.json();
+        assert_eq!(fill_in(&house.app, &begun).await, 200);
+        let fay = "stripe:fay".parse().expect("a name");
+        house.nexus.store().update(&fay, |entry| entry.status = nexus::vault::Status::Attention).expect("a write");
+        let begun = ask(&house.app, json!({ "user_id": "fay", "provider_name": "stripe" })).await.json();
+        assert_eq!(fill_in(&house.app, &begun).await, 200);
+    });
+}
+
+#[test]
+fn what_has_ended_by_our_clock_works_until_its_service_refuses_it() {
+    run(async {
+        let house = House::new();
+        house.nexus.register("stripe:erin", &[("api_key", KEY)], Some(std::time::UNIX_EPOCH));
+        for who in [&house.keyless, &house.app] {
+            let said = ask(who, json!({ "user_id": "erin", "provider_name": "stripe" })).await;
+            assert_eq!((said.status, said.code().as_str()), (409, "connected"), "{said:?}");
+        }
+        // An app of one person is no credential, and a form would put it away.
+        let begun = ask(&house.keyless, json!({ "user_id": "gil", "provider_name": "shop" })).await.json();
+        house.nexus.register("shop:gil", &[("client_id", "app"), ("realm", "one")], None);
+        let gil = "shop:gil".parse().expect("a name");
+        house.nexus.store().update(&gil, |entry| entry.app = true).expect("a write");
+        let fields = json!({ "host": "shop.alice.example", "realm": "one", "api_key": "planted-0123456789abcdef" });
+        let typed = json!({ "state": begun["state"], "credentials": fields });
+        assert_eq!(house.keyless.ask("POST", "/v1/capture-credential", Some(&typed)).await.status, 404);
+        assert!(house.nexus.holds("shop:gil", "client_id", "app"));
+    });
+}
+
+#[test]
+fn nobody_types_anything_in_the_place_of_an_agents_own_log_in() {
+    run(async {
+        let house = House::new();
+        let begun = ask(&house.admin, json!({ "user_id": "erin", "provider_name": "stripe" })).await.json();
+        house.nexus.register("stripe:erin", &[("api_key", KEY)], None);
+        let erin = "stripe:erin".parse().expect("a name");
+        let of_ci = nexus::vault::Captured {
+            agent: "ci".parse().expect("a name"),
+            user: None,
+            until: None,
+            since: None,
+            made_with: None,
+        };
+        house.nexus.store().update(&erin, |entry| entry.captured = Some(of_ci.clone())).expect("a write");
+        assert_eq!(fill_in(&house.admin, &begun).await, 404);
+        for who in [&house.admin, &house.app, &house.keyless] {
+            let said = ask(who, json!({ "user_id": "erin", "provider_name": "stripe" })).await;
+            assert_eq!((said.status, said.code().as_str()), (409, "of_an_agent"), "{said:?}");
+        }
+        assert!(house.nexus.holds("stripe:erin", "api_key", KEY));
     });
 }
 
