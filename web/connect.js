@@ -119,7 +119,8 @@ function entering(entry, number, { panel, person, user, replace, rotate, done })
     for (const { input } of Object.values(fields)) input.value = "";
     done?.(stored.registered);
     put(panel.body, h("p", {}, tag(stored.replaced ? "replaced" : "registered", "good"), " ", h("b", { class: "mono" }, text(stored.registered))),
-      h("p", {}, "It goes to these hosts and to no other:"), h("ul", { class: "mono" }, stored.hosts.map((host) => h("li", {}, text(host)))), tester(stored.registered));
+      h("p", {}, "It goes to these hosts and to no other:"), h("ul", { class: "mono" }, stored.hosts.map((host) => h("li", {}, text(host)))),
+      (stored.warnings ?? []).map((warning) => h("p", { class: "wrong" }, plain(warning))), tester(stored.registered));
   });
 }
 

@@ -9,7 +9,7 @@ use crate::provider::Provider;
 use crate::registration::is_client;
 use crate::vault::{Entry, Snapshot};
 
-pub use crate::registration::{Error, Form, NotMade, Reach, Wanted, Widened, unbound, ways, widened};
+pub use crate::registration::{Error, Form, NotMade, Reach, Wanted, Widened, contested, unbound, ways, widened};
 
 /// The entry that comes of `form`, its hosts and token endpoints sealed.
 ///

@@ -5,12 +5,13 @@ use std::io::{BufRead as _, Read as _};
 use anyhow::Context as _;
 use nexus::app::registration::{self, Error, Form, Wanted, unbound, ways};
 use nexus::model::{ConnectionId, Credential, Secret};
-use nexus::provider::{Provider, WhoAmI};
+use nexus::provider::{Catalogue, Provider, WhoAmI};
 use nexus::vault::{Entry, Store};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::arguments::Register;
 use super::context::{Context, Hint, connection};
+use super::remote::plain;
 use super::terminal::Terminal;
 use super::{gateway, providers};
 
@@ -43,8 +44,9 @@ pub(super) fn run(context: &Context, terminal: &Terminal, options: &Register) ->
     let (hosts, app_alone) = (entry.hosts.clone(), entry.is_app_alone());
     let warnings = warnings(provider, &entry).into_iter().chain(keeper.losing(&id, &entry)?);
     let check = page_to_try(provider, &entry);
-    let place = keeper.register(&id, entry)?;
-    warnings.for_each(|warning| terminal.warn(&warning));
+    let both = keeper.contested(&catalogue, provider, &entry)?;
+    let (place, told) = keeper.register(&id, entry)?;
+    warnings.chain(both).chain(told).for_each(|warning| terminal.warn(&warning));
     let verb = if replaced { "replaced" } else { "registered" };
     let value = json!({ "registered": id.as_str(), "replaced": replaced, "hosts": hosts, "gateway": place });
     terminal.either(&value, || {
@@ -120,11 +122,23 @@ impl Keeper {
         Ok(lost.then(word))
     }
 
-    /// Stores it, and says at which gateway, if at one.
-    fn register(&self, id: &ConnectionId, entry: Entry) -> anyhow::Result<Option<String>> {
+    /// Connections of other services that go to the same server, where they are here.
+    fn contested(&self, catalogue: &Catalogue, provider: &Provider, entry: &Entry) -> anyhow::Result<Vec<String>> {
         match self {
-            Self::There(there) => there.register(id, &entry).map(|_stored| Some(there.url())),
-            Self::Here(store) => Ok(store.register(id, entry).map(|()| None)?),
+            Self::There(_) => Ok(Vec::new()),
+            Self::Here(store) => Ok(registration::contested(catalogue, &*store.snapshot()?, provider, entry)),
+        }
+    }
+
+    /// Stores it, and says at which gateway, if at one, and of what that warns.
+    fn register(&self, id: &ConnectionId, entry: Entry) -> anyhow::Result<(Option<String>, Vec<String>)> {
+        match self {
+            Self::There(there) => {
+                let stored = there.register(id, &entry)?;
+                let told = stored.get("warnings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+                Ok((Some(there.url()), told.map(plain).collect()))
+            }
+            Self::Here(store) => Ok(store.register(id, entry).map(|()| (None, Vec::new()))?),
         }
     }
 }

@@ -14,16 +14,12 @@ use super::problem::Problem;
 use super::profile::{Given, Registered};
 use crate::model::{Authority, Host, ProviderId};
 use crate::provider::{self, Catalogue, Draft, Provider, Shelf, Way, parse};
-use crate::vault::{Entry, Snapshot};
 
 /// A platform has tens of services of its own; every one is read at each change of a file and held against each host.
 const OWN: usize = 200;
 
 /// Why a new host is not for everybody to name.
 const CLOSED: &str = "callers reach only what somebody wrote about here (proxy.unmatched, policy.default)";
-/// What is said of a server that no file names, to who is no administrator.
-pub(super) const WAY_OUT: &str = "callers reach only what somebody wrote about here (proxy.unmatched, policy.default), so a server that was not named \
-                                  before is a new way out: an administrator registers it";
 
 /// Provider files of this home, and the rest of the process, which takes what they say.
 pub(crate) struct ProviderFiles {
@@ -79,19 +75,6 @@ impl Gateway {
             }
             registered => registered.map(|registered| Registered { added: true, ..registered }),
         }
-    }
-
-    /// Whether `entry` leads to a server that no file and no connection names, where callers reach only what somebody wrote about.
-    pub(super) fn is_a_way_out(&self, vault: &Snapshot, entry: &Entry) -> bool {
-        if self.files.get().is_some_and(|files| (files.is_open)()) {
-            return false;
-        }
-        let catalogue = self.ports.catalogue.load();
-        let named = |host: &String| {
-            let by_file = host.parse::<Host>().map_or(true, |host| catalogue.whose(&host).is_some());
-            by_file || !vault.sealed_with(host).is_empty()
-        };
-        !entry.hosts.iter().all(named)
     }
 
     /// The provider that `text` describes, where it is in nobody's way.

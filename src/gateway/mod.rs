@@ -17,6 +17,7 @@ mod input;
 mod insight;
 mod keep;
 mod keys;
+mod led;
 mod level;
 mod metrics;
 mod openapi;

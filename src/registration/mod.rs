@@ -1,5 +1,6 @@
 //! How what a person typed becomes a connection: which fields a provider needs, whether they do, and where they may go. Floor 2.
 
+mod contested;
 mod error;
 mod form;
 mod merged;
@@ -7,6 +8,7 @@ mod reach;
 mod wanted;
 mod widened;
 
+pub use contested::contested;
 pub use error::{Error, NotMade};
 pub use form::Form;
 pub(crate) use form::is_client;

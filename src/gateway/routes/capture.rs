@@ -15,7 +15,6 @@ use utoipa_axum::routes;
 
 use crate::broker::try_out;
 use crate::gateway::access::{Asked, Page};
-use crate::gateway::adopt::WAY_OUT;
 use crate::gateway::begin::{By, not_kept, told};
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::flow::Ending;
@@ -208,9 +207,9 @@ impl Gateway {
         let form = Form { provider, fields, expires_at: None, app: false };
         let mut entry = form.entry(try_out, now).map_err(|error| Refused::Typed(for_a_form(&told(&error))))?;
         let vault = self.vault().map_err(Refused::Other)?;
-        if !self.is_admin(asker) && self.is_a_way_out(&vault, &entry) {
+        if !self.is_admin(asker) {
             // Who asked has the form's address too, and may be who types.
-            return Err(Refused::Typed(WAY_OUT.to_owned()));
+            self.leads_on(&vault, provider, &entry).map_err(|led| Refused::Typed(led.to_string()))?;
         }
         let pending = &self.ports.pending;
         let taken = pending.take_form(state, now).map_err(|error| Refused::Other(not_kept(&error)))?;

@@ -231,6 +231,9 @@ impl Gateway {
             return Err(self.to_be_typed(asked, provider, id));
         }
         let entry = given.entry(provider, &scopes, (self.ports.clock)())?;
+        if !admin {
+            self.leads_on(&*self.vault()?, provider, &entry)?;
+        }
         asked.note_here(self, "gateway_registered", &[("connection", id.as_str())])?;
         let mut replaced = false;
         let stored = self.ports.store.register_if(&id, entry, |now| {

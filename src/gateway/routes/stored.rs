@@ -1,6 +1,7 @@
 //! Connections as a command line elsewhere, or a person at the page, stores them: `POST /api/connections`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
@@ -15,14 +16,13 @@ use zeroize::Zeroizing;
 
 use crate::broker;
 use crate::gateway::access::{Admin, Asked, Level as _, Registrar};
-use crate::gateway::adopt::WAY_OUT;
 use crate::gateway::begin::{of_an_agent, told};
 use crate::gateway::context::{Gateway, Shared};
 use crate::gateway::input::InBody;
 use crate::gateway::problem::{Document, Problem};
 use crate::model::{ConnectionId, Credential, Secret};
 use crate::provider::Provider;
-use crate::registration::{Form, stays};
+use crate::registration::{Form, contested, stays};
 use crate::vault::{self, Entry};
 
 /// What to do for who may not.
@@ -79,15 +79,18 @@ struct Registered {
     replaced: bool,
     /// The hosts that it was sealed for.
     hosts: Vec<String>,
+    /// What who registered it should look at: connections of other services that go to the same server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// Stores what a person typed as a connection, its hosts sealed with it. Administrators replace one that is there; programs of the
 /// gateway's own user that show no key only add.
 #[utoipa::path(post, path = "/api/connections", tag = "connections", request_body = Typed, security(("key" = ["admin", "owner", "operator"])), responses(
     (status = 201, body = Registered, description = "It is stored"),
-    (status = 403, body = Document, content_type = "application/problem+json", description = "There is one, and who shows no key replaces none; or it leads to a server that was not named before, where egress is closed"),
+    (status = 403, body = Document, content_type = "application/problem+json", description = "There is one, and who shows no key replaces none; or it leads to a server that no connection leads to yet"),
     (status = 404, body = Document, content_type = "application/problem+json", description = "The provider is unknown"),
-    (status = 409, body = Document, content_type = "application/problem+json", description = "There is one, and it was not to be replaced; or what it was to leave would go elsewhere; or the fields are no credential of the provider: `field` says which, where it is one"),
+    (status = 409, body = Document, content_type = "application/problem+json", description = "There is one, and it was not to be replaced; or its host is another service's, for who shows no key; or what it was to leave would go elsewhere; or the fields are no credential of the provider: `field` says which, where it is one"),
 ))]
 async fn store_connection(
     State(gateway): State<Shared>,
@@ -108,12 +111,14 @@ fn unfit(why: impl std::fmt::Display) -> Problem {
     Problem::conflict("unfit", why.to_string())
 }
 
+fn provider(gateway: &Gateway, id: &ConnectionId) -> Result<Arc<Provider>, Problem> {
+    let known = gateway.ports.catalogue.load().get(id.provider()).cloned();
+    known.ok_or_else(|| Problem::missing(format!("this gateway knows no provider {}", id.provider())))
+}
+
 /// The entry that comes of what was typed, beside what is `left` of the one before.
 fn entry(gateway: &Gateway, id: &ConnectionId, typed: Typed, left: Option<&Entry>) -> Result<Entry, Problem> {
-    let catalogue = gateway.ports.catalogue.load();
-    let provider = catalogue
-        .get(id.provider())
-        .ok_or_else(|| Problem::missing(format!("this gateway knows no provider {}", id.provider())))?;
+    let provider = &*provider(gateway, id)?;
     let mut given = Credential::default();
     for (name, mut value) in typed.fields {
         given.set(&name, Secret::new(std::mem::take(&mut *value.0)));
@@ -202,9 +207,11 @@ fn store(gateway: &Gateway, asked: &Asked<Registrar>, id: &ConnectionId, typed: 
     }
     let left = known.filter(|_| typed.merge).cloned();
     let mut entry = entry(gateway, id, typed, left.as_deref())?;
-    if !may_replace(asked) && gateway.is_a_way_out(&vault, &entry) {
-        return Err(Problem::forbidden("not_admin", WAY_OUT));
-    }
+    let provider = provider(gateway, id)?;
+    let warnings = match may_replace(asked) {
+        true => contested(&gateway.ports.catalogue.load(), &vault, &provider, &entry),
+        false => gateway.leads_on(&vault, &provider, &entry).map(|()| Vec::new())?,
+    };
     // Programs that hold a handle of it go on with it.
     known.iter().for_each(|known| entry.gateway_ids.clone_from(&known.gateway_ids));
     let hosts = entry.hosts.clone();
@@ -219,7 +226,7 @@ fn store(gateway: &Gateway, asked: &Asked<Registrar>, id: &ConnectionId, typed: 
     if !stored {
         return Err(if left.is_some() { changed(id) } else { exists(asked, id, wanted) });
     }
-    Ok(Registered { registered: id.to_string(), replaced: known.is_some(), hosts })
+    Ok(Registered { registered: id.to_string(), replaced: known.is_some(), hosts, warnings })
 }
 
 fn changed(id: &ConnectionId) -> Problem {

@@ -286,6 +286,52 @@ fn who_shows_no_key_takes_nothing_out_and_changes_no_limits() {
     });
 }
 
+/// What `who` does to have `fields` stored as the connection of `user` at `provider`, by both ways.
+async fn both_ways(who: &Gateway, (provider, user): (&str, &str), fields: &Value) -> Vec<(u16, String, String)> {
+    // A form that was not taken waits on, and is given again.
+    let by_form = ask(who, json!({ "user_id": user, "provider_name": provider })).await;
+    let typed = json!({ "state": by_form.json()["state"], "credentials": fields });
+    let said = who.ask("POST", "/v1/capture-credential", Some(&typed)).await;
+    let code = if said.status == 200 { String::new() } else { said.code() };
+    let stored = store(who, &format!("{provider}:{user}"), fields.clone(), (false, false)).await;
+    vec![(said.status, code, said.body), stored]
+}
+
+#[test]
+fn i2_a_server_of_ones_own_is_an_administrators_to_name_and_one_that_is_anothers_above_all() {
+    run(async {
+        let house = House::new();
+        let fields = |host: &str| json!({ "host": host, "api_key": "planted-0123456789abcdef" });
+        // The second one's host is sealed for a credential, the third's is named by a file, the first nobody knows.
+        for (host, code) in
+            [("new.corp.example", "not_admin"), ("shop.alice.example", "host_taken"), ("one.wide.example", "host_taken")]
+        {
+            let said = both_ways(&house.keyless, ("mattermost", "eve"), &fields(host)).await;
+            assert_eq!((said[0].0, said[0].1.as_str()), (422, "credential"), "{host}: {said:?}");
+            assert_eq!(said[1].1, code, "{host}: {said:?}");
+            assert!(said.iter().all(|said| said.2.contains("an administrator registers it")), "{host}: {said:?}");
+            let said = both_ways(&house.app, ("mattermost", "eve"), &fields(host)).await;
+            assert_eq!((said[0].0, said[1].0), (422, 403), "{host}: {said:?}");
+        }
+        // Where its administrator put it, others have accounts of their own.
+        assert_eq!(store(&house.admin, "mattermost", fields("git.corp.example"), (false, false)).await.0, 201);
+        assert_eq!(store(&house.keyless, "mattermost:eve", fields("git.corp.example"), (false, false)).await.0, 201);
+    });
+}
+
+#[test]
+fn an_administrator_is_told_whose_server_it_is_already() {
+    run(async {
+        let house = House::new();
+        let fields = json!({ "host": "shop.alice.example", "api_key": "another-0123456789abcdef" });
+        let (status, _, said) = store(&house.admin, "mattermost", fields, (false, false)).await;
+        assert!(status == 201 && said.contains("nexus remove shop:alice"), "{said}");
+        let elsewhere = json!({ "host": "git.corp.example", "api_key": "another-0123456789abcdef" });
+        let (status, _, said) = store(&house.admin, "mattermost:bob", elsewhere, (false, false)).await;
+        assert!(status == 201 && !said.contains("warnings"), "{said}");
+    });
+}
+
 #[test]
 fn i2_where_egress_is_closed_a_server_of_ones_own_is_an_administrators_to_name() {
     run(async {
