@@ -32,6 +32,8 @@ pub(super) struct Request {
     pub(super) subject: Option<String>,
     pub(super) scopes: Vec<String>,
     pub(super) return_url: Option<String>,
+    /// Whether the question is handed to nobody else who asks for the same.
+    pub(super) exclusive: bool,
 }
 
 /// How a person answers.
@@ -92,7 +94,14 @@ impl Gateway {
             return Err(in_use(&connection, consents));
         }
         let id = GatewayId::random().map_err(|error| out_of_random(&error))?;
-        let wanted = Wanted { id, asker: who.asker().to_owned(), connection, scopes: request.scopes, return_url };
+        let wanted = Wanted {
+            id,
+            asker: who.asker().to_owned(),
+            connection,
+            scopes: request.scopes,
+            return_url,
+            exclusive: request.exclusive,
+        };
         // By the service's page where it has one that can be used.
         let (page, step) = match consents {
             true => self.consent(&vault, &provider, &wanted)?,

@@ -36,6 +36,9 @@ pub(crate) struct Flow {
     #[serde(default)]
     acted_on_until: u64,
     pub(super) step: Step,
+    /// It is handed to nobody who asks for the same.
+    #[serde(default)]
+    exclusive: bool,
     /// Why nothing came of it, where it failed.
     #[serde(default)]
     pub(super) why: Ending,
@@ -95,6 +98,7 @@ impl Flow {
             ends: seconds(now + PATIENCE),
             acted_on_until: 0,
             step,
+            exclusive: wanted.exclusive,
             why: Ending::default(),
         }
     }
@@ -165,11 +169,12 @@ impl Flow {
         self.is_about(wanted) && self.scopes == wanted.scopes && self.return_url == wanted.return_url
     }
 
-    /// Whether `wanted` would have the same connection for the same program, its person by name or by number.
+    /// Whether `wanted` would have the same connection for the same program, its person by name or by number. Of programs that share a name
+    /// no other has anything to do with a question that is exclusive.
     pub(super) fn is_about(&self, wanted: &Wanted) -> bool {
         let (own, other) = (&self.connection, &wanted.connection);
         let same = own.provider() == other.provider() && UserName::same(own.user(), other.user());
-        same && self.asker == wanted.asker
+        same && self.asker == wanted.asker && !self.exclusive && !wanted.exclusive
     }
 }
 
@@ -186,6 +191,8 @@ pub(crate) struct Wanted {
     pub(crate) scopes: Vec<String>,
     /// Where the person's browser goes in the end.
     pub(crate) return_url: Option<String>,
+    /// Whether it is to be handed to nobody else who asks for the same.
+    pub(crate) exclusive: bool,
 }
 
 fn seconds(at: SystemTime) -> u64 {

@@ -20,6 +20,7 @@ fn wanted(asker: &str, connection: &str) -> Wanted {
         connection: connection.parse().expect("a handle"),
         scopes: Vec::new(),
         return_url: None,
+        exclusive: false,
     }
 }
 
@@ -161,4 +162,18 @@ fn a_person_is_asked_once_by_name_and_by_number() {
     assert_eq!(named(number, Duration::ZERO), "alice".parse().ok());
     assert_eq!(named("c2ef90b9-02bc-5d53-93cd-92652b6e1b42", Duration::ZERO), None);
     assert_eq!(named(number, PATIENCE), None, "who is asked no more");
+}
+
+#[test]
+fn an_exclusive_question_is_handed_to_nobody_and_ended_by_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pending = open(&folder, 7).expect("a file");
+    let own = Wanted { exclusive: true, ..wanted("our user", "acme:alice") };
+    assert!(matches!(begin(&pending, &own), Ok(Begun::Now(_))));
+    let other = Wanted { scopes: vec!["more".to_owned()], ..wanted("our user", "acme:alice") };
+    for wanted in [wanted("our user", "acme:alice"), other, Wanted { exclusive: true, ..wanted("our user", "acme:alice") }] {
+        assert!(matches!(begin(&pending, &wanted), Ok(Begun::Now(_))));
+    }
+    let standing = pending.standing(&own.id, now()).expect("a file").map(|(standing, _)| standing);
+    assert_eq!(standing, Some(Standing::Pending));
 }

@@ -46,7 +46,8 @@ impl Node {
         connection: &ConnectionId,
         scopes: &[String],
     ) -> Result<Consent, AskError> {
-        let mut wish = json!({ "provider_name": connection.provider().as_str(), "scopes": scopes, "return_url": NOWHERE });
+        let provider = connection.provider().as_str();
+        let mut wish = json!({ "provider_name": provider, "scopes": scopes, "return_url": NOWHERE, "exclusive": true });
         if let (Some(user), Some(wish)) = (connection.user(), wish.as_object_mut()) {
             wish.insert("user_id".to_owned(), user.as_str().into());
         }

@@ -84,6 +84,9 @@ struct Ask {
     /// being the last.
     #[serde(default)]
     return_url: Option<String>,
+    /// Whether the question is handed to nobody else: who asks for the same gets one of their own. Programs that show no key are one asker.
+    #[serde(default)]
+    exclusive: bool,
 }
 
 /// Where a person is to be sent.
@@ -116,7 +119,7 @@ impl Begun {
 
 /// Asks a person for a connection.
 ///
-/// While the same key waits for the same answer, it is given the same question again, with 409.
+/// While the same key waits for the same answer, it is given the same question again, with 409, unless one of the two is `exclusive`.
 #[utoipa::path(post, path = "/v1/request-connection", tag = "connections", request_body = Ask,
     security(("key" = ["app", "node", "admin", "owner", "operator"])), responses(
     (status = 200, body = Begun, description = "Send the person to authUrl, and watch the connection"),
@@ -133,9 +136,9 @@ async fn request_connection(
     headers: HeaderMap,
     InBody(ask): InBody<Ask>,
 ) -> Result<Response, Problem> {
-    let Ask { user_id, provider_name, scopes, return_url } = ask;
+    let Ask { user_id, provider_name, scopes, return_url, exclusive } = ask;
     let scopes = each(&scopes.unwrap_or_default())?;
-    let wish = Request { provider: provider_name, user: user_id, subject: subject(&headers)?, scopes, return_url };
+    let wish = Request { provider: provider_name, user: user_id, subject: subject(&headers)?, scopes, return_url, exclusive };
     let question = gateway.on_disk(move |gateway| gateway.begin(&asked, wish)).await??;
     let begun = Begun::of(&question);
     if !question.asked_before {

@@ -252,7 +252,14 @@ impl Gateway {
     /// The client never sends a key that was typed into it: says where to type it instead.
     fn to_be_typed(&self, asked: &Asked<App>, provider: &Provider, connection: ConnectionId) -> Problem {
         let Ok(id) = GatewayId::random() else { return Problem::internal() };
-        let wanted = Question { id, asker: asked.who.asker().to_owned(), connection, scopes: Vec::new(), return_url: None };
+        let wanted = Question {
+            id,
+            asker: asked.who.asker().to_owned(),
+            connection,
+            scopes: Vec::new(),
+            return_url: None,
+            exclusive: false,
+        };
         match self.ask_by_form(asked, provider, wanted) {
             Ok(question) => {
                 let Begun { auth_url, connection_id, .. } = Begun::of(&question);
