@@ -153,7 +153,8 @@ impl There {
     }
 
     /// What stands in the way of storing there what this machine obtains for `id`; `None` where nothing does, or the gateway doesn't say.
-    pub(super) fn cannot_store(&self, id: &ConnectionId) -> anyhow::Result<Option<String>> {
+    /// And whether it would be stored if any admin key were shown, there being none.
+    pub(super) fn cannot_store(&self, id: &ConnectionId) -> anyhow::Result<Option<(String, bool)>> {
         let Ok(told) = self.ask(Method::GET, "/api/whoami") else { return Ok(None) };
         not_stored_for(&told, || Ok(self.has(id)?.then(|| id.clone())))
     }
@@ -192,13 +193,14 @@ impl There {
 fn not_stored_for(
     told: &Value,
     there: impl FnOnce() -> anyhow::Result<Option<ConnectionId>>,
-) -> anyhow::Result<Option<String>> {
+) -> anyhow::Result<Option<(String, bool)>> {
     Ok(match told.get("kind").and_then(Value::as_str) {
         None | Some("admin") => None,
         Some("owner") => {
-            there()?.map(|id| format!("it has {id} already, which takes an admin key to replace (NEXUS_GATEWAY_KEY)"))
+            let make = "`nexus gateway key add NAME --kind admin` there makes one";
+            there()?.map(|id| (format!("it has {id} already, which takes an admin key to replace ({make})"), true))
         }
-        Some(kind) => Some(format!("it takes an admin key, and NEXUS_GATEWAY_KEY is one of kind {}", plain(kind))),
+        Some(kind) => Some((format!("it takes an admin key, and NEXUS_GATEWAY_KEY is one of kind {}", plain(kind)), false)),
     })
 }
 
@@ -222,10 +224,15 @@ mod tests {
         let told = |told: Value, there: Option<&ConnectionId>| not_stored_for(&told, || Ok(there.cloned())).expect("an answer");
         let kind = |kind: &str, there| told(serde_json::json!({ "kind": kind }), there);
         assert!(kind("admin", Some(&id)).is_none() && kind("owner", None).is_none());
-        assert!(kind("owner", Some(&id)).is_some_and(|why| why.contains("admin key") && why.contains("github:alice")));
+        assert!(
+            kind("owner", Some(&id))
+                .is_some_and(|(why, keyless)| keyless && why.contains("admin key") && why.contains("github:alice"))
+        );
         assert!(told(Value::Null, Some(&id)).is_none(), "an older gateway doesn't say");
         for other in ["node", "app"] {
-            assert!(kind(other, None).is_some_and(|why| why.contains("admin key") && why.ends_with(other)));
+            assert!(
+                kind(other, None).is_some_and(|(why, keyless)| !keyless && why.contains("admin key") && why.ends_with(other))
+            );
         }
     }
 

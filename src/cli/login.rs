@@ -111,10 +111,15 @@ fn by_the_gateway(
 
 /// Nobody is asked for what can't be stored where it is to go.
 fn before_asking(there: &gateway::There, id: &ConnectionId) -> anyhow::Result<()> {
-    let Some(why) = there.cannot_store(id)? else { return Ok(()) };
+    let Some((why, keyless)) = there.cannot_store(id)? else { return Ok(()) };
     let user = id.user().map(|user| format!(" --user {user}")).unwrap_or_default();
     let message = format!("the gateway {} would not store what this log-in gives: {why}; nobody was asked", there.url());
-    Err(Hint::new(message, format!("nexus login {}{user}", id.provider())).into())
+    // Without a key the gateway would not ask for what works there either.
+    let command = match keyless {
+        true => format!("NEXUS_GATEWAY_KEY=ADMIN_KEY nexus login {}{user} --client-id ID", id.provider()),
+        false => format!("nexus login {}{user}", id.provider()),
+    };
+    Err(Hint::new(message, command).into())
 }
 
 /// How long a person is waited for.

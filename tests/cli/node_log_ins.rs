@@ -151,6 +151,7 @@ fn nobody_is_asked_for_what_the_key_here_could_not_have_stored() {
     house.oidc.known_to(&keyless);
     let said = keyless.nexus(&["login", "acme", "--client-id", "app", "--no-browser"]).failed(1);
     assert!(said.contains("it has acme already") && said.contains("nobody was asked"), "{said}");
+    assert!(said.contains("NEXUS_GATEWAY_KEY=ADMIN_KEY nexus login acme --client-id ID"), "{said}");
     // The app alone is no credential, on either side.
     edit(&house.gateway, "acme", |entry| entry.app = true);
     let said = here.nexus(&["test", "acme"]).failed(1);
