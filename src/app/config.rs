@@ -424,6 +424,16 @@ pub struct Ca {
     pub overlap_days: u32,
 }
 
+/// `gateway.keyless`.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Keyless {
+    /// As apps, and they add providers and connections that are not there.
+    Register,
+    /// As everybody else who shows none.
+    Refuse,
+}
+
 /// `[gateway]`.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -444,6 +454,8 @@ pub struct Gateway {
     pub tls_key: Option<PathBuf>,
     /// Whether it may listen beyond loopback without TLS: keys and credentials can be read on the way then.
     pub plain_http: bool,
+    /// What programs of its own user on this machine are that show no key: `register` or `refuse`.
+    pub keyless: Keyless,
     /// Connections at a time.
     pub connections: usize,
     /// Of those, the ones of one address.

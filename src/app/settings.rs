@@ -132,6 +132,7 @@ pub(super) fn gateway(
         token_timeout: Duration::from_secs(config.renewal.timeout_secs),
         names: config.gateway.names.iter().filter_map(|name| config::parse_name(name)).chain(listens).collect(),
         drain: Duration::from_secs(config.limits.drain_secs),
+        keyless: config.gateway.keyless == config::Keyless::Register,
         wrong_keys_per_minute: config.gateway.wrong_keys_per_minute,
         head_timeout: Duration::from_secs(config.limits.head_timeout_secs),
         handshake_timeout: Duration::from_secs(config.limits.handshake_timeout_secs),

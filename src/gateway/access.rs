@@ -281,7 +281,7 @@ impl Gateway {
             return self.holder(&shown, origin, agents);
         }
         let direct = !by_a_browser(&parts.headers) && is_direct(&parts.headers);
-        let owner = direct && self.is_our_user(origin);
+        let owner = self.settings.keyless && direct && self.is_our_user(origin);
         Ok(if owner { Who::Owner } else { Who::Anyone })
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) token_timeout: Duration,
     /// How long requests may go on after SIGTERM.
     pub(crate) drain: Duration,
+    /// Whether a program of our own user is somebody that shows no key.
+    pub(crate) keyless: bool,
     /// Wrong keys that one address may show in a minute before it has to wait.
     pub(crate) wrong_keys_per_minute: u32,
     /// A request head must be whole after this.

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use bytesize::ByteSize;
 
 use super::{
-    Approvals, Attention, Audit, Ca, ClientAuth, Fsync, Gateway, Guard, GuardMode, GuardScope, Limits, LogIns, Mints, Mode,
-    OnFailure, Proxy, Renewal, Replay, Telemetry, Time, Unmatched, Upstream,
+    Approvals, Attention, Audit, Ca, ClientAuth, Fsync, Gateway, Guard, GuardMode, GuardScope, Keyless, Limits, LogIns, Mints,
+    Mode, OnFailure, Proxy, Renewal, Replay, Telemetry, Time, Unmatched, Upstream,
 };
 
 impl Default for Proxy {
@@ -174,6 +174,7 @@ impl Default for Gateway {
             tls_cert: None,
             tls_key: None,
             plain_http: false,
+            keyless: Keyless::Register,
             connections: 1000,
             address_connections: 250,
             wrong_keys_per_minute: 30,

@@ -356,3 +356,26 @@ fn i2_where_egress_is_closed_a_server_of_ones_own_is_an_administrators_to_name()
         }
     });
 }
+
+#[test]
+fn who_shows_no_key_is_nobody_where_keys_are_asked_for() {
+    run(async {
+        let house = House::with("[gateway]\nkeyless = \"refuse\"");
+        let key = json!({ "api_key": "planted-0123456789abcdef" });
+        let (status, code, said) = store(&house.keyless, "stripe:carol", key.clone(), (false, false)).await;
+        assert_eq!((status, code.as_str()), (401, "no_key"), "{said}");
+        let body = json!({ "user_id": "eve", "provider_name": "stripe" });
+        for (method, path, body) in [
+            ("POST", "/v1/request-connection", Some(&body)),
+            ("POST", "/v1/providers", Some(&json!({ "profile": { "name": "openai", "api_key": KEY } }))),
+            ("GET", "/v1/token/stripe", None),
+            ("GET", "/api/status", None),
+        ] {
+            let said = house.keyless.ask(method, path, body).await;
+            assert_eq!(said.status, 401, "{method} {path}: {said:?}");
+        }
+        assert_eq!(house.keyless.get("/health").await.status, 200);
+        assert_eq!(ask(&house.app, body).await.status, 200);
+        assert_eq!(store(&house.admin, "stripe:carol", key, (false, false)).await.0, 201);
+    });
+}
