@@ -20,7 +20,7 @@ use super::settings;
 use crate::agent::{Agent, Frozen, Registry};
 use crate::decide::{Asking, Connect, Passage, Rules};
 use crate::model::{AgentName, Authority, AuthorityError, Host, Scheme, Target};
-use crate::policy::{Content, Few};
+use crate::policy::{Content, Few, Seen};
 use crate::provider::Catalogue;
 use crate::proxy::{self, Foreseen};
 use crate::upstream;
@@ -170,7 +170,7 @@ fn asking<'a>(target: &'a Target, agent: &'a Agent, asked: &Inquired<'a>) -> Ask
         kind,
         ambiguous: kind.is_some_and(|kind| kind.contains(&b',')),
         length: Some(asked.length),
-        ..Content::default()
+        seen: asked.body.map_or(Seen::Nothing, |body| Seen::Whole(body.as_bytes())),
     };
     Asking { target, agent, content, upgrade: false, now: asked.at }
 }

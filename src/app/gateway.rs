@@ -87,7 +87,9 @@ impl Prepared {
         let speaks_tls = tls.is_some();
         let settings = settings::gateway(home, config, (address, speaks_tls))?;
         if settings.keyless && ports.agents.load().defined() {
-            tracing::info!("programs of this user need no key at the gateway; where agents trust each other not: gateway.keyless = \"refuse\"");
+            tracing::info!(
+                "programs of this user need no key at the gateway; where agents trust each other not: gateway.keyless = \"refuse\""
+            );
         }
         let gateway = Gateway::new(settings, ports, (keys, OwnKey::of(&own), shown), stopping);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build();

@@ -32,6 +32,8 @@ pub(crate) struct Decision {
     pub(crate) ruling: Ruling,
     /// By another method the answer may hold a new credential, and the body, which was not read, may name one.
     pub(crate) by_body: bool,
+    /// Whose it would have been, where it may end before its provider is asked for a credential.
+    pub(crate) owner: Option<Arc<Provider>>,
 }
 
 /// What becomes of a CONNECT.
@@ -66,16 +68,17 @@ impl Rules {
         let Asking { target, agent, .. } = asking;
         let Lead { route, shut, by_body } = self.route(target, agent, &asking.content);
         if self.policy.is_empty() || matches!(route, Route::Refuse(_)) {
-            return Decision { route: shut.map_or(route, Route::Refuse), ruling: Ruling::default(), by_body };
+            return Decision { route: shut.map_or(route, Route::Refuse), ruling: Ruling::default(), by_body, owner: None };
         }
         let ruling = self.judge(asking, &route);
+        let owner = if shut.is_some() || ruling.may_stop() { first_owner(&route) } else { None };
         let route = match shut {
             _ if ruling.denied.is_some() => Route::Refuse(Reason::Rule),
             _ if ruling.unruled => Route::Refuse(Reason::Unruled),
             Some(reason) if ruling.allowed.is_none() => Route::Refuse(reason),
             _ => route,
         };
-        Decision { route, ruling, by_body }
+        Decision { route, ruling, by_body, owner }
     }
 
     fn judge(&self, asking: &Asking<'_>, route: &Route) -> Ruling {
@@ -153,6 +156,18 @@ impl Rules {
         let mut all = self.occupants_of(host);
         all.extend(self.usable_at(host, agent));
         all
+    }
+}
+
+/// Whose credential `route` is about, of several the one that serves most.
+#[cold]
+fn first_owner(route: &Route) -> Option<Arc<Provider>> {
+    match route {
+        Route::Inject(named) => Some(Arc::clone(&named.provider)),
+        Route::Mint(minting) => Some(Arc::clone(&minting.named.provider)),
+        Route::TokenEndpoint(owners) => owners.first().map(Arc::clone),
+        Route::Strip(occupants) => occupants.providers.first().map(Arc::clone),
+        Route::Pass | Route::Refuse(_) => None,
     }
 }
 

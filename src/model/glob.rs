@@ -157,6 +157,32 @@ impl Glob {
         self.0.iter().filter_map(|segment| if let Segment::Named(name) = segment { Some(&**name) } else { None })
     }
 
+    /// Whether it certainly fits every path that `other` fits, whatever the named parts of either are.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let (wide, narrow) = (&self.0, &other.0);
+        // By how much of `wide` is left, from its end: whether that covers what is left of `narrow`, by where that begins.
+        let mut behind: Vec<bool> = (0..=narrow.len()).map(|at| at == narrow.len()).collect();
+        for segment in wide.iter().rev() {
+            let mut here = vec![false; narrow.len() + 1];
+            for at in (0..=narrow.len()).rev() {
+                let one = |list: &[bool], at: usize| list.get(at).copied().unwrap_or_default();
+                let fits = match (segment, narrow.get(at)) {
+                    (Segment::Rest, _) => one(&behind, at) || one(&here, at + 1),
+                    (_, None) => false,
+                    (segment, Some(given)) => segment.covers(given) && one(&behind, at + 1),
+                };
+                here.get_mut(at).into_iter().for_each(|place| *place = fits);
+            }
+            behind = here;
+        }
+        behind.first().copied().unwrap_or_default()
+    }
+
+    /// Whether it fits one path only.
+    pub(crate) fn is_literal(&self) -> bool {
+        self.0.iter().all(|segment| matches!(segment, Segment::Literal(_)))
+    }
+
     /// Whether it fits what `readings` has: not letter for letter, or but for a slash or a format at the end, is doubt.
     pub(crate) fn fits(&self, readings: &Readings<'_>, parts: &Parts) -> Fit {
         Fit::of_readings(readings.iter().map(|path| self.fits_one(path, parts)))
@@ -208,6 +234,18 @@ fn cut(path: &str) -> (&str, Option<&str>) {
 }
 
 impl Segment {
+    /// Whether it fits all that `other` does, one segment each.
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Rest, _) | (Self::One | Self::Named(_), Self::One | Self::Named(_) | Self::Around(..)) => true,
+            (Self::One | Self::Named(_), Self::Literal(text)) => !text.is_empty(),
+            (Self::Around(before, after), Self::Around(start, end)) => start.starts_with(&**before) && end.ends_with(&**after),
+            (Self::Around(..), Self::Literal(text)) => self.fits(text, &Parts::new(), str::eq),
+            (Self::Literal(text), Self::Literal(other)) => text == other,
+            (Self::Literal(_) | Self::Around(..), _) | (Self::One | Self::Named(_), Self::Rest) => false,
+        }
+    }
+
     fn fits(&self, given: &str, parts: &Parts, same: fn(&str, &str) -> bool) -> bool {
         match self {
             Self::Literal(text) => same(given, text),
@@ -237,6 +275,32 @@ mod tests {
     fn fit(glob: &str, path: &str) -> Fit {
         let glob: Glob = glob.parse().unwrap_or_else(|error| panic!("{glob}: {error}"));
         glob.fits(&readings(path).expect("readable"), &Parts::new())
+    }
+
+    #[test]
+    fn a_pattern_covers_another_one_where_it_fits_all_that_that_fits() {
+        let glob = |text: &str| text.parse::<Glob>().expect("a pattern");
+        for (wide, narrow, covers) in [
+            ("/pay/**", "/pay/z2", true),
+            ("/pay/**", "/pay/*/x", true),
+            ("/pay/**", "/pay", true),
+            ("/pay/**", "/**", false),
+            ("/pay/**", "/*/z2", false),
+            ("/**", "/a/**/b", true),
+            ("/**/b", "/a/**/b", true),
+            ("/**/b", "/a/**", false),
+            ("/**/x/*", "/x/x/y", true),
+            ("/a/*", "/a/b-*", true),
+            ("/a/*", "/a/", false),
+            ("/a/b*c", "/a/bb*cc", true),
+            ("/a/b*c", "/a/b*", false),
+            ("/a/b*c", "/a/bc", false),
+            ("/repos/{owner}/x", "/repos/*/x", true),
+            ("/repos/acme/x", "/repos/{owner}/x", false),
+            ("/a", "/A", false),
+        ] {
+            assert_eq!(glob(wide).covers(&glob(narrow)), covers, "{wide} {narrow}");
+        }
     }
 
     #[test]

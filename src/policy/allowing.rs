@@ -15,10 +15,14 @@ pub(crate) struct Narrow<'a> {
 
 impl Rule {
     /// A rule, as TOML, that lets on what this one speaks of and `narrow` too. It keeps this one's other conditions, so it lets on nothing
-    /// that this one does not ask about. `None` where no rule can say it: of a method in small letters, and of parts of paths that this
-    /// one names unless all of the path is said.
+    /// that this one does not ask about. `None` where no rule can say it: of paths that this one says nothing of, of a method in small
+    /// letters, and of parts of paths that this one names unless all of the path is said.
     pub(crate) fn allowing(&self, narrow: &Narrow<'_>) -> Option<String> {
         let Narrow { agent, authority, method, paths } = narrow;
+        // A pattern may reach beyond the paths that the rule asks about.
+        if !self.row.paths.is_empty() && !paths.is_literal() && !self.row.paths.iter().any(|own| own.covers(paths)) {
+            return None;
+        }
         let paths = paths.to_string();
         let mut table: toml::Table = toml::from_str(&self.text()).ok()?;
         let mut keys = table.remove("rule")?.as_array()?.first()?.as_table()?.clone();
@@ -70,6 +74,22 @@ mod tests {
         assert!(text.starts_with("[[rule]]\n") && text.contains("larger_than = "), "{text}");
         assert!(["name", "timeout", "summary", "reason", "POST"].iter().all(|word| !text.contains(word)), "{text}");
         assert_eq!(read("again", &text).map(|rows| rows.len()).ok(), Some(1));
+    }
+
+    #[test]
+    fn i2_it_speaks_of_no_path_that_nobody_would_be_asked_about() {
+        let pay = "paths = [\"/pay/**\", \"/refund/*\"]";
+        for (paths, said) in [
+            ("/pay/*", true),
+            ("/pay/a/**", true),
+            ("/refund/*", true),
+            ("/**", false),
+            ("/refund/**", false),
+            ("/*/z2", false),
+        ] {
+            assert_eq!(allowing(pay, "POST", paths).is_some(), said, "{paths}");
+        }
+        assert!(allowing("hosts = \"api.a.test\"", "POST", "/**").is_some(), "the rule asks about every path");
     }
 
     #[test]

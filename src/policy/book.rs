@@ -54,6 +54,12 @@ pub(crate) struct Ruling {
 }
 
 impl Ruling {
+    /// Whether it may end here, or be kept waiting.
+    pub(crate) fn may_stop(&self) -> bool {
+        let asks = [&self.limits, &self.looks, &self.approvals];
+        self.denied.is_some() || self.unruled || asks.into_iter().any(|rules| !rules.is_empty())
+    }
+
     /// The rule to be named in the record.
     pub(crate) fn deciding(&self) -> Option<&Arc<Rule>> {
         self.denied.as_ref().or(self.allowed.as_ref())

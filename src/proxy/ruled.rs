@@ -75,7 +75,7 @@ pub(super) fn in_place(method: &Method, headers: &HeaderMap, incoming: Option<&I
 }
 
 /// Whether what the body puts in the method's place would count: for a rule, for what an answer may hold, for what a person has let on.
-fn would_count(Decision { route, ruling, by_body }: &Decision, parts: &request::Parts) -> bool {
+fn would_count(Decision { route, ruling, by_body, .. }: &Decision, parts: &request::Parts) -> bool {
     // Who waits for a 100 sends it once the request may go on: a person is asked without it.
     let asked = !ruling.approvals.is_empty() && !parts.headers.contains_key(EXPECT);
     (ruling.by_method || *by_body || asked) && !matches!(route, Route::Refuse(_))
@@ -107,7 +107,9 @@ impl Worker {
             Box::pin(self.read_form(agent, (parts, incoming), needed)).await?;
             decision = self.decide((arrived, agent), (parts, incoming.as_ref(), upgrade));
         }
-        let Decision { route, ruling, .. } = decision;
+        let Decision { route, ruling, owner, .. } = decision;
+        // What ends here is its provider's as well as what goes on.
+        owner.iter().for_each(|provider| entry.provider(&provider.id));
         ruling.deciding().into_iter().for_each(|rule| entry.rule(rule.name()));
         ruling.reports.iter().for_each(|rule| entry.report(rule.name()));
         if ruling.denied.is_some() || matches!(route, Route::Refuse(_)) {

@@ -28,6 +28,12 @@ hosts = "api.example.com"
 methods = "DELETE"
 action = "deny"
 mode = "report"
+
+[[rule]]
+name = "kept"
+hosts = "kept.example.com"
+methods = "DELETE"
+action = "deny"
 "#;
 
 fn world(rules: &str) -> World {
@@ -41,7 +47,7 @@ fn check_lists_the_rules_and_tells_where_a_mistake_is() {
     let world = world(RULES);
     let listed = world.nexus(&["policy", "check", "--json"]).json();
     let names: Vec<_> = listed.as_array().unwrap().iter().map(|rule| rule["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["read github", "no admin", "slowly", "watched"]);
+    assert_eq!(names, ["read github", "no admin", "slowly", "watched", "kept"]);
     assert_eq!((listed[0]["action"].as_str(), listed[3]["mode"].as_str()), (Some("read_only"), Some("report")));
     assert!(listed[1]["file"].as_str().unwrap().ends_with("policies/team.toml"), "{listed}");
     assert_eq!(listed[1]["line"], 7);
@@ -123,6 +129,26 @@ rule = "no admin"
 method = "DELETE"
 url = "https://api.example.com/x"
 expect = "allow"
+[[request]]
+method = "POST"
+url = "https://kept.example.com/x"
+content_type = "application/x-www-form-urlencoded"
+body = "_method=DELETE"
+expect = "deny"
+rule = "kept"
+[[request]]
+method = "POST"
+url = "https://kept.example.com/x"
+content_type = "application/json"
+body = '{"_method":"DELETE"}'
+expect = "deny"
+rule = "kept"
+[[request]]
+method = "POST"
+url = "https://kept.example.com/x"
+content_type = "application/x-www-form-urlencoded"
+body = "a=1"
+expect = "allow"
 "#;
 
 #[test]
@@ -132,12 +158,12 @@ fn a_table_of_requests_is_held_against_the_rules() {
     let table = world.path("table.toml");
     std::fs::write(&table, TABLE).unwrap();
     let held = world.nexus(&["policy", "test", table.to_str().unwrap(), "--json"]).json();
-    assert_eq!(held.as_array().unwrap().len(), 6);
+    assert_eq!(held.as_array().unwrap().len(), 9);
     assert!(held.as_array().unwrap().iter().all(|one| one["right"] == true), "{held}");
     std::fs::write(&table, TABLE.replacen("expect = \"deny\"", "expect = \"limit\"", 1)).unwrap();
     let done = world.nexus(&["policy", "test", table.to_str().unwrap()]);
     let said = done.failed(1);
-    assert!(said.contains("1 of 6 requests are not as expected"), "{said}");
+    assert!(said.contains("1 of 9 requests are not as expected"), "{said}");
     std::fs::write(&table, "[[request]]\nurl = \"https://a.test\"\nexpects = \"deny\"\n").unwrap();
     assert!(
         world.nexus(&["policy", "test", table.to_str().unwrap()]).failed(1).contains("line 3, column 1: unknown key `expects`")

@@ -150,6 +150,10 @@ async fn rule_of_approval(
         NotDone::Unfit if paths.is_none() => {
             Problem::conflict("unsaid", "no rule can say just this request; name a pattern of paths, or write a rule yourself")
         }
+        NotDone::Unfit => Problem::conflict(
+            "unsaid",
+            "the pattern does not fit the path of this request, or speaks of paths about which the rule that asks would not ask",
+        ),
         why => not_done(why),
     })
 }

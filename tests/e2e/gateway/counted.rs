@@ -117,6 +117,10 @@ fn a_rule_is_said_to_have_done_what_a_search_finds_of_it() {
             refused["records"].as_array().expect("records").iter().map(|one| &one["refusal"]).collect();
         kinds.sort_by_key(|kind| kind.to_string());
         assert_eq!(kinds, ["auth_required", "upstream"], "what else refused it");
+        let refused = admin.get("/api/audit/search?from=1h&limit=1000&verdict=refuse").await.json();
+        let there = refused["records"].as_array().expect("records").iter().filter(|one| one["host"] != "down.test");
+        let owners: Vec<_> = there.map(|one| (&one["provider"], &one["path"])).collect();
+        assert!(owners.len() == 3 && owners.iter().all(|(provider, _)| **provider == "renew"), "whose they were: {owners:?}");
         let lines = admin.get("/api/audit/export?from=1h&rule=none&format=jsonl").await.body;
         let records = lines.lines().filter(|line| line.starts_with('{')).count();
         assert_eq!((records, lines.contains("\"rule\":\"none\"")), (1, true), "{lines}");
