@@ -88,7 +88,7 @@ impl Prepared {
         let settings = settings::gateway(home, config, (address, speaks_tls))?;
         if settings.keyless && ports.agents.load().defined() {
             tracing::info!(
-                "programs of this user need no key at the gateway; where agents trust each other not: gateway.keyless = \"refuse\""
+                "programs of this user need no key at the gateway; where agents don't trust each other: gateway.keyless = \"refuse\""
             );
         }
         let gateway = Gateway::new(settings, ports, (keys, OwnKey::of(&own), shown), stopping);
