@@ -190,11 +190,11 @@ fn write_suggested(
     if unsaid.len() > NAMED {
         terminal.warn(&format!("nor of {} more; `--json` names them all", unsaid.len() - NAMED));
     }
-    say(&seen, terminal, &outside, &judge);
+    say(&seen, terminal, (&outside, unsaid.len()), &judge);
     Ok(ExitCode::SUCCESS)
 }
 
-fn say(seen: &Observations, terminal: &Terminal, outside: &[&Observed], judge: &Judge) {
+fn say(seen: &Observations, terminal: &Terminal, (outside, unsaid): (&[&Observed], usize), judge: &Judge) {
     terminal.say(&format!(
         "{} requests of {} kinds were let on. Put these rules into policies/suggested.toml, and policy.default = \"deny\" into nexus.toml.",
         seen.requests(),
@@ -204,7 +204,8 @@ fn say(seen: &Observations, terminal: &Terminal, outside: &[&Observed], judge: &
         terminal.warn(&format!("these rules would have refused {one}"));
     }
     if outside.is_empty() {
-        terminal.say("They would have refused none of them.");
+        let but = if unsaid > 0 { " but those of which no rule can speak" } else { "" };
+        terminal.say(&format!("They would have refused none of them{but}."));
     }
     for (one, count) in seen.guarded.iter().filter(|(one, _)| judge.lets_on(one)).take(NAMED) {
         terminal.warn(&format!("these rules let on what was refused or asked about before: {count} x {one}"));
