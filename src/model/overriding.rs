@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode;
-
 /// By these parameters, `-` and what PHP takes for `_` as `_`.
 const NAMES: [&str; 9] = [
     "_method",
@@ -72,6 +70,14 @@ impl Methods {
         number(name).is_some()
     }
 
+    /// Whether such a name begins with this.
+    pub(crate) fn have_a_name_from(begin: &[u8]) -> bool {
+        let begin = plain(begin);
+        NAMES
+            .iter()
+            .any(|own| own.len() >= begin.len() && own.bytes().zip(begin.iter().map(letter)).all(|(own, said)| own == said))
+    }
+
     /// What a parameter of this name puts in place by this value.
     pub(crate) fn put(name: &[u8], value: &[u8]) -> Self {
         let Some(number) = number(name) else { return Self::default() };
@@ -104,12 +110,18 @@ impl Methods {
 
 /// Which of the names this is.
 fn number(name: &[u8]) -> Option<usize> {
-    // PHP drops blanks before a name, and makes these others `_`.
-    let name = name.trim_ascii();
-    // And what stands behind a NUL.
-    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-    let letter = |byte: &u8| if matches!(byte, b'-' | b'.' | b' ' | b'[') { b'_' } else { byte.to_ascii_lowercase() };
+    let name = plain(name);
     NAMES.iter().position(|own| own.len() == name.len() && own.bytes().eq(name.iter().map(letter)))
+}
+
+/// A name without what PHP drops: blanks before it, a NUL and what stands behind it.
+fn plain(name: &[u8]) -> &[u8] {
+    name.trim_ascii().split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// As PHP makes these others `_`.
+fn letter(byte: &u8) -> u8 {
+    if matches!(byte, b'-' | b'.' | b' ' | b'[') { b'_' } else { byte.to_ascii_lowercase() }
 }
 
 fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
@@ -117,8 +129,38 @@ fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'+', b'%', text).is_none() {
         return Cow::Borrowed(text);
     }
-    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    Cow::Owned(Cow::from(percent_decode(&spaced)).into_owned())
+    let (mut plain, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        if let Some((letter, behind)) = numbered(*first, behind) {
+            plain.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+            rest = behind;
+        } else if let Some((byte, behind)) = escaped(*first, behind) {
+            plain.push(byte);
+            rest = behind;
+        } else {
+            plain.push(if *first == b'+' { b' ' } else { *first });
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// `%u005F`, as ASP.NET writes a letter, and what stands behind it.
+fn numbered(first: u8, behind: &[u8]) -> Option<(char, &[u8])> {
+    let (digits, rest) = behind.strip_prefix(b"u").or_else(|| behind.strip_prefix(b"U"))?.split_at_checked(4)?;
+    let letter = hex(digits).filter(|_| first == b'%').and_then(char::from_u32)?;
+    Some((letter, rest))
+}
+
+/// `%5F`, and what stands behind it.
+fn escaped(first: u8, behind: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, rest) = behind.split_at_checked(2)?;
+    let byte = hex(digits).filter(|_| first == b'%').and_then(|byte| u8::try_from(byte).ok())?;
+    Some((byte, rest))
+}
+
+fn hex(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |sum, digit| Some(sum * 16 + char::from(*digit).to_digit(16)?))
 }
 
 #[cfg(test)]
@@ -134,6 +176,9 @@ mod tests {
             ("a=1&%5Fmethod=%44elete", vec!["DELETE"]),
             ("X-HTTP-Method-Override=PATCH&x-tunneled-method=GET", vec!["GET", "PATCH"]),
             ("_method%00x=DELETE", vec!["DELETE"]),
+            ("%u005fmethod=%u0044elete", vec!["DELETE"]),
+            ("a=1&%u0058-HTTP-Method-Override=DELETE&%U005Fm%65thod=PUT", vec!["DELETE", "PUT"]),
+            ("%u005method=DELETE&%uD800_method=DELETE&%25u005fmethod=DELETE&_method=%u", vec![]),
             (".method=PUT&+_method=+GET", vec!["GET", "PUT"]),
             ("_method=purge&method=list", vec!["_OTHER"]),
             ("_method=7&_method=&method=PURGE&http_method=MOVE", vec![]),

@@ -8,6 +8,7 @@ mod graphql;
 mod index;
 mod observations;
 mod overriding;
+mod parts;
 mod row;
 mod rule;
 mod seen_path;

@@ -310,7 +310,7 @@ pub(super) fn strip_routing_hints(headers: &mut HeaderMap) {
 }
 
 /// Rules about minting endpoints speak of methods, so an overriding one would slip past them.
-const ROUTING_HINTS: [&str; 29] = [
+const ROUTING_HINTS: [&str; 38] = [
     "x-forwarded-host",
     "x-forwarded-method",
     "x-forwarded-port",
@@ -341,4 +341,13 @@ const ROUTING_HINTS: [&str; 29] = [
     "x-script-name",
     "script-name",
     "x-envoy-original-path",
+    "x-envoy-original-dst-host",
+    "x-forwarded-context",
+    "x-forwarded-request-uri",
+    "x-request-uri",
+    "x-method",
+    "x-http-url-override",
+    "x-real-url",
+    "x-proxy-url",
+    "x-orig-path",
 ];

@@ -80,41 +80,52 @@ fn read_only_is_one_rule_on_either_http() {
     });
 }
 
+/// Fields by which services pick another method, path or host.
+const PUT_IN_PLACE: [&str; 28] = [
+    "X-HTTP-Method-Override",
+    "X-HTTP-Method",
+    "X-Method-Override",
+    "X_HTTP_Method_Override",
+    "X-Tunneled-Method",
+    "X-Original-Method",
+    "X-Original-URL",
+    "X-Original-URI",
+    "X-Original-Path",
+    "X-Rewrite-URI",
+    "X-Override-URL",
+    "X-HTTP-Path-Override",
+    "X-Forwarded-Path",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-URL",
+    "X-Script-Name",
+    "Script-Name",
+    "Script_Name",
+    "X-Envoy-Original-Path",
+    "X-Envoy-Original-Dst-Host",
+    "X-Forwarded-Context",
+    "X-Forwarded-Request-URI",
+    "X-Request-URI",
+    "X-Method",
+    "X-HTTP-URL-Override",
+    "X-Real-URL",
+    "X-Proxy-URL",
+    "X-Orig-Path",
+];
+
 #[test]
 fn fields_that_put_another_method_in_place_do_not_leave() {
     run(async {
         let Ruled { service, nexus: _nexus, caller } =
             ruled("[[rule]]\nhosts = \"*.test\"\nmethods = \"DELETE\"\naction = \"deny\"\n").await;
         for host in [HOST, "evil.test"] {
-            let fields = [
-                "X-HTTP-Method-Override",
-                "X-HTTP-Method",
-                "X-Method-Override",
-                "X_HTTP_Method_Override",
-                "X-Tunneled-Method",
-                "X-Original-Method",
-                "X-Original-URL",
-                "X-Original-URI",
-                "X-Original-Path",
-                "X-Rewrite-URI",
-                "X-Override-URL",
-                "X-HTTP-Path-Override",
-                "X-Forwarded-Path",
-                "X-Forwarded-Prefix",
-                "X-Forwarded-URL",
-                "X-Script-Name",
-                "Script-Name",
-                "Script_Name",
-                "X-Envoy-Original-Path",
-            ];
             let mut asked = request(Method::POST, &format!("https://{host}/x"), full("x"));
-            for field in fields {
+            for field in PUT_IN_PLACE {
                 asked.headers_mut().append(field, "DELETE".parse().expect("a value"));
             }
             assert_eq!(caller.send(asked).await.status, 200);
             let seen = service.seen().pop().expect("a request");
             assert_eq!(seen.method, Method::POST);
-            for field in fields {
+            for field in PUT_IN_PLACE {
                 assert!(!seen.headers.contains_key(field), "{field}: {seen:?}");
             }
             assert!(seen.headers.values().all(|value| value != "DELETE"), "{seen:?}");
@@ -617,6 +628,64 @@ fn i2_a_body_that_names_another_method_is_what_it_names() {
             assert_eq!(seen.body.as_deref().unwrap_or_default(), body.as_bytes());
             assert!(!seen.headers.contains_key("x-forwarded-prefix"));
         }
+    });
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const PARTS: &str = "multipart/form-data; boundary=b";
+const KEEP: &str = "[[rule]]\nname = \"keep\"\nhosts = \"api.acme.test\"\nmethods = \"DELETE\"\naction = \"deny\"\n";
+
+fn posted(kind: &str, body: &str) -> Request<Body> {
+    let mut request = request(Method::POST, &format!("https://{HOST}/items/7"), full(body.to_owned()));
+    request.headers_mut().insert("content-type", kind.parse().expect("a value"));
+    request
+}
+
+fn part(head: &str, value: &str) -> String {
+    format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n--b--\r\n")
+}
+
+#[test]
+fn i2_a_body_that_only_some_services_read_as_a_form_is_what_they_read() {
+    run(async {
+        let Ruled { service, nexus: _nexus, caller } = ruled(KEEP).await;
+        let coded = |coding: &str| format!("name=_method\r\nContent-Transfer-Encoding: {coding}");
+        for (kind, body) in [
+            ("application/x-www-form-urlencoded foo", "_method=DELETE".to_owned()),
+            ("application/x-www-form-urlencoded charset=utf-8", "_method=DELETE".to_owned()),
+            (FORM, "%u005fmethod=DELETE".to_owned()),
+            (FORM, "%u0058-HTTP-Method-Override=DELETE".to_owned()),
+            ("multipart/form-data boundary=b", part("name=_method", "DELETE")),
+            (PARTS, part("name=_method\tx", "DELETE")),
+            (PARTS, part(&coded("base64"), "REVMRVRF")),
+            (PARTS, part(&coded("quoted-printable"), "=44ELETE")),
+            (PARTS, part("name*0=_met; name*1=hod", "DELETE")),
+            (PARTS, part("name=\"=?utf-8?B?X21ldGhvZA==?=\"", "DELETE")),
+        ] {
+            let reply = caller.send(posted(kind, &body)).await;
+            assert_eq!((reply.status, reply.refusal()), (403, Some("policy")), "{kind} {body}: {reply:?}");
+        }
+        assert_eq!(service.count(), 0, "none of it left");
+    });
+}
+
+#[test]
+fn uploads_and_forms_that_name_no_method_pass_a_rule_about_methods() {
+    run(async {
+        let Ruled { service: _service, nexus: _nexus, caller } = ruled(KEEP).await;
+        for (kind, body) in [
+            (PARTS, part("name=\"file\"; filename=\"a.png\"\r\nContent-Type: image/png", "\u{4e00}")),
+            (PARTS, part("name=file; filename=a\r\nContent-Transfer-Encoding: base64", "REVMRVRF")),
+            (FORM, "grant_type=refresh_token&refresh_token=%2Fx+y".to_owned()),
+            ("application/json; charset=us-ascii", "{}".to_owned()),
+            ("application/x-git-receive-pack-request", "_method=DELETE".to_owned()),
+            ("application/octet-stream", "_method=DELETE".to_owned()),
+        ] {
+            assert_eq!(caller.send(posted(kind, &body)).await.status, 200, "{kind} {body}");
+        }
+        let mut stored = posted("application/octet-stream", "_method=DELETE");
+        *stored.method_mut() = Method::PUT;
+        assert_eq!(caller.send(stored).await.status, 200, "an object that is put");
     });
 }
 
