@@ -8,6 +8,8 @@ import { NOTES, PLACES, REFUSALS, VERDICTS } from "./meanings.js";
 const UNSENT = ["private-address", "loop", "upstream-tls", "policy", "draining"];
 /** Steps after which the service has had the request at least once. */
 const SENT = ["replayed", "challenged", "not_replayable", "attention"];
+/** Steps on which the request was written, at least in part, before it was sent once more. */
+const WRITTEN = ["stale_connection", "goaway", "refused_stream", "expectation_failed"];
 /** What a rule that asks for a person leaves in a record. */
 const ASKED = ["held", "approval_asked", "approval_denied", "approval_timed_out", "approval_impossible"];
 
@@ -34,7 +36,7 @@ function refused(record) {
   if (record.upstream_http !== undefined) return "It went to the service, which answered; Nexus kept that answer back.";
   if (refusal === "auth_required") return "It went to the service, which refused the credential, or the lack of one; Nexus answered in its place.";
   if (SENT.some((note) => notes.includes(note))) return "It went to the service once; Nexus ended it before another answer came.";
-  if (UNSENT.includes(refusal)) return `It had begun, and Nexus ended it; ${NOTHING}`;
+  if (UNSENT.includes(refusal) && !WRITTEN.some((note) => notes.includes(note))) return `It had begun, and Nexus ended it; ${NOTHING}`;
   return "It had begun, and Nexus ended it; how much of it reached the service is not on record.";
 }
 

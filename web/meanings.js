@@ -107,6 +107,9 @@ export const NOTES = {
   vault: "The vault could not be read or written, so nothing was renewed.",
   gateway_waits: "The gateway that renews it can't do so for the moment.",
   unready: "What the connection holds does not make a renewal.",
+  stale_connection: "The connection that was kept open ended before anything came back; the request was sent a second time, on another one.",
+  goaway: "The service closed the connection and said that it had not acted on the request, which was sent a second time, on another one.",
+  refused_stream: "The service said that it had not acted on the request, which was sent a second time, on another connection.",
   expectation_failed: "The service does not take Expect: 100-continue; it was sent again without it.",
 };
 

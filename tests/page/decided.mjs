@@ -38,6 +38,7 @@ const TABLE = [
   [{ event: "close", verdict: "refuse", refusal: "canary", canary: { place: "body" }, notes: ["canary"] }, "It had begun, and Nexus ended it; how much of it reached the service is not on record."],
   [{ event: "close", verdict: "refuse", refusal: "private-address" }, `It had begun, and Nexus ended it; ${NOTHING}.`],
   [{ event: "close", verdict: "refuse", refusal: "upstream-tls", notes: ["replayed"] }, "It went to the service once; Nexus ended it before another answer came.", [], [NOTHING]],
+  [{ event: "close", verdict: "refuse", refusal: "upstream-tls", notes: ["stale_connection"] }, "It had begun, and Nexus ended it; how much of it reached the service is not on record.", [], [NOTHING]],
   [{ event: "close", verdict: "refuse", refusal: "auth_required", notes: ["attention"] }, "It went to the service, which refused the credential, or the lack of one; Nexus answered in its place."],
   [{ event: "close", verdict: "refuse", refusal: "upstream", upstream_http: "1.1", notes: ["unknown_coding"] }, "It went to the service, which answered; Nexus kept that answer back.", [], [NOTHING]],
   [{ event: "tunnel_close", verdict: "refuse", refusal: "upstream" }, `Nexus ended it; ${NOTHING}.`],
@@ -62,7 +63,7 @@ for (const event of EVENTS) for (const verdict of [undefined, ...Object.keys(VER
   assert.ok(!/undefined|null|\[object/.test(said), said);
   const left = event.endsWith("close");
   // That nothing left is only said where no line says that it may have, or where what ended it comes before anything is sent.
-  if (left && said.includes(NOTHING)) assert.ok(event === "tunnel_close" ? more.dialled === undefined : more.upstream_http === undefined && !notes.includes("replayed") && ["private-address", "loop", "upstream-tls", "policy", "draining"].includes(refusal), `${JSON.stringify(record)}: ${said}`);
+  if (left && said.includes(NOTHING)) assert.ok(event === "tunnel_close" ? more.dialled === undefined : more.upstream_http === undefined && !["replayed", "challenged", "stale_connection", "goaway", "refused_stream", "expectation_failed"].some((note) => notes.includes(note)) && ["private-address", "loop", "upstream-tls", "policy", "draining"].includes(refusal), `${JSON.stringify(record)}: ${said}`);
   if (event.endsWith("refuse")) assert.ok(!/was let on[,.]| let it on\.$/.test(fate(record)), fate(record));
   if (said.includes("The rule r refused it.")) assert.ok(verdict === "refuse" && notes.includes("rule"), said);
 }
