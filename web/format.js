@@ -33,4 +33,10 @@ export function milliseconds(count) {
   return count < 1000 ? `${Math.round(count)} ms` : `${(count / 1000).toFixed(1)} s`;
 }
 
+/** How long a request took, less the time for which it waited for a person; and that time in words, where it waited. */
+export function took({ duration_us, held_us = 0 }) {
+  if (duration_us === undefined) return ["", null];
+  return [milliseconds((duration_us - held_us) / 1000), held_us > 0 ? `after ${milliseconds(held_us / 1000)} held` : null];
+}
+
 export const count = (number) => new Intl.NumberFormat().format(number);

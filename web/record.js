@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { fate, reasons } from "./decided.js";
 import { h, put, say, tag } from "./dom.js";
-import { bytes, milliseconds } from "./format.js";
+import { bytes, took } from "./format.js";
 import { ACTIONS, explainLine, inquiry, rule } from "./lines.js";
 import { EVENTS, VERDICTS, door } from "./meanings.js";
 import { listing, shown, visible } from "./text.js";
@@ -81,7 +81,7 @@ function happened(event) {
   const moved = event.bytes_up === undefined ? null : `${bytes(event.bytes_up)} up, ${bytes(event.bytes_down)} down`;
   const spoken = [event.http && `HTTP/${event.http} from the program`, event.upstream_http && `HTTP/${event.upstream_http} to the service`].filter(Boolean).join(", ");
   return [["Began", moment(event.began)], [event.began === undefined ? "Time" : "Ended", moment(event.time)],
-    ["Took", event.duration_us === undefined ? null : words(milliseconds(event.duration_us / 1000))],
+    ["Took", words(took(event).filter(Boolean).join(", "))],
     ["Agent", event.agent], ["Lease", event.lease], ["Process", event.process], ["From", event.source], ["Came", event.door && words(visible(door(event.door)))],
     ["Server name", event.sni], ["Provider", event.provider], ["Connection", event.connection], ["Went to", event.dialled], ["Spoke", words(visible(spoken))],
     ["Body", words(moved)], ["Record", event.id], ["Line", event.seq === undefined ? null : String(event.seq)]];

@@ -33,7 +33,7 @@ fn history(world: &World, requests: usize) {
         let host = format!("api{}.example.com", number % 3);
         let what = json!({ "agent": agent, "method": "GET", "scheme": "https", "host": host, "port": 443, "path": path, "verdict": "pass" });
         for (event, more) in [
-            ("open", json!({ "rule": "reads", "door": "connect" })),
+            ("open", json!({ "rule": "reads", "door": "connect", "provider": "acme", "connection": "acme:bob" })),
             ("close", json!({ "status": status, "bytes_up": 0, "bytes_down": 7, "duration_us": 1234 })),
         ] {
             let mut line = json!({ "v": 1, "event": event, "id": format!("01KAS{number:021}"), "time": time });
@@ -87,6 +87,8 @@ fn what_is_looked_for_is_found_and_the_address_says_it() {
         (&json!(true), &json!(true), &json!(["newest", "oldest"])),
         "{seen}"
     );
+    let providers = seen["providers"].as_array().expect("a list");
+    assert!(providers.iter().any(|name| name == "acme") && !providers.contains(&json!("acme:bob")), "{seen}");
     let csv = seen["csv"].as_str().expect("a file");
     assert!(csv.starts_with("time,event,id,") && csv.lines().count() == 6, "{csv}");
     let record = seen["record"].as_str().expect("a record");

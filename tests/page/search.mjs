@@ -21,6 +21,7 @@ await drive({
     await goTo(page, "Search");
     await settled(page);
     const few = (await rows(page).count()) < 60;
+    const providers = await page.locator(".list-row > :nth-child(4)").allInnerTexts();
     // Down a list whose end is far: it goes on where the page ends, and only what is seen is in the page.
     const grid = page.getByRole("grid");
     const before = await grid.evaluate((grid) => grid.scrollHeight);
@@ -57,7 +58,7 @@ await drive({
     await page.goto(new URL("/search?from=24h", address).href);
     await settled(page);
     seen.push(...(await looked(page, "search-light")));
-    return { few, here, address, order, back, onwards, csv, record, standing: await standing.innerText(), barriers: seen };
+    return { few, providers, here, address, order, back, onwards, csv, record, standing: await standing.innerText(), barriers: seen };
   },
 
   async hostile([link]) {

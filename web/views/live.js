@@ -2,7 +2,7 @@
 
 import { ask, events } from "../api.js";
 import { h, put, tag } from "../dom.js";
-import { bytes, clock, count, milliseconds } from "../format.js";
+import { bytes, clock, count, took as lasted } from "../format.js";
 import { VERDICTS } from "../meanings.js";
 import { method, place, record } from "../record.js";
 import { HELD, held } from "../held.js";
@@ -67,7 +67,7 @@ function fill(row, event) {
   const where = text(place(event) + (event.path ?? ""));
   const [word, kind] = WORDS[event.verdict] ?? [text(event.verdict ?? "…"), ""];
   const moved = event.bytes_down === undefined ? "" : bytes(event.bytes_up + event.bytes_down);
-  const took = event.duration_us === undefined ? "" : milliseconds((event.duration_us - (event.held_us ?? 0)) / 1000);
+  const [took] = lasted(event);
   const said = [event.agent, event.method, place(event), event.path, event.provider, event.connection, event.verdict, event.rule, event.refusal, event.id, event.status, ...(event.notes ?? [])].join(" ").toLowerCase();
   return Object.assign(row, { event, open, held: waits, time: clock(event.began ?? event.time), agent: text(event.agent ?? "—"), method: text(method(event)), where, provider: text(event.provider), word, kind, canary: event.canary !== undefined,
     status: event.status === undefined ? (open ? "…" : "") : String(event.status), level: event.status >= 500 ? "bad" : event.status >= 400 ? "warn" : "", took, moved, said });

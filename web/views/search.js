@@ -2,7 +2,7 @@
 
 import { ask, fetched } from "../api.js";
 import { h, put, say, tag } from "../dom.js";
-import { bytes, clock, count, milliseconds } from "../format.js";
+import { bytes, clock, count, took } from "../format.js";
 import { quoted } from "../lines.js";
 import { list } from "../list.js";
 import { doer, happening, isRequest, method, place, record, verdict } from "../record.js";
@@ -132,10 +132,10 @@ function found(query, search, signal) {
       { name: "Time", width: "8.5rem", wide: true, cell: when },
       { name: "Who", width: "minmax(4rem, 7.5rem)", wide: true, cell: (one) => shown(doer(one), { mono: false, most: 200 }) },
       { name: "What", width: "minmax(0, 1fr)", cell: request },
-      { name: "Provider", width: "minmax(3rem, 6.5rem)", wide: true, cell: (one) => shown(one.connection ?? one.provider ?? "", { mono: false, most: 200 }) },
+      { name: "Provider", width: "minmax(3rem, 6.5rem)", wide: true, cell: (one) => shown(one.provider ?? one.connection?.split(":")[0] ?? "", { mono: false, most: 200 }) },
       { name: "Verdict", width: "5.6rem", wide: true, cell: (one) => (isRequest(one) ? verdict(one) : null) },
       { name: "Status", width: "3.5rem", numeric: true, cell: (one) => (one.status === undefined ? "" : h("span", { class: one.status >= 500 ? "wrong" : one.status >= 400 ? "warn" : null }, String(one.status))) },
-      { name: "Took", width: "3.8rem", numeric: true, wide: true, cell: (one) => (one.duration_us === undefined ? "" : milliseconds(one.duration_us / 1000)) },
+      { name: "Took", width: "3.8rem", numeric: true, wide: true, cell: lasted },
     ],
   });
   rows.reload();
@@ -152,6 +152,11 @@ function turned(query, oldest) {
 function when(one) {
   const date = new Date(one.time);
   return h("time", { datetime: one.time, title: one.time }, `${DAY.format(date)} ${clock(date)}`);
+}
+
+function lasted(one) {
+  const [text, held] = took(one);
+  return held === null ? text : h("span", { title: `${text}, ${held}` }, text);
 }
 
 /** Host and path first: on a narrow screen this is all there is, and the rest below it. */
