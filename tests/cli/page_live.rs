@@ -68,6 +68,12 @@ fn a_held_request_is_seen_as_it_waits() {
     ] {
         assert!(text(&seen, "rule").contains(words), "{words}: {seen}");
     }
+    let shut = json!([true, true, true]);
+    assert_eq!((&seen["none"], &seen["between"]), (&shut, &shut), "neither is copied, and the dialog is there: {seen}");
+    assert!(text(&seen, "copied").contains("paths = \"/*\""), "{seen}");
+    assert!(text(&seen, "selected").contains("paths = \"/orders\"") && seen["waits"] == json!(1), "{seen}");
+    let took = seen["took"][0].as_str().unwrap_or_default();
+    assert!(took.contains(", after ") && took.ends_with(" held") && seen["took"][1] == took, "{seen}");
     assert!(text(&seen, "tile").contains("1 of them under way, 1 held for a word"), "{seen}");
     assert_eq!((&seen["status"], &seen["other"], &seen["rows"]), (&json!("204"), &json!("403"), &json!(1)), "{seen}");
     assert_eq!((&seen["looks"], &seen["wrong"]), (&json!([]), &json!([])), "{seen}");

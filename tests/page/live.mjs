@@ -88,7 +88,7 @@ await drive({
   },
 
   async held([link, proxy, service]) {
-    const { page } = await signedIn(link, { viewport: { width: 1280, height: 800 } });
+    const { page } = await signedIn(link, { viewport: { width: 1280, height: 800 }, permissions: ["clipboard-read", "clipboard-write"] });
     await goTo(page, "Live");
     const sent = curl(proxy, `http://${service}/orders?token=1`, "-X", "PUT");
     await row(page, "held").waitFor();
@@ -109,19 +109,50 @@ await drive({
     await page.getByRole("button", { name: "As a rule…" }).click();
     await panel.getByText('paths = "/orders"').waitFor();
     seen.looks.push(...await looked(page, "as-rule"));
+    const [once, only] = [/, and let this one on$/, /^Copy the rule$/].map((name) => panel.getByRole("button", { name }));
     await panel.getByLabel("Paths").fill("/other");
     await panel.getByRole("alert").waitFor();
+    await panel.getByLabel("Paths").press("Enter");
+    seen.none = [await once.isDisabled(), await only.isDisabled(), await panel.isVisible()];
     // The browser tells its console of what was answered 400.
     wrong.length = 0;
+    // Until what was typed is answered, the rule that stands there is not to be had, and Enter does not answer the request.
+    let release;
+    const gate = new Promise((resolve) => (release = resolve));
+    await page.route("**/rule?*", async (route) => { await gate; await route.continue(); });
     await panel.getByLabel("Paths").fill("/*");
+    await panel.getByLabel("Paths").press("Enter");
+    seen.between = [await once.isDisabled(), await only.isDisabled(), await panel.isVisible()];
+    release();
     await panel.getByText('paths = "/*"').waitFor();
+    await page.unrouteAll({ behavior: "wait" });
+    await panel.getByLabel("Paths").press("Enter");
     seen.rule = await panel.innerText();
-    await panel.getByRole("button", { name: "Cancel" }).click();
-    await page.getByRole("button", { name: "Allow once" }).click();
+    await only.click();
+    await page.getByText("Copied.").waitFor();
+    await panel.waitFor({ state: "detached" });
+    seen.copied = await page.evaluate(() => navigator.clipboard.readText());
+    await picture(page, "as-rule-copied");
+    // Where the browser does not let the page copy, the rule stays there to be taken, and the request waits for a second press.
+    await page.evaluate(() => { navigator.clipboard.writeText = () => Promise.reject(new Error("no")); });
+    await page.getByRole("button", { name: "As a rule…" }).click();
+    await once.click();
+    await panel.getByRole("alert").waitFor();
+    seen.selected = await page.evaluate(() => getSelection().toString());
+    seen.looks.push(...await looked(page, "as-rule-by-hand"));
+    seen.waits = await asks(page, "GET", "/api/approvals").then(({ body }) => body.items.filter(({ status }) => status === "waiting").length);
+    await panel.getByRole("button", { name: "Let this one on" }).click();
     await page.getByText("goes on.").waitFor();
     seen.status = await sent;
     await goTo(page, "Live");
     await row(page, "204").waitFor();
+    // The time of the request is told apart from the person's.
+    await row(page, "204").click();
+    seen.took = [await panel.locator("dt", { hasText: "Took" }).locator("xpath=following-sibling::dd[1]").innerText()];
+    await page.keyboard.press("Escape");
+    await goTo(page, "Search");
+    seen.took.push(await row(page, "204").locator("[title*=' held']").getAttribute("title"));
+    await goTo(page, "Live");
     // In the same list: it waits, and ends.
     const other = curl(proxy, `http://${service}/other`, "-X", "PUT");
     await row(page, "/other").filter({ hasText: "held" }).waitFor();
