@@ -52,6 +52,13 @@ fn known_traffic_is_counted_exactly_and_the_page_says_so() {
     assert!(mend["href"].as_str().is_some_and(|href| href.starts_with("https://login.acme.example/auth")), "{mend}");
     assert_eq!(mend["rel"], "noopener noreferrer");
     assert_eq!(seen["mended"], json!(["resolved"]), "{seen}");
+    let [crowd, alone] = [0, 1].map(|at| seen["together"][at].as_str().unwrap_or_default());
+    assert!(
+        crowd.contains("asked for 1,001 times by nightly, ci, <b>evil</b>\\u{202e}, a, b, c, d, e, and 2 more, last"),
+        "{seen}"
+    );
+    assert!(alone.contains("once by ci, last") && seen["together"].as_array().map(Vec::len) == Some(2), "{seen}");
+    assert_eq!(seen["crowd"], json!({ "over": 0, "markup": 0 }));
     let card = seen["card"].as_str().expect("a card");
     assert!(card.contains("Or run nexus login acme --user bob") && !card.contains("Ask the operator"), "{card}");
     let (before, after) = (&seen["stays"]["before"], &seen["stays"]["after"]);

@@ -67,6 +67,22 @@ async function reading(link, requests) {
 /** What needs a person is mended where it stands: the log-in is made, and the item is gone. */
 async function mending(page) {
   const card = page.getByRole("article").filter({ hasText: "needs a credential" });
+  // What many agents met is one card, since one act mends it; another connection is another.
+  await page.route("**/api/attention", async (route) => {
+    const answer = await route.fetch();
+    const { items } = await answer.json();
+    const others = ["ci", "ci", "<b>evil</b>\u202e", ..."abcdefg"].map((agent) => ({ ...items[0], id: `${items[0].id}${agent}`, agent, count: 100 }));
+    await route.fulfill({ response: answer, json: { items: [...items, ...others, { ...items[0], id: "x", agent: "ci", connection: "acme:eve", command: "nexus login acme --user eve" }] } });
+  });
+  const again = () => page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await again();
+  await card.nth(1).waitFor();
+  seen.together = await card.allInnerTexts();
+  seen.crowd = { over: await overflow(page), markup: await card.locator("b").count() };
+  if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/overview-together.png` });
+  await page.unrouteAll({ behavior: "wait" });
+  await again();
+  await card.nth(1).waitFor({ state: "detached" });
   seen.card = await card.innerText();
   await card.getByRole("button").click();
   const drawer = page.getByRole("dialog");

@@ -9,6 +9,8 @@ import { PLACES } from "../meanings.js";
 import { plot } from "../plot.js";
 
 const EVERY = 5000;
+/** So many agents are named on a card. */
+const NAMED = 8;
 /** What can be looked at, in words, and how often it is looked at anew. */
 const RANGES = { "1h": ["1 hour", 5000], "6h": ["6 hours", 15000], "24h": ["24 hours", 15000], "7d": ["7 days", 30000], "30d": ["30 days", 30000] };
 const OF = { providers: ["Providers", "provider"], agents: ["Agents", "agent"], hosts: ["Hosts", "host"] };
@@ -36,7 +38,7 @@ export async function show(place, context) {
     const shown = [[total === 1 ? "connection" : "connections", total, "/connections"], [status.agents === 1 ? "agent" : "agents", status.agents, "/agents"], ["services known", status.providers, "/catalogue"], [approvals.waiting === 1 ? "request waits for a yes" : "requests wait for a yes", approvals.waiting, "/approvals"]];
     put(numbers, shown.map(([name, number, path]) => h("div", {}, h("b", {}, count(number)), path ? h("a", { href: path }, name) : name)));
     const open = attention.items.filter((item) => item.status === "open");
-    refill(needs, approvals.waiting > 0 ? held(approvals.waiting) : null, open.length === 0 ? approvals.waiting > 0 ? null : h("p", { class: "empty" }, "Nothing. What is refused for want of a credential stands here, with what mends it.") : h("div", { class: "cards" }, open.map((item) => need(item, context, look))));
+    refill(needs, approvals.waiting > 0 ? held(approvals.waiting) : null, open.length === 0 ? approvals.waiting > 0 ? null : h("p", { class: "empty" }, "Nothing. What is refused for want of a credential stands here, with what mends it.") : h("div", { class: "cards" }, together(open).map((items) => need(items, context, look))));
   };
   await look(false);
   const timer = setInterval(() => document.hidden || look(true).catch(() => {}), EVERY);
@@ -55,15 +57,37 @@ export async function show(place, context) {
 /** Requests that wait for a yes. */
 const held = (waiting) => h("p", {}, tag("waits", "warn"), " ", h("a", { href: "/approvals", "data-key": "held" }, waiting === 1 ? "One request waits for a yes" : `${count(waiting)} requests wait for a yes`), waiting === 1 ? "; without one in time it is refused." : "; without one in time they are refused.");
 
-function need(item, { may }, look) {
+/** What one act mends stands once, however many agents met it. */
+function together(open) {
+  const cards = new Map();
+  for (const item of open) {
+    const key = act(item);
+    if (cards.has(key)) cards.get(key).push(item);
+    else cards.set(key, [item]);
+  }
+  return [...cards.values()];
+}
+
+const act = ({ connection, reason, command }) => JSON.stringify([connection, reason, command]);
+
+/** The names of those that met it, each once, with commas between them. */
+function askers(items) {
+  const names = [...new Set(items.map(({ agent }) => agent))];
+  const more = names.length > NAMED ? [`, and ${count(names.length - NAMED)} more`] : [];
+  return [...names.slice(0, NAMED).map((name, at) => [at > 0 ? ", " : null, h("bdi", {}, visible(name))]), more];
+}
+
+function need(items, { may }, look) {
+  const item = items.reduce((latest, one) => (new Date(one.last_seen) > new Date(latest.last_seen) ? one : latest));
+  const times = items.reduce((sum, one) => sum + one.count, 0);
   const [provider, user = ""] = item.connection.split(/:(.*)/s);
   // A log-in that waits for a word can only be approved where the vault is.
   const mends = item.reason !== "pending_approval" && may("operator");
   const label = { not_registered: "Connect…", revoked: "Connect again…", refused: "Connect again…", attention: "Log in again…", unfit: "Enter it again…" }[item.reason] ?? "Connect…";
   const mend = () => connect(provider, { user, again: item.reason !== "not_registered", entered: item.reason === "unfit", done: () => look(false) }).catch((problem) => say(item.command ? `${problem.message}; or type: ${item.command}` : problem.message, "wrong"));
   return h("article", { class: "card" }, h("h2", {}, text(item.title)),
-    h("p", {}, tag(item.urgency ?? "open", item.urgency === "blocking" ? "bad" : "warn"), ` asked for ${item.count === 1 ? "once" : `${count(item.count)} times`} by `, h("bdi", {}, visible(item.agent)), `, last ${near(item.last_seen)}`),
-    h("p", {}, why(item)), mends ? h("p", { class: "mend" }, h("button", { class: "main", "data-key": `mend ${item.id}`, on: { click: mend } }, label)) : null,
+    h("p", {}, tag(item.urgency ?? "open", item.urgency === "blocking" ? "bad" : "warn"), ` asked for ${times === 1 ? "once" : `${count(times)} times`} by `, askers(items), `, last ${near(item.last_seen)}`),
+    h("p", {}, why(item)), mends ? h("p", { class: "mend" }, h("button", { class: "main", "data-key": `mend ${act(item)}`, on: { click: mend } }, label)) : null,
     item.command ? h("p", { class: "command" }, mends ? "Or run " : may("operator") ? "Run " : "An operator runs ", h("code", {}, plain(item.command))) : null);
 }
 
