@@ -46,6 +46,10 @@ await drive({
       await page.getByRole("button", { name: "Suggest rules" }).click();
       await page.locator(".diff").waitFor();
       seen.push(...await looked(page, `policy-${colorScheme}`));
+      // The number of a line stays whole, and beside its file.
+      await page.setViewportSize({ width: 320, height: 800 });
+      const places = await page.locator("small:has(.line)").evaluateAll((all) => all.filter((one) => one.offsetHeight > 30).map((one) => one.textContent));
+      seen.push(...places.map((place) => `${place} is in two lines`));
     }
     return { seen };
   },

@@ -58,7 +58,7 @@ function columns(policy) {
   const order = new Map(policy.rules.map((rule, at) => [rule, at + 1]));
   return [
     { name: "#", numeric: true, cell: (rule) => count(order.get(rule)) },
-    { name: "Rule", cell: (rule) => [shown(rule.name, { mono: false, most: 80 }), h("small", {}, shown(`${rule.file.split("/").at(-1)}:${rule.line}`)), searched(policy, rule)] },
+    { name: "Rule", cell: (rule) => [shown(rule.name, { mono: false, most: 80 }), h("small", {}, shown(rule.file.split("/").at(-1)), h("span", { class: "mono line" }, `:${rule.line}`)), searched(policy, rule)] },
     { name: "What it says", cell: (rule) => h("details", { class: "says" }, h("summary", {}, shown(inShort(rule.text), { most: 90 })), h("pre", { tabindex: "0" }, listing(rule.text))) },
     { name: "Action", cell: (rule) => [tag(rule.action, KINDS[rule.action] ?? ""), rule.mode === "report" ? [" ", tag("report", "warn")] : null] },
     { name: "Let on", numeric: true, cell: (rule) => number(rule.let_on) },
