@@ -5,13 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::histogram::{DURATIONS, Histogram, SIZES};
-use super::series::{Key, Method, Names};
+use super::histogram::{Histogram, SIZES};
+use super::series::{Key, Method, Names, Series};
 use super::trace::Traces;
 use crate::model::Map;
-
-/// More series than this are not kept apart: a service chooses its statuses, and people write provider files.
-const MAX_SERIES: usize = 2_000;
 
 /// Which of the two things that the log names has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,9 +53,9 @@ pub(crate) struct Recorder {
 pub(super) struct Table {
     pub(super) names: Names,
     /// Requests of callers.
-    pub(super) server: Map<Key, Histogram<14>>,
+    pub(super) server: Series,
     /// Requests to services, each as often as it was sent.
-    pub(super) client: Map<Key, Histogram<14>>,
+    pub(super) client: Series,
     /// Bodies towards a provider's service, and from it.
     pub(super) bodies: Map<u16, [Histogram<8>; 2]>,
     pub(super) refusals: Map<(Way, u16), u64>,
@@ -107,7 +104,7 @@ impl Recorder {
         let mut table = self.table();
         let (provider, error) = (table.names.number(provider), table.names.number(""));
         let key = Key { method, secure, status: status.unwrap_or_default(), verdict: "", provider, error };
-        count(&mut table.client, key, took);
+        table.client.count(key, took);
     }
 
     /// How many connections to services wait for a request.
@@ -178,20 +175,16 @@ impl Table {
         };
         let (provider, error) = (self.names.number(ended.provider), self.names.number(error));
         let Ended { method, secure, status, verdict, took, .. } = *ended;
-        count(&mut self.server, Key { method, secure, status: status.unwrap_or_default(), verdict, provider, error }, took);
+        self.server.count(Key { method, secure, status: status.unwrap_or_default(), verdict, provider, error }, took);
         let [sent, received] = self.bodies.entry(provider).or_default();
         sent.add(ended.sent, &SIZES);
         received.add(ended.received, &SIZES);
     }
 }
 
-fn count(series: &mut Map<Key, Histogram<14>>, key: Key, took: Duration) {
-    let key = if series.len() < MAX_SERIES || series.contains_key(&key) { key } else { key.coarse() };
-    series.entry(key).or_default().add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), &DURATIONS);
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::series::MAX_SERIES;
     use super::*;
 
     fn ended(status: u16) -> Ended<'static> {
@@ -222,9 +215,9 @@ mod tests {
             }
         }
         let table = recorder.copy();
-        assert!((MAX_SERIES..MAX_SERIES + 10).contains(&table.server.len()), "{}", table.server.len());
-        assert!(table.client.len() < MAX_SERIES + 10);
-        assert_eq!(table.server.values().map(|histogram| histogram.count).sum::<u64>(), 5_400);
+        assert!((MAX_SERIES..MAX_SERIES + 10).contains(&table.server.iter().len()), "{}", table.server.iter().len());
+        assert!(table.client.iter().len() < MAX_SERIES + 10);
+        assert_eq!(table.server.iter().map(|(_, histogram)| histogram.count).sum::<u64>(), 5_400);
     }
 
     #[test]
@@ -239,7 +232,7 @@ mod tests {
         recorder.ended(&Ended { way: Way::Tunnel, verdict: "tunnel", sent: 7, ..ended(200) });
         let table = recorder.copy();
         assert_eq!(recorder.gauges(), [0, 1, 0]);
-        assert_eq!((table.server.len(), table.guard_hits, table.notes["renewed"]), (2, 3, 3));
+        assert_eq!((table.server.iter().len(), table.guard_hits, table.notes["renewed"]), (2, 3, 3));
         assert_eq!(table.tunnels["tunnel"].sent, 7);
         assert_eq!(table.refusals.values().sum::<u64>(), 1);
     }

@@ -1,6 +1,12 @@
 //! Under which labels something is counted. Every one is of a closed set, or of the catalogue: never a path, never a caller's host.
 
+use std::time::Duration;
+
+use super::histogram::{DURATIONS, Histogram};
 use crate::model::Map;
+
+/// More series than this are not kept apart: a service chooses its statuses, and people write provider files.
+pub(super) const MAX_SERIES: usize = 2_000;
 
 /// The methods that OpenTelemetry's HTTP conventions know; others are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,21 +64,37 @@ impl Method {
 pub(super) const OTHER: &str = "_OTHER";
 
 /// Words that are the same for many series: providers, kinds of refusals. Both sets are bounded by who writes them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Names {
     numbers: Map<Box<str>, u16>,
     words: Vec<Box<str>>,
+    /// The number that was asked for last: it is asked for again.
+    last: u16,
+}
+
+/// No word is number 0.
+impl Default for Names {
+    fn default() -> Self {
+        Self { numbers: Map::default(), words: vec!["".into()], last: 0 }
+    }
 }
 
 impl Names {
     /// The number of `word`, which it gets here if it has none.
     pub(super) fn number(&mut self, word: &str) -> u16 {
-        if let Some(number) = self.numbers.get(word) {
-            return *number;
+        if word.is_empty() {
+            return 0;
         }
-        let Ok(number) = u16::try_from(self.words.len()) else { return u16::MAX };
-        self.words.push(word.into());
-        self.numbers.insert(word.into(), number);
+        if self.words.get(usize::from(self.last)).is_some_and(|last| **last == *word) {
+            return self.last;
+        }
+        let known = self.numbers.get(word).copied();
+        let Some(number) = known.or_else(|| u16::try_from(self.words.len()).ok()) else { return u16::MAX };
+        if known.is_none() {
+            self.words.push(word.into());
+            self.numbers.insert(word.into(), number);
+        }
+        self.last = number;
         number
     }
 
@@ -115,6 +137,42 @@ impl Key {
             status,
             error,
         }
+    }
+}
+
+/// How long requests took, by their series.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Series {
+    places: Map<Key, usize>,
+    all: Vec<(Key, Histogram<14>)>,
+    /// Where the last one was counted: the next is likely to be of the same series.
+    last: usize,
+}
+
+impl Series {
+    /// Counts a request that took so long.
+    pub(super) fn count(&mut self, key: Key, took: Duration) {
+        if self.all.get(self.last).is_none_or(|(last, _)| *last != key) {
+            self.last = self.place(key);
+        }
+        if let Some((_, histogram)) = self.all.get_mut(self.last) {
+            histogram.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), &DURATIONS);
+        }
+    }
+
+    fn place(&mut self, key: Key) -> usize {
+        let key = if self.all.len() < MAX_SERIES || self.places.contains_key(&key) { key } else { key.coarse() };
+        let next = self.all.len();
+        let place = *self.places.entry(key).or_insert(next);
+        if place == next {
+            self.all.push((key, Histogram::default()));
+        }
+        place
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &(Key, Histogram<14>)> {
+        self.all.iter()
     }
 }
 
