@@ -30,7 +30,7 @@ impl Vault for Home {
     }
 
     fn connections(&self, provider: &ProviderId) -> Result<Listed, Cause> {
-        let snapshot = self.store.snapshot().map_err(cause)?;
+        let snapshot = self.store.glance().map_err(cause)?;
         let (ids, own) = snapshot.all_of(provider);
         Ok(Listed { version: snapshot.generation(), ids, own, moment: snapshot })
     }

@@ -54,7 +54,7 @@ pub(crate) trait Vault: Send + Sync + 'static {
     /// The connection as it is on disk now; the same `Arc` while it is the same.
     fn entry(&self, id: &ConnectionId) -> Result<Seen, Cause>;
 
-    /// The connections of `provider`, the default one first.
+    /// The connections of `provider`, the default one first. A change counts from when its writer is told that it is written.
     fn connections(&self, provider: &ProviderId) -> Result<Listed, Cause>;
 
     /// Changes the connection under the vault's lock. When this returns `Ok`, the change survives a power cut.

@@ -1,6 +1,8 @@
 //! `VaultFile`: `nexus.enc` on disk; what opens it, and the one way it is written.
 
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -9,6 +11,9 @@ use super::error::Error;
 use super::seen::{self, Digest, Seen};
 use crate::disk::{self, Lock, Stamp};
 use crate::seal::{self, DataKey};
+
+/// How long a proxy that is busy goes by its last look at the file.
+pub(super) const GLANCE: Duration = Duration::from_millis(1);
 
 pub(super) struct VaultFile {
     path: PathBuf,
@@ -50,7 +55,8 @@ impl VaultFile {
         seal::open(&self.key, text).map_err(|cause| Error::unopened(&self.path, cause))
     }
 
-    /// Replaces the file by what `change` makes of its opened text, under the lock; leaves it alone for `None` or an error.
+    /// Replaces the file by what `change` makes of its opened text, under the lock; leaves it alone for `None` or an error. On return every
+    /// [`Store::glance`](super::Store::glance) that begins sees it.
     pub(super) fn rewrite<T>(
         &self,
         change: impl FnOnce(&[u8]) -> Result<Option<Change<T>>, Error>,
@@ -71,6 +77,9 @@ impl VaultFile {
         if let Err(error) = remembered {
             tracing::warn!(%error, "the vault is written, but a rollback of it might go unnoticed");
         }
+        drop(lock);
+        // Whoever is told that it is written may rely on nobody using what was there before.
+        thread::sleep(2 * GLANCE);
         Ok(Some(result))
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use zeroize::Zeroizing;
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::document::Document;
 use super::entry::Entry;
 use super::error::Error;
-use super::file::{Sealed, VaultFile};
+use super::file::{GLANCE, Sealed, VaultFile};
 use super::json::{NotUnderstood, RESERVED};
 use super::seen::{Digest, Seen};
 use super::snapshot::Snapshot;
@@ -42,7 +42,13 @@ pub struct Store {
     /// One thread reads a changed file, the others wait for it.
     reading: Mutex<()>,
     generations: AtomicU64,
+    born: Instant,
+    /// When the file was last [looked at](Store::glance), in microseconds since `born`; [`NEVER`] is later than all.
+    looked: AtomicU64,
 }
+
+/// Before the first look.
+const NEVER: u64 = u64::MAX;
 
 /// What was read last, and of which file.
 struct Cached {
@@ -68,7 +74,8 @@ impl Store {
     pub fn with_key(settings: Settings, key: DataKey) -> Self {
         let (cache, reading) = (ArcSwapOption::empty(), Mutex::new(()));
         let file = VaultFile::new(settings.file, key);
-        Self { file, cache, reading, generations: AtomicU64::new(0) }
+        let (generations, born, looked) = (AtomicU64::new(0), Instant::now(), AtomicU64::new(NEVER));
+        Self { file, cache, reading, generations, born, looked }
     }
 
     /// All connections as the file has them now. One system call when it has not changed.
@@ -84,6 +91,26 @@ impl Store {
             Some(snapshot) => Ok(snapshot),
             None => self.reload(),
         }
+    }
+
+    /// All connections as the file had them within the last millisecond, which every writer of ours waits for before it returns. No system
+    /// call where many ask.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`].
+    pub fn glance(&self) -> Result<Arc<Snapshot>, Error> {
+        let now = u64::try_from(self.born.elapsed().as_micros()).unwrap_or(NEVER);
+        let looked = self.looked.load(Ordering::Acquire);
+        if now.checked_sub(looked).is_some_and(|ago| u128::from(ago) < GLANCE.as_micros())
+            && let Some(cached) = &*self.cache.load()
+            && cached.settled
+        {
+            return Ok(Arc::clone(&cached.snapshot));
+        }
+        let snapshot = self.snapshot()?;
+        // As of before it was looked.
+        self.looked.store(now, Ordering::Release);
+        Ok(snapshot)
     }
 
     /// Writes `entry` as the connection `id`, or as what that is called in the file, its person by name or by number. It replaces what is

@@ -429,3 +429,29 @@ fn a_handle_of_the_gateway_finds_its_connection_also_after_it_was_registered_ane
     let kept = document(odd).entry(&id("a")).expect("there").expect("understood");
     assert_eq!((kept.gateway_ids.len(), kept.other.names().collect::<Vec<_>>()), (0, vec!["gateway_ids"]));
 }
+
+#[test]
+fn a_glance_costs_nothing_and_sees_what_any_writer_was_told_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { file: folder.path().join("nexus.enc"), salt: folder.path().join(".salt") };
+    let store = || Store::with_key(settings.clone(), DataKey::from_bytes([1; 32]));
+    let (busy, other) = (store(), store());
+    other.register(&id("github"), entry(&[("access_token", "one")])).expect("written");
+    let (over, told, begun) = (std::sync::atomic::AtomicBool::new(false), std::sync::atomic::Ordering::SeqCst, Instant::now());
+    std::thread::scope(|threads| {
+        // As many requests do, so that the look before is always a young one.
+        threads.spawn(|| {
+            while !over.load(told) && begun.elapsed() < Duration::from_secs(20) {
+                busy.glance().expect("read");
+            }
+        });
+        for round in 0..20 {
+            let name = id(&format!("github:r{round}"));
+            other.register(&name, entry(&[("access_token", "two")])).expect("written");
+            assert!(busy.glance().expect("read").get(&name).is_some(), "registered");
+            other.delete(&name).expect("written");
+            assert!(busy.glance().expect("read").get(&name).is_none(), "removed");
+        }
+        over.store(true, told);
+    });
+}
