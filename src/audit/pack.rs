@@ -13,7 +13,7 @@ use super::spool_file::{no_follow, sync_folder};
 
 /// How much of a segment becomes one frame.
 const FRAME: usize = 256 * 1024;
-const LEVEL: i32 = 3;
+const LEVEL: i32 = 1;
 /// Of the frame that holds the table (RFC 8878 §3.1.2).
 const SKIPPABLE: u32 = 0x184D_2A5E;
 /// Ends the table.
