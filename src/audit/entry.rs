@@ -1,12 +1,17 @@
 //! `Entry`: a record that can't be forgotten.
 
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 
 use http::HeaderMap;
 
 use super::error::Error;
 use super::record::{Kind, Record, Verdict};
 use super::spool::{Opened, Spool};
+
+/// Why what is under way on a stream is ended by us, once it is: a word for [`Record::note`].
+pub(crate) type EndedFor = Rc<Cell<Option<&'static str>>>;
 
 /// A record and its spool. Dropping it writes the last line: the closing one if it was opened, else that it never left.
 #[derive(Debug)]
@@ -18,11 +23,17 @@ pub(crate) struct Entry {
     discarded: bool,
     /// Its record is another entry's now, which counts.
     lent: bool,
+    ended_for: Option<EndedFor>,
 }
 
 impl Entry {
     pub(super) fn new(spool: Spool, record: Record) -> Self {
-        Self { spool, record: Box::new(record), opened: false, discarded: false, lent: false }
+        Self { spool, record: Box::new(record), opened: false, discarded: false, lent: false, ended_for: None }
+    }
+
+    /// It is under way on a stream that tells here why it ends, if it does not end by itself.
+    pub(crate) fn ends_with(&mut self, stream: &EndedFor) {
+        self.ended_for = Some(Rc::clone(stream));
     }
 
     /// Writes the opening line, as [`Spool::open`].
@@ -77,14 +88,14 @@ impl Drop for Entry {
         if !self.lent {
             self.spool.recorder().over(self.record.kind.into());
         }
+        let ended_for = self.ended_for.as_ref().and_then(|why| why.get());
         if self.opened {
-            if self.record.kind == Kind::Request && self.record.status.is_none() {
-                self.record.note("caller_left");
-            }
+            let left = self.record.kind == Kind::Request && self.record.status.is_none();
+            ended_for.or(left.then_some("caller_left")).into_iter().for_each(|why| self.record.note(why));
             self.spool.close(&self.record);
         } else if !self.discarded {
             if self.record.verdict != Some(Verdict::Refuse) {
-                self.record.note("abandoned");
+                self.record.note(ended_for.unwrap_or("abandoned"));
             }
             self.spool.refused(&self.record);
         }

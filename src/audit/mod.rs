@@ -43,7 +43,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use entry::Entry;
+pub(crate) use entry::{EndedFor, Entry};
 pub use error::Error;
 pub use export::{Export, Format, FoundExport};
 pub use head::{BadHead, BadKey, Head, HeadKey, PublicKey};

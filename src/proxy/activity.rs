@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::worker::Settings;
+use crate::audit::EndedFor;
 
 /// How often a quiet stream is looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -43,6 +44,7 @@ pub(super) struct Activity {
     last: Cell<Moment>,
     /// Since when a head has been on its way, where nobody else counts that.
     head: Cell<Option<Moment>>,
+    ended_for: EndedFor,
 }
 
 /// A request whose response has not ended.
@@ -56,7 +58,7 @@ impl Activity {
     /// Of a new stream.
     pub(super) fn new() -> Rc<Self> {
         let (busy, answering, last) = (Cell::new(0), Cell::new(0), Cell::new(Moment::now()));
-        Rc::new(Self { busy, answering, last, head: Cell::new(None) })
+        Rc::new(Self { busy, answering, last, head: Cell::new(None), ended_for: EndedFor::default() })
     }
 
     /// How long no request has been under way.
@@ -90,6 +92,11 @@ impl Activity {
         self.last.set(Moment::now());
     }
 
+    /// Whoever is served here may not act any more: what is under way ends, and says so.
+    pub(super) fn agent_revoked(&self) {
+        self.ended_for.set(Some("agent_revoked"));
+    }
+
     /// Whether a head has been on its way for longer than `limit`.
     pub(super) fn head_late(&self, limit: Duration) -> bool {
         self.head.get().is_some_and(|since| since.elapsed() > limit)
@@ -101,6 +108,11 @@ impl Busy {
     pub(super) fn new(activity: &Rc<Activity>) -> Self {
         activity.busy.set(activity.busy.get() + 1);
         Self { activity: Rc::clone(activity), answering: Cell::new(false) }
+    }
+
+    /// Why it ends, once it does for a reason of ours.
+    pub(super) fn ended_for(&self) -> &EndedFor {
+        &self.activity.ended_for
     }
 
     /// A response begins, or a piece of it was taken by the caller.

@@ -121,6 +121,7 @@ impl Worker {
     pub(super) async fn exchange(self: &Rc<Self>, door: &Door, asked: &mut Asked, busy: Busy) -> Answer {
         door.used();
         let mut entry = self.spool.begin(Kind::Request);
+        entry.ends_with(busy.ended_for());
         note_source(&mut entry, door.origin());
         entry.http(asked.parts.version);
         entry.begin_span(&asked.parts.headers);

@@ -166,6 +166,7 @@ impl Worker {
                 }
             }
             if activity.is_busy() && self.revoked(door) {
+                activity.agent_revoked();
                 return End::Broken;
             }
             if activity.head_late(settings.head_timeout) || activity.stalled_for() > settings.idle_timeout + look {

@@ -164,6 +164,7 @@ impl Worker {
                     let idle = stream.activity.idle_for();
                     shut = idle > settings.keep_alive;
                     if stream.activity.is_busy() && self.revoked(&stream.door) {
+                        stream.activity.agent_revoked();
                         return Err(());
                     }
                     let unread = idle > settings.keep_alive + 2 * look || stream.activity.stalled_for() > settings.idle_timeout + look;

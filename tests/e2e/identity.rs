@@ -276,6 +276,11 @@ fn i6_a_response_of_a_revoked_agent_does_not_go_on_for_ever() {
             assert!(outcome.expect("it ends").is_err(), "it is cut off, not whole");
         }
         assert!(revoked.elapsed() < Duration::from_secs(1), "{:?}", revoked.elapsed());
+        // The caller has not left: the log says who ended it, of HTTP/1.1, HTTP/2 and the base URL.
+        let ended = |line: &&serde_json::Value| {
+            line["event"] == "close" && line["path"] == "/events" && line["notes"].to_string().contains("agent_revoked")
+        };
+        crate::harness::eventually("three lines", || (nexus.audit().iter().filter(ended).count() == 3).then_some(())).await;
     });
 }
 

@@ -45,7 +45,7 @@ fn refuse(home: &Path) {
         // All that share a write share its failure.
         let together = (0..10).map(|_| {
             let spool = spool.clone();
-            tokio::spawn(async move { spool.begin(Kind::Request).open().await.map(drop) })
+            tokio::task::spawn_local(async move { spool.begin(Kind::Request).open().await.map(drop) })
         });
         for task in together.collect::<Vec<_>>() {
             assert!(task.await.expect("no panic").is_err());

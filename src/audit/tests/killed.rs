@@ -19,7 +19,7 @@ fn child_of_i8_kill() {
         let spool = log.spool().expect("a spool");
         for _ in 0..8 {
             let spool = spool.clone();
-            tokio::spawn(async move {
+            tokio::task::spawn_local(async move {
                 loop {
                     let mut entry = spool.begin(Kind::Request);
                     let id = entry.open().await.expect("opened").id();

@@ -52,8 +52,11 @@ fn start(folder: &Path) -> Arc<Log> {
     Log::start(settings(folder)).expect("a log")
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+fn runtime() -> tokio::runtime::LocalRuntime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+        .expect("a runtime")
 }
 
 /// Every line of the segments, in order.

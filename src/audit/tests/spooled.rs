@@ -31,7 +31,7 @@ fn requests_of_one_turn_share_a_write() {
         let tasks: Vec<_> = (0..64)
             .map(|_| {
                 let spool = spool.clone();
-                tokio::spawn(async move {
+                tokio::task::spawn_local(async move {
                     for _ in 0..10 {
                         let mut entry = spool.begin(Kind::Request);
                         entry.open().await.expect("opened");
@@ -145,7 +145,7 @@ fn with_fsync_always_every_opener_of_a_batch_hears_of_the_sync() {
         let spool = log.spool().expect("a spool");
         let open = |_| {
             let spool = spool.clone();
-            tokio::spawn(async move { spool.begin(Kind::Request).open().await.map(|opened| opened.id()) })
+            tokio::task::spawn_local(async move { spool.begin(Kind::Request).open().await.map(|opened| opened.id()) })
         };
         for task in (0..32).map(open).collect::<Vec<_>>() {
             task.await.expect("no panic").expect("opened");
