@@ -52,14 +52,18 @@ impl Coding {
     /// By its name; `Some(None)` for names that code nothing: `aws-chunked` is stored by some clients of S3 as if it were one,
     /// `utf-8` is said by services that mean the character set.
     pub(crate) fn named(name: &[u8]) -> Option<Option<Self>> {
-        Some(match name.to_ascii_lowercase().as_slice() {
-            b"" | b"identity" | b"aws-chunked" | b"utf-8" => None,
-            b"gzip" | b"x-gzip" => Some(Self::Gzip),
-            b"deflate" => Some(Self::Deflate),
-            b"br" => Some(Self::Brotli),
-            b"zstd" => Some(Self::Zstd),
-            _ => return None,
-        })
+        const NAMES: [(&[u8], Option<Coding>); 9] = [
+            (b"", None),
+            (b"identity", None),
+            (b"gzip", Some(Coding::Gzip)),
+            (b"br", Some(Coding::Brotli)),
+            (b"zstd", Some(Coding::Zstd)),
+            (b"deflate", Some(Coding::Deflate)),
+            (b"x-gzip", Some(Coding::Gzip)),
+            (b"aws-chunked", None),
+            (b"utf-8", None),
+        ];
+        NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, coding)| *coding)
     }
 }
 
