@@ -1,6 +1,6 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-all test-sdk test-deps lint deny doc fuzz fuzz-check bench examples
+.PHONY: help demo build test test-all test-sdk test-deps lint deny doc fuzz fuzz-check bench gates examples
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -85,6 +85,14 @@ fuzz: ## Run each fuzz target for FUZZ_SECONDS (60), guided by coverage
 
 bench: ## Measure what is claimed to be fast
 	$(CARGO) bench --locked --bench hot_path
+
+GUNGRAUN := 0.20.0
+
+gates: ## Count the instructions of what every request does: more than a twentieth above the last count is an error
+	tests/apt.sh benches/apt.txt
+	$(TARGET)/tools/bin/gungraun-runner --version 2>/dev/null | grep -qF $(GUNGRAUN) || \
+		$(CARGO) install gungraun-runner --locked --version $(GUNGRAUN) --debug --root $(TARGET)/tools
+	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" $(CARGO) bench --locked --profile gates --bench instructions
 
 examples: ## Build the examples
 	$(CARGO) build --locked --examples

@@ -4,37 +4,21 @@
 
 #![expect(clippy::expect_used, reason = "a bench that cannot set up should stop")]
 
+mod common;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 use nexus::ca::{Issuer, Root, Settings};
-use nexus::fuzzing::{Decider, Scrubbing, connect_line, pass_requests};
-use nexus::model::{Authority, Credential, Host, Scheme, Secret, Target};
+use nexus::fuzzing::{Auditing, Decider, Scrubbing, connect_line, pass_requests};
+use nexus::model::{Credential, Host, Secret};
 use nexus::provider::{Catalogue, prepare, strip_target};
 
-const REQUEST: &[u8] = b"GET /repos/octo/hello/issues?state=open&per_page=100 HTTP/1.1\r\n\
-    Host: api.github.com\r\n\
-    User-Agent: python-requests/2.32.3\r\n\
-    Accept-Encoding: gzip, deflate, br, zstd\r\n\
-    Accept: application/vnd.github+json\r\n\
-    X-GitHub-Api-Version: 2022-11-28\r\n\
-    Authorization: Bearer ghp_0123456789abcdefghijklmnopqrstuvwxyz\r\n\
-    Connection: keep-alive\r\n\r\n";
-
-fn target(url: &str) -> Target {
-    let rest = url.strip_prefix("https://").expect("https");
-    let (authority, path) = rest.split_once('/').expect("a path");
-    Target {
-        scheme: Scheme::Https,
-        authority: Authority::parse(authority, Some(443)).expect("an authority"),
-        method: Method::GET,
-        path: format!("/{path}").parse().expect("a path"),
-    }
-}
+use common::{REQUEST, answer, target};
 
 fn heads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("head");
@@ -126,28 +110,8 @@ fn leaves(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// An answer as APIs give them, in pieces as they come off a connection.
-fn answer() -> Vec<Bytes> {
-    let issue = |number: usize| {
-        format!(
-            r#"{{"id":{number},"node_id":"MDU6SXNzdWU{number:06}","url":"https://api.github.com/repos/octo/hello/issues/{number}","state":"open",
-"title":"A title that says what is wrong with {number}","body":"It was fine yesterday.\\n\\n> quoted \\"text\\" & more of it\\n","locked":false,
-"user":{{"login":"octocat","avatar_url":"https://avatars.example/u/{number}?v=4&s=40%2F80"}},"created_at":"2026-11-23T01:02:03Z","comments":{}}},"#,
-            number % 7
-        )
-    };
-    let text: String = (0..)
-        .map(issue)
-        .scan(0, |length, issue| {
-            *length += issue.len();
-            (*length < 4 * 1024 * 1024).then_some(issue)
-        })
-        .collect();
-    text.as_bytes().chunks(64 * 1024).map(Bytes::copy_from_slice).collect()
-}
-
 fn scrubbing(criterion: &mut Criterion) {
-    let pieces = answer();
+    let pieces = answer(4 * 1024 * 1024);
     let length: usize = pieces.iter().map(Bytes::len).sum();
     let mut group = criterion.benchmark_group("guard");
     group.throughput(Throughput::Bytes(length as u64));
@@ -164,6 +128,13 @@ fn scrubbing(criterion: &mut Criterion) {
     criterion.bench_function("guard/compile", |bencher| bencher.iter(|| Scrubbing::of(black_box(&[token]))));
 }
 
+fn audit(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let auditing = Auditing::start(folder.path()).expect("a log");
+    let target = target("https://api.github.com/repos/octo/hello/issues?state=open");
+    criterion.bench_function("audit/a request of its own", |bencher| bencher.iter(|| auditing.request(black_box(&target))));
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     heads(&mut criterion);
@@ -171,5 +142,6 @@ fn main() {
     strategies(&mut criterion);
     leaves(&mut criterion);
     scrubbing(&mut criterion);
+    audit(&mut criterion);
     criterion.final_summary();
 }

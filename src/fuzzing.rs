@@ -1,5 +1,6 @@
 //! Doors for the fuzz targets and property tests to what reads a stranger's bytes. Not an interface to build on.
 
+mod auditing;
 mod decider;
 mod scrubbing;
 mod texts;
@@ -24,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use crate::head::{Gate, Head, Limits, Malformed, Reader, Verdict, Watch};
 use crate::model::Authority;
 
+pub use auditing::Auditing;
 pub use decider::Decider;
 pub use scrubbing::{Scrubbing, decoded};
 pub use texts::{Opened, Reading, config, graphql, policy_file, provider_file, vault_text};
