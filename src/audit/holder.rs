@@ -20,6 +20,8 @@ use super::trailer::Link;
 
 /// How much of a spool is taken at once; a line that is longer isn't ours.
 const CHUNK: usize = 256 * 1024;
+/// Where a round takes so much, some thousand requests a second go through: what can wait, waits.
+const HURRY: u64 = 256 * 1024;
 
 /// Holds the chain: its lock, where it stands, and the spools it takes from.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub(super) struct Holder {
     /// The spools that are open.
     sources: HashMap<String, File>,
     pub(super) clock: Clock,
+    /// How many bytes this round took.
+    taken: u64,
     chunk: Vec<u8>,
     pub(super) out: Vec<u8>,
 }
@@ -95,6 +99,7 @@ impl Holder {
             offsets,
             sources: HashMap::new(),
             clock: Clock::new(),
+            taken: 0,
             chunk: vec![0; CHUNK],
             out: Vec::with_capacity(2 * CHUNK),
         }))
@@ -106,8 +111,9 @@ impl Holder {
             self.take_over()?;
             self.new = false;
         }
+        self.taken = 0;
         let busy = self.gather(|_, _, _| true)?;
-        Ok(self.keep_house()? | busy)
+        Ok(self.keep_house(self.taken >= HURRY)? | busy)
     }
 
     /// Takes what those spools hold that are `wanted`; says whether there was anything.
@@ -219,6 +225,7 @@ impl Holder {
         }
         self.unsynced.get_or_insert_with(Instant::now);
         self.lines += self.link.seq - before.seq;
+        self.taken += lines.len() as u64;
         self.offsets.insert(id.to_owned(), end);
         Ok(true)
     }

@@ -10,9 +10,12 @@ use super::segment::Segment;
 use super::settings::Fsync;
 use super::spool_file::sync_folder;
 
+/// So many closed segments wait to be packed for a time with fewer requests; packing costs as much as all else that is done for the log.
+const LATER: usize = 8;
+
 impl Holder {
-    /// What is due now. Says whether there was something that more of may follow.
-    pub(super) fn keep_house(&mut self) -> Result<bool, Error> {
+    /// What is due now, and what could wait if there is no `hurry`. Says whether there was something that more of may follow.
+    pub(super) fn keep_house(&mut self, hurry: bool) -> Result<bool, Error> {
         if self.lines > 1 && self.age() >= self.settings.segment_age {
             self.next_segment()?;
         }
@@ -25,7 +28,9 @@ impl Holder {
             self.sync()?;
         }
         self.forget()?;
-        Ok(self.settings.pack && self.shelf.pack_one(&self.settings.folder))
+        // Where only so many bytes are kept, what isn't packed drives out what is older.
+        let later = hurry && self.settings.keep_bytes.is_none() && self.shelf.unpacked() < LATER;
+        Ok(self.settings.pack && !later && self.shelf.pack_one(&self.settings.folder))
     }
 
     /// The last head, and the last sync.

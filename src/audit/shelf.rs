@@ -53,6 +53,11 @@ impl Shelf {
         self.unpackable = false;
     }
 
+    /// How many wait to be packed.
+    pub(super) fn unpacked(&self) -> usize {
+        self.closed.iter().rev().take_while(|closed| !closed.packed).count()
+    }
+
     /// Packs the oldest segment that isn't; says whether there was one. A failure is told and leaves the segment as it is.
     pub(super) fn pack_one(&mut self, folder: &Path) -> bool {
         let Some(next) = self.closed.iter_mut().find(|closed| !closed.packed).filter(|_| !self.unpackable) else {

@@ -275,3 +275,25 @@ fn what_is_not_kept_is_told_and_what_is_taken_away_shows() {
     let old = verify(&settings.folder, &Against { keys: Vec::new(), head: Some(head) });
     assert!(matches!(old, Err(Error::Broken { .. } | Error::Forgotten { .. })), "{old:?}");
 }
+
+#[test]
+fn what_is_closed_in_a_hurry_is_packed_when_there_is_time_or_too_much() {
+    use crate::audit::holder::Holder;
+    use crate::audit::spool_file::SpoolFile;
+    let chunk = 256 * 1024;
+    let line = format!("{{\"v\":1,\"event\":\"open\",\"path\":\"/{}\"}}\n", "a".repeat(980));
+    for (chunks, keep_bytes, at_once) in [(4, None, 0), (13, None, 1), (4, Some(u64::MAX), 1)] {
+        let home = tempfile::tempdir().expect("a folder");
+        let settings = Settings { pack: true, keep_bytes, spool_file_bytes: u64::MAX, ..settings(home.path()) };
+        fs::create_dir_all(settings.spools()).expect("folders");
+        let mut spool = SpoolFile::create(&settings, 7, 1).expect("a spool");
+        let lines = chunks * (chunk / line.len());
+        spool.append(line.repeat(lines).as_bytes()).expect("written");
+        let mut holder = Holder::claim(&settings, "0000000000000007-").expect("read").expect("nobody else");
+        assert!(holder.round().expect("a round"));
+        assert_eq!(packed(&settings).len(), at_once, "{chunks} chunks, {keep_bytes:?}");
+        while holder.round().expect("a round") {}
+        assert_eq!(packed(&settings).len(), chunks - 1, "all but the one that is written");
+        assert_eq!(chained(&settings).len(), chunks + lines, "with a header each");
+    }
+}
