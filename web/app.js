@@ -126,6 +126,18 @@ window.addEventListener("popstate", () => show());
 window.addEventListener("hashchange", () => location.pathname === SIGN_IN && signIn());
 window.addEventListener("signed-out", () => person !== null && signedOut());
 
+/** Who reads what is here already does something too: the gateway, which sees nothing of it, is told so now and then. */
+const TELL = 20000;
+let told = Date.now();
+for (const kind of ["pointerdown", "keydown", "wheel"]) {
+  document.addEventListener(kind, () => {
+    if (person === null || Date.now() - told < TELL) return;
+    told = Date.now();
+    // Where that is not heard, the next thing that is asked for will say so.
+    ask("GET", "/api/session").catch(() => {});
+  }, { capture: true, passive: true });
+}
+
 if (known() && location.pathname !== SIGN_IN) {
   try {
     person = await ask("GET", "/api/session");

@@ -41,6 +41,7 @@ fn requests_are_seen_as_they_happen() {
         assert!(record.contains(words), "{words}: {record}");
     }
     assert_eq!((&seen["focus"], &seen["filtered"], &seen["wrong"]), (&json!(true), &json!(2), &json!([])), "{seen}");
+    assert_eq!(seen["active"], 200, "{seen}");
 }
 
 #[test]

@@ -68,6 +68,14 @@ await drive({
     await row(page, "/other").waitFor();
     await page.getByLabel("Verdict").selectOption("refuse");
     await row(page, "/other").waitFor({ state: "detached" });
+    // Who reads what is here already is not idle: the gateway is told so.
+    const told = page.waitForResponse((response) => response.url().endsWith("/api/session") && !("nexus-background" in response.request().headers()));
+    await page.evaluate(() => {
+      const now = Date.now;
+      Date.now = () => now() + 60000;
+    });
+    await page.keyboard.press("Shift");
+    seen.active = (await told).status();
     return seen;
   },
 
