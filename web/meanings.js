@@ -57,7 +57,7 @@ export const NOTES = {
   idle: "Nothing moved for too long.",
   no_request: "A stream came, and no request.",
   not_tls: "What came through the CONNECT was no TLS.",
-  agent_revoked: "The agent was revoked meanwhile.",
+  agent_revoked: "The agent may not act any more: it was revoked, frozen or changed, or its time was up.",
   rule_over: "The time ended for which a rule had let it on.",
   rule: "A rule of the policy refused it.",
   no_rule: "No rule speaks of it, and policy.default is deny.",

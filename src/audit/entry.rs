@@ -36,6 +36,11 @@ impl Entry {
         self.ended_for = Some(Rc::clone(stream));
     }
 
+    /// It has ended as it should, whatever becomes of its stream.
+    pub(crate) fn ends_well(&mut self) {
+        self.ended_for = None;
+    }
+
     /// Writes the opening line, as [`Spool::open`].
     ///
     /// # Errors
@@ -88,7 +93,7 @@ impl Drop for Entry {
         if !self.lent {
             self.spool.recorder().over(self.record.kind.into());
         }
-        let ended_for = self.ended_for.as_ref().and_then(|why| why.get());
+        let ended_for = self.ended_for.as_ref().and_then(|why| why.get()).filter(|why| !self.record.notes.contains(why));
         if self.opened {
             let left = self.record.kind == Kind::Request && self.record.status.is_none();
             ended_for.or(left.then_some("caller_left")).into_iter().for_each(|why| self.record.note(why));

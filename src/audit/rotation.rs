@@ -12,6 +12,8 @@ use super::spool_file::sync_folder;
 
 /// So many closed segments wait to be packed for a time with fewer requests; packing costs as much as all else that is done for the log.
 const LATER: usize = 8;
+/// And at most about so many bytes, where segments are large.
+const LATER_BYTES: u64 = 1024 * 1024 * 1024;
 
 impl Holder {
     /// What is due now, and what could wait if there is no `hurry`. Says whether there was something that more of may follow.
@@ -29,7 +31,8 @@ impl Holder {
         }
         self.forget()?;
         // Where only so many bytes are kept, what isn't packed drives out what is older.
-        let later = hurry && self.settings.keep_bytes.is_none() && self.shelf.unpacked() < LATER;
+        let (waiting, bytes) = self.shelf.unpacked();
+        let later = hurry && self.settings.keep_bytes.is_none() && waiting < LATER && bytes < LATER_BYTES;
         Ok(self.settings.pack && !later && self.shelf.pack_one(&self.settings.folder))
     }
 

@@ -53,9 +53,10 @@ impl Shelf {
         self.unpackable = false;
     }
 
-    /// How many wait to be packed.
-    pub(super) fn unpacked(&self) -> usize {
-        self.closed.iter().rev().take_while(|closed| !closed.packed).count()
+    /// How many wait to be packed, and how many bytes.
+    pub(super) fn unpacked(&self) -> (usize, u64) {
+        let waiting = self.closed.iter().rev().take_while(|closed| !closed.packed);
+        waiting.fold((0, 0), |(count, bytes), closed| (count + 1, bytes + closed.bytes))
     }
 
     /// Packs the oldest segment that isn't; says whether there was one. A failure is told and leaves the segment as it is.

@@ -48,7 +48,7 @@ pub(crate) trait Moment: fmt::Debug + Send + Sync {
     fn entry(&self, id: &ConnectionId) -> Option<&Arc<Entry>>;
 }
 
-/// Where credentials rest. All calls block: [`Vault::entry`] and [`Vault::connections`] for one `stat` while nothing
+/// Where credentials rest. All calls block: [`Vault::entry`] and [`Vault::connections`] for one `stat` at most while nothing
 /// changes, the others for a disk.
 pub(crate) trait Vault: Send + Sync + 'static {
     /// The connection as it is on disk now; the same `Arc` while it is the same.

@@ -157,8 +157,7 @@ impl Worker {
         if let Refusal::AuthRequired(missing) = &mut refusal {
             self.note_need(missing, &entry);
         }
-        refusal.record_in(&mut entry);
-        Answer::Response(refusal.response_in(tongue, entry.id().as_str()))
+        Answer::Response(refused(&refusal, entry, tongue))
     }
 
     /// Steps 2 to 7. What it returns is ready to be observed.
@@ -322,6 +321,13 @@ impl Worker {
 fn signs_trace(headers: &HeaderMap) -> bool {
     let names = |value: &HeaderValue| memchr::memmem::find(value.as_bytes(), b"traceparent").is_some();
     headers.contains_key("traceparent") && headers.get_all(AUTHORIZATION).iter().any(names)
+}
+
+/// The answer of a request that is refused, which is its end.
+fn refused(refusal: &Refusal, mut entry: Entry, tongue: Tongue) -> Response<ResponseBody> {
+    refusal.record_in(&mut entry);
+    entry.ends_well();
+    refusal.response_in(tongue, entry.id().as_str())
 }
 
 /// Nothing leaves, but who reads our own pages is worth a line too.

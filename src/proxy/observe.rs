@@ -102,7 +102,8 @@ impl Observation {
 
     /// The body has ended as it should: the record is closed now.
     pub(super) fn complete(&mut self) {
-        drop(self.account());
+        let mut entry = self.account();
+        entry.iter_mut().for_each(Entry::ends_well);
     }
 
     /// The record, with what the exchange took in it: nothing more of it goes to the caller.

@@ -168,7 +168,8 @@ impl Table {
     }
 
     fn request(&mut self, ended: &Ended<'_>) {
-        let cut = |note: &&&str| matches!(**note, "caller_left" | "broken_off");
+        let unanswered = ended.status.is_none();
+        let cut = |note: &&&str| matches!(**note, "caller_left" | "broken_off") || unanswered && **note == "agent_revoked";
         let error = match ended.refusal {
             "" => ended.notes.iter().find(cut).copied().unwrap_or_default(),
             kind => kind,

@@ -77,9 +77,9 @@ impl VaultFile {
         if let Err(error) = remembered {
             tracing::warn!(%error, "the vault is written, but a rollback of it might go unnoticed");
         }
-        drop(lock);
-        // Whoever is told that it is written may rely on nobody using what was there before.
+        // Whoever is told that it is written may rely on nobody using what was there before, and so may who comes next and finds it done.
         thread::sleep(2 * GLANCE);
+        drop(lock);
         Ok(Some(result))
     }
 
