@@ -14,7 +14,7 @@ use super::parse::{Error, MAX_FILE, parse, point_at, text};
 use super::path::PathPattern;
 use super::pattern::HostPattern;
 use super::rule::{InjectRule, Provider};
-use crate::model::{Host, ProviderId};
+use crate::model::{Host, Map, ProviderId};
 
 /// More files than this are not a person's providers.
 const MAX_FILES: usize = 1000;
@@ -51,13 +51,18 @@ impl Catalogue {
     /// can't be read leaves them all.
     pub fn again(&self, folder: &Path) -> (Self, Vec<Error>) {
         let mut catalogue = Self::builtin();
+        let mut index = HostIndex::of(&catalogue);
         let mut errors = Vec::new();
         let mut stay = Vec::new();
         match user_files(folder) {
             Ok(files) => {
                 for path in files {
                     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                    let Err(error) = read(&path).and_then(|text| catalogue.add(&name, &text)) else { continue };
+                    let added = read(&path).and_then(|text| {
+                        let provider = Arc::new(parse(&name, &text)?);
+                        catalogue.insert((&name, &text), provider, &mut index)
+                    });
+                    let Err(error) = added else { continue };
                     errors.push(error);
                     stay.extend(named(&path));
                 }
@@ -69,7 +74,8 @@ impl Catalogue {
         }
         for provider in stay.iter().filter_map(|id| self.get(id)) {
             if catalogue.get(&provider.id).is_none() {
-                errors.extend(catalogue.insert(&format!("{}.toml", provider.id), "", Arc::clone(provider)).err());
+                let file = format!("{}.toml", provider.id);
+                errors.extend(catalogue.insert((&file, ""), Arc::clone(provider), &mut index).err());
             }
         }
         (catalogue, errors)
@@ -80,19 +86,23 @@ impl Catalogue {
     /// # Errors
     /// A mistake in the text, a name that is taken, a host that another provider has on the same paths.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), Error> {
-        self.insert(file, text, Arc::new(parse(file, text)?))
+        let mut index = HostIndex::of(self);
+        self.insert((file, text), Arc::new(parse(file, text)?), &mut index)
     }
 
-    /// `text` shows where it goes wrong.
-    fn insert(&mut self, file: &str, text: &str, provider: Arc<Provider>) -> Result<(), Error> {
+    /// `text` shows where it goes wrong. `index` is of all that is here.
+    fn insert(&mut self, (file, text): (&str, &str), provider: Arc<Provider>, index: &mut HostIndex) -> Result<(), Error> {
         let at = |literal: &str, message| point_at(file, text, literal, message);
         let id = &provider.id;
         if self.providers.contains_key(id) {
             let said = format!("there is a provider called {id} already; choose another name");
             return Err(Error::NameTaken { at: at(id.as_str(), said) });
         }
+        let near = index.near(&provider);
         for other in self.providers.values() {
-            if let Some(host) = clash(&provider, other).map(ToString::to_string) {
+            if near.as_ref().is_none_or(|near| near.contains(&other.id))
+                && let Some(host) = clash(&provider, other).map(ToString::to_string)
+            {
                 let said = format!(
                     "{host} belongs to {} already; two providers on one host must differ in their path prefixes or ports",
                     other.id
@@ -105,6 +115,7 @@ impl Catalogue {
                 return Err(Error::EndpointTaken { at: at(url, said) });
             }
         }
+        index.add(&provider);
         self.providers.insert(provider.id.clone(), provider);
         Ok(())
     }
@@ -141,6 +152,42 @@ impl Catalogue {
     /// Whether the provider came with the binary.
     pub fn is_builtin(&self, id: &ProviderId) -> bool {
         self.builtin.contains(id)
+    }
+}
+
+/// Who has which host, so that a provider is held only against those that it could meet: a thousand files may name a hundred thousand hosts.
+#[derive(Debug, Default)]
+struct HostIndex {
+    exact: Map<Host, Vec<ProviderId>>,
+    /// Those that have other patterns than names.
+    patterned: BTreeSet<ProviderId>,
+}
+
+impl HostIndex {
+    fn of(catalogue: &Catalogue) -> Self {
+        let mut index = Self::default();
+        catalogue.iter().for_each(|provider| index.add(provider));
+        index
+    }
+
+    fn add(&mut self, provider: &Provider) {
+        for host in provider.inject.iter().flat_map(|rule| &rule.hosts) {
+            if let HostPattern::Exact(host) = host {
+                self.exact.entry(host.clone()).or_default().push(provider.id.clone());
+            } else {
+                self.patterned.insert(provider.id.clone());
+            }
+        }
+    }
+
+    /// Those that may have a host of `provider` too; `None` = all may.
+    fn near(&self, provider: &Provider) -> Option<BTreeSet<ProviderId>> {
+        let mut near = self.patterned.clone();
+        for host in provider.inject.iter().flat_map(|rule| &rule.hosts) {
+            let HostPattern::Exact(host) = host else { return None };
+            near.extend(self.exact.get(host).into_iter().flatten().cloned());
+        }
+        Some(near)
     }
 }
 

@@ -225,6 +225,24 @@ fn i2_a_user_file_takes_neither_name_nor_host_of_another_provider() {
 }
 
 #[test]
+fn i2_among_thousands_of_hosts_of_the_users_files_one_that_is_said_twice_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, hosts: Vec<String>| {
+        let text = ACME.replace("\"acme\"", &format!("{name:?}")).replace("\"api.acme.example\"", &hosts.join(", "));
+        fs::write(folder.path().join(format!("{name}.toml")), text).expect("written");
+    };
+    let hosts = |number: usize| (0..1000).map(|host| format!("\"h{host}.p{number}.example\"")).collect::<Vec<_>>();
+    (0..20).for_each(|number| file(&format!("p{number:02}"), hosts(number)));
+    file("q1", vec!["\"h999.p7.example\"".to_owned()]);
+    file("q2", vec!["\"{x}.p8.example\"".to_owned()]);
+    file("q3", vec!["\"h1000.p7.example\"".to_owned()]);
+    let (catalogue, errors) = Catalogue::with_user_folder(folder.path());
+    let taken: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert!(taken.len() == 2 && taken[0].contains("h999.p7.example") && taken[1].contains("{x}.p8.example"), "{taken:?}");
+    assert_eq!(catalogue.hosts().count() - Catalogue::builtin().hosts().count(), 20_001);
+}
+
+#[test]
 fn what_another_provider_has_is_shown_where_the_file_says_it() {
     let place = |text: &str| {
         let error = Catalogue::builtin().add("acme.toml", text).expect_err("refused");

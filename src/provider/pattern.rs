@@ -191,6 +191,7 @@ impl HostPattern {
             // Between one of these and a pattern of another kind, the more specific decides.
             (Self::Below(_), _) | (_, Self::Below(_)) => return self == other,
             (Self::Exact(one), Self::Exact(two)) => return one == two,
+            (Self::Exact(host), tenant) | (tenant, Self::Exact(host)) => return tenant.tenant_of(host).is_some(),
             _ => {}
         }
         let (one, two) = (self.to_string(), other.to_string());

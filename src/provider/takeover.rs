@@ -40,8 +40,11 @@ impl Catalogue {
                 let pairs = own.inject.iter().flat_map(|one| shipped.inject.iter().map(move |two| (one, two)));
                 for (one, two) in pairs.filter(|(one, two)| one.port == two.port) {
                     let paths = before(one, two);
+                    if paths.is_empty() {
+                        continue;
+                    }
                     let host = one.hosts.iter().find(|host| two.hosts.iter().any(|other| host.overlaps(other)));
-                    if let (Some(host), false) = (host, paths.is_empty()) {
+                    if let Some(host) = host {
                         let host = host.to_string();
                         found.push(Takeover { provider: own.id.clone(), from: shipped.id.clone(), host, paths });
                     }
