@@ -214,12 +214,20 @@ impl ConnectionId {
     /// Of the connections of one provider, the one used for `user` where a request names none: the user's; the default one for nobody. Who
     /// acts for Alice must not act as somebody else because she has none.
     pub fn preferred<'a>(existing: &'a [Self], user: Option<&UserName>) -> Option<&'a Self> {
+        // Nearly always they are in order, and there may be tens of thousands.
+        let near = existing.binary_search_by(|connection| connection.user().cmp(&user)).ok();
+        if let Some(found) = near.and_then(|near| existing.get(near)) {
+            return Some(found);
+        }
         let exact = existing.iter().find(|connection| connection.user() == user);
         exact.or_else(|| existing.iter().find(|connection| UserName::same(connection.user(), user)))
     }
 
     /// Of `existing`, the one that this handle means, its person by name or by number.
     pub fn found_in<'a>(&self, existing: &'a [Self]) -> Option<&'a Self> {
+        if let Some(found) = existing.binary_search(self).ok().and_then(|near| existing.get(near)) {
+            return Some(found);
+        }
         let means = |other: &&Self| other.provider == self.provider && UserName::same(other.user(), self.user());
         existing.iter().find(|other| *other == self).or_else(|| existing.iter().find(means))
     }
@@ -326,6 +334,28 @@ mod tests {
         assert_eq!(found(&format!("github:{number}")), Some("github:alice"));
         assert_eq!((found("github"), found("gitlab:alice"), found("github:eve")), (None, None, None));
         assert_eq!(ConnectionId::preferred(&ids, Some(&number)).map(ConnectionId::as_str), Some("github:alice"));
+    }
+
+    #[test]
+    fn a_connection_is_found_in_any_order() {
+        let ids = |names: &[&str]| names.iter().map(|name| name.parse().expect("a handle")).collect::<Vec<ConnectionId>>();
+        let alice: UserName = "alice".parse().expect("a name");
+        let number: UserName = alice.uuid().parse().expect("a name");
+        let by_number = format!("github:{number}");
+        for names in [
+            vec!["github", "github:alice", "github:bob", "github:carol"],
+            vec!["github:carol", "github:alice", "github", "github:bob"],
+            vec!["github:zoe", &by_number, "github"],
+        ] {
+            let existing = ids(&names);
+            let found = ConnectionId::preferred(&existing, Some(&alice)).expect("alice's");
+            assert!(UserName::same(found.user(), Some(&alice)), "{names:?}");
+            assert_eq!(ConnectionId::preferred(&existing, None).expect("nobody's").as_str(), "github", "{names:?}");
+            assert_eq!(ConnectionId::preferred(&existing, Some(&"eve".parse().expect("a name"))), None);
+            let meant: ConnectionId = "github:alice".parse().expect("a handle");
+            assert_eq!(meant.found_in(&existing), Some(found), "{names:?}");
+            assert_eq!("github:eve".parse::<ConnectionId>().expect("a handle").found_in(&existing), None);
+        }
     }
 
     #[test]

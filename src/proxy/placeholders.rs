@@ -13,12 +13,43 @@ use crate::vault::{OwnConnection, OwnConnections};
 
 /// Of what apps hold, the letters that say which connection is meant.
 const HEAD: usize = 18;
-/// More than this many are not kept: then only the asking agent's are known.
+/// Where there are more than this many of one provider, only the asking agent's are known.
 const KEPT: usize = 50_000;
+/// So many of those are kept, of agents that asked lately.
+const KEPT_OF_AGENTS: usize = 200_000;
 
-/// Kept per provider until its connections or the agents change.
+/// Kept until the provider's connections or the agents change.
 #[derive(Debug, Default)]
-pub(super) struct Kept(RefCell<Map<ProviderId, Rc<Known>>>);
+pub(super) struct Kept {
+    of_all: RefCell<Map<ProviderId, Rc<Known>>>,
+    of_one: RefCell<Map<(ProviderId, AgentName), Rc<Known>>>,
+}
+
+impl Kept {
+    fn get(&self, agent: &AgentName, provider: &ProviderId) -> Option<Rc<Known>> {
+        let of_all = self.of_all.borrow().get(provider).cloned();
+        of_all.or_else(|| {
+            let of_one = self.of_one.borrow();
+            if of_one.is_empty() { None } else { of_one.get(&(provider.clone(), agent.clone())).cloned() }
+        })
+    }
+
+    /// Where it is not of all agents, `agent` is the one.
+    fn put(&self, agent: &AgentName, provider: &ProviderId, known: &Rc<Known>, of_all: bool) {
+        if of_all {
+            self.of_one.borrow_mut().retain(|(other, _agent), _known| other != provider);
+            self.of_all.borrow_mut().insert(provider.clone(), Rc::clone(known));
+            return;
+        }
+        self.of_all.borrow_mut().remove(provider);
+        let mut of_one = self.of_one.borrow_mut();
+        let held: usize = of_one.values().map(|known| known.meanings.len()).sum();
+        if held + known.meanings.len() > KEPT_OF_AGENTS {
+            of_one.clear();
+        }
+        of_one.insert((provider.clone(), agent.clone()), Rc::clone(known));
+    }
+}
 
 /// What each placeholder of one provider means.
 #[derive(Debug)]
@@ -26,7 +57,8 @@ pub(super) struct Known {
     registry: Arc<Registry>,
     /// Of the placeholders of apps.
     generation: u64,
-    connections: Vec<ConnectionId>,
+    /// As they were listed last: who lists the same ones is known by that alone.
+    connections: RefCell<Arc<[ConnectionId]>>,
     own: OwnConnections,
     meanings: Map<String, Meaning>,
     /// By the first half of what apps hold.
@@ -48,16 +80,16 @@ impl Worker {
         &self,
         agent: &Agent,
         provider: &ProviderId,
-        (connections, own): (&[ConnectionId], &OwnConnections),
+        (connections, own): (&Arc<[ConnectionId]>, &OwnConnections),
     ) -> Rc<Known> {
         let (registry, generation) = (self.proxy.agents.load_full(), self.proxy.apps.generation());
-        if let Some(known) = self.kept_placeholders.0.borrow().get(provider)
+        if let Some(known) = self.kept_placeholders.get(&agent.name, provider)
             && Arc::ptr_eq(&known.registry, &registry)
             && known.generation == generation
-            && known.connections == connections
+            && known.lists(connections)
             && known.own == *own
         {
-            return Rc::clone(known);
+            return known;
         }
         let mut agents: Vec<&Agent> = registry.agents().chain([&*self.proxy.local]).collect();
         let keep = agents.len().saturating_mul(connections.len().max(2)) <= KEPT;
@@ -79,10 +111,11 @@ impl Worker {
         }
         // Where not all agents were looked at, one of them may be the app.
         let apps = if keep { self.of_any_app(&agents, provider, connections) } else { Map::default() };
-        let (connections, own) = (connections.to_vec(), own.clone());
-        let known = Rc::new(Known { registry: Arc::clone(&registry), generation, connections, own, meanings, apps });
-        if keep {
-            self.kept_placeholders.0.borrow_mut().insert(provider.clone(), Rc::clone(&known));
+        let (listed, own) = (RefCell::new(Arc::clone(connections)), own.clone());
+        let known = Rc::new(Known { registry: Arc::clone(&registry), generation, connections: listed, own, meanings, apps });
+        // Without connections it depends on the agent's user, who is not part of its name.
+        if keep || !connections.is_empty() {
+            self.kept_placeholders.put(&agent.name, provider, &known, keep);
         }
         known
     }
@@ -108,6 +141,19 @@ impl Worker {
 }
 
 impl Known {
+    /// Whether these are the connections that it is of.
+    fn lists(&self, connections: &Arc<[ConnectionId]>) -> bool {
+        let mut known = self.connections.borrow_mut();
+        if Arc::ptr_eq(&known, connections) {
+            return true;
+        }
+        let same = **known == **connections;
+        if same {
+            known.clone_from(connections);
+        }
+        same
+    }
+
     /// Whose placeholder for which connection stands in `value`, at the end of any run of letters and digits.
     pub(super) fn find(&self, value: &[u8]) -> Option<&Meaning> {
         let runs = value.split(|byte| !byte.is_ascii_alphanumeric()).filter(|run| run.len() >= TAIL);
@@ -137,6 +183,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn i7_of_agents_one_by_one_so_many_placeholders_are_kept() {
+        let kept = Kept::default();
+        let agent = |name: &str| name.parse::<AgentName>().expect("a name");
+        let provider: ProviderId = "github".parse().expect("a name");
+        let known = |count: usize| {
+            let meaning = Meaning { whose: None, connection: "github".parse().expect("a handle") };
+            let meanings = (0..count).map(|number| (number.to_string(), meaning.clone())).collect();
+            let (registry, own, apps) = (Arc::default(), OwnConnections::default(), Map::default());
+            Rc::new(Known { registry, generation: 0, connections: RefCell::new(Arc::default()), own, meanings, apps })
+        };
+        let (many, one) = (known(KEPT_OF_AGENTS / 2), known(1));
+        for name in ["a", "b"] {
+            kept.put(&agent(name), &provider, &many, false);
+        }
+        assert!(kept.get(&agent("a"), &provider).is_some() && kept.get(&agent("c"), &provider).is_none());
+        kept.put(&agent("c"), &provider, &one, false);
+        assert!(
+            kept.get(&agent("a"), &provider).is_none() && kept.get(&agent("c"), &provider).is_some(),
+            "there was no more room"
+        );
+        kept.put(&agent("d"), &provider, &one, true);
+        assert!(Rc::ptr_eq(&kept.get(&agent("a"), &provider).expect("of all"), &one));
+        assert!(kept.of_one.borrow().is_empty());
+    }
+
+    #[test]
     fn a_placeholder_is_found_behind_any_prefix() {
         let tail = "Abcdefghijklmnopqrstuvwxyz0123456789";
         let (whose, connection) = ("a".parse().ok(), "github".parse().expect("a handle"));
@@ -147,7 +219,7 @@ mod tests {
         let known = Known {
             registry: Arc::default(),
             generation: 0,
-            connections: Vec::new(),
+            connections: RefCell::new(Arc::default()),
             own: OwnConnections::default(),
             meanings,
             apps,

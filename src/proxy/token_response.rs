@@ -269,7 +269,7 @@ impl Worker {
         body: &[u8],
     ) -> Result<(), Refusal> {
         for (provider, _number) in answering {
-            let held = (&*moment.connections(&provider.id), &moment.own(&provider.id));
+            let held = (&moment.connections(&provider.id), &moment.own(&provider.id));
             let known = self.placeholders(inquiry.agent, &provider.id, held);
             if shown(inquiry, body).any(|value| find_in(&|value| known.find(value).map(drop), value).is_some()) {
                 return Err(Refusal::TokenEndpoint(provider.title.clone()));
