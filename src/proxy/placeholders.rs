@@ -43,11 +43,14 @@ impl Kept {
         }
         self.of_all.borrow_mut().remove(provider);
         let mut of_one = self.of_one.borrow_mut();
+        let key = (provider.clone(), agent.clone());
+        // Those from before a change make room first: they are no reason to forget another agent's.
+        of_one.remove(&key);
         let held: usize = of_one.values().map(|known| known.meanings.len()).sum();
         if held + known.meanings.len() > KEPT_OF_AGENTS {
             of_one.clear();
         }
-        of_one.insert((provider.clone(), agent.clone()), Rc::clone(known));
+        of_one.insert(key, Rc::clone(known));
     }
 }
 
@@ -198,6 +201,8 @@ mod tests {
             kept.put(&agent(name), &provider, &many, false);
         }
         assert!(kept.get(&agent("a"), &provider).is_some() && kept.get(&agent("c"), &provider).is_none());
+        kept.put(&agent("b"), &provider, &many, false);
+        assert!(kept.get(&agent("a"), &provider).is_some(), "the same agent's take the place of those before");
         kept.put(&agent("c"), &provider, &one, false);
         assert!(
             kept.get(&agent("a"), &provider).is_none() && kept.get(&agent("c"), &provider).is_some(),
