@@ -20,11 +20,19 @@ use super::{gateway, surroundings};
 /// How often lines are told of that the log left out.
 const REPORT: Duration = Duration::from_secs(60);
 
+/// Has a thread of the allocator return what is not used any more, by and by (ten seconds): the workers don't wait for it.
+fn give_memory_back() {
+    if let Err(error) = tikv_jemalloc_ctl::background_thread::write(true) {
+        tracing::warn!(%error, "memory that is not used any more goes back only as more is asked for");
+    }
+}
+
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyhow::Result<()> {
     context.require_home()?;
     let flood = start_log(terminal, "nexus=info");
     conceal::secret(context, terminal);
     harden(terminal);
+    give_memory_back();
     warm_up();
     let (overrides, unknown) = Context::overrides();
     for name in unknown {
