@@ -34,6 +34,7 @@ const FLOORS: &[(&str, i8)] = &[
     ("head", 0),
     ("local", 0),
     ("plaintext", 0),
+    ("read_ahead", 0),
     ("seal", 0),
     ("sign", 0),
     ("telemetry", 0),

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use crate::plaintext::Plaintext;
+use crate::read_ahead::ReadAhead;
 
 /// Bytes that were read ahead, then the stream itself.
 #[derive(Debug)]
@@ -41,11 +42,11 @@ impl<S> Prefixed<S> {
 
 /// A stream whose TLS was ended here.
 #[derive(Debug)]
-pub(super) struct Intercepted(Box<Plaintext<TlsStream<Prefixed<Caller>>>>);
+pub(super) struct Intercepted(Box<Plaintext<TlsStream<ReadAhead<Prefixed<Caller>>>>>);
 
 impl Intercepted {
     /// What a handshake made.
-    pub(super) fn new(stream: TlsStream<Prefixed<Caller>>) -> Self {
+    pub(super) fn new(stream: TlsStream<ReadAhead<Prefixed<Caller>>>) -> Self {
         Self(Box::new(Plaintext::new(stream)))
     }
 
@@ -56,14 +57,14 @@ impl Intercepted {
 }
 
 /// Whether TLS has something to say by itself.
-fn holds(stream: &TlsStream<Prefixed<Caller>>) -> bool {
+fn holds(stream: &TlsStream<ReadAhead<Prefixed<Caller>>>) -> bool {
     !stream.get_ref().1.wants_read()
 }
 
 /// Only the socket under a plain proxy port is known.
-fn arrived(stream: &TlsStream<Prefixed<Caller>>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-    match stream.get_ref().0 {
-        Prefixed { prefix, stream: Caller::Tcp(tcp) } if prefix.is_empty() && tcp.prefix.is_empty() => {
+fn arrived(stream: &TlsStream<ReadAhead<Prefixed<Caller>>>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    match stream.get_ref().0.drained() {
+        Some(Prefixed { prefix, stream: Caller::Tcp(tcp) }) if prefix.is_empty() && tcp.prefix.is_empty() => {
             tcp.stream.poll_read_ready(context)
         }
         _ => Poll::Ready(Ok(())),

@@ -11,13 +11,14 @@ use super::door::Inside;
 use super::hello::refuse_name;
 use super::worker::Worker;
 use crate::model::Host;
+use crate::read_ahead::ReadAhead;
 
 impl Worker {
     /// Ends the TLS on `stream`. A server name other than the CONNECT host is refused before any
     /// certificate is shown (threats 2 and 4).
     pub(super) async fn intercept(self: &Rc<Self>, stream: Prefixed<Caller>, mut inside: Box<Inside>) -> Option<Opened> {
         let accepting = async {
-            let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+            let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), ReadAhead::new(stream));
             let mut start = acceptor.await.map_err(|_error| "not_tls")?;
             let hello = start.client_hello();
             let name = hello.server_name().map(Box::<str>::from);

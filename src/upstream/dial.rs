@@ -21,6 +21,7 @@ use super::tls::Configs;
 use super::{Error, Parent, Settings, Versions};
 use crate::model::{Authority, Host, Scheme};
 use crate::plaintext::Plaintext;
+use crate::read_ahead::ReadAhead;
 
 /// Makes connections; shared by all workers.
 pub(crate) struct Dialler {
@@ -218,7 +219,7 @@ impl Dialler {
             Error::Tls { authority: authority.clone(), cause }
         };
         let name = server_name(&authority.host).map_err(|cause| failed(std::io::Error::other(cause)))?;
-        let handshake = TlsConnector::from(Arc::clone(offer)).connect(name, tcp);
+        let handshake = TlsConnector::from(Arc::clone(offer)).connect(name, ReadAhead::new(tcp));
         let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
         let stream = timeout(self.settings.handshake_timeout, handshake).await.map_err(late)?.map_err(failed)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

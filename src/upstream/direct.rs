@@ -20,8 +20,9 @@ use super::stream::Stream;
 use crate::head::{Framing, Head, Limits, Malformed, Parser, Piece, Shape, fields_of};
 use crate::model::Authority;
 
-/// What is read at once.
+/// What is read at once: a record (RFC 8446 §5.1), and as much as is written at once where a lot comes.
 const PIECE: usize = 16 * 1024;
+const LONG_PIECE: usize = 64 * 1024;
 /// Smaller pieces do while a head is awaited.
 const HEAD_PIECE: usize = 4 * 1024;
 /// 1xx responses before a final one.
@@ -112,7 +113,7 @@ impl Direct {
         let framing = Framing::of_response(&head, bodiless);
         // Behind half a request, no other may stand.
         let reusable = written.is_ok() && framing.delimits() && head.version() == Version::HTTP_11 && !closes(&parts.headers);
-        let reading = Reading { connection: Some(self), buffer, framing, reusable, pool: Rc::clone(pool) };
+        let reading = Reading { connection: Some(self), buffer, framing, reusable, long: false, pool: Rc::clone(pool) };
         Ok(Response::from_parts(parts, reading))
     }
 
@@ -165,6 +166,8 @@ pub(crate) struct Reading<B: Body + 'static> {
     buffer: BytesMut,
     framing: Framing,
     reusable: bool,
+    /// The last piece was full: a lot comes.
+    long: bool,
     pool: Rc<Pool<B>>,
 }
 
@@ -189,12 +192,13 @@ impl<B: Body + 'static> Reading<B> {
 
     fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Err(Error::Closed)) };
-        self.buffer.reserve(PIECE);
+        self.buffer.reserve(if self.long { LONG_PIECE } else { PIECE });
         let read = {
             let reading = std::pin::pin!(connection.stream.read_buf(&mut self.buffer));
             ready!(reading.poll(context))?
         };
         if read > 0 {
+            self.long = read >= PIECE;
             return Poll::Ready(Ok(()));
         }
         if !self.framing.may_end() {

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::plaintext::Plaintext;
+use crate::read_ahead::ReadAhead;
 
 /// TCP, or TLS over it.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(crate) enum Stream {
     /// Cleartext.
     Tcp(TcpStream),
     /// Verified TLS.
-    Tls(Box<Plaintext<TlsStream<TcpStream>>>),
+    Tls(Box<Plaintext<TlsStream<ReadAhead<TcpStream>>>>),
 }
 
 impl AsyncRead for Stream {
@@ -29,12 +30,12 @@ impl AsyncRead for Stream {
 }
 
 /// Whether TLS has something to say by itself.
-fn holds(stream: &TlsStream<TcpStream>) -> bool {
+fn holds(stream: &TlsStream<ReadAhead<TcpStream>>) -> bool {
     !stream.get_ref().1.wants_read()
 }
 
-fn arrived(stream: &TlsStream<TcpStream>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-    stream.get_ref().0.poll_read_ready(context)
+fn arrived(stream: &TlsStream<ReadAhead<TcpStream>>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    stream.get_ref().0.drained().map_or(Poll::Ready(Ok(())), |socket| socket.poll_read_ready(context))
 }
 
 impl AsyncWrite for Stream {
