@@ -268,7 +268,7 @@ fn take(
     (number, lines): &mut (u32, Lines),
     done: &mut Progress,
 ) -> Result<bool, Error> {
-    let path = segment::path_of(folder, *number);
+    let (path, index) = (segment::path_of(folder, *number), path_of(folder));
     while done.taken < BATCH {
         let begin = lines.offset;
         match lines.next().map_err(Error::io("read", &path))? {
@@ -282,7 +282,7 @@ fn take(
         if let Some(seq) = Trailer::seq(&lines.line) {
             (done.place.line, done.place.seq) = (begin, seq);
             let at = At { seq: done.place.seq, segment: *number, offset: begin };
-            feed.take(database, &lines.line, at).map_err(Error::index(&path_of(folder)))?;
+            feed.take(database, &lines.line, at).map_err(Error::index(&index))?;
         }
     }
     Ok(true)

@@ -51,6 +51,9 @@ struct Beginning {
     place: Option<(u32, u64)>,
 }
 
+/// A row of `events`: kind, time, number, segment, offset, and where its first line stands.
+type Event = (i64, i64, u64, u32, u64, Option<i64>);
+
 /// What is between lines and tables.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
@@ -58,6 +61,8 @@ pub(super) struct Feed {
     kinds: HashMap<Kind, (i64, i64), RandomState>,
     /// The hours in which there were requests of a kind, in this batch.
     hours: HashSet<(i64, i64), RandomState>,
+    /// The events of this batch.
+    events: Vec<Event>,
     begun: HashMap<String, Begun, RandomState>,
     /// The first lines of this batch, which are read only where no last one follows.
     opened: Vec<u8>,
@@ -117,6 +122,12 @@ impl Feed {
             insert.execute((id, kind, time, begun.at.seq, begun.at.segment, begun.at.offset, line.lease))?;
         }
         self.rollup.write(database, false)?;
+        // In the table's order, by one statement: looking that up costs as much as a row.
+        self.events.sort_unstable();
+        let mut insert = database.prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        for event in std::mem::take(&mut self.events) {
+            insert.execute(event)?;
+        }
         let mut insert = database.prepare_cached("INSERT OR IGNORE INTO hours VALUES (?1, ?2)")?;
         for row in self.hours.drain() {
             insert.execute(row)?;
@@ -149,7 +160,7 @@ impl Feed {
         Ok(Beginning { provider: said.or_else(|| line.connection.split(':').next().map(str::to_owned)), ..began })
     }
 
-    /// Writes a row of the kind in `scratch`, which began at the place of its first line.
+    /// Notes a row of the kind in `scratch`, which began at the place of its first line.
     fn event(
         &mut self,
         database: &Connection,
@@ -165,8 +176,7 @@ impl Feed {
         }
         let opened = began.and_then(|place| back(at.segment, place));
         self.hours.insert((time.div_euclid(HOUR), kind));
-        let mut insert = database.prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-        insert.execute((kind, time, at.seq, at.segment, at.offset, opened))?;
+        self.events.push((kind, time, at.seq, at.segment, at.offset, opened));
         if line.lease.is_empty() {
             return Ok(());
         }

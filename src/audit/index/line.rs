@@ -174,14 +174,15 @@ impl<'a> Members<'a> {
     /// The next one: its name, and its value as it is written.
     fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         let name = self.rest.strip_prefix(b"\"")?;
-        let (name, rest) = name.split_at_checked(memchr::memchr(b'"', name)?)?;
+        // Too short for a search that begins with looking at the processor.
+        let (name, rest) = name.split_at_checked(name.iter().position(|byte| *byte == b'"')?)?;
         let value = rest.strip_prefix(b"\":")?;
         let length = match value.first()? {
             b'"' => memchr::memchr(b'"', value.get(1..)?)? + 2,
             // Of texts that are ours; one with a bracket in it is left to the parser.
             b'[' => memchr::memchr(b']', value)? + 1,
             b'{' => return None,
-            _ => memchr::memchr2(b',', b'}', value)?,
+            _ => value.iter().position(|byte| matches!(byte, b',' | b'}'))?,
         };
         let (value, rest) = value.split_at_checked(length)?;
         self.rest = rest;
