@@ -23,8 +23,8 @@ use crate::model::Authority;
 /// What is read at once: a record (RFC 8446 §5.1), and as much as is written at once where a lot comes.
 const PIECE: usize = 16 * 1024;
 const LONG_PIECE: usize = 64 * 1024;
-/// Smaller pieces do while a head is awaited.
-const HEAD_PIECE: usize = 4 * 1024;
+/// Smaller pieces do while a head is awaited. (Of 4 KiB, an allocator of pages has each by itself.)
+const HEAD_PIECE: usize = 3 * 1024;
 /// 1xx responses before a final one.
 const INTERIM_RESPONSES: u8 = 16;
 

@@ -16,6 +16,7 @@ mod resolve;
 mod send;
 mod shape;
 mod stream;
+mod timers;
 mod tls;
 mod unprocessed;
 

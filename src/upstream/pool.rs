@@ -19,6 +19,7 @@ use super::dial::{Dialler, Through};
 use super::direct::Direct;
 use super::received::Received;
 use super::stream::Stream;
+use super::timers::Timers;
 use crate::head::{Expectation, Gate};
 use crate::model::{Authority, Map, Scheme};
 
@@ -132,6 +133,8 @@ pub(crate) struct Pool<B: Body + 'static> {
     pub(super) warming: RefCell<Map<Authority, Vec<Warming>>>,
     /// HTTP/2 connections so far.
     pub(super) numbered: Cell<u64>,
+    /// For the heads that are waited for.
+    pub(super) timers: Timers,
 }
 
 /// A connection that is being dialled ahead for an agent; the first request of that agent waits for it instead of dialling again.
@@ -213,7 +216,8 @@ where
 {
     /// An empty pool over `dialler`. Call inside a `LocalSet`.
     pub(crate) fn new(dialler: Arc<Dialler>) -> Rc<Self> {
-        Rc::new(Self { dialler, hosts: RefCell::default(), warming: RefCell::default(), numbered: Cell::new(0) })
+        let (hosts, warming) = (RefCell::default(), RefCell::default());
+        Rc::new(Self { dialler, hosts, warming, numbered: Cell::new(0), timers: Timers::default() })
     }
 
     /// Drops what has been idle too long; run now and then.

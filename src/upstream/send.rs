@@ -17,6 +17,7 @@ use super::direct::Direct;
 use super::pool::{Destination, Http1, Http2, Lease, Loan, Pool, Sent, Shared, Upgraded, Versions};
 use super::received::Received;
 use super::shape::{Written, request_written, to_absolute_form, to_http1, to_http2};
+use super::timers::Late;
 use super::{Error, unprocessed};
 use crate::head::{Gate, Limits, Metered};
 use crate::local::LocalExecutor;
@@ -343,10 +344,10 @@ where
         let mut waited = Duration::ZERO;
         loop {
             let moved = to.progress.get();
-            match tokio::time::timeout(settings.head_timeout, &mut sending).await {
+            match self.timers.within(settings.head_timeout, sending.as_mut()).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(_elapsed) if to.progress.get() != moved => {}
-                Err(_elapsed) => return Err(Error::HeadTimeout { authority: to.authority.clone() }),
+                Err(Late) if to.progress.get() != moved => {}
+                Err(Late) => return Err(Error::HeadTimeout { authority: to.authority.clone() }),
             }
             // It has moved since: when this wait began it was not whole.
             let owed = waited.saturating_sub(settings.upload_grace).as_secs().saturating_mul(settings.upload_rate);
