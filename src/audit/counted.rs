@@ -27,7 +27,7 @@ impl Record {
             provider: word(Field::Provider),
             refusal: word(Field::Refusal),
             canary: word(Field::Canary),
-            took: self.started.elapsed(),
+            took: self.took(),
             sent: self.bytes_up,
             received: self.bytes_down,
             guard_hits: self.guard_hits,

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use http::HeaderMap;
 
 use super::error::Error;
+use super::line::Moment;
 use super::record::{Kind, Record, Verdict};
 use super::spool::{Opened, Spool};
 
@@ -62,7 +63,8 @@ impl Entry {
 
     /// Takes the record out, for a task that outlives the request. What stays behind says nothing when it is dropped.
     pub(crate) fn lend(&mut self) -> Self {
-        let mut empty = Self::new(self.spool.clone(), Record::new(self.record.id(), self.record.kind, Vec::new(), 0));
+        let mut empty =
+            Self::new(self.spool.clone(), Record::new(self.record.id(), self.record.kind, self.record.began(), Vec::new(), 0));
         (empty.discarded, empty.lent) = (true, true);
         std::mem::replace(self, empty)
     }
@@ -94,23 +96,28 @@ impl Drop for Entry {
             self.spool.recorder().over(self.record.kind.into());
         }
         let ended_for = self.ended_for.as_ref().and_then(|why| why.get()).filter(|why| !self.record.notes.contains(why));
-        if self.opened {
-            let left = self.record.kind == Kind::Request && self.record.status.is_none();
-            ended_for.or(left.then_some("caller_left")).into_iter().for_each(|why| self.record.note(why));
-            self.spool.close(&self.record);
-        } else if !self.discarded {
-            if self.record.verdict != Some(Verdict::Refuse) {
-                self.record.note(ended_for.unwrap_or("abandoned"));
+        let moment = match (self.opened, self.discarded) {
+            (true, _) => Some(Moment::Close),
+            (false, true) => None,
+            (false, false) => Some(Moment::Refuse),
+        };
+        let why = match moment {
+            Some(Moment::Close) => {
+                let left = self.record.kind == Kind::Request && self.record.status.is_none();
+                ended_for.or(left.then_some("caller_left"))
             }
-            self.spool.refused(&self.record);
-        }
-        if self.opened || !self.discarded {
+            Some(_) if self.record.verdict != Some(Verdict::Refuse) => Some(ended_for.unwrap_or("abandoned")),
+            Some(_) | None => None,
+        };
+        why.into_iter().for_each(|why| self.record.note(why));
+        self.record.took = Some(self.record.started.elapsed());
+        if moment.is_some() {
             let recorder = self.spool.recorder();
             recorder.ended(&self.record.ended());
             if let Some((span, traces)) = self.record.span.as_deref().zip(recorder.traces()) {
                 traces.take(self.record.span(span));
             }
         }
-        self.spool.recycle(self.record.take_memory());
+        self.spool.end(moment, &mut self.record);
     }
 }

@@ -155,7 +155,7 @@ fn outcome(out: &mut Vec<u8>, record: &Record) {
     number(out, br#","status":"#, record.status);
     number(out, br#","bytes_up":"#, Some(record.bytes_up));
     number(out, br#","bytes_down":"#, Some(record.bytes_down));
-    let took = u64::try_from(record.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let took = u64::try_from(record.took().as_micros()).unwrap_or(u64::MAX);
     number(out, br#","duration_us":"#, Some(took));
     record.word.iter().for_each(|said| held(out, said));
     number(out, br#","guard_hits":"#, Some(record.guard_hits).filter(|&hits| hits > 0));

@@ -180,7 +180,10 @@ pub(crate) struct Approval {
 pub(crate) struct Record {
     pub(super) id: Id,
     pub(super) kind: Kind,
+    pub(super) began: SystemTime,
     pub(super) started: Instant,
+    /// How long it took, once it has ended.
+    pub(super) took: Option<Duration>,
     texts: Texts,
     pub(super) door: Option<Door>,
     pub(super) scheme: Option<Scheme>,
@@ -202,12 +205,14 @@ pub(crate) struct Record {
 
 impl Record {
     /// An empty record; `memory` holds its texts, at most `limit` bytes of them.
-    pub(super) fn new(id: Id, kind: Kind, mut memory: Vec<u8>, limit: usize) -> Self {
+    pub(super) fn new(id: Id, kind: Kind, began: SystemTime, mut memory: Vec<u8>, limit: usize) -> Self {
         memory.clear();
         Self {
             id,
             kind,
+            began,
             started: Instant::now(),
+            took: None,
             texts: Texts { bytes: memory, places: [None; Field::COUNT], kept: None, limit },
             door: None,
             scheme: None,
@@ -225,6 +230,16 @@ impl Record {
             span: None,
             word: None,
         }
+    }
+
+    /// When it came.
+    pub(crate) fn began(&self) -> SystemTime {
+        self.began
+    }
+
+    /// How long it took, or has taken so far.
+    pub(super) fn took(&self) -> Duration {
+        self.took.unwrap_or_else(|| self.started.elapsed())
     }
 
     /// The name of the record, which a refusal shows as `request_id`.

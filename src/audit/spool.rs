@@ -86,16 +86,10 @@ impl Spool {
         }
     }
 
-    /// Tells the end of an opened record; never waits.
-    pub(crate) fn close(&self, record: &Record) {
-        self.writer.add(Moment::Close, record);
-    }
-
-    /// Tells of a request that never left; never waits. Of strangers' many, it tells the number.
-    pub(crate) fn refused(&self, record: &Record) {
-        if self.writer.log().tells(record) {
-            self.writer.add(Moment::Refuse, record);
-        }
+    /// Writes the last line of `record`, if it has one, and takes its memory; never waits. Of strangers' many refusals, it tells the number.
+    pub(super) fn end(&self, moment: Option<Moment>, record: &mut Record) {
+        let told = moment.filter(|moment| *moment != Moment::Refuse || self.writer.log().tells(record));
+        self.writer.end(told, record);
     }
 
     /// Tells of the refusals that had no lines of their own.
@@ -123,11 +117,6 @@ impl Spool {
     /// Who counts what the log tells.
     pub(super) fn recorder(&self) -> &Recorder {
         &self.recorder
-    }
-
-    /// Takes back the memory of a record.
-    pub(super) fn recycle(&self, memory: Vec<u8>) {
-        self.writer.recycle(memory);
     }
 }
 

@@ -95,16 +95,10 @@ impl Writer {
 
     pub(super) fn record(&self, kind: Kind) -> Record {
         let mut pending = self.pending();
-        let id = pending.ids.next(SystemTime::now());
+        let began = SystemTime::now();
+        let id = pending.ids.next(began);
         let memory = pending.spares.pop().unwrap_or_else(|| Vec::with_capacity(RECORD_BYTES));
-        Record::new(id, kind, memory, self.settings().max_line)
-    }
-
-    pub(super) fn recycle(&self, memory: Vec<u8>) {
-        let mut pending = self.pending();
-        if pending.spares.len() < SPARES && memory.capacity() <= 4 * RECORD_BYTES {
-            pending.spares.push(memory);
-        }
+        Record::new(id, kind, began, memory, self.settings().max_line)
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -143,16 +137,27 @@ impl Writer {
         Some((batch, first))
     }
 
-    pub(super) fn add(&self, moment: Moment, record: &Record) {
+    /// Adds the last line of `record`, if there is one, and keeps its memory for the next one.
+    pub(super) fn end(&self, moment: Option<Moment>, record: &mut Record) {
         let mut pending = self.pending();
+        if let Some(moment) = moment {
+            self.add(&mut pending, moment, record);
+        }
+        let memory = record.take_memory();
+        if pending.spares.len() < SPARES && memory.capacity() <= 4 * RECORD_BYTES {
+            pending.spares.push(memory);
+        }
+    }
+
+    fn add(&self, pending: &mut Pending, moment: Moment, record: &Record) {
         if pending.is_full() {
             return pending.lose(1);
         }
         pending.push(moment, record);
         if pending.buffer.len() > FLUSH_BYTES && !pending.failing {
-            return self.write(&mut pending);
+            return self.write(pending);
         }
-        self.arm(&mut pending);
+        self.arm(pending);
     }
 
     /// Sees to it that lines don't wait longer than they may.

@@ -3,9 +3,7 @@
 //! The length of what is found is not known before it is found, so a coded body would have to be coded anew as a whole; a caller is near,
 //! and the way that is worth compressing lies behind us.
 
-use http::header::{
-    ACCEPT_CHARSET, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RANGE, SEC_WEBSOCKET_EXTENSIONS,
-};
+use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_EXTENSIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::body::ResponseBody;
@@ -27,6 +25,43 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Lets a service use only codings that are known here, none for a part of a body, and none for messages within one.
 pub(super) fn ask_for_known(headers: &mut HeaderMap) {
+    let asks = headers.keys().fold(Asks::default(), Asks::of);
+    if asks.otherwise {
+        strip_unknown(headers);
+    }
+    if asks.part {
+        headers.insert(ACCEPT_ENCODING, IDENTITY);
+    } else if asks.coded && !members(headers, &ACCEPT_ENCODING).all(is_known) {
+        let known: Vec<&[u8]> = members(headers, &ACCEPT_ENCODING).filter(|member| is_known(member)).collect();
+        let known = HeaderValue::from_bytes(&known.join(&b", "[..])).ok().filter(|known| !known.is_empty());
+        headers.insert(ACCEPT_ENCODING, known.unwrap_or(IDENTITY));
+    }
+}
+
+/// What the names of a request's fields ask for. They are looked at once: a search for each costs more.
+#[derive(Default)]
+struct Asks {
+    part: bool,
+    coded: bool,
+    otherwise: bool,
+}
+
+impl Asks {
+    fn of(self, name: &HeaderName) -> Self {
+        match name.as_str() {
+            "range" => Self { part: true, ..self },
+            "accept-encoding" => Self { coded: true, ..self },
+            "accept-charset" | "sec-websocket-extensions" | "grpc-accept-encoding" | "connect-accept-encoding" => {
+                Self { otherwise: true, ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
+/// Takes out what asks for codings that nobody here knows.
+#[cold]
+fn strip_unknown(headers: &mut HeaderMap) {
     headers.remove(SEC_WEBSOCKET_EXTENSIONS);
     // UTF-16 would be another spelling of everything; browsers don't send the field either (RFC 9110 §12.5.2).
     headers.remove(ACCEPT_CHARSET);
@@ -34,16 +69,6 @@ pub(super) fn ask_for_known(headers: &mut HeaderMap) {
         if let Some(codings) = headers.get_mut(&name) {
             *codings = IDENTITY;
         }
-    }
-    if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
-        return;
-    }
-    if headers.contains_key(RANGE) {
-        headers.insert(ACCEPT_ENCODING, IDENTITY);
-    } else if !members(headers, &ACCEPT_ENCODING).all(is_known) {
-        let known: Vec<&[u8]> = members(headers, &ACCEPT_ENCODING).filter(|member| is_known(member)).collect();
-        let known = HeaderValue::from_bytes(&known.join(&b", "[..])).ok().filter(|known| !known.is_empty());
-        headers.insert(ACCEPT_ENCODING, known.unwrap_or(IDENTITY));
     }
 }
 

@@ -85,7 +85,7 @@ impl Worker {
         provider: &ProviderId,
         (connections, own): (&Arc<[ConnectionId]>, &OwnConnections),
     ) -> Rc<Known> {
-        let (registry, generation) = (self.proxy.agents.load_full(), self.proxy.apps.generation());
+        let (registry, generation) = (self.proxy.agents.load(), self.proxy.apps.generation());
         if let Some(known) = self.kept_placeholders.get(&agent.name, provider)
             && Arc::ptr_eq(&known.registry, &registry)
             && known.generation == generation

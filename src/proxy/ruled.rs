@@ -100,12 +100,12 @@ impl Worker {
         (parts, incoming, upgrade): (&mut request::Parts, &mut Option<Inflow>, bool),
         (taken, entry): (&mut Taken, &mut Entry),
     ) -> Result<Route, Stop> {
-        let mut decision = self.decide((arrived, agent), (parts, incoming.as_ref(), upgrade));
+        let mut decision = self.decide((arrived, agent), (parts, incoming.as_ref(), upgrade), entry.began());
         if would_count(&decision, parts) && is_unread(arrived, parts, incoming.as_ref()) {
             // Nearly no request is one, and that state is large.
             let needed = decision.ruling.by_method || decision.by_body;
             Box::pin(self.read_form(agent, (parts, incoming), needed)).await?;
-            decision = self.decide((arrived, agent), (parts, incoming.as_ref(), upgrade));
+            decision = self.decide((arrived, agent), (parts, incoming.as_ref(), upgrade), SystemTime::now());
         }
         let Decision { route, ruling, owner, .. } = decision;
         // What ends here is its provider's as well as what goes on.
@@ -145,10 +145,11 @@ impl Worker {
         &self,
         (arrived, agent): (&Arrived, &Arc<Agent>),
         (parts, incoming, upgrade): (&mut request::Parts, Option<&Inflow>, bool),
+        now: SystemTime,
     ) -> Decision {
         let rules = self.proxy.rules.load();
         let content = content(&parts.headers, incoming);
-        let asking = Asking { target: &arrived.target, agent, content, upgrade, now: SystemTime::now() };
+        let asking = Asking { target: &arrived.target, agent, content, upgrade, now };
         let decision = rules.decide(&asking);
         if rules.policy().looks_at_requests() {
             strip_routing_hints(&mut parts.headers);

@@ -11,7 +11,7 @@ use crate::audit::{Summary, describe};
 use crate::model::{Authority, Scheme, Target};
 
 fn record(kind: Kind) -> Record {
-    Record::new(Ids::new(7).next(std::time::UNIX_EPOCH), kind, Vec::new(), 8 * 1024)
+    Record::new(Ids::new(7).next(std::time::UNIX_EPOCH), kind, std::time::UNIX_EPOCH, Vec::new(), 8 * 1024)
 }
 
 fn written(moment: Moment, record: &Record) -> String {
@@ -67,7 +67,8 @@ fn pair(mut record: Record, change: impl FnOnce(&mut Record)) -> (Value, Value) 
 
 #[test]
 fn what_is_kept_for_the_last_line_takes_no_room_from_its_texts() {
-    let mut record = Record::new(Ids::new(7).next(std::time::UNIX_EPOCH), Kind::Request, Vec::new(), 256);
+    let mut record =
+        Record::new(Ids::new(7).next(std::time::UNIX_EPOCH), Kind::Request, std::time::UNIX_EPOCH, Vec::new(), 256);
     record.agent(&"coder".parse().expect("a name"));
     record.method(b"GET");
     record.verdict(Verdict::Inject);
