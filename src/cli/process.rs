@@ -37,6 +37,29 @@ pub(super) fn leave_no_core(terminal: &Terminal) {
     }
 }
 
+/// Files that are open besides the streams of callers and services.
+const OWN_FILES: u64 = 256;
+/// Below so many callers at once, each with a stream to its service, a person should know.
+const FEW_CALLERS: u64 = 1000;
+/// What macOS grants whatever the bound says (`OPEN_MAX`).
+const OPEN_MAX: u64 = 10_240;
+
+/// Takes as many open files as this process may have: each caller is one, its request another, and a shell's usual 1,024 are few.
+pub(super) fn take_open_files(terminal: &Terminal) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = |current| setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    if all(maximum).is_err() && all(Some(maximum.unwrap_or(u64::MAX).min(OPEN_MAX))).is_err() {
+        tracing::debug!("the bound of open files stays as it was");
+    }
+    let callers = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |files| files.saturating_sub(OWN_FILES) / 2);
+    if callers < FEW_CALLERS {
+        terminal.warn(&format!(
+            "open files are few enough that {callers} callers at once take them all; `ulimit -Hn` shows the bound"
+        ));
+    }
+}
+
 /// No debugger, nor any other process of this user, gets at the keys (I1).
 pub(super) fn harden(terminal: &Terminal) {
     #[cfg(target_os = "linux")]

@@ -13,7 +13,7 @@ use super::conceal;
 use super::context::{Context, Hint};
 use super::flood::Flood;
 use super::node;
-use super::process::{harden, start_log};
+use super::process::{harden, start_log, take_open_files};
 use super::terminal::{Terminal, WEAK_SECRET};
 use super::{gateway, surroundings};
 
@@ -27,13 +27,19 @@ fn give_memory_back() {
     }
 }
 
+/// What the process needs before anything comes to it.
+fn prepare(terminal: &Terminal) {
+    harden(terminal);
+    take_open_files(terminal);
+    give_memory_back();
+    warm_up();
+}
+
 pub(super) fn run(context: &Context, terminal: &Terminal, options: &Up) -> anyhow::Result<()> {
     context.require_home()?;
     let flood = start_log(terminal, "nexus=info");
     conceal::secret(context, terminal);
-    harden(terminal);
-    give_memory_back();
-    warm_up();
+    prepare(terminal);
     let (overrides, unknown) = Context::overrides();
     for name in unknown {
         terminal.warn(&format!("{name} is not a variable of Nexus; keys of nexus.toml are set by NEXUS__SECTION__KEY"));

@@ -308,6 +308,28 @@ fn a_proxy_whose_log_cannot_be_written_is_up_and_its_log_is_what_is_broken() {
     child.wait().unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn i7_a_proxy_takes_all_open_files_it_may_have_and_says_where_they_are_few() {
+    let world = World::new();
+    for (hard, few) in [(4096, false), (512, true)] {
+        let line = format!("ulimit -Sn 128; ulimit -Hn {hard}; exec {} up --announce", env!("CARGO_BIN_EXE_nexus"));
+        let mut child = world.program("sh", &["-c", &line]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        let bound = rustix::process::prlimit(
+            Some(pid),
+            rustix::process::Resource::Nofile,
+            rustix::process::Rlimit { current: Some(hard), maximum: Some(hard) },
+        );
+        assert_eq!(bound.unwrap().current, Some(hard));
+        crate::world::signal(&child, rustix::process::Signal::TERM);
+        let said = crate::world::Done::from(child.wait_with_output().unwrap()).err;
+        assert_eq!(said.contains("128 callers at once take them all"), few, "{said}");
+    }
+}
+
 #[test]
 fn what_a_killed_proxy_wrote_down_is_not_taken_for_another_that_is_up() {
     let world = World::new().with("NEXUS__GATEWAY__ENABLED", "false");
