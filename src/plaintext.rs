@@ -6,6 +6,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncBufRead, ReadBuf};
 
+/// What TLS may hold for a peer that takes nothing: as much as is written at once.
+pub(crate) const UNSENT: usize = 32 * 1024;
+
 /// Behind a shorter piece off the socket, more is seldom there already: it is not asked for in the same breath.
 const SHORT: usize = 4 * 1024;
 

@@ -11,7 +11,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 /// What the socket is asked for once it has more than its reader took.
-const AHEAD: usize = 64 * 1024;
+const AHEAD: usize = 32 * 1024;
 /// Behind a shorter piece there is seldom more.
 const SHORT: usize = 16 * 1024;
 

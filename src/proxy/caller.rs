@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::plaintext::Plaintext;
+use crate::plaintext::{Plaintext, UNSENT};
 use crate::read_ahead::ReadAhead;
 
 /// Bytes that were read ahead, then the stream itself.
@@ -46,7 +46,8 @@ pub(super) struct Intercepted(Box<Plaintext<TlsStream<ReadAhead<Prefixed<Caller>
 
 impl Intercepted {
     /// What a handshake made.
-    pub(super) fn new(stream: TlsStream<ReadAhead<Prefixed<Caller>>>) -> Self {
+    pub(super) fn new(mut stream: TlsStream<ReadAhead<Prefixed<Caller>>>) -> Self {
+        stream.get_mut().1.set_buffer_limit(Some(UNSENT));
         Self(Box::new(Plaintext::new(stream)))
     }
 

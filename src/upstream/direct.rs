@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
@@ -22,7 +22,7 @@ use crate::model::Authority;
 
 /// What is read at once: a record (RFC 8446 §5.1), and as much as is written at once where a lot comes.
 const PIECE: usize = 16 * 1024;
-const LONG_PIECE: usize = 64 * 1024;
+const LONG_PIECE: usize = 32 * 1024;
 /// Smaller pieces do while a head is awaited. (Of 4 KiB, an allocator of pages has each by itself.)
 const HEAD_PIECE: usize = 3 * 1024;
 /// 1xx responses before a final one.
@@ -192,10 +192,12 @@ impl<B: Body + 'static> Reading<B> {
 
     fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Err(Error::Closed)) };
-        self.buffer.reserve(if self.long { LONG_PIECE } else { PIECE });
+        let piece = if self.long { LONG_PIECE } else { PIECE };
+        self.buffer.reserve(piece);
         let read = {
-            let reading = std::pin::pin!(connection.stream.read_buf(&mut self.buffer));
-            ready!(reading.poll(context))?
+            // Not more, though there may be more room: what is read at once is written at once.
+            let mut room = (&mut self.buffer).limit(piece);
+            ready!(std::pin::pin!(connection.stream.read_buf(&mut room)).poll(context))?
         };
         if read > 0 {
             self.long = read >= PIECE;
