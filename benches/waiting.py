@@ -201,6 +201,9 @@ def main():
                         socket.create_connection(("127.0.0.1", proxy)).close()
                         break
                     except ConnectionRefusedError:
+                        if process.poll() is not None:
+                            with open(os.path.join(folder, "said"), encoding="utf-8") as said_so_far:
+                                sys.exit(said_so_far.read())
                         time.sleep(0.05)
                 ratio = asyncio.run(measure(process, proxy, port, os.path.join(home, "ca.pem"), count, released))
             except Unexpected as why:

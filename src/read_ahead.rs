@@ -67,6 +67,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
                 return Poll::Ready(Ok(()));
             }
             ready!(this.poll_ahead(context))?;
+            if this.left.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
         }
         let length = this.left.len().min(buffer.remaining());
         buffer.put_slice(this.left.get(..length).unwrap_or_default());

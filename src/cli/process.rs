@@ -41,15 +41,17 @@ pub(super) fn leave_no_core(terminal: &Terminal) {
 const OWN_FILES: u64 = 256;
 /// Below so many callers at once, each with a stream to its service, a person should know.
 const FEW_CALLERS: u64 = 1000;
-/// What macOS grants whatever the bound says (`OPEN_MAX`).
+/// What macOS grants where it refuses the bound itself (`OPEN_MAX`).
 const OPEN_MAX: u64 = 10_240;
 
 /// Takes as many open files as this process may have: each caller is one, its request another, and a shell's usual 1,024 are few.
 pub(super) fn take_open_files(terminal: &Terminal) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let all = |current| setrlimit(Resource::Nofile, Rlimit { current, maximum });
-    if all(maximum).is_err() && all(Some(maximum.unwrap_or(u64::MAX).min(OPEN_MAX))).is_err() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let take = |current| setrlimit(Resource::Nofile, Rlimit { current, maximum }).is_ok();
+    let fewer = current.is_some_and(|current| current < OPEN_MAX);
+    let taken = take(maximum) || (fewer && take(Some(OPEN_MAX)));
+    if !taken {
         tracing::debug!("the bound of open files stays as it was");
     }
     let callers = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |files| files.saturating_sub(OWN_FILES) / 2);

@@ -20,18 +20,10 @@ use super::{gateway, surroundings};
 /// How often lines are told of that the log left out.
 const REPORT: Duration = Duration::from_secs(60);
 
-/// Has a thread of the allocator return what is not used any more, by and by (ten seconds): the workers don't wait for it.
-fn give_memory_back() {
-    if let Err(error) = tikv_jemalloc_ctl::background_thread::write(true) {
-        tracing::warn!(%error, "memory that is not used any more goes back only as more is asked for");
-    }
-}
-
 /// What the process needs before anything comes to it.
 fn prepare(terminal: &Terminal) {
     harden(terminal);
     take_open_files(terminal);
-    give_memory_back();
     warm_up();
 }
 
