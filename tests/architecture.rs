@@ -40,6 +40,7 @@ const FLOORS: &[(&str, i8)] = &[
     ("telemetry", 0),
     ("wording", 0),
     ("model", -1),
+    ("write_through", -1),
     ("cli", 6),
 ];
 
