@@ -17,6 +17,7 @@ use super::settings::{Fsync, Settings};
 use super::shelf::Shelf;
 use super::spool_file::{CANCEL, id_of, no_follow, path_of, sync_folder};
 use super::trailer::Link;
+use super::turn::Turn;
 
 /// How much of a spool is taken at once; a line that is longer isn't ours.
 const CHUNK: usize = 256 * 1024;
@@ -173,10 +174,11 @@ impl Holder {
         let over = flock(source, FlockOperation::NonBlockingLockExclusive).is_ok();
         let length = source.metadata().map_err(Error::io("examine", &path))?.len();
         let start = self.offset(id);
+        let turn = Turn::begin();
         while self.offset(id) < length {
             let mut chunk = std::mem::take(&mut self.chunk);
             let read = source.read_at(&mut chunk, self.offset(id)).map_err(Error::io("read", &path));
-            let taken = read.and_then(|read| self.take(id, chunk.get(..read).unwrap_or_default(), over));
+            let taken = read.and_then(|read| self.take(id, chunk.get(..read).unwrap_or_default(), (over, &turn)));
             self.chunk = chunk;
             if !taken? {
                 break;
@@ -191,7 +193,7 @@ impl Holder {
 
     /// Chains the whole lines of `chunk`, which comes next in the spool, and what else there is if it can't become a line any
     /// more. Says whether there was anything; where it fails, nothing is taken.
-    fn take(&mut self, id: &str, chunk: &[u8], over: bool) -> Result<bool, Error> {
+    fn take(&mut self, id: &str, chunk: &[u8], (over, turn): (bool, &Turn)) -> Result<bool, Error> {
         let whole = memchr::memrchr(b'\n', chunk).map_or(0, |end| end + 1);
         let hopeless = whole == 0 && (chunk.len() == CHUNK || over);
         let whole = if hopeless { chunk.len() } else { whole };
@@ -214,6 +216,7 @@ impl Holder {
             end += line.len() as u64;
             self.link(id, end, line, whole_line);
             start = stop;
+            turn.step();
         }
         let written = self.segment.append(&self.out).and_then(|()| match self.settings.fsync {
             Fsync::Always => self.segment.sync(),

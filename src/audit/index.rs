@@ -35,6 +35,7 @@ use super::segment::{self, Lines, Next};
 use super::shelf::begun_at;
 use super::spool_file::no_follow;
 use super::trailer::Trailer;
+use super::turn::Turn;
 
 pub use cursor::{BadCursor, Cursor};
 pub(super) use indexer::Indexer;
@@ -153,10 +154,11 @@ impl Index {
         }
         let mut reader = self.reader.take();
         self.feed.begin(now());
+        let turn = Turn::begin();
         while done.taken < BATCH {
             let Some(mut next) = follow(&self.folder, &numbers, &mut done.place, reader.take())? else { break };
             let number = next.0;
-            let clean = take(&self.folder, &mut self.feed, &transaction, &mut next, &mut done)?;
+            let clean = take(&self.folder, (&mut self.feed, &turn), &transaction, &mut next, &mut done)?;
             reader = clean.then_some(next);
             if done.taken == BATCH || numbers.last() == Some(&number) {
                 break;
@@ -167,7 +169,7 @@ impl Index {
         if done.place == before {
             return Ok(0);
         }
-        self.feed.settle(&transaction).map_err(Error::index(&path))?;
+        self.feed.settle(&transaction, &turn).map_err(Error::index(&path))?;
         write_place(&transaction, done.place).map_err(Error::index(&path))?;
         transaction.commit().map_err(Error::index(&path))?;
         Ok(done.taken)
@@ -263,7 +265,7 @@ fn write_place(database: &Connection, place: Place) -> rusqlite::Result<()> {
 /// Takes what `lines`, a segment's, still holds, up to the end of the batch. Says whether they can be read on.
 fn take(
     folder: &Path,
-    feed: &mut Feed,
+    (feed, turn): (&mut Feed, &Turn),
     database: &Connection,
     (number, lines): &mut (u32, Lines),
     done: &mut Progress,
@@ -283,6 +285,7 @@ fn take(
             (done.place.line, done.place.seq) = (begin, seq);
             let at = At { seq: done.place.seq, segment: *number, offset: begin };
             feed.take(database, &lines.line, at).map_err(Error::index(&index))?;
+            turn.step();
         }
     }
     Ok(true)

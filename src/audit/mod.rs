@@ -36,6 +36,7 @@ mod tail;
 mod taken;
 mod text;
 mod trailer;
+mod turn;
 mod verify;
 mod vouched;
 mod writer;

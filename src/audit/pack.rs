@@ -10,6 +10,7 @@ use std::path::Path;
 use super::error::Error;
 use super::segment::{packed_path_of, path_of};
 use super::spool_file::{no_follow, sync_folder};
+use super::turn::Turn;
 
 /// How much of a segment becomes one frame.
 const FRAME: usize = 256 * 1024;
@@ -45,6 +46,7 @@ fn write(source: &File, beside: &Path) -> io::Result<u64> {
     compressor.include_checksum(true)?;
     let mut frames = Vec::new();
     let mut held = Vec::with_capacity(2 * FRAME);
+    let turn = Turn::begin();
     loop {
         let read = source.take(FRAME as u64).read_to_end(&mut held)?;
         // A frame ends with a line, as long as there are any.
@@ -55,6 +57,7 @@ fn write(source: &File, beside: &Path) -> io::Result<u64> {
             frames.push((size(frame.len())?, size(end)?));
         }
         held.drain(..end);
+        turn.long_step();
         if read == 0 {
             break;
         }

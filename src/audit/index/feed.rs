@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::line::Line;
 use super::rollup::Rollup;
 use crate::audit::line;
+use crate::audit::turn::Turn;
 
 /// How many kinds are remembered; past it they are asked for anew.
 const KINDS: usize = 50_000;
@@ -111,7 +112,7 @@ impl Feed {
     }
 
     /// Writes what has begun and not ended, and when each kind was met last.
-    pub(super) fn settle(&mut self, database: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn settle(&mut self, database: &Connection, turn: &Turn) -> rusqlite::Result<()> {
         let opened = std::mem::take(&mut self.opened);
         for (id, begun) in std::mem::take(&mut self.begun) {
             let Some(line) = opened.get(begun.line).and_then(Line::read) else { continue };
@@ -127,6 +128,7 @@ impl Feed {
         let mut insert = database.prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         for event in std::mem::take(&mut self.events) {
             insert.execute(event)?;
+            turn.step();
         }
         let mut insert = database.prepare_cached("INSERT OR IGNORE INTO hours VALUES (?1, ?2)")?;
         for row in self.hours.drain() {
