@@ -8,7 +8,7 @@
 //! | 3 | `gateway`: the control plane; `node`: connections that a gateway lends; `proxy`: the data plane |
 //! | 2 | `approval`: what a person is asked before a request goes on; `broker`: live credentials; `consent`: log-ins; `decide`: rules compiled into one snapshot; `loan`: what nodes are lent; `registration`: what a person typed, as a connection |
 //! | 1 | [`agent`], `attention`, [`audit`], [`ca`], `listener`, `oauth`, [`policy`], [`provider`], `upstream`, [`vault`] |
-//! | 0 | [`disk`], `guard`, `head`, `local`, [`model`], `plaintext`, `read_ahead`, [`seal`], `sign`, `telemetry`, `wording`, `write_through` |
+//! | 0 | `ample`, [`disk`], `guard`, `head`, `local`, [`model`], `plaintext`, `read_ahead`, [`seal`], `sign`, `telemetry`, `wording`, `write_through` |
 
 pub mod app;
 
@@ -34,6 +34,7 @@ pub mod provider;
 mod upstream;
 pub mod vault;
 
+mod ample;
 pub mod disk;
 mod guard;
 mod head;

@@ -4,10 +4,13 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncBufRead, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncWrite, ReadBuf};
+use tokio_rustls::{client, server};
 
-/// What TLS may hold for a peer that takes nothing: as much as is written at once.
-pub(crate) const UNSENT: usize = 32 * 1024;
+/// What TLS may hold for a peer that takes nothing: as much as is written at once, which is this or more ...
+const UNSENT: usize = 32 * 1024;
+/// ... up to this.
+pub(crate) const LARGE: usize = 128 * 1024;
 
 /// Behind a shorter piece off the socket, more is seldom there already: it is not asked for in the same breath.
 const SHORT: usize = 4 * 1024;
@@ -71,6 +74,53 @@ impl<S: AsyncBufRead + Unpin> Plaintext<S> {
             (some, drained) = (true, !held && length < SHORT);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// A stream that keeps what its socket does not take yet.
+pub(crate) trait Keeps {
+    /// Keeps no more than so many `bytes` from now on.
+    fn keep(&mut self, bytes: usize);
+}
+
+impl<S> Keeps for server::TlsStream<S> {
+    fn keep(&mut self, bytes: usize) {
+        self.get_mut().1.set_buffer_limit(Some(bytes));
+    }
+}
+
+impl<S> Keeps for client::TlsStream<S> {
+    fn keep(&mut self, bytes: usize) {
+        self.get_mut().1.set_buffer_limit(Some(bytes));
+    }
+}
+
+impl<S: AsyncWrite + Keeps + Unpin> AsyncWrite for Plaintext<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.keep(bytes.len().clamp(UNSENT, LARGE));
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        self.stream.keep(length.clamp(UNSENT, LARGE));
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

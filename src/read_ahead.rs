@@ -5,15 +5,19 @@
 use std::cell::Cell;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, BufMut as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
+use crate::ample::Ample;
 use crate::write_through::write_through;
 
 /// What the socket is asked for once it has more than its reader took.
-const AHEAD: usize = 32 * 1024;
+const AHEAD: usize = 128 * 1024;
+/// The same, while many streams hold what their readers leave.
+const LESS: usize = 32 * 1024;
 /// Behind a shorter piece there is seldom more.
 const SHORT: usize = 16 * 1024;
 
@@ -22,11 +26,16 @@ thread_local! {
     static SPARE: Cell<BytesMut> = Cell::default();
 }
 
+/// How many streams hold the rest of a large piece.
+static HOLDING: AtomicUsize = AtomicUsize::new(0);
+
 /// A stream that is read ahead while a lot comes. One that is idle, or whose messages are short, holds nothing.
 #[derive(Debug)]
 pub(crate) struct ReadAhead<S> {
     stream: S,
     left: BytesMut,
+    /// For as long as something of a large piece is left.
+    ample: Option<Ample>,
     /// The last reader's buffer was full: there is more.
     eager: bool,
 }
@@ -34,7 +43,7 @@ pub(crate) struct ReadAhead<S> {
 impl<S> ReadAhead<S> {
     /// Reads `stream` from now on.
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, left: BytesMut::new(), eager: false }
+        Self { stream, left: BytesMut::new(), ample: None, eager: false }
     }
 
     /// The stream, unless something that came on it is still here.
@@ -46,13 +55,14 @@ impl<S> ReadAhead<S> {
 impl<S: AsyncRead + Unpin> ReadAhead<S> {
     /// Fills `left`; leaves it empty at the end of the stream.
     fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut piece = SPARE.take();
-        piece.reserve(AHEAD);
-        let read = pin!(self.stream.read_buf(&mut piece)).poll(context);
+        let ample = Ample::take(&HOLDING);
+        let (mut piece, size) = if ample.is_some() { (SPARE.take(), AHEAD) } else { (BytesMut::new(), LESS) };
+        piece.reserve(size);
+        let read = pin!(self.stream.read_buf(&mut (&mut piece).limit(size))).poll(context);
         if matches!(read, Poll::Ready(Ok(1..))) {
             self.eager = piece.len() >= SHORT;
-            self.left = piece;
-        } else {
+            (self.left, self.ample) = (piece, ample);
+        } else if ample.is_some() {
             SPARE.set(piece);
         }
         read.map_ok(drop)
@@ -77,7 +87,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
         buffer.put_slice(this.left.get(..length).unwrap_or_default());
         this.left.advance(length);
         if this.left.is_empty() {
-            SPARE.set(std::mem::take(&mut this.left));
+            let emptied = std::mem::take(&mut this.left);
+            if this.ample.take().is_some() {
+                SPARE.set(emptied);
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -157,6 +170,25 @@ mod tests {
         assert_eq!(read(&mut stream, 4000), Poll::Ready(bytes.get(8000..).expect("so many").to_vec()));
         assert!(stream.drained().is_some() && !stream.eager);
         assert_eq!(read(&mut stream, 4000), Poll::Pending);
+    }
+
+    #[test]
+    fn many_that_stand_still_hold_little() {
+        let stalled: Vec<_> = (0..50)
+            .map(|_| {
+                let (bytes, mut stream) = source(300_000, false);
+                let mut got = Vec::new();
+                for _ in 0..2 {
+                    let Poll::Ready(piece) = read(&mut stream, 18_000) else { panic!("there is more") };
+                    got.extend(piece);
+                }
+                assert!(bytes.starts_with(&got) && !stream.left.is_empty());
+                stream
+            })
+            .collect();
+        let held: usize = stalled.iter().map(|stream| stream.left.len()).sum();
+        assert!(held <= 16 * AHEAD + 34 * LESS, "{held}");
+        assert!(stalled.iter().all(|stream| stream.left.len() <= if stream.ample.is_some() { AHEAD } else { LESS }));
     }
 
     #[test]

@@ -39,6 +39,7 @@ const FLOORS: &[(&str, i8)] = &[
     ("sign", 0),
     ("telemetry", 0),
     ("wording", 0),
+    ("ample", -1),
     ("model", -1),
     ("write_through", -1),
     ("cli", 6),

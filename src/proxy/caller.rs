@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::plaintext::{Plaintext, UNSENT};
+use crate::plaintext::Plaintext;
 use crate::read_ahead::ReadAhead;
 use crate::write_through::write_through;
 
@@ -47,8 +47,7 @@ pub(super) struct Intercepted(Box<Plaintext<TlsStream<ReadAhead<Prefixed<Caller>
 
 impl Intercepted {
     /// What a handshake made.
-    pub(super) fn new(mut stream: TlsStream<ReadAhead<Prefixed<Caller>>>) -> Self {
-        stream.get_mut().1.set_buffer_limit(Some(UNSENT));
+    pub(super) fn new(stream: TlsStream<ReadAhead<Prefixed<Caller>>>) -> Self {
         Self(Box::new(Plaintext::new(stream)))
     }
 
@@ -79,7 +78,7 @@ impl AsyncRead for Intercepted {
     }
 }
 
-write_through!([] Intercepted => 0.stream);
+write_through!([] Intercepted => 0);
 
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -20,7 +20,7 @@ use super::stream::Stream;
 use super::tls::Configs;
 use super::{Error, Parent, Settings, Versions};
 use crate::model::{Authority, Host, Scheme};
-use crate::plaintext::{Plaintext, UNSENT};
+use crate::plaintext::Plaintext;
 use crate::read_ahead::ReadAhead;
 
 /// Makes connections; shared by all workers.
@@ -221,8 +221,7 @@ impl Dialler {
         let name = server_name(&authority.host).map_err(|cause| failed(std::io::Error::other(cause)))?;
         let handshake = TlsConnector::from(Arc::clone(offer)).connect(name, ReadAhead::new(tcp));
         let late = |_elapsed| Error::ConnectTimeout { authority: authority.clone() };
-        let mut stream = timeout(self.settings.handshake_timeout, handshake).await.map_err(late)?.map_err(failed)?;
-        stream.get_mut().1.set_buffer_limit(Some(UNSENT));
+        let stream = timeout(self.settings.handshake_timeout, handshake).await.map_err(late)?.map_err(failed)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok(Connected { stream: Stream::Tls(Box::new(Plaintext::new(stream))), http2, address, through: None })
     }

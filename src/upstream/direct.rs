@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -17,14 +18,21 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use super::dial::Connected;
 use super::pool::Pool;
 use super::stream::Stream;
+use crate::ample::Ample;
 use crate::head::{Framing, Head, Limits, Malformed, Parser, Piece, Shape, fields_of};
 use crate::model::Authority;
+use crate::plaintext::LARGE;
 
 /// What is read at once: a record (RFC 8446 §5.1), and as much as is written at once where a lot comes.
 const PIECE: usize = 16 * 1024;
-const LONG_PIECE: usize = 32 * 1024;
+const LONG_PIECE: usize = LARGE;
+/// The same, while a lot comes on many connections.
+const LESS: usize = 32 * 1024;
 /// Smaller pieces do while a head is awaited. (Of 4 KiB, an allocator of pages has each by itself.)
 const HEAD_PIECE: usize = 3 * 1024;
+/// How many bodies are read in long pieces.
+static LONG: AtomicUsize = AtomicUsize::new(0);
+
 /// 1xx responses before a final one.
 const INTERIM_RESPONSES: u8 = 16;
 
@@ -113,7 +121,8 @@ impl Direct {
         let framing = Framing::of_response(&head, bodiless);
         // Behind half a request, no other may stand.
         let reusable = written.is_ok() && framing.delimits() && head.version() == Version::HTTP_11 && !closes(&parts.headers);
-        let reading = Reading { connection: Some(self), buffer, framing, reusable, long: false, pool: Rc::clone(pool) };
+        let reading =
+            Reading { connection: Some(self), buffer, framing, reusable, long: false, ample: None, pool: Rc::clone(pool) };
         Ok(Response::from_parts(parts, reading))
     }
 
@@ -168,6 +177,8 @@ pub(crate) struct Reading<B: Body + 'static> {
     reusable: bool,
     /// The last piece was full: a lot comes.
     long: bool,
+    /// For as long as it does.
+    ample: Option<Ample>,
     pool: Rc<Pool<B>>,
 }
 
@@ -192,7 +203,11 @@ impl<B: Body + 'static> Reading<B> {
 
     fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Err(Error::Closed)) };
-        let piece = if self.long { LONG_PIECE } else { PIECE };
+        let piece = match (self.long, &self.ample) {
+            (true, Some(_)) => LONG_PIECE,
+            (true, None) => LESS,
+            (false, _) => PIECE,
+        };
         self.buffer.reserve(piece);
         let read = {
             // Not more, though there may be more room: what is read at once is written at once.
@@ -201,6 +216,7 @@ impl<B: Body + 'static> Reading<B> {
         };
         if read > 0 {
             self.long = read >= PIECE;
+            self.ample = if self.long { self.ample.take().or_else(|| Ample::take(&LONG)) } else { None };
             return Poll::Ready(Ok(()));
         }
         if !self.framing.may_end() {
