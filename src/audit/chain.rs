@@ -66,7 +66,7 @@ impl Chain {
         }
         let Some(holder) = &mut self.holder else { return Ok(false) };
         let busy = holder.round()?;
-        let behind = self.settings.index && self.indexer.keep_up(&self.settings.folder, busy);
+        let behind = self.settings.index && self.indexer.keep_up(&self.settings.folder, busy, holder.pace);
         Ok(busy | behind)
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
@@ -17,12 +18,16 @@ use super::settings::{Fsync, Settings};
 use super::shelf::Shelf;
 use super::spool_file::{CANCEL, id_of, no_follow, path_of, sync_folder};
 use super::trailer::Link;
-use super::turn::Turn;
+use super::turn::{Pace, Turn};
 
 /// How much of a spool is taken at once; a line that is longer isn't ours.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 64 * 1024;
 /// Where a round takes so much, some thousand requests a second go through: what can wait, waits.
 const HURRY: u64 = 256 * 1024;
+/// Where it takes more than this, the spools grow faster than they are taken at a calm pace.
+const BEHIND: u64 = 64 * 1024 * 1024;
+/// How much of a file that goes is given back at once: some thousand pages take as long as a hundred requests.
+const CUT: u64 = 512 * 1024;
 
 /// Holds the chain: its lock, where it stands, and the spools it takes from.
 #[derive(Debug)]
@@ -57,6 +62,8 @@ pub(super) struct Holder {
     pub(super) clock: Clock,
     /// How many bytes this round took.
     taken: u64,
+    /// How the next one is to go about it.
+    pub(super) pace: Pace,
     chunk: Vec<u8>,
     pub(super) out: Vec<u8>,
 }
@@ -101,6 +108,7 @@ impl Holder {
             sources: HashMap::new(),
             clock: Clock::new(),
             taken: 0,
+            pace: Pace::Brisk,
             chunk: vec![0; CHUNK],
             out: Vec::with_capacity(2 * CHUNK),
         }))
@@ -114,6 +122,7 @@ impl Holder {
         }
         self.taken = 0;
         let busy = self.gather(|_, _, _| true)?;
+        self.pace = if (HURRY..BEHIND).contains(&self.taken) { Pace::Calm } else { Pace::Brisk };
         Ok(self.keep_house(self.taken >= HURRY)? | busy)
     }
 
@@ -174,7 +183,7 @@ impl Holder {
         let over = flock(source, FlockOperation::NonBlockingLockExclusive).is_ok();
         let length = source.metadata().map_err(Error::io("examine", &path))?.len();
         let start = self.offset(id);
-        let turn = Turn::begin();
+        let turn = Turn::begin(self.pace);
         while self.offset(id) < length {
             let mut chunk = std::mem::take(&mut self.chunk);
             let read = source.read_at(&mut chunk, self.offset(id)).map_err(Error::io("read", &path));
@@ -246,12 +255,26 @@ impl Holder {
         self.link.append(&mut self.out, torn.trim_ascii_end(), id, end);
     }
 
+    /// Gives the pages of a file back that is chained to its end, a few at a time.
+    fn cut(&self, path: &Path) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).custom_flags(no_follow()).open(path)?;
+        let turn = Turn::begin(self.pace);
+        let mut length = file.metadata()?.len();
+        while let Some(left @ 1..) = length.checked_sub(CUT) {
+            file.set_len(left)?;
+            length = left;
+            turn.long_step();
+        }
+        Ok(())
+    }
+
     /// Removes a spool file that is chained to its end.
     fn remove(&mut self, id: &str) -> Result<(), Error> {
         if self.settings.fsync != Fsync::Never {
             self.sync()?;
         }
         let path = path_of(&self.settings.spools(), id);
+        self.cut(&path).map_err(Error::io("shorten", &path))?;
         fs::remove_file(&path).map_err(Error::io("remove", &path))?;
         self.sources.remove(id);
         if self.settings.fsync != Fsync::Never {

@@ -35,7 +35,7 @@ use super::segment::{self, Lines, Next};
 use super::shelf::begun_at;
 use super::spool_file::no_follow;
 use super::trailer::Trailer;
-use super::turn::Turn;
+use super::turn::{Pace, Turn};
 
 pub use cursor::{BadCursor, Cursor};
 pub(super) use indexer::Indexer;
@@ -141,7 +141,7 @@ impl Index {
     }
 
     /// Takes up to [`BATCH`] lines that were chained since; says how many there were.
-    pub(super) fn advance(&mut self) -> Result<u64, Error> {
+    pub(super) fn advance(&mut self, pace: Pace) -> Result<u64, Error> {
         let path = path_of(&self.folder);
         let numbers = segment::numbers(&self.folder)?;
         let transaction =
@@ -154,7 +154,7 @@ impl Index {
         }
         let mut reader = self.reader.take();
         self.feed.begin(now());
-        let turn = Turn::begin();
+        let turn = Turn::begin(pace);
         while done.taken < BATCH {
             let Some(mut next) = follow(&self.folder, &numbers, &mut done.place, reader.take())? else { break };
             let number = next.0;

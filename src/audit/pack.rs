@@ -10,7 +10,7 @@ use std::path::Path;
 use super::error::Error;
 use super::segment::{packed_path_of, path_of};
 use super::spool_file::{no_follow, sync_folder};
-use super::turn::Turn;
+use super::turn::{Pace, Turn};
 
 /// How much of a segment becomes one frame.
 const FRAME: usize = 256 * 1024;
@@ -27,11 +27,11 @@ const MAX_FRAMES: u32 = 1024 * 1024;
 /// Packs the closed segment `number`, then removes the plain file. Says how large the packed one is.
 ///
 /// Whatever the policy of syncs is, the packed file is on the disk before the plain one goes.
-pub(super) fn pack(folder: &Path, number: u32) -> Result<u64, Error> {
+pub(super) fn pack(folder: &Path, number: u32, pace: Pace) -> Result<u64, Error> {
     let (plain, packed) = (path_of(folder, number), packed_path_of(folder, number));
     let beside = packed.with_extension("zst.tmp");
     let source = OpenOptions::new().read(true).custom_flags(no_follow()).open(&plain).map_err(Error::io("open", &plain))?;
-    let written = write(&source, &beside);
+    let written = write(&source, &beside, pace);
     let size = written.inspect_err(|_failed| drop(fs::remove_file(&beside))).map_err(Error::io("pack", &plain))?;
     fs::rename(&beside, &packed).map_err(Error::io("rename", &beside))?;
     sync_folder(folder)?;
@@ -39,14 +39,14 @@ pub(super) fn pack(folder: &Path, number: u32) -> Result<u64, Error> {
     Ok(size)
 }
 
-fn write(source: &File, beside: &Path) -> io::Result<u64> {
+fn write(source: &File, beside: &Path, pace: Pace) -> io::Result<u64> {
     let mut to =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(no_follow()).open(beside)?;
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
     compressor.include_checksum(true)?;
     let mut frames = Vec::new();
     let mut held = Vec::with_capacity(2 * FRAME);
-    let turn = Turn::begin();
+    let turn = Turn::begin(pace);
     loop {
         let read = source.take(FRAME as u64).read_to_end(&mut held)?;
         // A frame ends with a line, as long as there are any.
@@ -165,7 +165,7 @@ mod tests {
     fn packed(text: &[u8]) -> (tempfile::TempDir, Packed) {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(path_of(folder.path(), 1), text).expect("written");
-        let size = pack(folder.path(), 1).expect("packed");
+        let size = pack(folder.path(), 1, Pace::Brisk).expect("packed");
         assert!(!path_of(folder.path(), 1).exists());
         let path = packed_path_of(folder.path(), 1);
         assert_eq!(fs::metadata(&path).expect("there").len(), size);

@@ -33,7 +33,7 @@ impl Holder {
         // Where only so many bytes are kept, what isn't packed drives out what is older.
         let (waiting, bytes) = self.shelf.unpacked();
         let later = hurry && self.settings.keep_bytes.is_none() && waiting < LATER && bytes < LATER_BYTES;
-        Ok(self.settings.pack && !later && self.shelf.pack_one(&self.settings.folder))
+        Ok(self.settings.pack && !later && self.shelf.pack_one(&self.settings.folder, self.pace))
     }
 
     /// The last head, and the last sync.

@@ -11,6 +11,7 @@ use super::head::time_of;
 use super::pack::pack;
 use super::segment::{self, Lines, Next};
 use super::settings::Settings;
+use super::turn::Pace;
 
 /// The closed segments of a log.
 #[derive(Debug, Default)]
@@ -60,11 +61,11 @@ impl Shelf {
     }
 
     /// Packs the oldest segment that isn't; says whether there was one. A failure is told and leaves the segment as it is.
-    pub(super) fn pack_one(&mut self, folder: &Path) -> bool {
+    pub(super) fn pack_one(&mut self, folder: &Path, pace: Pace) -> bool {
         let Some(next) = self.closed.iter_mut().find(|closed| !closed.packed).filter(|_| !self.unpackable) else {
             return false;
         };
-        match pack(folder, next.number) {
+        match pack(folder, next.number, pace) {
             Ok(bytes) => (next.bytes, next.packed) = (bytes, true),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a closed segment of the audit log stays unpacked");

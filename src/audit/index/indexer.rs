@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{BATCH, Index};
 use crate::audit::error::Error;
+use crate::audit::turn::Pace;
 
 /// Between two batches, as long as none is full.
 const EVERY: Duration = Duration::from_secs(1);
@@ -26,11 +27,11 @@ impl Indexer {
     }
 
     /// Takes a batch if it is time; says whether there is more. While there are lines to be chained (`busy`) they go first.
-    pub(in crate::audit) fn keep_up(&mut self, folder: &Path, busy: bool) -> bool {
+    pub(in crate::audit) fn keep_up(&mut self, folder: &Path, busy: bool, pace: Pace) -> bool {
         if Instant::now() < self.due {
             return false;
         }
-        match self.batch(folder) {
+        match self.batch(folder, pace) {
             Ok(taken) => {
                 let more = taken == BATCH;
                 self.due = Instant::now() + if more && !busy { Duration::ZERO } else { EVERY };
@@ -47,11 +48,11 @@ impl Indexer {
         }
     }
 
-    fn batch(&mut self, folder: &Path) -> Result<u64, Error> {
+    fn batch(&mut self, folder: &Path, pace: Pace) -> Result<u64, Error> {
         let index = match self.index.take().filter(Index::is_there) {
             Some(index) => self.index.insert(index),
             None => self.index.insert(Index::open(folder)?),
         };
-        index.advance()
+        index.advance(pace)
     }
 }

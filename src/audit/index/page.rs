@@ -14,6 +14,7 @@ use super::walk::{Order, Row, Walk};
 use super::{BATCH, Index, path_of};
 use crate::audit::error::Error;
 use crate::audit::trailer::Trailer;
+use crate::audit::turn::Pace;
 
 /// Requests that are looked up at a time where their lines must be looked through: many, since each look-up asks every kind.
 const LOOKED_UP: usize = 20_000;
@@ -77,7 +78,7 @@ pub fn page(folder: &Path, search: &Search, paging: &Paging) -> Result<Page, Err
     let begun = Instant::now();
     let mut index = Index::open(folder)?;
     let mut behind = false;
-    while index.advance()? == BATCH {
+    while index.advance(Pace::Brisk)? == BATCH {
         behind = paging.patience.is_some_and(|patience| begun.elapsed() >= patience);
         if behind {
             break;

@@ -11,6 +11,7 @@ use super::Index;
 use super::page::Place;
 use super::walk::Order;
 use crate::audit::error::Error;
+use crate::audit::turn::Pace;
 
 /// What to look for; conditions that are `None` hold for everything.
 #[derive(Debug, Clone, Default)]
@@ -87,7 +88,7 @@ impl Search {
 pub fn search(folder: &Path, search: &Search, mut progress: impl FnMut(u64)) -> Result<Vec<String>, Error> {
     let mut index = Index::open(folder)?;
     let mut indexed = 0;
-    while let taken @ 1.. = index.advance()? {
+    while let taken @ 1.. = index.advance(Pace::Brisk)? {
         indexed += taken;
         progress(indexed);
     }

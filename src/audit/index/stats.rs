@@ -14,6 +14,7 @@ use super::{BATCH, Index, now, open_to_read, path_of, read_place};
 use crate::audit::error::Error;
 use crate::audit::segment;
 use crate::audit::settings::Settings;
+use crate::audit::turn::Pace;
 
 /// Names of one dimension that can be asked for.
 pub(crate) const MOST: u32 = 50;
@@ -254,7 +255,7 @@ pub(in crate::audit) fn read(folder: &Path, wanted: Wanted, (now, held): (i64, &
 /// Does what nobody else does, for a while.
 fn catch_up(folder: &Path) -> Result<(), Error> {
     let (mut index, begun) = (Index::open(folder)?, Instant::now());
-    while index.advance()? == BATCH && begun.elapsed() < CATCH_UP {}
+    while index.advance(Pace::Brisk)? == BATCH && begun.elapsed() < CATCH_UP {}
     Ok(())
 }
 

@@ -106,6 +106,25 @@ fn the_end_stands_last_where_another_process_chains() {
     holder.stop();
 }
 
+/// A process that died while it removed one.
+#[test]
+fn a_spool_that_was_shortened_and_not_removed_is_removed_and_nothing_of_it_is_taken_again() {
+    let home = tempfile::tempdir().expect("a folder");
+    let settings = Settings { segment_bytes: 1024 * 1024, ..settings(home.path()) };
+    let log = Log::start(settings.clone()).expect("a log");
+    fill(&log, 40);
+    log.stop();
+    let before = chained(&settings);
+    let sources = before.iter().filter_map(|line| line.split("\"src\":\"").nth(1)?.split(':').next());
+    let last = sources.filter(|source| *source != "chain").next_back().expect("a spool");
+    fs::write(settings.spools().join(format!("{last}.spool")), before[1].as_bytes()).expect("written");
+    Log::start(settings.clone()).expect("a log").stop();
+    assert_eq!(spools(&settings), Vec::<PathBuf>::new());
+    let after = chained(&settings);
+    assert!(after[before.len()..].iter().all(|line| !line.contains("\"id\"")), "{after:#?}");
+    verify_chain(&settings.folder).expect("a whole chain");
+}
+
 #[test]
 fn an_edit_shows() {
     let home = tempfile::tempdir().expect("a folder");

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::chained::{fill, segments};
 use super::signed::{against, filled, signing};
-use crate::audit::{Error, Log, Prover, Settings, Verified, pack::pack, verify};
+use crate::audit::{Error, Log, Prover, Settings, Verified, pack::pack, turn::Pace, verify};
 
 fn prove(prover: &mut Prover, settings: &Settings) -> Result<Verified, Error> {
     prover.prove(&settings.folder, |_| true)
@@ -37,7 +37,7 @@ fn what_did_not_change_is_read_once() {
     let more = segments(&settings).len() - all;
     let read = same(&mut prover, home.path(), &settings);
     assert!(read == more + 1, "{read} of {more} more");
-    pack(&settings.folder, 2).expect("packed");
+    pack(&settings.folder, 2, Pace::Brisk).expect("packed");
     assert_eq!(same(&mut prover, home.path(), &settings), 2, "another file, though it says the same");
     Log::start(Settings { keep_segments: Some(3), ..settings.clone() }).expect("a log").stop();
     let read = same(&mut prover, home.path(), &settings);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::chained::{fill, segments};
 use super::{chained, named, settings};
 use crate::audit::trailer::{Link, Trailer};
+use crate::audit::turn::Pace;
 use crate::audit::vouched::Vouched;
 use crate::audit::{Against, Error, Head, HeadKey, Log, PublicKey, Settings, Verified, verify};
 use crate::seal::DataKey;
@@ -230,7 +231,7 @@ fn i9_a_segment_that_was_packed_but_not_removed_is_packed_again_and_a_packed_las
     let before = chained(&settings);
     for (number, path) in (1..).zip(&plain) {
         let text = fs::read(path).expect("read");
-        crate::audit::pack::pack(&settings.folder, number).expect("packed");
+        crate::audit::pack::pack(&settings.folder, number, Pace::Brisk).expect("packed");
         if number == 2 {
             fs::write(path, text).expect("as if the process had died in between");
         }
@@ -280,9 +281,9 @@ fn what_is_not_kept_is_told_and_what_is_taken_away_shows() {
 fn what_is_closed_in_a_hurry_is_packed_when_there_is_time_or_too_much() {
     use crate::audit::holder::Holder;
     use crate::audit::spool_file::SpoolFile;
-    let chunk = 256 * 1024;
+    let chunk = 64 * 1024;
     let line = format!("{{\"v\":1,\"event\":\"open\",\"path\":\"/{}\"}}\n", "a".repeat(980));
-    for (chunks, keep_bytes, at_once) in [(4, None, 0), (13, None, 1), (4, Some(u64::MAX), 1)] {
+    for (chunks, keep_bytes, at_once) in [(6, None, 0), (13, None, 1), (6, Some(u64::MAX), 1)] {
         let home = tempfile::tempdir().expect("a folder");
         let settings = Settings { pack: true, keep_bytes, spool_file_bytes: u64::MAX, ..settings(home.path()) };
         fs::create_dir_all(settings.spools()).expect("folders");
