@@ -115,8 +115,8 @@ fn a_spool_that_was_shortened_and_not_removed_is_removed_and_nothing_of_it_is_ta
     fill(&log, 40);
     log.stop();
     let before = chained(&settings);
-    let sources = before.iter().filter_map(|line| line.split("\"src\":\"").nth(1)?.split(':').next());
-    let last = sources.filter(|source| *source != "chain").next_back().expect("a spool");
+    let mut sources = before.iter().filter_map(|line| line.split("\"src\":\"").nth(1)?.split(':').next());
+    let last = sources.rfind(|source| *source != "chain").expect("a spool");
     fs::write(settings.spools().join(format!("{last}.spool")), before[1].as_bytes()).expect("written");
     Log::start(settings.clone()).expect("a log").stop();
     assert_eq!(spools(&settings), Vec::<PathBuf>::new());
