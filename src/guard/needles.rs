@@ -323,6 +323,11 @@ fn spellings(letters: &[Letter]) -> Vec<Vec<u8>> {
         }
         let slashed = |byte: &u8| if byte.is_ascii_alphanumeric() { vec![*byte] } else { vec![b'\\', *byte] };
         found.push(variant.iter().flat_map(slashed).collect());
+        // RFC 8259 §7, and what some writers of JSON add to it.
+        for must in [&b"\"\\"[..], b"\"\\/"] {
+            let slashed = |byte: &u8| if must.contains(byte) { vec![b'\\', *byte] } else { vec![*byte] };
+            found.push(variant.iter().flat_map(slashed).collect());
+        }
         let named = |byte: &u8| match byte {
             b'&' => b"&amp;".to_vec(),
             b'<' => b"&lt;".to_vec(),

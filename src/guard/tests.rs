@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::{Needles, Scrubber, StandIn};
 use crate::model::Secret;
 
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "ghp_0123456789abcdefghijklmnopqrstuvwxyz",
     "sk-proj-AbCd_EfGh-1234",
     "a/b+c=d%e&f\\g\"h'i<j>k",
@@ -23,6 +23,8 @@ const SECRETS: [&str; 8] = [
     "aaaaaaaaaaaaaaaaaaaaaaaa",
     "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJl",
     "%2567%2567%2567%2567",
+    // Of any four of its letters an escaping function touches one, and JSON another than HTML.
+    " 0\"2[: aaa  :a a",
 ];
 
 fn needles(secrets: &[&str]) -> Arc<Needles> {
@@ -80,7 +82,9 @@ fn spellings(secret: &str) -> Vec<String> {
         found.push(escaped(secret, odd_only, |byte| format!("\\u{{{byte:X}}}")));
         found.push(escaped(secret, odd_only, |byte| format!("={byte:02X}")));
     }
-    found.push(serde_json::to_string(secret).expect("text").trim_matches('"').replace('/', "\\/"));
+    let json = serde_json::to_string(secret).expect("text");
+    let json = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).expect("quotes around it");
+    found.extend([json.to_owned(), json.replace('/', "\\/")]);
     found.push(escaped(&escaped(secret, true, |byte| format!("%{byte:02X}")), true, |byte| format!("%{byte:02X}")));
     found
 }
