@@ -157,7 +157,8 @@ mod tests {
         }
         assert!(got == bytes);
         assert_eq!(read(&mut stream, 18_000), Poll::Ready(Vec::new()), "the end is told each time");
-        assert!(stream.stream.asked <= 1 + 300_000 / AHEAD + 4, "{}", stream.stream.asked);
+        // Where the other tests have all leave to hold more; without reading ahead there are 17.
+        assert!(stream.stream.asked <= 1 + 300_000 / LESS + 4, "{}", stream.stream.asked);
         assert!(stream.left.capacity() == 0, "nothing is held");
     }
 

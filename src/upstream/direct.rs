@@ -202,6 +202,10 @@ impl<B: Body + 'static> Reading<B> {
     }
 
     fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // What was read last has been taken: only now nobody holds the large piece any more.
+        if !self.long && self.ample.take().is_some() {
+            self.buffer = BytesMut::from(&*self.buffer);
+        }
         let Some(connection) = &mut self.connection else { return Poll::Ready(Err(Error::Closed)) };
         let piece = match (self.long, &self.ample) {
             (true, Some(_)) => LONG_PIECE,
@@ -216,7 +220,9 @@ impl<B: Body + 'static> Reading<B> {
         };
         if read > 0 {
             self.long = read >= PIECE;
-            self.ample = if self.long { self.ample.take().or_else(|| Ample::take(&LONG)) } else { None };
+            if self.long && self.ample.is_none() {
+                self.ample = Ample::take(&LONG);
+            }
             return Poll::Ready(Ok(()));
         }
         if !self.framing.may_end() {
