@@ -6,6 +6,7 @@ use super::error::Error;
 use super::holder::Holder;
 use super::line;
 use super::rotation::sync_as_told;
+use super::turn::{Pace, Turn};
 
 impl Holder {
     /// Takes what dead processes left, and tells of all that was not signed.
@@ -14,7 +15,7 @@ impl Holder {
             return Ok(());
         }
         self.inheriting = true;
-        let taken = self.gather(|holder, id, source| holder.is_left(id, source));
+        let taken = self.gather(&Turn::begin(Pace::Brisk), |holder, id, source| holder.is_left(id, source));
         self.inheriting = false;
         taken?;
         self.carry()

@@ -65,8 +65,8 @@ impl Chain {
             self.holder = Holder::claim(&self.settings, &self.own)?;
         }
         let Some(holder) = &mut self.holder else { return Ok(false) };
-        let busy = holder.round()?;
-        let behind = self.settings.index && self.indexer.keep_up(&self.settings.folder, busy, holder.pace);
+        let busy = holder.round(&self.bell)?;
+        let behind = self.settings.index && self.indexer.keep_up(&self.settings.folder, busy, holder.pace(&self.bell));
         Ok(busy | behind)
     }
 

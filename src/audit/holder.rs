@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::clock::Clock;
 use super::error::Error;
 use super::line;
+use super::log::Bell;
 use super::recover::{Recovered, recover};
 use super::segment::Segment;
 use super::settings::{Fsync, Settings};
@@ -24,7 +25,7 @@ use super::turn::{Pace, Turn};
 const CHUNK: usize = 64 * 1024;
 /// Where a round takes so much, some thousand requests a second go through: what can wait, waits.
 const HURRY: u64 = 256 * 1024;
-/// Where it takes more than this, the spools grow faster than they are taken at a calm pace.
+/// Where it takes more than this, or an eighth of what the spools may hold, they grow faster than they are taken at a calm pace.
 const BEHIND: u64 = 64 * 1024 * 1024;
 /// How much of a file that goes is given back at once: some thousand pages take as long as a hundred requests.
 const CUT: u64 = 512 * 1024;
@@ -62,8 +63,8 @@ pub(super) struct Holder {
     pub(super) clock: Clock,
     /// How many bytes this round took.
     taken: u64,
-    /// How the next one is to go about it.
-    pub(super) pace: Pace,
+    /// Many requests went through while it did.
+    calm: bool,
     chunk: Vec<u8>,
     pub(super) out: Vec<u8>,
 }
@@ -108,26 +109,35 @@ impl Holder {
             sources: HashMap::new(),
             clock: Clock::new(),
             taken: 0,
-            pace: Pace::Brisk,
+            calm: false,
             chunk: vec![0; CHUNK],
             out: Vec::with_capacity(2 * CHUNK),
         }))
     }
 
     /// Takes what every spool holds, older files of a writer before newer ones.
-    pub(super) fn round(&mut self) -> Result<bool, Error> {
+    pub(super) fn round(&mut self, bell: &Bell) -> Result<bool, Error> {
         if self.new {
             self.take_over()?;
             self.new = false;
         }
         self.taken = 0;
-        let busy = self.gather(|_, _, _| true)?;
-        self.pace = if (HURRY..BEHIND).contains(&self.taken) { Pace::Calm } else { Pace::Brisk };
-        Ok(self.keep_house(self.taken >= HURRY)? | busy)
+        let busy = self.gather(&Turn::begin(self.pace(bell)), |_, _, _| true)?;
+        self.calm = (HURRY..self.behind()).contains(&self.taken);
+        Ok(self.keep_house(self.taken >= HURRY, self.pace(bell))? | busy)
+    }
+
+    /// How to go about what can wait, until `bell` stops.
+    pub(super) fn pace<'a>(&self, bell: &'a Bell) -> Pace<'a> {
+        if self.calm { Pace::Calm(bell) } else { Pace::Brisk }
+    }
+
+    fn behind(&self) -> u64 {
+        BEHIND.min(self.settings.spool_bytes / 8)
     }
 
     /// Takes what those spools hold that are `wanted`; says whether there was anything.
-    pub(super) fn gather(&mut self, wanted: fn(&Self, &str, &File) -> bool) -> Result<bool, Error> {
+    pub(super) fn gather(&mut self, turn: &Turn<'_>, wanted: fn(&Self, &str, &File) -> bool) -> Result<bool, Error> {
         let folder = self.settings.spools();
         let entries = fs::read_dir(&folder).map_err(Error::io("list", &folder))?;
         let mut ids: Vec<String> =
@@ -141,12 +151,15 @@ impl Holder {
                 self.sources.insert(id, source);
                 continue;
             }
-            let drained = self.drain(&id, &source);
+            if self.taken >= self.behind() {
+                turn.hurry();
+            }
+            let drained = self.drain(&id, &source, turn);
             let over = drained.as_ref().is_ok_and(|drained| drained.over);
             self.sources.insert(id.clone(), source);
             busy |= drained?.any;
             if over {
-                self.remove(&id)?;
+                self.remove(&id, turn)?;
             }
         }
         Ok(busy)
@@ -177,17 +190,16 @@ impl Holder {
     }
 
     /// Takes all that `source` holds now.
-    fn drain(&mut self, id: &str, source: &File) -> Result<Drained, Error> {
+    fn drain(&mut self, id: &str, source: &File, turn: &Turn<'_>) -> Result<Drained, Error> {
         let path = path_of(&self.settings.spools(), id);
         // Asked before the length: what a dead writer wrote is all there.
         let over = flock(source, FlockOperation::NonBlockingLockExclusive).is_ok();
         let length = source.metadata().map_err(Error::io("examine", &path))?.len();
         let start = self.offset(id);
-        let turn = Turn::begin(self.pace);
         while self.offset(id) < length {
             let mut chunk = std::mem::take(&mut self.chunk);
             let read = source.read_at(&mut chunk, self.offset(id)).map_err(Error::io("read", &path));
-            let taken = read.and_then(|read| self.take(id, chunk.get(..read).unwrap_or_default(), (over, &turn)));
+            let taken = read.and_then(|read| self.take(id, chunk.get(..read).unwrap_or_default(), (over, turn)));
             self.chunk = chunk;
             if !taken? {
                 break;
@@ -202,7 +214,7 @@ impl Holder {
 
     /// Chains the whole lines of `chunk`, which comes next in the spool, and what else there is if it can't become a line any
     /// more. Says whether there was anything; where it fails, nothing is taken.
-    fn take(&mut self, id: &str, chunk: &[u8], (over, turn): (bool, &Turn)) -> Result<bool, Error> {
+    fn take(&mut self, id: &str, chunk: &[u8], (over, turn): (bool, &Turn<'_>)) -> Result<bool, Error> {
         let whole = memchr::memrchr(b'\n', chunk).map_or(0, |end| end + 1);
         let hopeless = whole == 0 && (chunk.len() == CHUNK || over);
         let whole = if hopeless { chunk.len() } else { whole };
@@ -255,26 +267,17 @@ impl Holder {
         self.link.append(&mut self.out, torn.trim_ascii_end(), id, end);
     }
 
-    /// Gives the pages of a file back that is chained to its end, a few at a time.
-    fn cut(&self, path: &Path) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).custom_flags(no_follow()).open(path)?;
-        let turn = Turn::begin(self.pace);
-        let mut length = file.metadata()?.len();
-        while let Some(left @ 1..) = length.checked_sub(CUT) {
-            file.set_len(left)?;
-            length = left;
-            turn.long_step();
-        }
-        Ok(())
-    }
-
     /// Removes a spool file that is chained to its end.
-    fn remove(&mut self, id: &str) -> Result<(), Error> {
+    fn remove(&mut self, id: &str, turn: &Turn<'_>) -> Result<(), Error> {
         if self.settings.fsync != Fsync::Never {
             self.sync()?;
         }
         let path = path_of(&self.settings.spools(), id);
-        self.cut(&path).map_err(Error::io("shorten", &path))?;
+        if let Some(source) = self.sources.get(id)
+            && let Err(error) = cut(&path, source, turn)
+        {
+            tracing::debug!(%error, "a spool of the audit log goes in one piece");
+        }
         fs::remove_file(&path).map_err(Error::io("remove", &path))?;
         self.sources.remove(id);
         if self.settings.fsync != Fsync::Never {
@@ -293,7 +296,48 @@ struct Drained {
     over: bool,
 }
 
+/// Gives the pages of the file at `path` back a few at a time, if it is the one that is open as `source` and nobody has it by another name.
+fn cut(path: &Path, source: &File, turn: &Turn<'_>) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).custom_flags(no_follow()).open(path)?;
+    let (found, known) = (file.metadata()?, source.metadata()?);
+    if (found.dev(), found.ino(), found.nlink()) != (known.dev(), known.ino(), 1) {
+        return Ok(());
+    }
+    let mut length = found.len();
+    while let Some(left @ 1..) = length.checked_sub(CUT) {
+        file.set_len(left)?;
+        length = left;
+        turn.long_step();
+    }
+    Ok(())
+}
+
 /// Whether `text` is one JSON object, so that a line torn by a power cut can't break those after it.
 fn is_object(text: &[u8]) -> bool {
     text.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_file_itself_is_shortened_and_only_where_it_has_no_other_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
+        let turn = Turn::begin(Pace::Brisk);
+        let length = || fs::metadata(&path).expect("there").len();
+        fs::write(&path, vec![0; 5 * CUT as usize / 2]).expect("written");
+        let source = File::open(&path).expect("open");
+        fs::hard_link(&path, &other).expect("a link");
+        cut(&path, &source, &turn).expect("looked at");
+        assert_eq!(length(), 5 * CUT / 2, "somebody keeps it");
+        fs::remove_file(&other).expect("removed");
+        cut(&path, &source, &turn).expect("cut");
+        assert_eq!(length(), CUT / 2);
+        fs::rename(&path, &other).expect("renamed");
+        fs::write(&path, vec![0; 2 * CUT as usize]).expect("written");
+        cut(&path, &source, &turn).expect("looked at");
+        assert_eq!(length(), 2 * CUT, "another file");
+    }
 }

@@ -53,6 +53,8 @@ const VERSION: i64 = 5;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Lines that one batch takes.
 pub(super) const BATCH: u64 = 20_000;
+/// The part of a batch that is one at a calm pace: whoever else writes or opens the index waits for its end.
+const PART: u32 = 4;
 
 /// Nothing here needs to survive a power cut.
 const PREPARE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;";
@@ -105,14 +107,18 @@ struct Place {
 #[derive(Debug)]
 struct Progress {
     place: Place,
-    /// Lines.
+    /// Lines, and how many at most.
     taken: u64,
+    most: u64,
 }
 
 impl Index {
     /// Opens the index of the log in `folder`, or begins one where there is none, or none of this log.
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
         let opened = Self::try_open(folder).or_else(|error| {
+            if is_busy(&error) {
+                return Err(error);
+            }
             // Whatever is wrong with it, a new one is right.
             tracing::debug!(error = &error as &dyn std::error::Error, "the index of the audit log is made anew");
             remove(folder)?;
@@ -140,14 +146,15 @@ impl Index {
         fs::metadata(path_of(&self.folder)).is_ok_and(|file| file.ino() == self.inode)
     }
 
-    /// Takes up to [`BATCH`] lines that were chained since; says how many there were.
-    pub(super) fn advance(&mut self, pace: Pace) -> Result<u64, Error> {
+    /// Takes up to [`BATCH`] lines that were chained since, at a calm pace a part of that; says how many there were.
+    pub(super) fn advance(&mut self, pace: Pace<'_>) -> Result<u64, Error> {
         let path = path_of(&self.folder);
         let numbers = segment::numbers(&self.folder)?;
         let transaction =
             Transaction::new_unchecked(&self.database, TransactionBehavior::Immediate).map_err(Error::index(&path))?;
         let before = read_place(&transaction).map_err(Error::index(&path))?;
-        let mut done = Progress { place: before, taken: 0 };
+        let most = batch(pace);
+        let mut done = Progress { place: before, taken: 0, most };
         if let Some(&first) = numbers.first().filter(|&&first| first > before.first) {
             forget(&self.folder, &transaction, first)?;
             done.place.first = first;
@@ -155,12 +162,12 @@ impl Index {
         let mut reader = self.reader.take();
         self.feed.begin(now());
         let turn = Turn::begin(pace);
-        while done.taken < BATCH {
+        while done.taken < most {
             let Some(mut next) = follow(&self.folder, &numbers, &mut done.place, reader.take())? else { break };
             let number = next.0;
             let clean = take(&self.folder, (&mut self.feed, &turn), &transaction, &mut next, &mut done)?;
             reader = clean.then_some(next);
-            if done.taken == BATCH || numbers.last() == Some(&number) {
+            if done.taken == most || numbers.last() == Some(&number) {
                 break;
             }
             done.place = Place { segment: number + 1, offset: 0, ..done.place };
@@ -197,6 +204,22 @@ impl Index {
         let text = "DELETE FROM place; DELETE FROM kinds; DELETE FROM hours; DELETE FROM events; DELETE FROM leased; DELETE FROM pending;";
         self.feed = Feed::default();
         self.database.execute_batch(&[text, steps::CLEAR].concat()).map_err(Error::index(&path_of(&self.folder)))
+    }
+}
+
+/// Whether somebody else was writing for too long: nothing is wrong with the index then.
+fn is_busy(error: &Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    let Error::Index { cause, .. } = error else { return false };
+    let code = cause.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(DatabaseBusy | DatabaseLocked))
+}
+
+/// How many lines a batch takes at `pace`.
+fn batch(pace: Pace<'_>) -> u64 {
+    match pace {
+        Pace::Brisk => BATCH,
+        Pace::Calm(_) => BATCH / u64::from(PART),
     }
 }
 
@@ -265,13 +288,13 @@ fn write_place(database: &Connection, place: Place) -> rusqlite::Result<()> {
 /// Takes what `lines`, a segment's, still holds, up to the end of the batch. Says whether they can be read on.
 fn take(
     folder: &Path,
-    (feed, turn): (&mut Feed, &Turn),
+    (feed, turn): (&mut Feed, &Turn<'_>),
     database: &Connection,
     (number, lines): &mut (u32, Lines),
     done: &mut Progress,
 ) -> Result<bool, Error> {
     let (path, index) = (segment::path_of(folder, *number), path_of(folder));
-    while done.taken < BATCH {
+    while done.taken < done.most {
         let begin = lines.offset;
         match lines.next().map_err(Error::io("read", &path))? {
             Next::Line => {}

@@ -217,7 +217,7 @@ impl Bell {
         }
     }
 
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         *hold(&self.stopped) = true;
         self.rung.notify_all();
     }

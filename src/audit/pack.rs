@@ -27,7 +27,7 @@ const MAX_FRAMES: u32 = 1024 * 1024;
 /// Packs the closed segment `number`, then removes the plain file. Says how large the packed one is.
 ///
 /// Whatever the policy of syncs is, the packed file is on the disk before the plain one goes.
-pub(super) fn pack(folder: &Path, number: u32, pace: Pace) -> Result<u64, Error> {
+pub(super) fn pack(folder: &Path, number: u32, pace: Pace<'_>) -> Result<u64, Error> {
     let (plain, packed) = (path_of(folder, number), packed_path_of(folder, number));
     let beside = packed.with_extension("zst.tmp");
     let source = OpenOptions::new().read(true).custom_flags(no_follow()).open(&plain).map_err(Error::io("open", &plain))?;
@@ -39,7 +39,7 @@ pub(super) fn pack(folder: &Path, number: u32, pace: Pace) -> Result<u64, Error>
     Ok(size)
 }
 
-fn write(source: &File, beside: &Path, pace: Pace) -> io::Result<u64> {
+fn write(source: &File, beside: &Path, pace: Pace<'_>) -> io::Result<u64> {
     let mut to =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(no_follow()).open(beside)?;
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;

@@ -9,6 +9,7 @@ use super::line::{self, CHAIN};
 use super::segment::Segment;
 use super::settings::Fsync;
 use super::spool_file::sync_folder;
+use super::turn::Pace;
 
 /// So many closed segments wait to be packed for a time with fewer requests; packing costs as much as all else that is done for the log.
 const LATER: usize = 8;
@@ -17,7 +18,7 @@ const LATER_BYTES: u64 = 1024 * 1024 * 1024;
 
 impl Holder {
     /// What is due now, and what could wait if there is no `hurry`. Says whether there was something that more of may follow.
-    pub(super) fn keep_house(&mut self, hurry: bool) -> Result<bool, Error> {
+    pub(super) fn keep_house(&mut self, hurry: bool, pace: Pace<'_>) -> Result<bool, Error> {
         if self.lines > 1 && self.age() >= self.settings.segment_age {
             self.next_segment()?;
         }
@@ -33,7 +34,7 @@ impl Holder {
         // Where only so many bytes are kept, what isn't packed drives out what is older.
         let (waiting, bytes) = self.shelf.unpacked();
         let later = hurry && self.settings.keep_bytes.is_none() && waiting < LATER && bytes < LATER_BYTES;
-        Ok(self.settings.pack && !later && self.shelf.pack_one(&self.settings.folder, self.pace))
+        Ok(self.settings.pack && !later && self.shelf.pack_one(&self.settings.folder, pace))
     }
 
     /// The last head, and the last sync.

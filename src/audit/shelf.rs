@@ -61,7 +61,7 @@ impl Shelf {
     }
 
     /// Packs the oldest segment that isn't; says whether there was one. A failure is told and leaves the segment as it is.
-    pub(super) fn pack_one(&mut self, folder: &Path, pace: Pace) -> bool {
+    pub(super) fn pack_one(&mut self, folder: &Path, pace: Pace<'_>) -> bool {
         let Some(next) = self.closed.iter_mut().find(|closed| !closed.packed).filter(|_| !self.unpackable) else {
             return false;
         };

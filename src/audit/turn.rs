@@ -7,34 +7,41 @@ use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::log::Bell;
+
 /// How long a piece lasts.
 const PIECE: Duration = Duration::from_micros(200);
 /// How many steps go between two looks at the clock.
 const STEPS: u32 = 32;
-/// What lies between two pieces at [`Pace::Calm`]: so a tenth of a core is taken, which is more than the lines of a worker cost that has all of one.
+/// What lies between two pieces at [`Pace::Calm`]: so a tenth of a core is taken, which is what two busy workers' lines cost.
 const REST: Duration = Duration::from_millis(2);
 
 /// What becomes of the core between two pieces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace<'a> {
     /// Whoever waits for it may have it.
     Brisk,
-    /// It is left alone for a while: many requests go through.
-    Calm,
+    /// It is left alone for a while, until this one stops: many requests go through.
+    Calm(&'a Bell),
 }
 
 /// The piece that is being done.
 #[derive(Debug)]
-pub(super) struct Turn {
-    pace: Pace,
+pub(super) struct Turn<'a> {
+    pace: Cell<Pace<'a>>,
     began: Cell<Instant>,
     steps: Cell<u32>,
 }
 
-impl Turn {
+impl<'a> Turn<'a> {
     /// Begins a piece.
-    pub(super) fn begin(pace: Pace) -> Self {
-        Self { pace, began: Cell::new(Instant::now()), steps: Cell::new(0) }
+    pub(super) fn begin(pace: Pace<'a>) -> Self {
+        Self { pace: Cell::new(pace), began: Cell::new(Instant::now()), steps: Cell::new(0) }
+    }
+
+    /// Goes on at a brisk pace.
+    pub(super) fn hurry(&self) {
+        self.pace.set(Pace::Brisk);
     }
 
     /// After a step of some microseconds: lets others have the core if the piece has lasted long enough. Says whether it has.
@@ -48,9 +55,13 @@ impl Turn {
         self.steps.set(0);
         let over = self.began.get().elapsed() >= PIECE;
         if over {
-            match self.pace {
+            match self.pace.get() {
                 Pace::Brisk => thread::yield_now(),
-                Pace::Calm => thread::sleep(REST),
+                Pace::Calm(bell) => {
+                    if bell.rest(REST) {
+                        self.hurry();
+                    }
+                }
             }
             self.began.set(Instant::now());
         }
@@ -74,10 +85,20 @@ mod tests {
 
     #[test]
     fn at_a_calm_pace_the_core_is_left_alone_between_two_pieces() {
-        let turn = Turn::begin(Pace::Calm);
+        let bell = Bell::default();
+        let turn = Turn::begin(Pace::Calm(&bell));
         let before = Instant::now() - PIECE;
         turn.began.set(before);
         assert!(turn.long_step());
         assert!(turn.began.get() - before >= PIECE + REST);
+    }
+
+    #[test]
+    fn nobody_who_stops_waits_for_a_calm_pace() {
+        let bell = Bell::default();
+        let turn = Turn::begin(Pace::Calm(&bell));
+        bell.stop();
+        turn.began.set(Instant::now() - PIECE);
+        assert!(turn.long_step() && matches!(turn.pace.get(), Pace::Brisk));
     }
 }

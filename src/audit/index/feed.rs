@@ -112,7 +112,7 @@ impl Feed {
     }
 
     /// Writes what has begun and not ended, and when each kind was met last.
-    pub(super) fn settle(&mut self, database: &Connection, turn: &Turn) -> rusqlite::Result<()> {
+    pub(super) fn settle(&mut self, database: &Connection, turn: &Turn<'_>) -> rusqlite::Result<()> {
         let opened = std::mem::take(&mut self.opened);
         for (id, begun) in std::mem::take(&mut self.begun) {
             let Some(line) = opened.get(begun.line).and_then(Line::read) else { continue };

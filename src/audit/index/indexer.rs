@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{BATCH, Index};
+use super::{Index, PART, batch};
 use crate::audit::error::Error;
 use crate::audit::turn::Pace;
 
@@ -11,6 +11,14 @@ use crate::audit::turn::Pace;
 const EVERY: Duration = Duration::from_secs(1);
 /// After a failure.
 const PAUSE: Duration = Duration::from_secs(60);
+
+/// As many lines in a second at any pace.
+fn every(pace: Pace<'_>) -> Duration {
+    match pace {
+        Pace::Brisk => EVERY,
+        Pace::Calm(_) => EVERY / PART,
+    }
+}
 
 /// The index that is fed, and when.
 #[derive(Debug)]
@@ -27,14 +35,14 @@ impl Indexer {
     }
 
     /// Takes a batch if it is time; says whether there is more. While there are lines to be chained (`busy`) they go first.
-    pub(in crate::audit) fn keep_up(&mut self, folder: &Path, busy: bool, pace: Pace) -> bool {
+    pub(in crate::audit) fn keep_up(&mut self, folder: &Path, busy: bool, pace: Pace<'_>) -> bool {
         if Instant::now() < self.due {
             return false;
         }
         match self.batch(folder, pace) {
             Ok(taken) => {
-                let more = taken == BATCH;
-                self.due = Instant::now() + if more && !busy { Duration::ZERO } else { EVERY };
+                let more = taken == batch(pace);
+                self.due = Instant::now() + if more && !busy { Duration::ZERO } else { every(pace) };
                 self.failing = false;
                 more
             }
@@ -48,7 +56,7 @@ impl Indexer {
         }
     }
 
-    fn batch(&mut self, folder: &Path, pace: Pace) -> Result<u64, Error> {
+    fn batch(&mut self, folder: &Path, pace: Pace<'_>) -> Result<u64, Error> {
         let index = match self.index.take().filter(Index::is_there) {
             Some(index) => self.index.insert(index),
             None => self.index.insert(Index::open(folder)?),

@@ -281,7 +281,7 @@ fn what_is_not_kept_is_told_and_what_is_taken_away_shows() {
 fn what_is_closed_in_a_hurry_is_packed_when_there_is_time_or_too_much() {
     use crate::audit::holder::Holder;
     use crate::audit::spool_file::SpoolFile;
-    let chunk = 64 * 1024;
+    let (chunk, bell) = (64 * 1024, crate::audit::log::Bell::default());
     let line = format!("{{\"v\":1,\"event\":\"open\",\"path\":\"/{}\"}}\n", "a".repeat(980));
     for (chunks, keep_bytes, at_once) in [(6, None, 0), (13, None, 1), (6, Some(u64::MAX), 1)] {
         let home = tempfile::tempdir().expect("a folder");
@@ -291,9 +291,9 @@ fn what_is_closed_in_a_hurry_is_packed_when_there_is_time_or_too_much() {
         let lines = chunks * (chunk / line.len());
         spool.append(line.repeat(lines).as_bytes()).expect("written");
         let mut holder = Holder::claim(&settings, "0000000000000007-").expect("read").expect("nobody else");
-        assert!(holder.round().expect("a round"));
+        assert!(holder.round(&bell).expect("a round"));
         assert_eq!(packed(&settings).len(), at_once, "{chunks} chunks, {keep_bytes:?}");
-        while holder.round().expect("a round") {}
+        while holder.round(&bell).expect("a round") {}
         assert_eq!(packed(&settings).len(), chunks - 1, "all but the one that is written");
         assert_eq!(chained(&settings).len(), chunks + lines, "with a header each");
     }
