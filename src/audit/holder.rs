@@ -151,9 +151,6 @@ impl Holder {
                 self.sources.insert(id, source);
                 continue;
             }
-            if self.taken >= self.behind() {
-                turn.hurry();
-            }
             let drained = self.drain(&id, &source, turn);
             let over = drained.as_ref().is_ok_and(|drained| drained.over);
             self.sources.insert(id.clone(), source);
@@ -197,6 +194,9 @@ impl Holder {
         let length = source.metadata().map_err(Error::io("examine", &path))?.len();
         let start = self.offset(id);
         while self.offset(id) < length {
+            if self.taken >= self.behind() {
+                turn.hurry();
+            }
             let mut chunk = std::mem::take(&mut self.chunk);
             let read = source.read_at(&mut chunk, self.offset(id)).map_err(Error::io("read", &path));
             let taken = read.and_then(|read| self.take(id, chunk.get(..read).unwrap_or_default(), (over, turn)));

@@ -352,3 +352,25 @@ fn follow(
     lines.skip_to(place.offset).map_err(Error::io("read", &segment::path_of(folder, number)))?;
     Ok(Some((number, lines)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_another_writes_is_busy_and_one_that_is_none_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = path_of(folder.path());
+        let writer = Index::open(folder.path()).expect("an index");
+        let writing = Transaction::new_unchecked(&writer.database, TransactionBehavior::Immediate).expect("a transaction");
+        let mut other = Connection::open(&path).expect("open");
+        other.busy_timeout(Duration::ZERO).expect("set");
+        let refused = other.transaction_with_behavior(TransactionBehavior::Immediate).map(drop).map_err(Error::index(&path));
+        assert!(is_busy(&refused.expect_err("locked")));
+        drop(writing);
+        let none = folder.path().join("none");
+        fs::write(&none, "no database".repeat(100)).expect("written");
+        let broken = Connection::open(&none).expect("open").execute_batch(TABLES).map_err(Error::index(&none));
+        assert!(!is_busy(&broken.expect_err("no database")));
+    }
+}
