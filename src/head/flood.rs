@@ -27,6 +27,7 @@ const HEAD: usize = 9;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
@@ -47,6 +48,8 @@ pub(crate) struct Metered<S> {
 struct Meter {
     came: Heads,
     went: Heads,
+    /// It is a service, not a caller.
+    answers: bool,
     left: u32,
     /// Frames that the peer may send on account of what we sent.
     owed: u32,
@@ -76,12 +79,12 @@ struct Frame {
 impl<S> Metered<S> {
     /// What a caller sends.
     pub(crate) fn requests(stream: S) -> Self {
-        Self { stream, meter: Meter::new(PREFACE, 0) }
+        Self { stream, meter: Meter::of_caller() }
     }
 
     /// What a service sends.
     pub(crate) fn responses(stream: S) -> Self {
-        Self { stream, meter: Meter::new(0, PREFACE) }
+        Self { stream, meter: Meter::of_service() }
     }
 }
 
@@ -112,10 +115,18 @@ impl Heads {
 }
 
 impl Meter {
+    fn of_caller() -> Self {
+        Self::new(PREFACE, 0, false)
+    }
+
+    fn of_service() -> Self {
+        Self::new(0, PREFACE, true)
+    }
+
     /// Bytes that are no frame come first: so many of the peer's, and so many of ours.
-    fn new(came: usize, went: usize) -> Self {
+    fn new(came: usize, went: usize, answers: bool) -> Self {
         let (came, went) = (Heads::new(came), Heads::new(went));
-        Self { came, went, left: ALLOWANCE, owed: 0, pings: 0, filled: Instant::now() }
+        Self { came, went, answers, left: ALLOWANCE, owed: 0, pings: 0, filled: Instant::now() }
     }
 
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
@@ -134,6 +145,9 @@ impl Meter {
             // Windows open as fast as we fill them, and messages without a body answer one of ours.
             WINDOW_UPDATE if self.owed > 0 => self.owed -= 1,
             HEADERS if last && self.owed > 0 => self.owed -= 1,
+            // A service that needed no more of a body than it has read asks us to stop (RFC 9113 §8.1). From a caller, one request each and
+            // its end are a flood of their own (CVE-2023-44487).
+            RST_STREAM if self.answers && self.owed > 0 => self.owed -= 1,
             _ => self.spend()?,
         }
         Ok(())
@@ -226,7 +240,7 @@ mod tests {
             ("settings", frame(4, 0, 6)),
             ("empty data", frame(DATA, 0, 0)),
             ("continuation", frame(9, 0, 0)),
-            ("reset", frame(3, 0, 4)),
+            ("reset", frame(RST_STREAM, 0, 4)),
             ("interim responses", frame(HEADERS, 4, 20)),
             ("a kind that nobody knows", frame(0xee, 0, 3)),
             ("windows", frame(WINDOW_UPDATE, 0, 4)),
@@ -234,8 +248,8 @@ mod tests {
         ];
         for (what, one) in rows {
             for step in [1, 7, 9, 4096] {
-                assert!(!flooded(Meter::new(0, 0), &one.repeat(900), step), "{what} {step}");
-                assert!(flooded(Meter::new(0, 0), &one.repeat(1500), step), "{what} {step}");
+                assert!(!flooded(Meter::new(0, 0, false), &one.repeat(900), step), "{what} {step}");
+                assert!(flooded(Meter::new(0, 0, false), &one.repeat(1500), step), "{what} {step}");
             }
         }
     }
@@ -243,9 +257,9 @@ mod tests {
     #[test]
     fn what_carries_something_is_never_too_much() {
         let exchange = [frame(HEADERS, 4, 30), frame(DATA, 0, 1), frame(DATA, END_STREAM, 0), frame(6, 0, 8)].concat();
-        assert!(!flooded(Meter::new(0, 0), &exchange.repeat(10_000), 1000));
+        assert!(!flooded(Meter::new(0, 0, false), &exchange.repeat(10_000), 1000));
         let short = [frame(HEADERS, 4 | END_STREAM, 30), frame(WINDOW_UPDATE, 0, 4).repeat(2)].concat();
-        let mut meter = Meter::new(0, 0);
+        let mut meter = Meter::new(0, 0, false);
         for _ in 0..10_000 {
             // The least that answers it: a head, and one byte in a frame of its own.
             meter.wrote([&frame(HEADERS, 4, 1)[..]], 10);
@@ -255,10 +269,33 @@ mod tests {
     }
 
     #[test]
+    fn t112_a_service_may_end_each_stream_that_we_began_and_a_caller_may_not() {
+        let (request, reset) = (frame(HEADERS, 4, 30), frame(RST_STREAM, 0, 4));
+        let answer = [frame(HEADERS, 4, 30), frame(DATA, END_STREAM, 9), reset.clone()].concat();
+        let mut service = Meter::of_service();
+        service.wrote([&[b'P'; PREFACE][..]], PREFACE);
+        for _ in 0..10_000 {
+            service.wrote([&request[..]], request.len());
+            service.take(&answer).expect("an answer that ends the request as well");
+        }
+        assert!((0..100_000).any(|_| service.take(&reset).is_err()), "resets of nothing");
+        let mut caller = Meter::of_caller();
+        caller.take(&[b'P'; PREFACE]).expect("the preface");
+        let whole = [request.clone(), frame(DATA, END_STREAM, 9)].concat();
+        for (sent, flooded) in [(whole.clone(), false), ([whole, reset].concat(), true)] {
+            let flood = (0..1500).any(|_| {
+                caller.wrote([&request[..]], request.len());
+                caller.take(&sent).is_err()
+            });
+            assert_eq!(flood, flooded);
+        }
+    }
+
+    #[test]
     fn what_we_send_is_paid_for_by_as_many_pings_and_our_answers_to_them_are_not() {
         let (ping, answer, data) = (frame(PING, 0, 8), frame(PING, 1, 8), frame(DATA, 0, 5));
         for step in [1, 7, 9, 4096] {
-            let mut meter = Meter::new(0, PREFACE);
+            let mut meter = Meter::of_service();
             meter.wrote([&[b'P'; PREFACE][..]], PREFACE);
             for _ in 0..5000 {
                 // One write may end anywhere, and hold slices that it did not come to.
@@ -281,9 +318,9 @@ mod tests {
         assert_eq!(preface.len(), PREFACE);
         for step in [1, 10, 5000] {
             let sound = [&preface[..], &frame(4, 0, 12), &frame(DATA, 0, 16_384).repeat(50)].concat();
-            assert!(!flooded(Meter::new(PREFACE, 0), &sound, step));
+            assert!(!flooded(Meter::of_caller(), &sound, step));
             let flood = [&preface[..], &frame(6, 0, 8).repeat(1500)].concat();
-            assert!(flooded(Meter::new(PREFACE, 0), &flood, step));
+            assert!(flooded(Meter::of_caller(), &flood, step));
         }
     }
 }
